@@ -1,5 +1,6 @@
 //! Every kernel family on each device, against its CPU twin and an f64 oracle.
 
+mod flow;
 mod gather;
 
 use rontgen::device::Device;

@@ -42,8 +42,10 @@ impl Kernel {
 
 /// Snippets that kernels share.
 pub const INCLUDES: &[(&str, &str)] = &[
+    ("flow", include_str!("../../shaders/include/flow.wgsl")),
     ("index", include_str!("../../shaders/include/index.wgsl")),
     ("status", include_str!("../../shaders/include/status.wgsl")),
+    ("tanh", include_str!("../../shaders/include/tanh.wgsl")),
 ];
 
 fn expand<'s>(
