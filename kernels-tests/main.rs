@@ -1,6 +1,9 @@
 //! Every kernel family on each device, against its CPU twin and an f64 oracle.
 
+mod adam;
 mod gather;
+mod reduce;
+mod training;
 
 use rontgen::device::Device;
 use std::sync::OnceLock;
