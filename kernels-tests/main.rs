@@ -1,8 +1,10 @@
 //! Every kernel family on each device, against its CPU twin and an f64 oracle.
 
+mod adam;
 mod flow;
 mod gather;
-
+mod reduce;
+mod training;
 use rontgen::device::Device;
 use std::sync::OnceLock;
 

@@ -4,9 +4,12 @@
 //! A launch takes tensors and returns nothing; what fails is kept by the device (see [`crate::device`]). A CPU twin is a plain
 //! function on slices, so that stages may run it on a tile that stays in cache.
 
+pub mod adam;
 pub mod compact;
 pub mod flow;
 pub mod gather;
+pub mod gemm;
 pub mod maths;
+pub mod reduce;
 mod simd;
 pub mod unbounded;
