@@ -10,6 +10,7 @@ pub mod flow;
 pub mod gather;
 pub mod gemm;
 pub mod maths;
+pub mod moments;
 pub mod reduce;
-mod simd;
+pub mod truncate;
 pub mod unbounded;

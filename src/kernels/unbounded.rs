@@ -4,7 +4,7 @@
 //! `u` is kept within `[2^-23, 1 - 2^-24]`: the logit is finite and the map its own inverse to f32.
 
 use crate::device::{Device, Kernel, Tensor, grid_1d};
-use crate::kernels::simd::widened;
+use crate::kernels::maths::widened;
 use rayon::prelude::*;
 use std::sync::LazyLock;
 

@@ -2,7 +2,7 @@
 
 use super::shape::{DenseAt, FlowShape, LOG_SCALE_LIMIT};
 use crate::kernels::maths::tanh_slice;
-use crate::kernels::simd::widened;
+use crate::kernels::maths::widened;
 use gemm::Parallelism;
 
 /// Row-major matrix products on slices, single-threaded (a tile is one thread's work): `out = a b (+ out)`.
