@@ -42,7 +42,9 @@ impl Kernel {
 
 /// Snippets that kernels share.
 pub const INCLUDES: &[(&str, &str)] = &[
+    ("deviance", include_str!("../../shaders/include/deviance.wgsl")),
     ("index", include_str!("../../shaders/include/index.wgsl")),
+    ("random", include_str!("../../shaders/include/random.wgsl")),
     ("status", include_str!("../../shaders/include/status.wgsl")),
 ];
 

@@ -4,4 +4,9 @@
 //! A launch takes tensors and returns nothing; what fails is kept by the device (see [`crate::device`]). A CPU twin is a plain
 //! function on slices, so that stages may run it on a tile that stays in cache.
 
+pub mod cstat;
+pub mod fold;
 pub mod gather;
+pub mod poisson;
+pub mod random;
+mod simd;
