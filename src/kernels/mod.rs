@@ -6,11 +6,16 @@
 
 pub mod adam;
 pub mod compact;
+pub mod cstat;
 pub mod flow;
+pub mod fold;
 pub mod gather;
 pub mod gemm;
 pub mod maths;
 pub mod moments;
+pub mod poisson;
+pub mod random;
 pub mod reduce;
+mod simd;
 pub mod truncate;
 pub mod unbounded;
