@@ -17,6 +17,9 @@ pub enum Error {
     /// The device was lost, ran out of memory, or a kernel raised the status word (exit status 3).
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// The inference itself broke down (exit status 4): nothing that could be trusted was found.
+    #[error("{0}")]
+    Inference(String),
     /// A file could not be read or written (exit status 2). The text names the path.
     #[error("{path}: {source}")]
     Io { path: std::path::PathBuf, source: std::io::Error },
@@ -34,10 +37,11 @@ impl Error {
         move |source| Error::Io { path, source }
     }
 
-    /// Exit status of the contract: 2 bad input, 3 device, 130 interrupted.
+    /// Exit status of the contract: 2 bad input, 3 device, 4 not to be trusted, 130 interrupted.
     pub fn exit_status(&self) -> u8 {
         match self {
             Error::Device(_) => 3,
+            Error::Inference(_) => 4,
             Error::Interrupted => 130,
             _ => 2,
         }
