@@ -98,12 +98,10 @@ impl<T: Element> Tensor<T> {
     pub fn first_rows(&self, rows: usize) -> Self {
         assert!(rows <= self.rows, "the first {rows} of {} rows", self.rows);
         let mut copy = Self::empty(&self.device, rows, self.cols);
-        match (&self.storage, &mut copy.storage, &self.device) {
-            (Storage::Cpu(from), Storage::Cpu(to), _) => to.copy_from_slice(&from[..rows * self.cols]),
-            (Storage::Gpu(_), Storage::Gpu(_), Device::Gpu(gpu)) if !copy.is_empty() => {
-                gpu.copy(self.gpu(), copy.gpu());
-            }
-            _ => {}
+        match &self.device {
+            Device::Cpu(_) => copy.cpu_mut().copy_from_slice(&self.cpu()[..rows * self.cols]),
+            Device::Gpu(gpu) if !copy.is_empty() => gpu.copy(self.gpu(), copy.gpu()),
+            Device::Gpu(_) => {}
         }
         copy
     }
