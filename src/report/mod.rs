@@ -17,6 +17,7 @@
 pub mod atomic;
 pub mod chain;
 mod error;
+pub mod plots;
 pub mod prior;
 pub mod summary;
 pub mod tables;
