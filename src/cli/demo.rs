@@ -13,7 +13,7 @@ pub struct Args {
     #[command(flatten)]
     pub(super) device: DeviceArgs,
     /// Seed of all random numbers
-    #[arg(long, value_name = "N", value_parser = seed_parser())]
+    #[arg(long, value_name = "N", value_parser = seed_parser(), allow_negative_numbers = true)]
     pub(super) seed: Option<u64>,
     /// No progress display
     #[arg(long)]

@@ -13,13 +13,13 @@ pub struct Args {
     #[arg(long, value_name = "PAR=VALUE", num_args = 1.., required = true, value_parser = assignment)]
     pub(super) at: Vec<(String, f64)>,
     /// Exposure in seconds
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub(super) exposure: f64,
     /// Spectrum to write (PHA)
     #[arg(long, value_name = "SPECTRUM.pha")]
     pub(super) out: PathBuf,
     /// Seed of the Poisson draws (the same as --set inference.seed=N)
-    #[arg(long, value_name = "N", value_parser = seed_parser())]
+    #[arg(long, value_name = "N", value_parser = seed_parser(), allow_negative_numbers = true)]
     pub(super) seed: Option<u64>,
     /// Replace the file if it exists
     #[arg(long)]

@@ -8,4 +8,8 @@
 //! | `interrupt` | Ctrl-C as a flag that stages poll |
 //! | `progress` | stage, round, epoch, loss and remaining time on standard error |
 
+pub mod checkpoint;
+pub mod interrupt;
+pub mod output;
+pub mod progress;
 pub mod run_file;
