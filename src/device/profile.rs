@@ -1,0 +1,67 @@
+//! Counts of what a device did: dispatches per kernel, bytes moved.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Bytes between host and device so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    pub to_device_bytes: u64,
+    pub to_host_bytes: u64,
+}
+
+impl std::ops::Sub for Traffic {
+    type Output = Traffic;
+    fn sub(self, earlier: Traffic) -> Traffic {
+        Traffic {
+            to_device_bytes: self.to_device_bytes - earlier.to_device_bytes,
+            to_host_bytes: self.to_host_bytes - earlier.to_host_bytes,
+        }
+    }
+}
+
+/// Launches of one kernel. `busy` is filled on the CPU device only (a GPU dispatch returns before it runs).
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct KernelUse {
+    pub launches: u64,
+    pub busy: Duration,
+}
+
+/// Shared by all clones of a device.
+#[derive(Debug, Default)]
+pub struct Profiler {
+    up: AtomicU64,
+    down: AtomicU64,
+    kernels: Mutex<BTreeMap<String, KernelUse>>,
+}
+
+impl Profiler {
+    pub fn count_upload(&self, bytes: u64) {
+        self.up.fetch_add(bytes, Relaxed);
+    }
+
+    pub fn count_download(&self, bytes: u64) {
+        self.down.fetch_add(bytes, Relaxed);
+    }
+
+    pub fn count_launch(&self, kernel: &str, busy: Duration) {
+        let mut kernels = self.kernels.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(entry) = kernels.get_mut(kernel) {
+            entry.launches += 1;
+            entry.busy += busy;
+        } else {
+            kernels.insert(kernel.to_owned(), KernelUse { launches: 1, busy });
+        }
+    }
+
+    pub fn traffic(&self) -> Traffic {
+        Traffic { to_device_bytes: self.up.load(Relaxed), to_host_bytes: self.down.load(Relaxed) }
+    }
+
+    /// Launches so far, by kernel name.
+    pub fn kernels(&self) -> BTreeMap<String, KernelUse> {
+        self.kernels.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+}
