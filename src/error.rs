@@ -1,6 +1,6 @@
 //! The one error type that crosses module borders, and the exit status each kind ends the program with.
 
-use crate::{device::DeviceError, model::ModelError, observation::ObservationError};
+use crate::{device::DeviceError, model::ModelError, observation::ObservationError, report::ReportError};
 
 /// What can go wrong, by who can mend it.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +11,9 @@ pub enum Error {
     /// A model expression, parameter or prior that makes no sense (exit status 2).
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// A file of the output folder that cannot be written, read or believed (exit status 2).
+    #[error(transparent)]
+    Report(#[from] ReportError),
     /// A run file, option or output folder that cannot be used (exit status 2). The text names the file, line or key.
     #[error("{0}")]
     Input(String),

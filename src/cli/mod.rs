@@ -92,6 +92,8 @@ fn dispatch(command: Command) -> Result<u8> {
     }
 }
 
+pub mod compare;
+
 /// Parses the command line, runs the subcommand and turns errors into exit statuses.
 pub fn main() -> ExitCode {
     panic::set_hook(Box::new(report_panic));
