@@ -12,7 +12,7 @@ use crate::{Error, Result};
 
 mod bench;
 mod common;
-mod compare;
+pub mod compare;
 mod demo;
 mod devices;
 mod fake;
@@ -91,8 +91,6 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Bench(args) => bench::run(args),
     }
 }
-
-pub mod compare;
 
 /// Parses the command line, runs the subcommand and turns errors into exit statuses.
 pub fn main() -> ExitCode {
