@@ -7,6 +7,8 @@
 pub mod cstat;
 pub mod fold;
 pub mod gather;
+pub mod model;
+pub mod parameters;
 pub mod poisson;
 pub mod random;
 mod simd;
