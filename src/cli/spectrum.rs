@@ -1,0 +1,11 @@
+//! `rontgen spectrum`: The unfolded model.
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[arg(hide = true, allow_hyphen_values = true)]
+    rest: Vec<String>,
+}
+
+pub fn run(args: Args) -> crate::Result<u8> {
+    Err(crate::Error::Input(format!("`spectrum {}` is not available in this build", args.rest.join(" "))))
+}
