@@ -1,7 +1,9 @@
 //! Every kernel family on each device, against its CPU twin and an f64 oracle.
 
+mod activation;
 mod adam;
 mod gather;
+mod gemm;
 mod reduce;
 mod training;
 

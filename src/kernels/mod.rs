@@ -4,7 +4,10 @@
 //! A launch takes tensors and returns nothing; what fails is kept by the device (see [`crate::device`]). A CPU twin is a plain
 //! function on slices, so that stages may run it on a tile that stays in cache.
 
+pub mod activation;
 pub mod adam;
 pub mod gather;
 pub mod gemm;
+pub mod matrix;
 pub mod reduce;
+pub mod vector;
