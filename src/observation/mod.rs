@@ -20,7 +20,7 @@ pub use grouping::Grouping;
 pub use inspect::{FileReport, inspect};
 pub use regroup::{Regrouped, regroup};
 pub use response::{Area, Response, Run};
-pub use spectrum::{Spectrum, split_row};
+pub use spectrum::{Spectrum, read as read_spectrum, split_row};
 pub use write::{PhaFile, write_grouped_copy, write_pha};
 
 use std::path::{Path, PathBuf};

@@ -1,1 +1,3 @@
 //! (see the crate's map)
+
+pub mod oracle;
