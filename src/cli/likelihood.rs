@@ -6,7 +6,9 @@ use super::common::{DeviceArgs, RunArgs, read_points};
 use crate::{Error, Result, report::write_atomically, run::setup::Problem, simulate::oracle};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "--device f64 computes in double precision on the CPU: slow, and what the devices are judged by.")]
+#[command(
+    after_help = "--device f64 computes in double precision on the CPU: slow, and what the devices are judged by."
+)]
 pub struct Args {
     #[command(flatten)]
     pub(super) run: RunArgs,
