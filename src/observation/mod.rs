@@ -23,7 +23,7 @@ pub use grouping::Grouping;
 pub use inspect::{FileReport, inspect};
 pub use regroup::{Regrouped, regroup};
 pub use response::{Response, Run};
-pub use spectrum::{Spectrum, split_row};
+pub use spectrum::{Spectrum, read as read_spectrum, split_row};
 pub use write::{PhaFile, write_grouped_copy, write_pha};
 
 use std::path::{Path, PathBuf};
@@ -364,6 +364,9 @@ fn assemble(
         })?;
     let mut warnings = spectrum.warnings.clone();
     warnings.extend(response.warnings.iter().cloned());
+    if folded.edges.first() == response.edges.first() {
+        warnings.extend(response.edge_note());
+    }
     let blind: Vec<usize> = (0..bins.len()).filter(|&d| folded.row_start[d] == folded.row_start[d + 1]).collect();
     if let Some(&d) = blind.first() {
         let inside: u64 = blind.iter().map(|&d| u64::from(counts[d])).sum();
