@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand; arguments in, printing out, no science.
 
 pub mod compare;
+pub mod report;
 
 /// Parses the command line, runs the subcommand and turns errors into exit statuses.
 pub fn main() -> std::process::ExitCode {
