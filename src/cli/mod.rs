@@ -13,6 +13,7 @@ use crate::{Error, Result};
 mod bench;
 mod common;
 pub mod compare;
+<<<<<<< HEAD
 mod demo;
 mod devices;
 mod fake;
@@ -91,6 +92,9 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Bench(args) => bench::run(args),
     }
 }
+=======
+pub mod report;
+>>>>>>> report
 
 /// Parses the command line, runs the subcommand and turns errors into exit statuses.
 pub fn main() -> ExitCode {
