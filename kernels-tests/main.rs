@@ -1,10 +1,14 @@
 //! Every kernel family on each device, against its CPU twin and an f64 oracle.
 
+mod adam;
 mod cstat;
+mod flow;
 mod fold;
 mod gather;
 mod poisson;
 mod random;
+mod reduce;
+mod training;
 
 use rontgen::device::Device;
 use std::sync::OnceLock;

@@ -4,11 +4,20 @@
 //! A launch takes tensors and returns nothing; what fails is kept by the device (see [`crate::device`]). A CPU twin is a plain
 //! function on slices, so that stages may run it on a tile that stays in cache.
 
+pub mod adam;
+pub mod compact;
 pub mod cstat;
+pub mod flow;
 pub mod fold;
 pub mod gather;
+pub mod gemm;
+pub mod maths;
 pub mod model;
+pub mod moments;
 pub mod parameters;
 pub mod poisson;
 pub mod random;
+pub mod reduce;
 mod simd;
+pub mod truncate;
+pub mod unbounded;

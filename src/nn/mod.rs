@@ -1,1 +1,8 @@
-//! (see the crate's map)
+//! Neural networks on a device: the parameters' store, layers, the training loop.
+
+pub mod store;
+pub mod training;
+
+pub use crate::kernels::adam::AdamSettings;
+pub use store::{ParameterStore, StoreState};
+pub use training::{Epoch, FitSettings, History, Objective, Plateau, fit};

@@ -1,0 +1,153 @@
+//! All parameters of one network in one flat vector, with gradient, Adam's moments and snapshots, all on the device.
+//!
+//! Layers refer to their weights by offset, so that the optimiser, the clipping norm and a snapshot are single launches.
+
+use crate::device::{Device, DeviceError, Tensor};
+use crate::kernels::adam::{self, AdamSettings, AdamTensors, PARTIALS, STATE};
+
+/// Snapshots that a store can hold; the training loop needs three (best, awaited, newest).
+pub const SNAPSHOTS: usize = 3;
+
+/// Parameters of one network. `value` and `gradient` are open to layers; both are `1 x n`.
+#[derive(Debug)]
+pub struct ParameterStore {
+    pub value: Tensor<f32>,
+    pub gradient: Tensor<f32>,
+    first: Tensor<f32>,
+    second: Tensor<f32>,
+    partial: Tensor<f32>,
+    state: Tensor<f32>,
+    snapshots: [Option<Tensor<f32>>; SNAPSHOTS],
+    step: u64,
+    device: Device,
+}
+
+/// What a checkpoint keeps: with it, training goes on bit for bit as if it had never stopped.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct StoreState {
+    pub value: Vec<f32>,
+    pub first: Vec<f32>,
+    pub second: Vec<f32>,
+    pub step: u64,
+}
+
+impl ParameterStore {
+    /// A store with these initial values, no gradient and a fresh optimiser.
+    pub fn new(device: &Device, initial: &[f32]) -> Self {
+        let n = initial.len();
+        Self {
+            value: Tensor::from_slice(device, 1, n, initial),
+            gradient: Tensor::zeros(device, 1, n),
+            first: Tensor::zeros(device, 1, n),
+            second: Tensor::zeros(device, 1, n),
+            partial: Tensor::zeros(device, 1, PARTIALS),
+            state: Tensor::zeros(device, 1, STATE),
+            snapshots: [const { None }; SNAPSHOTS],
+            step: 0,
+            device: device.clone(),
+        }
+    }
+
+    /// A store as a checkpoint left it. Returns `None` when the vectors' lengths differ.
+    pub fn from_state(device: &Device, state: &StoreState) -> Option<Self> {
+        let n = state.value.len();
+        if state.first.len() != n || state.second.len() != n {
+            return None;
+        }
+        let mut store = Self::new(device, &state.value);
+        store.first.upload(&state.first);
+        store.second.upload(&state.second);
+        store.step = state.step;
+        Some(store)
+    }
+
+    /// Downloads everything that a checkpoint needs.
+    pub fn state(&self) -> Result<StoreState, DeviceError> {
+        let (value, first) = (self.value.download_later(), self.first.download_later());
+        let second = self.second.download_later();
+        Ok(StoreState { value: value.wait()?, first: first.wait()?, second: second.wait()?, step: self.step })
+    }
+
+    /// Number of parameters.
+    pub fn len(&self) -> usize {
+        self.value.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.value.is_empty()
+    }
+
+    /// Optimiser steps so far.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Forgets moments and step: the optimiser starts afresh from the present values.
+    pub fn reset_optimiser(&mut self) {
+        adam::clear(&self.device, &mut self.first);
+        adam::clear(&self.device, &mut self.second);
+        self.step = 0;
+    }
+
+    pub fn zero_gradient(&mut self) {
+        adam::clear(&self.device, &mut self.gradient);
+    }
+
+    /// One Adam step along the present gradient. A gradient that is not finite raises the device's status word and changes
+    /// nothing; [`ParameterStore::norm_and_faults`] counts how often.
+    pub fn adam_step(&mut self, settings: &AdamSettings) {
+        self.step += 1;
+        let tensors = AdamTensors {
+            gradient: &self.gradient,
+            value: &mut self.value,
+            first: &mut self.first,
+            second: &mut self.second,
+            partial: &mut self.partial,
+            state: &mut self.state,
+        };
+        adam::adam(&self.device, settings, self.step, tensors);
+    }
+
+    /// On the device: `[gradient norm of the last step, clipping factor, steps refused so far, -]`.
+    pub fn norm_and_faults(&self) -> &Tensor<f32> {
+        &self.state
+    }
+
+    /// Copies the values aside, on the device.
+    ///
+    /// # Panics
+    /// When `slot` is not below [`SNAPSHOTS`].
+    pub fn snapshot(&mut self, slot: usize) {
+        let device = &self.device;
+        let kept = self.snapshots[slot].get_or_insert_with(|| Tensor::empty(device, 1, self.value.len()));
+        copy(&self.device, &self.value, kept);
+    }
+
+    /// Copies a snapshot back into the values; an empty slot changes nothing. Moments and step stay those of the last step.
+    ///
+    /// # Panics
+    /// When `slot` is not below [`SNAPSHOTS`].
+    pub fn restore(&mut self, slot: usize) {
+        if let Some(kept) = &self.snapshots[slot] {
+            copy(&self.device, kept, &mut self.value);
+        }
+    }
+
+    /// Gives the snapshots' memory back.
+    pub fn drop_snapshots(&mut self) {
+        self.snapshots = [const { None }; SNAPSHOTS];
+    }
+}
+
+/// Copies a whole tensor onto another of the same length, on the device.
+pub(crate) fn copy(device: &Device, from: &Tensor<f32>, to: &mut Tensor<f32>) {
+    assert_eq!(from.len(), to.len(), "copy between tensors of different lengths");
+    match device {
+        Device::Cpu(_) => to.cpu_mut().copy_from_slice(from.cpu()),
+        Device::Gpu(gpu) => gpu.copy(from.gpu(), to.gpu()),
+    }
+}

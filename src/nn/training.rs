@@ -1,0 +1,338 @@
+//! The one training loop: shuffled minibatches, validation, early stopping, learning-rate reduction, the best weights kept.
+//!
+//! The device never waits for the host: the three numbers of an epoch arrive while the next one runs. So decisions (best
+//! epoch, smaller learning rate, stop) come one epoch late, on every device alike, and one epoch too many is run and undone.
+
+use super::store::{ParameterStore, SNAPSHOTS};
+use crate::device::{Device, Download, Tensor};
+use crate::kernels::adam::AdamSettings;
+use crate::kernels::reduce;
+use crate::{Error, Result};
+use rand::{SeedableRng, seq::SliceRandom};
+use rand_pcg::Pcg64;
+
+/// A network with its loss and its data: what the loop asks of it.
+pub trait Objective {
+    fn store(&mut self) -> &mut ParameterStore;
+
+    /// Forward and backward on the `n` data rows `index[start .. start + n]`: adds the gradient of the loss's MEAN over these rows
+    /// to the store's (zeroed) gradient and writes the SUM of the loss into `losses[slot]`. The loop makes the optimiser step.
+    /// `n` is the same for all calls of one fit.
+    fn train_step(
+        &mut self,
+        device: &Device,
+        index: &Tensor<u32>,
+        start: usize,
+        n: usize,
+        losses: &mut Tensor<f32>,
+        slot: usize,
+    );
+
+    /// The sum of the loss over rows, as at inference, into `losses[slot]`. `n` is the same for all calls of one fit, but may
+    /// differ from that of [`Objective::train_step`].
+    fn validate(
+        &mut self,
+        device: &Device,
+        index: &Tensor<u32>,
+        start: usize,
+        n: usize,
+        losses: &mut Tensor<f32>,
+        slot: usize,
+    );
+
+    /// Keeps everything that inference depends on in one of [`SNAPSHOTS`] slots (on the device).
+    fn snapshot(&mut self, slot: usize) {
+        self.store().snapshot(slot);
+    }
+
+    /// Brings a snapshot back.
+    fn restore(&mut self, slot: usize) {
+        self.store().restore(slot);
+    }
+
+    /// Called once at the end of a fit, after the best weights are back.
+    fn finish(&mut self) {
+        self.store().drop_snapshots();
+    }
+}
+
+/// Halving (say) of the learning rate when the validation loss stays.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Plateau {
+    pub factor: f64,
+    /// Epochs without a new best before a reduction.
+    pub patience: usize,
+    pub min_learning_rate: f64,
+}
+
+impl Default for Plateau {
+    fn default() -> Self {
+        Self { factor: 0.5, patience: 8, min_learning_rate: 1e-6 }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct FitSettings {
+    /// Largest number of rows in a batch.
+    pub batch: usize,
+    pub max_epochs: usize,
+    /// Epochs without a new best validation loss before stopping.
+    pub patience: usize,
+    /// Share of the rows that is only validated on.
+    pub validation_fraction: f64,
+    pub learning_rate: f64,
+    pub plateau: Option<Plateau>,
+    /// Largest global norm of the gradient; 0 means no clipping.
+    pub clip: f64,
+    pub seed: u64,
+    /// Tells fits of one run apart: same seed and stream give the same split and the same shuffles.
+    pub stream: u64,
+}
+
+impl Default for FitSettings {
+    fn default() -> Self {
+        Self {
+            batch: 1024,
+            max_epochs: 500,
+            patience: 20,
+            validation_fraction: 0.1,
+            learning_rate: 1e-3,
+            plateau: Some(Plateau::default()),
+            clip: 5.0,
+            seed: 0,
+            stream: 0,
+        }
+    }
+}
+
+/// What is known of a finished epoch: losses per row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Epoch {
+    /// From 0.
+    pub epoch: usize,
+    pub train: f64,
+    pub valid: f64,
+    pub learning_rate: f64,
+}
+
+/// Losses per row of every epoch; `best_epoch` is the one whose weights were kept.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct History {
+    pub train: Vec<f64>,
+    pub valid: Vec<f64>,
+    pub best_epoch: usize,
+}
+
+impl History {
+    /// The smallest validation loss, NaN when there was no epoch.
+    pub fn best(&self) -> f64 {
+        self.valid.get(self.best_epoch).copied().unwrap_or(f64::NAN)
+    }
+}
+
+/// How rows are split. All batches of one kind have the same number of rows, so that a network needs one set of buffers for
+/// each: `ceil(rows / batch)` batches share the rows, and fewer rows than there are batches are left over. Of the
+/// training rows other ones are left out in every epoch; of the validation rows they go to training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Split {
+    pub train_rows: usize,
+    pub train_batches: usize,
+    pub train_batch: usize,
+    pub valid_rows: usize,
+    pub valid_batches: usize,
+    pub valid_batch: usize,
+}
+
+impl Split {
+    /// # Errors
+    /// [`Error::Input`] for fewer than four rows, an empty batch or a fraction outside (0, 1).
+    pub fn new(rows: usize, batch: usize, validation_fraction: f64) -> Result<Self> {
+        if rows < 4 {
+            return Err(Error::Input(format!("training on {rows} rows; at least 4 are needed")));
+        }
+        if batch < 2 {
+            return Err(Error::Input(format!("a training batch of {batch} rows; at least 2 are needed")));
+        }
+        if !(validation_fraction > 0.0 && validation_fraction < 1.0) {
+            return Err(Error::Input(format!(
+                "a validation fraction of {validation_fraction}, expected within (0, 1)"
+            )));
+        }
+        let wanted = ((rows as f64 * validation_fraction).round() as usize).clamp(1, rows - 2);
+        let valid_batches = wanted.div_ceil(batch);
+        let valid_batch = wanted / valid_batches;
+        let valid_rows = valid_batches * valid_batch;
+        let train_rows = rows - valid_rows;
+        let train_batches = train_rows.div_ceil(batch);
+        let train_batch = train_rows / train_batches;
+        Ok(Self { train_rows, train_batches, train_batch, valid_rows, valid_batches, valid_batch })
+    }
+}
+
+/// An epoch whose numbers are on their way.
+struct Awaited {
+    epoch: usize,
+    slot: usize,
+    learning_rate: f64,
+    numbers: Download<f32>,
+}
+
+/// Where the decisions stand.
+struct Progress {
+    history: History,
+    best: f64,
+    best_slot: Option<usize>,
+    since_best: usize,
+    since_change: usize,
+    learning_rate: f64,
+}
+
+/// Trains until the validation loss has not improved for `patience` epochs, then brings the best weights back.
+///
+/// `on_epoch` sees every epoch in order; its error (an interruption, say) ends the fit and is returned, with the best weights
+/// so far in place.
+///
+/// # Errors
+/// [`Error::Input`] for settings that make no sense, [`Error::Device`] with the fault of the kernel when a loss or gradient is
+/// not finite or the device fails, and whatever `on_epoch` returns.
+pub fn fit(
+    device: &Device,
+    objective: &mut dyn Objective,
+    rows: usize,
+    settings: &FitSettings,
+    on_epoch: &mut dyn FnMut(&Epoch) -> Result<()>,
+) -> Result<History> {
+    let split = Split::new(rows, settings.batch, settings.validation_fraction)?;
+    let (mut training, validation) = split_rows(rows, &split, settings);
+    let mut index = Tensor::<u32>::empty(device, 1, split.train_rows);
+    let valid_index = Tensor::from_slice(device, 1, validation.len(), &validation);
+    let mut train_losses = Tensor::<f32>::zeros(device, 1, split.train_batches);
+    let mut valid_losses = Tensor::<f32>::zeros(device, 1, split.valid_batches);
+    let mut summary = Tensor::<f32>::zeros(device, 1, 3);
+    let mut progress = Progress {
+        history: History::default(),
+        best: f64::INFINITY,
+        best_slot: None,
+        since_best: 0,
+        since_change: 0,
+        learning_rate: settings.learning_rate,
+    };
+    let mut awaited: Option<Awaited> = None;
+    let mut outcome = Ok(());
+    for epoch in 0..settings.max_epochs {
+        training.shuffle(&mut generator(settings, 1 + epoch as u64));
+        index.upload(&training);
+        let adam =
+            AdamSettings { learning_rate: progress.learning_rate, clip: settings.clip, ..AdamSettings::default() };
+        for batch in 0..split.train_batches {
+            objective.store().zero_gradient();
+            let start = batch * split.train_batch;
+            objective.train_step(device, &index, start, split.train_batch, &mut train_losses, batch);
+            objective.store().adam_step(&adam);
+        }
+        for batch in 0..split.valid_batches {
+            let start = batch * split.valid_batch;
+            objective.validate(device, &valid_index, start, split.valid_batch, &mut valid_losses, batch);
+        }
+        let busy = [progress.best_slot, awaited.as_ref().map(|awaited| awaited.slot)];
+        let slot = (0..SNAPSHOTS).find(|slot| !busy.contains(&Some(*slot))).unwrap_or_default();
+        objective.snapshot(slot);
+        reduce::total(device, &train_losses, 0, split.train_batches, &mut summary, 0);
+        reduce::total(device, &valid_losses, 0, split.valid_batches, &mut summary, 1);
+        reduce::total(device, objective.store().norm_and_faults(), 2, 1, &mut summary, 2);
+        let numbers = summary.download_later();
+        let now = Awaited { epoch, slot, learning_rate: progress.learning_rate, numbers };
+        if let Some(before) = awaited.replace(now) {
+            match progress.take(device, before, &split, settings, on_epoch) {
+                Ok(true) => {}
+                Ok(false) => {
+                    awaited = None;
+                    break;
+                }
+                Err(error) => {
+                    (awaited, outcome) = (None, Err(error));
+                    break;
+                }
+            }
+        }
+    }
+    if let Some(last) = awaited {
+        outcome = progress.take(device, last, &split, settings, on_epoch).map(|_| ());
+    }
+    if let Some(slot) = progress.best_slot {
+        objective.restore(slot);
+    }
+    objective.finish();
+    outcome?;
+    device.check()?;
+    Ok(progress.history)
+}
+
+impl Progress {
+    /// Takes in an epoch's numbers; `false` asks to stop.
+    fn take(
+        &mut self,
+        device: &Device,
+        awaited: Awaited,
+        split: &Split,
+        settings: &FitSettings,
+        on_epoch: &mut dyn FnMut(&Epoch) -> Result<()>,
+    ) -> Result<bool> {
+        let numbers = awaited.numbers.wait()?;
+        let [train, valid, faults] = numbers[..] else {
+            return Err(Error::Input("training: an epoch's numbers are missing".into()));
+        };
+        if faults != 0.0 || !train.is_finite() || !valid.is_finite() {
+            device.check()?;
+            return Err(Error::Device(crate::device::DeviceError::Fault {
+                stage: "training",
+                what: "the loss of an epoch is not finite",
+                row: awaited.epoch as u32,
+            }));
+        }
+        let epoch = Epoch {
+            epoch: awaited.epoch,
+            train: f64::from(train) / (split.train_batches * split.train_batch) as f64,
+            valid: f64::from(valid) / split.valid_rows as f64,
+            learning_rate: awaited.learning_rate,
+        };
+        self.history.train.push(epoch.train);
+        self.history.valid.push(epoch.valid);
+        if epoch.valid < self.best {
+            self.best = epoch.valid;
+            self.best_slot = Some(awaited.slot);
+            self.history.best_epoch = epoch.epoch;
+            (self.since_best, self.since_change) = (0, 0);
+        } else {
+            self.since_best += 1;
+            self.since_change += 1;
+        }
+        if let Some(plateau) = settings.plateau.filter(|plateau| self.since_change >= plateau.patience.max(1)) {
+            let smaller = (self.learning_rate * plateau.factor).max(plateau.min_learning_rate);
+            self.learning_rate = self.learning_rate.min(smaller);
+            self.since_change = 0;
+        }
+        on_epoch(&epoch)?;
+        Ok(self.since_best < settings.patience.max(1))
+    }
+}
+
+/// Training and validation rows, fixed for the fit.
+fn split_rows(rows: usize, split: &Split, settings: &FitSettings) -> (Vec<u32>, Vec<u32>) {
+    let mut all: Vec<u32> = (0..rows as u32).collect();
+    all.shuffle(&mut generator(settings, 0));
+    let training = all.split_off(split.valid_rows);
+    (training, all)
+}
+
+/// A generator per (seed, stream, purpose). The three are mixed (SplitMix64's finaliser), since neighbouring states of a
+/// linear congruential generator are not independent.
+fn generator(settings: &FitSettings, purpose: u64) -> Pcg64 {
+    let mixed = [settings.seed, settings.stream, purpose].iter().fold(0u64, |before, &word| {
+        let mut z = (before ^ word).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    });
+    Pcg64::seed_from_u64(mixed)
+}
