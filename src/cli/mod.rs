@@ -13,7 +13,6 @@ use crate::{Error, Result};
 mod bench;
 mod common;
 pub mod compare;
-<<<<<<< HEAD
 mod demo;
 mod devices;
 mod fake;
@@ -92,9 +91,6 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Bench(args) => bench::run(args),
     }
 }
-=======
-pub mod report;
->>>>>>> report
 
 /// Parses the command line, runs the subcommand and turns errors into exit statuses.
 pub fn main() -> ExitCode {

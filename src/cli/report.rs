@@ -1,15 +1,3 @@
-<<<<<<< HEAD
-//! `rontgen report`: Rewrites the report of a finished run.
-
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    #[arg(hide = true, allow_hyphen_values = true)]
-    rest: Vec<String>,
-}
-
-pub fn run(args: Args) -> crate::Result<u8> {
-    Err(crate::Error::Input(format!("`report {}` is not available in this build", args.rest.join(" "))))
-=======
 //! `rontgen report DIR`: make report.html and plots/ again from the files of a finished run.
 
 use std::path::PathBuf;
@@ -41,5 +29,4 @@ pub fn run(args: Args) -> Result<u8> {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("standard output")(e)),
         _ => Ok(0),
     }
->>>>>>> report
 }

@@ -22,11 +22,7 @@ pub use fold::FoldedResponse;
 pub use grouping::Grouping;
 pub use inspect::{FileReport, inspect};
 pub use regroup::{Regrouped, regroup};
-<<<<<<< HEAD
-pub use response::{Area, Response, Run};
-=======
 pub use response::{Response, Run};
->>>>>>> obs
 pub use spectrum::{Spectrum, read as read_spectrum, split_row};
 pub use write::{PhaFile, write_grouped_copy, write_pha};
 

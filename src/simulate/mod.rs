@@ -1,8 +1,3 @@
-<<<<<<< HEAD
-//! (see the crate's map)
-
-pub mod oracle;
-=======
 //! From parameters to expected counts, Poisson counts and the exact likelihood, in batches: model -> fold -> draw.
 //!
 //! The flux of a batch never exists as a whole: tiles of spectra go through all steps. On a GPU a tile fills the adapter; on
@@ -11,6 +6,7 @@ pub mod oracle;
 
 mod cpu;
 mod gpu;
+pub mod oracle;
 mod plan;
 
 pub use crate::kernels::parameters::Coordinates;
@@ -268,4 +264,3 @@ fn together(outputs: &Outputs<'_>, row: usize, at_most: usize) -> usize {
         .fold(at_most, usize::min)
         .max(1)
 }
->>>>>>> sim
