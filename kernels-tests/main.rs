@@ -2,9 +2,13 @@
 
 mod activation;
 mod adam;
+mod autoencoder;
+mod batchnorm;
 mod gather;
 mod gemm;
+mod loss;
 mod reduce;
+mod standardize;
 mod training;
 
 use rontgen::device::Device;

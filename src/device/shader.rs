@@ -43,6 +43,7 @@ impl Kernel {
 /// Snippets that kernels share.
 pub const INCLUDES: &[(&str, &str)] = &[
     ("index", include_str!("../../shaders/include/index.wgsl")),
+    ("moments", include_str!("../../shaders/include/moments.wgsl")),
     ("nonlinear", include_str!("../../shaders/include/nonlinear.wgsl")),
     ("status", include_str!("../../shaders/include/status.wgsl")),
 ];

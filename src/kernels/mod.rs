@@ -6,8 +6,11 @@
 
 pub mod activation;
 pub mod adam;
+pub mod batchnorm;
 pub mod gather;
 pub mod gemm;
+pub mod loss;
 pub mod matrix;
 pub mod reduce;
+pub mod standardize;
 pub mod vector;
