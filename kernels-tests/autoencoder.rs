@@ -66,7 +66,9 @@ fn cstat(targets: &[f32], m: &[f32]) -> f64 {
 fn learns_to_remove_the_noise() {
     let (mu, counts) = spectra(1500, 1);
     let (mu_new, counts_new) = spectra(300, 2);
-    for device in devices() {
+    // Devices of its own: traffic is counted.
+    for shared in devices() {
+        let device = if shared.is_gpu() { Device::open(&shared.name()).unwrap() } else { Device::cpu() };
         let shape =
             AutoEncoderSettings { hidden: vec![18], latent: 6, targets: Targets::Expected, ..Default::default() };
         let mut network = AutoEncoder::new(&device, BINS, &shape).unwrap();

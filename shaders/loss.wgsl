@@ -57,6 +57,8 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
             if column < parameters.cols {
                 let t = targets[row * parameters.cols + column];
                 let sd = scale[parameters.cols + column];
+                // Clamping would hide a NaN or an infinity.
+                if !is_finite(y[at]) { sum += y[at]; }
                 let m = counts(y[at] * sd + scale[column]);
                 sum += deviance(t, m.x);
                 gradient = parameters.scale * 2.0 * ((m.x - t) / m.x) * m.y * sd;

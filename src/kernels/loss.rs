@@ -134,7 +134,8 @@ vectorised! {
             let each = y.iter_mut().zip(targets).zip(means).zip(sds).zip(deviances.iter_mut());
             for ((((y, &t), &mean), &sd), out) in each {
                 let (m, slope) = counts(*y * sd + mean);
-                *out = deviance(t, m);
+                // Clamping hides a NaN or an infinity; this brings it back.
+                *out = deviance(t, m) + 0.0 * *y;
                 let g = factor * ((m - t) / m) * slope * sd;
                 *y = if keep { *y } else { g };
             }
