@@ -217,7 +217,7 @@ fn fit(out: &mut String, s: &Summary, plots: &Plots) {
     let c = &s.cstat;
     out.push_str("<h2>Quality of the fit</h2>\n");
     let pull = (c.best - c.expected) / c.expected_std;
-    let words = if pull.is_nan() {
+    let words = if !pull.is_finite() {
         "The expected value of C-STAT is not known.".to_string()
     } else {
         let side = if pull >= 0.0 { "above" } else { "below" };
