@@ -97,8 +97,11 @@ fn verdict(out: &mut String, s: &Summary) {
         VerdictStatus::WithCare => ("care", "Use this posterior with care."),
         VerdictStatus::NotTrusted => ("not", "Do not trust this posterior."),
     };
-    let reasons = if s.verdict.reasons.is_empty() {
-        "<p>The importance weights behave, the effective sample is large, and C-STAT is what the model predicts.</p>".to_string()
+    let reasons = if s.verdict.reasons.is_empty() && s.verdict.status != VerdictStatus::Trusted {
+        "<p>No reason was recorded.</p>".to_string()
+    } else if s.verdict.reasons.is_empty() {
+        "<p>The importance weights behave, the effective sample is large, and C-STAT is what the model predicts.</p>"
+            .to_string()
     } else {
         list(&s.verdict.reasons)
     };
@@ -108,11 +111,14 @@ fn verdict(out: &mut String, s: &Summary) {
     if r.method != "none" {
         figures.push((thousands(r.ess), "effective samples".to_string()));
         figures.push((percent(r.efficiency), "sampling efficiency".to_string()));
-        figures.push((format!("{} ± {}", fixed(r.log_z, 2), significant(r.log_z_err, 1)), "ln evidence (C-STAT)".to_string()));
+        figures.push((
+            format!("{} ± {}", fixed(r.log_z, 2), significant(r.log_z_err, 1)),
+            "ln evidence (C-STAT)".to_string(),
+        ));
     }
     figures.push((
         format!("{} / {}", fixed(s.cstat.best, 1), fixed(s.cstat.expected, 1)),
-        format!("C-STAT best / expected ± {}", fixed(s.cstat.expected_std, 1)),
+        "C-STAT, best / expected".to_string(),
     ));
     figures.push((seconds(s.seconds.total), "total time".to_string()));
     out.push_str("<div class=\"figures\">");
@@ -142,7 +148,9 @@ fn parameters(out: &mut String, s: &Summary) {
         if truth {
             let text = p.truth.map_or(String::new(), |t| {
                 let sigma = 0.5 * (p.q84 - p.q16);
-                let off = if sigma > 0.0 { format!(" ({:+.1} σ)", (p.median - t) / sigma) } else { String::new() };
+                // Adding 0 turns -0.0 into 0.0.
+                let off = ((p.median - t) / sigma * 10.0).round() / 10.0 + 0.0;
+                let off = if off.is_finite() { format!(" ({off:+.1} σ)") } else { String::new() };
                 format!("{}{off}", short(t))
             });
             let _ = write!(out, "<td>{}</td>", escape(&text.replace('-', "−")));
@@ -187,7 +195,8 @@ fn interval(p: &ParameterSummary) -> String {
     let largest = p.q95.abs().max(p.q05.abs());
     let exponent = if (1e-2..1e5).contains(&largest) { 0 } else { largest.log10().floor() as i32 };
     let factor = 10f64.powi(exponent);
-    let decimals = (2 - (width / factor).log10().floor() as i32).clamp(0, 8) as usize;
+    // Two digits of an error of a third of the interval, as in the column before.
+    let decimals = (1 - (0.3 * width / factor).log10().floor() as i32).clamp(0, 8) as usize;
     let text = format!("{:.decimals$} to {:.decimals$}", p.q05 / factor, p.q95 / factor).replace('-', "−");
     if exponent == 0 { text } else { format!("({text})×10{}", super::plots::axis::superscript(exponent)) }
 }
@@ -197,7 +206,9 @@ fn prior(p: &PriorShape) -> String {
         PriorShape::Uniform { lo, hi } => format!("uniform, {} to {}", short(*lo), short(*hi)),
         PriorShape::LogUniform { lo, hi } => format!("log-uniform, {} to {}", short(*lo), short(*hi)),
         PriorShape::Normal { mean, sd } => format!("normal, {} ± {}", short(*mean), short(*sd)),
-        PriorShape::LogNormal { mean_ln, sd_ln } => format!("log-normal, ln x = {} ± {}", short(*mean_ln), short(*sd_ln)),
+        PriorShape::LogNormal { mean_ln, sd_ln } => {
+            format!("log-normal, ln x = {} ± {}", short(*mean_ln), short(*sd_ln))
+        }
         PriorShape::Other(text) => text.clone(),
     }
 }
@@ -206,7 +217,7 @@ fn fit(out: &mut String, s: &Summary, plots: &Plots) {
     let c = &s.cstat;
     out.push_str("<h2>Quality of the fit</h2>\n");
     let pull = (c.best - c.expected) / c.expected_std;
-    let words = if pull.is_nan() {
+    let words = if !pull.is_finite() {
         "The expected value of C-STAT is not known.".to_string()
     } else {
         let side = if pull >= 0.0 { "above" } else { "below" };
@@ -237,13 +248,29 @@ fn refinement(out: &mut String, s: &Summary) {
         return;
     }
     let rows = [
-        ("Samples weighted", thousands(r.samples as f64), "draws of the last round's network, each weighted by prior × likelihood / density"),
+        (
+            "Samples weighted",
+            thousands(r.samples as f64),
+            "draws of the last round's network, each weighted by prior × likelihood / density",
+        ),
         ("Effective sample size", thousands(r.ess), "as many independent draws of the posterior are they worth"),
         ("Sampling efficiency", percent(r.efficiency), "the same as a share; 100 % if the network had been exact"),
-        ("Pareto k", fixed(r.pareto_k, 2), "tail of the weights; below 0.7 the result is reliable (Vehtari et al. 2024)"),
+        (
+            "Pareto k",
+            fixed(r.pareto_k, 2),
+            "tail of the weights; below 0.7 the result is reliable (Vehtari et al. 2024)",
+        ),
         ("Largest weight", percent(r.max_weight_share), "share of the heaviest sample"),
-        ("ln Z (−C-STAT/2)", format!("{} ± {}", fixed(r.log_z, 3), significant(r.log_z_err, 2)), "evidence, in the convention of XSPEC and BXA"),
-        ("ln Z (Poisson)", fixed(r.log_z_poisson, 3), "the same with the constants of the normalised Poisson probability"),
+        (
+            "ln Z (−C-STAT/2)",
+            format!("{} ± {}", fixed(r.log_z, 3), significant(r.log_z_err, 2)),
+            "evidence, in the convention of XSPEC and BXA",
+        ),
+        (
+            "ln Z (Poisson)",
+            fixed(r.log_z_poisson, 3),
+            "the same with the constants of the normalised Poisson probability",
+        ),
     ];
     out.push_str("<div class=\"wide\"><table>\n");
     for (name, value, meaning) in rows {
@@ -312,7 +339,15 @@ fn run(out: &mut String, s: &Summary) {
     let mebibytes = |b: u64| format!("{:.1} MiB", b as f64 / 1048576.0);
     let how = [
         ("Version", format!("rontgen {}", s.version)),
-        ("Device", [d.name.as_str(), d.backend.as_str(), d.kind.as_str()].iter().filter(|w| !w.is_empty()).copied().collect::<Vec<_>>().join(", ")),
+        (
+            "Device",
+            [d.name.as_str(), d.backend.as_str(), d.kind.as_str()]
+                .iter()
+                .filter(|w| !w.is_empty())
+                .copied()
+                .collect::<Vec<_>>()
+                .join(", "),
+        ),
         ("Seed", s.seed.to_string()),
         ("To the device", mebibytes(s.transfers.to_device_bytes)),
         (
@@ -324,7 +359,15 @@ fn run(out: &mut String, s: &Summary) {
             ),
         ),
         ("Spectrum", o.spectrum.clone()),
-        ("Response", [o.response.as_str(), o.arf.as_str()].iter().filter(|w| !w.is_empty()).copied().collect::<Vec<_>>().join(", ")),
+        (
+            "Response",
+            [o.response.as_str(), o.arf.as_str()]
+                .iter()
+                .filter(|w| !w.is_empty())
+                .copied()
+                .collect::<Vec<_>>()
+                .join(", "),
+        ),
         ("Grouping", o.grouping.clone()),
         ("Abundances, cross sections", [s.model.abundances.as_str(), s.model.cross_sections.as_str()].join(", ")),
     ];
