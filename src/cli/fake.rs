@@ -92,7 +92,9 @@ pub fn run(args: Args) -> Result<u8> {
 
 /// Poisson counts, with the same generator as a run's simulations.
 fn draw(expected: &[f64], seed: u64) -> Result<Vec<u32>> {
-    if let Some(channel) = expected.iter().position(|m| !(m.is_finite() && (0.0..=f64::from(poisson::LARGEST)).contains(m))) {
+    if let Some(channel) =
+        expected.iter().position(|m| !(m.is_finite() && (0.0..=f64::from(poisson::LARGEST)).contains(m)))
+    {
         return Err(Error::Input(format!(
             "channel number {channel} (from 0): {} expected counts; the model at these parameters cannot be drawn from",
             expected[channel]

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
-use super::common::{DeviceArgs, RunArgs, read_points};
-use crate::{Error, Result, report::write_atomically, run::setup::Problem, simulate::oracle};
+use super::common::{DeviceArgs, RunArgs, only_the_oracle, read_points};
+use crate::{Result, report::write_atomically, run::setup::Problem, simulate::oracle};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "--device f64 computes in double precision on the CPU: slow, and what the devices are judged by.")]
+#[command(
+    after_help = "--device f64 computes in double precision on the CPU: slow, and what the devices are judged by."
+)]
 pub struct Args {
     #[command(flatten)]
     pub(super) run: RunArgs,
@@ -23,10 +25,8 @@ pub struct Args {
     pub(super) quiet: bool,
 }
 
-/// The device name that stands for the f64 oracle.
-const ORACLE: &str = "f64";
-
 pub fn run(args: Args) -> Result<u8> {
+    only_the_oracle(&args.device.device)?;
     let run = args.run.read(None)?;
     let data = args.run.data()?;
     let problem = Problem::open(run, data.as_deref())?;
@@ -34,9 +34,6 @@ pub fn run(args: Args) -> Result<u8> {
         eprintln!("warning: {warning}");
     }
     let points = read_points(&args.at, &problem.names())?;
-    if args.device.device != ORACLE {
-        return Err(Error::Input(format!("--device {}: only f64 is available in this build", args.device.device)));
-    }
     let (program, parameters, dataset) = (&problem.program, &problem.parameters, &problem.dataset);
     let expected = oracle::expected_counts(program, parameters, &dataset.folded, &points);
     let cstat: Vec<f64> = expected.iter().map(|mu| oracle::cstat(&dataset.counts, mu)).collect();

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::area::{Area, area_hdu};
 use super::fits::{FitsFile, HduKind};
-use super::response::{Area, Response, area_hdu, ebounds_hdu, matrix_hdus};
+use super::response::{Response, ebounds_hdu, matrix_hdus};
 use super::{ObservationError, refused, spectrum};
 
 /// One file's facts; fields that do not apply are left out of the JSON.
@@ -100,6 +101,7 @@ fn fill(path: &Path, report: &mut FileReport) -> Result<(), ObservationError> {
         report.sum = Some(area.area.iter().sum());
         report.energy_range = span(area.e_lo.iter().chain(&area.e_hi).copied());
         report.warnings = area.warnings;
+        report.warnings.extend(area.notes);
         return Ok(());
     }
     report.warnings = file.notes().to_vec();
@@ -125,6 +127,11 @@ fn companions(report: &mut FileReport, spectrum: &spectrum::Spectrum) {
         } else if key == "RESPFILE" {
             report.warnings.push("RESPFILE is blank or 'none': the response must be named".into());
         }
+    }
+    if spectrum.backfile.is_some() {
+        report
+            .warnings
+            .push("a background is named: it must be set aside (background = \"none\") for an analysis".into());
     }
     report.respfile.clone_from(&spectrum.respfile);
     report.ancrfile.clone_from(&spectrum.ancrfile);
@@ -202,6 +209,7 @@ fn matrix(file: &FitsFile, report: &mut FileReport) -> Result<(), ObservationErr
     report.energy_range = span(r.edges.iter().copied());
     report.channel_range = span(r.e_min.iter().chain(&r.e_max).copied());
     report.warnings = r.warnings;
+    report.warnings.extend(r.notes);
     let matrix = matrix_hdus(file).first().map_or(0, |h| h.index);
     if ebounds_hdu(file).is_some_and(|h| h.index < matrix) {
         report.warnings.push("EBOUNDS stands before the matrix".into());

@@ -96,9 +96,7 @@ fn parameter_settings(run: &RunFile) -> BTreeMap<String, Setting> {
         ParameterEntry::LogUniform { lo, hi } => Setting::Free(Prior::LogUniform { lo: *lo, hi: *hi }),
         ParameterEntry::Normal { mean, sd } => Setting::Free(Prior::Normal { mean: *mean, sd: *sd }),
         ParameterEntry::LogNormal { mean, sd } => Setting::Free(Prior::LogNormal { mean_ln: *mean, sd_ln: *sd }),
-        ParameterEntry::Tied { to, scale, offset } => {
-            Setting::Tied { to: to.clone(), scale: *scale, offset: *offset }
-        }
+        ParameterEntry::Tied { to, scale, offset } => Setting::Tied { to: to.clone(), scale: *scale, offset: *offset },
     };
     run.parameters.iter().map(|(name, entry)| (name.clone(), setting(entry))).collect()
 }
