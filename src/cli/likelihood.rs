@@ -26,9 +26,9 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<u8> {
-    only_the_oracle(&args.device.device)?;
     let run = args.run.read(None)?;
     let data = args.run.data()?;
+    only_the_oracle(&args.device.device)?;
     let problem = Problem::open(run, data.as_deref())?;
     for warning in &problem.warnings {
         eprintln!("warning: {warning}");

@@ -59,9 +59,9 @@ pub(super) struct Batch {
 }
 
 pub fn run(args: Args) -> Result<u8> {
-    only_the_oracle(&args.device.device)?;
     let run = args.run.read(args.seed)?;
     let data = args.run.data()?;
+    only_the_oracle(&args.device.device)?;
     let problem = Problem::open(run, data.as_deref())?;
     for warning in &problem.warnings {
         eprintln!("warning: {warning}");
