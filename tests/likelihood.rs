@@ -225,3 +225,31 @@ fn simulations_follow_prior_and_poisson() {
         assert_eq!((bins.len(), bins.iter().sum::<f64>()), (104, 10131.0));
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_with_130_and_leaves_nothing_half_written() {
+    if common::data("xmm_pn_ngc7793_ulx4/PN.rmf").is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("s.fits").display().to_string();
+    let child = Command::new(env!("CARGO_BIN_EXE_rontgen"))
+        .args(["simulate", &example("epic-pn.toml"), "--n", "100000000", "--out", &out, "--device", "f64"])
+        .env("RONTGEN_DATA", common::data("README.md").unwrap().parent().unwrap())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The half-written file appears once the signal is listened to.
+    let started = std::time::Instant::now();
+    while fs::read_dir(folder.path()).unwrap().count() == 0 {
+        assert!(started.elapsed().as_secs() < 60, "the simulation does not begin");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{text}");
+    assert!(text.contains("interrupted") && !text.contains("panicked"), "{text}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{text}");
+}
