@@ -64,10 +64,12 @@ fn example() -> ReportData {
             }
         })
         .collect();
-    let band = |m: f64| Quantiles { q025: 0.1 * m, q16: 0.5 * m, median: m, q84: 2.0 * m, q975: 8.0 * m };
     let coverage = ["prior", "round 2"]
         .iter()
-        .map(|s| Coverage { stage: s.to_string(), bins: rows.iter().map(|r| band(r.median)).collect() })
+        .map(|s| Coverage {
+            stage: s.to_string(),
+            rows: rows.iter().map(|r| SpectrumRow { q025: 0.1 * r.median, q975: 8.0 * r.median, ..*r }).collect(),
+        })
         .collect();
     let round = |simulations, efficiency| RoundSummary {
         simulations,
@@ -244,7 +246,9 @@ fn broken_tables_are_refused_with_line_and_column() {
     let header = "e_min,e_max,exposure,counts,expected_q025,expected_q16,expected_median,expected_q84,expected_q975\n";
     refused(read_spectrum, &format!("{header}2,1,10,1,1,1,1,1,1\n"), &["line 2", "e_min < e_max"]);
     refused(read_spectrum, &format!("{header}1,2,0,1,1,1,1,1,1\n"), &["line 2", "exposure"]);
-    refused(read_coverage, "stage,bin,q025,q16,median,q84,q975\nprior,1,1,1,1,1,1\n", &["line 2", "bin", "bin 0"]);
+    let header = "stage,e_min,e_max,counts,q025,q16,median,q84,q975\n";
+    refused(read_coverage, &format!("{header}prior,2,1,1,1,1,1,1,1\n"), &["line 2", "e_min < e_max"]);
+    refused(read_coverage, &format!("{header}prior,1,2,1,1,1,,1,1\n"), &["line 2", "\"median\"", "a number"]);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bytes.csv");
     std::fs::write(&path, b"a\n\xff\xfe\n").unwrap();
@@ -455,4 +459,27 @@ fn verdicts() {
 #[test]
 fn round_folders_count_from_one_with_two_digits() {
     assert_eq!(round_folder(Path::new("out"), 1), Path::new("out/rounds/01"));
+}
+
+#[test]
+fn coverage_adds_counts_before_it_takes_quantiles() {
+    // 300 bins in two ranges, with an ignored one between: groups of two that do not reach across.
+    let edges: Vec<(f64, f64)> = (0..301).filter(|i| *i != 151).map(|i| (i as f64, i as f64 + 1.0)).collect();
+    let counts: Vec<u32> = (0..300).collect();
+    // Neighbours that always add up to 10: their sum has no spread, although each of them has.
+    let simulated: Vec<u32> =
+        (0..50u32).flat_map(|k| (0..300).map(move |j| if j % 2 == 0 { k % 11 } else { 10 - k % 11 })).collect();
+    let coverage = Coverage::from_simulations("prior", &edges, &counts, &simulated).unwrap();
+    assert_eq!(coverage.rows.len(), 151);
+    let first = coverage.rows[0];
+    assert_eq!((first.e_min, first.e_max, first.counts), (0.0, 2.0, 1.0));
+    assert_eq!((first.q025, first.median, first.q975), (10.0, 10.0, 10.0));
+    let total: f64 = coverage.rows.iter().map(|r| r.counts).sum();
+    assert_eq!(total, 299.0 * 150.0);
+    assert!(coverage.rows.iter().all(|r| r.e_max <= 151.0 || r.e_min >= 152.0));
+    assert!(message(Coverage::from_simulations("x", &edges, &counts, &simulated[1..])).contains("do not belong"));
+    assert!(message(SpectrumTable::from_expected(&edges, &counts[1..], 1.0, &[])).contains("do not belong"));
+    let expected: Vec<f32> = (0..100).flat_map(|k| [k as f32, 1000.0]).collect();
+    let table = SpectrumTable::from_expected(&edges[..2], &[3, 4], 10.0, &expected).unwrap();
+    assert_eq!((table.rows[0].median, table.rows[0].q16, table.rows[1].q975), (49.5, 15.5, 1000.0));
 }

@@ -234,6 +234,11 @@ impl ParameterPlan {
         }
     }
 
+    /// Physical values of the free coordinates of one spectrum.
+    pub fn free_values(&self, cube: &[f32]) -> Vec<f32> {
+        self.shapes.iter().zip(cube).map(|(shape, &u)| shape.quantile(u)).collect()
+    }
+
     /// A tensor that holds the parameters of `spectra` spectra.
     pub fn room(&self, device: &Device, spectra: usize) -> Tensor<f32> {
         match device {

@@ -57,19 +57,16 @@ pub(super) fn check_grid(lo: &[f64], hi: &[f64], what: &str) -> Result<bool, Str
     Ok(descending)
 }
 
-/// Edges from an ascending grid. XSPEC-like models diverge at zero energy, so a first edge of 0 becomes 1 % of the first bin's upper
-/// edge.
-pub(super) fn edges(lo: &[f64], hi: &[f64], warnings: &mut Vec<String>) -> Vec<f64> {
+/// Edges from an ascending grid, and whether the first was moved: models diverge at zero energy, so a first edge of 0 becomes 1 % of
+/// the first bin's upper edge.
+pub(super) fn edges(lo: &[f64], hi: &[f64]) -> (Vec<f64>, bool) {
     let mut edges = lo.to_vec();
     edges.extend(hi.last());
-    if edges[0] <= 0.0 {
+    let moved = edges[0] <= 0.0;
+    if moved {
         edges[0] = 0.01 * edges[1];
-        warnings.push(format!(
-            "the energy grid begins at 0 keV, where models diverge: the first edge is taken as {:.4e} keV",
-            edges[0]
-        ));
     }
-    edges
+    (edges, moved)
 }
 
 pub(super) fn energy_unit(hdu: &Hdu, column: &str) -> Result<(), String> {

@@ -64,6 +64,7 @@ fn response() -> Response {
         e_min: (0..CHANNELS).map(|i| i as f64 * CHANNEL).collect(),
         e_max: (0..CHANNELS).map(|i| (i + 1) as f64 * CHANNEL).collect(),
         includes_area: true,
+        moved_edge: false,
         warnings: Vec::new(),
         notes: Vec::new(),
     }

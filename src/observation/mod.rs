@@ -364,6 +364,9 @@ fn assemble(
         })?;
     let mut warnings = spectrum.warnings.clone();
     warnings.extend(response.warnings.iter().cloned());
+    if folded.edges.first() == response.edges.first() {
+        warnings.extend(response.edge_note());
+    }
     let blind: Vec<usize> = (0..bins.len()).filter(|&d| folded.row_start[d] == folded.row_start[d + 1]).collect();
     if let Some(&d) = blind.first() {
         let inside: u64 = blind.iter().map(|&d| u64::from(counts[d])).sum();

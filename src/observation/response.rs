@@ -35,6 +35,8 @@ pub struct Response {
     pub e_max: Vec<f64>,
     /// The effective area is part of the matrix.
     pub includes_area: bool,
+    /// The first edge was 0 in the file.
+    pub moved_edge: bool,
     /// What changes the analysis.
     pub warnings: Vec<String>,
     /// What is odd about the file but handled as it stands.
@@ -104,7 +106,7 @@ impl Response {
             warnings.extend(note);
             match &mut response {
                 None => {
-                    let edges = edges(&lo, &hi, &mut warnings);
+                    let (edges, moved_edge) = edges(&lo, &hi);
                     let class = hdu.class(3);
                     response = Some(Response {
                         path: path.to_path_buf(),
@@ -116,6 +118,7 @@ impl Response {
                         e_min: e_min.clone(),
                         e_max: e_max.clone(),
                         includes_area: hdu.name == "SPECRESP MATRIX" && class != "REDIST" || class == "FULL",
+                        moved_edge,
                         warnings: Vec::new(),
                         notes: Vec::new(),
                     });
@@ -152,6 +155,7 @@ impl Response {
             ));
         }
         let mut notes = Vec::new();
+        notes.extend(response.edge_note());
         if !response.includes_area {
             let empty = sums.iter().filter(|&&s| s == 0.0).count();
             if empty > 0 {
@@ -175,6 +179,16 @@ impl Response {
         response.notes = notes;
         response.warnings = warnings;
         Ok(response)
+    }
+
+    /// What to say of a first edge that was moved away from 0.
+    pub(super) fn edge_note(&self) -> Option<String> {
+        self.moved_edge.then(|| {
+            format!(
+                "the energy grid begins at 0 keV, where models diverge: the first edge is taken as {:.4e} keV",
+                self.edges[0]
+            )
+        })
     }
 
     /// Number of photon energy bins.

@@ -8,7 +8,8 @@
 //! | `weighted.csv` | [`tables::write_weighted`] | samples of the refinement with likelihoods and weights |
 //! | `rounds/NN/losses.csv` | [`tables::write_losses`] | training: network, epoch, train, validation |
 //! | `spectrum.csv` | [`tables::write_spectrum`] | per bin: energies, counts, quantiles of the expected counts |
-//! | `coverage.csv` | [`tables::write_coverage`] | per stage and bin: quantiles of simulated counts |
+//! | `coverage.csv` | [`tables::write_coverage`] | per stage and group of bins: quantiles of simulated counts |
+//! | `report.html`, `plots/*.svg` | [`ReportData::write_report`] ([`html`], [`plots`]) | for people |
 //!
 //! `NN` is the round from 01. All files appear whole or not at all ([`atomic`]). The report is made from these files alone
 //! ([`ReportData::from_folder`]), so that it can be written again at any time; files other than `summary.json` and
@@ -17,6 +18,7 @@
 pub mod atomic;
 pub mod chain;
 mod error;
+pub mod html;
 pub mod plots;
 pub mod prior;
 pub mod summary;
@@ -91,6 +93,19 @@ impl ReportData {
             posterior,
             rounds,
         })
+    }
+
+    /// Writes `report.html` and `plots/*.svg` into `folder` and returns the path of the former. Touches no other file.
+    ///
+    /// # Errors
+    /// [`ReportError::Io`] naming the file.
+    pub fn write_report(&self, folder: &Path) -> Result<PathBuf, ReportError> {
+        let plots = plots::Plots::draw(self);
+        plots.write(&folder.join("plots"))?;
+        let path = folder.join("report.html");
+        let text = html::html(self, &plots);
+        write_atomically(&path, |w| w.write_all(text.as_bytes()))?;
+        Ok(path)
     }
 
     /// Writes all of the data above into `folder`, the counterpart of [`ReportData::from_folder`]. (A run writes the rounds' files

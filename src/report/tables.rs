@@ -80,12 +80,65 @@ pub struct SpectrumTable {
     pub rows: Vec<SpectrumRow>,
 }
 
-/// coverage.csv, one stage of it: per bin, quantiles of SIMULATED counts (with Poisson noise) from the prior or a round's proposal.
+/// coverage.csv, one stage of it: quantiles of SIMULATED counts (with Poisson noise) from the prior or a round's proposal, beside
+/// the observed counts. The rows are at most [`COVERAGE_BINS`] groups of neighbouring bins; the counts of a group are added before
+/// the quantiles are taken, since quantiles of noisy counts do not add up.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Coverage {
     /// "prior", "round 2", ..., "posterior".
     pub stage: String,
-    pub bins: Vec<Quantiles>,
+    pub rows: Vec<SpectrumRow>,
+}
+
+/// As many points as a plot can show.
+pub const COVERAGE_BINS: usize = 260;
+
+impl Coverage {
+    /// From the kept bins' edges [keV], observed counts, and counts simulated at this stage (row-major, spectra x bins).
+    ///
+    /// # Errors
+    /// [`ReportError::Invalid`] when the lengths do not belong together.
+    pub fn from_simulations(
+        stage: &str,
+        edges: &[(f64, f64)],
+        counts: &[u32],
+        simulated: &[u32],
+    ) -> Result<Coverage, ReportError> {
+        let bins = edges.len();
+        if bins == 0 || counts.len() != bins || simulated.is_empty() || !simulated.len().is_multiple_of(bins) {
+            return Err(ReportError::Invalid(format!(
+                "coverage of {stage}: {bins} bins, {} counts and {} simulated counts do not belong together",
+                counts.len(),
+                simulated.len()
+            )));
+        }
+        let every = bins.div_ceil(COVERAGE_BINS);
+        // Bins end where channels are ignored: no group reaches across.
+        let mut groups: Vec<(f64, f64, usize)> = Vec::new();
+        for &(e_min, e_max) in edges {
+            match groups.last_mut() {
+                Some(g) if g.2 < every && (e_min - g.1).abs() <= 1e-6 * e_min => *g = (g.0, e_max, g.2 + 1),
+                _ => groups.push((e_min, e_max, 1)),
+            }
+        }
+        let add = |spectrum: &[u32]| -> Vec<f32> {
+            let mut rest = spectrum.iter();
+            groups.iter().map(|g| rest.by_ref().take(g.2).map(|&c| u64::from(c)).sum::<u64>() as f32).collect()
+        };
+        let matrix: Vec<f32> = simulated.chunks_exact(bins).flat_map(add).collect();
+        let quantiles = Quantiles::of_columns(&matrix, groups.len());
+        let rows = groups.iter().zip(add(counts)).zip(quantiles).map(|((g, counts), q)| SpectrumRow {
+            e_min: g.0,
+            e_max: g.1,
+            counts: f64::from(counts),
+            q025: q.q025,
+            q16: q.q16,
+            median: q.median,
+            q84: q.q84,
+            q975: q.q975,
+        });
+        Ok(Coverage { stage: stage.to_string(), rows: rows.collect() })
+    }
 }
 
 /// Quantiles 0.025, 0.16, 0.5, 0.84, 0.975.
@@ -223,22 +276,25 @@ pub fn write_spectrum(path: &Path, table: &SpectrumTable) -> Result<(), ReportEr
     )
 }
 
-/// Writes coverage.csv: stage, bin (from 0, in the order of spectrum.csv) and the quantiles of simulated counts.
+/// Writes coverage.csv: stage, energies [keV], observed counts and the quantiles of simulated counts.
 ///
 /// # Errors
 /// [`ReportError::Io`] naming the file.
 pub fn write_coverage(path: &Path, stages: &[Coverage]) -> Result<(), ReportError> {
     write_atomically(path, |w| {
-        writeln!(w, "stage,bin,q025,q16,median,q84,q975")?;
+        writeln!(w, "stage,{}", COVERAGE_COLUMNS.join(","))?;
         for stage in stages {
             let name = field(&stage.stage);
-            for (bin, q) in stage.bins.iter().enumerate() {
-                writeln!(w, "{name},{bin},{:?},{:?},{:?},{:?},{:?}", q.q025, q.q16, q.median, q.q84, q.q975)?;
+            for r in &stage.rows {
+                let values = [r.e_min, r.e_max, r.counts, r.q025, r.q16, r.median, r.q84, r.q975];
+                writeln!(w, "{name},{}", values.map(|v| format!("{v:?}")).join(","))?;
             }
         }
         Ok(())
     })
 }
+
+const COVERAGE_COLUMNS: [&str; 8] = ["e_min", "e_max", "counts", "q025", "q16", "median", "q84", "q975"];
 
 fn write_rows<R: Iterator<Item = f64>>(
     path: &Path,
@@ -327,6 +383,15 @@ impl<'p> Table<'p> {
     fn count(&self, row: &(u64, csv::StringRecord), column: usize) -> Result<usize, ReportError> {
         let text = row.1.get(column).unwrap_or("");
         text.parse().map_err(|_| self.wrong(row.0, column, text, "a whole number"))
+    }
+
+    /// Refuses a bin whose edges [keV] do not ascend.
+    fn bin(&self, line: u64, e_min: f64, e_max: f64) -> Result<(), ReportError> {
+        if e_min >= 0.0 && e_max > e_min {
+            return Ok(());
+        }
+        let message = format!("bin from {e_min} to {e_max} keV; expected 0 <= e_min < e_max");
+        Err(ReportError::table(self.path, line, message))
     }
 
     fn wrong(&self, line: u64, column: usize, found: &str, expected: &str) -> ReportError {
@@ -443,13 +508,7 @@ pub fn read_spectrum(path: &Path) -> Result<SpectrumTable, ReportError> {
             *value = table.finite(row, column)?;
         }
         let [e_min, e_max, exposure, counts, q025, q16, median, q84, q975] = v;
-        if !(e_min >= 0.0 && e_max > e_min) {
-            return Err(ReportError::table(
-                path,
-                row.0,
-                format!("bin from {e_min} to {e_max} keV; expected 0 <= e_min < e_max"),
-            ));
-        }
+        table.bin(row.0, e_min, e_max)?;
         if exposure <= 0.0 || counts < 0.0 {
             let message = format!("exposure {exposure} s and {counts} counts; expected more than 0 and at least 0");
             return Err(ReportError::table(path, row.0, message));
@@ -466,27 +525,25 @@ pub fn read_spectrum(path: &Path) -> Result<SpectrumTable, ReportError> {
 /// [`ReportError::Io`], or [`ReportError::Table`] with line and column.
 pub fn read_coverage(path: &Path) -> Result<Vec<Coverage>, ReportError> {
     let table = Table::read(path)?;
-    let (stage, bin) = (table.position("stage")?, table.position("bin")?);
-    let mut at = [0; 5];
-    for (slot, name) in at.iter_mut().zip(["q025", "q16", "median", "q84", "q975"]) {
+    let stage = table.position("stage")?;
+    let mut at = [0; 8];
+    for (slot, name) in at.iter_mut().zip(COVERAGE_COLUMNS) {
         *slot = table.position(name)?;
     }
     let mut stages: Vec<Coverage> = Vec::new();
     for row in &table.records {
         let name = table.text(row, stage);
         if stages.last().is_none_or(|s| s.stage != name) {
-            stages.push(Coverage { stage: name, bins: Vec::new() });
+            stages.push(Coverage { stage: name, rows: Vec::new() });
         }
-        let mut v = [0.0; 5];
+        let mut v = [0.0; 8];
         for (value, &column) in v.iter_mut().zip(&at) {
             *value = table.finite(row, column)?;
         }
-        let [q025, q16, median, q84, q975] = v;
+        let [e_min, e_max, counts, q025, q16, median, q84, q975] = v;
+        table.bin(row.0, e_min, e_max)?;
         if let Some(current) = stages.last_mut() {
-            if table.count(row, bin)? != current.bins.len() {
-                return Err(table.wrong(row.0, bin, &table.text(row, bin), &format!("bin {}", current.bins.len())));
-            }
-            current.bins.push(Quantiles { q025, q16, median, q84, q975 });
+            current.rows.push(SpectrumRow { e_min, e_max, counts, q025, q16, median, q84, q975 });
         }
     }
     Ok(stages)

@@ -338,6 +338,8 @@ fn type_two_needs_a_row() {
     let path = folder.put("two.pha", &file(&[table("SPECTRUM", &[("EXPOSURE", "100.0")], &columns)]));
     let report = inspect(&path);
     assert_eq!((report.kind, report.spectra, report.counts, report.error), ("PHA2", Some(2), Some(21), None));
+    let row = inspect(&folder.0.path().join("two.pha{2}"));
+    assert_eq!((row.kind, row.counts, row.error), ("PHA", Some(15), None));
     let spec = |name: &str| ObservationSpec {
         spectrum: folder.0.path().join(name),
         response: Some(folder.put("r.rmf", &rmf(1, &[("TLMIN4", "1")]))),

@@ -175,6 +175,7 @@ proptest! {
             e_min: (0..CHANNELS).map(|i| i as f64).collect(),
             e_max: (0..CHANNELS).map(|i| i as f64 + 1.0).collect(),
             includes_area: true,
+        moved_edge: false,
             warnings: Vec::new(),
             notes: Vec::new(),
             area: rows.iter().map(|r| r.2).collect(),

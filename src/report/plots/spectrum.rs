@@ -1,15 +1,15 @@
 //! Pictures of spectra: the folded fit with residuals, and what the simulations cover.
 //!
-//! A spectrum of thousands of channels is drawn with neighbouring bins added up ([`combine`]); quantiles of expected counts are
-//! added too, which is exact where the bins rise and fall together (they do: their spread is that of the parameters) and too wide
-//! otherwise. Numbers elsewhere in the report always come from the bins as analysed.
+//! A spectrum of thousands of channels is drawn with neighbouring bins added up ([`combine`]); quantiles of EXPECTED counts are
+//! added too, which is exact where the bins rise and fall together (they nearly do: their spread is that of the parameters) and
+//! too wide otherwise. Simulated counts are added before their quantiles are taken. Numbers elsewhere in the report always come from the bins as analysed.
 
 use super::axis::{Axis, Labels, Panel};
 use super::canvas::{Align, Canvas, DATA, Ink, Lettering, MUTED, POSTERIOR, TEXT, draw};
-use crate::report::tables::{Coverage, Quantiles, SpectrumRow, SpectrumTable};
+use crate::report::tables::{COVERAGE_BINS, Coverage, SpectrumRow, SpectrumTable};
 
 /// About as many points as can be told apart.
-const MOST_POINTS: usize = 260;
+const MOST_POINTS: usize = COVERAGE_BINS;
 
 /// Adds up neighbours until a bin has at least `least` counts and no more than [`MOST_POINTS`] bins are left. Bins never reach
 /// across ignored channels.
@@ -162,27 +162,24 @@ fn legend(canvas: &mut Canvas, (x, y): (f64, f64), points: &[SpectrumRow], rows:
 /// One small panel per stage: where the simulated spectra of the prior and of each round's proposal lie around the observed one.
 /// At most six stages are drawn: the first, the last, and those evenly between.
 pub fn coverage(table: &SpectrumTable, stages: &[Coverage]) -> Option<String> {
-    let stages: Vec<&Coverage> = stages.iter().filter(|s| s.bins.len() == table.rows.len()).collect();
+    let stages: Vec<&Coverage> = stages.iter().filter(|s| !s.rows.is_empty()).collect();
     let chosen: Vec<&Coverage> = match stages.len() {
-        0 => return None,
         n if n <= 6 => stages,
         n => (0..6).filter_map(|i| stages.get(i * (n - 1) / 5).copied()).collect(),
     };
-    if table.rows.is_empty() || table.exposure <= 0.0 {
+    if chosen.is_empty() || table.exposure <= 0.0 {
         return None;
     }
-    let merged: Vec<Vec<SpectrumRow>> =
-        chosen.iter().map(|s| combine(&with_quantiles(&table.rows, &s.bins), 0.0)).collect();
+    let observed = &chosen.first()?.rows;
     let rate = |counts: f64, r: &SpectrumRow| counts / (table.exposure * (r.e_max - r.e_min));
-    let observed = merged.first()?;
     let (lo, hi) = observed
         .iter()
         .map(|r| rate(r.counts, r))
         .filter(|v| *v > 0.0)
         .fold((f64::INFINITY, 0.0f64), |(a, b), v| (a.min(v), b.max(v)));
-    let top = merged.iter().flatten().map(|r| rate(r.q975, r)).fold(hi, f64::max).min(300.0 * hi);
+    let top = chosen.iter().flat_map(|s| &s.rows).map(|r| rate(r.q975, r)).fold(hi, f64::max).min(300.0 * hi);
     let y = Axis::new((lo * 0.3).max(hi * 1e-5), top * 1.8, true, "Counts s⁻¹ keV⁻¹");
-    let x = energy_axis(&table.rows);
+    let x = energy_axis(observed);
     let across = chosen.len().min(3);
     let down = chosen.len().div_ceil(across);
     let cell = (if across == 1 { 520.0 } else { 760.0 / across as f64 }, if across == 3 { 230.0 } else { 290.0 });
@@ -190,7 +187,8 @@ pub fn coverage(table: &SpectrumTable, stages: &[Coverage]) -> Option<String> {
     let (width, height) = (left + cell.0 * across as f64 + 12.0, top_margin + cell.1 * down as f64 + 16.0);
     let ink = Ink(122, 96, 168, 1.0);
     Some(draw(width, height, "Simulated spectra of each round around the observed one", |canvas| {
-        for (i, (stage, rows)) in chosen.iter().zip(&merged).enumerate() {
+        for (i, stage) in chosen.iter().enumerate() {
+            let rows = &stage.rows;
             let (column, row) = (i % across, i / across);
             let (x0, y0) = (left + column as f64 * cell.0, top_margin + row as f64 * cell.1);
             let panel = Panel { x0, y0, x1: x0 + cell.0 - 20.0, y1: y0 + cell.1 - 28.0, x: x.clone(), y: y.clone() };
@@ -221,11 +219,4 @@ pub fn coverage(table: &SpectrumTable, stages: &[Coverage]) -> Option<String> {
             Lettering::new(10.5, MUTED, Align::Start),
         );
     }))
-}
-
-fn with_quantiles(rows: &[SpectrumRow], bins: &[Quantiles]) -> Vec<SpectrumRow> {
-    rows.iter()
-        .zip(bins)
-        .map(|(r, q)| SpectrumRow { q025: q.q025, q16: q.q16, median: q.median, q84: q.q84, q975: q.q975, ..*r })
-        .collect()
 }
