@@ -5,6 +5,8 @@ mod cstat;
 mod flow;
 mod fold;
 mod gather;
+mod model;
+mod parameters;
 mod poisson;
 mod random;
 mod reduce;
