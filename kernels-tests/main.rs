@@ -1,10 +1,12 @@
 //! Every kernel family on each device, against its CPU twin and an f64 oracle.
 
+mod activation;
 mod adam;
 mod cstat;
 mod flow;
 mod fold;
 mod gather;
+mod gemm;
 mod model;
 mod parameters;
 mod poisson;

@@ -1,4 +1,4 @@
-// Adam with global-norm clipping in three launches: partial sums of squares, the norm with its clipping factor, the update.
+// Adam with global-norm clipping in three launches: parts sums of squares, the norm with its clipping factor, the update.
 // The order of every sum is fixed by the launch, so the same gradient gives the same bits.
 //!include index
 struct Parameters { n: u32, step: u32, clip: f32, rate: f32, beta1: f32, beta2: f32, epsilon: f32, second_scale: f32 }
@@ -16,7 +16,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 
 //!if PARTIAL
 @group(0) @binding(1) var<storage, read> gradient: array<f32>;
-@group(0) @binding(2) var<storage, read_write> partial: array<f32>;
+@group(0) @binding(2) var<storage, read_write> parts: array<f32>;
 var<workgroup> sums: array<f32, 256>;
 @compute @workgroup_size(256)
 fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
@@ -30,20 +30,20 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
         workgroupBarrier();
         if lane < width { sums[lane] += sums[lane + width]; }
     }
-    if lane == 0u { partial[group.x] = sums[0]; }
+    if lane == 0u { parts[group.x] = sums[0]; }
 }
 //!end
 
 //!if NORM
 //!include status
 // state = [norm, factor (negative: skip the update), faults so far]
-@group(0) @binding(1) var<storage, read> partial: array<f32>;
+@group(0) @binding(1) var<storage, read> parts: array<f32>;
 @group(0) @binding(2) var<storage, read_write> state: array<f32>;
 @group(0) @binding(3) var<storage, read_write> status: array<atomic<u32>>;
 var<workgroup> sums: array<f32, {{GROUPS}}>;
 @compute @workgroup_size({{GROUPS}})
 fn main(@builtin(local_invocation_index) lane: u32) {
-    sums[lane] = partial[lane];
+    sums[lane] = parts[lane];
     for (var width = {{GROUPS}}u / 2u; width > 0u; width >>= 1u) {
         workgroupBarrier();
         if lane < width { sums[lane] += sums[lane + width]; }

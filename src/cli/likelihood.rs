@@ -2,17 +2,20 @@
 
 use std::path::PathBuf;
 
-use super::common::{DeviceArgs, RunArgs};
-use crate::{Error, Result};
+use super::common::{DeviceArgs, RunArgs, read_points};
+use crate::{Error, Result, report::write_atomically, run::setup::Problem, simulate::oracle};
 
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "--device f64 computes in double precision on the CPU: slow, and what the devices are judged by."
+)]
 pub struct Args {
     #[command(flatten)]
     pub(super) run: RunArgs,
     /// Table of parameters: a header of names, one point per line; a posterior.csv will do
     #[arg(long, value_name = "THETA.csv")]
     pub(super) at: PathBuf,
-    /// Table to write: theta, log_likelihood, cstat, then the folded counts of every bin
+    /// Table to write: theta, log_likelihood (-C-STAT/2), cstat, then the expected counts of every bin
     #[arg(long, value_name = "FILE.csv")]
     pub(super) out: PathBuf,
     #[command(flatten)]
@@ -22,7 +25,53 @@ pub struct Args {
     pub(super) quiet: bool,
 }
 
+/// The device name that stands for the f64 oracle.
+const ORACLE: &str = "f64";
+
 pub fn run(args: Args) -> Result<u8> {
-    args.run.read(None)?;
-    Err(Error::Input("`likelihood` is not available in this build".into()))
+    let run = args.run.read(None)?;
+    let data = args.run.data()?;
+    let problem = Problem::open(run, data.as_deref())?;
+    for warning in &problem.warnings {
+        eprintln!("warning: {warning}");
+    }
+    let points = read_points(&args.at, &problem.names())?;
+    if args.device.device != ORACLE {
+        return Err(Error::Input(format!("--device {}: only f64 is available in this build", args.device.device)));
+    }
+    let (program, parameters, dataset) = (&problem.program, &problem.parameters, &problem.dataset);
+    let expected = oracle::expected_counts(program, parameters, &dataset.folded, &points);
+    let cstat: Vec<f64> = expected.iter().map(|mu| oracle::cstat(&dataset.counts, mu)).collect();
+    write(&args.out, &problem, &points, &cstat, &expected)?;
+    Ok(0)
+}
+
+/// Writes one line per point; `expected` is n x D. Bins are numbered from 1 in channel order.
+pub(super) fn write(
+    path: &std::path::Path,
+    problem: &Problem,
+    points: &[Vec<f64>],
+    cstat: &[f64],
+    expected: &[Vec<f64>],
+) -> Result<()> {
+    let names = problem.names();
+    write_atomically(path, |out| {
+        write!(out, "{},log_likelihood,cstat", names.join(","))?;
+        for bin in 1..=problem.dataset.bins.len() {
+            write!(out, ",expected_{bin}")?;
+        }
+        writeln!(out)?;
+        for ((theta, cstat), mu) in points.iter().zip(cstat).zip(expected) {
+            for value in theta {
+                write!(out, "{value},")?;
+            }
+            write!(out, "{},{cstat}", -0.5 * cstat)?;
+            for m in mu {
+                write!(out, ",{m}")?;
+            }
+            writeln!(out)?;
+        }
+        Ok(())
+    })?;
+    Ok(())
 }

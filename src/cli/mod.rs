@@ -12,7 +12,7 @@ use crate::{Error, Result};
 
 mod bench;
 mod common;
-mod compare;
+pub mod compare;
 mod demo;
 mod devices;
 mod fake;
@@ -139,7 +139,9 @@ fn error_text(error: &Error) -> String {
 
 /// A panic is a bug of ours: say so in two lines, without a backtrace unless one is asked for.
 fn report_panic(info: &panic::PanicHookInfo<'_>) {
-    let message = info.payload_as_str().unwrap_or("(no message)");
+    let payload = info.payload();
+    let message = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
+    let message = message.unwrap_or("(no message)");
     // `println!` panics when the reader of a pipe has gone (`rontgen models | head`); that is not an error.
     if message.starts_with("failed printing to stdout") {
         std::process::exit(0);

@@ -4,6 +4,7 @@
 //! A launch takes tensors and returns nothing; what fails is kept by the device (see [`crate::device`]). A CPU twin is a plain
 //! function on slices, so that stages may run it on a tile that stays in cache.
 
+pub mod activation;
 pub mod adam;
 pub mod compact;
 pub mod cstat;
@@ -12,6 +13,7 @@ pub mod fold;
 pub mod gather;
 pub mod gemm;
 pub mod maths;
+pub mod matrix;
 pub mod model;
 pub mod moments;
 pub mod parameters;
@@ -21,3 +23,4 @@ pub mod reduce;
 mod simd;
 pub mod truncate;
 pub mod unbounded;
+pub mod vector;

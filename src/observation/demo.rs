@@ -7,7 +7,7 @@ use super::spectrum::Spectrum;
 use super::{Dataset, FileChoice, FoldedResponse, Grouping, ObservationSpec, assemble, grouping};
 
 /// Exposure of the built-in observation [s]: an absorbed power law with norm 1e-3 gives 5000 to 10 000 counts.
-const EXPOSURE: f64 = 12_000.0;
+const EXPOSURE: f64 = 8_000.0;
 /// Channel width [keV].
 const CHANNEL: f64 = 0.01;
 const CHANNELS: usize = 1100;
@@ -64,18 +64,20 @@ fn response() -> Response {
         e_min: (0..CHANNELS).map(|i| i as f64 * CHANNEL).collect(),
         e_max: (0..CHANNELS).map(|i| (i + 1) as f64 * CHANNEL).collect(),
         includes_area: true,
+        moved_edge: false,
         warnings: Vec::new(),
+        notes: Vec::new(),
     }
 }
 
-/// The built-in instrument with an exposure of 12 ks and 0.3-10 keV in about 130 bins of 0.6 FWHM. All counts are zero: a mock fills
+/// The built-in instrument with an exposure of 8 ks and 0.3-10 keV in about 130 bins of 0.7 FWHM. All counts are zero: a mock fills
 /// them with [`Dataset::with_counts`].
 pub fn demo_instrument() -> Dataset {
     let response = response();
     let mut groups = Vec::new();
     let mut start = 0;
     while start < CHANNELS {
-        let width = 0.6 * fwhm((start as f64 + 0.5) * CHANNEL);
+        let width = 0.7 * fwhm((start as f64 + 0.5) * CHANNEL);
         let end = (start + (width / CHANNEL).round().max(1.0) as usize).min(CHANNELS);
         groups.push(start..end);
         start = end;

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::area::{Area, area_hdu};
 use super::fits::{FitsFile, HduKind};
-use super::response::{Area, Response, area_hdu, ebounds_hdu, matrix_hdus};
+use super::response::{Response, ebounds_hdu, matrix_hdus};
 use super::{ObservationError, refused, spectrum};
 
 /// One file's facts; fields that do not apply are left out of the JSON.
@@ -67,7 +68,7 @@ fn span(values: impl Iterator<Item = f64> + Clone) -> Option<[f64; 2]> {
     (lo <= hi).then_some([lo, hi])
 }
 
-/// Describes a file. Never fails: what cannot be read is told in `error`.
+/// Describes a file, or one row of a PHA-II table (`name{3}`). Never fails: what cannot be read is told in `error`.
 pub fn inspect(path: &Path) -> FileReport {
     let mut report = FileReport { file: path.display().to_string(), kind: "OTHER", ..FileReport::default() };
     if let Err(error) = fill(path, &mut report) {
@@ -77,7 +78,12 @@ pub fn inspect(path: &Path) -> FileReport {
 }
 
 fn fill(path: &Path, report: &mut FileReport) -> Result<(), ObservationError> {
-    let file = FitsFile::open(path).map_err(|e| ObservationError::fits(path, e))?;
+    let (base, row) = spectrum::split_row(path);
+    let file = FitsFile::open(&base).map_err(|e| ObservationError::fits(&base, e))?;
+    if row.is_some() {
+        report.kind = "PHA";
+        return one_spectrum(path, report);
+    }
     report.hdus =
         file.hdus().iter().map(|h| if h.name.is_empty() { h.index.to_string() } else { h.name.clone() }).collect();
     let tables = || file.hdus().iter().filter(|h| h.kind == HduKind::Table);
@@ -100,6 +106,7 @@ fn fill(path: &Path, report: &mut FileReport) -> Result<(), ObservationError> {
         report.sum = Some(area.area.iter().sum());
         report.energy_range = span(area.e_lo.iter().chain(&area.e_hi).copied());
         report.warnings = area.warnings;
+        report.warnings.extend(area.notes);
         return Ok(());
     }
     report.warnings = file.notes().to_vec();
@@ -125,6 +132,11 @@ fn companions(report: &mut FileReport, spectrum: &spectrum::Spectrum) {
         } else if key == "RESPFILE" {
             report.warnings.push("RESPFILE is blank or 'none': the response must be named".into());
         }
+    }
+    if spectrum.backfile.is_some() {
+        report
+            .warnings
+            .push("a background is named: it must be set aside (background = \"none\") for an analysis".into());
     }
     report.respfile.clone_from(&spectrum.respfile);
     report.ancrfile.clone_from(&spectrum.ancrfile);
@@ -165,21 +177,29 @@ fn many_spectra(file: &FitsFile, path: &Path, report: &mut FileReport) -> Result
     };
     report.spectra = Some(hdu.rows);
     let (base, _) = spectrum::split_row(path);
-    // All rows are read one by one: a damaged row is named.
-    let mut total = 0;
-    for row in 1..=hdu.rows {
-        let s = spectrum::read(Path::new(&format!("{}{{{row}}}", base.display())))?;
-        total += s.total();
-        if row == 1 {
-            report.channels = Some(s.channel.len());
-            report.first_channel = s.channel.first().copied();
-            report.unit = Some(s.unit);
-            report.exposure = Some(s.exposure);
-            report.warnings.clone_from(&s.warnings);
-            companions(report, &s);
+    if hdu.rows == 0 {
+        return Err(refused(path, format!("{}: a PHA-II table without rows", hdu.label())));
+    }
+    let first = spectrum::read(Path::new(&format!("{}{{1}}", base.display())))?;
+    let exposure = first.exposure;
+    let column = if first.unit == "RATE" { "RATE" } else { "COUNTS" };
+    let (values, offsets) = file.ragged(hdu, column).map_err(|e| ObservationError::fits(path, e))?;
+    let mut total = 0.0;
+    for (row, w) in offsets.windows(2).enumerate() {
+        let sum: f64 = values[w[0]..w[1]].iter().sum();
+        if !(sum.is_finite() && values[w[0]..w[1]].iter().all(|v| *v >= 0.0)) {
+            report.warnings.push(format!("row {}: {column} holds negative or undefined numbers", row + 1));
+        } else {
+            total += sum;
         }
     }
-    report.counts = Some(total);
+    report.channels = Some(first.channel.len());
+    report.first_channel = first.channel.first().copied();
+    report.unit = Some(first.unit);
+    report.exposure = Some(exposure);
+    report.warnings.extend(first.warnings.iter().cloned());
+    companions(report, &first);
+    report.counts = Some(if column == "RATE" { (total * exposure).round() } else { total } as u64);
     report.warnings.push(format!(
         "PHA-II table: choose one spectrum by its row, as in \"{}{{1}}\" ({})",
         base.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
@@ -202,6 +222,7 @@ fn matrix(file: &FitsFile, report: &mut FileReport) -> Result<(), ObservationErr
     report.energy_range = span(r.edges.iter().copied());
     report.channel_range = span(r.e_min.iter().chain(&r.e_max).copied());
     report.warnings = r.warnings;
+    report.warnings.extend(r.notes);
     let matrix = matrix_hdus(file).first().map_or(0, |h| h.index);
     if ebounds_hdu(file).is_some_and(|h| h.index < matrix) {
         report.warnings.push("EBOUNDS stands before the matrix".into());

@@ -3,24 +3,27 @@
 //! [`load`] does the whole way from the names in a run file to a [`Dataset`]. Nothing here panics on a bad file: whatever cannot be
 //! analysed is refused with the file, the HDU and the keyword, column or row that is at fault.
 
+mod area;
 mod demo;
 pub mod fits;
 mod fold;
 pub mod grouping;
 mod inspect;
 mod regroup;
+mod resolution;
 mod response;
 mod spectrum;
 mod write;
 
+pub use area::Area;
 pub use demo::demo_instrument;
 pub use fits::FitsError;
 pub use fold::FoldedResponse;
 pub use grouping::Grouping;
 pub use inspect::{FileReport, inspect};
 pub use regroup::{Regrouped, regroup};
-pub use response::{Area, Response, Run};
-pub use spectrum::{Spectrum, split_row};
+pub use response::{Response, Run};
+pub use spectrum::{Spectrum, read as read_spectrum, split_row};
 pub use write::{PhaFile, write_grouped_copy, write_pha};
 
 use std::path::{Path, PathBuf};
@@ -361,6 +364,9 @@ fn assemble(
         })?;
     let mut warnings = spectrum.warnings.clone();
     warnings.extend(response.warnings.iter().cloned());
+    if folded.edges.first() == response.edges.first() {
+        warnings.extend(response.edge_note());
+    }
     let blind: Vec<usize> = (0..bins.len()).filter(|&d| folded.row_start[d] == folded.row_start[d + 1]).collect();
     if let Some(&d) = blind.first() {
         let inside: u64 = blind.iter().map(|&d| u64::from(counts[d])).sum();

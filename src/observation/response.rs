@@ -1,4 +1,4 @@
-//! Redistribution matrices and effective areas (RMF, RSP, ARF; OGIP CAL/GEN/92-002 and 92-002a).
+//! Redistribution matrices (RMF, RSP; OGIP CAL/GEN/92-002 and 92-002a).
 //!
 //! Matrices are stored by photon energy: for each energy some groups of consecutive channels. The first channel's number is TLMIN of
 //! F_CHAN (1 where absent), which is NOT always the first CHANNEL of EBOUNDS. Rows are never renormalised: a sum below 1 is
@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::area::{Area, check_grid, edges, energy_unit, same_edge};
 use super::fits::{FitsFile, Hdu, HduKind};
 use super::{ObservationError, refused};
 
@@ -34,25 +35,14 @@ pub struct Response {
     pub e_max: Vec<f64>,
     /// The effective area is part of the matrix.
     pub includes_area: bool,
+    /// The first edge was 0 in the file.
+    pub moved_edge: bool,
+    /// What changes the analysis.
     pub warnings: Vec<String>,
+    /// What is odd about the file but handled as it stands.
+    pub notes: Vec<String>,
     /// The effective area [cm2] per energy, 1 before an ARF is attached.
     pub area: Vec<f64>,
-}
-
-/// An effective area curve.
-#[derive(Debug, Clone)]
-pub struct Area {
-    pub path: PathBuf,
-    pub e_lo: Vec<f64>,
-    pub e_hi: Vec<f64>,
-    /// cm2.
-    pub area: Vec<f64>,
-    pub warnings: Vec<String>,
-}
-
-/// Whether two edges of an energy grid are the same: within 1 % of the bin's width, or the rounding of a stored f32.
-fn same_edge(a: f64, b: f64, width: f64) -> bool {
-    (a - b).abs() <= 0.01 * width.abs() + 4.0 * f64::from(f32::EPSILON) * a.abs().max(b.abs())
 }
 
 pub(super) fn matrix_hdus(file: &FitsFile) -> Vec<&Hdu> {
@@ -71,61 +61,6 @@ pub(super) fn ebounds_hdu(file: &FitsFile) -> Option<&Hdu> {
     tables()
         .find(|h| h.name == "EBOUNDS")
         .or_else(|| tables().find(|h| h.class(1) == "RESPONSE" && h.class(2) == "EBOUNDS"))
-}
-
-pub(super) fn area_hdu(file: &FitsFile) -> Option<&Hdu> {
-    let tables = || file.hdus().iter().filter(|h| h.kind == HduKind::Table && h.column("SPECRESP").is_some());
-    tables().find(|h| h.name == "SPECRESP").or_else(|| tables().next())
-}
-
-/// Checks an energy grid and returns whether it descends. Messages name the first bad row.
-fn check_grid(lo: &[f64], hi: &[f64], what: &str) -> Result<bool, String> {
-    if lo.is_empty() {
-        return Err(format!("{what} has no rows"));
-    }
-    for (i, (&a, &b)) in lo.iter().zip(hi).enumerate() {
-        if !(a.is_finite() && b.is_finite() && a >= 0.0 && b > a) {
-            return Err(format!(
-                "{what}, row {}: ENERG_LO = {a}, ENERG_HI = {b}; expected 0 <= ENERG_LO < ENERG_HI in keV",
-                i + 1
-            ));
-        }
-    }
-    let descending = lo.len() > 1 && lo[1] < lo[0];
-    for i in 1..lo.len() {
-        let (below, above) = if descending { (hi[i], lo[i - 1]) } else { (hi[i - 1], lo[i]) };
-        if !same_edge(below, above, hi[i] - lo[i]) {
-            return Err(format!(
-                "{what}: rows {} and {} do not join: {below} keV and {above} keV; expected a contiguous energy grid",
-                i,
-                i + 1
-            ));
-        }
-    }
-    Ok(descending)
-}
-
-/// Edges from an ascending grid. XSPEC-like models diverge at zero energy, so a first edge of 0 becomes 1 % of the first bin's upper
-/// edge.
-fn edges(lo: &[f64], hi: &[f64], warnings: &mut Vec<String>) -> Vec<f64> {
-    let mut edges = lo.to_vec();
-    edges.extend(hi.last());
-    if edges[0] <= 0.0 {
-        edges[0] = 0.01 * edges[1];
-        warnings.push(format!(
-            "the energy grid begins at 0 keV, where models diverge: the first edge is taken as {:.4e} keV",
-            edges[0]
-        ));
-    }
-    edges
-}
-
-fn energy_unit(hdu: &Hdu, column: &str) -> Result<(), String> {
-    match hdu.column(column).and_then(|c| c.unit.as_deref()).map(str::trim) {
-        None | Some("") => Ok(()),
-        Some(u) if u.eq_ignore_ascii_case("kev") => Ok(()),
-        Some(u) => Err(format!("{}: column {column} is in '{u}', expected keV", hdu.label())),
-    }
 }
 
 impl Response {
@@ -171,7 +106,7 @@ impl Response {
             warnings.extend(note);
             match &mut response {
                 None => {
-                    let edges = edges(&lo, &hi, &mut warnings);
+                    let (edges, moved_edge) = edges(&lo, &hi);
                     let class = hdu.class(3);
                     response = Some(Response {
                         path: path.to_path_buf(),
@@ -183,7 +118,9 @@ impl Response {
                         e_min: e_min.clone(),
                         e_max: e_max.clone(),
                         includes_area: hdu.name == "SPECRESP MATRIX" && class != "REDIST" || class == "FULL",
+                        moved_edge,
                         warnings: Vec::new(),
+                        notes: Vec::new(),
                     });
                     grid = (lo, hi);
                 }
@@ -217,28 +154,41 @@ impl Response {
                 "row sums reach {largest:.3}, more than any redistribution: the effective area is taken to be included"
             ));
         }
+        let mut notes = Vec::new();
+        notes.extend(response.edge_note());
         if !response.includes_area {
             let empty = sums.iter().filter(|&&s| s == 0.0).count();
             if empty > 0 {
-                warnings.push(format!("{empty} of {} energies have an empty row (sum 0)", sums.len()));
+                notes.push(format!("{empty} of {} energies have an empty row (sum 0)", sums.len()));
             }
             let low = sums.iter().filter(|&&s| s > 0.0 && s < 0.99).count();
             if low > 0 {
-                warnings.push(format!(
+                notes.push(format!(
                     "{low} of {} rows sum to less than 0.99: losses are part of the matrix; rows are not renormalised",
                     sums.len()
                 ));
             }
             if largest > 1.01 {
-                warnings.push(format!("row sums reach {largest:.4}, above 1"));
+                notes.push(format!("row sums reach {largest:.4}, above 1"));
             }
         }
         let zeros = response.values.iter().filter(|&&v| v == 0.0).count();
         if zeros > 0 {
-            warnings.push(format!("{zeros} of {} stored elements are zero", response.values.len()));
+            notes.push(format!("{zeros} of {} stored elements are zero", response.values.len()));
         }
+        response.notes = notes;
         response.warnings = warnings;
         Ok(response)
+    }
+
+    /// What to say of a first edge that was moved away from 0.
+    pub(super) fn edge_note(&self) -> Option<String> {
+        self.moved_edge.then(|| {
+            format!(
+                "the energy grid begins at 0 keV, where models diverge: the first edge is taken as {:.4e} keV",
+                self.edges[0]
+            )
+        })
     }
 
     /// Number of photon energy bins.
@@ -312,81 +262,6 @@ impl Response {
         }
         self.warnings.extend(area.warnings.iter().cloned());
         Ok(())
-    }
-
-    /// Full width at half maximum of the redistribution [keV] at each channel: of the row whose energy is nearest to the channel's centre,
-    /// around its highest element, with linear interpolation of the half-maximum crossings. Never below the channel's width; channels
-    /// whose row is empty take the nearest one that is not.
-    pub fn fwhm(&self) -> Vec<f64> {
-        let n = self.channels();
-        let mut first = vec![usize::MAX; self.energies() + 1];
-        for (k, run) in self.runs.iter().enumerate().rev() {
-            first[run.energy as usize] = k;
-        }
-        let centre: Vec<f64> = self.edges.windows(2).map(|w| 0.5 * (w[0] + w[1])).collect();
-        let mut cache: Vec<Option<Option<f64>>> = vec![None; centre.len()];
-        let mut row = vec![0.0; n];
-        let mut out = vec![f64::NAN; n];
-        for (i, slot) in out.iter_mut().enumerate() {
-            let e = 0.5 * (self.e_min[i] + self.e_max[i]);
-            let above = centre.partition_point(|&c| c < e);
-            let j = match (above.checked_sub(1), centre.get(above)) {
-                (Some(b), Some(&up)) if e - centre[b] <= up - e => b,
-                (Some(b), None) => b,
-                _ => above,
-            };
-            let Some(known) = cache.get_mut(j) else { continue };
-            let width = *known.get_or_insert_with(|| self.row_fwhm(j, first[j], &mut row));
-            if let Some(w) = width {
-                *slot = w.max((self.e_max[i] - self.e_min[i]).abs());
-            }
-        }
-        let known: Vec<usize> = (0..n).filter(|&i| out[i].is_finite()).collect();
-        for i in 0..n {
-            if !out[i].is_finite() {
-                let at = known.partition_point(|&k| k < i);
-                let near = [at.checked_sub(1), Some(at)].into_iter().flatten().filter_map(|k| known.get(k));
-                let nearest = near.min_by_key(|&&k| k.abs_diff(i));
-                let channel = (self.e_max[i] - self.e_min[i]).abs();
-                out[i] = nearest.map_or(channel, |&k| out[k].max(channel));
-            }
-        }
-        out
-    }
-
-    fn row_fwhm(&self, energy: usize, first: usize, row: &mut [f64]) -> Option<f64> {
-        let mut span: Option<(usize, usize)> = None;
-        for run in self.runs.get(first..)?.iter().take_while(|r| r.energy as usize == energy) {
-            let c = run.channel as usize;
-            for (slot, v) in row[c..].iter_mut().zip(self.run_values(run)) {
-                *slot += v;
-            }
-            let end = c + run.len as usize;
-            span = Some(span.map_or((c, end), |(a, b)| (a.min(c), b.max(end))));
-        }
-        let (a, b) = span?;
-        let density = |i: usize| row[i] / (self.e_max[i] - self.e_min[i]).abs();
-        let (peak, top) = (a..b).map(|i| (i, density(i))).max_by(|x, y| x.1.total_cmp(&y.1))?;
-        let mid = |i: usize| 0.5 * (self.e_min[i] + self.e_max[i]);
-        let half = 0.5 * top;
-        // Distance from the peak to the half-maximum on one side, in keV.
-        let side = |step: isize| {
-            let mut i = peak;
-            loop {
-                let Some(next) = i.checked_add_signed(step).filter(|&k| k >= a && k < b) else {
-                    return 0.5 * (self.e_max[i] - self.e_min[i]).abs() + (mid(i) - mid(peak)).abs();
-                };
-                if density(next) < half {
-                    let (d0, d1) = (density(i), density(next));
-                    let f = (d0 - half) / (d0 - d1);
-                    return (mid(i) + f * (mid(next) - mid(i)) - mid(peak)).abs();
-                }
-                i = next;
-            }
-        };
-        let width = (top > 0.0).then(|| side(-1) + side(1));
-        row[a..b].fill(0.0);
-        width
     }
 }
 
@@ -483,10 +358,9 @@ fn read_matrix(file: &FitsFile, hdu: &Hdu, channel: &[i64], descending: bool) ->
         for g in 0..count as usize {
             let (first, len) = (f[g], n[g]);
             if len.fract() != 0.0
-                || len < 0.0
+                || !(0.0..1.0e9).contains(&len)
                 || first.fract() != 0.0
                 || !(-1.0e9..1.0e9).contains(&first)
-                || !(len < 1.0e9)
             {
                 return Err(refuse(format!(
                     "row {}, group {}: F_CHAN = {first}, N_CHAN = {len}, expected whole channel numbers",
@@ -525,50 +399,4 @@ fn read_matrix(file: &FitsFile, hdu: &Hdu, channel: &[i64], descending: bool) ->
         }
     }
     Ok((runs, kept, notes))
-}
-
-impl Area {
-    /// Reads an ARF: columns ENERG_LO, ENERG_HI [keV], SPECRESP [cm2]. Other columns are ignored. A descending grid is turned round.
-    pub fn read(path: &Path) -> Result<Self, ObservationError> {
-        let file = FitsFile::open(path).map_err(|e| ObservationError::fits(path, e))?;
-        Self::from_file(&file)
-    }
-
-    pub(super) fn from_file(file: &FitsFile) -> Result<Self, ObservationError> {
-        let path = file.path();
-        let fits = |e| ObservationError::fits(path, e);
-        let hdu = area_hdu(file).ok_or_else(|| {
-            refused(path, format!("no SPECRESP extension among {}; expected an OGIP ARF", super::spectrum::names(file)))
-        })?;
-        for column in ["ENERG_LO", "ENERG_HI"] {
-            energy_unit(hdu, column).map_err(|t| refused(path, t))?;
-        }
-        let mut e_lo = file.scalars(hdu, "ENERG_LO").map_err(fits)?;
-        let mut e_hi = file.scalars(hdu, "ENERG_HI").map_err(fits)?;
-        let mut area = file.scalars(hdu, "SPECRESP").map_err(fits)?;
-        let mut warnings = file.notes().to_vec();
-        if check_grid(&e_lo, &e_hi, &hdu.label()).map_err(|t| refused(path, t))? {
-            warnings.push(format!("{}: energies descend; the rows are turned round", hdu.label()));
-            e_lo.reverse();
-            e_hi.reverse();
-            area.reverse();
-        }
-        if let Some((i, a)) = area.iter().enumerate().find(|(_, a)| !(a.is_finite() && **a >= 0.0)) {
-            return Err(refused(
-                path,
-                format!("{}: SPECRESP is {a} in row {}, expected an area in cm2", hdu.label(), i + 1),
-            ));
-        }
-        if e_lo[0] == 0.0 {
-            warnings.push("the energy grid begins at 0 keV".into());
-        }
-        let zeros = area.iter().filter(|&&a| a == 0.0).count();
-        if zeros == area.len() {
-            return Err(refused(path, format!("{}: SPECRESP is zero everywhere", hdu.label())));
-        }
-        if zeros > 0 {
-            warnings.push(format!("the area is zero at {zeros} of {} energies", area.len()));
-        }
-        Ok(Area { path: path.to_path_buf(), e_lo, e_hi, area, warnings })
-    }
 }

@@ -78,7 +78,7 @@ pub fn spectrum_hdus(file: &FitsFile) -> Vec<&Hdu> {
 /// Whether a spectrum HDU is a PHA-II table: one spectrum a row, in vector columns.
 pub fn is_type_two(hdu: &Hdu) -> bool {
     let data = hdu.column("COUNTS").or_else(|| hdu.column("RATE"));
-    hdu.class(4) == "TYPE:II" || data.is_some_and(|c| c.variable || c.repeat > 1)
+    hdu.class(4) == "TYPE:II" || data.is_some_and(|c| c.is_numeric() && (c.variable || c.repeat > 1))
 }
 
 /// Reads the spectrum of `path`, or one row of a PHA-II table where the name ends in `{ROW}` (1-based).
@@ -272,7 +272,7 @@ impl Reader<'_> {
 
     /// Counts from rates: rate times exposure must be whole within the rounding of a stored f32, and errors, where given, those of
     /// a Poisson number.
-    fn from_rates(&self, rates: &[f64], exposure: f64, poisson: bool) -> Result<Vec<u32>, ObservationError> {
+    fn counts_of_rates(&self, rates: &[f64], exposure: f64, poisson: bool) -> Result<Vec<u32>, ObservationError> {
         let mut counts = Vec::with_capacity(rates.len());
         for (i, &rate) in rates.iter().enumerate() {
             let value = rate * exposure;
@@ -326,7 +326,7 @@ impl Reader<'_> {
             (counts?, "COUNTS")
         } else if let Some(rates) = self.column("RATE")? {
             self.warnings.push("RATE spectrum: counts are RATE * EXPOSURE, whole in every channel".into());
-            (self.from_rates(&rates, exposure, poisson)?, "RATE")
+            (self.counts_of_rates(&rates, exposure, poisson)?, "RATE")
         } else {
             return Err(self.refuse("neither a COUNTS nor a RATE column"));
         };

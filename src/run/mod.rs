@@ -6,6 +6,7 @@
 //! | `output` | the output folder: whose it is, what may be resumed, one process at a time |
 //! | `checkpoint` | named arrays in one checksummed file; the last two are kept |
 //! | `interrupt` | Ctrl-C as a flag that stages poll |
+//! | `setup` | the run file's words in the terms of `observation` and `model` |
 //! | `progress` | stage, round, epoch, loss and remaining time on standard error |
 
 pub mod checkpoint;
@@ -13,3 +14,4 @@ pub mod interrupt;
 pub mod output;
 pub mod progress;
 pub mod run_file;
+pub mod setup;

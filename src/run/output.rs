@@ -12,7 +12,10 @@ use super::{
     checkpoint::CheckpointStore,
     run_file::{Provenance, RunFile},
 };
-use crate::Error;
+use crate::{
+    Error,
+    report::{ReportError, write_atomically},
+};
 
 /// Everything rontgen writes at the top of an output folder; `--force` removes these and nothing else.
 const OWN_FILES: &[&str] = &[
@@ -50,6 +53,8 @@ pub enum OutputError {
     DataChanged { path: PathBuf },
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Report(#[from] ReportError),
     /// The folder's own `run.toml` cannot be read.
     #[error("{path} is damaged: {message}; --force starts anew")]
     DamagedRunFile { path: PathBuf, message: String },
@@ -59,6 +64,7 @@ impl From<OutputError> for Error {
     fn from(error: OutputError) -> Error {
         match error {
             OutputError::Io { path, source } => Error::Io { path, source },
+            OutputError::Report(error) => Error::Report(error),
             other => Error::Input(other.to_string()),
         }
     }
@@ -166,21 +172,9 @@ impl OutputFolder {
         Ok(CheckpointStore::open(self.path.join("checkpoints"))?)
     }
 
-    /// Writes `name` under a temporary name and renames it, so that nothing half-written carries the final name.
+    /// Writes `name`, whole or not at all.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), OutputError> {
-        let path = self.path.join(name);
-        let temporary = self.path.join(format!(".{name}.part"));
-        let written = (|| {
-            use std::io::Write;
-            let mut file = File::create(&temporary)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            fs::rename(&temporary, &path)
-        })();
-        written.map_err(|source| {
-            let _ = fs::remove_file(&temporary);
-            OutputError::Io { path, source }
-        })
+        Ok(write_atomically(&self.path.join(name), |out| out.write_all(bytes))?)
     }
 
     /// Checks that the folder's `run.toml` is this run; gives remarks on where it was started.

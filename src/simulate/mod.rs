@@ -6,6 +6,7 @@
 
 mod cpu;
 mod gpu;
+pub mod oracle;
 mod plan;
 
 pub use crate::kernels::parameters::Coordinates;

@@ -2,6 +2,8 @@
 
 #![allow(dead_code)]
 
+pub mod fits;
+
 use std::path::{Path, PathBuf};
 
 fn root() -> PathBuf {

@@ -1,0 +1,212 @@
+use crate::{devices, noise};
+use rontgen::device::{Device, Tensor};
+use rontgen::kernels::activation::Activation;
+use rontgen::kernels::gemm::{self, Epilogue, Matrix, MatrixMut, Shape};
+
+/// Ones, primes, below, at and above a tile; multiples of 4 take the other way of reading; long K is split.
+const SIZES: [(usize, usize, usize); 11] = [
+    (1, 1, 1),
+    (1, 5, 3),
+    (7, 1, 130),
+    (4, 4, 4),
+    (65, 33, 17),
+    (64, 64, 64),
+    (68, 132, 20),
+    (63, 100, 401),
+    (128, 12, 300),
+    (12, 8, 1027),
+    (20, 36, 1028),
+];
+
+/// How a launch is made on each device: the CPU's, and both shapes of the GPU.
+fn ways() -> Vec<(Device, Option<Shape>)> {
+    devices()
+        .into_iter()
+        .flat_map(|device| match device.is_gpu() {
+            true => vec![(device.clone(), None), (device.clone(), Some(Shape::Tiles)), (device, Some(Shape::Direct))],
+            false => vec![(device, None)],
+        })
+        .collect()
+}
+
+fn activate(kind: Activation, x: f64) -> f64 {
+    match kind {
+        Activation::Linear => x,
+        Activation::Gelu => 0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x)).tanh()),
+        Activation::Tanh => x.tanh(),
+        Activation::Relu => x.max(0.0),
+    }
+}
+
+/// Numbers around a view must stay: 3 before, and the rest of each row.
+struct Placed {
+    offset: usize,
+    stride: usize,
+    values: Vec<f32>,
+}
+
+impl Placed {
+    fn new(rows: usize, cols: usize, aligned: bool, seed: u32) -> Self {
+        let (offset, stride) = if aligned { (4, cols + 4) } else { (3, cols + 2) };
+        Self { offset, stride, values: noise(offset + rows * stride + 5, seed) }
+    }
+
+    fn at(&self, r: usize, c: usize) -> f64 {
+        f64::from(self.values[self.offset + r * self.stride + c])
+    }
+
+    fn tensor(&self, device: &Device) -> Tensor<f32> {
+        Tensor::from_slice(device, 1, self.values.len(), &self.values)
+    }
+
+    fn view<'a>(&self, tensor: &'a Tensor<f32>, rows: usize, cols: usize) -> Matrix<'a> {
+        Matrix::strided(tensor, self.offset, rows, cols, self.stride)
+    }
+
+    fn view_mut<'a>(&self, tensor: &'a mut Tensor<f32>, rows: usize, cols: usize) -> MatrixMut<'a> {
+        MatrixMut::strided(tensor, self.offset, rows, cols, self.stride)
+    }
+
+    /// Checks a result inside the view and that nothing changed outside.
+    fn check(
+        &self,
+        got: &[f32],
+        rows: usize,
+        cols: usize,
+        tolerance: f64,
+        want: &dyn Fn(usize, usize) -> f64,
+        what: &str,
+    ) {
+        for (i, (&got, &before)) in got.iter().zip(&self.values).enumerate() {
+            let inside = i.checked_sub(self.offset).map(|i| (i / self.stride, i % self.stride));
+            match inside.filter(|&(r, c)| r < rows && c < cols) {
+                Some((r, c)) => {
+                    let want = want(r, c);
+                    assert!((f64::from(got) - want).abs() < tolerance, "{what} [{r}, {c}]: {got} for {want}");
+                }
+                None => assert_eq!(got, before, "{what}: number {i} lies outside the view and changed"),
+            }
+        }
+    }
+}
+
+#[test]
+fn products_of_views_with_every_epilogue() {
+    for (device, shape) in ways() {
+        for (case, &(m, n, k)) in SIZES.iter().enumerate() {
+            for (ta, tb) in [(false, false), (true, false), (false, true), (true, true)] {
+                for aligned in [true, false] {
+                    if aligned && [m, n, k].iter().any(|size| size % 4 != 0) {
+                        continue;
+                    }
+                    let kind = [Activation::Linear, Activation::Gelu, Activation::Tanh, Activation::Relu][case % 4];
+                    let what = format!("{m}x{n}x{k} {ta} {tb} {aligned} {kind:?} {shape:?} on {}", device.name());
+                    let (ar, ac) = if ta { (k, m) } else { (m, k) };
+                    let (br, bc) = if tb { (n, k) } else { (k, n) };
+                    let (a, b) = (Placed::new(ar, ac, aligned, 1), Placed::new(br, bc, aligned, 2));
+                    let (c, saved, bias) =
+                        (Placed::new(m, n, aligned, 3), Placed::new(m, n, aligned, 4), Placed::new(1, n, aligned, 5));
+                    let (at, bt, bias_t, saved_t) =
+                        (a.tensor(&device), b.tensor(&device), bias.tensor(&device), saved.tensor(&device));
+                    let run = |c: &mut MatrixMut<'_>, epilogue: Epilogue<'_>| {
+                        let (a, b) = (a.view(&at, ar, ac), b.view(&bt, br, bc));
+                        let a = if ta { a.t() } else { a.into() };
+                        let b = if tb { b.t() } else { b.into() };
+                        match shape {
+                            Some(shape) => gemm::gemm_shaped(&device, shape, a, b, c, epilogue),
+                            None => gemm::gemm(&device, a, b, c, epilogue),
+                        }
+                    };
+                    let sum = |r: usize, col: usize| -> f64 {
+                        let a = |i: usize| if ta { a.at(i, r) } else { a.at(r, i) };
+                        let b = |i: usize| if tb { b.at(col, i) } else { b.at(i, col) };
+                        (0..k).map(|i| a(i) * b(i)).sum()
+                    };
+                    let sums: Vec<f64> = (0..m * n).map(|i| sum(i / n, i % n)).collect();
+                    let product = |r: usize, col: usize| sums[r * n + col];
+                    let tolerance = 2e-6 * (k as f64).sqrt().max(1.0);
+
+                    let mut out = c.tensor(&device);
+                    run(&mut c.view_mut(&mut out, m, n), Epilogue::default());
+                    c.check(&out.download().unwrap(), m, n, tolerance, &product, &what);
+
+                    let mut out = c.tensor(&device);
+                    let mut kept = saved.tensor(&device);
+                    let epilogue = Epilogue {
+                        accumulate: true,
+                        bias: Some(bias.view(&bias_t, 1, n)),
+                        activation: kind,
+                        save: Some(saved.view_mut(&mut kept, m, n)),
+                        derivative: None,
+                    };
+                    run(&mut c.view_mut(&mut out, m, n), epilogue);
+                    let pre = |r: usize, col: usize| product(r, col) + c.at(r, col) + bias.at(0, col);
+                    let post = |r: usize, col: usize| activate(kind, pre(r, col));
+                    saved.check(&kept.download().unwrap(), m, n, tolerance, &pre, &format!("{what}, saved"));
+                    c.check(&out.download().unwrap(), m, n, 1.2 * tolerance, &post, &format!("{what}, forward"));
+
+                    let mut out = c.tensor(&device);
+                    let derivative = Some((kind, saved.view(&saved_t, m, n)));
+                    run(&mut c.view_mut(&mut out, m, n), Epilogue { derivative, ..Default::default() });
+                    let slope = |x: f64| match kind {
+                        Activation::Tanh => 1.0 - x * x,
+                        Activation::Relu => f64::from(x > 0.0),
+                        kind => (activate(kind, x + 1e-6) - activate(kind, x - 1e-6)) / 2e-6,
+                    };
+                    let back = |r: usize, col: usize| product(r, col) * slope(saved.at(r, col));
+                    c.check(&out.download().unwrap(), m, n, 1.2 * tolerance, &back, &format!("{what}, backward"));
+                }
+            }
+        }
+    }
+}
+
+/// Same numbers, same bits, on each way of launching.
+#[test]
+fn a_product_repeats_itself() {
+    for (device, shape) in ways() {
+        let (m, n, k) = (20, 36, 1028);
+        let a = Tensor::from_slice(&device, m, k, &noise(m * k, 1));
+        let b = Tensor::from_slice(&device, k, n, &noise(k * n, 2));
+        let run = || {
+            let mut c = Tensor::zeros(&device, m, n);
+            let (a, b) = (Matrix::whole(&a), Matrix::whole(&b));
+            match shape {
+                Some(shape) => {
+                    gemm::gemm_shaped(&device, shape, a, b, &mut MatrixMut::whole(&mut c), Epilogue::default())
+                }
+                None => gemm::gemm(&device, a, b, &mut MatrixMut::whole(&mut c), Epilogue::default()),
+            }
+            c.download().unwrap()
+        };
+        assert_eq!(run(), run());
+    }
+}
+
+/// No inner dimension: the sum is empty, the epilogue is not.
+#[test]
+fn an_empty_sum_is_zero() {
+    for (device, _) in ways() {
+        let (a, b) = (Tensor::zeros(&device, 3, 0), Tensor::zeros(&device, 0, 2));
+        let bias = Tensor::from_slice(&device, 1, 2, &[1.0f32, 2.0]);
+        let mut c = Tensor::from_slice(&device, 3, 2, &[9.0f32; 6]);
+        let epilogue = Epilogue { bias: Some(Matrix::whole(&bias)), ..Default::default() };
+        gemm::gemm(&device, Matrix::whole(&a), Matrix::whole(&b), &mut MatrixMut::whole(&mut c), epilogue);
+        assert_eq!(c.download().unwrap(), [1.0, 2.0, 1.0, 2.0, 1.0, 2.0]);
+    }
+}
+
+/// Every variant passes the front end and the validator.
+#[test]
+fn all_variants_assemble() {
+    let kernels = gemm::kernels();
+    let names: std::collections::BTreeSet<_> = kernels.iter().map(|kernel| kernel.name.clone()).collect();
+    assert_eq!(names.len(), kernels.len(), "a name means one kernel");
+    for kernel in kernels {
+        let source = kernel.assemble().unwrap();
+        let module = naga::front::wgsl::parse_str(&source).unwrap_or_else(|error| panic!("{}: {error}", kernel.name));
+        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty())
+            .validate(&module)
+            .unwrap_or_else(|error| panic!("{}: {error:?}", kernel.name));
+    }
+}
