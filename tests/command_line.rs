@@ -108,7 +108,14 @@ fn a_run_file_that_is_wrong_is_refused_by_line() {
     ] {
         assert_refused(&command, &["run.toml, line 6", "\"round\"", "\"rounds\""]);
     }
-    fs::write(&path, "[observation]\nspectrum = \"a.pha\"\n[model]\nexpression = \"powerlaw\"\n").unwrap();
+    let model = "[observation]\nspectrum = \"a.pha\"\n[model]\nexpression = \"powerlaw\"\n";
+    fs::write(&path, model).unwrap();
+    assert_refused(&["infer", &name], &["run.toml", "powerlaw.PhoIndex"]);
+    fs::write(
+        &path,
+        format!("{model}[parameters]\n\"powerlaw.PhoIndex\" = 2\n\"powerlaw.norm\" = {{ log_uniform = [1, 2] }}\n"),
+    )
+    .unwrap();
     assert_refused(&["infer", &name, "--set", "inference.rounds=no"], &["--set inference.rounds=no"]);
     assert_refused(&["infer", &name], &["observation.spectrum = \"a.pha\" is not found", "--data"]);
     assert_refused(&["infer", &name, "--data", "no/such"], &["--data = no/such", "no such folder"]);
@@ -133,6 +140,24 @@ fn a_closed_pipe_is_quiet() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert!(output.stderr.is_empty(), "{}", stderr(&output));
+}
+
+#[test]
+fn json_is_alone_on_standard_output() {
+    let output = rontgen(&["devices", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let devices: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(devices["adapters"].is_array() && devices["auto"].is_string(), "{devices}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("no.fits").display().to_string();
+    fs::write(&path, "no FITS file").unwrap();
+    let output = rontgen(&["inspect", "--json", &path]);
+    assert_eq!(output.status.code(), Some(2));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report[0]["error"].is_string(), "{report}");
+    // Where there is no document, there is nothing.
+    assert_refused(&["compare", "--json", &path, "absent.csv"], &[]);
 }
 
 #[test]

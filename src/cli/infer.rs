@@ -3,7 +3,14 @@
 use std::path::PathBuf;
 
 use super::common::{DeviceArgs, RunArgs, seed_parser};
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    run::{
+        output::{self, Existing},
+        run_file::Provenance,
+        setup::Problem,
+    },
+};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -31,11 +38,49 @@ pub struct Args {
     pub(super) quiet: bool,
 }
 
+impl Args {
+    /// Where to write, and what to do with a run that is there.
+    pub(super) fn output(&self) -> (PathBuf, Existing) {
+        let folder = self.out.clone().unwrap_or_else(|| output::default_folder(&self.run.run));
+        let existing = match (self.resume, self.force) {
+            (true, _) => Existing::Resume,
+            (_, true) => Existing::Replace,
+            _ => Existing::Refuse,
+        };
+        (folder, existing)
+    }
+}
+
 pub fn run(args: Args) -> Result<u8> {
     let run = args.run.read(args.seed)?;
     let data = args.run.data()?;
-    if !run.is_built_in() {
-        run.observation_files(data.as_deref())?;
+    let problem = Problem::open(run, data.as_deref())?;
+    for warning in &problem.warnings {
+        eprintln!("warning: {warning}");
+    }
+    if args.dry_run {
+        let provenance = Provenance::new(&problem.run, &args.device.device, data.as_deref(), None);
+        print!("{}", problem.run.resolved_toml(&provenance));
+        println!("\n# {}", summary(&problem));
+        println!("# output folder: {}", args.output().0.display());
+        return Ok(0);
     }
     Err(Error::Input("`infer` is not available in this build".into()))
+}
+
+/// One line on the size of the problem.
+fn summary(problem: &Problem) -> String {
+    let (d, i) = (&problem.dataset, &problem.run.inference);
+    let simulations: usize = (0..i.rounds).map(|k| i.simulations_of_round(k)).sum();
+    let (lo, hi) = (d.bins.first().map_or(0.0, |b| b.e_min), d.bins.last().map_or(0.0, |b| b.e_max));
+    format!(
+        "{}: {} bins from {lo:.4} to {hi:.4} keV, {} counts, {} model energies, {} response elements, {} free parameters, \
+         {simulations} simulations",
+        d.name,
+        d.bins.len(),
+        d.total(),
+        d.folded.energies(),
+        d.folded.nnz(),
+        problem.parameters.free().len()
+    )
 }

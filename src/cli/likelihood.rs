@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::common::{DeviceArgs, RunArgs, read_points};
-use crate::{Error, Result, report::write_atomically, run::setup::Problem, simulate::oracle};
+use super::common::{DeviceArgs, RunArgs, only_the_oracle, read_points};
+use crate::{Result, report::write_atomically, run::setup::Problem, simulate::oracle};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -25,20 +25,15 @@ pub struct Args {
     pub(super) quiet: bool,
 }
 
-/// The device name that stands for the f64 oracle.
-const ORACLE: &str = "f64";
-
 pub fn run(args: Args) -> Result<u8> {
     let run = args.run.read(None)?;
     let data = args.run.data()?;
+    only_the_oracle(&args.device.device)?;
     let problem = Problem::open(run, data.as_deref())?;
     for warning in &problem.warnings {
         eprintln!("warning: {warning}");
     }
     let points = read_points(&args.at, &problem.names())?;
-    if args.device.device != ORACLE {
-        return Err(Error::Input(format!("--device {}: only f64 is available in this build", args.device.device)));
-    }
     let (program, parameters, dataset) = (&problem.program, &problem.parameters, &problem.dataset);
     let expected = oracle::expected_counts(program, parameters, &dataset.folded, &points);
     let cstat: Vec<f64> = expected.iter().map(|mu| oracle::cstat(&dataset.counts, mu)).collect();

@@ -179,6 +179,24 @@ impl FitsWriter {
         })
     }
 
+    /// Writes integers into column `number` from row `first` (1-based) on, whole rows of a vector column; rows are added as needed.
+    pub fn rows(&mut self, number: usize, first: usize, values: &[u32]) -> Result<(), FitsError> {
+        let mut copy: Vec<i64> = values.iter().map(|&v| i64::from(v)).collect();
+        // SAFETY: the array holds `values.len()` elements.
+        self.call("writing rows", |h, s| unsafe {
+            sys::ffpcljj(h, number as c_int, first as i64, 1, copy.len() as i64, copy.as_mut_ptr(), s);
+        })
+    }
+
+    /// The same for reals.
+    pub fn real_rows(&mut self, number: usize, first: usize, values: &[f64]) -> Result<(), FitsError> {
+        let mut copy = values.to_vec();
+        // SAFETY: the array holds `values.len()` elements.
+        self.call("writing rows", |h, s| unsafe {
+            sys::ffpcld(h, number as c_int, first as i64, 1, copy.len() as i64, copy.as_mut_ptr(), s);
+        })
+    }
+
     /// Inserts an empty column at position `number` (1-based).
     pub fn insert_column(&mut self, number: usize, name: &str, form: &str) -> Result<(), FitsError> {
         let (n, f) = (ascii(name)?, ascii(form)?);
