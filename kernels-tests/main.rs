@@ -10,6 +10,8 @@ mod fold;
 mod gather;
 mod gemm;
 mod loss;
+mod model;
+mod parameters;
 mod poisson;
 mod random;
 mod reduce;
