@@ -1,4 +1,4 @@
-// constant.
+// constant; edge, zedge (mean over the bin, split at the threshold); highecut, zhighect (mean of the edges' values).
 
 struct Constant { factor: f32 }
 
@@ -8,4 +8,46 @@ fn constant_setup(p: u32, t: u32) -> Constant {
 
 fn constant_value(c: Constant, i: u32) -> f32 {
     return c.factor;
+}
+
+struct Edge { threshold: f32, minus_tau: f32 }
+
+fn edge_setup(p: u32, t: u32) -> Edge {
+    return Edge(par(p), -par(p + 1u));
+}
+
+fn zedge_setup(p: u32, t: u32) -> Edge {
+    return Edge(par(p) / stretch(par(p + 2u)), -par(p + 1u));
+}
+
+fn edge_at(c: Edge, e: f32) -> f32 {
+    let r = c.threshold / e;
+    return safe_exp(c.minus_tau * r * r * r);
+}
+
+fn edge_value(c: Edge, i: u32) -> f32 {
+    let lo = edge_lo(i);
+    let hi = edge_hi(i);
+    let from_energy = clamp(c.threshold, lo, hi);
+    let above = (hi - from_energy) / (hi - lo);
+    return 1.0 + above * (0.5 * (edge_at(c, from_energy) + edge_at(c, hi)) - 1.0);
+}
+
+struct HighCut { cutoff: f32, minus_inverse: f32 }
+
+fn highecut_setup(p: u32, t: u32) -> HighCut {
+    return HighCut(par(p), -1.0 / max(par(p + 1u), 1e-6));
+}
+
+fn zhighect_setup(p: u32, t: u32) -> HighCut {
+    let z = stretch(par(p + 2u));
+    return HighCut(par(p) / z, -1.0 / max(par(p + 1u) / z, 1e-6));
+}
+
+fn highcut_at(c: HighCut, e: f32) -> f32 {
+    return safe_exp(max(e - c.cutoff, 1e-3) * c.minus_inverse);
+}
+
+fn highcut_value(c: HighCut, i: u32) -> f32 {
+    return 0.5 * (highcut_at(c, edge_lo(i)) + highcut_at(c, edge_hi(i)));
 }
