@@ -33,19 +33,22 @@ fn edge_value(c: Edge, i: u32) -> f32 {
     return 1.0 + above * (0.5 * (edge_at(c, from_energy) + edge_at(c, hi)) - 1.0);
 }
 
-struct HighCut { cutoff: f32, minus_inverse: f32 }
+struct HighCut { cutoff: f32, minus_inverse: f32, least: f32 }
+
+fn highcut_constants(cutoff: f32, fold: f32, z: f32) -> HighCut {
+    return HighCut(cutoff / z, -z / max(fold, 1e-6), 1e-3 / z);
+}
 
 fn highecut_setup(p: u32, t: u32) -> HighCut {
-    return HighCut(par(p), -1.0 / max(par(p + 1u), 1e-6));
+    return highcut_constants(par(p), par(p + 1u), 1.0);
 }
 
 fn zhighect_setup(p: u32, t: u32) -> HighCut {
-    let z = stretch(par(p + 2u));
-    return HighCut(par(p) / z, -1.0 / max(par(p + 1u) / z, 1e-6));
+    return highcut_constants(par(p), par(p + 1u), stretch(par(p + 2u)));
 }
 
 fn highcut_at(c: HighCut, e: f32) -> f32 {
-    return safe_exp(max(e - c.cutoff, 1e-3) * c.minus_inverse);
+    return safe_exp(max(e - c.cutoff, c.least) * c.minus_inverse);
 }
 
 fn highcut_value(c: HighCut, i: u32) -> f32 {

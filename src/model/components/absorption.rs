@@ -70,19 +70,22 @@ pub(crate) fn shifted_column<R: Real>(par: &[f64]) -> Shifted<R> {
     Shifted { minus: R::of(-nh), ln_stretch: R::of(stretch(redshift).ln()) }
 }
 
-/// Rows of ln E, then of ln sigma, then ln of the E+1 edges of the grid; sigma is 0 above the table.
 pub(crate) fn ztbabs_table(edges: &[f64], settings: &Settings) -> Vec<f64> {
     let Some(mixture) = Mixture::ztbabs(&settings.abundances) else { return Vec::new() };
     rows_table(&mixture, edges)
 }
 
-/// Count of rows first (exact in f32), so that a device needs only the table's start.
+/// Logarithms of energies are taken relative to this (keV): f32 is then finest at the oxygen resonances, where the cross
+/// section is steepest.
+const ORIGIN: f64 = 0.55;
+
+/// Number of rows (exact in f32), ln E of the rows, ln sigma of the rows, ln of the grid's E+1 edges.
 fn rows_table(mixture: &Mixture, edges: &[f64]) -> Vec<f64> {
     let rows: Vec<(f64, f64)> = mixture.rows().into_iter().filter(|(_, sigma)| *sigma > 0.0).collect();
     let mut table = vec![rows.len() as f64];
-    table.extend(rows.iter().map(|(e, _)| e.ln()));
+    table.extend(rows.iter().map(|(e, _)| (e / ORIGIN).ln()));
     table.extend(rows.iter().map(|(_, sigma)| sigma.ln()));
-    table.extend(edges.iter().map(|e| e.ln()));
+    table.extend(edges.iter().map(|e| (e / ORIGIN).ln()));
     table
 }
 

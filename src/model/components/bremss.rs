@@ -120,8 +120,9 @@ impl<R: Real> Charge<R> {
         if COLD {
             // 2 log10 u + 8, the place in the table; the outer intervals extend beyond it.
             let place = ln_u.fma(R::of(2.0 / std::f64::consts::LN_10), R::of(8.0));
-            let k = place.max(R::of(0.0)).min(R::of(10.5)).index() & 15;
-            let v = place - R::of(k as f64);
+            let (floor, k) = place.min(R::of(10.5)).floor();
+            let k = k & 15;
+            let v = place - floor;
             let low = self.cold[k];
             return (self.cold[(k + 1) & 15] - low).fma(v, low);
         }

@@ -91,8 +91,9 @@ impl<R: Real> Disk<R> {
         let place = (y - R::of(LN_LOWEST_X)) * R::of(1.0 / STEP);
         let place = place.max(R::of(0.0)).min(R::of(PIECES as f64 - 1e-3));
         // The mask tells the compiler that the look-up stays inside; it changes nothing.
-        let k = place.index() & (PIECES - 1);
-        let t = place - R::of(k as f64);
+        let (floor, k) = place.floor();
+        let k = k & (PIECES - 1);
+        let t = place - floor;
         let c = |j: usize| R::load(table[4 * k + j]);
         let (c1, c2, c3) = (c(1), c(2), c(3));
         let value = c3.fma(t, c2).fma(t, c1).fma(t, c(0));

@@ -63,25 +63,27 @@ impl<R: Real> Component<R> for Edge<R> {
 pub struct HighCut<R> {
     cutoff: R,
     minus_inverse: R,
+    /// 0.001 keV in the source's frame.
+    least: R,
 }
 
 /// cutoffE, foldE.
 pub(crate) fn highecut<R: Real>(par: &[f64]) -> HighCut<R> {
     let &[cutoff, fold] = par else { return highecut(&[1e6, 1.0]) };
-    HighCut { cutoff: R::of(cutoff), minus_inverse: R::of(-1.0 / fold.max(1e-6)) }
+    zhighect(&[cutoff, fold, 0.0])
 }
 
 /// cutoffE, foldE (both in the source's frame), Redshift.
 pub(crate) fn zhighect<R: Real>(par: &[f64]) -> HighCut<R> {
     let &[cutoff, fold, redshift] = par else { return highecut(&[]) };
     let z = stretch(redshift);
-    highecut(&[cutoff / z, fold / z])
+    HighCut { cutoff: R::of(cutoff / z), minus_inverse: R::of(-z / fold.max(1e-6)), least: R::of(1e-3 / z) }
 }
 
 impl<R: Real> Component<R> for HighCut<R> {
     #[inline(always)]
     fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R {
-        let at = |e: R| ((e - self.cutoff).max(R::of(1e-3)) * self.minus_inverse).exp();
+        let at = |e: R| ((e - self.cutoff).max(self.least) * self.minus_inverse).exp();
         (at(bin.lo) + at(bin.hi)) * R::of(0.5)
     }
 }
