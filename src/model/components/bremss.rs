@@ -77,36 +77,39 @@ pub(crate) fn table(_edges: &[f64], _settings: &Settings) -> Vec<f64> {
     polynomials.chain(COLD.iter().flatten()).copied().collect()
 }
 
-/// The Gaunt factor of one charge at one temperature, as a function of u.
+/// The Gaunt factor of one charge at one temperature, as a function of u. Without look-ups, so that it vectorises.
 #[derive(Debug, Clone, Copy)]
 struct Charge<R> {
-    /// Takes `cold`, else `terms` times Born.
     is_cold: bool,
-    /// Powers 0, 1, 2 of u; six intervals and two spare.
-    terms: [[R; 8]; 3],
-    /// At u = 10^-4, 10^-3.5, ...; twelve values and four spare.
-    cold: [R; 16],
+    /// Powers 0, 1, 2 of u in each of the six intervals; multiplies Born.
+    terms: [[R; 6]; 3],
+    /// Broken line over the place in the cold table: value and slope at 0, then the changes of slope at 1 to 10.
+    cold: [R; 12],
 }
 
 impl<R: Real> Charge<R> {
     fn new(kt: f64, z2: f64) -> Self {
         let gamma = z2 * RYDBERG / kt;
-        let mut out = Self { is_cold: gamma > 100.0, terms: [[R::of(0.0); 8]; 3], cold: [R::of(0.0); 16] };
+        let mut out = Self { is_cold: gamma > 100.0, terms: [[R::of(0.0); 6]; 3], cold: [R::of(0.0); 12] };
         if out.is_cold {
             let place = 2.0 * (gamma * 1e-3).log10() + 2.0;
             let j = (place.max(0.0) as usize).min(5);
             let t = place - j as f64;
-            for (cold, row) in out.cold.iter_mut().zip(COLD) {
-                *cold = R::of((1.0 - t) * row[j] + t * row[j + 1]);
+            let at = COLD.map(|row| (1.0 - t) * row[j] + t * row[j + 1]);
+            let slope = |k: usize| at[k + 1] - at[k];
+            out.cold[0] = R::of(at[0]);
+            out.cold[1] = R::of(slope(0));
+            for k in 1..11 {
+                out.cold[k + 1] = R::of(slope(k) - slope(k - 1));
             }
             return out;
         }
         let m = GAMMA_START.iter().skip(1).filter(|start| gamma > **start).count();
-        // Below gamma = 1 the Born approximation stands alone.
         let p = (gamma - GAMMA_START[m]) / GAMMA_STEP[m];
         for (power, (terms, table)) in out.terms.iter_mut().zip(POLYNOMIALS).enumerate() {
-            for (n, term) in terms.iter_mut().take(6).enumerate() {
+            for (n, term) in terms.iter_mut().enumerate() {
                 let mixed = (1.0 - p) * table[m][n] + p * table[m + 1][n];
+                // Below gamma = 1 the Born approximation stands alone.
                 let alone = if power == 0 { 1.0 } else { 0.0 };
                 *term = R::of(if gamma < 1.0 { alone } else { mixed });
             }
@@ -118,21 +121,23 @@ impl<R: Real> Charge<R> {
     #[inline(always)]
     fn gaunt<const COLD: bool>(&self, u: R, ln_u: R, born: R) -> R {
         if COLD {
-            // 2 log10 u + 8, the place in the table; the outer intervals extend beyond it.
+            // 2 log10 u + 8, the place in the table; the outer pieces extend beyond it.
             let place = ln_u.fma(R::of(2.0 / std::f64::consts::LN_10), R::of(8.0));
-            let (floor, k) = place.min(R::of(10.5)).floor();
-            let k = k & 15;
-            let v = place - floor;
-            let low = self.cold[k];
-            return (self.cold[(k + 1) & 15] - low).fma(v, low);
+            let mut sum = self.cold[1].fma(place, self.cold[0]);
+            for k in 1..11 {
+                sum = self.cold[k + 1].fma((place - R::of(k as f64)).max(R::of(0.0)), sum);
+            }
+            return sum;
         }
-        let mut n = 0;
-        for end in U_ENDS {
-            n += usize::from(R::of(end).lt(u));
-        }
-        let n = n & 7;
-        let u = u.max(R::of(0.003));
-        self.terms[2][n].fma(u, self.terms[1][n]).fma(u, self.terms[0][n]) * born
+        let term = |power: usize| {
+            let mut value = self.terms[power][0];
+            for (end, next) in U_ENDS.iter().zip(&self.terms[power][1..]) {
+                value = R::pick(R::of(*end).lt(u), *next, value);
+            }
+            value
+        };
+        let v = u.max(R::of(0.003));
+        term(2).fma(v, term(1)).fma(v, term(0)) * born
     }
 }
 

@@ -83,23 +83,51 @@ pub(crate) fn diskbb<R: Real>(par: &[f64]) -> Disk<R> {
     }
 }
 
+/// The coefficients for each bin of a tile, gathered in a loop of its own: mixed with the arithmetic, the look-ups would
+/// keep the compiler from vectorising it.
+struct Gathered<S> {
+    t: [S; TILE],
+    c: [[S; TILE]; 4],
+}
+
 impl<R: Real> Disk<R> {
     #[inline(always)]
-    fn bin<const WIDE: bool>(&self, bin: &Bin<R>, table: &[R::Store; 4 * PIECES]) -> R {
+    fn ln_x(&self, bin: &Bin<R>) -> R {
+        bin.ln_centre + self.ln_inverse
+    }
+
+    #[inline(always)]
+    fn gather(&self, tile: &Tile<R::Store>, table: &[R::Store; 4 * PIECES]) -> Gathered<R::Store> {
+        let zero = R::of(0.0).store();
+        let mut out = Gathered { t: [zero; TILE], c: [[zero; TILE]; 4] };
+        let mut pieces = [0u32; TILE];
+        for (j, (t, piece)) in out.t.iter_mut().zip(&mut pieces).enumerate() {
+            let place = (self.ln_x(&tile.bin(j)) - R::of(LN_LOWEST_X)) * R::of(1.0 / STEP);
+            let place = place.max(R::of(0.0)).min(R::of(PIECES as f64 - 1e-3));
+            let (floor, k) = place.floor();
+            *t = (place - floor).store();
+            *piece = k as u32;
+        }
+        for (j, piece) in pieces.iter().enumerate() {
+            // The mask tells the compiler that the look-up stays inside; it changes nothing.
+            let k = *piece as usize & (PIECES - 1);
+            for (n, c) in out.c.iter_mut().enumerate() {
+                c[j] = table[4 * k + n];
+            }
+        }
+        out
+    }
+
+    #[inline(always)]
+    fn bin<const WIDE: bool>(&self, bin: &Bin<R>, gathered: &Gathered<R::Store>, j: usize) -> R {
         let x = bin.centre * self.inverse;
-        let y = bin.ln_centre + self.ln_inverse;
-        let place = (y - R::of(LN_LOWEST_X)) * R::of(1.0 / STEP);
-        let place = place.max(R::of(0.0)).min(R::of(PIECES as f64 - 1e-3));
-        // The mask tells the compiler that the look-up stays inside; it changes nothing.
-        let (floor, k) = place.floor();
-        let k = k & (PIECES - 1);
-        let t = place - floor;
-        let c = |j: usize| R::load(table[4 * k + j]);
+        let t = R::load(gathered.t[j]);
+        let c = |n: usize| R::load(gathered.c[n][j]);
         let (c1, c2, c3) = (c(1), c(2), c(3));
         let value = c3.fma(t, c2).fma(t, c1).fma(t, c(0));
         let first = (c3 * t).fma(R::of(3.0), c2 + c2).fma(t, c1) * R::of(1.0 / STEP);
         let second = (c3 * t).fma(R::of(6.0), c2 + c2) * R::of(1.0 / (STEP * STEP));
-        let peak = self.amplitude * (y.fma(R::of(1.0 / 3.0), value) - x).exp();
+        let peak = self.amplitude * (self.ln_x(bin).fma(R::of(1.0 / 3.0), value) - x).exp();
         super::log_integral::<R, WIDE>(peak, first + R::of(1.0 / 3.0) - x, second - x, bin.log_width)
     }
 }
@@ -116,13 +144,14 @@ impl<R: Real> Component<R> for Disk<R> {
             *out = [R::of(f64::NAN).store(); TILE];
             return;
         };
+        let gathered = self.gather(tile, table);
         if tile.wide {
             for (j, out) in out.iter_mut().enumerate() {
-                *out = self.bin::<true>(&tile.bin(j), table).store();
+                *out = self.bin::<true>(&tile.bin(j), &gathered, j).store();
             }
         } else {
             for (j, out) in out.iter_mut().enumerate() {
-                *out = self.bin::<false>(&tile.bin(j), table).store();
+                *out = self.bin::<false>(&tile.bin(j), &gathered, j).store();
             }
         }
     }
