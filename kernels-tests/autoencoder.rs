@@ -74,7 +74,7 @@ fn learns_to_remove_the_noise() {
         let mut network = AutoEncoder::new(&device, BINS, &shape).unwrap();
         let (inputs, targets) = (blocks(&device, &counts, 700), blocks(&device, &mu, 700));
         let epochs = if device.is_gpu() { 30 } else { 60 };
-        let data = TrainingData { counts: &inputs, targets: Some(&targets) };
+        let data = TrainingData { counts: &inputs, targets: Some(&targets), rows: None };
         let before = device.profiler().traffic();
         let history = train(&mut network, &device, data, &settings(epochs));
         let moved = device.profiler().traffic() - before;
@@ -104,7 +104,7 @@ fn warm_start_from_a_checkpoint_is_bit_exact() {
     for device in devices() {
         let shape = AutoEncoderSettings { hidden: vec![12, 9], latent: 3, ..Default::default() };
         let inputs = blocks(&device, &counts, 150);
-        let data = TrainingData { counts: &inputs, targets: None };
+        let data = TrainingData { counts: &inputs, targets: None, rows: None };
         let mut network = AutoEncoder::new(&device, BINS, &shape).unwrap();
         let first = train(&mut network, &device, data, &settings(4));
         let state = network.state().unwrap();
@@ -121,7 +121,7 @@ fn warm_start_from_a_checkpoint_is_bit_exact() {
         let expected = AutoEncoderSettings { targets: Targets::Expected, ..shape.clone() };
         let mut other = AutoEncoder::new(&device, BINS, &expected).unwrap();
         let means = blocks(&device, &mu, 150);
-        let history = train(&mut other, &device, TrainingData { counts: &inputs, targets: Some(&means) }, &settings(4));
+        let history = train(&mut other, &device, TrainingData { counts: &inputs, targets: Some(&means), rows: None }, &settings(4));
         assert_ne!(history, first);
     }
 }
@@ -137,13 +137,13 @@ fn refuses_what_does_not_fit() {
     let input = |result: rontgen::Result<()>| matches!(result, Err(Error::Input(_)));
     assert!(input(network.encode(&device, &counts).map(|_| ())), "not trained yet");
     for data in [
-        TrainingData { counts: &narrow, targets: None },
-        TrainingData { counts: &counts, targets: Some(&mu) },
-        TrainingData { counts: &counts, targets: Some(&narrow) },
+        TrainingData { counts: &narrow, targets: None, rows: None },
+        TrainingData { counts: &counts, targets: Some(&mu), rows: None },
+        TrainingData { counts: &counts, targets: Some(&narrow), rows: None },
     ] {
         assert!(input(network.train(&device, &data, &settings(1), &mut |_| Ok(())).map(|_| ())));
     }
-    train(&mut network, &device, TrainingData { counts: &counts, targets: None }, &settings(1));
+    train(&mut network, &device, TrainingData { counts: &counts, targets: None, rows: None }, &settings(1));
     assert!(input(network.encode(&device, &narrow).map(|_| ())));
     let mut state = network.state().unwrap();
     state.running[0].pop();

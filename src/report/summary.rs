@@ -170,6 +170,9 @@ pub struct Transfers {
     /// The part of `to_host_bytes` that only checkpoints asked for.
     #[serde(default)]
     pub checkpoint_to_host_bytes: u64,
+    /// The part of `to_host_bytes` that the rounds themselves needed: losses, counts of rows, efficiencies.
+    #[serde(default)]
+    pub rounds_to_host_bytes: u64,
 }
 
 /// What was observed. `energies` are the outer edges of the kept bins [keV], `exposure` in s.

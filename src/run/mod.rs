@@ -10,8 +10,12 @@
 //! | `progress` | stage, round, epoch, loss and remaining time on standard error |
 
 pub mod checkpoint;
+mod finish;
 pub mod interrupt;
 pub mod output;
+pub mod pipeline;
 pub mod progress;
 pub mod run_file;
+mod saved;
+pub mod scheduler;
 pub mod setup;

@@ -61,6 +61,24 @@ impl Problem {
         self.parameters.free().iter().map(|p| p.name.clone()).collect()
     }
 
+    /// Parameters that are not free and how they are fixed: ("tbabs.nH", "0.2") or ("bvapec_2.Redshift", "= bvapec.Redshift").
+    pub fn fixed(&self) -> Vec<(String, String)> {
+        let free = self.parameters.free();
+        let described = self.model.parameters().iter().zip(self.parameters.map());
+        described
+            .filter(|(info, _)| free.iter().all(|parameter| parameter.name != info.name))
+            .map(|(info, entry)| {
+                let leader = usize::try_from(entry.free).ok().and_then(|at| free.get(at));
+                let text = match leader {
+                    None => format!("{}", entry.offset),
+                    Some(leader) if (entry.scale, entry.offset) == (1.0, 0.0) => format!("= {}", leader.name),
+                    Some(leader) => format!("= {} * {} + {}", entry.scale, leader.name, entry.offset),
+                };
+                (info.name.clone(), text)
+            })
+            .collect()
+    }
+
     /// Digest of what is analysed: bins, counts and folded response. Files that changed under the same name change it.
     pub fn data_sha256(&self) -> String {
         let mut hash = Sha256::new();

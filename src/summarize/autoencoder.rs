@@ -226,7 +226,7 @@ impl AutoEncoder {
     /// As [`Summary::encode`].
     pub fn reconstruct(&self, device: &Device, counts: &RowBlocks<f32>) -> Result<RowBlocks<f32>> {
         let mut out = RowBlocks::empty(device, counts.rows(), self.bins, counts.block_rows().min(ENCODE_ROWS));
-        let scale = self.ready(counts)?;
+        let scale = self.ready(counts.cols())?;
         let mut blocks = out.blocks.iter_mut();
         for block in &counts.blocks {
             let mut first = 0;
@@ -244,9 +244,14 @@ impl AutoEncoder {
         Ok(out)
     }
 
-    fn ready(&self, counts: &RowBlocks<f32>) -> Result<&Tensor<f32>> {
-        if counts.cols() != self.bins {
-            let (found, expected) = (counts.cols(), self.bins);
+    /// Has it been trained (or restored from one that was)?
+    pub fn trained(&self) -> bool {
+        self.scale.is_some()
+    }
+
+    fn ready(&self, found: usize) -> Result<&Tensor<f32>> {
+        if found != self.bins {
+            let expected = self.bins;
             return Err(Error::Input(format!("auto-encoder: spectra of {found} bins, expected {expected}")));
         }
         self.scale.as_ref().ok_or_else(|| Error::Input("auto-encoder: encoding before any training".into()))
@@ -384,6 +389,13 @@ impl Training<'_> {
     }
 
     fn fetch(&self, device: &Device, index: &Tensor<u32>, start: usize, work: &mut Workspace) {
+        // With a selection, `index` counts within it.
+        let chosen = self.data.rows.map(|rows| {
+            let mut chosen = Tensor::empty(device, work.counts.rows(), 1);
+            gather::gather_block(device, rows, 0, index, start, &mut chosen);
+            chosen
+        });
+        let (index, start) = chosen.as_ref().map_or((index, start), |chosen| (chosen, 0));
         gather::gather(device, self.data.counts, index, start, &mut work.counts);
         if let (Some(source), Some(targets)) = (self.data.targets, &mut work.targets) {
             gather::gather(device, source, index, start, targets);
@@ -508,31 +520,39 @@ impl Summary for AutoEncoder {
         if self.scale.is_none() {
             self.scale = Some(standardize::statistics(device, data.counts));
         }
+        let rows = data.rows.map_or(rows, Tensor::len);
         let mut training = Training { network: self, data: *data, work: Vec::new() };
         fit(device, &mut training, rows, settings, on_epoch)
     }
 
-    fn encode(&self, device: &Device, counts: &RowBlocks<f32>) -> Result<RowBlocks<f32>> {
-        let scale = self.ready(counts)?;
-        let latent = self.settings.latent;
-        let mut out = RowBlocks::empty(device, counts.rows(), latent, counts.block_rows());
-        if out.block_rows() != counts.block_rows() && counts.rows() > 0 {
-            return Err(Error::Input(format!("auto-encoder: a latent size of {latent} needs smaller blocks of rows")));
+    fn encode(&self, device: &Device, counts: &RowBlocks<f32>, rows: &Tensor<u32>) -> Result<Tensor<f32>> {
+        let scale = self.ready(counts.cols())?;
+        let (n, latent) = (rows.len(), self.settings.latent);
+        let mut out = Tensor::empty(device, n, latent);
+        let mut works: Vec<(Workspace, Tensor<f32>)> = Vec::new();
+        for first in (0..n).step_by(ENCODE_ROWS) {
+            let batch = ENCODE_ROWS.min(n - first);
+            let at = works.iter().position(|(work, _)| work.input.rows() == batch).unwrap_or_else(|| {
+                let work = Workspace::new(device, self, batch, self.encoder - 1, false);
+                works.push((work, Tensor::empty(device, batch, self.bins)));
+                works.len() - 1
+            });
+            let (work, spectra) = &mut works[at];
+            gather::gather(device, counts, rows, first, spectra);
+            standardize::apply(device, spectra, 0, scale, &mut work.input);
+            self.forward(device, work, self.encoder - 1);
+            self.latent(device, work, &mut MatrixMut::at(&mut out, first * latent, batch, latent));
         }
-        let mut works: Vec<Workspace> = Vec::new();
-        for (block, out) in counts.blocks.iter().zip(&mut out.blocks) {
-            for first in (0..block.rows()).step_by(ENCODE_ROWS) {
-                let rows = ENCODE_ROWS.min(block.rows() - first);
-                let at = works.iter().position(|work| work.input.rows() == rows).unwrap_or_else(|| {
-                    works.push(Workspace::new(device, self, rows, self.encoder - 1, false));
-                    works.len() - 1
-                });
-                let work = &mut works[at];
-                standardize::apply(device, block, first, scale, &mut work.input);
-                self.forward(device, work, self.encoder - 1);
-                self.latent(device, work, &mut MatrixMut::at(out, first * latent, rows, latent));
-            }
-        }
+        Ok(out)
+    }
+
+    fn encode_one(&self, device: &Device, counts: &Tensor<f32>) -> Result<Tensor<f32>> {
+        let scale = self.ready(counts.cols())?;
+        let mut work = Workspace::new(device, self, 1, self.encoder - 1, false);
+        standardize::apply(device, counts, 0, scale, &mut work.input);
+        self.forward(device, &mut work, self.encoder - 1);
+        let mut out = Tensor::empty(device, 1, self.settings.latent);
+        self.latent(device, &work, &mut MatrixMut::whole(&mut out));
         Ok(out)
     }
 }
@@ -568,7 +588,7 @@ mod tests {
         let index: Vec<u32> = (0..rows as u32).collect();
         let index = Tensor::from_slice(&device, 1, rows, &index);
         let mut losses = Tensor::zeros(&device, 1, 1);
-        let data = TrainingData { counts: &counts, targets: None };
+        let data = TrainingData { counts: &counts, targets: None, rows: None };
         let mut training = Training { network: &mut network, data, work: Vec::new() };
         let mut at = |values: &[f32]| {
             training.store().value.upload(values);
@@ -606,7 +626,7 @@ mod tests {
         let mut counts = RowBlocks::empty(&device, rows, bins, rows);
         counts.blocks[0].upload(&values);
         let settings = FitSettings { max_epochs: 5, batch: 16, ..Default::default() };
-        network.train(&device, &TrainingData { counts: &counts, targets: None }, &settings, &mut |_| Ok(())).unwrap();
+        network.train(&device, &TrainingData { counts: &counts, targets: None, rows: None }, &settings, &mut |_| Ok(())).unwrap();
         let after = network.store.value.download().unwrap();
         let widths = [(7, 5), (5, 3), (3, 5), (5, 7)];
         for (layer, (rows, cols)) in network.layers.iter().zip(widths) {
