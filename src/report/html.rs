@@ -98,7 +98,8 @@ fn verdict(out: &mut String, s: &Summary) {
         VerdictStatus::NotTrusted => ("not", "Do not trust this posterior."),
     };
     let reasons = if s.verdict.reasons.is_empty() {
-        "<p>The importance weights behave, the effective sample is large, and C-STAT is what the model predicts.</p>".to_string()
+        "<p>The importance weights behave, the effective sample is large, and C-STAT is what the model predicts.</p>"
+            .to_string()
     } else {
         list(&s.verdict.reasons)
     };
@@ -108,7 +109,10 @@ fn verdict(out: &mut String, s: &Summary) {
     if r.method != "none" {
         figures.push((thousands(r.ess), "effective samples".to_string()));
         figures.push((percent(r.efficiency), "sampling efficiency".to_string()));
-        figures.push((format!("{} ± {}", fixed(r.log_z, 2), significant(r.log_z_err, 1)), "ln evidence (C-STAT)".to_string()));
+        figures.push((
+            format!("{} ± {}", fixed(r.log_z, 2), significant(r.log_z_err, 1)),
+            "ln evidence (C-STAT)".to_string(),
+        ));
     }
     figures.push((
         format!("{} / {}", fixed(s.cstat.best, 1), fixed(s.cstat.expected, 1)),
@@ -197,7 +201,9 @@ fn prior(p: &PriorShape) -> String {
         PriorShape::Uniform { lo, hi } => format!("uniform, {} to {}", short(*lo), short(*hi)),
         PriorShape::LogUniform { lo, hi } => format!("log-uniform, {} to {}", short(*lo), short(*hi)),
         PriorShape::Normal { mean, sd } => format!("normal, {} ± {}", short(*mean), short(*sd)),
-        PriorShape::LogNormal { mean_ln, sd_ln } => format!("log-normal, ln x = {} ± {}", short(*mean_ln), short(*sd_ln)),
+        PriorShape::LogNormal { mean_ln, sd_ln } => {
+            format!("log-normal, ln x = {} ± {}", short(*mean_ln), short(*sd_ln))
+        }
         PriorShape::Other(text) => text.clone(),
     }
 }
@@ -237,13 +243,29 @@ fn refinement(out: &mut String, s: &Summary) {
         return;
     }
     let rows = [
-        ("Samples weighted", thousands(r.samples as f64), "draws of the last round's network, each weighted by prior × likelihood / density"),
+        (
+            "Samples weighted",
+            thousands(r.samples as f64),
+            "draws of the last round's network, each weighted by prior × likelihood / density",
+        ),
         ("Effective sample size", thousands(r.ess), "as many independent draws of the posterior are they worth"),
         ("Sampling efficiency", percent(r.efficiency), "the same as a share; 100 % if the network had been exact"),
-        ("Pareto k", fixed(r.pareto_k, 2), "tail of the weights; below 0.7 the result is reliable (Vehtari et al. 2024)"),
+        (
+            "Pareto k",
+            fixed(r.pareto_k, 2),
+            "tail of the weights; below 0.7 the result is reliable (Vehtari et al. 2024)",
+        ),
         ("Largest weight", percent(r.max_weight_share), "share of the heaviest sample"),
-        ("ln Z (−C-STAT/2)", format!("{} ± {}", fixed(r.log_z, 3), significant(r.log_z_err, 2)), "evidence, in the convention of XSPEC and BXA"),
-        ("ln Z (Poisson)", fixed(r.log_z_poisson, 3), "the same with the constants of the normalised Poisson probability"),
+        (
+            "ln Z (−C-STAT/2)",
+            format!("{} ± {}", fixed(r.log_z, 3), significant(r.log_z_err, 2)),
+            "evidence, in the convention of XSPEC and BXA",
+        ),
+        (
+            "ln Z (Poisson)",
+            fixed(r.log_z_poisson, 3),
+            "the same with the constants of the normalised Poisson probability",
+        ),
     ];
     out.push_str("<div class=\"wide\"><table>\n");
     for (name, value, meaning) in rows {
@@ -312,7 +334,15 @@ fn run(out: &mut String, s: &Summary) {
     let mebibytes = |b: u64| format!("{:.1} MiB", b as f64 / 1048576.0);
     let how = [
         ("Version", format!("rontgen {}", s.version)),
-        ("Device", [d.name.as_str(), d.backend.as_str(), d.kind.as_str()].iter().filter(|w| !w.is_empty()).copied().collect::<Vec<_>>().join(", ")),
+        (
+            "Device",
+            [d.name.as_str(), d.backend.as_str(), d.kind.as_str()]
+                .iter()
+                .filter(|w| !w.is_empty())
+                .copied()
+                .collect::<Vec<_>>()
+                .join(", "),
+        ),
         ("Seed", s.seed.to_string()),
         ("To the device", mebibytes(s.transfers.to_device_bytes)),
         (
@@ -324,7 +354,15 @@ fn run(out: &mut String, s: &Summary) {
             ),
         ),
         ("Spectrum", o.spectrum.clone()),
-        ("Response", [o.response.as_str(), o.arf.as_str()].iter().filter(|w| !w.is_empty()).copied().collect::<Vec<_>>().join(", ")),
+        (
+            "Response",
+            [o.response.as_str(), o.arf.as_str()]
+                .iter()
+                .filter(|w| !w.is_empty())
+                .copied()
+                .collect::<Vec<_>>()
+                .join(", "),
+        ),
         ("Grouping", o.grouping.clone()),
         ("Abundances, cross sections", [s.model.abundances.as_str(), s.model.cross_sections.as_str()].join(", ")),
     ];
