@@ -1,11 +1,11 @@
 // gaussian, zgauss: exact bin integrals; a series for bins narrow against the line, erfc on its outer side otherwise.
 
-struct Gauss { norm: f32, energy: f32, inverse: f32 }
+struct Gauss { norm: f32, energy: f32, inverse: f32, is_delta: bool }
 
 fn gauss_line(energy: f32, sigma: f32, norm: f32) -> Gauss {
     let s = max(max(sigma, 2e-7 * energy), 1e-9);
     let above_zero = 1.0 - 0.5 * erfc_positive(energy / s * 0.70710678);
-    return Gauss(norm / above_zero, energy, 1.0 / s);
+    return Gauss(norm / above_zero, energy, 1.0 / s, sigma <= 2e-7 * energy);
 }
 
 fn gaussian_setup(p: u32, t: u32) -> Gauss {
@@ -18,6 +18,9 @@ fn zgauss_setup(p: u32, t: u32) -> Gauss {
 }
 
 fn gauss_value(c: Gauss, i: u32) -> f32 {
+    if c.is_delta {
+        return select(0.0, c.norm, edge_lo(i) <= c.energy && c.energy < edge_hi(i));
+    }
     let u = abs((mid_hi(i) - c.energy) + mid_lo(i)) * c.inverse;
     let half = 0.5 * width(i) * c.inverse;
     let near = u - half;

@@ -92,6 +92,9 @@ fn dispatch(command: Command) -> Result<u8> {
     }
 }
 
+pub mod models;
+pub mod spectrum;
+
 /// Parses the command line, runs the subcommand and turns errors into exit statuses.
 pub fn main() -> ExitCode {
     panic::set_hook(Box::new(report_panic));

@@ -120,7 +120,7 @@ simd! {
 }
 
 #[inline(always)]
-fn half_deviance_row_body<const FMA: bool>(means: &[f32], observed: &[f32]) -> f64 {
+fn half_deviance_row_body(means: &[f32], observed: &[f32]) -> f64 {
     // Lanes in f32 over at most 8 terms, then f64: rounding never accumulates.
     let mut total = [0f64; LANES];
     let mut good = true;

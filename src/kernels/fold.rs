@@ -4,7 +4,6 @@
 //! wide gap has no value. The flux lies energy-major on a GPU (lanes along the batch) and spectrum-major on the CPU (lanes
 //! along the energy): [`FluxTile`] hides which.
 
-use super::simd::{fma, simd};
 use crate::device::{Cpu, Device, Fault, Kernel, Tensor};
 use rayon::prelude::*;
 use std::sync::LazyLock;
@@ -308,41 +307,30 @@ pub fn twin(cpu: &Cpu, plan: &FoldPlan, flux: &[f32], stride: usize, out: &mut [
     );
 }
 
-simd! {
-    /// Folds a few spectra on one thread: `flux` holds whole groups of [`CPU_SPECTRA`] rows of [`cpu_stride`] numbers (zeros
-    /// behind the last energy), `out` as many rows of D as are wanted.
-    ///
-    /// # Panics
-    /// On a plan made for a GPU.
-    pub fn fold_tile(plan: &FoldPlan, flux: &[f32], stride: usize, out: &mut [f32]) = fold_tile_body;
-}
+/// Lane sums of [`CPU_SPECTRA`] spectra x [`CPU_ROWS`] rows.
+type Sums = [[[f32; CHUNK]; CPU_ROWS]; CPU_SPECTRA];
 
-#[inline(always)]
-fn fold_tile_body<const FMA: bool>(plan: &FoldPlan, flux: &[f32], stride: usize, out: &mut [f32]) {
+/// Folds a few spectra on one thread: `flux` holds whole groups of [`CPU_SPECTRA`] rows of [`cpu_stride`] numbers (zeros behind
+/// the last energy), `out` as many rows of D as are wanted.
+///
+/// # Panics
+/// On a plan made for a GPU.
+pub fn fold_tile(plan: &FoldPlan, flux: &[f32], stride: usize, out: &mut [f32]) {
     let PlanForm::Cpu(strips) = &plan.form else { panic!("fold: the plan was made for another device") };
     let (bins, groups) = (plan.bins, flux.len() / (CPU_SPECTRA * stride));
+    let wide = wide();
     // Strips outside, spectra inside: a strip's values stay in the first-level cache for all spectra of the tile.
     for (strip, range) in strips.start.windows(2).enumerate() {
         let segments = &strips.segments[range[0] as usize..range[1] as usize];
         for group in 0..groups {
-            let mut sums = [[[0f32; CHUNK]; CPU_ROWS]; CPU_SPECTRA];
+            let mut sums: Sums = [[[0f32; CHUNK]; CPU_ROWS]; CPU_SPECTRA];
             let spectra: [&[f32]; CPU_SPECTRA] =
                 std::array::from_fn(|s| &flux[(group * CPU_SPECTRA + s) * stride..][..stride]);
             for segment in segments {
                 let (column, columns) = (segment.column as usize, segment.columns as usize);
                 let values = &strips.values[segment.offset as usize..][..columns * CPU_ROWS];
-                let [f0, f1, f2, f3] = spectra.map(|spectrum| spectrum[column..][..columns].as_chunks::<CHUNK>().0);
-                for ((((pair, f0), f1), f2), f3) in
-                    values.as_chunks::<{ CHUNK * CPU_ROWS }>().0.iter().zip(f0).zip(f1).zip(f2).zip(f3)
-                {
-                    for (s, f) in [f0, f1, f2, f3].into_iter().enumerate() {
-                        for r in 0..CPU_ROWS {
-                            for l in 0..CHUNK {
-                                sums[s][r][l] = fma::<FMA>(pair[r * CHUNK + l], f[l], sums[s][r][l]);
-                            }
-                        }
-                    }
-                }
+                let flux = spectra.map(|spectrum| &spectrum[column..][..columns]);
+                accumulate(wide, values, flux, &mut sums);
             }
             for (s, rows) in sums.iter().enumerate() {
                 for (r, lanes) in rows.iter().enumerate() {
@@ -355,6 +343,68 @@ fn fold_tile_body<const FMA: bool>(plan: &FoldPlan, flux: &[f32], stride: usize,
                     }
                 }
             }
+        }
+    }
+}
+
+/// Does the machine have AVX2 and FMA?
+fn wide() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        false
+    }
+}
+
+/// Adds the products of one segment: `values` chunk by chunk with the rows side by side, `flux` whole chunks per spectrum.
+#[inline(always)]
+fn accumulate(wide: bool, values: &[f32], flux: [&[f32]; CPU_SPECTRA], sums: &mut Sums) {
+    #[cfg(target_arch = "x86_64")]
+    if wide {
+        // SAFETY: `wide` says that the machine has both instruction sets.
+        return unsafe { accumulate_avx2(values, flux, sums) };
+    }
+    let _ = wide;
+    for (c, pair) in values.as_chunks::<{ CHUNK * CPU_ROWS }>().0.iter().enumerate() {
+        for (sums, flux) in sums.iter_mut().zip(flux) {
+            let Some(flux) = flux.as_chunks::<CHUNK>().0.get(c) else { return };
+            for (r, sums) in sums.iter_mut().enumerate() {
+                for l in 0..CHUNK {
+                    sums[l] += pair[r * CHUNK + l] * flux[l];
+                }
+            }
+        }
+    }
+}
+
+/// The same with its eight sums held in registers, which the compiler does not find by itself.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn accumulate_avx2(values: &[f32], flux: [&[f32]; CPU_SPECTRA], sums: &mut Sums) {
+    use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_loadu_ps, _mm256_storeu_ps};
+    let load = |numbers: &[f32; CHUNK]| {
+        // SAFETY: eight numbers are there, and any alignment will do.
+        unsafe { _mm256_loadu_ps(numbers.as_ptr()) }
+    };
+    let mut registers = sums.map(|rows| rows.map(|lanes| load(&lanes)));
+    let pairs = values.as_chunks::<CHUNK>().0.as_chunks::<CPU_ROWS>().0;
+    let [f0, f1, f2, f3] = flux.map(|spectrum| spectrum.as_chunks::<CHUNK>().0);
+    for ((((pair, f0), f1), f2), f3) in pairs.iter().zip(f0).zip(f1).zip(f2).zip(f3) {
+        let rows = [load(&pair[0]), load(&pair[1])];
+        let spectra = [load(f0), load(f1), load(f2), load(f3)];
+        for s in 0..CPU_SPECTRA {
+            for r in 0..CPU_ROWS {
+                registers[s][r] = _mm256_fmadd_ps(rows[r], spectra[s], registers[s][r]);
+            }
+        }
+    }
+    for (rows, registers) in sums.iter_mut().zip(registers) {
+        for (lanes, register) in rows.iter_mut().zip(registers) {
+            // SAFETY: room for eight numbers.
+            unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), register) };
         }
     }
 }

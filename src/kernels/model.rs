@@ -91,8 +91,8 @@ fn kernel(text: &str, columns: usize, slots: bool, last: bool) -> Kernel {
 }
 
 /// Is this a flux that a source could have?
+#[allow(clippy::manual_range_contains)] // without a branch, for vectors; NaN fails the first comparison
 pub fn sound(flux: &[f32]) -> bool {
-    // Branch-free, for vectors; NaN fails the first comparison.
     flux.iter().fold(true, |good, &x| good & (x >= 0.0) & (x < f32::INFINITY))
 }
 

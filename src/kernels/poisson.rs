@@ -4,7 +4,7 @@
 //! million draws). Means above 2^24 raise [`Fault::Poisson`]: f32 would no longer hold every integer.
 
 use super::random;
-use super::simd::{F, LANES, half_deviance, simd, small_exp};
+use super::simd::{F, LANES, U, half_deviance, ln, simd, small_exp};
 use crate::device::{Cpu, Device, Fault, Kernel, Tensor, grid_1d};
 use rayon::prelude::*;
 
@@ -102,36 +102,30 @@ simd! {
 }
 
 #[inline(always)]
-fn draw_row_body<const FMA: bool>(source: Source, row: u32, means: &[f32], counts: &mut [f32]) -> bool {
+fn draw_row_body(source: Source, row: u32, means: &[f32], counts: &mut [f32]) -> bool {
     let seed = random::key(source.seed);
     let mut good = true;
     for (chunk, (means, counts)) in means.chunks(LANES).zip(counts.chunks_mut(LANES)).enumerate() {
         let column = (chunk * LANES) as u32;
         let mut mu = [0f32; LANES];
         mu[..means.len()].copy_from_slice(means);
-        let mut valid = true;
-        let (mut smallest, mut largest) = (f32::MAX, 0f32);
+        // One bit per question, gathered without branches.
+        let mut seen = 0u32;
         for m in &mu {
-            valid &= *m >= 0.0 && *m <= LARGEST;
-            smallest = smallest.min(*m);
-            largest = largest.max(*m);
+            let valid = (*m >= 0.0) & (*m <= LARGEST);
+            seen |= u32::from(!valid) | u32::from(*m < SWITCH) << 1 | u32::from(*m >= SWITCH) << 2;
         }
-        if !valid {
+        if seen & 1 == 1 {
             good = false;
             mu = mu.map(|m| if (0.0..=LARGEST).contains(&m) { m } else { 0.0 });
-            (smallest, largest) = (0.0, LARGEST);
+            seen = 6;
         }
         let words = random::lanes(seed, source.stream, row, column, 0);
         let mut k = [0f32; LANES];
-        if smallest < SWITCH {
-            k = invert(&mu, &words[0]);
-            for l in 0..LANES {
-                if words[0][l] >= TAIL && mu[l] > 0.0 && mu[l] < SWITCH {
-                    k[l] = tail(mu[l], (words[1][l] as f32 + 0.5) * 5.684_342e-14);
-                }
-            }
+        if seen & 2 != 0 {
+            k = invert(&mu, &words);
         }
-        if largest >= SWITCH {
+        if seen & 4 != 0 {
             reject(&mu, &words, &mut k, |l, draw| random::block(seed, source.stream, row, column + l as u32, draw));
         }
         counts.copy_from_slice(&k[..counts.len()]);
@@ -141,12 +135,14 @@ fn draw_row_body<const FMA: bool>(source: Source, row: u32, means: &[f32], count
 
 /// The sequential search in all lanes at once; lanes whose mean is not below [`SWITCH`] idle.
 #[inline(always)]
-fn invert(mu: &F, words: &[u32; LANES]) -> F {
+fn invert(mu: &F, words: &[U; 4]) -> F {
     let mut u = [0f32; LANES];
     let mut p = [0f32; LANES];
+    let mut rare = 0u32;
     for l in 0..LANES {
-        let mine = mu[l] < SWITCH && words[l] < TAIL;
-        u[l] = if mine { random::unit(words[l]) } else { 0.0 };
+        let mine = (mu[l] < SWITCH) & (words[0][l] < TAIL);
+        rare |= u32::from(words[0][l] >= TAIL);
+        u[l] = if mine { random::unit(words[0][l]) } else { 0.0 };
         p[l] = small_exp(if mine { -mu[l] } else { 0.0 });
     }
     let mut sum = p;
@@ -164,6 +160,13 @@ fn invert(mu: &F, words: &[u32; LANES]) -> F {
             k[l] = if u[l] > sum[l] { n } else { k[l] };
             p[l] *= mu[l] / n;
             sum[l] += p[l];
+        }
+    }
+    if rare != 0 {
+        for l in 0..LANES {
+            if words[0][l] >= TAIL && mu[l] > 0.0 && mu[l] < SWITCH {
+                k[l] = tail(mu[l], (words[1][l] as f32 + 0.5) * 5.684_342e-14);
+            }
         }
     }
     k
@@ -194,15 +197,15 @@ fn tail(mu: f32, v: f32) -> f32 {
     128.0
 }
 
-/// ln P(k | mu), with `difference` = k - mu to full precision.
+/// ln P(k | mu) for whole k, with `difference` = k - mu to full precision.
+#[inline(always)]
 fn ln_probability(k: f32, mu: f32, difference: f32) -> f32 {
-    if k < 0.5 {
-        return -mu;
-    }
-    let i = 1.0 / k;
+    let safe = if k < 0.5 { 1.0 } else { k };
+    let i = 1.0 / safe;
     let w = i * i;
     let stirling = i * (0.083_333_336 - w * (0.002_777_777_8 - w * (0.000_793_650_8 - w * 0.000_595_238_1)));
-    -0.5 * (2.0 * std::f32::consts::PI * k).ln() - half_deviance(k, mu, difference) - stirling
+    let value = -0.5 * ln(2.0 * std::f32::consts::PI * safe) - half_deviance(safe, mu, difference) - stirling;
+    if k < 0.5 { -mu } else { value }
 }
 
 /// Hormann's constants for one mean.
@@ -212,6 +215,7 @@ struct Hat {
     fraction: f32,
     a: f32,
     b: f32,
+    inverse_alpha: f32,
     v_r: f32,
 }
 
@@ -219,62 +223,71 @@ struct Hat {
 fn hat(mu: f32) -> Hat {
     let base = mu.floor();
     let b = 0.931 + 2.53 * mu.sqrt();
-    Hat { base, fraction: mu - base, a: -0.059 + 0.02483 * b, b, v_r: 0.9277 - 3.6224 / (b - 2.0) }
+    Hat {
+        base,
+        fraction: mu - base,
+        a: -0.059 + 0.02483 * b,
+        b,
+        inverse_alpha: 1.1239 + 1.1328 / (b - 3.4),
+        v_r: 0.9277 - 3.6224 / (b - 2.0),
+    }
 }
 
-/// Distance of the uniform to its nearer end with all its bits, the signed distance to the middle, and k - floor(mean).
+/// One trial, without branches: is it accepted, and with which count. Offsets are from floor(mean), so that large means keep
+/// their digits.
 #[inline(always)]
-fn propose(hat: Hat, word: u32) -> (f32, f32) {
-    let us = ((word & 0x7fff_ffff) as i32 as f32 + 0.5) * 2.328_306_4e-10;
-    let side = if word >> 31 == 1 { -1.0 } else { 1.0 };
-    (us, ((2.0 * hat.a / us + hat.b) * (side * (0.5 - us)) + (hat.fraction + 0.43)).floor())
+fn attempt(mu: f32, hat: Hat, first: u32, second: u32) -> (bool, f32) {
+    // Distance of the uniform to its nearer end with all its bits; the top bit is the side.
+    let us = ((first & 0x7fff_ffff) as i32 as f32 + 0.5) * 2.328_306_4e-10;
+    let side = if (first as i32) < 0 { -1.0 } else { 1.0 };
+    let v = random::unit(second);
+    let offset = ((2.0 * hat.a / us + hat.b) * (side * (0.5 - us)) + (hat.fraction + 0.43)).floor();
+    let k = hat.base + offset;
+    let quick = (us >= 0.07) & (v <= hat.v_r);
+    let possible = (k >= 0.0) & ((us >= 0.013) | (v <= us));
+    let height = ln(v * hat.inverse_alpha / (hat.a / (us * us) + hat.b));
+    let below = height <= ln_probability(if k >= 0.0 { k } else { 0.0 }, mu, offset - hat.fraction);
+    (quick | (possible & below), k)
 }
 
-/// The first trial of every lane with its quick acceptance in vectors, what is left one by one.
+/// Two trials of every lane in vectors; the few per cent that are left one by one.
 #[inline(always)]
-fn reject(mu: &F, words: &[[u32; LANES]; 4], k: &mut F, more: impl Fn(usize, u32) -> [u32; 4]) {
-    let mut done = [0u32; LANES];
-    let mut all = 1u32;
+fn reject(mu: &F, words: &[U; 4], k: &mut F, more: impl Fn(usize, u32) -> [u32; 4]) {
+    let mut open = [0u32; LANES];
     for l in 0..LANES {
-        let large = mu[l] >= SWITCH;
-        let hat = hat(if large { mu[l] } else { SWITCH });
-        let (us, offset) = propose(hat, words[0][l]);
-        let quick = (us >= 0.07) & (random::unit(words[1][l]) <= hat.v_r);
-        k[l] = if large & quick { hat.base + offset } else { k[l] };
-        done[l] = u32::from(quick | !large);
-        all &= done[l];
+        open[l] = u32::from(mu[l] >= SWITCH);
     }
-    if all == 1 {
-        return;
-    }
-    for l in 0..LANES {
-        if done[l] == 0 {
-            let first = std::array::from_fn(|w| words[w][l]);
-            k[l] = reject_one(mu[l], first, |draw| more(l, draw));
+    for trial in 0..2 {
+        let mut left = 0;
+        for l in 0..LANES {
+            let mu = if mu[l] >= SWITCH { mu[l] } else { SWITCH };
+            let (accepted, value) = attempt(mu, hat(mu), words[2 * trial][l], words[2 * trial + 1][l]);
+            let take = accepted & (open[l] == 1);
+            k[l] = if take { value } else { k[l] };
+            open[l] = if take { 0 } else { open[l] };
+            left |= open[l];
+        }
+        if left == 0 {
+            break;
         }
     }
+    for l in 0..LANES {
+        if open[l] == 1 {
+            k[l] = persist(mu[l], |draw| more(l, draw));
+        }
+        k[l] = if k[l] < LARGEST { k[l] } else { LARGEST };
+    }
 }
 
-fn reject_one(mu: f32, words: [u32; 4], more: impl Fn(u32) -> [u32; 4]) -> f32 {
+/// The trials from the third on.
+fn persist(mu: f32, more: impl Fn(u32) -> [u32; 4]) -> f32 {
     let hat = hat(mu);
-    let inverse_alpha = 1.1239 + 1.1328 / (hat.b - 3.4);
-    let mut block = words;
-    for trial in 0..256u32 {
-        if trial > 0 {
-            block = if trial & 1 == 1 { [block[2], block[3], block[0], block[1]] } else { more(trial >> 1) };
-        }
-        let (us, offset) = propose(hat, block[0]);
-        let v = random::unit(block[1]);
-        let k = hat.base + offset;
-        if us >= 0.07 && v <= hat.v_r {
-            return k;
-        }
-        if k < 0.0 || (us < 0.013 && v > us) {
-            continue;
-        }
-        let height = (v * inverse_alpha / (hat.a / (us * us) + hat.b)).ln();
-        if height <= ln_probability(k, mu, offset - hat.fraction) {
-            return k.min(LARGEST);
+    for draw in 1..128 {
+        let block = more(draw);
+        for pair in [[block[0], block[1]], [block[2], block[3]]] {
+            if let (true, k) = attempt(mu, hat, pair[0], pair[1]) {
+                return k;
+            }
         }
     }
     hat.base

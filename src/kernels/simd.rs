@@ -1,7 +1,7 @@
 //! Lane arithmetic for the CPU twins: fixed-size arrays that LLVM turns into vectors once a function is entered with AVX2.
 //!
-//! Bodies take `const FMA: bool` and are expanded twice; numbers that must not depend on the machine (random draws) never use a
-//! fused multiply-add, so that both expansions give the same bits.
+//! A body is compiled twice, for AVX2 and for the build's own target. Nothing here asks for a fused multiply-add, so both give
+//! the same bits and a random draw does not depend on the machine.
 
 #![allow(clippy::excessive_precision)] // published coefficients, all their digits
 
@@ -10,7 +10,7 @@ pub(crate) const LANES: usize = 16;
 pub(crate) type F = [f32; LANES];
 pub(crate) type U = [u32; LANES];
 
-/// `simd! { fn name(arg: T, ..) -> R = body; }`: `body::<true>` compiled for AVX2 + FMA where the machine has them, else `body::<false>`.
+/// `simd! { fn name(arg: T, ..) -> R = body; }`: `body`, compiled for AVX2 where the machine has it, else for the build target.
 macro_rules! simd {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:ident;) => {
         $(#[$meta])*
@@ -21,36 +21,33 @@ macro_rules! simd {
                 #[target_feature(enable = "avx2,fma")]
                 #[allow(clippy::too_many_arguments)]
                 fn wide($($arg: $ty),*) $(-> $ret)? {
-                    $body::<true>($($arg),*)
+                    $body($($arg),*)
                 }
                 if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
                     // SAFETY: the features were just found.
                     return unsafe { wide($($arg),*) };
                 }
             }
-            $body::<false>($($arg),*)
+            $body($($arg),*)
         }
     };
 }
 pub(crate) use simd;
 
-/// `a * b + c`, fused where the expansion allows it.
-#[inline(always)]
-pub(crate) fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
-    if FMA { a.mul_add(b, c) } else { a * b + c }
-}
-
 /// exp for [-10, 0] within 2 ulp; the polynomial (Cephes) is also in `shaders/poisson.wgsl`, so that both sides round alike.
 #[inline(always)]
 pub(crate) fn small_exp(x: f32) -> f32 {
-    let k = (x * std::f32::consts::LOG2_E + 0.5).floor();
+    // 1.5 * 2^23: the sum has the rounded exponent in its lowest bits, without a conversion that would not vectorise.
+    const MAGIC: f32 = 12_582_912.0;
+    let shifted = x * std::f32::consts::LOG2_E + MAGIC;
+    let k = shifted - MAGIC;
     // ln 2 in two parts, the first short enough that its product with k is exact.
     let r = (x - k * 0.693_359_375) + k * 2.121_944_40e-4;
     let p = ((((1.987_569_150_0e-4 * r + 1.398_199_950_7e-3) * r + 8.333_451_907_3e-3) * r + 4.166_579_589_4e-2) * r
         + 1.666_666_545_9e-1)
         * r
         + 5.000_000_120_1e-1;
-    (p * r * r + r + 1.0) * f32::from_bits(((k as i32 + 127) as u32) << 23)
+    (p * r * r + r + 1.0) * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
 }
 
 /// Natural logarithm of a normal positive number, branch-free (Cephes polynomial), relative error below 2e-7 away from 1.

@@ -37,8 +37,9 @@ pub trait Real:
     fn ln(self) -> Self;
     /// erfc(x) for x >= 0, relatively accurate until it underflows.
     fn erfc(self) -> Self;
-    /// Largest integer not above x, for 0 <= x < 65536, and 0 below.
-    fn index(self) -> usize;
+    /// Largest integer not above x (0 below 0, at most 65535), as a number and as an index. An exact integer may come out
+    /// one low: callers' formulas must agree on both sides of it.
+    fn floor(self) -> (Self, usize);
 
     /// sinh(q)/q: the ratio of the mean of e^(q s), s in -1..1, to its middle value.
     ///
@@ -127,8 +128,9 @@ impl Real for f64 {
         special::erfc(self)
     }
     #[inline(always)]
-    fn index(self) -> usize {
-        self.clamp(0.0, 65535.0) as usize
+    fn floor(self) -> (Self, usize) {
+        let floor = self.clamp(0.0, 65535.0).floor();
+        (floor, floor as usize)
     }
 }
 
@@ -313,11 +315,10 @@ impl<const FUSED: bool> Real for Single<FUSED> {
         (-(self * self)).exp() * p / x.fma(Self(2.0), Self(1.0))
     }
     #[inline(always)]
-    fn index(self) -> usize {
-        // Rounding x - 1/2 with the mantissa trick: exact integers may come out one low, which callers tolerate
-        // because both neighbours' formulas agree there.
-        let x = self.max(Self(0.5)).min(Self(65535.0)) - Self(0.5);
-        (x + Self(ROUND)).0.to_bits().wrapping_sub(ROUND.to_bits()) as usize
+    fn floor(self) -> (Self, usize) {
+        // Rounding x - 1/2 with the mantissa trick: no conversion instruction, which would not vectorise.
+        let shifted = self.max(Self(0.5)).min(Self(65535.0)) - Self(0.5) + Self(ROUND);
+        (shifted - Self(ROUND), shifted.0.to_bits().wrapping_sub(ROUND.to_bits()) as usize)
     }
 }
 
@@ -379,7 +380,7 @@ mod tests {
         assert_eq!(Single::<false>(50.0).erfc().0, 0.0);
         for k in 0..5000 {
             let x = k as f32 * 0.37 + 0.1;
-            assert_eq!(Single::<false>(x).index(), x as usize);
+            assert_eq!(Single::<false>(x).floor().1, x as usize);
         }
     }
 

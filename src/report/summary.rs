@@ -249,7 +249,7 @@ impl Verdict {
             verdict.judge_weights(refine);
         }
         let pull = (cstat.best - cstat.expected) / cstat.expected_std;
-        if pull.is_nan() {
+        if !pull.is_finite() {
             verdict.add(WithCare, "the quality of the fit is unknown: the expected C-STAT is missing".into());
         } else if pull > limits::CSTAT_PULL {
             verdict.add(
