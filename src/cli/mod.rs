@@ -21,7 +21,7 @@ mod infer;
 mod inspect;
 mod likelihood;
 mod models;
-mod report;
+pub mod report;
 mod simulate;
 mod spectrum;
 
@@ -91,9 +91,6 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Bench(args) => bench::run(args),
     }
 }
-
-pub mod models;
-pub mod spectrum;
 
 /// Parses the command line, runs the subcommand and turns errors into exit statuses.
 pub fn main() -> ExitCode {
