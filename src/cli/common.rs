@@ -48,17 +48,6 @@ pub(super) struct DeviceArgs {
     pub device: String,
 }
 
-/// The device name that stands for plain f64 on the CPU.
-pub(super) const ORACLE: &str = "f64";
-
-/// Refuses every device but the f64 oracle, for commands that know no other yet.
-pub(super) fn only_the_oracle(device: &str) -> Result<()> {
-    if device == ORACLE {
-        return Ok(());
-    }
-    Err(Error::Input(format!("--device {device}: only {ORACLE} is available for this command in this build")))
-}
-
 /// A seed that fits into the run file's integers.
 pub(super) fn seed_parser() -> clap::builder::RangedU64ValueParser<u64> {
     clap::value_parser!(u64).range(..=i64::MAX as u64)

@@ -2,8 +2,17 @@
 
 use std::path::PathBuf;
 
-use super::common::{DeviceArgs, RunArgs, only_the_oracle, read_points};
-use crate::{Result, report::write_atomically, run::setup::Problem, simulate::oracle};
+use super::common::{DeviceArgs, RunArgs, read_points};
+use crate::{
+    Result,
+    report::write_atomically,
+    run::{
+        evaluate::{Evaluator, Likelihoods},
+        interrupt,
+        progress::{Mode, Progress},
+        setup::Problem,
+    },
+};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -28,27 +37,23 @@ pub struct Args {
 pub fn run(args: Args) -> Result<u8> {
     let run = args.run.read(None)?;
     let data = args.run.data()?;
-    only_the_oracle(&args.device.device)?;
     let problem = Problem::open(run, data.as_deref())?;
     for warning in &problem.warnings {
         eprintln!("warning: {warning}");
     }
     let points = read_points(&args.at, &problem.names())?;
-    let (program, parameters, dataset) = (&problem.program, &problem.parameters, &problem.dataset);
-    let expected = oracle::expected_counts(program, parameters, &dataset.folded, &points);
-    let cstat: Vec<f64> = expected.iter().map(|mu| oracle::cstat(&dataset.counts, mu)).collect();
-    write(&args.out, &problem, &points, &cstat, &expected)?;
+    let evaluator = Evaluator::open(&problem, &args.device.device)?;
+    interrupt::install()?;
+    let progress = Progress::new(Mode::detect(args.quiet));
+    progress.stage("likelihood", 0);
+    let likelihoods = evaluator.at(&points)?;
+    progress.done();
+    write(&args.out, &problem, &points, &likelihoods)?;
     Ok(0)
 }
 
-/// Writes one line per point; `expected` is n x D. Bins are numbered from 1 in channel order.
-pub(super) fn write(
-    path: &std::path::Path,
-    problem: &Problem,
-    points: &[Vec<f64>],
-    cstat: &[f64],
-    expected: &[Vec<f64>],
-) -> Result<()> {
+/// Writes one line per point. Bins are numbered from 1 in channel order.
+fn write(path: &std::path::Path, problem: &Problem, points: &[Vec<f64>], likelihoods: &Likelihoods) -> Result<()> {
     let names = problem.names();
     write_atomically(path, |out| {
         write!(out, "{},log_likelihood,cstat", names.join(","))?;
@@ -56,11 +61,12 @@ pub(super) fn write(
             write!(out, ",expected_{bin}")?;
         }
         writeln!(out)?;
-        for ((theta, cstat), mu) in points.iter().zip(cstat).zip(expected) {
+        let computed = likelihoods.log_likelihood.iter().zip(&likelihoods.expected);
+        for (theta, (log_likelihood, mu)) in points.iter().zip(computed) {
             for value in theta {
                 write!(out, "{value},")?;
             }
-            write!(out, "{},{cstat}", -0.5 * cstat)?;
+            write!(out, "{log_likelihood},{}", -2.0 * log_likelihood)?;
             for m in mu {
                 write!(out, ",{m}")?;
             }

@@ -6,20 +6,16 @@
 
 use std::path::PathBuf;
 
-use rayon::prelude::*;
-
-use super::common::{DeviceArgs, RunArgs, only_the_oracle, seed_parser};
+use super::common::{DeviceArgs, RunArgs, seed_parser};
 use crate::{
     Result,
-    device::{Device, Tensor},
-    kernels::{poisson, random},
     observation::{FitsError, ObservationError, fits::write::FitsWriter},
     run::{
+        evaluate::{BATCH, Batch, Evaluator},
         interrupt,
         progress::{Mode, Progress},
         setup::Problem,
     },
-    simulate::oracle,
 };
 
 #[derive(Debug, clap::Args)]
@@ -45,37 +41,24 @@ pub struct Args {
     pub(super) quiet: bool,
 }
 
-/// Spectra that are held in memory at once.
-const BATCH: usize = 4096;
-/// Streams of random numbers that no stage of a run uses.
-const PRIOR_STREAM: u32 = 0x7369_6d75;
-const COUNTS_STREAM: u32 = PRIOR_STREAM + 1;
-
-/// Some spectra: flat row-major arrays of n x P, n x D and n x D.
-pub(super) struct Batch {
-    pub theta: Vec<f64>,
-    pub expected: Vec<f64>,
-    pub counts: Vec<u32>,
-}
-
 pub fn run(args: Args) -> Result<u8> {
     let run = args.run.read(args.seed)?;
     let data = args.run.data()?;
-    only_the_oracle(&args.device.device)?;
     let problem = Problem::open(run, data.as_deref())?;
     for warning in &problem.warnings {
         eprintln!("warning: {warning}");
     }
+    let evaluator = Evaluator::open(&problem, &args.device.device)?;
     interrupt::install()?;
     let progress = Progress::new(Mode::detect(args.quiet));
     progress.stage("simulate", args.n);
     let fits = |source| ObservationError::Fits { path: args.out.clone(), source };
     let mut writer = begin(&args, &problem).map_err(fits)?;
     let n = args.n as usize;
-    for first in (0..n).step_by(BATCH) {
+    for (number, first) in (0..n).step_by(BATCH).enumerate() {
         interrupt::check()?;
         let rows = BATCH.min(n - first);
-        let batch = simulate_on_host(&problem, first, rows)?;
+        let batch = evaluator.draw(number, rows)?;
         append(&mut writer, &args, first, &batch).map_err(fits)?;
         progress.advance(rows as u64);
     }
@@ -119,28 +102,4 @@ fn end(mut writer: FitsWriter, problem: &Problem) -> Result<(), FitsError> {
     writer.real_rows(2, 1, &bins.iter().map(|b| b.e_max).collect::<Vec<_>>())?;
     writer.rows(3, 1, &problem.dataset.counts)?;
     writer.finish()
-}
-
-/// Rows `first..first + rows` of the whole set, expected counts in f64; the same whatever the batches.
-fn simulate_on_host(problem: &Problem, first: usize, rows: usize) -> Result<Batch> {
-    let (p, d) = (problem.parameters.free().len(), problem.dataset.bins.len());
-    let seed = problem.run.inference.seed;
-    let device = Device::cpu();
-    let mut uniform = Tensor::<f32>::zeros(&device, rows, p.max(1));
-    random::fill_uniform(&device, seed, PRIOR_STREAM, first, &mut uniform);
-    let points: Vec<Vec<f64>> = uniform
-        .download()?
-        .par_chunks(p.max(1))
-        .map(|u| problem.parameters.from_cube(&u.iter().take(p).map(|&x| f64::from(x)).collect::<Vec<_>>()))
-        .collect();
-    let expected = oracle::expected_counts(&problem.program, &problem.parameters, &problem.dataset.folded, &points);
-    let expected: Vec<f64> = expected.concat();
-    let means: Vec<f32> = expected.iter().map(|&m| m as f32).collect();
-    let mut counts = vec![0f32; rows * d];
-    if let Device::Cpu(cpu) = &device {
-        poisson::twin(cpu, poisson::Source { seed, stream: COUNTS_STREAM }, first, d, &means, &mut counts);
-    }
-    device.check()?;
-    // The counts are whole numbers held in f32.
-    Ok(Batch { theta: points.concat(), expected, counts: counts.iter().map(|&c| c as u32).collect() })
 }

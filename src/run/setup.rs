@@ -34,6 +34,12 @@ impl Problem {
     pub fn open(run: RunFile, data: Option<&Path>) -> Result<Problem> {
         // The model first: its mistakes are found in no time, while a response may take seconds to read.
         let (model, parameters) = model(&run)?;
+        if parameters.free().is_empty() {
+            return Err(Error::Input(format!(
+                "{}, [parameters]: every parameter is frozen or tied; there is nothing to infer",
+                run.path
+            )));
+        }
         let mut dataset = match run.is_built_in() {
             true => observation::demo_instrument(),
             false => observation::load(&observation_spec(&run, data)?)?,
