@@ -19,7 +19,7 @@ fn perbin_value(c: PerBin, i: u32) -> f32 {
 struct Shifted { minus: f32, ln_stretch: f32, first: u32, rows: u32 }
 
 fn ztbabs_setup(p: u32, t: u32) -> Shifted {
-    return Shifted(-par(p), log(stretch(par(p + 1u))), t, u32(table(t)));
+    return Shifted(-par(p), log_1p(max(par(p + 1u), -0.999)), t, u32(table(t)));
 }
 
 fn shifted_sigma(c: Shifted, y: f32) -> f32 {

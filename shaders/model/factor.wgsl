@@ -21,7 +21,7 @@ fn zedge_setup(p: u32, t: u32) -> Edge {
 }
 
 fn edge_at(c: Edge, e: f32) -> f32 {
-    let r = c.threshold / e;
+    let r = c.threshold / max(e, c.threshold);
     return safe_exp(c.minus_tau * r * r * r);
 }
 

@@ -88,3 +88,22 @@ fn short(x: f64) -> String {
         x.to_string()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_component_is_listed_and_described() {
+        let list = list();
+        for c in catalogue::components() {
+            assert!(list.contains(&c.name.to_lowercase()), "{}", c.name);
+            let text = describe(c);
+            assert!(c.parameters.iter().all(|p| text.contains(&p.name)), "{text}");
+        }
+        let text = describe(catalogue::components().iter().find(|c| c.name == "TBabs").unwrap());
+        assert!(text.contains("nH           1e22 cm-2           1"), "{text}");
+        assert!(run(Args { name: Some("powerlwa".into()) }).unwrap_err().to_string().contains("powerlaw"));
+        assert!(run(Args { name: Some("bb".into()) }).unwrap_err().to_string().contains("bbody"));
+    }
+}

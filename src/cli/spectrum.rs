@@ -110,3 +110,59 @@ fn write_whole(path: &std::path::Path, bytes: &[u8]) -> Result<()> {
         Error::Io { path: path.to_path_buf(), source }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(out: PathBuf, set: &[&str], energies: [&str; 3]) -> Args {
+        Args {
+            expression: "tbabs*powerlaw".into(),
+            set: set.iter().map(|s| s.to_string()).collect(),
+            energies: energies.map(str::to_string).to_vec(),
+            out,
+            abund: "wilm".into(),
+            xsect: "vern".into(),
+        }
+    }
+
+    #[test]
+    fn writes_one_row_per_bin_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("model.csv");
+        let set = ["tbabs.nh=0", "powerlaw.PhoIndex = 2", "powerlaw.norm=3"];
+        assert_eq!(run(args(out.clone(), &set, ["1", "10", "4"])).unwrap(), 0);
+        let text = std::fs::read_to_string(&out).unwrap();
+        let rows: Vec<Vec<f64>> =
+            text.lines().skip(1).map(|l| l.split(',').map(|x| x.parse().unwrap()).collect()).collect();
+        assert_eq!(text.lines().next(), Some("e_lo,e_hi,photons"));
+        assert_eq!((rows.len(), rows[0][0], rows[3][1]), (4, 1.0, 10.0));
+        let sum: f64 = rows.iter().map(|r| r[2]).sum();
+        assert!((sum - 3.0 * 0.9).abs() < 1e-12, "{sum}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn refusals_name_the_option() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("model.csv");
+        let cases: [(&[&str], [&str; 3], &str); 8] = [
+            (&["tbabs.nH"], ["1", "10", "4"], "--set"),
+            (&["tbabs.nH=x"], ["1", "10", "4"], "tbabs.nH"),
+            (&["tbabs.nH=-1"], ["1", "10", "4"], "hard limits"),
+            (&["tbabs.nX=1"], ["1", "10", "4"], "did you mean 'tbabs.nH'"),
+            (&[], ["0", "10", "4"], "--energies"),
+            (&[], ["10", "1", "4"], "not below"),
+            (&[], ["1", "10", "0"], "number of bins"),
+            (&[], ["1", "10", "1e3"], "number of bins"),
+        ];
+        for (set, energies, says) in cases {
+            let error = run(args(out.clone(), set, energies)).unwrap_err();
+            assert!(error.to_string().contains(says), "{error}");
+            assert_eq!(error.exit_status(), 2);
+        }
+        let missing = folder.path().join("no/such/folder/model.csv");
+        assert!(matches!(run(args(missing, &[], ["1", "10", "4"])), Err(Error::Io { .. })));
+        assert!(!out.exists());
+    }
+}

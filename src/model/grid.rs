@@ -166,7 +166,7 @@ pub(crate) fn check_edges(edges: &[f64]) -> Result<Vec<f64>, ModelError> {
     Ok(checked)
 }
 
-/// Numbers per bin handed to a device: [`bin_row`].
+/// Numbers per bin handed to a device; [`super::Program::bin_table`] says which.
 pub const BIN_ROW: usize = 8;
 
 /// [lower edge, width, middle (high part), middle (low part), ln of the geometric middle, ln(hi/lo), geometric middle,

@@ -49,7 +49,7 @@ impl<R: Real> Component<R> for Edge<R> {
         let from = bin.lo.max(self.threshold).min(bin.hi);
         let above = (bin.hi - from) / (bin.hi - bin.lo);
         let at = |e: R| {
-            let r = self.threshold / e;
+            let r = self.threshold / e.max(self.threshold);
             (self.minus_tau * r * r * r).exp()
         };
         let mean = (at(from) + at(bin.hi)) * R::of(0.5);

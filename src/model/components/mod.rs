@@ -1,17 +1,17 @@
 //! The components: one file per family, each in ONE generic form over [`Real`], with its WGSL in `shaders/model/`.
 //!
-//! To add a component: its type and set-up function in a family's file, its WGSL beside, and one line in [`registry`].
+//! To add a component: its type and set-up function in a family's file, its WGSL beside, and one line in the registry below.
 //! Parameters arrive in XSPEC's order; a norm is the last one. Every component must give finite numbers for any finite
 //! parameters, the hard limits and 0 included.
 
-pub mod absorption;
-pub mod body;
-pub mod bremss;
-pub mod disk;
-pub mod factor;
-pub mod line;
-pub mod power;
-pub mod shift;
+mod absorption;
+mod body;
+mod bremss;
+mod disk;
+mod factor;
+mod line;
+mod power;
+pub(crate) mod shift;
 
 use super::{
     Settings,
