@@ -5,7 +5,13 @@ mod common;
 use std::{fs, io::Read, path::Path, process::Command};
 
 /// Devices to judge; each must meet the same bounds.
-const DEVICES: &[&str] = &["f64"];
+const DEVICES: &[&str] = &["f64", "cpu"];
+
+/// [`DEVICES`], and a GPU adapter of any kind where there is one.
+fn devices() -> impl Iterator<Item = &'static str> {
+    let gpu = ["gpu", "software"].into_iter().find(|name| rontgen::device::Device::open(name).is_ok());
+    DEVICES.iter().copied().chain(gpu)
+}
 
 fn example(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name).display().to_string()
@@ -73,7 +79,7 @@ fn epic_pn_is_xspecs_in_every_bin_and_in_c_stat() {
             "tbabs.nH,bbodyrad.kT,bbodyrad.norm,powerlaw.PhoIndex,powerlaw.norm",
             &points.iter().map(|p| &p.1).collect::<Vec<_>>(),
         );
-        for device in DEVICES {
+        for device in devices() {
             let set = format!("model.abundances={abundances}");
             let (at, to) = (theta.display().to_string(), out.display().to_string());
             rontgen(&[
@@ -156,7 +162,7 @@ fn an_x_ifu_mock_is_made_and_its_line_folded_as_xspec_does() {
         "powerlaw.PhoIndex,powerlaw.norm,zgauss.Sigma,zgauss.Redshift,zgauss.norm",
         &points.iter().map(|p| &p.1).collect::<Vec<_>>(),
     );
-    for device in DEVICES {
+    for device in devices() {
         let (at, to) = (theta.display().to_string(), out.display().to_string());
         rontgen(&[
             "likelihood",
@@ -194,7 +200,7 @@ fn simulations_follow_prior_and_poisson() {
     }
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("s.fits").display().to_string();
-    for device in DEVICES {
+    for device in devices() {
         // More than one batch, so that rows of a later one are checked too.
         rontgen(&[
             "simulate",

@@ -232,6 +232,13 @@ fn devices_draw_the_same_spectra() {
         let mut again = RowBlocks::empty(&device, n, d, 64);
         simulator.simulate(&cube, source, &mut again, None, None, &mut no_tick).unwrap();
         assert_eq!(all(&again), counts, "blocks on {}", device.name());
+        // Rows 333 to 499 on their own, as part of the whole.
+        let mut part = Tensor::zeros(&device, 167, 5);
+        rontgen::kernels::random::fill_uniform(&device, 5, 1, 333, &mut part);
+        let mut some = RowBlocks::empty(&device, 167, d, 1000);
+        let outputs = Outputs { counts: Some(&mut some), ..Outputs::default() };
+        simulator.run_from(333, Coordinates::Cube, &part, source, outputs, &mut no_tick).unwrap();
+        assert_eq!(all(&some), counts[333 * d..500 * d], "a part on {}", device.name());
 
         let likelihood = simulator.log_likelihood(&cube, &mut no_tick).unwrap().download().unwrap();
         let host = cube.download().unwrap();

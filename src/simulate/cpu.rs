@@ -27,6 +27,7 @@ pub(super) struct Scratch {
 
 /// The rows of one tile in every output.
 struct Job<'a> {
+    /// First row, in the larger array.
     row: usize,
     theta: &'a [f32],
     rows: usize,
@@ -50,9 +51,11 @@ fn slices<'a>(
 }
 
 impl Simulator {
+    #[allow(clippy::too_many_arguments)]
     pub(super) fn run_cpu(
         &self,
         cpu: &Cpu,
+        offset: usize,
         coordinates: Coordinates,
         theta: &Tensor<f32>,
         source: Source,
@@ -74,7 +77,7 @@ impl Simulator {
                 .map(|first| {
                     let rows = TILE.min(row + n - first);
                     Job {
-                        row: first,
+                        row: offset + first,
                         theta: &theta.cpu()[first * free..][..rows * free],
                         rows,
                         counts: counts.next(),

@@ -28,6 +28,7 @@ pub(super) fn tile(device: &Device, energies: usize, bins: usize, slots: usize) 
 impl Simulator {
     pub(super) fn run_gpu(
         &self,
+        offset: usize,
         coordinates: Coordinates,
         theta: &Tensor<f32>,
         source: Source,
@@ -46,15 +47,15 @@ impl Simulator {
         while row < rows {
             let n = together(&outputs, row, tile.min(rows - row));
             parameters::parameters(device, &self.parameters, coordinates, theta, row, n, &mut full);
-            model::model(device, &self.model, &unused, &full, n, slots.as_mut(), &mut flux, row);
+            model::model(device, &self.model, &unused, &full, n, slots.as_mut(), &mut flux, offset + row);
             let (mean, mean_row) = match (&mut outputs.expected, &mut scratch) {
                 (Some(blocks), _) => {
                     let (block, local, _) = place(blocks, row);
-                    fold::fold(device, &self.fold, &flux, n, &mut blocks.blocks[block], local, row);
+                    fold::fold(device, &self.fold, &flux, n, &mut blocks.blocks[block], local, offset + row);
                     (&blocks.blocks[block], local)
                 }
                 (None, Some(scratch)) => {
-                    fold::fold(device, &self.fold, &flux, n, scratch, 0, row);
+                    fold::fold(device, &self.fold, &flux, n, scratch, 0, offset + row);
                     (&*scratch, 0)
                 }
                 (None, None) => unreachable!("there is a scratch where no expected counts are wanted"),
@@ -63,11 +64,11 @@ impl Simulator {
                 if let Some(blocks) = blocks {
                     let source = Source { seed: source.seed, stream: source.stream ^ stream };
                     let (block, local, _) = place(blocks, row);
-                    poisson::poisson(device, source, row, mean, mean_row, &mut blocks.blocks[block], local, n);
+                    poisson::poisson(device, source, offset + row, mean, mean_row, &mut blocks.blocks[block], local, n);
                 }
             }
             if let Some(out) = &mut outputs.log_likelihood {
-                let at = Rows { rows: n, mean_row, out_row: row, first_row: row, ..Rows::default() };
+                let at = Rows { rows: n, mean_row, out_row: row, first_row: offset + row, ..Rows::default() };
                 cstat::cstat(device, Form::LogLikelihood, mean, &self.observed, out, at);
             }
             row += n;

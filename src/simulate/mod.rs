@@ -215,6 +215,26 @@ impl Simulator {
         outputs: Outputs<'_>,
         tick: Tick<'_>,
     ) -> Result<()> {
+        self.run_from(0, coordinates, theta, source, outputs, tick)
+    }
+
+    /// As [`Simulator::run`], for rows that are part of a larger array and start at its row `offset`: random numbers and
+    /// messages are those of the larger array.
+    ///
+    /// # Errors
+    /// As [`Simulator::simulate`].
+    ///
+    /// # Panics
+    /// As [`Simulator::run`].
+    pub fn run_from(
+        &self,
+        offset: usize,
+        coordinates: Coordinates,
+        theta: &Tensor<f32>,
+        source: Source,
+        outputs: Outputs<'_>,
+        tick: Tick<'_>,
+    ) -> Result<()> {
         assert_eq!(theta.cols(), self.names.len(), "simulate: columns of theta");
         for blocks in [&outputs.counts, &outputs.twin, &outputs.expected].into_iter().flatten() {
             assert_eq!((blocks.rows(), blocks.cols()), (theta.rows(), self.bins()), "simulate: shape of an output");
@@ -225,18 +245,19 @@ impl Simulator {
         match &self.device {
             Device::Cpu(cpu) => {
                 let name = if outputs.counts.is_some() { "simulate" } else { "likelihood" };
-                cpu.run(name, || self.run_cpu(cpu, coordinates, theta, source, outputs, tick))?;
+                cpu.run(name, || self.run_cpu(cpu, offset, coordinates, theta, source, outputs, tick))?;
             }
-            Device::Gpu(_) => self.run_gpu(coordinates, theta, source, outputs, tick)?,
+            Device::Gpu(_) => self.run_gpu(offset, coordinates, theta, source, outputs, tick)?,
         }
-        self.device.check().map_err(|error| self.explain(error, coordinates, theta))
+        self.device.check().map_err(|error| self.explain(error, offset, coordinates, theta))
     }
 
     /// Adds to a fault the parameters of its row.
-    fn explain(&self, error: DeviceError, coordinates: Coordinates, theta: &Tensor<f32>) -> Error {
+    fn explain(&self, error: DeviceError, offset: usize, coordinates: Coordinates, theta: &Tensor<f32>) -> Error {
         let DeviceError::Fault { stage, what, row } = &error else { return error.into() };
         let Ok(values) = theta.download() else { return error.into() };
-        let Some(values) = values.get(*row as usize * theta.cols()..).and_then(|rest| rest.get(..theta.cols())) else {
+        let start = (*row as usize).checked_sub(offset).map(|local| local * theta.cols());
+        let Some(values) = start.and_then(|start| values.get(start..start + theta.cols())) else {
             return error.into();
         };
         let shown: Vec<f32> = match coordinates {
