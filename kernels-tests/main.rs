@@ -7,6 +7,7 @@ mod batchnorm;
 mod gather;
 mod gemm;
 mod loss;
+mod portability;
 mod reduce;
 mod standardize;
 mod training;
