@@ -4,9 +4,9 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rand::{Rng, SeedableRng};
-use rontgen::device::{Device, RowBlocks};
+use rontgen::device::{Device, RowBlocks, Tensor};
 use rontgen::nn::FitSettings;
-use rontgen::summarize::{AutoEncoder, AutoEncoderSettings, Summary, TrainingData};
+use rontgen::summarize::{AutoEncoder, AutoEncoderSettings, Spectra, Summary, TrainingData};
 
 fn devices() -> Vec<Device> {
     let name = std::env::var("RONTGEN_BENCH_DEVICE").unwrap_or_else(|_| "gpu".into());
@@ -31,7 +31,8 @@ fn epoch(criterion: &mut Criterion) {
                 continue;
             }
             let counts = spectra(&device, rows, bins);
-            let data = TrainingData { counts: &counts, targets: None };
+            let all = Tensor::from_slice(&device, 1, rows, &(0..rows as u32).collect::<Vec<_>>());
+            let data = TrainingData { spectra: Spectra::counts(&counts), rows: None };
             let settings = AutoEncoderSettings::default();
             let mut network = AutoEncoder::new(&device, bins, &settings).expect("a network");
             let fit = FitSettings { max_epochs: 1, ..settings.fit() };
@@ -42,7 +43,7 @@ fn epoch(criterion: &mut Criterion) {
             });
             group.bench_function("encode", |bencher| {
                 bencher.iter(|| {
-                    let latent = network.encode(&device, &counts).expect("summaries");
+                    let latent = network.encode(&device, Spectra::counts(&counts), &all).expect("summaries");
                     device.synchronize().expect("a device");
                     latent
                 });
