@@ -180,7 +180,7 @@ fn drawn_spectra_are_reproducible() {
         let drawn = Spectra::Drawn { expected: &means, source };
         for targets in [Targets::Counts, Targets::Twin, Targets::Expected] {
             let shape = AutoEncoderSettings { hidden: vec![12], latent: 3, targets, ..Default::default() };
-            let rows = Tensor::from_slice(&device, 1, 300, &(50..350u32).collect::<Vec<_>>());
+            let rows = Tensor::from_slice(&device, 300, 1, &(50..350u32).collect::<Vec<_>>());
             let data = TrainingData { spectra: drawn, rows: Some(&rows) };
             let run = || {
                 let mut network = AutoEncoder::new(&device, BINS, &shape).unwrap();

@@ -142,6 +142,8 @@ pub struct Autoencoder {
     pub batch: usize,
     pub epochs: usize,
     pub patience: usize,
+    /// Patience in all rounds but the last: their networks only have to point the way.
+    pub early_patience: usize,
     pub learning_rate: f64,
     /// Share of the simulations kept for validation.
     pub validation: f64,
@@ -206,6 +208,8 @@ pub struct Flow {
     pub batch: usize,
     pub epochs: usize,
     pub patience: usize,
+    /// As for the auto-encoder.
+    pub early_patience: usize,
     pub learning_rate: f64,
     pub validation: f64,
     pub clip_norm: f64,
@@ -440,6 +444,7 @@ fn read_autoencoder(section: &Section<'_>) -> Result<Autoencoder, RunFileError> 
         batch: section.size("batch", 1024, 2..=1_000_000)?,
         epochs: section.size("epochs", 500, 1..=1_000_000)?,
         patience: section.size("patience", 20, 1..=1_000_000)?,
+        early_patience: section.size("early_patience", 8, 1..=1_000_000)?,
         learning_rate: section.number("learning_rate", 3e-3, 1e-8..=1.0)?,
         validation: section.number("validation", 0.1, 0.01..=0.5)?,
         clip_norm: section.number("clip_norm", 1.0, 1e-6..=1e9)?,
@@ -481,6 +486,7 @@ fn read_flow(section: &Section<'_>) -> Result<Flow, RunFileError> {
         batch: section.size("batch", 256, 2..=1_000_000)?,
         epochs: section.size("epochs", 1000, 1..=1_000_000)?,
         patience: section.size("patience", 20, 1..=1_000_000)?,
+        early_patience: section.size("early_patience", 8, 1..=1_000_000)?,
         learning_rate: section.number("learning_rate", 5e-4, 1e-8..=1.0)?,
         validation: section.number("validation", 0.2, 0.01..=0.5)?,
         clip_norm: section.number("clip_norm", 5.0, 1e-6..=1e9)?,
