@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Packs the cross-section tables (CSV, gzipped) into cross_sections.bin.gz.
 
-usage: pack_cross_sections.py FOLDER   (holds xspec_cross_sections*.csv.gz and xspec_wabs_sigma.csv.gz)
+usage: pack_cross_sections.py FOLDER   (holds xspec_cross_sections.csv.gz and xspec_cross_sections_vern.csv.gz)
 
 Payload, little endian: "RXS1", u32 tables; per table a name, u32 rows, u32 columns, the column names (each name: u8
 length + ASCII), the energies as f64 in 8 byte planes, then per column f32 bit patterns: difference to the row before
@@ -9,8 +9,7 @@ length + ASCII), the energies as f64 in 8 byte planes, then per column f32 bit p
 """
 import csv, gzip, io, struct, sys
 
-TABLES = [("tbabs", "xspec_cross_sections.csv.gz"), ("vern", "xspec_cross_sections_vern.csv.gz"),
-          ("bcmc", "xspec_cross_sections_bcmc.csv.gz"), ("wabs", "xspec_wabs_sigma.csv.gz")]
+TABLES = [("tbabs", "xspec_cross_sections.csv.gz"), ("vern", "xspec_cross_sections_vern.csv.gz")]
 
 
 def planes(raw, size):
@@ -26,10 +25,6 @@ for name, file in TABLES:
     rows = csv.reader(io.TextIOWrapper(gzip.open(f"{sys.argv[1]}/{file}")))
     head = next(rows)
     data = [[float(x) for x in row] for row in rows]
-    if name == "wabs":  # bins become edges; the value of a bin stands at its lower edge
-        assert all(a[1] == b[0] for a, b in zip(data, data[1:]))
-        data = [[r[0], r[2]] for r in data] + [[data[-1][1], data[-1][2]]]
-        head = ["energy_keV", "sigma"]
     n, columns = len(data), list(zip(*data))
     out += [text(name), struct.pack("<II", n, len(head) - 1)] + [text(h) for h in head[1:]]
     out.append(planes(struct.pack(f"<{n}d", *columns[0]), 8))

@@ -2,16 +2,20 @@
 
 mod activation;
 mod adam;
+mod autoencoder;
+mod batchnorm;
 mod cstat;
 mod flow;
 mod fold;
 mod gather;
 mod gemm;
+mod loss;
 mod model;
 mod parameters;
 mod poisson;
 mod random;
 mod reduce;
+mod standardize;
 mod training;
 
 use rontgen::device::Device;

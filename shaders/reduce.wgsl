@@ -1,6 +1,7 @@
 // Sums in an order that the launch fixes: the same numbers give the same bits every time.
 // A source is a matrix of `rows x cols` that starts at `offset` with `stride` numbers from row to row.
 //!include index
+//!include nonlinear
 struct Parameters { offset: u32, rows: u32, cols: u32, stride: u32, out: u32, scale: f32, accumulate: u32, chunk: u32 }
 @group(0) @binding(0) var<uniform> parameters: Parameters;
 
@@ -84,5 +85,34 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let at = parameters.out + id.y * parameters.cols + column;
     let before = select(0.0, result[at], parameters.accumulate != 0u);
     result[at] = before + parameters.scale * sum;
+}
+//!end
+
+//!if MOMENTS
+// result[chunk] = [means, sums of squared deviations] of `chunk` rows of every column, of log(1 + x) where `accumulate` is set.
+// Two passes over the chunk: one pass with x^2 would cancel.
+@group(0) @binding(1) var<storage, read> source: array<f32>;
+@group(0) @binding(2) var<storage, read_write> result: array<f32>;
+fn value(row: u32, column: u32) -> f32 {
+    let x = source[parameters.offset + row * parameters.stride + column];
+    if parameters.accumulate != 0u { return log1p_accurate(x); }
+    return x;
+}
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    let column = id.x;
+    if column >= parameters.cols { return; }
+    let first = id.y * parameters.chunk;
+    let last = min(first + parameters.chunk, parameters.rows);
+    var sum = 0.0;
+    for (var row = first; row < last; row += 1u) { sum += value(row, column); }
+    let mean = sum / f32(last - first);
+    var squares = 0.0;
+    for (var row = first; row < last; row += 1u) {
+        let d = value(row, column) - mean;
+        squares += d * d;
+    }
+    result[2u * id.y * parameters.cols + column] = mean;
+    result[(2u * id.y + 1u) * parameters.cols + column] = squares;
 }
 //!end

@@ -59,3 +59,14 @@ fn sinhc(q: f32) -> f32 {
     let s = q * q;
     return 1.0 + s / 6.0 * (1.0 + s / 20.0 * (1.0 + s / 42.0 * (1.0 + s / 72.0 * (1.0 + s / 110.0 * (1.0 + s / 156.0)))));
 }
+
+// What q = a / b (rounded) is short of the quotient of a and b + b_low. Products are made exact by halving the
+// mantissas with a bit mask, which no compiler can optimise away.
+fn quotient_rest(a: f32, b: f32, b_low: f32, q: f32) -> f32 {
+    let b_high = bitcast<f32>(bitcast<u32>(b) & 0xfffff000u);
+    let b_rest = b - b_high;
+    let q_high = bitcast<f32>(bitcast<u32>(q) & 0xfffff000u);
+    let q_rest = q - q_high;
+    let rest = ((a - q_high * b_high) - q_high * b_rest) - q_rest * b_high;
+    return (rest - q_rest * b_rest - q * b_low) / b;
+}

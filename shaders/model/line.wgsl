@@ -1,24 +1,30 @@
 // gaussian, zgauss: exact bin integrals; a series for bins narrow against the line, erfc on its outer side otherwise.
 
-struct Gauss { norm: f32, energy: f32, inverse: f32 }
+// The energy in two parts: the distance of a bin from a narrow line needs more digits than one f32 has.
+struct Gauss { norm: f32, energy: f32, energy_low: f32, inverse: f32, is_delta: bool }
 
-fn gauss_line(energy: f32, sigma: f32, norm: f32) -> Gauss {
+fn gauss_line(energy: f32, energy_low: f32, sigma: f32, norm: f32) -> Gauss {
     let s = max(max(sigma, 2e-7 * energy), 1e-9);
     let above_zero = 1.0 - 0.5 * erfc_positive(energy / s * 0.70710678);
-    return Gauss(norm / above_zero, energy, 1.0 / s);
+    return Gauss(norm / above_zero, energy, energy_low, 1.0 / s, sigma <= 2e-7 * energy);
 }
 
 fn gaussian_setup(p: u32, t: u32) -> Gauss {
-    return gauss_line(par(p), par(p + 1u), par(p + 2u));
+    return gauss_line(par(p), 0.0, par(p + 1u), par(p + 2u));
 }
 
 fn zgauss_setup(p: u32, t: u32) -> Gauss {
     let z = stretch(par(p + 2u));
-    return gauss_line(par(p) / z, par(p + 1u) / z, par(p + 3u) / z);
+    let energy = par(p) / z;
+    let rest = quotient_rest(par(p), z, par(p + 2u) - (z - 1.0), energy);
+    return gauss_line(energy, rest, par(p + 1u) / z, par(p + 3u) / z);
 }
 
 fn gauss_value(c: Gauss, i: u32) -> f32 {
-    let u = abs((mid_hi(i) - c.energy) + mid_lo(i)) * c.inverse;
+    if c.is_delta {
+        return select(0.0, c.norm, edge_lo(i) <= c.energy && c.energy < edge_hi(i));
+    }
+    let u = abs((mid_hi(i) - c.energy) + (mid_lo(i) - c.energy_low)) * c.inverse;
     let half = 0.5 * width(i) * c.inverse;
     let near = u - half;
     if near > 7.0 {

@@ -106,7 +106,7 @@ static TABLES: LazyLock<BTreeMap<String, CrossSections>> = LazyLock::new(|| {
 static ABUNDANCES: LazyLock<BTreeMap<String, BTreeMap<String, f64>>> =
     LazyLock::new(|| serde_json::from_str(include_str!("../../data/abundances.json")).expect("embedded abundances"));
 
-/// The table `tbabs`, `vern`, `bcmc` or `wabs`.
+/// The table `tbabs` or `vern`.
 pub fn cross_sections(name: &str) -> Option<&'static CrossSections> {
     TABLES.get(name)
 }
@@ -139,7 +139,7 @@ mod tests {
         assert!((at[0] - 7035.07).abs() < 1e-3);
         tbabs.at(200.0, &mut at);
         assert!(at.iter().all(|s| *s == 0.0));
-        for table in ["tbabs", "vern", "bcmc", "wabs"] {
+        for table in ["tbabs", "vern"] {
             let table = cross_sections(table).unwrap();
             assert!(table.energies.windows(2).all(|w| w[1] > w[0]));
         }

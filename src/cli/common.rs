@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Result, device::Device, run::run_file::RunFile};
+use crate::{Error, Result, run::run_file::RunFile};
 
 /// A run file, where its data are, and what is changed in it.
 #[derive(Debug, clap::Args)]
@@ -46,31 +46,6 @@ pub(super) struct DeviceArgs {
     /// auto (a GPU, else the CPU), gpu, cpu, or part of an adapter's name
     #[arg(long, value_name = "auto|gpu|cpu|NAME", default_value = "auto")]
     pub device: String,
-}
-
-/// The device name that stands for plain f64 on the CPU.
-pub(super) const ORACLE: &str = "f64";
-
-/// What computes a command's numbers.
-#[derive(Debug)]
-pub(super) enum Computer {
-    /// Plain f64 on the CPU: the judge of every device.
-    Oracle,
-    Device(Device),
-}
-
-impl DeviceArgs {
-    pub fn open(&self) -> Result<Computer> {
-        match self.device.as_str() {
-            ORACLE => Ok(Computer::Oracle),
-            name => Ok(Computer::Device(Device::open(name)?)),
-        }
-    }
-}
-
-/// Rows that are computed and written at once: some ten megabytes of `columns` numbers each.
-pub(super) fn batch_rows(columns: usize) -> usize {
-    ((1 << 22) / columns.max(1)).clamp(64, 4096)
 }
 
 /// A seed that fits into the run file's integers.

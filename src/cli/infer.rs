@@ -1,12 +1,16 @@
 //! `rontgen infer`: the posterior of a run file's model for its spectrum.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::common::{DeviceArgs, RunArgs, seed_parser};
 use crate::{
-    Error, Result,
+    Result,
+    device::Device,
+    report::{Verdict, VerdictStatus},
     run::{
         output::{self, Existing},
+        pipeline::{self, Execution},
+        progress::{Mode, Progress},
         run_file::Provenance,
         setup::Problem,
     },
@@ -61,11 +65,34 @@ pub fn run(args: Args) -> Result<u8> {
     if args.dry_run {
         let provenance = Provenance::new(&problem.run, &args.device.device, data.as_deref(), None);
         print!("{}", problem.run.resolved_toml(&provenance));
+        let plan = pipeline::plan(&problem, &Device::open(&args.device.device)?)?;
+        println!();
+        plan.lines().for_each(|line| println!("# {line}"));
         println!("\n# {}", summary(&problem));
         println!("# output folder: {}", args.output().0.display());
         return Ok(0);
     }
-    Err(Error::Input("`infer` is not available in this build".into()))
+    let device = Device::open(&args.device.device)?;
+    let progress = Progress::new(Mode::detect(args.quiet));
+    let (out, existing) = args.output();
+    let execution =
+        Execution { out: &out, device, data: data.as_deref(), existing, progress: &progress };
+    let verdict = pipeline::run(&problem, &execution, None)?;
+    report_verdict(&out, &verdict);
+    Ok(exit_status(&verdict))
+}
+
+/// Where the result is and whether to trust it, in one or a few lines on standard output.
+pub(super) fn report_verdict(out: &Path, verdict: &Verdict) {
+    println!("{}: {}", out.join("report.html").display(), verdict.status.as_str());
+    for reason in &verdict.reasons {
+        println!("  {reason}");
+    }
+}
+
+/// 4 for a result that should not be trusted.
+pub(super) fn exit_status(verdict: &Verdict) -> u8 {
+    if verdict.status == VerdictStatus::NotTrusted { 4 } else { 0 }
 }
 
 /// One line on the size of the problem.

@@ -21,7 +21,7 @@ mod infer;
 mod inspect;
 mod likelihood;
 mod models;
-mod report;
+pub mod report;
 mod simulate;
 mod spectrum;
 

@@ -6,20 +6,16 @@
 
 use std::path::PathBuf;
 
-use rayon::prelude::*;
-
-use super::common::{Computer, DeviceArgs, RunArgs, batch_rows, seed_parser};
+use super::common::{DeviceArgs, RunArgs, seed_parser};
 use crate::{
     Result,
-    device::{Device, RowBlocks, Tensor},
-    kernels::{poisson, random},
     observation::{FitsError, ObservationError, fits::write::FitsWriter},
     run::{
+        evaluate::{BATCH, Batch, Evaluator},
         interrupt,
         progress::{Mode, Progress},
         setup::Problem,
     },
-    simulate::{Coordinates, Outputs, Simulator, Source, no_tick, oracle},
 };
 
 #[derive(Debug, clap::Args)]
@@ -45,46 +41,24 @@ pub struct Args {
     pub(super) quiet: bool,
 }
 
-/// Streams of random numbers that no stage of a run uses.
-const PRIOR_STREAM: u32 = 0x7369_6d75;
-const COUNTS_STREAM: u32 = PRIOR_STREAM + 1;
-
-/// Some spectra: flat row-major arrays of n x P, n x D and n x D.
-pub(super) struct Batch {
-    pub theta: Vec<f64>,
-    pub expected: Vec<f64>,
-    pub counts: Vec<u32>,
-}
-
 pub fn run(args: Args) -> Result<u8> {
     let run = args.run.read(args.seed)?;
     let data = args.run.data()?;
-    let computer = args.device.open()?;
     let problem = Problem::open(run, data.as_deref())?;
     for warning in &problem.warnings {
         eprintln!("warning: {warning}");
     }
-    let dataset = &problem.dataset;
-    let simulator = match &computer {
-        Computer::Oracle => None,
-        Computer::Device(device) => {
-            Some(Simulator::new(device, &problem.program, &problem.parameters, &dataset.folded, &dataset.counts)?)
-        }
-    };
+    let evaluator = Evaluator::open(&problem, &args.device.device)?;
     interrupt::install()?;
     let progress = Progress::new(Mode::detect(args.quiet));
     progress.stage("simulate", args.n);
     let fits = |source| ObservationError::Fits { path: args.out.clone(), source };
     let mut writer = begin(&args, &problem).map_err(fits)?;
     let n = args.n as usize;
-    let most = batch_rows(dataset.bins.len());
-    for first in (0..n).step_by(most) {
+    for (number, first) in (0..n).step_by(BATCH).enumerate() {
         interrupt::check()?;
-        let rows = most.min(n - first);
-        let batch = match &simulator {
-            Some(simulator) => simulate_on_device(&problem, simulator, first, rows, args.expected)?,
-            None => simulate_on_host(&problem, first, rows)?,
-        };
+        let rows = BATCH.min(n - first);
+        let batch = evaluator.draw(number, rows)?;
         append(&mut writer, &args, first, &batch).map_err(fits)?;
         progress.advance(rows as u64);
     }
@@ -128,59 +102,4 @@ fn end(mut writer: FitsWriter, problem: &Problem) -> Result<(), FitsError> {
     writer.real_rows(2, 1, &bins.iter().map(|b| b.e_max).collect::<Vec<_>>())?;
     writer.rows(3, 1, &problem.dataset.counts)?;
     writer.finish()
-}
-
-/// Rows `first..first + rows` of the whole set; the same whatever the batches. `expected` stays empty unless `keep`.
-fn simulate_on_device(
-    problem: &Problem,
-    simulator: &Simulator,
-    first: usize,
-    rows: usize,
-    keep: bool,
-) -> Result<Batch> {
-    let (p, d) = (simulator.names().len(), simulator.bins());
-    let (device, seed) = (simulator.device(), problem.run.inference.seed);
-    let mut cube = Tensor::<f32>::zeros(device, rows, p);
-    random::fill_uniform(device, seed, PRIOR_STREAM, first, &mut cube);
-    let mut counts = RowBlocks::empty(device, rows, d, usize::MAX);
-    let mut expected = keep.then(|| RowBlocks::empty(device, rows, d, usize::MAX));
-    let outputs = Outputs { counts: Some(&mut counts), expected: expected.as_mut(), ..Outputs::default() };
-    let source = Source { seed, stream: COUNTS_STREAM };
-    simulator.run_from(first, Coordinates::Cube, &cube, source, outputs, &mut no_tick)?;
-    let mut batch = Batch { theta: Vec::new(), expected: Vec::new(), counts: Vec::with_capacity(rows * d) };
-    for u in cube.download()?.chunks(p.max(1)) {
-        batch.theta.extend(problem.parameters.from_cube(&u.iter().map(|&x| f64::from(x)).collect::<Vec<_>>()));
-    }
-    for block in &counts.blocks {
-        // Whole numbers held in f32.
-        batch.counts.extend(block.download()?.into_iter().map(|c| c as u32));
-    }
-    for block in expected.iter().flat_map(|blocks| &blocks.blocks) {
-        batch.expected.extend(block.download()?.into_iter().map(f64::from));
-    }
-    Ok(batch)
-}
-
-/// Rows `first..first + rows` of the whole set, expected counts in f64; the same whatever the batches.
-fn simulate_on_host(problem: &Problem, first: usize, rows: usize) -> Result<Batch> {
-    let (p, d) = (problem.parameters.free().len(), problem.dataset.bins.len());
-    let seed = problem.run.inference.seed;
-    let device = Device::cpu();
-    let mut uniform = Tensor::<f32>::zeros(&device, rows, p.max(1));
-    random::fill_uniform(&device, seed, PRIOR_STREAM, first, &mut uniform);
-    let points: Vec<Vec<f64>> = uniform
-        .download()?
-        .par_chunks(p.max(1))
-        .map(|u| problem.parameters.from_cube(&u.iter().take(p).map(|&x| f64::from(x)).collect::<Vec<_>>()))
-        .collect();
-    let expected = oracle::expected_counts(&problem.program, &problem.parameters, &problem.dataset.folded, &points);
-    let expected: Vec<f64> = expected.concat();
-    let means: Vec<f32> = expected.iter().map(|&m| m as f32).collect();
-    let mut counts = vec![0f32; rows * d];
-    if let Device::Cpu(cpu) = &device {
-        poisson::twin(cpu, poisson::Source { seed, stream: COUNTS_STREAM }, first, d, &means, &mut counts);
-    }
-    device.check()?;
-    // The counts are whole numbers held in f32.
-    Ok(Batch { theta: points.concat(), expected, counts: counts.iter().map(|&c| c as u32).collect() })
 }

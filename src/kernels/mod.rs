@@ -6,12 +6,14 @@
 
 pub mod activation;
 pub mod adam;
+pub mod batchnorm;
 pub mod compact;
 pub mod cstat;
 pub mod flow;
 pub mod fold;
 pub mod gather;
 pub mod gemm;
+pub mod loss;
 pub mod maths;
 pub mod matrix;
 pub mod model;
@@ -21,6 +23,7 @@ pub mod poisson;
 pub mod random;
 pub mod reduce;
 mod simd;
+pub mod standardize;
 pub mod truncate;
 pub mod unbounded;
 pub mod vector;

@@ -3,14 +3,15 @@
 //! The order of additions is fixed by the shape alone, so a result has the same bits on every run of one device. Sums are f32
 //! on the GPU (as trees), f64 inside the CPU twins.
 
-use super::gemm::{Matrix, MatrixMut};
+use super::matrix::{Matrix, MatrixMut};
+use super::vector::{self, vectorised};
 use crate::device::{Device, Kernel, Tensor};
 use rayon::prelude::*;
 use std::sync::LazyLock;
 
 const SOURCE: &str = include_str!("../../shaders/reduce.wgsl");
 /// Rows that one invocation (or one task of the CPU twin) adds before the second pass.
-const CHUNK: usize = 64;
+pub const CHUNK: usize = 64;
 
 fn variant(name: &str, define: &'static str) -> Kernel {
     Kernel::variant(name.into(), SOURCE, vec![(define, String::new())])
@@ -20,9 +21,11 @@ static COUNT: LazyLock<Kernel> = LazyLock::new(|| variant("reduce.count", "COUNT
 static ROWS: LazyLock<Kernel> = LazyLock::new(|| variant("reduce.rows", "ROWS"));
 static COLUMNS: LazyLock<Kernel> = LazyLock::new(|| variant("reduce.columns", "COLUMNS"));
 
+static MOMENTS: LazyLock<Kernel> = LazyLock::new(|| variant("reduce.moments", "MOMENTS"));
+
 /// Every shader of this family, for the tests of portability.
 pub fn kernels() -> Vec<Kernel> {
-    [&TOTAL, &COUNT, &ROWS, &COLUMNS].map(|kernel| (**kernel).clone()).into()
+    [&TOTAL, &COUNT, &ROWS, &COLUMNS, &MOMENTS].map(|kernel| (**kernel).clone()).into()
 }
 
 #[repr(C)]
@@ -177,6 +180,83 @@ pub fn columns(
             gpu.dispatch(&COLUMNS, &first, &[source.tensor().gpu(), scratch.gpu()], [groups, chunks as u32, 1]);
             gpu.dispatch(&COLUMNS, &second, &[scratch.gpu(), out.tensor().gpu()], [groups, 1, 1]);
         }
+    }
+}
+
+/// Mean and sum of squared deviations of every column in every chunk of [`CHUNK`] rows, of `ln(1 + x)` if `log`: chunk `i` is
+/// `parts[2 i cols ..]`, means first. [`merge`] adds chunks up (Chan, Golub & LeVeque 1983).
+///
+/// # Panics
+/// When `parts` is shorter than twice [`columns_scratch`].
+pub fn moments(device: &Device, source: Matrix<'_>, log: bool, parts: &mut Tensor<f32>) {
+    let (rows, cols) = source.shape();
+    assert!(parts.len() >= 2 * columns_scratch(rows, cols), "reduce::moments: parts too short");
+    let chunks = rows.div_ceil(CHUNK);
+    match device {
+        Device::Cpu(cpu) => cpu.run("reduce.moments", || {
+            let values = &source.tensor().cpu()[source.offset()..];
+            let parts = &mut parts.cpu_mut()[..2 * chunks * cols];
+            parts.par_chunks_mut((2 * cols).max(1)).enumerate().for_each(|(k, parts)| {
+                let first = k * CHUNK;
+                let count = CHUNK.min(rows - first);
+                chunk_moments(&values[first * source.stride()..], count, cols, source.stride(), log, parts);
+            });
+        }),
+        Device::Gpu(gpu) => {
+            let parameters = Parameters {
+                offset: source.offset() as u32,
+                rows: rows as u32,
+                cols: cols as u32,
+                stride: source.stride() as u32,
+                accumulate: u32::from(log),
+                chunk: CHUNK as u32,
+                ..Default::default()
+            };
+            let grid = [cols.div_ceil(64) as u32, chunks as u32, 1];
+            gpu.dispatch(&MOMENTS, &parameters, &[source.tensor().gpu(), parts.gpu()], grid);
+        }
+    }
+}
+
+vectorised! {
+    /// CPU twin of one chunk.
+    fn chunk_moments(values: &[f32], rows: usize, cols: usize, stride: usize, log: bool, parts: &mut [f32]) {
+        let logs: Vec<f32> = match log {
+            true => (0..rows).flat_map(|r| values[r * stride..][..cols].iter().map(|&x| vector::ln_1p(x))).collect(),
+            false => Vec::new(),
+        };
+        let (values, stride) = if log { (&logs[..], cols) } else { (values, stride) };
+        let (means, squares) = parts.split_at_mut(cols);
+        means.fill(0.0);
+        squares.fill(0.0);
+        for r in 0..rows {
+            means.iter_mut().zip(&values[r * stride..][..cols]).for_each(|(mean, &x)| *mean += x);
+        }
+        means.iter_mut().for_each(|mean| *mean /= rows as f32);
+        for r in 0..rows {
+            for ((square, &mean), &x) in squares.iter_mut().zip(&*means).zip(&values[r * stride..][..cols]) {
+                *square += (x - mean) * (x - mean);
+            }
+        }
+    }
+}
+
+/// Adds the chunks of [`moments`] for columns `from ..` of `cols` to means and sums of squared deviations that stand for
+/// `before` rows; CPU twin on one tile of columns.
+pub fn merge(parts: &[f32], rows: usize, cols: usize, from: usize, before: f32, mean: &mut [f32], squares: &mut [f32]) {
+    let mut count = before;
+    for k in 0..rows.div_ceil(CHUNK) {
+        let n = CHUNK.min(rows - k * CHUNK) as f32;
+        let total = count + n;
+        let (share, cross) = (n / total, count * n / total);
+        let means = &parts[2 * k * cols + from..][..mean.len()];
+        let deviations = &parts[(2 * k + 1) * cols + from..][..mean.len()];
+        for (((mean, square), &m), &s) in mean.iter_mut().zip(squares.iter_mut()).zip(means).zip(deviations) {
+            let d = m - *mean;
+            *mean += d * share;
+            *square += s + d * d * cross;
+        }
+        count = total;
     }
 }
 

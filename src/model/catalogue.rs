@@ -50,6 +50,16 @@ pub struct ParameterInfo {
 }
 
 impl ParameterInfo {
+    /// Whether a value lies inside the hard limits. Where the lower limit only keeps XSPEC away from an undefined value
+    /// at 0 (temperatures, cutoffs), 0 is allowed: components have a finite limit there.
+    pub fn allows(&self, value: f64) -> bool {
+        (value >= self.hard_min || (value == 0.0 && self.zero_is_fine())) && value <= self.hard_max
+    }
+
+    pub(crate) fn zero_is_fine(&self) -> bool {
+        self.hard_min > 0.0 && self.hard_min <= 0.01
+    }
+
     pub(crate) fn named(&self, component: &str) -> Self {
         Self { name: format!("{component}.{}", self.name), ..self.clone() }
     }

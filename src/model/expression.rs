@@ -19,7 +19,7 @@ pub enum Expr {
 }
 
 impl Expr {
-    /// Writes the expression with the given component names. [`parse`] of the result gives the same tree.
+    /// Writes the expression with the given component names. Parsing the result gives the same tree.
     pub fn print(&self, names: &[String]) -> String {
         let name = |k: &usize| names.get(*k).map_or("?", String::as_str);
         match self {

@@ -130,6 +130,7 @@ impl<S: Copy + Default> Tile<S> {
 #[derive(Debug, Clone)]
 pub struct Grid<S> {
     pub edges: Vec<S>,
+    pub widths: Vec<S>,
     pub tiles: Vec<Tile<S>>,
 }
 
@@ -138,7 +139,8 @@ impl<S: Copy + Default> Grid<S> {
     pub(crate) fn new<R: Real<Store = S>>(edges: &[f64]) -> Self {
         let bins: Vec<(f64, f64)> = edges.windows(2).map(|w| (w[0], w[1])).collect();
         let tiles = bins.chunks(TILE).enumerate().map(|(t, chunk)| Tile::build::<R>(t * TILE, chunk)).collect();
-        Self { edges: edges.iter().map(|e| R::of(*e).store()).collect(), tiles }
+        let widths = bins.iter().map(|(lo, hi)| R::of(hi - lo).store()).collect();
+        Self { edges: edges.iter().map(|e| R::of(*e).store()).collect(), widths, tiles }
     }
 }
 
@@ -164,7 +166,7 @@ pub(crate) fn check_edges(edges: &[f64]) -> Result<Vec<f64>, ModelError> {
     Ok(checked)
 }
 
-/// Numbers per bin handed to a device: [`bin_row`].
+/// Numbers per bin handed to a device; [`super::Program::bin_table`] says which.
 pub const BIN_ROW: usize = 8;
 
 /// [lower edge, width, middle (high part), middle (low part), ln of the geometric middle, ln(hi/lo), geometric middle,

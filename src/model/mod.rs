@@ -49,7 +49,7 @@ pub enum ModelError {
 pub struct Settings {
     /// Abundance table (`abund`): angr, aspl, feld, aneb, grsa, wilm, lodd, lpgp, lpgs.
     pub abundances: String,
-    /// Photoelectric cross sections (`xsect`) of the phabs family: vern or bcmc. The TBabs family and wabs have their own.
+    /// Photoelectric cross sections (`xsect`) of the phabs family: vern. The TBabs family has its own.
     pub cross_sections: String,
 }
 
@@ -77,13 +77,14 @@ impl Settings {
                 known.join(", ")
             )));
         }
-        if !["vern", "bcmc"].contains(&self.cross_sections.as_str()) {
-            return Err(ModelError::Settings(format!(
-                "cross_sections: no table '{}'; there are vern, bcmc",
+        match self.cross_sections.as_str() {
+            "vern" => Ok(()),
+            "bcmc" | "obcm" => Err(ModelError::Settings(format!(
+                "cross_sections: '{}' is not available yet; use vern",
                 self.cross_sections
-            )));
+            ))),
+            other => Err(ModelError::Settings(format!("cross_sections: no table '{other}'; there is vern"))),
         }
-        Ok(())
     }
 }
 

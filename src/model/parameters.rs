@@ -61,12 +61,6 @@ fn error(text: String) -> ModelError {
     ModelError::Parameter(text)
 }
 
-/// Whether the lower hard limit only keeps XSPEC away from an undefined value at 0. Components here have a finite limit
-/// at 0, so a prior may start there.
-fn zero_is_fine(info: &ParameterInfo, lo: f64) -> bool {
-    lo == 0.0 && info.hard_min > 0.0 && info.hard_min <= 0.01
-}
-
 impl Parameters {
     /// Applies the settings (keys: parameter names, any case) to a model.
     ///
@@ -144,7 +138,7 @@ impl Parameters {
             return Err(error(format!("{}: {problem}", info.name)));
         }
         let (lo, hi) = prior.support();
-        if zero_is_fine(info, lo) && hi <= info.hard_max {
+        if lo == 0.0 && info.zero_is_fine() && hi <= info.hard_max {
             self.warnings.push(format!(
                 "{}: the prior starts at 0, below XSPEC's hard limit {}; the model's limit at 0 is used",
                 info.name, info.hard_min
@@ -235,7 +229,7 @@ fn check_value(info: &ParameterInfo, value: f64) -> Result<(), ModelError> {
     if !value.is_finite() {
         return Err(error(format!("{}: the value {value} is not finite", info.name)));
     }
-    if (value < info.hard_min && !zero_is_fine(info, value)) || value > info.hard_max {
+    if !info.allows(value) {
         return Err(error(format!(
             "{}: the value {value} lies outside XSPEC's hard limits {} .. {}",
             info.name, info.hard_min, info.hard_max

@@ -16,7 +16,7 @@ pub trait Objective {
     fn store(&mut self) -> &mut ParameterStore;
 
     /// Forward and backward on the `n` data rows `index[start .. start + n]`: adds the gradient of the loss's MEAN over these rows
-    /// to the store's (zeroed) gradient and writes the SUM of the loss into `losses[slot]`. The loop makes the optimiser step.
+    /// (or a constant multiple of it) to the store's (zeroed) gradient and writes the SUM of the loss into `losses[slot]`. The loop makes the optimiser step.
     /// `n` is the same for all calls of one fit.
     fn train_step(
         &mut self,

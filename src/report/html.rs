@@ -97,7 +97,9 @@ fn verdict(out: &mut String, s: &Summary) {
         VerdictStatus::WithCare => ("care", "Use this posterior with care."),
         VerdictStatus::NotTrusted => ("not", "Do not trust this posterior."),
     };
-    let reasons = if s.verdict.reasons.is_empty() {
+    let reasons = if s.verdict.reasons.is_empty() && s.verdict.status != VerdictStatus::Trusted {
+        "<p>No reason was recorded.</p>".to_string()
+    } else if s.verdict.reasons.is_empty() {
         "<p>The importance weights behave, the effective sample is large, and C-STAT is what the model predicts.</p>"
             .to_string()
     } else {
@@ -116,7 +118,7 @@ fn verdict(out: &mut String, s: &Summary) {
     }
     figures.push((
         format!("{} / {}", fixed(s.cstat.best, 1), fixed(s.cstat.expected, 1)),
-        format!("C-STAT best / expected ± {}", fixed(s.cstat.expected_std, 1)),
+        "C-STAT, best / expected".to_string(),
     ));
     figures.push((seconds(s.seconds.total), "total time".to_string()));
     out.push_str("<div class=\"figures\">");
@@ -146,7 +148,9 @@ fn parameters(out: &mut String, s: &Summary) {
         if truth {
             let text = p.truth.map_or(String::new(), |t| {
                 let sigma = 0.5 * (p.q84 - p.q16);
-                let off = if sigma > 0.0 { format!(" ({:+.1} σ)", (p.median - t) / sigma) } else { String::new() };
+                // Adding 0 turns -0.0 into 0.0.
+                let off = ((p.median - t) / sigma * 10.0).round() / 10.0 + 0.0;
+                let off = if off.is_finite() { format!(" ({off:+.1} σ)") } else { String::new() };
                 format!("{}{off}", short(t))
             });
             let _ = write!(out, "<td>{}</td>", escape(&text.replace('-', "−")));
@@ -191,7 +195,8 @@ fn interval(p: &ParameterSummary) -> String {
     let largest = p.q95.abs().max(p.q05.abs());
     let exponent = if (1e-2..1e5).contains(&largest) { 0 } else { largest.log10().floor() as i32 };
     let factor = 10f64.powi(exponent);
-    let decimals = (2 - (width / factor).log10().floor() as i32).clamp(0, 8) as usize;
+    // Two digits of an error of a third of the interval, as in the column before.
+    let decimals = (1 - (0.3 * width / factor).log10().floor() as i32).clamp(0, 8) as usize;
     let text = format!("{:.decimals$} to {:.decimals$}", p.q05 / factor, p.q95 / factor).replace('-', "−");
     if exponent == 0 { text } else { format!("({text})×10{}", super::plots::axis::superscript(exponent)) }
 }
@@ -212,7 +217,7 @@ fn fit(out: &mut String, s: &Summary, plots: &Plots) {
     let c = &s.cstat;
     out.push_str("<h2>Quality of the fit</h2>\n");
     let pull = (c.best - c.expected) / c.expected_std;
-    let words = if pull.is_nan() {
+    let words = if !pull.is_finite() {
         "The expected value of C-STAT is not known.".to_string()
     } else {
         let side = if pull >= 0.0 { "above" } else { "below" };

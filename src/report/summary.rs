@@ -170,6 +170,9 @@ pub struct Transfers {
     /// The part of `to_host_bytes` that only checkpoints asked for.
     #[serde(default)]
     pub checkpoint_to_host_bytes: u64,
+    /// The part of `to_host_bytes` that the rounds themselves needed: losses, counts of rows, efficiencies.
+    #[serde(default)]
+    pub rounds_to_host_bytes: u64,
 }
 
 /// What was observed. `energies` are the outer edges of the kept bins [keV], `exposure` in s.
@@ -249,7 +252,7 @@ impl Verdict {
             verdict.judge_weights(refine);
         }
         let pull = (cstat.best - cstat.expected) / cstat.expected_std;
-        if pull.is_nan() {
+        if !pull.is_finite() {
             verdict.add(WithCare, "the quality of the fit is unknown: the expected C-STAT is missing".into());
         } else if pull > limits::CSTAT_PULL {
             verdict.add(

@@ -5,13 +5,22 @@
 //! | `run_file` | the TOML file and `--set`, every key checked; `run.toml` with every default |
 //! | `output` | the output folder: whose it is, what may be resumed, one process at a time |
 //! | `checkpoint` | named arrays in one checksummed file; the last two are kept |
+//! | `evaluate` | likelihoods and simulations outside a run, on a device or in f64 |
 //! | `interrupt` | Ctrl-C as a flag that stages poll |
+//! | `scheduler`, `saved` | the rounds on the device; what a checkpoint of them holds |
+//! | `finish` | refinement, and every file of the folder |
+//! | `pipeline` | a whole run, and the memory plan |
 //! | `setup` | the run file's words in the terms of `observation` and `model` |
 //! | `progress` | stage, round, epoch, loss and remaining time on standard error |
 
 pub mod checkpoint;
+pub mod evaluate;
+mod finish;
 pub mod interrupt;
 pub mod output;
+pub mod pipeline;
 pub mod progress;
 pub mod run_file;
+mod saved;
+pub mod scheduler;
 pub mod setup;

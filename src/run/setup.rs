@@ -34,6 +34,12 @@ impl Problem {
     pub fn open(run: RunFile, data: Option<&Path>) -> Result<Problem> {
         // The model first: its mistakes are found in no time, while a response may take seconds to read.
         let (model, parameters) = model(&run)?;
+        if parameters.free().is_empty() {
+            return Err(Error::Input(format!(
+                "{}, [parameters]: every parameter is frozen or tied; there is nothing to infer",
+                run.path
+            )));
+        }
         let mut dataset = match run.is_built_in() {
             true => observation::demo_instrument(),
             false => observation::load(&observation_spec(&run, data)?)?,
@@ -59,6 +65,24 @@ impl Problem {
     /// Names of the P free parameters.
     pub fn names(&self) -> Vec<String> {
         self.parameters.free().iter().map(|p| p.name.clone()).collect()
+    }
+
+    /// Parameters that are not free and how they are fixed: ("tbabs.nH", "0.2") or ("bvapec_2.Redshift", "= bvapec.Redshift").
+    pub fn fixed(&self) -> Vec<(String, String)> {
+        let free = self.parameters.free();
+        let described = self.model.parameters().iter().zip(self.parameters.map());
+        described
+            .filter(|(info, _)| free.iter().all(|parameter| parameter.name != info.name))
+            .map(|(info, entry)| {
+                let leader = usize::try_from(entry.free).ok().and_then(|at| free.get(at));
+                let text = match leader {
+                    None => format!("{}", entry.offset),
+                    Some(leader) if (entry.scale, entry.offset) == (1.0, 0.0) => format!("= {}", leader.name),
+                    Some(leader) => format!("= {} * {} + {}", entry.scale, leader.name, entry.offset),
+                };
+                (info.name.clone(), text)
+            })
+            .collect()
     }
 
     /// Digest of what is analysed: bins, counts and folded response. Files that changed under the same name change it.

@@ -23,16 +23,18 @@ pub struct Gauss<R> {
     lowest: f64,
     highest: f64,
     sigma: f64,
+    is_delta: bool,
 }
 
 /// Half width kept, in sigma: 2e-12 of the line lies outside. (XSPEC stops at about 5.6.)
 const REACH: f64 = 7.0;
 /// Bins up to this many sigma wide use the series.
 const NARROW: f64 = 0.3;
-/// A line without width is given this fraction of its energy: below the resolution of f32.
+/// A line narrower than this fraction of its energy, which f32 cannot resolve, is put whole into the bin that holds it.
 const DELTA: f64 = 2e-7;
 
 fn line<R: Real>(energy: f64, sigma: f64, norm: f64) -> Gauss<R> {
+    let is_delta = sigma <= DELTA * energy;
     let sigma = sigma.max(DELTA * energy).max(1e-9);
     let above_zero = 1.0 - 0.5 * special::erfc(energy / sigma / std::f64::consts::SQRT_2);
     let high = if R::REFINE { energy } else { f64::from(energy as f32) };
@@ -44,6 +46,7 @@ fn line<R: Real>(energy: f64, sigma: f64, norm: f64) -> Gauss<R> {
         lowest: energy - REACH * sigma,
         highest: energy + REACH * sigma,
         sigma,
+        is_delta,
     }
 }
 
@@ -107,6 +110,13 @@ impl<R: Real> Component<R> for Gauss<R> {
     fn fill(&self, tile: &Tile<R::Store>, _table: &[R::Store], out: &mut [R::Store; TILE]) {
         if tile.e_min > self.highest || tile.e_max < self.lowest {
             *out = [R::of(0.0).store(); TILE];
+        } else if self.is_delta {
+            // An upper edge is the very number of the next lower edge, so exactly one bin takes the line.
+            for (j, out) in out.iter_mut().enumerate() {
+                let bin = tile.bin::<R>(j);
+                let inside = !self.energy.lt(bin.lo) & self.energy.lt(bin.hi);
+                *out = R::pick(inside, self.norm, R::of(0.0)).store();
+            }
         } else if tile.broadest < NARROW * self.sigma {
             for (j, out) in out.iter_mut().enumerate() {
                 *out = self.narrow(&tile.bin(j)).store();

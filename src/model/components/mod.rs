@@ -1,15 +1,17 @@
 //! The components: one file per family, each in ONE generic form over [`Real`], with its WGSL in `shaders/model/`.
 //!
-//! To add a component: its type and set-up function in a family's file, its WGSL beside, and one line in [`registry`].
+//! To add a component: its type and set-up function in a family's file, its WGSL beside, and one line in the registry below.
 //! Parameters arrive in XSPEC's order; a norm is the last one. Every component must give finite numbers for any finite
 //! parameters, the hard limits and 0 included.
 
-pub mod absorption;
-pub mod body;
-pub mod factor;
-pub mod line;
-pub mod power;
-pub mod shift;
+mod absorption;
+mod body;
+mod bremss;
+mod disk;
+mod factor;
+mod line;
+mod power;
+pub(crate) mod shift;
 
 use super::{
     Settings,
@@ -96,6 +98,8 @@ macro_rules! registry {
 
 const POWER: (&str, &str) = ("power", include_str!("../../../shaders/model/power.wgsl"));
 const BODY: (&str, &str) = ("body", include_str!("../../../shaders/model/body.wgsl"));
+const BREMSS: (&str, &str) = ("bremss", include_str!("../../../shaders/model/bremss.wgsl"));
+const DISK: (&str, &str) = ("disk", include_str!("../../../shaders/model/disk.wgsl"));
 const LINE: (&str, &str) = ("line", include_str!("../../../shaders/model/line.wgsl"));
 const ABSORPTION: (&str, &str) = ("absorption", include_str!("../../../shaders/model/absorption.wgsl"));
 const FACTOR: (&str, &str) = ("factor", include_str!("../../../shaders/model/factor.wgsl"));
@@ -104,14 +108,27 @@ pub(crate) const SHIFT: &str = include_str!("../../../shaders/model/shift.wgsl")
 registry! {
     Powerlaw "powerlaw": power::Power<R> = power::powerlaw, no_table, POWER, "Power", "power_value";
     Zpowerlw "zpowerlw": power::Power<R> = power::zpowerlw, no_table, POWER, "Power", "power_value";
+    Cutoffpl "cutoffpl": power::Cutoff<R> = power::cutoffpl, no_table, POWER, "Cutoff", "cutoff_value";
+    Zcutoffpl "zcutoffpl": power::Cutoff<R> = power::zcutoffpl, no_table, POWER, "Cutoff", "cutoff_value";
+    Bknpower "bknpower": power::Broken<R> = power::bknpower, no_table, POWER, "Broken", "broken_value";
+    Logpar "logpar": power::LogParabola<R> = power::logpar, no_table, POWER, "LogParabola", "logparabola_value";
+    Expdec "expdec": power::Decay<R> = power::expdec, no_table, POWER, "Decay", "decay_value";
     Bbody "bbody": body::Body<R> = body::bbody, no_table, BODY, "Body", "body_value";
     Bbodyrad "bbodyrad": body::Body<R> = body::bbodyrad, no_table, BODY, "Body", "body_value";
     Zbbody "zbbody": body::Body<R> = body::zbbody, no_table, BODY, "Body", "body_value";
+    Diskbb "diskbb": disk::Disk<R> = disk::diskbb, disk::table, DISK, "Disk", "disk_value";
+    Bremss "bremss": bremss::Bremss<R> = bremss::bremss, bremss::table, BREMSS, "Bremss", "bremss_value";
+    Zbremss "zbremss": bremss::Bremss<R> = bremss::zbremss, bremss::table, BREMSS, "Bremss", "bremss_value";
     Gaussian "gaussian": line::Gauss<R> = line::gaussian, no_table, LINE, "Gauss", "gauss_value";
     Zgauss "zgauss": line::Gauss<R> = line::zgauss, no_table, LINE, "Gauss", "gauss_value";
     Tbabs "tbabs": absorption::PerBin<R> = absorption::column, absorption::tbabs_table, ABSORPTION, "PerBin", "perbin_value";
     Phabs "phabs": absorption::PerBin<R> = absorption::column, absorption::phabs_table, ABSORPTION, "PerBin", "perbin_value";
+    Ztbabs "ztbabs": absorption::Shifted<R> = absorption::shifted_column, absorption::ztbabs_table, ABSORPTION, "Shifted", "shifted_value";
     Constant "constant": factor::Constant<R> = factor::constant, no_table, FACTOR, "Constant", "constant_value";
+    Edge "edge": factor::Edge<R> = factor::edge, no_table, FACTOR, "Edge", "edge_value";
+    Zedge "zedge": factor::Edge<R> = factor::zedge, no_table, FACTOR, "Edge", "edge_value";
+    Highecut "highecut": factor::HighCut<R> = factor::highecut, no_table, FACTOR, "HighCut", "highcut_value";
+    Zhighect "zhighect": factor::HighCut<R> = factor::zhighect, no_table, FACTOR, "HighCut", "highcut_value";
 }
 
 /// Convolutions live outside the registry: they read another spectrum instead of filling tiles.

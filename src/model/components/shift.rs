@@ -25,7 +25,7 @@ pub(crate) fn fill<R: Real>(
 ) {
     let stretch = R::of(factor);
     let edge = |k: usize| grid.edges.get(k).map_or(R::of(f64::MAX), |e| R::load(*e));
-    let width = |k: usize| grid.tiles.get(k / TILE).map_or(R::of(1.0), |t| R::load(t.width[k % TILE]));
+    let width = |k: usize| grid.widths.get(k).map_or(R::of(1.0), |w| R::load(*w));
     let first = R::load(tile.lo[0]) * stretch;
     // First source bin whose upper edge lies above the shifted lower edge; it only moves up along the tile.
     let mut k = grid.edges.partition_point(|e| !first.lt(R::load(*e))).saturating_sub(1);

@@ -38,11 +38,15 @@ pub fn corner(data: &ReportData) -> Option<String> {
         .map(|((samples, name), (_, p))| Parameter::of(name, samples, p))
         .collect();
     let n = parameters.len();
+    if n == 0 {
+        return None;
+    }
     let cell = (820.0 / n as f64).clamp(94.0, 200.0);
     let gap = 7.0;
     let (left, top, bottom) = (78.0, 48.0, 56.0);
     let legend = if n < 3 { 190.0 } else { 24.0 };
-    let (width, height) = (left + n as f64 * cell + legend, top + n as f64 * cell + bottom);
+    let key_height = 40.0 + 18.0 * (rounds.len() + 4) as f64;
+    let (width, height) = (left + n as f64 * cell + legend, (top + n as f64 * cell + bottom).max(key_height));
     let small = if cell < 110.0 { 8.5 } else { 10.0 };
     Some(draw(width, height, "Corner plot of the posterior", |canvas| {
         for (row, py) in parameters.iter().enumerate() {

@@ -1,0 +1,155 @@
+use crate::{devices, noise};
+use rand::SeedableRng;
+use rontgen::Error;
+use rontgen::device::{Device, RowBlocks};
+use rontgen::nn::{FitSettings, History};
+use rontgen::summarize::{AutoEncoder, AutoEncoderSettings, Summary, Targets, TrainingData};
+
+const BINS: usize = 37;
+
+/// Expected counts of a family with two parameters, and Poisson counts by inversion.
+fn spectra(rows: usize, seed: u32) -> (Vec<f32>, Vec<f32>) {
+    let theta = noise(2 * rows, seed);
+    let mu: Vec<f32> = (0..rows * BINS)
+        .map(|i| {
+            let (r, x) = (i / BINS, (i % BINS) as f32 / BINS as f32);
+            (2.5 + theta[2 * r] - (1.5 + 1.5 * theta[2 * r + 1]) * x).exp()
+        })
+        .collect();
+    let mut rng = rand_pcg::Pcg64::seed_from_u64(u64::from(seed));
+    let draw = |mu: &f32| {
+        use rand::Rng;
+        let (mut u, mut p, mut k) = (rng.random::<f64>(), (-f64::from(*mu)).exp(), 0u32);
+        while u > p && k < 500 {
+            u -= p;
+            k += 1;
+            p *= f64::from(*mu) / f64::from(k);
+        }
+        k as f32
+    };
+    let counts = mu.iter().map(draw).collect();
+    (mu, counts)
+}
+
+fn blocks(device: &Device, values: &[f32], block: usize) -> RowBlocks<f32> {
+    let mut source = RowBlocks::<f32>::empty(device, values.len() / BINS, BINS, block);
+    let rows = source.block_rows();
+    for (k, tensor) in source.blocks.iter_mut().enumerate() {
+        let start = k * rows * BINS;
+        tensor.upload(&values[start..start + tensor.len()]);
+    }
+    source
+}
+
+fn download(blocks: &RowBlocks<f32>) -> Vec<f32> {
+    blocks.blocks.iter().flat_map(|block| block.download().unwrap()).collect()
+}
+
+fn settings(epochs: usize) -> FitSettings {
+    FitSettings { batch: 128, max_epochs: epochs, learning_rate: 3e-3, seed: 5, ..Default::default() }
+}
+
+fn train(network: &mut AutoEncoder, device: &Device, data: TrainingData<'_>, fit: &FitSettings) -> History {
+    network.train(device, &data, fit, &mut |_| Ok(())).unwrap()
+}
+
+fn cstat(targets: &[f32], m: &[f32]) -> f64 {
+    let each = targets.iter().zip(m).map(|(&t, &m)| {
+        let (t, m) = (f64::from(t), f64::from(m));
+        2.0 * (m - t + if t > 0.0 { t * (t / m).ln() } else { 0.0 })
+    });
+    each.sum::<f64>() / (targets.len() / BINS) as f64
+}
+
+/// Trained on expected counts, unseen spectra are reconstructed far better than their own noise, on each device.
+#[test]
+fn learns_to_remove_the_noise() {
+    let (mu, counts) = spectra(1500, 1);
+    let (mu_new, counts_new) = spectra(300, 2);
+    // Devices of its own: traffic is counted.
+    for shared in devices() {
+        let device = if shared.is_gpu() { Device::open(&shared.name()).unwrap() } else { Device::cpu() };
+        let shape =
+            AutoEncoderSettings { hidden: vec![18], latent: 6, targets: Targets::Expected, ..Default::default() };
+        let mut network = AutoEncoder::new(&device, BINS, &shape).unwrap();
+        let (inputs, targets) = (blocks(&device, &counts, 700), blocks(&device, &mu, 700));
+        let epochs = if device.is_gpu() { 30 } else { 60 };
+        let data = TrainingData { counts: &inputs, targets: Some(&targets), rows: None };
+        let before = device.profiler().traffic();
+        let history = train(&mut network, &device, data, &settings(epochs));
+        let moved = device.profiler().traffic() - before;
+        let per_epoch = moved.to_host_bytes / history.valid.len() as u64;
+        let new = blocks(&device, &counts_new, 300);
+        let reconstructed = download(&network.reconstruct(&device, &new).unwrap());
+        let (noise_level, error) = (cstat(&counts_new, &mu_new), cstat(&mu_new, &reconstructed));
+        println!("{}: best {:.2}, unseen {error:.2}, noise {noise_level:.2}", device.name(), history.best());
+        assert!(error < 0.25 * noise_level, "{error} of {noise_level} on {}", device.name());
+        assert!(history.best() < 0.25 * noise_level && history.valid[0] > 2.0 * history.best());
+        assert!(per_epoch < 100, "{per_epoch} bytes per epoch came to the host");
+
+        let latent = network.encode(&device, &new).unwrap();
+        assert_eq!((latent.rows(), latent.cols()), (300, 6));
+        let whole = download(&latent);
+        let split = download(&network.encode(&device, &blocks(&device, &counts_new, 7)).unwrap());
+        let worst = whole.iter().zip(&split).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < 1e-4, "a row's summary must not depend on its neighbours: {worst}");
+        device.check().unwrap();
+    }
+}
+
+/// Checkpoint, warm start, repetition: the same bits. And separate targets change what is learnt.
+#[test]
+fn warm_start_from_a_checkpoint_is_bit_exact() {
+    let (mu, counts) = spectra(400, 3);
+    for device in devices() {
+        let shape = AutoEncoderSettings { hidden: vec![12, 9], latent: 3, ..Default::default() };
+        let inputs = blocks(&device, &counts, 150);
+        let data = TrainingData { counts: &inputs, targets: None, rows: None };
+        let mut network = AutoEncoder::new(&device, BINS, &shape).unwrap();
+        let first = train(&mut network, &device, data, &settings(4));
+        let state = network.state().unwrap();
+        let mut again = AutoEncoder::new(&device, BINS, &shape).unwrap();
+        assert_eq!(train(&mut again, &device, data, &settings(4)), first, "training repeats itself");
+
+        let mut resumed = AutoEncoder::from_state(&device, &state).unwrap();
+        let next = FitSettings { stream: 1, ..settings(3) };
+        let (straight, after) = (train(&mut network, &device, data, &next), train(&mut resumed, &device, data, &next));
+        assert_eq!(straight, after);
+        assert_eq!(network.state().unwrap(), resumed.state().unwrap());
+        assert!(straight.train[0] < first.train[0], "a warm start starts where the last training ended");
+
+        let expected = AutoEncoderSettings { targets: Targets::Expected, ..shape.clone() };
+        let mut other = AutoEncoder::new(&device, BINS, &expected).unwrap();
+        let means = blocks(&device, &mu, 150);
+        let history = train(&mut other, &device, TrainingData { counts: &inputs, targets: Some(&means), rows: None }, &settings(4));
+        assert_ne!(history, first);
+    }
+}
+
+#[test]
+fn refuses_what_does_not_fit() {
+    let device = Device::cpu();
+    let shape = AutoEncoderSettings { latent: 3, ..Default::default() };
+    let mut network = AutoEncoder::new(&device, BINS, &shape).unwrap();
+    let (mu, counts) = spectra(50, 4);
+    let (counts, mu) = (blocks(&device, &counts, 50), blocks(&device, &mu, 50));
+    let narrow = RowBlocks::<f32>::empty(&device, 50, BINS - 1, 50);
+    let input = |result: rontgen::Result<()>| matches!(result, Err(Error::Input(_)));
+    assert!(input(network.encode(&device, &counts).map(|_| ())), "not trained yet");
+    for data in [
+        TrainingData { counts: &narrow, targets: None, rows: None },
+        TrainingData { counts: &counts, targets: Some(&mu), rows: None },
+        TrainingData { counts: &counts, targets: Some(&narrow), rows: None },
+    ] {
+        assert!(input(network.train(&device, &data, &settings(1), &mut |_| Ok(())).map(|_| ())));
+    }
+    train(&mut network, &device, TrainingData { counts: &counts, targets: None, rows: None }, &settings(1));
+    assert!(input(network.encode(&device, &narrow).map(|_| ())));
+    let mut state = network.state().unwrap();
+    state.running[0].pop();
+    assert!(input(AutoEncoder::from_state(&device, &state).map(|_| ())));
+    for bad in [AutoEncoderSettings { latent: 0, ..shape.clone() }, AutoEncoderSettings { hidden: vec![4, 0], ..shape }]
+    {
+        assert!(input(AutoEncoder::new(&device, BINS, &bad).map(|_| ())));
+    }
+}

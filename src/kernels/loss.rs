@@ -1,0 +1,185 @@
+//! The auto-encoder's loss: C-STAT of reconstructed counts, with its gradient.
+//!
+//! The network's output y is turned back into counts by z = y sd + mean (z being ln(1 + m)) and m = expm1(s softplus(z/s)) + floor: m
+//! is smooth in y and never 0, and where z is negative its gradient keeps -2t/s, so that a bin whose reconstruction fell to
+//! nothing is pulled up again. Above [`CEILING`] z is bent so that it never exceeds `CEILING + ROOM`: no y overflows.
+//! Deviances are Loader's (2000) where t is near m: f32 is enough at a million counts.
+
+use super::vector::{self, vectorised};
+use crate::device::{Device, Fault, Kernel, Tensor, grid_1d};
+use rayon::prelude::*;
+use std::sync::LazyLock;
+
+/// Width in ln(1 + counts) over which negative numbers are bent towards 0.
+const SOFTNESS: f32 = 0.05;
+/// Smallest reconstructed count.
+const FLOOR: f32 = 1e-8;
+/// ln(1 + counts) is not bent below this: 2.6e10 counts.
+pub const CEILING: f32 = 24.0;
+/// How far above the ceiling the bend can lead.
+const ROOM: f32 = 4.0;
+const SOURCE: &str = include_str!("../../shaders/loss.wgsl");
+
+fn variant(name: &str, define: &'static str) -> Kernel {
+    let constants = [("SOFTNESS", SOFTNESS), ("FLOOR", FLOOR), ("CEILING", CEILING), ("ROOM", ROOM)];
+    let defines = constants.iter().map(|&(key, value)| (key, format!("{value:?}")));
+    Kernel::variant(name.into(), SOURCE, defines.chain([(define, String::new())]).collect())
+}
+static LOSS: LazyLock<Kernel> = LazyLock::new(|| variant("loss", "LOSS"));
+static RECONSTRUCT: LazyLock<Kernel> = LazyLock::new(|| variant("loss.reconstruct", "RECONSTRUCT"));
+
+/// Every shader of this family, for the tests of portability.
+pub fn kernels() -> Vec<Kernel> {
+    [&LOSS, &RECONSTRUCT].map(|kernel| (**kernel).clone()).into()
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct Parameters {
+    rows: u32,
+    cols: u32,
+    stride: u32,
+    gradient: u32,
+    scale: f32,
+    slot: u32,
+}
+
+/// m and dm/dz.
+#[inline(always)]
+fn counts(raw: f32) -> (f32, f32) {
+    let u = 1.0 + (raw - CEILING).max(0.0) / ROOM;
+    let z = if raw > CEILING { CEILING + ROOM - ROOM / u } else { raw };
+    let q = z * (1.0 / SOFTNESS);
+    let e = vector::exp(-q.abs().min(80.0));
+    let positive = SOFTNESS * (q.max(0.0) + vector::ln_1p(e));
+    let sigmoid = if q > 0.0 { 1.0 } else { e } / (1.0 + e);
+    let grown = vector::exp_m1(positive);
+    (grown + FLOOR, (grown + 1.0) * sigmoid / (u * u))
+}
+
+/// 2 (m - t + t ln(t/m)), for t >= 0 and m > 0.
+#[inline(always)]
+pub fn deviance(t: f32, m: f32) -> f32 {
+    let s = (t - m) / (t + m);
+    let q = s * s;
+    let near = (t - m) * s + 2.0 * t * s * q * (1.0 / 3.0 + q * (0.2 + q * (1.0 / 7.0 + q * (1.0 / 9.0))));
+    let far = m - t + t * vector::ln((t / m).max(1e-37));
+    2.0 * if s.abs() < 0.2 { near } else { far }
+}
+
+/// C-STAT of every row: targets `rows x cols` (counts, or expected counts), `y` `rows x stride` the network's output in
+/// standardised logarithms, `scale` the 1 x 2 cols statistics of [`super::standardize`]. Writes `losses[row]`.
+///
+/// With `gradient`, y is overwritten by the gradient of `gradient * sum of all losses` with respect to it (0 in the columns
+/// beyond `cols`). A loss that is not finite raises [`Fault::Loss`] with the row of the batch.
+///
+/// # Panics
+/// When shapes do not agree.
+pub fn cstat(
+    device: &Device,
+    targets: &Tensor<f32>,
+    scale: &Tensor<f32>,
+    y: &mut Tensor<f32>,
+    losses: &mut Tensor<f32>,
+    gradient: Option<f32>,
+) {
+    let (rows, cols, stride) = (targets.rows(), targets.cols(), y.cols());
+    assert!(y.rows() == rows && stride >= cols && scale.len() == 2 * cols && losses.len() >= rows, "loss: shapes");
+    match device {
+        Device::Cpu(cpu) => cpu.run("loss", || {
+            let (means, sds) = scale.cpu().split_at(cols);
+            let each = y
+                .cpu_mut()
+                .par_chunks_mut(stride.max(1))
+                .zip(targets.cpu().par_chunks(cols.max(1)))
+                .zip(losses.cpu_mut())
+                .enumerate()
+                .with_min_len((2048 / stride.max(1)).max(1));
+            each.for_each(|(row, ((y, targets), loss))| {
+                let mut sum = 0.0;
+                loss_row(targets, means, sds, gradient, y, &mut sum);
+                *loss = sum as f32;
+                if !loss.is_finite() {
+                    cpu.status.raise(Fault::Loss, row);
+                }
+                if gradient.is_some() {
+                    y[cols..].fill(0.0);
+                }
+            });
+        }),
+        Device::Gpu(gpu) => {
+            let parameters = Parameters {
+                rows: rows as u32,
+                cols: cols as u32,
+                stride: stride as u32,
+                gradient: u32::from(gradient.is_some()),
+                scale: gradient.unwrap_or(0.0),
+                slot: 0,
+            };
+            let bindings = [targets.gpu(), scale.gpu(), y.gpu(), losses.gpu(), gpu.status()];
+            gpu.dispatch(&LOSS, &parameters, &bindings, grid_1d(rows, 1));
+        }
+    }
+}
+
+vectorised! {
+    fn loss_row(targets: &[f32], means: &[f32], sds: &[f32], gradient: Option<f32>, y: &mut [f32], sum: &mut f64) {
+        const TILE: usize = 256;
+        let mut deviances = [0.0f32; TILE];
+        let columns = y[..targets.len()].chunks_mut(TILE).zip(targets.chunks(TILE));
+        for ((y, targets), (means, sds)) in columns.zip(means.chunks(TILE).zip(sds.chunks(TILE))) {
+            let deviances = &mut deviances[..y.len()];
+            let factor = 2.0 * gradient.unwrap_or(0.0);
+            let keep = gradient.is_none();
+            let each = y.iter_mut().zip(targets).zip(means).zip(sds).zip(deviances.iter_mut());
+            for ((((y, &t), &mean), &sd), out) in each {
+                let (m, slope) = counts(*y * sd + mean);
+                // Clamping hides a NaN or an infinity; this brings it back.
+                *out = deviance(t, m) + 0.0 * *y;
+                let g = factor * ((m - t) / m) * slope * sd;
+                *y = if keep { *y } else { g };
+            }
+            // Eight lanes, so that the sum needs no order of its own.
+            let mut lanes = [0.0f64; 8];
+            for eight in deviances.chunks(8) {
+                lanes.iter_mut().zip(eight).for_each(|(lane, &d)| *lane += f64::from(d));
+            }
+            *sum += lanes.iter().sum::<f64>();
+        }
+    }
+}
+
+/// Reconstructed counts, `rows x cols`, from the network's output `y` (`rows x stride`).
+///
+/// # Panics
+/// When shapes do not agree.
+pub fn reconstruct(device: &Device, y: &Tensor<f32>, scale: &Tensor<f32>, out: &mut Tensor<f32>) {
+    let (rows, cols, stride) = (out.rows(), out.cols(), y.cols());
+    assert!(y.rows() == rows && stride >= cols && scale.len() == 2 * cols, "loss: shapes");
+    match device {
+        Device::Cpu(cpu) => cpu.run("loss.reconstruct", || {
+            let (means, sds) = scale.cpu().split_at(cols);
+            let pairs = out.cpu_mut().par_chunks_mut(cols.max(1)).zip(y.cpu().par_chunks(stride.max(1)));
+            pairs.for_each(|(out, y)| reconstruct_row(y, means, sds, out));
+        }),
+        Device::Gpu(gpu) => {
+            let parameters = Parameters {
+                rows: rows as u32,
+                cols: cols as u32,
+                stride: stride as u32,
+                gradient: 0,
+                scale: 0.0,
+                slot: 0,
+            };
+            gpu.dispatch(&RECONSTRUCT, &parameters, &[y.gpu(), scale.gpu(), out.gpu()], grid_1d(out.len(), 256));
+        }
+    }
+}
+
+vectorised! {
+    fn reconstruct_row(y: &[f32], means: &[f32], sds: &[f32], out: &mut [f32]) {
+        for (((out, &y), &mean), &sd) in out.iter_mut().zip(y).zip(means).zip(sds) {
+            *out = counts(y * sd + mean).0;
+        }
+    }
+}
