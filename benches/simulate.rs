@@ -35,8 +35,8 @@ fn whole(c: &mut Criterion) {
     group.sample_size(10);
     let name = std::env::var("RONTGEN_BENCH_DEVICE").unwrap_or_else(|_| "gpu".into());
     for device in std::iter::once(Device::cpu()).chain(Device::open(&name)) {
-        let simulator = Simulator::new(&device, &program, &parameters, &dataset.folded, &dataset.counts)
-            .expect("a simulator");
+        let simulator =
+            Simulator::new(&device, &program, &parameters, &dataset.folded, &dataset.counts).expect("a simulator");
         let rows = if device.is_gpu() { 32_768 } else { 8192 };
         let mut cube = Tensor::zeros(&device, rows, parameters.free().len());
         random::fill_uniform(&device, 1, 0, 0, &mut cube);
@@ -56,8 +56,7 @@ fn whole(c: &mut Criterion) {
 fn steps(c: &mut Criterion) {
     let (dataset, program, parameters) = problem();
     let folded = &dataset.folded;
-    let full: Vec<f32> =
-        parameters.full(&parameters.from_cube(&[0.5; 5])).iter().map(|&x| x as f32).collect();
+    let full: Vec<f32> = parameters.full(&parameters.from_cube(&[0.5; 5])).iter().map(|&x| x as f32).collect();
     let (bins, energies, stride) = (folded.bins(), folded.energies(), cpu_stride(folded.energies()));
     let mut flux = vec![0f32; 16 * stride];
     let mut scratch = Default::default();

@@ -104,7 +104,7 @@ fn epic_pn_agrees_with_xspec() {
                 let point = &json["points"][&key];
                 let theta: Vec<f64> = point["params"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect();
                 let column = header.iter().position(|name| name == key).unwrap();
-                let (means, likelihood) = at(&simulator, &[theta.clone()]);
+                let (means, likelihood) = at(&simulator, std::slice::from_ref(&theta));
                 let mut worst = 0f64;
                 for (record, &mean) in records.iter().zip(&means) {
                     let reference: f64 = record[column].parse().unwrap();
