@@ -1,9 +1,9 @@
 use crate::{devices, noise};
 use rand::SeedableRng;
 use rontgen::Error;
-use rontgen::device::{Device, RowBlocks};
+use rontgen::device::{Device, RowBlocks, Tensor};
 use rontgen::nn::{FitSettings, History};
-use rontgen::summarize::{AutoEncoder, AutoEncoderSettings, Summary, Targets, TrainingData};
+use rontgen::summarize::{AutoEncoder, AutoEncoderSettings, Spectra, Summary, Targets, TrainingData};
 
 const BINS: usize = 37;
 
@@ -45,6 +45,10 @@ fn download(blocks: &RowBlocks<f32>) -> Vec<f32> {
     blocks.blocks.iter().flat_map(|block| block.download().unwrap()).collect()
 }
 
+fn all(device: &Device, rows: u32) -> Tensor<u32> {
+    Tensor::from_slice(device, 1, rows as usize, &(0..rows).collect::<Vec<_>>())
+}
+
 fn settings(epochs: usize) -> FitSettings {
     FitSettings { batch: 128, max_epochs: epochs, learning_rate: 3e-3, seed: 5, ..Default::default() }
 }
@@ -74,7 +78,7 @@ fn learns_to_remove_the_noise() {
         let mut network = AutoEncoder::new(&device, BINS, &shape).unwrap();
         let (inputs, targets) = (blocks(&device, &counts, 700), blocks(&device, &mu, 700));
         let epochs = if device.is_gpu() { 30 } else { 60 };
-        let data = TrainingData { counts: &inputs, targets: Some(&targets), rows: None };
+        let data = TrainingData { spectra: Spectra::Stored { counts: &inputs, targets: Some(&targets) }, rows: None };
         let before = device.profiler().traffic();
         let history = train(&mut network, &device, data, &settings(epochs));
         let moved = device.profiler().traffic() - before;
@@ -87,10 +91,11 @@ fn learns_to_remove_the_noise() {
         assert!(history.best() < 0.25 * noise_level && history.valid[0] > 2.0 * history.best());
         assert!(per_epoch < 100, "{per_epoch} bytes per epoch came to the host");
 
-        let latent = network.encode(&device, &new).unwrap();
+        let latent = network.encode(&device, Spectra::counts(&new), &all(&device, 300)).unwrap();
         assert_eq!((latent.rows(), latent.cols()), (300, 6));
-        let whole = download(&latent);
-        let split = download(&network.encode(&device, &blocks(&device, &counts_new, 7)).unwrap());
+        let whole = latent.download().unwrap();
+        let small = blocks(&device, &counts_new, 7);
+        let split = network.encode(&device, Spectra::counts(&small), &all(&device, 300)).unwrap().download().unwrap();
         let worst = whole.iter().zip(&split).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(worst < 1e-4, "a row's summary must not depend on its neighbours: {worst}");
         device.check().unwrap();
@@ -104,7 +109,7 @@ fn warm_start_from_a_checkpoint_is_bit_exact() {
     for device in devices() {
         let shape = AutoEncoderSettings { hidden: vec![12, 9], latent: 3, ..Default::default() };
         let inputs = blocks(&device, &counts, 150);
-        let data = TrainingData { counts: &inputs, targets: None, rows: None };
+        let data = TrainingData { spectra: Spectra::Stored { counts: &inputs, targets: None }, rows: None };
         let mut network = AutoEncoder::new(&device, BINS, &shape).unwrap();
         let first = train(&mut network, &device, data, &settings(4));
         let state = network.state().unwrap();
@@ -121,7 +126,12 @@ fn warm_start_from_a_checkpoint_is_bit_exact() {
         let expected = AutoEncoderSettings { targets: Targets::Expected, ..shape.clone() };
         let mut other = AutoEncoder::new(&device, BINS, &expected).unwrap();
         let means = blocks(&device, &mu, 150);
-        let history = train(&mut other, &device, TrainingData { counts: &inputs, targets: Some(&means), rows: None }, &settings(4));
+        let history = train(
+            &mut other,
+            &device,
+            TrainingData { spectra: Spectra::Stored { counts: &inputs, targets: Some(&means) }, rows: None },
+            &settings(4),
+        );
         assert_ne!(history, first);
     }
 }
@@ -135,21 +145,53 @@ fn refuses_what_does_not_fit() {
     let (counts, mu) = (blocks(&device, &counts, 50), blocks(&device, &mu, 50));
     let narrow = RowBlocks::<f32>::empty(&device, 50, BINS - 1, 50);
     let input = |result: rontgen::Result<()>| matches!(result, Err(Error::Input(_)));
-    assert!(input(network.encode(&device, &counts).map(|_| ())), "not trained yet");
+    assert!(input(network.encode(&device, Spectra::counts(&counts), &all(&device, 50)).map(|_| ())), "not trained yet");
     for data in [
-        TrainingData { counts: &narrow, targets: None, rows: None },
-        TrainingData { counts: &counts, targets: Some(&mu), rows: None },
-        TrainingData { counts: &counts, targets: Some(&narrow), rows: None },
+        TrainingData { spectra: Spectra::Stored { counts: &narrow, targets: None }, rows: None },
+        TrainingData { spectra: Spectra::Stored { counts: &counts, targets: Some(&mu) }, rows: None },
+        TrainingData { spectra: Spectra::Stored { counts: &counts, targets: Some(&narrow) }, rows: None },
     ] {
         assert!(input(network.train(&device, &data, &settings(1), &mut |_| Ok(())).map(|_| ())));
     }
-    train(&mut network, &device, TrainingData { counts: &counts, targets: None, rows: None }, &settings(1));
-    assert!(input(network.encode(&device, &narrow).map(|_| ())));
+    train(
+        &mut network,
+        &device,
+        TrainingData { spectra: Spectra::Stored { counts: &counts, targets: None }, rows: None },
+        &settings(1),
+    );
+    assert!(input(network.encode(&device, Spectra::counts(&narrow), &all(&device, 50)).map(|_| ())));
     let mut state = network.state().unwrap();
     state.running[0].pop();
     assert!(input(AutoEncoder::from_state(&device, &state).map(|_| ())));
     for bad in [AutoEncoderSettings { latent: 0, ..shape.clone() }, AutoEncoderSettings { hidden: vec![4, 0], ..shape }]
     {
         assert!(input(AutoEncoder::new(&device, BINS, &bad).map(|_| ())));
+    }
+}
+
+/// Spectra drawn afresh for every batch: repetition gives the same bits, a selection is honoured, and the same realisation
+/// encodes to the same summaries.
+#[test]
+fn drawn_spectra_are_reproducible() {
+    let (mu, _) = spectra(400, 6);
+    for device in devices() {
+        let means = blocks(&device, &mu, 150);
+        let source = rontgen::kernels::poisson::Source { seed: 9, stream: 3 };
+        let drawn = Spectra::Drawn { expected: &means, source };
+        for targets in [Targets::Counts, Targets::Twin, Targets::Expected] {
+            let shape = AutoEncoderSettings { hidden: vec![12], latent: 3, targets, ..Default::default() };
+            let rows = Tensor::from_slice(&device, 1, 300, &(50..350u32).collect::<Vec<_>>());
+            let data = TrainingData { spectra: drawn, rows: Some(&rows) };
+            let run = || {
+                let mut network = AutoEncoder::new(&device, BINS, &shape).unwrap();
+                let history = train(&mut network, &device, data, &settings(4));
+                let summaries = network.encode(&device, drawn, &rows).unwrap().download().unwrap();
+                (history, summaries)
+            };
+            let (first, again) = (run(), run());
+            assert_eq!(first, again, "{targets:?} on {}", device.name());
+            assert!(first.0.train[3] < first.0.train[0], "{targets:?}: {:?}", first.0.train);
+        }
+        device.check().unwrap();
     }
 }

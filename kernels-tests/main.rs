@@ -13,6 +13,7 @@ mod loss;
 mod model;
 mod parameters;
 mod poisson;
+mod portability;
 mod random;
 mod reduce;
 mod standardize;

@@ -42,8 +42,7 @@ pub fn run(args: Args) -> Result<u8> {
     let problem = pipeline::with_mock(Problem::open(run, None)?, &TRUTH, seed)?;
     let device = Device::open(&args.device.device)?;
     let progress = Progress::new(Mode::detect(args.quiet));
-    let execution =
-        Execution { out: &args.out, device, data: None, existing: Existing::Replace, progress: &progress };
+    let execution = Execution { out: &args.out, device, data: None, existing: Existing::Replace, progress: &progress };
     let verdict = pipeline::run(&problem, &execution, Some(&TRUTH))?;
     super::infer::report_verdict(&args.out, &verdict);
     Ok(super::infer::exit_status(&verdict))

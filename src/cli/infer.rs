@@ -75,8 +75,7 @@ pub fn run(args: Args) -> Result<u8> {
     let device = Device::open(&args.device.device)?;
     let progress = Progress::new(Mode::detect(args.quiet));
     let (out, existing) = args.output();
-    let execution =
-        Execution { out: &out, device, data: data.as_deref(), existing, progress: &progress };
+    let execution = Execution { out: &out, device, data: data.as_deref(), existing, progress: &progress };
     let verdict = pipeline::run(&problem, &execution, None)?;
     report_verdict(&out, &verdict);
     Ok(exit_status(&verdict))

@@ -67,15 +67,16 @@ impl Estimator {
         })
     }
 
-    /// Trains on pairs: `cube` (`N x P`, unit cube) and `summaries` (`N x C`). Standardisations are measured anew, so a warm
-    /// start keeps the weights but not the scales.
+    /// Trains on pairs: `cube` (`N x P`, unit cube) and one or more realisations of their `summaries` (`N x C` each), which take
+    /// turns from batch to batch; the first one is validated on. Standardisations are measured anew, so a warm start keeps the
+    /// weights but not the scales.
     ///
     /// # Errors
     /// Those of [`fit`].
     pub fn train(
         &mut self,
         cube: &Tensor<f32>,
-        summaries: &Tensor<f32>,
+        summaries: Vec<Tensor<f32>>,
         settings: &FitSettings,
         on_epoch: &mut dyn FnMut(&crate::nn::Epoch) -> Result<()>,
     ) -> Result<History> {
@@ -86,14 +87,25 @@ impl Estimator {
         unbounded::from_cube(&device, &self.theta_moments, cube, &mut x);
         moments::measure(&device, &x, &mut self.theta_moments);
         unbounded::from_cube(&device, &self.theta_moments, cube, &mut x);
-        moments::measure(&device, summaries, &mut self.summary_moments);
-        let mut s = Tensor::empty(&device, rows, summaries.cols());
-        moments::apply(&device, summaries, &self.summary_moments, &mut s);
+        let Some(first) = summaries.first() else {
+            return Err(Error::Input("the flow needs at least one realisation of the summaries".into()));
+        };
+        moments::measure(&device, first, &mut self.summary_moments);
+        let s: Vec<Tensor<f32>> = summaries
+            .iter()
+            .map(|summaries| {
+                let mut scored = Tensor::empty(&device, rows, summaries.cols());
+                moments::apply(&device, summaries, &self.summary_moments, &mut scored);
+                scored
+            })
+            .collect();
+        drop(summaries);
         let mut training = Training {
             tables: &self.tables,
             store: &mut self.store,
             x: &x,
             s: &s,
+            steps: 0,
             train: Batch::default(),
             valid: Batch::default(),
         };
@@ -163,7 +175,9 @@ struct Training<'a> {
     tables: &'a FlowTables,
     store: &'a mut ParameterStore,
     x: &'a Tensor<f32>,
-    s: &'a Tensor<f32>,
+    s: &'a [Tensor<f32>],
+    /// Training batches so far: they take the realisations in turn.
+    steps: usize,
     train: Batch,
     valid: Batch,
 }
@@ -177,12 +191,15 @@ impl Training<'_> {
         training: bool,
     ) {
         let (index, start, n) = rows;
+        let turn = if training { self.steps % self.s.len() } else { 0 };
+        self.steps += usize::from(training);
         let batch = if training { &mut self.train } else { &mut self.valid };
+        let source = &self.s[turn];
         let (x, s) = batch
             .buffers
-            .get_or_insert_with(|| (Tensor::empty(device, n, self.x.cols()), Tensor::empty(device, n, self.s.cols())));
+            .get_or_insert_with(|| (Tensor::empty(device, n, self.x.cols()), Tensor::empty(device, n, source.cols())));
         gather::gather_block(device, self.x, 0, index, start, x);
-        gather::gather_block(device, self.s, 0, index, start, s);
+        gather::gather_block(device, source, 0, index, start, s);
         let gradient = training.then_some(&mut self.store.gradient);
         flow::loss(device, self.tables, &self.store.value, gradient, (x, s), &mut batch.scratch, losses);
     }

@@ -41,7 +41,7 @@ struct Parameters {
     kind: u32,
 }
 
-const LINEAR_TERM: f32 = 1.595_769_1;
+const LINEAR_TERM: f32 = 1.595_769;
 const CUBIC_TERM: f32 = 0.071_354_814;
 
 /// GELU, tanh form.

@@ -4,6 +4,8 @@
 //! Branch-free (selects only), f32, correct to a few ulp over the ranges that networks meet; the polynomials are those of
 //! S. Moshier's Cephes library. No fused operations are asked for: without the instruction set they would be library calls.
 
+#![allow(clippy::excessive_precision)] // Constants as published.
+
 /// Defines a function whose body is compiled twice, for AVX2 + FMA where the machine has them, and plainly.
 macro_rules! vectorised {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $body:block) => {

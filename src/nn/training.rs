@@ -78,6 +78,9 @@ pub struct FitSettings {
     pub max_epochs: usize,
     /// Epochs without a new best validation loss before stopping.
     pub patience: usize,
+    /// An epoch counts as an improvement, for patience and plateau, when it beats the last one that did by this share of the
+    /// loss (of 1 where the loss is smaller). The best weights are kept whatever the margin.
+    pub min_improvement: f64,
     /// Share of the rows that is only validated on.
     pub validation_fraction: f64,
     pub learning_rate: f64,
@@ -95,6 +98,7 @@ impl Default for FitSettings {
             batch: 1024,
             max_epochs: 500,
             patience: 20,
+            min_improvement: 0.0,
             validation_fraction: 0.1,
             learning_rate: 1e-3,
             plateau: Some(Plateau::default()),
@@ -181,6 +185,8 @@ struct Awaited {
 struct Progress {
     history: History,
     best: f64,
+    /// The loss that the next improvement must beat.
+    anchor: f64,
     best_slot: Option<usize>,
     since_best: usize,
     since_change: usize,
@@ -212,6 +218,7 @@ pub fn fit(
     let mut progress = Progress {
         history: History::default(),
         best: f64::INFINITY,
+        anchor: f64::INFINITY,
         best_slot: None,
         since_best: 0,
         since_change: 0,
@@ -302,6 +309,11 @@ impl Progress {
             self.best = epoch.valid;
             self.best_slot = Some(awaited.slot);
             self.history.best_epoch = epoch.epoch;
+        }
+        if epoch.valid < self.anchor - settings.min_improvement * self.anchor.abs().max(1.0)
+            || self.anchor.is_infinite()
+        {
+            self.anchor = epoch.valid;
             (self.since_best, self.since_change) = (0, 0);
         } else {
             self.since_best += 1;

@@ -60,7 +60,8 @@ pub fn refine(rounds: &Rounds<'_>, progress: &Progress) -> Result<Refined> {
         progress.advance(rows as u64);
     }
     let log_weights: Vec<f64> = log_likelihood.iter().zip(&log_q).map(|(l, q)| l - q).collect();
-    let nothing = || Error::Inference("no draw of the posterior has a finite likelihood: the rounds have failed".into());
+    let nothing =
+        || Error::Inference("no draw of the posterior has a finite likelihood: the rounds have failed".into());
     let importance = Importance::new(&log_weights).ok_or_else(nothing)?;
     let wanted = run.output.posterior_samples;
     let (chosen, weight, refine) = if weighs {
@@ -217,8 +218,7 @@ fn summary(
             let column: Vec<f64> = posterior.iter().skip(i).step_by(p).copied().collect();
             let number = problem.model.parameters().iter().position(|info| info.name == parameter.name);
             let number = number.map_or(0, |at| at as u32 + 1);
-            let mut summary =
-                ParameterSummary::of(&column, &parameter.unit, prior_shape(&parameter.prior), number);
+            let mut summary = ParameterSummary::of(&column, &parameter.unit, prior_shape(&parameter.prior), number);
             summary.truth = truth.and_then(|truth| truth.get(i).copied());
             (parameter.name.clone(), summary)
         })

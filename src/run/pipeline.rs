@@ -29,8 +29,7 @@ pub struct Execution<'a> {
 pub fn run(problem: &Problem, execution: &Execution<'_>, truth: Option<&[f64]>) -> Result<Verdict> {
     let started = Instant::now();
     let Execution { out, device, data, existing, progress } = execution;
-    let provenance =
-        Provenance::new(&problem.run, &device.name(), *data, Some(problem.data_sha256()));
+    let provenance = Provenance::new(&problem.run, &device.name(), *data, Some(problem.data_sha256()));
     let (folder, state, remarks) = OutputFolder::open(out, &problem.run, &provenance, *existing)?;
     let mut warnings = problem.warnings.clone();
     warnings.extend(remarks);
@@ -62,8 +61,7 @@ pub fn run(problem: &Problem, execution: &Execution<'_>, truth: Option<&[f64]>) 
 pub fn with_mock(problem: Problem, theta: &[f64], seed: u64) -> Result<Problem> {
     let device = Device::cpu();
     let dataset = &problem.dataset;
-    let simulator =
-        Simulator::new(&device, &problem.program, &problem.parameters, &dataset.folded, &dataset.counts)?;
+    let simulator = Simulator::new(&device, &problem.program, &problem.parameters, &dataset.folded, &dataset.counts)?;
     let mut counts = RowBlocks::empty(&device, 1, simulator.bins(), 1);
     let outputs = Outputs { counts: Some(&mut counts), ..Outputs::default() };
     let point = simulator.physical(&[theta.to_vec()])?;
@@ -87,11 +85,7 @@ pub fn plan(problem: &Problem, device: &Device) -> Result<String> {
         &problem.dataset.folded,
         &problem.dataset.counts,
     )?;
-    let copies = match run.inference.autoencoder.target {
-        super::run_file::Target::Counts => 1,
-        _ => 2,
-    };
-    let counts = 4 * (total * bins * copies) as u64;
+    let counts = 4 * (total * bins) as u64;
     let widths = run.inference.autoencoder.hidden.widths(bins);
     let mut layers = vec![bins];
     layers.extend(&widths);
@@ -99,18 +93,20 @@ pub fn plan(problem: &Problem, device: &Device) -> Result<String> {
     let weights: usize = 2 * layers.windows(2).map(|pair| pair[0] * pair[1]).sum::<usize>();
     // Values, gradient, two moments and three snapshots.
     let networks = 4 * 7 * weights as u64;
-    let activations =
-        4 * 4 * (run.inference.autoencoder.batch * (2 * layers.iter().sum::<usize>() + bins)) as u64;
+    let activations = 4 * 4 * (run.inference.autoencoder.batch * (2 * layers.iter().sum::<usize>() + bins)) as u64;
     let simulation = simulator.working_bytes(run.inference.simulations_of_round(0));
     let mib = |bytes: u64| format!("{:8.1} MiB", bytes as f64 / (1 << 20) as f64);
     let sum = counts + networks + activations + simulation;
     let mut text = format!("device      {} ({}, {})\n", device.name(), device.backend(), device.kind());
     text += &format!("spectrum    {}: {bins} bins, {energies} model energies\n", problem.dataset.name);
     text += &format!("model       {}, {} free parameters\n", run.model.expression, problem.names().len());
-    text += &format!("rounds      {}, {total} spectra in all, then {} likelihoods\n", run.inference.rounds, run.refine.samples);
+    text += &format!(
+        "rounds      {}, {total} spectra in all, then {} likelihoods\n",
+        run.inference.rounds, run.refine.samples
+    );
     text += "memory on the device (the largest items)\n";
     for (what, bytes) in [
-        ("simulated counts and targets", counts),
+        ("expected counts of all rounds", counts),
         ("auto-encoder: weights, gradient, moments, snapshots", networks),
         ("auto-encoder: one batch", activations),
         ("response, tables, one tile of spectra", simulation),

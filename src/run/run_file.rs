@@ -147,6 +147,8 @@ pub struct Autoencoder {
     pub validation: f64,
     /// Bound on the global norm of the gradient.
     pub clip_norm: f64,
+    /// Share of the loss that an epoch must gain to count as an improvement.
+    pub min_improvement: f64,
     /// On a plateau of `reduce_patience` epochs the learning rate is multiplied by this.
     pub reduce_factor: f64,
     pub reduce_patience: usize,
@@ -207,6 +209,11 @@ pub struct Flow {
     pub learning_rate: f64,
     pub validation: f64,
     pub clip_norm: f64,
+    /// As for the auto-encoder; of 1 where the loss is smaller.
+    pub min_improvement: f64,
+    pub reduce_patience: usize,
+    /// Poisson realisations of every training spectrum.
+    pub realisations: usize,
     /// Flows trained independently and mixed.
     pub ensemble: usize,
 }
@@ -433,9 +440,10 @@ fn read_autoencoder(section: &Section<'_>) -> Result<Autoencoder, RunFileError> 
         batch: section.size("batch", 1024, 2..=1_000_000)?,
         epochs: section.size("epochs", 500, 1..=1_000_000)?,
         patience: section.size("patience", 20, 1..=1_000_000)?,
-        learning_rate: section.number("learning_rate", 1e-3, 1e-8..=1.0)?,
+        learning_rate: section.number("learning_rate", 3e-3, 1e-8..=1.0)?,
         validation: section.number("validation", 0.1, 0.01..=0.5)?,
-        clip_norm: section.number("clip_norm", 5.0, 1e-6..=1e9)?,
+        clip_norm: section.number("clip_norm", 1.0, 1e-6..=1e9)?,
+        min_improvement: section.number("min_improvement", 1e-3, 0.0..=0.5)?,
         reduce_factor: section.number("reduce_factor", 0.5, 0.01..=1.0)?,
         reduce_patience: section.size("reduce_patience", 8, 1..=1_000_000)?,
     })
@@ -476,6 +484,9 @@ fn read_flow(section: &Section<'_>) -> Result<Flow, RunFileError> {
         learning_rate: section.number("learning_rate", 5e-4, 1e-8..=1.0)?,
         validation: section.number("validation", 0.2, 0.01..=0.5)?,
         clip_norm: section.number("clip_norm", 5.0, 1e-6..=1e9)?,
+        min_improvement: section.number("min_improvement", 1e-3, 0.0..=0.5)?,
+        reduce_patience: section.size("reduce_patience", 6, 1..=1_000_000)?,
+        realisations: section.size("realisations", 8, 1..=64)?,
         ensemble: section.size("ensemble", 1, 1..=MAX_ENSEMBLE)?,
     })
 }

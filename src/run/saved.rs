@@ -79,12 +79,12 @@ pub(super) fn restore(rounds: &mut Rounds<'_>, checkpoint: &mut Checkpoint<'stat
     }
     rounds.selection = Tensor::from_slice(&rounds.device, selection.len(), 1, &selection);
     let mut rest = &cubes[..];
-    for (k, &n) in simulated.iter().enumerate() {
+    for &n in &simulated {
         let (now, later) = rest.split_at(n * p);
         rest = later;
         let cube = Tensor::from_slice(&rounds.device, n, p, now);
         rounds.append_cube(&cube);
-        rounds.simulate(k, &cube)?;
+        rounds.simulate(&cube)?;
     }
 
     if checkpoint.contains("encoder.value") {

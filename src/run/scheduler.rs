@@ -1,11 +1,12 @@
 //! The rounds: what stays on the device, in which order the stages run, and which few numbers come back.
 //!
-//! Of a round the device keeps parameters (unit cube), counts, the targets of the auto-encoder where they differ from the counts,
-//! and the networks. To the host come losses, counts of accepted rows, and a thousand or so importance weights per round; what
+//! Of a round the device keeps parameters (unit cube), expected counts and the networks. Poisson counts are drawn from the
+//! expected ones wherever a network looks at spectra: drawing is as cheap as reading, and noise that is never seen twice cannot
+//! be learnt by heart. To the host come losses, counts of accepted rows, and a thousand or so importance weights per round; what
 //! checkpoints and the files of the rounds download is counted apart.
 //!
 //! Every random number is keyed by (seed, stream, row), and streams by round ([`Streams`]): a resumed run draws what an
-//! uninterrupted one would have drawn. Counts are never saved: they are drawn again from the saved parameters.
+//! uninterrupted one would have drawn. Expected counts are never saved: they are computed again from the saved parameters.
 
 use super::checkpoint::{Checkpoint, CheckpointStore};
 use super::interrupt;
@@ -16,13 +17,14 @@ use super::saved;
 use super::setup::Problem;
 use crate::device::{Device, RowBlocks, Tensor, Traffic};
 use crate::infer::{Estimator, FlowSettings, Posterior, Proposed, Region, propose, select_inside};
+use crate::kernels::poisson::poisson;
 use crate::kernels::random;
 use crate::nn::{Epoch, FitSettings, History, Plateau};
 use crate::refine::Importance;
 use crate::report::summary::{RoundSeconds, RoundSummary};
 use crate::report::tables::{self, LossRow};
-use crate::simulate::{Simulator, Source};
-use crate::summarize::{AutoEncoder, AutoEncoderSettings, Summary, Targets, TrainingData};
+use crate::simulate::{Coordinates, Outputs, Simulator, Source};
+use crate::summarize::{AutoEncoder, AutoEncoderSettings, Spectra, Summary, Targets, TrainingData};
 use crate::{Error, Result};
 use std::time::Instant;
 
@@ -41,6 +43,10 @@ impl Streams {
     fn counts(&self) -> u32 {
         16 * (self.0 + 1) + 2
     }
+    /// Realisation `k` of the flow's training spectra: beyond the streams of all rounds.
+    fn realisation(&self, k: usize) -> u32 {
+        (1 << 20) + 64 * self.0 + k as u32
+    }
     fn region(&self) -> u32 {
         16 * (self.0 + 1) + 3
     }
@@ -57,6 +63,8 @@ impl Streams {
 
 /// The stream of the refinement's draws: no round uses it.
 pub const REFINE_STREAM: u32 = 8;
+/// That of the spectra behind the coverage plot.
+const COVERAGE_STREAM: u32 = 9;
 
 /// How far a run has come; the order of the variants is the order of the stages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,8 +88,7 @@ pub struct Rounds<'a> {
     progress: &'a Progress,
     /// Parameters of all rounds so far, in blocks of [`Rounds::block_rows`].
     pub(super) cubes: RowBlocks<f32>,
-    pub(super) counts: RowBlocks<f32>,
-    targets: Option<RowBlocks<f32>>,
+    pub(super) expected: RowBlocks<f32>,
     /// Rows of the present training set.
     pub(super) selection: Tensor<u32>,
     pub(super) encoder: AutoEncoder,
@@ -134,11 +141,9 @@ impl<'a> Rounds<'a> {
             seed: run.seed,
         };
         let encoder = AutoEncoder::new(device, bins, &settings)?;
-        let flow =
-            FlowSettings { transforms: run.flow.transforms, hidden: run.flow.hidden, layers: run.flow.layers };
+        let flow = FlowSettings { transforms: run.flow.transforms, hidden: run.flow.hidden, layers: run.flow.layers };
         let estimator = Estimator::new(device, p, encoder.size(), flow, run.seed)?;
         let block_rows = block_rows(&problem.run, device, bins);
-        let wants_targets = run.autoencoder.target != Target::Counts;
         Ok(Self {
             problem,
             device: device.clone(),
@@ -147,8 +152,7 @@ impl<'a> Rounds<'a> {
             store: folder.map(OutputFolder::checkpoints).transpose()?,
             progress,
             cubes: RowBlocks::growing(p, block_rows),
-            counts: RowBlocks::growing(bins, block_rows),
-            targets: wants_targets.then(|| RowBlocks::growing(bins, block_rows)),
+            expected: RowBlocks::growing(bins, block_rows),
             selection: Tensor::zeros(device, 0, 1),
             encoder,
             estimator,
@@ -250,7 +254,7 @@ impl<'a> Rounds<'a> {
         self.current.simulations = n;
         self.current.seconds.proposal = start.elapsed().as_secs_f64();
         let start = Instant::now();
-        self.simulate(round, &cube)?;
+        self.simulate(&cube)?;
         self.current.seconds.simulate = start.elapsed().as_secs_f64();
         Ok(())
     }
@@ -268,32 +272,20 @@ impl<'a> Rounds<'a> {
         self.cubes.append(blocks);
     }
 
-    /// Draws a round's spectra from its parameters.
-    pub(super) fn simulate(&mut self, round: usize, cube: &Tensor<f32>) -> Result<()> {
+    /// Computes the expected counts of a round's parameters.
+    pub(super) fn simulate(&mut self, cube: &Tensor<f32>) -> Result<()> {
         let n = cube.rows();
         self.progress.stage("simulate", n as u64);
-        let bins = self.simulator.bins();
-        let blocks = || RowBlocks::empty(&self.device, n, bins, self.block_rows);
-        let mut counts = blocks();
-        let mut targets = self.targets.as_ref().map(|_| blocks());
-        let (mut expected, mut twin) = (None, None);
-        match self.problem.run.inference.autoencoder.target {
-            Target::Expected => expected = targets.as_mut(),
-            Target::Twin => twin = targets.as_mut(),
-            Target::Counts => {}
-        }
-        let source = Source { seed: self.seed(), stream: Streams(round as u32).counts() };
+        let mut expected = RowBlocks::empty(&self.device, n, self.simulator.bins(), self.block_rows);
         let mut before = 0;
         let progress = self.progress;
-        self.simulator.simulate(cube, source, &mut counts, expected, twin, &mut |rows| {
+        let outputs = Outputs { expected: Some(&mut expected), ..Outputs::default() };
+        self.simulator.run(Coordinates::Cube, cube, Source { seed: self.seed(), stream: 0 }, outputs, &mut |rows| {
             progress.advance((rows - before) as u64);
             before = rows;
             interrupt::check()
         })?;
-        self.counts.append(counts);
-        if let (Some(all), Some(new)) = (&mut self.targets, targets) {
-            all.append(new);
-        }
+        self.expected.append(expected);
         Ok(())
     }
 
@@ -324,6 +316,7 @@ impl<'a> Rounds<'a> {
             batch: settings.batch,
             max_epochs: settings.epochs,
             patience: settings.patience,
+            min_improvement: settings.min_improvement,
             validation_fraction: settings.validation,
             learning_rate: settings.learning_rate,
             plateau: Some(Plateau {
@@ -335,11 +328,9 @@ impl<'a> Rounds<'a> {
             seed: self.seed(),
             stream: Streams(round as u32).training(0),
         };
-        let data = TrainingData {
-            counts: &self.counts,
-            targets: self.targets.as_ref(),
-            rows: Some(&self.selection),
-        };
+        let source = Source { seed: self.seed(), stream: Streams(round as u32).counts() };
+        let spectra = Spectra::Drawn { expected: &self.expected, source };
+        let data = TrainingData { spectra, rows: Some(&self.selection) };
         let mut watch = Self::watch(self.progress, "autoencoder", settings.epochs, &mut self.losses);
         let History { train, .. } = self.encoder.train(&self.device, &data, &fit, &mut watch)?;
         self.current.epochs_autoencoder = train.len();
@@ -354,20 +345,27 @@ impl<'a> Rounds<'a> {
         let rows = self.selection.len();
         let mut cube = Tensor::empty(&self.device, rows, self.cubes.cols());
         crate::kernels::gather::gather(&self.device, &self.cubes, &self.selection, 0, &mut cube);
-        let summaries = self.encoder.encode(&self.device, &self.counts, &self.selection)?;
+        let summaries = (0..settings.realisations)
+            .map(|k| {
+                let source = Source { seed: self.seed(), stream: Streams(round as u32).realisation(k) };
+                let spectra = Spectra::Drawn { expected: &self.expected, source };
+                self.encoder.encode(&self.device, spectra, &self.selection)
+            })
+            .collect::<Result<Vec<_>>>()?;
         let fit = FitSettings {
             batch: settings.batch,
             max_epochs: settings.epochs,
             patience: settings.patience,
+            min_improvement: settings.min_improvement,
             validation_fraction: settings.validation,
             learning_rate: settings.learning_rate,
-            plateau: Some(Plateau::default()),
+            plateau: Some(Plateau { patience: settings.reduce_patience, ..Plateau::default() }),
             clip: settings.clip_norm,
             seed: self.seed(),
             stream: Streams(round as u32).training(1),
         };
         let mut watch = Self::watch(self.progress, "flow", settings.epochs, &mut self.losses);
-        let history = self.estimator.train(&cube, &summaries, &fit, &mut watch)?;
+        let history = self.estimator.train(&cube, summaries, &fit, &mut watch)?;
         drop(watch);
         self.current.epochs_flow = history.train.len();
         self.current.validation_loss = history.best();
@@ -453,12 +451,15 @@ impl<'a> Rounds<'a> {
         self.done.iter().take(round).map(|summary| summary.simulations).sum()
     }
 
-    /// Some simulated spectra (`rows` of them from row `first`), downloaded.
+    /// Poisson spectra of some rows (`rows` of them from row `first`), downloaded.
     pub fn some_counts(&self, first: usize, rows: usize) -> Result<Vec<f32>> {
         let index: Vec<u32> = (first as u32..(first + rows) as u32).collect();
         let index = Tensor::from_slice(&self.device, 1, rows, &index);
-        let mut out = Tensor::empty(&self.device, rows, self.counts.cols());
-        crate::kernels::gather::gather(&self.device, &self.counts, &index, 0, &mut out);
+        let mut mu = Tensor::empty(&self.device, rows, self.expected.cols());
+        crate::kernels::gather::gather(&self.device, &self.expected, &index, 0, &mut mu);
+        let mut out = Tensor::empty(&self.device, rows, self.expected.cols());
+        let source = Source { seed: self.seed(), stream: COVERAGE_STREAM };
+        poisson(&self.device, source, first, &mu, 0, &mut out, 0, rows);
         Ok(out.download()?)
     }
 

@@ -10,11 +10,12 @@
 //! Widths are padded to multiples of 4 with columns that are zero and stay zero (zero weights have zero gradients there), since
 //! aligned products are several times faster.
 
-use super::{Summary, Targets, TrainingData};
+use super::{Spectra, Summary, Targets, TrainingData};
 use crate::device::{Device, DeviceError, RowBlocks, Tensor};
 use crate::kernels::activation::Activation;
 use crate::kernels::batchnorm::{self, BatchNorm};
 use crate::kernels::gemm::{Epilogue, Matrix, MatrixMut, gemm};
+use crate::kernels::poisson::{Source, poisson};
 use crate::kernels::{gather, loss, reduce, standardize};
 use crate::nn::store::{SNAPSHOTS, copy};
 use crate::nn::{Epoch, FitSettings, History, Objective, ParameterStore, StoreState, fit};
@@ -26,6 +27,11 @@ use rand_pcg::Pcg64;
 const MOMENTUM: f32 = 0.1;
 /// Rows that are encoded at a time.
 const ENCODE_ROWS: usize = 1024;
+/// Spectra drawn for the first training's statistics.
+const STATISTICS_ROWS: usize = 8192;
+/// Streams apart from the caller's: the validation's draws, which are the same in every epoch, and the twins.
+const VALIDATION_STREAM: u32 = 0x4000_0000;
+const TWIN_STREAM: u32 = 0x8000_0000;
 
 /// Shape and initialisation; how long to train is in [`FitSettings`].
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -93,6 +99,8 @@ pub struct AutoEncoderState {
 /// on the way back.
 #[derive(Debug)]
 struct Workspace {
+    /// Expected counts of the batch, where spectra are drawn from them.
+    expected: Option<Tensor<f32>>,
     counts: Tensor<f32>,
     targets: Option<Tensor<f32>>,
     input: Tensor<f32>,
@@ -106,6 +114,14 @@ struct Workspace {
 
 fn padded(width: usize) -> usize {
     width.next_multiple_of(4)
+}
+
+impl AutoEncoderSettings {
+    /// How the paper trains (batch 1024, at most 500 epochs, patience 20, 10 % validation), with the learning rate and clipping
+    /// norm found on simulated spectra: 3e-3 and 1 reach the final loss of 1e-3 without clipping in half the epochs.
+    pub fn fit(&self) -> FitSettings {
+        FitSettings { learning_rate: 3e-3, clip: 1.0, seed: self.seed, ..FitSettings::default() }
+    }
 }
 
 impl AutoEncoder {
@@ -232,7 +248,7 @@ impl AutoEncoder {
             let mut first = 0;
             while first < block.rows() {
                 let Some(target) = blocks.next() else { break };
-                let mut work = Workspace::new(device, self, target.rows(), self.layers.len(), false);
+                let mut work = Workspace::new(device, self, target.rows(), self.layers.len(), None);
                 standardize::apply(device, block, first, scale, &mut work.input);
                 self.forward(device, &mut work, self.layers.len());
                 if let Some(output) = work.active.last() {
@@ -340,6 +356,23 @@ impl AutoEncoder {
     }
 }
 
+/// Means and standard deviations of ln(1 + x) per bin: of stored counts, or of some drawn for the purpose.
+fn statistics(device: &Device, spectra: Spectra<'_>) -> Tensor<f32> {
+    let (expected, source) = match spectra {
+        Spectra::Stored { counts, .. } => return standardize::statistics(device, counts),
+        Spectra::Drawn { expected, source } => (expected, source),
+    };
+    let rows = expected.rows().min(STATISTICS_ROWS);
+    let mut counts = RowBlocks::empty(device, rows, expected.cols(), expected.block_rows());
+    let mut first = 0;
+    for (mu, counts) in expected.blocks.iter().zip(&mut counts.blocks) {
+        let n = counts.rows();
+        poisson(device, source, first, mu, 0, counts, 0, n);
+        first += n;
+    }
+    standardize::statistics(device, &counts)
+}
+
 fn fresh_statistics(device: &Device, layer: &Layer) -> Tensor<f32> {
     match layer.after {
         After::Linear(_) => Tensor::zeros(device, 1, 0),
@@ -352,11 +385,18 @@ fn fresh_statistics(device: &Device, layer: &Layer) -> Tensor<f32> {
 }
 
 impl Workspace {
-    fn new(device: &Device, network: &AutoEncoder, rows: usize, layers: usize, separate_targets: bool) -> Self {
+    fn new(device: &Device, network: &AutoEncoder, rows: usize, layers: usize, spectra: Option<Spectra<'_>>) -> Self {
+        let drawn = matches!(spectra, Some(Spectra::Drawn { .. }));
+        let separate_targets = match spectra {
+            Some(Spectra::Stored { targets, .. }) => targets.is_some(),
+            Some(Spectra::Drawn { .. }) => network.settings.targets == Targets::Twin,
+            None => false,
+        };
         let widest = network.layers.iter().map(|layer| layer.output).max().unwrap_or(0);
         let normalised = |layer: &Layer| matches!(layer.after, After::Normalised(_));
         let each = |make: &dyn Fn(&Layer) -> Tensor<f32>| network.layers.iter().take(layers).map(make).collect();
         Self {
+            expected: drawn.then(|| Tensor::empty(device, rows, network.bins)),
             counts: Tensor::empty(device, rows, network.bins),
             targets: separate_targets.then(|| Tensor::empty(device, rows, network.bins)),
             input: Tensor::empty(device, rows, padded(network.bins)),
@@ -375,6 +415,8 @@ struct Training<'a> {
     data: TrainingData<'a>,
     /// Training and validation batches differ in size.
     work: Vec<Workspace>,
+    /// Spectra drawn for training so far: the next batch's random numbers start here.
+    drawn: usize,
 }
 
 impl Training<'_> {
@@ -383,22 +425,45 @@ impl Training<'_> {
             Some(at) => self.work.swap_remove(at),
             None => {
                 let layers = self.network.layers.len();
-                Workspace::new(device, self.network, rows, layers, self.data.targets.is_some())
+                Workspace::new(device, self.network, rows, layers, Some(self.data.spectra))
             }
         }
     }
 
-    fn fetch(&self, device: &Device, index: &Tensor<u32>, start: usize, work: &mut Workspace) {
+    /// The batch's counts, targets and standardised input. Validation draws the same spectra every time.
+    fn fetch(&mut self, device: &Device, index: &Tensor<u32>, start: usize, training: bool, work: &mut Workspace) {
         // With a selection, `index` counts within it.
+        let n = work.counts.rows();
         let chosen = self.data.rows.map(|rows| {
-            let mut chosen = Tensor::empty(device, work.counts.rows(), 1);
+            let mut chosen = Tensor::empty(device, n, 1);
             gather::gather_block(device, rows, 0, index, start, &mut chosen);
             chosen
         });
-        let (index, start) = chosen.as_ref().map_or((index, start), |chosen| (chosen, 0));
-        gather::gather(device, self.data.counts, index, start, &mut work.counts);
-        if let (Some(source), Some(targets)) = (self.data.targets, &mut work.targets) {
-            gather::gather(device, source, index, start, targets);
+        let (index, at) = chosen.as_ref().map_or((index, start), |chosen| (chosen, 0));
+        match (self.data.spectra, &mut work.expected) {
+            (Spectra::Drawn { expected, source }, Some(mu)) => {
+                gather::gather(device, expected, index, at, mu);
+                let (stream, first) = match training {
+                    true => (source.stream, self.drawn),
+                    false => (source.stream | VALIDATION_STREAM, start),
+                };
+                let source = Source { stream, ..source };
+                poisson(device, source, first, mu, 0, &mut work.counts, 0, n);
+                if let Some(twin) = &mut work.targets {
+                    let source = Source { stream: stream | TWIN_STREAM, ..source };
+                    poisson(device, source, first, mu, 0, twin, 0, n);
+                }
+                if training {
+                    self.drawn += n;
+                }
+            }
+            (Spectra::Stored { counts, targets }, _) => {
+                gather::gather(device, counts, index, at, &mut work.counts);
+                if let (Some(source), Some(targets)) = (targets, &mut work.targets) {
+                    gather::gather(device, source, index, at, targets);
+                }
+            }
+            (Spectra::Drawn { .. }, None) => {}
         }
         if let Some(scale) = &self.network.scale {
             standardize::apply(device, &work.counts, 0, scale, &mut work.input);
@@ -414,7 +479,8 @@ impl Training<'_> {
         losses: &mut Tensor<f32>,
         slot: usize,
     ) {
-        let targets = work.targets.as_ref().unwrap_or(&work.counts);
+        let means = work.expected.as_ref().filter(|_| self.network.settings.targets == Targets::Expected);
+        let targets = work.targets.as_ref().or(means).unwrap_or(&work.counts);
         if let (Some(output), Some(scale)) = (work.active.last_mut(), &self.network.scale) {
             loss::cstat(device, targets, scale, output, &mut work.losses, gradient);
         }
@@ -437,7 +503,7 @@ impl Objective for Training<'_> {
         slot: usize,
     ) {
         let mut work = self.workspace(device, n);
-        self.fetch(device, index, start, &mut work);
+        self.fetch(device, index, start, true, &mut work);
         self.network.forward_training(device, &mut work);
         // Per bin as well as per row: clipping then means the same for every instrument (Adam does not see the factor).
         let factor = 1.0 / (n * self.network.bins) as f32;
@@ -456,7 +522,7 @@ impl Objective for Training<'_> {
         slot: usize,
     ) {
         let mut work = self.workspace(device, n);
-        self.fetch(device, index, start, &mut work);
+        self.fetch(device, index, start, false, &mut work);
         self.network.forward(device, &mut work, self.network.layers.len());
         self.loss(device, &mut work, None, losses, slot);
         self.work.push(work);
@@ -500,46 +566,57 @@ impl Summary for AutoEncoder {
         settings: &FitSettings,
         on_epoch: &mut dyn FnMut(&Epoch) -> Result<()>,
     ) -> Result<History> {
-        let (rows, bins) = (data.counts.rows(), data.counts.cols());
+        let blocks = data.spectra.blocks();
+        let (rows, bins) = (blocks.rows(), blocks.cols());
         if bins != self.bins {
             return Err(Error::Input(format!("auto-encoder: spectra of {bins} bins, expected {}", self.bins)));
         }
-        let wanted = self.settings.targets != Targets::Counts;
-        match data.targets {
-            Some(targets) if (targets.rows(), targets.cols()) != (rows, bins) => {
-                let found = (targets.rows(), targets.cols());
-                return Err(Error::Input(format!("auto-encoder: targets of {found:?}, spectra of ({rows}, {bins})")));
+        if let Spectra::Stored { targets, .. } = data.spectra {
+            let wanted = self.settings.targets != Targets::Counts;
+            match targets {
+                Some(targets) if (targets.rows(), targets.cols()) != (rows, bins) => {
+                    let found = (targets.rows(), targets.cols());
+                    return Err(Error::Input(format!(
+                        "auto-encoder: targets of {found:?}, spectra of ({rows}, {bins})"
+                    )));
+                }
+                targets if targets.is_some() != wanted => {
+                    let verb = if wanted { "need" } else { "allow no" };
+                    let kind = self.settings.targets;
+                    return Err(Error::Input(format!("auto-encoder: targets {kind:?} {verb} separate targets")));
+                }
+                _ => {}
             }
-            targets if targets.is_some() != wanted => {
-                let verb = if wanted { "need" } else { "allow no" };
-                let kind = self.settings.targets;
-                return Err(Error::Input(format!("auto-encoder: targets {kind:?} {verb} separate targets")));
-            }
-            _ => {}
         }
         if self.scale.is_none() {
-            self.scale = Some(standardize::statistics(device, data.counts));
+            self.scale = Some(statistics(device, data.spectra));
         }
         let rows = data.rows.map_or(rows, Tensor::len);
-        let mut training = Training { network: self, data: *data, work: Vec::new() };
+        let mut training = Training { network: self, data: *data, work: Vec::new(), drawn: 0 };
         fit(device, &mut training, rows, settings, on_epoch)
     }
 
-    fn encode(&self, device: &Device, counts: &RowBlocks<f32>, rows: &Tensor<u32>) -> Result<Tensor<f32>> {
-        let scale = self.ready(counts.cols())?;
+    fn encode(&self, device: &Device, spectra: Spectra<'_>, rows: &Tensor<u32>) -> Result<Tensor<f32>> {
+        let blocks = spectra.blocks();
+        let scale = self.ready(blocks.cols())?;
         let (n, latent) = (rows.len(), self.settings.latent);
         let mut out = Tensor::empty(device, n, latent);
-        let mut works: Vec<(Workspace, Tensor<f32>)> = Vec::new();
+        let mut works: Vec<Workspace> = Vec::new();
         for first in (0..n).step_by(ENCODE_ROWS) {
             let batch = ENCODE_ROWS.min(n - first);
-            let at = works.iter().position(|(work, _)| work.input.rows() == batch).unwrap_or_else(|| {
-                let work = Workspace::new(device, self, batch, self.encoder - 1, false);
-                works.push((work, Tensor::empty(device, batch, self.bins)));
+            let at = works.iter().position(|work| work.input.rows() == batch).unwrap_or_else(|| {
+                works.push(Workspace::new(device, self, batch, self.encoder - 1, Some(spectra)));
                 works.len() - 1
             });
-            let (work, spectra) = &mut works[at];
-            gather::gather(device, counts, rows, first, spectra);
-            standardize::apply(device, spectra, 0, scale, &mut work.input);
+            let work = &mut works[at];
+            match (spectra, &mut work.expected) {
+                (Spectra::Drawn { source, .. }, Some(mu)) => {
+                    gather::gather(device, blocks, rows, first, mu);
+                    poisson(device, source, first, mu, 0, &mut work.counts, 0, batch);
+                }
+                _ => gather::gather(device, blocks, rows, first, &mut work.counts),
+            }
+            standardize::apply(device, &work.counts, 0, scale, &mut work.input);
             self.forward(device, work, self.encoder - 1);
             self.latent(device, work, &mut MatrixMut::at(&mut out, first * latent, batch, latent));
         }
@@ -548,7 +625,7 @@ impl Summary for AutoEncoder {
 
     fn encode_one(&self, device: &Device, counts: &Tensor<f32>) -> Result<Tensor<f32>> {
         let scale = self.ready(counts.cols())?;
-        let mut work = Workspace::new(device, self, 1, self.encoder - 1, false);
+        let mut work = Workspace::new(device, self, 1, self.encoder - 1, None);
         standardize::apply(device, counts, 0, scale, &mut work.input);
         self.forward(device, &mut work, self.encoder - 1);
         let mut out = Tensor::empty(device, 1, self.settings.latent);
@@ -588,8 +665,8 @@ mod tests {
         let index: Vec<u32> = (0..rows as u32).collect();
         let index = Tensor::from_slice(&device, 1, rows, &index);
         let mut losses = Tensor::zeros(&device, 1, 1);
-        let data = TrainingData { counts: &counts, targets: None, rows: None };
-        let mut training = Training { network: &mut network, data, work: Vec::new() };
+        let data = TrainingData { spectra: Spectra::counts(&counts), rows: None };
+        let mut training = Training { network: &mut network, data, work: Vec::new(), drawn: 0 };
         let mut at = |values: &[f32]| {
             training.store().value.upload(values);
             training.store().zero_gradient();
@@ -626,7 +703,9 @@ mod tests {
         let mut counts = RowBlocks::empty(&device, rows, bins, rows);
         counts.blocks[0].upload(&values);
         let settings = FitSettings { max_epochs: 5, batch: 16, ..Default::default() };
-        network.train(&device, &TrainingData { counts: &counts, targets: None, rows: None }, &settings, &mut |_| Ok(())).unwrap();
+        network
+            .train(&device, &TrainingData { spectra: Spectra::counts(&counts), rows: None }, &settings, &mut |_| Ok(()))
+            .unwrap();
         let after = network.store.value.download().unwrap();
         let widths = [(7, 5), (5, 3), (3, 5), (5, 7)];
         for (layer, (rows, cols)) in network.layers.iter().zip(widths) {

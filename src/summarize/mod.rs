@@ -8,6 +8,7 @@ pub use autoencoder::{AutoEncoder, AutoEncoderSettings, AutoEncoderState};
 
 use crate::Result;
 use crate::device::{Device, RowBlocks, Tensor};
+use crate::kernels::poisson::Source;
 use crate::nn::{Epoch, FitSettings, History};
 
 /// What a reconstruction is compared with.
@@ -23,12 +24,34 @@ pub enum Targets {
     Expected,
 }
 
-/// Counts of simulated spectra (N x D), and what to reconstruct where that is something else.
+/// Spectra to train on or to encode (N x D).
+#[derive(Debug, Clone, Copy)]
+pub enum Spectra<'a> {
+    /// Counts as they are, and what to reconstruct where that is something else (`None` for [`Targets::Counts`]).
+    Stored { counts: &'a RowBlocks<f32>, targets: Option<&'a RowBlocks<f32>> },
+    /// Expected counts: every use draws its own Poisson counts from them, keyed by `source`, so that a network never sees the
+    /// same noise twice. Whatever the targets, nothing else is needed.
+    Drawn { expected: &'a RowBlocks<f32>, source: Source },
+}
+
+impl<'a> Spectra<'a> {
+    /// Stored counts that are their own targets.
+    pub fn counts(counts: &'a RowBlocks<f32>) -> Self {
+        Spectra::Stored { counts, targets: None }
+    }
+
+    fn blocks(&self) -> &'a RowBlocks<f32> {
+        match self {
+            Spectra::Stored { counts, .. } => counts,
+            Spectra::Drawn { expected, .. } => expected,
+        }
+    }
+}
+
+/// What one training sees.
 #[derive(Debug, Clone, Copy)]
 pub struct TrainingData<'a> {
-    pub counts: &'a RowBlocks<f32>,
-    /// Same shape; `None` for [`Targets::Counts`].
-    pub targets: Option<&'a RowBlocks<f32>>,
+    pub spectra: Spectra<'a>,
     /// Rows to train on; all of them without.
     pub rows: Option<&'a Tensor<u32>>,
 }
@@ -50,11 +73,11 @@ pub trait Summary {
         on_epoch: &mut dyn FnMut(&Epoch) -> Result<()>,
     ) -> Result<History>;
 
-    /// Encodes the spectra `rows` of `counts` into `rows x` [`Summary::size`]; a row's result does not depend on its neighbours.
+    /// Encodes the spectra `rows` of `spectra` into `rows x` [`Summary::size`]; a row's result does not depend on its neighbours.
     ///
     /// # Errors
     /// [`crate::Error::Input`] when the number of bins differs from the one trained on, or before any training.
-    fn encode(&self, device: &Device, counts: &RowBlocks<f32>, rows: &Tensor<u32>) -> Result<Tensor<f32>>;
+    fn encode(&self, device: &Device, spectra: Spectra<'_>, rows: &Tensor<u32>) -> Result<Tensor<f32>>;
 
     /// Encodes one spectrum (`1 x D`), the observed one.
     ///

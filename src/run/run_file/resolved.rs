@@ -186,6 +186,7 @@ impl RunFile {
             number("learning_rate", a.learning_rate),
             number("validation", a.validation),
             number("clip_norm", a.clip_norm),
+            number("min_improvement", a.min_improvement),
             number("reduce_factor", a.reduce_factor),
             size("reduce_patience", a.reduce_patience),
         ];
@@ -200,6 +201,9 @@ impl RunFile {
             number("learning_rate", f.learning_rate),
             number("validation", f.validation),
             number("clip_norm", f.clip_norm),
+            number("min_improvement", f.min_improvement),
+            entry("reduce_patience", f.reduce_patience.to_string()),
+            entry("realisations", f.realisations.to_string()),
             size("ensemble", f.ensemble),
         ];
         let refine = vec![

@@ -1,0 +1,78 @@
+//! Only Vulkan can be run on most machines that test this: every shader is validated, translated for all three drivers, and held
+//! to WebGPU's default limits.
+
+use naga::back::{hlsl, msl, spv};
+use rontgen::device::Kernel;
+use rontgen::kernels::{activation, adam, batchnorm, gemm, loss, reduce, standardize};
+
+fn all() -> Vec<Kernel> {
+    [
+        activation::kernels(),
+        adam::kernels(),
+        batchnorm::kernels(),
+        gemm::kernels(),
+        loss::kernels(),
+        reduce::kernels(),
+        standardize::kernels(),
+    ]
+    .concat()
+}
+
+fn check(kernel: &Kernel) -> Result<(), String> {
+    let source = kernel.assemble()?;
+    let module = naga::front::wgsl::parse_str(&source).map_err(|error| error.emit_to_string(&source))?;
+    let info = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty())
+        .validate(&module)
+        .map_err(|error| error.emit_to_string(&source))?;
+
+    let entry = module.entry_points.first().ok_or("no entry point")?;
+    let invocations: u32 = entry.workgroup_size.iter().product();
+    let storage = module
+        .global_variables
+        .iter()
+        .filter(|(_, variable)| matches!(variable.space, naga::AddressSpace::Storage { .. }))
+        .count();
+    let shared: u32 = module
+        .global_variables
+        .iter()
+        .filter(|(_, variable)| variable.space == naga::AddressSpace::WorkGroup)
+        .map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx()))
+        .sum();
+    if invocations > 256 || storage > 8 || shared > 16_384 {
+        return Err(format!(
+            "{invocations} invocations, {storage} storage buffers, {shared} bytes of workgroup memory"
+        ));
+    }
+
+    spv::write_vec(&module, &info, &spv::Options::default(), None).map_err(|error| format!("SPIR-V: {error}"))?;
+    msl::write_string(&module, &info, &msl::Options::default(), &msl::PipelineOptions::default())
+        .map_err(|error| format!("MSL: {error}"))?;
+    let mut text = String::new();
+    hlsl::Writer::new(&mut text, &hlsl::Options::default(), &hlsl::PipelineOptions::default())
+        .write(&module, &info, None)
+        .map_err(|error| format!("HLSL: {error}"))?;
+    Ok(())
+}
+
+#[test]
+fn every_shader_translates_within_the_default_limits() {
+    let kernels = all();
+    let failures: Vec<String> = kernels
+        .iter()
+        .filter_map(|kernel| check(kernel).err().map(|error| format!("{}: {error}", kernel.name)))
+        .collect();
+    assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), kernels.len(), failures.join("\n"));
+    let names: std::collections::BTreeSet<_> = kernels.iter().map(|kernel| &kernel.name).collect();
+    assert_eq!(names.len(), kernels.len(), "pipelines are cached by name: a name means one kernel");
+}
+
+/// The check itself must be able to fail.
+#[test]
+fn limits_are_noticed() {
+    let wide = Kernel::new("wide", "@compute @workgroup_size(512) fn main() {}");
+    assert!(check(&wide).is_err());
+    let big = "var<workgroup> x: array<f32, 5000>; @compute @workgroup_size(1) fn main() { x[0] = 1.0; }";
+    assert!(check(&Kernel::new("big", big)).is_err());
+    assert!(check(&Kernel::new("wrong", "fn main( {}")).is_err());
+    assert!(check(&Kernel::new("fine", "@compute @workgroup_size(64) fn main() {}")).is_ok());
+}
