@@ -4,7 +4,7 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rand::{Rng, SeedableRng};
-use rontgen::device::{Device, RowBlocks};
+use rontgen::device::{Device, RowBlocks, Tensor};
 use rontgen::nn::FitSettings;
 use rontgen::summarize::{AutoEncoder, AutoEncoderSettings, Summary, TrainingData};
 
@@ -31,7 +31,9 @@ fn epoch(criterion: &mut Criterion) {
                 continue;
             }
             let counts = spectra(&device, rows, bins);
-            let data = TrainingData { counts: &counts, targets: None };
+            let data = TrainingData { counts: &counts, targets: None, rows: None };
+            let index: Vec<u32> = (0..rows as u32).collect();
+            let index = Tensor::from_slice(&device, 1, rows, &index);
             let settings = AutoEncoderSettings::default();
             let mut network = AutoEncoder::new(&device, bins, &settings).expect("a network");
             let fit = FitSettings { max_epochs: 1, ..settings.fit() };
@@ -42,7 +44,7 @@ fn epoch(criterion: &mut Criterion) {
             });
             group.bench_function("encode", |bencher| {
                 bencher.iter(|| {
-                    let latent = network.encode(&device, &counts).expect("summaries");
+                    let latent = network.encode(&device, &counts, &index).expect("summaries");
                     device.synchronize().expect("a device");
                     latent
                 });

@@ -1,7 +1,7 @@
 use crate::{devices, noise};
 use rand::SeedableRng;
 use rontgen::Error;
-use rontgen::device::{Device, RowBlocks};
+use rontgen::device::{Device, RowBlocks, Tensor};
 use rontgen::nn::{FitSettings, History};
 use rontgen::summarize::{AutoEncoder, AutoEncoderSettings, Summary, Targets, TrainingData};
 
@@ -45,6 +45,11 @@ fn download(blocks: &RowBlocks<f32>) -> Vec<f32> {
     blocks.blocks.iter().flat_map(|block| block.download().unwrap()).collect()
 }
 
+fn rows(device: &Device, rows: impl Iterator<Item = u32>) -> Tensor<u32> {
+    let rows: Vec<u32> = rows.collect();
+    Tensor::from_slice(device, rows.len(), 1, &rows)
+}
+
 fn settings(epochs: usize) -> FitSettings {
     FitSettings { batch: 128, max_epochs: epochs, learning_rate: 3e-3, seed: 5, ..Default::default() }
 }
@@ -74,7 +79,7 @@ fn learns_to_remove_the_noise() {
         let mut network = AutoEncoder::new(&device, BINS, &shape).unwrap();
         let (inputs, targets) = (blocks(&device, &counts, 700), blocks(&device, &mu, 700));
         let epochs = if device.is_gpu() { 30 } else { 60 };
-        let data = TrainingData { counts: &inputs, targets: Some(&targets) };
+        let data = TrainingData { counts: &inputs, targets: Some(&targets), rows: None };
         let before = device.profiler().traffic();
         let history = train(&mut network, &device, data, &settings(epochs));
         let moved = device.profiler().traffic() - before;
@@ -87,12 +92,19 @@ fn learns_to_remove_the_noise() {
         assert!(history.best() < 0.25 * noise_level && history.valid[0] > 2.0 * history.best());
         assert!(per_epoch < 100, "{per_epoch} bytes per epoch came to the host");
 
-        let latent = network.encode(&device, &new).unwrap();
+        let latent = network.encode(&device, &new, &rows(&device, 0..300)).unwrap();
         assert_eq!((latent.rows(), latent.cols()), (300, 6));
-        let whole = download(&latent);
-        let split = download(&network.encode(&device, &blocks(&device, &counts_new, 7)).unwrap());
-        let worst = whole.iter().zip(&split).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(worst < 1e-4, "a row's summary must not depend on its neighbours: {worst}");
+        let whole = latent.download().unwrap();
+        let few = blocks(&device, &counts_new, 7);
+        let back = network.encode(&device, &few, &rows(&device, (100..117).rev())).unwrap().download().unwrap();
+        let one = Tensor::from_slice(&device, 1, BINS, &counts_new[116 * BINS..117 * BINS]);
+        let one = network.encode_one(&device, &one).unwrap().download().unwrap();
+        for (k, summary) in back.chunks(6).chain(one.chunks(6)).enumerate() {
+            let row = if k < 17 { 116 - k } else { 116 };
+            for (a, b) in summary.iter().zip(&whole[row * 6..]) {
+                assert!((a - b).abs() < 1e-4, "row {row}: {a} alone, {b} among others");
+            }
+        }
         device.check().unwrap();
     }
 }
@@ -104,7 +116,7 @@ fn warm_start_from_a_checkpoint_is_bit_exact() {
     for device in devices() {
         let shape = AutoEncoderSettings { hidden: vec![12, 9], latent: 3, ..Default::default() };
         let inputs = blocks(&device, &counts, 150);
-        let data = TrainingData { counts: &inputs, targets: None };
+        let data = TrainingData { counts: &inputs, targets: None, rows: None };
         let mut network = AutoEncoder::new(&device, BINS, &shape).unwrap();
         let first = train(&mut network, &device, data, &settings(4));
         let state = network.state().unwrap();
@@ -121,8 +133,37 @@ fn warm_start_from_a_checkpoint_is_bit_exact() {
         let expected = AutoEncoderSettings { targets: Targets::Expected, ..shape.clone() };
         let mut other = AutoEncoder::new(&device, BINS, &expected).unwrap();
         let means = blocks(&device, &mu, 150);
-        let history = train(&mut other, &device, TrainingData { counts: &inputs, targets: Some(&means) }, &settings(4));
+        let history = train(
+            &mut other,
+            &device,
+            TrainingData { counts: &inputs, targets: Some(&means), rows: None },
+            &settings(4),
+        );
         assert_ne!(history, first);
+    }
+}
+
+/// A selection of rows: the same training as on an array of just those rows, whatever the others hold.
+#[test]
+fn trains_on_a_selection() {
+    let (_, counts) = spectra(300, 6);
+    for device in devices() {
+        let shape = AutoEncoderSettings { hidden: vec![12], latent: 3, ..Default::default() };
+        let mut straight = AutoEncoder::new(&device, BINS, &shape).unwrap();
+        let chosen = blocks(&device, &counts, 300);
+        let data = TrainingData { counts: &chosen, targets: None, rows: None };
+        let first = train(&mut straight, &device, data, &settings(2));
+        let state = straight.state().unwrap();
+        let second = train(&mut straight, &device, data, &settings(2));
+
+        // The warm start keeps the statistics, so that rows which are not chosen cannot be felt.
+        let mut selected = AutoEncoder::from_state(&device, &state).unwrap();
+        let mut padded = vec![f32::NAN; 20 * BINS];
+        padded.extend(&counts);
+        let (all, index) = (blocks(&device, &padded, 320), rows(&device, 20..320));
+        let data = TrainingData { counts: &all, targets: None, rows: Some(&index) };
+        assert_eq!(train(&mut selected, &device, data, &settings(2)), second);
+        assert_ne!(first, second);
     }
 }
 
@@ -135,16 +176,16 @@ fn refuses_what_does_not_fit() {
     let (counts, mu) = (blocks(&device, &counts, 50), blocks(&device, &mu, 50));
     let narrow = RowBlocks::<f32>::empty(&device, 50, BINS - 1, 50);
     let input = |result: rontgen::Result<()>| matches!(result, Err(Error::Input(_)));
-    assert!(input(network.encode(&device, &counts).map(|_| ())), "not trained yet");
+    assert!(input(network.encode(&device, &counts, &rows(&device, 0..2)).map(|_| ())), "not trained yet");
     for data in [
-        TrainingData { counts: &narrow, targets: None },
-        TrainingData { counts: &counts, targets: Some(&mu) },
-        TrainingData { counts: &counts, targets: Some(&narrow) },
+        TrainingData { counts: &narrow, targets: None, rows: None },
+        TrainingData { counts: &counts, targets: Some(&mu), rows: None },
+        TrainingData { counts: &counts, targets: Some(&narrow), rows: None },
     ] {
         assert!(input(network.train(&device, &data, &settings(1), &mut |_| Ok(())).map(|_| ())));
     }
-    train(&mut network, &device, TrainingData { counts: &counts, targets: None }, &settings(1));
-    assert!(input(network.encode(&device, &narrow).map(|_| ())));
+    train(&mut network, &device, TrainingData { counts: &counts, targets: None, rows: None }, &settings(1));
+    assert!(input(network.encode(&device, &narrow, &rows(&device, 0..2)).map(|_| ())));
     let mut state = network.state().unwrap();
     state.running[0].pop();
     assert!(input(AutoEncoder::from_state(&device, &state).map(|_| ())));

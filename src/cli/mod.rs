@@ -1,6 +1,210 @@
 //! The command line: one file per subcommand; arguments in, printing out, no science.
+//!
+//! Exit status: 0 done, 2 wrong usage or bad input, 3 the device failed, 4 the result is written but its diagnostics
+//! say not to trust it, 130 interrupted; 70 is a bug of ours. Standard output carries results only, so that `--json`
+//! and pipes work; everything else goes to standard error.
+
+use std::{panic, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use crate::{Error, Result};
+
+mod bench;
+mod common;
+pub mod compare;
+mod demo;
+mod devices;
+mod fake;
+mod group;
+mod infer;
+mod inspect;
+mod likelihood;
+mod models;
+mod report;
+mod simulate;
+mod spectrum;
+
+/// Exit status of an internal error (EX_SOFTWARE of sysexits.h).
+const STATUS_BUG: u8 = 70;
+
+/// From an X-ray spectrum and a model to a trusted posterior, by simulation-based inference on any GPU.
+#[derive(Debug, Parser)]
+#[command(name = "rontgen", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    after_help = "Exit status: 0 done; 2 wrong usage or bad input; 3 the device failed; 4 the result is written \
+    but its diagnostics say not to trust it; 130 interrupted (infer --resume goes on).\n\
+    Environment: RONTGEN_DATA folder of data files; RONTGEN_PROGRESS=1 progress without a terminal; RUST_LOG log filter."
+)]
+struct Cli {
+    /// More on standard error: -v what is done, -vv how, -vvv everything (RUST_LOG overrides)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Built-in instrument, built-in mock spectrum: the whole pipeline, then a report
+    Demo(demo::Args),
+    /// The posterior of a run file's model for its spectrum
+    Infer(infer::Args),
+    /// Parameters from the prior and spectra simulated from them, as FITS
+    Simulate(simulate::Args),
+    /// Exact log-likelihood, C-STAT and folded counts at given parameters
+    Likelihood(likelihood::Args),
+    /// The unfolded model, photons/cm2/s per energy bin
+    Spectrum(spectrum::Args),
+    /// Jensen-Shannon divergence per shared parameter of two posteriors
+    Compare(compare::Args),
+    /// (Re)write report.html and plots/ of a finished run
+    Report(report::Args),
+    /// Write a spectrum with a GROUPING column
+    Group(group::Args),
+    /// A mock observation (OGIP) at given parameters
+    Fake(fake::Args),
+    /// Components, their parameters, units and limits
+    Models(models::Args),
+    /// What an OGIP file is and holds, and what is odd about it
+    Inspect(inspect::Args),
+    /// Adapters, features and limits, and which one would be taken
+    Devices(devices::Args),
+    /// Throughput per kernel and stage, against the CPU, and as a share of the limit
+    Bench(bench::Args),
+}
+
+fn dispatch(command: Command) -> Result<u8> {
+    match command {
+        Command::Demo(args) => demo::run(args),
+        Command::Infer(args) => infer::run(args),
+        Command::Simulate(args) => simulate::run(args),
+        Command::Likelihood(args) => likelihood::run(args),
+        Command::Spectrum(args) => spectrum::run(args),
+        Command::Compare(args) => compare::run(args),
+        Command::Report(args) => report::run(args),
+        Command::Group(args) => group::run(args),
+        Command::Fake(args) => fake::run(args),
+        Command::Models(args) => models::run(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Devices(args) => devices::run(args),
+        Command::Bench(args) => bench::run(args),
+    }
+}
 
 /// Parses the command line, runs the subcommand and turns errors into exit statuses.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn main() -> ExitCode {
+    panic::set_hook(Box::new(report_panic));
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version arrive here too, with status 0. A closed pipe is no reason to fail.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    start_log(cli.verbose);
+    ExitCode::from(guarded(|| dispatch(cli.command)))
+}
+
+/// Runs `work`, prints its error, and gives the exit status.
+fn guarded(work: impl FnOnce() -> Result<u8>) -> u8 {
+    match panic::catch_unwind(panic::AssertUnwindSafe(work)) {
+        Ok(Ok(status)) => status,
+        // Whoever read our output has seen enough.
+        Ok(Err(Error::Io { source, .. })) if source.kind() == std::io::ErrorKind::BrokenPipe => 0,
+        Ok(Err(error)) => {
+            eprint!("{}", error_text(&error));
+            error.exit_status()
+        }
+        Err(_) => STATUS_BUG,
+    }
+}
+
+/// `error: ...` and its causes, each unless its text is part of the line above.
+fn error_text(error: &Error) -> String {
+    let mut last = error.to_string();
+    let mut text = format!("error: {last}\n");
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !last.contains(&message) {
+            text.push_str(&format!("  caused by: {message}\n"));
+        }
+        last = message;
+        cause = error.source();
+    }
+    text
+}
+
+/// A panic is a bug of ours: say so in two lines, without a backtrace unless one is asked for.
+fn report_panic(info: &panic::PanicHookInfo<'_>) {
+    let payload = info.payload();
+    let message = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
+    let message = message.unwrap_or("(no message)");
+    // `println!` panics when the reader of a pipe has gone (`rontgen models | head`); that is not an error.
+    if message.starts_with("failed printing to stdout") {
+        std::process::exit(0);
+    }
+    let place = info.location().map(|l| format!(" at {}:{}", l.file(), l.line())).unwrap_or_default();
+    eprintln!("rontgen: internal error{place}: {message}");
+    eprintln!(
+        "This is a bug in rontgen {}: please report it with the command line and the run file.",
+        env!("CARGO_PKG_VERSION")
+    );
+    if std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
+        eprintln!("{}", std::backtrace::Backtrace::force_capture());
+    }
+}
+
+/// Log lines on standard error: RUST_LOG if it is set and readable, else by the number of `-v`.
+fn start_log(verbose: u8) {
+    use tracing::level_filters::LevelFilter;
+    use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
+
+    let (own, others) = match verbose {
+        0 => (LevelFilter::WARN, LevelFilter::OFF),
+        1 => (LevelFilter::INFO, LevelFilter::ERROR),
+        2 => (LevelFilter::DEBUG, LevelFilter::WARN),
+        _ => (LevelFilter::TRACE, LevelFilter::DEBUG),
+    };
+    let by_count = Targets::new().with_default(others).with_target("rontgen", own);
+    let filter = match std::env::var("RUST_LOG") {
+        Ok(text) if !text.is_empty() => text.parse().unwrap_or_else(|error| {
+            eprintln!("warning: RUST_LOG={text:?} is not understood ({error}); it is ignored");
+            by_count
+        }),
+        _ => by_count,
+    };
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).without_time();
+    // A second subscriber cannot be there: this is called once, at the start of the program.
+    let _ = tracing_subscriber::registry().with(filter).with(layer).try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn a_panic_ends_with_the_status_of_a_bug_and_errors_with_theirs() {
+        assert_eq!(guarded(|| panic!("provoked by a test")), STATUS_BUG);
+        assert_eq!(guarded(|| Ok(4)), 4);
+        assert_eq!(guarded(|| Err(Error::Input("x".into()))), 2);
+        assert_eq!(guarded(|| Err(Error::Interrupted)), 130);
+        let pipe = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        assert_eq!(guarded(|| Err(Error::io("stdout")(pipe))), 0);
+    }
+
+    #[test]
+    fn a_cause_is_printed_once() {
+        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let text = error_text(&Error::io("PN.rmf")(missing));
+        assert_eq!(text.matches("entity not found").count(), 1, "{text}");
+        assert!(text.starts_with("error: PN.rmf: "), "{text}");
+    }
 }

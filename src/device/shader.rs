@@ -42,10 +42,14 @@ impl Kernel {
 
 /// Snippets that kernels share.
 pub const INCLUDES: &[(&str, &str)] = &[
+    ("deviance", include_str!("../../shaders/include/deviance.wgsl")),
+    ("flow", include_str!("../../shaders/include/flow.wgsl")),
     ("index", include_str!("../../shaders/include/index.wgsl")),
     ("moments", include_str!("../../shaders/include/moments.wgsl")),
     ("nonlinear", include_str!("../../shaders/include/nonlinear.wgsl")),
+    ("random", include_str!("../../shaders/include/random.wgsl")),
     ("status", include_str!("../../shaders/include/status.wgsl")),
+    ("tanh", include_str!("../../shaders/include/tanh.wgsl")),
 ];
 
 fn expand<'s>(

@@ -91,6 +91,21 @@ impl<T: Element> Tensor<T> {
         }
     }
 
+    /// A copy of the first `rows` rows, on the device.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    pub fn first_rows(&self, rows: usize) -> Self {
+        assert!(rows <= self.rows, "the first {rows} of {} rows", self.rows);
+        let mut copy = Self::empty(&self.device, rows, self.cols);
+        match &self.device {
+            Device::Cpu(_) => copy.cpu_mut().copy_from_slice(&self.cpu()[..rows * self.cols]),
+            Device::Gpu(gpu) if !copy.is_empty() => gpu.copy(self.gpu(), copy.gpu()),
+            Device::Gpu(_) => {}
+        }
+        copy
+    }
+
     pub fn rows(&self) -> usize {
         self.rows
     }
@@ -199,6 +214,22 @@ impl<T: Element> RowBlocks<T> {
             .map(|start| Tensor::empty(device, block_rows.min(rows - start), cols))
             .collect();
         Self { blocks, block_rows, rows, cols }
+    }
+
+    /// No rows yet; blocks of exactly `block_rows` rows are to be appended.
+    pub fn growing(cols: usize, block_rows: usize) -> Self {
+        Self { blocks: Vec::new(), block_rows, rows: 0, cols }
+    }
+
+    /// Appends the rows of another array after the present ones.
+    ///
+    /// # Panics
+    /// When columns or block sizes differ, or when the present last block is not full: row indices would be off.
+    pub fn append(&mut self, more: Self) {
+        assert_eq!((self.cols, self.block_rows), (more.cols, more.block_rows), "appended blocks of another shape");
+        assert_eq!(self.rows % self.block_rows, 0, "rows appended after a block that is not full");
+        self.rows += more.rows;
+        self.blocks.extend(more.blocks);
     }
 
     pub fn rows(&self) -> usize {

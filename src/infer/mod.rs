@@ -1,1 +1,7 @@
-//! (see the crate's map)
+//! The posterior from simulations: a normalising flow conditioned on the summaries, its training, and truncated proposals.
+
+mod estimator;
+mod proposal;
+
+pub use estimator::{Estimator, EstimatorState, FlowSettings, Posterior, Samples};
+pub use proposal::{Origin, Proposed, Region, propose, select_inside};

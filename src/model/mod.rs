@@ -1,7 +1,170 @@
-//! XSPEC expressions, parameters, priors and the catalogue of components.
+//! Spectral models: XSPEC expressions, parameters and priors, the catalogue of components, and their evaluation.
+//!
+//! The path through the folder is the path of a model: [`expression`] (text to tree), [`catalogue`] (names and limits),
+//! [`parameters`] and [`prior`] (what is free), [`program`] (the tree laid out on an energy grid, evaluated in f64,
+//! vectorised f32, or handed out as WGSL).
+//!
+//! Every additive component returns photons/cm2/s INTEGRATED over each bin, not a density.
 
-#[derive(Debug, thiserror::Error)]
+pub mod catalogue;
+pub mod components;
+pub mod expression;
+pub mod grid;
+pub mod parameters;
+pub mod prior;
+pub mod program;
+pub mod real;
+pub mod special;
+mod wgsl;
+
+pub use catalogue::{Kind, ParameterInfo};
+pub use expression::Expr;
+pub use parameters::{FreeParameter, MapEntry, Parameters, Setting};
+pub use prior::Prior;
+pub use program::{Program, Scratch};
+pub use wgsl::Stage;
+
+use crate::atomic;
+use std::collections::BTreeMap;
+
+/// A model expression, parameter or prior that makes no sense.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ModelError {
+    /// The expression cannot be read; the text shows it with a caret under the place.
+    #[error("model expression: {message}\n  {text}\n  {marker}")]
+    Expression { message: String, text: String, marker: String },
+    /// A parameter is unknown, unset, given twice or given a value it cannot have. The text names it.
     #[error("{0}")]
-    Placeholder(String),
+    Parameter(String),
+    /// A setting (abundance or cross-section table) is unknown.
+    #[error("{0}")]
+    Settings(String),
+    /// The energy grid cannot carry a model.
+    #[error("energy grid: {0}")]
+    Grid(String),
+}
+
+/// The tables that XSPEC keeps as global settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Abundance table (`abund`): angr, aspl, feld, aneb, grsa, wilm, lodd, lpgp, lpgs.
+    pub abundances: String,
+    /// Photoelectric cross sections (`xsect`) of the phabs family: vern or bcmc. The TBabs family and wabs have their own.
+    pub cross_sections: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { abundances: "wilm".into(), cross_sections: "vern".into() }
+    }
+}
+
+impl Settings {
+    /// Checks both names (case-insensitive); the error lists what exists.
+    pub fn new(abundances: &str, cross_sections: &str) -> Result<Self, ModelError> {
+        let settings =
+            Self { abundances: abundances.trim().to_lowercase(), cross_sections: cross_sections.trim().to_lowercase() };
+        settings.validate()?;
+        Ok(settings)
+    }
+
+    fn validate(&self) -> Result<(), ModelError> {
+        let known = atomic::abundance_tables();
+        if !known.contains(&self.abundances.as_str()) {
+            return Err(ModelError::Settings(format!(
+                "abundances: no table '{}'; there are {}",
+                self.abundances,
+                known.join(", ")
+            )));
+        }
+        if !["vern", "bcmc"].contains(&self.cross_sections.as_str()) {
+            return Err(ModelError::Settings(format!(
+                "cross_sections: no table '{}'; there are vern, bcmc",
+                self.cross_sections
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// One component of an expression.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ComponentInstance {
+    /// Name used in parameter names: `powerlaw`, then `powerlaw_2`, ...
+    pub name: String,
+    /// The component's entry in the catalogue.
+    pub component: &'static catalogue::Component,
+    /// Position of its first parameter among the model's.
+    pub first_parameter: usize,
+    /// As it was written in the expression (abbreviations stay).
+    pub written: String,
+}
+
+/// A parsed and type-checked model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    pub expression: Expr,
+    pub components: Vec<ComponentInstance>,
+    pub settings: Settings,
+    parameters: Vec<ParameterInfo>,
+}
+
+impl Model {
+    /// Parses an XSPEC expression. The whole must be additive: something that emits photons.
+    pub fn parse(text: &str, settings: &Settings) -> Result<Self, ModelError> {
+        settings.validate()?;
+        let (expression, written) = expression::parse(text)?;
+        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut components = Vec::with_capacity(written.len());
+        let mut parameters = Vec::new();
+        for (component, written) in written {
+            let count = seen.entry(component.name.as_str()).or_insert(0);
+            *count += 1;
+            let base = component.name.to_lowercase();
+            let name = if *count == 1 { base } else { format!("{base}_{count}") };
+            let first_parameter = parameters.len();
+            parameters.extend(component.parameters.iter().map(|p| p.named(&name)));
+            components.push(ComponentInstance { name, component, first_parameter, written });
+        }
+        Ok(Self { expression, components, settings: settings.clone(), parameters })
+    }
+
+    /// All M parameters in XSPEC's order: by component as written, each component's own order inside.
+    pub fn parameters(&self) -> &[ParameterInfo] {
+        &self.parameters
+    }
+
+    /// The expression in canonical spelling; parsing it again gives the same tree.
+    pub fn canonical(&self) -> String {
+        self.expression.print(&self.components.iter().map(|c| c.component.name.to_lowercase()).collect::<Vec<_>>())
+    }
+
+    /// Position of a parameter by name, ignoring case; the component may be spelt as in the expression.
+    ///
+    /// Errors name the nearest known parameter.
+    pub fn find(&self, name: &str) -> Result<usize, ModelError> {
+        let wanted = name.trim().to_lowercase();
+        if let Some(k) = self.parameters.iter().position(|p| p.name.to_lowercase() == wanted) {
+            return Ok(k);
+        }
+        if let Some((component, parameter)) = wanted.split_once('.') {
+            let instance = self.components.iter().find(|c| c.written.to_lowercase() == component);
+            if let Some(instance) = instance {
+                let own = &instance.component.parameters;
+                if let Some(k) = own.iter().position(|p| p.name.to_lowercase() == parameter) {
+                    return Ok(instance.first_parameter + k);
+                }
+            }
+        }
+        let nearest = catalogue::nearest(&wanted, self.parameters.iter().map(|p| p.name.as_str()));
+        Err(ModelError::Parameter(match nearest {
+            Some(near) => format!("no parameter '{}' in {}; did you mean '{near}'?", name.trim(), self.canonical()),
+            None => format!(
+                "no parameter '{}' in {}; it has {}",
+                name.trim(),
+                self.canonical(),
+                self.parameters.iter().map(|p| p.name.as_str()).collect::<Vec<_>>().join(", ")
+            ),
+        }))
+    }
 }

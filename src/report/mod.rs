@@ -1,1 +1,138 @@
-//! (see the crate's map)
+//! The output folder's files and everything that people look at.
+//!
+//! | file of the folder | written by | holds |
+//! |---|---|---|
+//! | `summary.json` | [`summary::Summary`] | the result in one document |
+//! | `posterior.csv`, `rounds/NN/posterior.csv` | [`tables::write_samples`] | equal-weight samples |
+//! | `posterior.fits` | [`chain::write_chain`] | the same for XSPEC's `chain load` |
+//! | `weighted.csv` | [`tables::write_weighted`] | samples of the refinement with likelihoods and weights |
+//! | `rounds/NN/losses.csv` | [`tables::write_losses`] | training: network, epoch, train, validation |
+//! | `spectrum.csv` | [`tables::write_spectrum`] | per bin: energies, counts, quantiles of the expected counts |
+//! | `coverage.csv` | [`tables::write_coverage`] | per stage and group of bins: quantiles of simulated counts |
+//! | `report.html`, `plots/*.svg` | [`ReportData::write_report`] ([`html`], [`plots`]) | for people |
+//!
+//! `NN` is the round from 01. All files appear whole or not at all ([`atomic`]). The report is made from these files alone
+//! ([`ReportData::from_folder`]), so that it can be written again at any time; files other than `summary.json` and
+//! `posterior.csv` may be missing, and then the report lacks their plot. Pure host code: slices and structs in, files out.
+
+pub mod atomic;
+pub mod chain;
+mod error;
+pub mod html;
+pub mod plots;
+pub mod prior;
+pub mod summary;
+pub mod tables;
+
+use std::path::{Path, PathBuf};
+
+pub use atomic::{write_atomically, write_atomically_at};
+pub use error::ReportError;
+pub use prior::PriorShape;
+pub use summary::{Summary, Verdict, VerdictStatus};
+pub use tables::{Coverage, LossRow, Samples, SpectrumTable, WeightedSamples};
+
+/// Everything that the report shows. Empty or `None` parts are left out of it.
+#[derive(Debug, Clone)]
+pub struct ReportData {
+    pub summary: Summary,
+    pub posterior: Samples,
+    /// In the order of the rounds; `summary.rounds` has the numbers of the same rounds.
+    pub rounds: Vec<RoundData>,
+    pub spectrum: Option<SpectrumTable>,
+    /// Prior first, then the proposals of later rounds, then (optionally) "posterior".
+    pub coverage: Vec<Coverage>,
+}
+
+/// One round's posterior (before refinement) and training history.
+#[derive(Debug, Clone, Default)]
+pub struct RoundData {
+    pub posterior: Option<Samples>,
+    pub losses: Vec<LossRow>,
+}
+
+/// `rounds/NN` of round `round`, counted from 1.
+pub fn round_folder(folder: &Path, round: usize) -> PathBuf {
+    folder.join("rounds").join(format!("{round:02}"))
+}
+
+impl ReportData {
+    /// Reads a finished run's folder.
+    ///
+    /// # Errors
+    /// When `summary.json` or `posterior.csv` is missing, when any file present is broken, or when the posterior's columns are
+    /// not the summary's parameters.
+    pub fn from_folder(folder: &Path) -> Result<ReportData, ReportError> {
+        if !folder.is_dir() {
+            return Err(ReportError::file(folder, "there is no such folder; expected the output folder of a run"));
+        }
+        let summary = Summary::read(&folder.join("summary.json"))?;
+        let posterior_path = folder.join("posterior.csv");
+        let posterior = tables::read_samples(&posterior_path)?;
+        let expected: Vec<&str> = summary.parameters.iter().map(|(name, _)| name.as_str()).collect();
+        if posterior.names != expected {
+            let message = format!(
+                "the columns are {}; expected the parameters of summary.json, {}",
+                posterior.names.join(", "),
+                expected.join(", ")
+            );
+            return Err(ReportError::table(&posterior_path, 1, message));
+        }
+        let mut rounds = Vec::new();
+        for round in 1..=summary.rounds.len() {
+            let inside = round_folder(folder, round);
+            rounds.push(RoundData {
+                posterior: optional(&inside.join("posterior.csv"), tables::read_samples)?,
+                losses: optional(&inside.join("losses.csv"), tables::read_losses)?.unwrap_or_default(),
+            });
+        }
+        Ok(ReportData {
+            spectrum: optional(&folder.join("spectrum.csv"), tables::read_spectrum)?,
+            coverage: optional(&folder.join("coverage.csv"), tables::read_coverage)?.unwrap_or_default(),
+            summary,
+            posterior,
+            rounds,
+        })
+    }
+
+    /// Writes `report.html` and `plots/*.svg` into `folder` and returns the path of the former. Touches no other file.
+    ///
+    /// # Errors
+    /// [`ReportError::Io`] naming the file.
+    pub fn write_report(&self, folder: &Path) -> Result<PathBuf, ReportError> {
+        let plots = plots::Plots::draw(self);
+        plots.write(&folder.join("plots"))?;
+        let path = folder.join("report.html");
+        let text = html::html(self, &plots);
+        write_atomically(&path, |w| w.write_all(text.as_bytes()))?;
+        Ok(path)
+    }
+
+    /// Writes all of the data above into `folder`, the counterpart of [`ReportData::from_folder`]. (A run writes the rounds' files
+    /// as it goes; this is for those that have everything in hand.)
+    ///
+    /// # Errors
+    /// Those of the files' writers.
+    pub fn write_folder(&self, folder: &Path) -> Result<(), ReportError> {
+        self.summary.write(&folder.join("summary.json"))?;
+        tables::write_samples(&folder.join("posterior.csv"), &self.posterior.names, &self.posterior.values)?;
+        for (i, round) in self.rounds.iter().enumerate() {
+            let inside = round_folder(folder, i + 1);
+            if let Some(samples) = &round.posterior {
+                tables::write_samples(&inside.join("posterior.csv"), &samples.names, &samples.values)?;
+            }
+            tables::write_losses(&inside.join("losses.csv"), &round.losses)?;
+        }
+        if let Some(spectrum) = &self.spectrum {
+            tables::write_spectrum(&folder.join("spectrum.csv"), spectrum)?;
+        }
+        if !self.coverage.is_empty() {
+            tables::write_coverage(&folder.join("coverage.csv"), &self.coverage)?;
+        }
+        Ok(())
+    }
+}
+
+fn optional<T>(path: &Path, read: impl FnOnce(&Path) -> Result<T, ReportError>) -> Result<Option<T>, ReportError> {
+    if path.exists() { read(path).map(Some) } else { Ok(None) }
+}

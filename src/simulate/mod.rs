@@ -1,1 +1,266 @@
-//! (see the crate's map)
+//! From parameters to expected counts, Poisson counts and the exact likelihood, in batches: model -> fold -> draw.
+//!
+//! The flux of a batch never exists as a whole: tiles of spectra go through all steps. On a GPU a tile fills the adapter; on
+//! the CPU it is a few spectra that stay in a core's cache. What one would get wrong: results depend on the row number in the
+//! array, not on tiles, so that any tiling (and both devices) draw the same integers.
+
+mod cpu;
+mod gpu;
+pub mod oracle;
+mod plan;
+
+pub use crate::kernels::parameters::Coordinates;
+pub use crate::kernels::poisson::Source;
+pub use plan::parameter_plan;
+
+use crate::device::{Device, DeviceError, RowBlocks, Tensor};
+use crate::kernels::{fold::Csr, fold::FoldPlan, model::ModelPlan, parameters::ParameterPlan};
+use crate::model::{ModelError, Parameters, Program};
+use crate::observation::FoldedResponse;
+use crate::{Error, Result};
+use std::sync::Mutex;
+
+/// Streams of the twin realisation: the caller's stream with this bit.
+pub const TWIN_STREAM: u32 = 0x8000_0000;
+
+/// Called with the number of rows done so far; an error stops the work (an interrupt, say).
+pub type Tick<'a> = &'a mut dyn FnMut(usize) -> Result<()>;
+
+/// A tick that does nothing.
+pub fn no_tick(_: usize) -> Result<()> {
+    Ok(())
+}
+
+/// What a pass over rows of parameters writes; every array has as many rows as the parameters.
+#[derive(Debug, Default)]
+pub struct Outputs<'a> {
+    /// Poisson counts, N x D: exact integers.
+    pub counts: Option<&'a mut RowBlocks<f32>>,
+    /// A second, independent realisation of the same expected counts.
+    pub twin: Option<&'a mut RowBlocks<f32>>,
+    /// Expected counts, N x D.
+    pub expected: Option<&'a mut RowBlocks<f32>>,
+    /// -C-STAT/2 against the observed counts, N x 1.
+    pub log_likelihood: Option<&'a mut Tensor<f32>>,
+}
+
+/// A model, its parameters and a response laid out on a device.
+#[derive(Debug)]
+pub struct Simulator {
+    device: Device,
+    program: Program,
+    names: Vec<String>,
+    parameters: ParameterPlan,
+    model: ModelPlan,
+    fold: FoldPlan,
+    observed: Tensor<f32>,
+    gpu_tile: usize,
+    scratch: Mutex<Vec<cpu::Scratch>>,
+}
+
+impl Simulator {
+    /// Lays everything out. `program` must have been made on `folded.edges`; `counts` are the D observed counts.
+    ///
+    /// # Errors
+    /// Energies or bins that do not agree, counts beyond 2^24 in one bin (f32 would no longer hold them), a device that failed.
+    pub fn new(
+        device: &Device,
+        program: &Program,
+        parameters: &Parameters,
+        folded: &FoldedResponse,
+        counts: &[u32],
+    ) -> Result<Self> {
+        if program.energies() != folded.energies() {
+            return Err(Error::Input(format!(
+                "the model has {} energies, the response {}",
+                program.energies(),
+                folded.energies()
+            )));
+        }
+        if counts.len() != folded.bins() {
+            return Err(Error::Input(format!("{} counts for {} bins of the response", counts.len(), folded.bins())));
+        }
+        if let Some((bin, count)) = counts.iter().enumerate().find(|(_, count)| **count > 1 << 24) {
+            return Err(Error::Input(format!(
+                "bin {bin} holds {count} counts; expected at most {}: choose narrower bins",
+                1 << 24
+            )));
+        }
+        let csr = Csr {
+            columns: folded.energies(),
+            row_start: &folded.row_start,
+            column: &folded.column,
+            value: &folded.value,
+        };
+        let bins = program.bin_table();
+        let columns = bins.first().map_or(1, |row| row.len());
+        let stages: Vec<&str> = program.stages().iter().map(|stage| stage.wgsl.as_str()).collect();
+        let model = ModelPlan::new(device, &stages, bins.as_flattened(), columns, program.tables());
+        let observed: Vec<f32> = counts.iter().map(|&count| count as f32).collect();
+        let gpu_tile = gpu::tile(device, folded.energies(), folded.bins(), model.slots());
+        Ok(Self {
+            device: device.clone(),
+            program: program.clone(),
+            names: parameters.free().iter().map(|free| free.name.clone()).collect(),
+            parameters: plan::parameter_plan(device, parameters),
+            model,
+            fold: FoldPlan::new(device, csr),
+            observed: Tensor::from_slice(device, 1, observed.len(), &observed),
+            gpu_tile,
+            scratch: Mutex::default(),
+        })
+    }
+
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Kept bins, D.
+    pub fn bins(&self) -> usize {
+        self.fold.bins()
+    }
+
+    /// Model energies, E.
+    pub fn energies(&self) -> usize {
+        self.fold.energies()
+    }
+
+    /// Names of the P free parameters, the columns of every theta.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The observed counts on the device, 1 x D.
+    pub fn observed(&self) -> &Tensor<f32> {
+        &self.observed
+    }
+
+    /// The kernels of the model's stages, for the portability test.
+    pub fn model_plan(&self) -> &ModelPlan {
+        &self.model
+    }
+
+    /// Bytes on the device for `rows` spectra, without the outputs: tables and one tile.
+    pub fn working_bytes(&self, rows: usize) -> u64 {
+        let (e, d) = (self.energies() as u64, self.bins() as u64);
+        let tile = match &self.device {
+            Device::Gpu(_) => self.gpu_tile.min(rows.next_multiple_of(4)) as u64,
+            Device::Cpu(_) => (cpu::TILE * rayon::current_num_threads()) as u64,
+        };
+        self.fold.bytes() as u64 + 4 * (8 * e + tile * (e * (1 + self.model.slots() as u64) + d))
+    }
+
+    /// Draws spectra for every row of `cube` (N x P, unit cube). Row `i` of an output uses the random numbers of row `i` of
+    /// (`source.seed`, `source.stream`); the twin those of the stream with [`TWIN_STREAM`] set.
+    ///
+    /// # Errors
+    /// Parameters for which the model or a mean is not finite (the message lists them), device failures, and whatever `tick` returns.
+    pub fn simulate(
+        &self,
+        cube: &Tensor<f32>,
+        source: Source,
+        counts: &mut RowBlocks<f32>,
+        expected: Option<&mut RowBlocks<f32>>,
+        twin: Option<&mut RowBlocks<f32>>,
+        tick: Tick<'_>,
+    ) -> Result<()> {
+        let outputs = Outputs { counts: Some(counts), expected, twin, log_likelihood: None };
+        self.run(Coordinates::Cube, cube, source, outputs, tick)
+    }
+
+    /// -C-STAT/2 of the observed counts for every row of `cube` (N x P): N x 1.
+    ///
+    /// # Errors
+    /// As [`Simulator::simulate`].
+    pub fn log_likelihood(&self, cube: &Tensor<f32>, tick: Tick<'_>) -> Result<Tensor<f32>> {
+        let mut out = Tensor::empty(&self.device, cube.rows(), 1);
+        let outputs = Outputs { log_likelihood: Some(&mut out), ..Outputs::default() };
+        self.run(Coordinates::Cube, cube, Source { seed: 0, stream: 0 }, outputs, tick)?;
+        Ok(out)
+    }
+
+    /// Expected counts for every row of `theta`, into all rows of `out`.
+    ///
+    /// # Errors
+    /// As [`Simulator::simulate`].
+    pub fn expected(&self, coordinates: Coordinates, theta: &Tensor<f32>, out: &mut RowBlocks<f32>) -> Result<()> {
+        let outputs = Outputs { expected: Some(out), ..Outputs::default() };
+        self.run(coordinates, theta, Source { seed: 0, stream: 0 }, outputs, &mut no_tick)
+    }
+
+    /// A tensor of physical parameters from rows of P numbers in f64.
+    ///
+    /// # Errors
+    /// A row of another length.
+    pub fn physical(&self, rows: &[Vec<f64>]) -> Result<Tensor<f32>> {
+        if let Some(row) = rows.iter().find(|row| row.len() != self.names.len()) {
+            return Err(Error::Input(format!("{} values for {} free parameters", row.len(), self.names.len())));
+        }
+        let values: Vec<f32> = rows.iter().flatten().map(|&x| x as f32).collect();
+        Ok(Tensor::from_slice(&self.device, rows.len(), self.names.len(), &values))
+    }
+
+    /// The general pass: any of the outputs, from cube or physical coordinates (N x P).
+    ///
+    /// # Errors
+    /// As [`Simulator::simulate`].
+    ///
+    /// # Panics
+    /// When an output has other rows or columns than N and D.
+    pub fn run(
+        &self,
+        coordinates: Coordinates,
+        theta: &Tensor<f32>,
+        source: Source,
+        outputs: Outputs<'_>,
+        tick: Tick<'_>,
+    ) -> Result<()> {
+        assert_eq!(theta.cols(), self.names.len(), "simulate: columns of theta");
+        for blocks in [&outputs.counts, &outputs.twin, &outputs.expected].into_iter().flatten() {
+            assert_eq!((blocks.rows(), blocks.cols()), (theta.rows(), self.bins()), "simulate: shape of an output");
+        }
+        if let Some(out) = &outputs.log_likelihood {
+            assert_eq!(out.len(), theta.rows(), "simulate: rows of the log-likelihood");
+        }
+        match &self.device {
+            Device::Cpu(cpu) => {
+                let name = if outputs.counts.is_some() { "simulate" } else { "likelihood" };
+                cpu.run(name, || self.run_cpu(cpu, coordinates, theta, source, outputs, tick))?;
+            }
+            Device::Gpu(_) => self.run_gpu(coordinates, theta, source, outputs, tick)?,
+        }
+        self.device.check().map_err(|error| self.explain(error, coordinates, theta))
+    }
+
+    /// Adds to a fault the parameters of its row.
+    fn explain(&self, error: DeviceError, coordinates: Coordinates, theta: &Tensor<f32>) -> Error {
+        let DeviceError::Fault { stage, what, row } = &error else { return error.into() };
+        let Ok(values) = theta.download() else { return error.into() };
+        let Some(values) = values.get(*row as usize * theta.cols()..).and_then(|rest| rest.get(..theta.cols())) else {
+            return error.into();
+        };
+        let shown: Vec<f32> = match coordinates {
+            Coordinates::Physical => values.to_vec(),
+            Coordinates::Cube => self.parameters.free_values(values),
+        };
+        let list: Vec<String> =
+            self.names.iter().zip(&shown).map(|(name, value)| format!("{name} = {value}")).collect();
+        Error::Model(ModelError::Parameter(format!("{stage}: {what}, for spectrum {row} with {}", list.join(", "))))
+    }
+}
+
+/// Which block and which of its rows a row of a blocked array is, and how many rows follow in that block (itself included).
+fn place(blocks: &RowBlocks<f32>, row: usize) -> (usize, usize, usize) {
+    let (block, local) = (row / blocks.block_rows(), row % blocks.block_rows());
+    (block, local, blocks.blocks.get(block).map_or(0, |tensor| tensor.rows() - local))
+}
+
+/// Rows from `row` on that lie in one block of every output.
+fn together(outputs: &Outputs<'_>, row: usize, at_most: usize) -> usize {
+    [&outputs.counts, &outputs.twin, &outputs.expected]
+        .into_iter()
+        .flatten()
+        .map(|blocks| place(blocks, row).2)
+        .fold(at_most, usize::min)
+        .max(1)
+}

@@ -7,7 +7,7 @@ pub mod autoencoder;
 pub use autoencoder::{AutoEncoder, AutoEncoderSettings, AutoEncoderState};
 
 use crate::Result;
-use crate::device::{Device, RowBlocks};
+use crate::device::{Device, RowBlocks, Tensor};
 use crate::nn::{Epoch, FitSettings, History};
 
 /// What a reconstruction is compared with.
@@ -29,6 +29,8 @@ pub struct TrainingData<'a> {
     pub counts: &'a RowBlocks<f32>,
     /// Same shape; `None` for [`Targets::Counts`].
     pub targets: Option<&'a RowBlocks<f32>>,
+    /// Rows to train on (a column, R x 1); all of them without.
+    pub rows: Option<&'a Tensor<u32>>,
 }
 
 /// A learned compression of spectra.
@@ -48,9 +50,15 @@ pub trait Summary {
         on_epoch: &mut dyn FnMut(&Epoch) -> Result<()>,
     ) -> Result<History>;
 
-    /// Encodes spectra (N x D) into N x [`Summary::size`]; a row's result does not depend on its neighbours.
+    /// Encodes the spectra `rows` of `counts` into `rows x` [`Summary::size`]; a row's result does not depend on its neighbours.
     ///
     /// # Errors
     /// [`crate::Error::Input`] when the number of bins differs from the one trained on, or before any training.
-    fn encode(&self, device: &Device, counts: &RowBlocks<f32>) -> Result<RowBlocks<f32>>;
+    fn encode(&self, device: &Device, counts: &RowBlocks<f32>, rows: &Tensor<u32>) -> Result<Tensor<f32>>;
+
+    /// Encodes one spectrum (`1 x D`), the observed one.
+    ///
+    /// # Errors
+    /// As [`Summary::encode`].
+    fn encode_one(&self, device: &Device, counts: &Tensor<f32>) -> Result<Tensor<f32>>;
 }

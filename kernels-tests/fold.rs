@@ -1,0 +1,107 @@
+use crate::{devices, noise, own_devices};
+use rontgen::device::{DeviceError, Tensor};
+use rontgen::kernels::fold::{Csr, FluxTile, FoldPlan, fold};
+
+struct Sparse {
+    columns: usize,
+    row_start: Vec<u32>,
+    column: Vec<u32>,
+    value: Vec<f32>,
+}
+
+impl Sparse {
+    fn new(rows: usize, columns: usize, seed: u32, kept: impl Fn(usize, usize) -> bool) -> Self {
+        let random = noise(rows * columns, seed);
+        let mut out = Self { columns, row_start: vec![0], column: Vec::new(), value: Vec::new() };
+        for r in 0..rows {
+            for c in 0..columns {
+                if kept(r, c) {
+                    out.column.push(c as u32);
+                    out.value.push(random[r * columns + c].abs());
+                }
+            }
+            out.row_start.push(out.column.len() as u32);
+        }
+        out
+    }
+
+    fn csr(&self) -> Csr<'_> {
+        Csr { columns: self.columns, row_start: &self.row_start, column: &self.column, value: &self.value }
+    }
+
+    fn exact(&self, flux: &[f32]) -> Vec<f64> {
+        self.row_start
+            .windows(2)
+            .map(|range| {
+                (range[0] as usize..range[1] as usize)
+                    .map(|i| f64::from(self.value[i]) * f64::from(flux[self.column[i] as usize]))
+                    .sum()
+            })
+            .collect()
+    }
+}
+
+/// Bands, dense rows, islands, empty rows and columns, one row, one column, odd sizes; against f64, relative to 3e-6 (all terms
+/// are positive).
+#[test]
+fn folds_like_f64() {
+    let cases: Vec<(&str, Sparse)> = vec![
+        ("band", Sparse::new(93, 401, 1, |r, c| (c as i64 - 4 * r as i64).abs() < 20)),
+        ("dense", Sparse::new(45, 333, 2, |_, _| true)),
+        ("triangle", Sparse::new(101, 350, 3, |r, c| c >= 3 * r)),
+        (
+            "islands",
+            Sparse::new(64, 600, 4, |r, c| {
+                (c as i64 - 5 * r as i64).abs() < 4 || (c as i64 - 5 * r as i64 - 200).abs() < 4
+            }),
+        ),
+        ("empty rows and columns", Sparse::new(50, 120, 5, |r, c| r % 7 != 3 && c % 5 != 0 && c > 20 && r < 40)),
+        ("one by one", Sparse::new(1, 1, 6, |_, _| true)),
+        ("nothing", Sparse::new(9, 5, 7, |_, _| false)),
+        ("last column", Sparse::new(3, 17, 8, |_, c| c == 16)),
+    ];
+    for device in devices() {
+        for (name, matrix) in &cases {
+            let plan = FoldPlan::new(&device, matrix.csr());
+            let bins = matrix.row_start.len() - 1;
+            for spectra in [1usize, 3, 4, 21, 130] {
+                let flux: Vec<f32> = noise(spectra * matrix.columns, 9).iter().map(|x| x.abs()).collect();
+                let tile = FluxTile::from_rows(&device, spectra, matrix.columns, &flux);
+                assert_eq!(tile.download().unwrap(), flux);
+                let mut out = Tensor::from_slice(&device, spectra + 2, bins, &vec![-1.0; (spectra + 2) * bins]);
+                fold(&device, &plan, &tile, spectra, &mut out, 1, 0);
+                let out = out.download().unwrap();
+                device.check().unwrap();
+                assert!(out[..bins].iter().chain(&out[(spectra + 1) * bins..]).all(|&x| x == -1.0), "rows around");
+                for s in 0..spectra {
+                    let exact = matrix.exact(&flux[s * matrix.columns..][..matrix.columns]);
+                    for (d, exact) in exact.iter().enumerate() {
+                        let found = f64::from(out[(s + 1) * bins + d]);
+                        assert!(
+                            (found - exact).abs() <= 3e-6 * exact,
+                            "{name}: spectrum {s} bin {d}: {found} for {exact} on {}",
+                            device.name()
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn infinite_counts_name_their_row() {
+    let matrix = Sparse::new(20, 30, 1, |_, _| true);
+    for device in own_devices() {
+        let plan = FoldPlan::new(&device, matrix.csr());
+        let mut flux = vec![1.0f32; 9 * 30];
+        flux[6 * 30 + 4] = f32::INFINITY;
+        let tile = FluxTile::from_rows(&device, 9, 30, &flux);
+        let mut out = Tensor::zeros(&device, 9, 20);
+        fold(&device, &plan, &tile, 9, &mut out, 0, 100);
+        match device.check() {
+            Err(DeviceError::Fault { stage: "fold", row: 106, .. }) => {}
+            other => panic!("{other:?} on {}", device.name()),
+        }
+    }
+}

@@ -1,0 +1,43 @@
+// Carries base-space samples to the flow's input space at one shared context, with log q there. One sweep per transform: hidden
+// units are computed degree by degree as parameters become known.
+//!include index
+//!include status
+//!include tanh
+//!include flow
+struct Parameters { rows: u32 }
+@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(1) var<storage, read> weights: array<f32>;
+@group(0) @binding(2) var<storage, read> biases: array<f32>;
+@group(0) @binding(3) var<storage, read> orders: array<u32>;
+@group(0) @binding(4) var<storage, read> base: array<f32>;
+@group(0) @binding(5) var<storage, read_write> points: array<f32>;
+@group(0) @binding(6) var<storage, read_write> log_q: array<f32>;
+@group(0) @binding(7) var<storage, read_write> status: array<atomic<u32>>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let row = linear_index(id, groups, 64u);
+    if row >= parameters.rows { return; }
+    var sum = -f32(P) * HALF_LN_TWO_PI;
+    for (var i = 0u; i < P; i++) {
+        x[i] = base[row * P + i];
+        sum -= 0.5 * x[i] * x[i];
+    }
+    for (var step = 0u; step < TRANSFORMS; step++) {
+        let k = TRANSFORMS - 1u - step;
+        for (var degree = 0u; degree < P; degree++) {
+            // Parameters of this order or above still hold base values; hidden_group reads lower orders only.
+            hidden_group(k, degree);
+            for (var i = 0u; i < P; i++) {
+                if orders[k * P + i] == degree {
+                    let s = shift_and_scale(k, i, degree);
+                    x[i] = x[i] * exp(s.y) + s.x;
+                    sum -= s.y;
+                }
+            }
+        }
+    }
+    if !is_finite(sum) { raise(FAULT_FLOW, row); }
+    for (var i = 0u; i < P; i++) { points[row * P + i] = x[i]; }
+    log_q[row] = sum;
+}

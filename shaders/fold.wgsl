@@ -1,0 +1,71 @@
+// Expected counts: out[s][d] = sum over e of R[d][e] X[e][s], X energy-major with four spectra to a vec4.
+// One invocation: four spectra x eight neighbouring bins over the union of the columns those bins see (segments), stored
+// densely, column by column, eight values each: no column index is read and the values are the same for a whole workgroup.
+//!include status
+struct Parameters { quads: u32, rows: u32, bins: u32, out_row: u32, first_row: u32 }
+@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(1) var<storage, read> flux: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> blocks: array<u32>;
+@group(0) @binding(3) var<storage, read> segments: array<vec4<u32>>;
+@group(0) @binding(4) var<storage, read> values: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> out: array<f32>;
+@group(0) @binding(6) var<storage, read_write> status: array<atomic<u32>>;
+
+fn put(spectrum: u32, bin: u32, value: f32) {
+    if spectrum >= parameters.rows { return; }
+    if !is_finite(value) { raise(FAULT_FOLD, parameters.first_row + spectrum); }
+    out[(parameters.out_row + spectrum) * parameters.bins + bin] = value;
+}
+
+fn put4(spectrum: u32, bin: u32, value: vec4<f32>) {
+    if bin >= parameters.bins { return; }
+    put(spectrum, bin, value.x);
+    put(spectrum + 1u, bin, value.y);
+    put(spectrum + 2u, bin, value.z);
+    put(spectrum + 3u, bin, value.w);
+}
+
+@compute @workgroup_size({{LANES}})
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    let quad = id.x;
+    if quad >= parameters.quads { return; }
+    var a0 = vec4<f32>();
+    var a1 = vec4<f32>();
+    var a2 = vec4<f32>();
+    var a3 = vec4<f32>();
+    var a4 = vec4<f32>();
+    var a5 = vec4<f32>();
+    var a6 = vec4<f32>();
+    var a7 = vec4<f32>();
+    let last = blocks[id.y + 1u];
+    for (var s = blocks[id.y]; s < last; s++) {
+        let segment = segments[s];
+        var at = segment.x * parameters.quads + quad;
+        var value = segment.z;
+        for (var n = 0u; n < segment.y; n++) {
+            let x = flux[at];
+            let low = values[value];
+            let high = values[value + 1u];
+            a0 += low.x * x;
+            a1 += low.y * x;
+            a2 += low.z * x;
+            a3 += low.w * x;
+            a4 += high.x * x;
+            a5 += high.y * x;
+            a6 += high.z * x;
+            a7 += high.w * x;
+            at += parameters.quads;
+            value += 2u;
+        }
+    }
+    let spectrum = quad * 4u;
+    let bin = id.y * 8u;
+    put4(spectrum, bin, a0);
+    put4(spectrum, bin + 1u, a1);
+    put4(spectrum, bin + 2u, a2);
+    put4(spectrum, bin + 3u, a3);
+    put4(spectrum, bin + 4u, a4);
+    put4(spectrum, bin + 5u, a5);
+    put4(spectrum, bin + 6u, a6);
+    put4(spectrum, bin + 7u, a7);
+}

@@ -1,0 +1,43 @@
+// Numbers of an energy bin that follow from the accessors, and the integral in ln E that the continua share.
+
+// Half the width over the middle: (hi - lo) / (hi + lo).
+fn half_ratio(i: u32) -> f32 {
+    return 0.5 * width(i) / mid_hi(i);
+}
+
+// ln(hi / lo) = 2 atanh(half_ratio).
+fn log_width(i: u32) -> f32 {
+    let r = half_ratio(i);
+    if r > 0.1 {
+        return log((1.0 + r) / (1.0 - r));
+    }
+    let z = r * r;
+    return 2.0 * r * (1.0 + z * (1.0 / 3.0 + z * (1.0 / 5.0 + z / 7.0)));
+}
+
+// sqrt(lo hi).
+fn centre(i: u32) -> f32 {
+    let r = half_ratio(i);
+    return mid_hi(i) * sqrt(1.0 - r * r);
+}
+
+// Upper edge: the very number that is the next bin's lower edge.
+fn edge_hi(i: u32) -> f32 {
+    if i + 1u < energies() {
+        return edge_lo(i + 1u);
+    }
+    return edge_lo(i) + width(i);
+}
+
+// Integral over bin i of a density with E f(E) = peak at the geometric middle, logarithmic slope a, curvature b there.
+fn log_integral(peak: f32, a: f32, b: f32, i: u32) -> f32 {
+    let l = log_width(i);
+    let q = 0.5 * a * l;
+    let correction = b * l * l * (1.0 / 24.0) * (1.0 + 0.3 * q * q);
+    return peak * l * max(sinhc(q) + correction, 0.0);
+}
+
+// 1 + z, kept positive.
+fn stretch(redshift: f32) -> f32 {
+    return max(1.0 + redshift, 1e-3);
+}

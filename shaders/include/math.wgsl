@@ -1,0 +1,61 @@
+// Functions that WGSL lacks or leaves inaccurate. Nothing here relies on a fused multiply-add, an infinity or a
+// denormal; the coefficients are those of src/model/real.rs.
+
+// e^x, 0 where it would underflow and finite where it would overflow.
+fn safe_exp(x: f32) -> f32 {
+    return select(exp(clamp(x, -87.0, 88.0)), 0.0, x < -87.0);
+}
+
+// e^x - 1 without cancellation near 0.
+fn exp_m1(x: f32) -> f32 {
+    let c = clamp(x, -87.0, 88.0);
+    let n = round(c * 1.442695041);
+    let r = (c - n * 0.693359375) + n * 2.12194440e-4;
+    var p = r * (1.0 / 5040.0) + (1.0 / 720.0);
+    p = p * r + (1.0 / 120.0);
+    p = p * r + (1.0 / 24.0);
+    p = p * r + (1.0 / 6.0);
+    p = p * r + 0.5;
+    p = p * r * r + r;
+    let scale = bitcast<f32>((i32(n) + 127) << 23u);
+    return scale * p + (scale - 1.0);
+}
+
+// ln(1 + x) for x > -1.
+fn log_1p(x: f32) -> f32 {
+    if abs(x) > 0.3 {
+        return log(1.0 + x);
+    }
+    // 2 atanh(x / (2 + x))
+    let s = x / (2.0 + x);
+    let z = s * s;
+    return 2.0 * s * (1.0 + z * (1.0 / 3.0 + z * (1.0 / 5.0 + z * (1.0 / 7.0 + z * (1.0 / 9.0)))));
+}
+
+// erfc(x) for x >= 0, relatively accurate until it underflows.
+fn erfc_positive(x: f32) -> f32 {
+    let c = min(x, 10.0);
+    let s = ((c - 3.0) / (c + 3.0) + 0.23076923) * 1.3;
+    var p = -2.01848792e-5;
+    p = p * s - 1.49747921e-5;
+    p = p * s + 3.66442803e-4;
+    p = p * s - 3.54382804e-4;
+    p = p * s - 5.03947396e-3;
+    p = p * s + 2.76078889e-2;
+    p = p * s - 7.62344821e-2;
+    p = p * s + 1.28418357e-1;
+    p = p * s - 1.09384309e-1;
+    p = p * s - 6.6176466e-2;
+    p = p * s + 1.27979243;
+    return safe_exp(-c * c) * p / (1.0 + 2.0 * c);
+}
+
+// sinh(q)/q.
+fn sinhc(q: f32) -> f32 {
+    let a = abs(q);
+    if a > 2.0 {
+        return safe_exp(a) * (1.0 - safe_exp(-2.0 * a)) / (2.0 * a);
+    }
+    let s = q * q;
+    return 1.0 + s / 6.0 * (1.0 + s / 20.0 * (1.0 + s / 42.0 * (1.0 + s / 72.0 * (1.0 + s / 110.0 * (1.0 + s / 156.0)))));
+}

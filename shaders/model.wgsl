@@ -1,0 +1,59 @@
+// One stage of a spectral model on a tile of spectra: the wrapper around the text that the model generates (see model::Stage).
+// Lanes run along the spectra, each invocation over a run of energies, so that what depends on the spectrum only is computed
+// once; the flux is written energy-major.
+//!include status
+struct Launch { stride: u32, rows: u32, energies: u32, run: u32, slot: u32, first_row: u32 }
+@group(0) @binding(0) var<uniform> launch: Launch;
+@group(0) @binding(1) var<storage, read> parameter_values: array<f32>;
+@group(0) @binding(2) var<storage, read> bin_values: array<f32>;
+@group(0) @binding(3) var<storage, read> table_values: array<f32>;
+@group(0) @binding(4) var<storage, read_write> flux_values: array<f32>;
+//!if SLOTS
+@group(0) @binding(5) var<storage, read_write> slot_values: array<f32>;
+@group(0) @binding(6) var<storage, read_write> status: array<atomic<u32>>;
+//!end
+//!if PLAIN
+@group(0) @binding(5) var<storage, read_write> status: array<atomic<u32>>;
+//!end
+
+var<private> current_spectrum: u32;
+
+fn par(k: u32) -> f32 { return parameter_values[k * launch.stride + current_spectrum]; }
+fn edge_lo(i: u32) -> f32 { return bin_values[i * {{COLUMNS}}]; }
+fn width(i: u32) -> f32 { return bin_values[i * {{COLUMNS}} + 1u]; }
+fn mid_hi(i: u32) -> f32 { return bin_values[i * {{COLUMNS}} + 2u]; }
+fn mid_lo(i: u32) -> f32 { return bin_values[i * {{COLUMNS}} + 3u]; }
+fn ln_mid(i: u32) -> f32 { return bin_values[i * {{COLUMNS}} + 4u]; }
+fn table(k: u32) -> f32 { return table_values[k]; }
+fn energies() -> u32 { return launch.energies; }
+//!if SLOTS
+fn source(slot: u32, i: u32) -> f32 {
+    return slot_values[(slot * launch.energies + i) * launch.stride + current_spectrum];
+}
+//!end
+//!if PLAIN
+fn source(slot: u32, i: u32) -> f32 { return 0.0; }
+//!end
+
+{{STAGE}}
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    if id.x >= launch.rows { return; }
+    current_spectrum = id.x;
+    stage_setup();
+    let first = id.y * launch.run;
+    let last = min(first + launch.run, launch.energies);
+    var bad = false;
+    for (var i = first; i < last; i++) {
+        let value = stage_bin(i);
+//!if LAST
+        bad = bad || !is_finite(value) || value < 0.0;
+        flux_values[i * launch.stride + id.x] = value;
+//!end
+//!if EARLIER
+        slot_values[(launch.slot * launch.energies + i) * launch.stride + id.x] = value;
+//!end
+    }
+    if bad { raise(FAULT_MODEL, launch.first_row + id.x); }
+}

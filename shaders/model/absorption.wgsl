@@ -1,0 +1,53 @@
+// tbabs, phabs: exp(-nH sigma), sigma per bin from the table.
+
+struct PerBin { minus: f32, first: u32 }
+
+fn tbabs_setup(p: u32, t: u32) -> PerBin {
+    return PerBin(-par(p), t);
+}
+
+fn phabs_setup(p: u32, t: u32) -> PerBin {
+    return PerBin(-par(p), t);
+}
+
+fn perbin_value(c: PerBin, i: u32) -> f32 {
+    return safe_exp(c.minus * table(c.first + i));
+}
+
+// ztbabs: exp(-nH sigma(E (1+z))). table: number of rows, ln E of the rows, ln sigma of the rows, ln of the grid's edges.
+
+struct Shifted { minus: f32, ln_stretch: f32, first: u32, rows: u32 }
+
+fn ztbabs_setup(p: u32, t: u32) -> Shifted {
+    return Shifted(-par(p), log(stretch(par(p + 1u))), t, u32(table(t)));
+}
+
+fn shifted_sigma(c: Shifted, y: f32) -> f32 {
+    // Rows not above y.
+    var low = 0u;
+    var high = c.rows;
+    while low < high {
+        let middle = (low + high) / 2u;
+        if table(c.first + 1u + middle) <= y {
+            low = middle + 1u;
+        } else {
+            high = middle;
+        }
+    }
+    if low >= c.rows {
+        return 0.0;
+    }
+    let row = max(low, 1u) - 1u;
+    let at = c.first + 1u + row;
+    let y0 = table(at);
+    let s0 = table(at + c.rows);
+    let t = (y - y0) / max(table(at + 1u) - y0, 1e-12);
+    return safe_exp(s0 + t * (table(at + c.rows + 1u) - s0));
+}
+
+fn shifted_value(c: Shifted, i: u32) -> f32 {
+    let edges = c.first + 1u + 2u * c.rows;
+    let below = shifted_sigma(c, table(edges + i) + c.ln_stretch);
+    let above = shifted_sigma(c, table(edges + i + 1u) + c.ln_stretch);
+    return safe_exp(c.minus * 0.5 * (below + above));
+}

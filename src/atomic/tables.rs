@@ -1,0 +1,157 @@
+//! The embedded tables: cross sections (`data/cross_sections.bin.gz`, packed by `data/pack_cross_sections.py`) and
+//! abundances (`data/abundances.json`).
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::LazyLock;
+
+/// Cross sections of several species on one energy grid, in 1e-22 cm2 per atom.
+#[derive(Debug)]
+pub struct CrossSections {
+    /// Energies in keV, ascending; jumps are two rows a relative 1e-7 apart.
+    pub energies: Vec<f64>,
+    ln_energies: Vec<f64>,
+    columns: Vec<(String, Vec<f32>)>,
+}
+
+impl CrossSections {
+    /// Species in the table's order (`H`, `He`, ..., `H2`).
+    pub fn species(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Cross sections of all species at one energy: log sigma linear in log E between rows, 0 where either neighbour is 0
+    /// and above the table; below it the first interval is extended.
+    pub fn at(&self, energy: f64, out: &mut Vec<f64>) {
+        out.clear();
+        let row = self.energies.partition_point(|e| *e <= energy);
+        let above = row >= self.energies.len();
+        let low = row.saturating_sub(1).min(self.energies.len().saturating_sub(2));
+        let (Some(a), Some(b)) = (self.ln_energies.get(low), self.ln_energies.get(low + 1)) else { return };
+        let t = (energy.max(1e-6).ln() - a) / (b - a);
+        for (_, column) in &self.columns {
+            let pair = (column.get(low), column.get(low + 1));
+            out.push(match pair {
+                (Some(&s0), Some(&s1)) if !above && s0 > 0.0 && s1 > 0.0 => {
+                    let (s0, s1) = (f64::from(s0), f64::from(s1));
+                    s0 * (t * (s1 / s0).ln()).exp()
+                }
+                _ => 0.0,
+            });
+        }
+    }
+
+    /// The raw rows of one species, in the order of [`CrossSections::energies`].
+    pub fn column(&self, species: &str) -> Option<&[f32]> {
+        self.columns.iter().find(|(name, _)| name == species).map(|(_, c)| c.as_slice())
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, n: usize) -> Option<&'a [u8]> {
+        let (head, tail) = self.0.split_at_checked(n)?;
+        self.0 = tail;
+        Some(head)
+    }
+    fn u32(&mut self) -> Option<usize> {
+        Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?) as usize)
+    }
+    fn text(&mut self) -> Option<String> {
+        let n = usize::from(*self.take(1)?.first()?);
+        String::from_utf8(self.take(n)?.to_vec()).ok()
+    }
+}
+
+fn unpack(packed: &[u8]) -> Option<BTreeMap<String, CrossSections>> {
+    let mut raw = Vec::new();
+    flate2::read::GzDecoder::new(packed).read_to_end(&mut raw).ok()?;
+    let mut reader = Reader(&raw);
+    if reader.take(4)? != b"RXS1" {
+        return None;
+    }
+    let mut tables = BTreeMap::new();
+    for _ in 0..reader.u32()? {
+        let name = reader.text()?;
+        let (rows, count) = (reader.u32()?, reader.u32()?);
+        let names = (0..count).map(|_| reader.text()).collect::<Option<Vec<_>>>()?;
+        let planes = reader.take(8 * rows)?;
+        let energies: Vec<f64> =
+            (0..rows).map(|i| f64::from_le_bytes(std::array::from_fn(|k| planes[k * rows + i]))).collect();
+        let mut columns = Vec::with_capacity(count);
+        for species in names {
+            let planes = reader.take(4 * rows)?;
+            let mut bits = 0u32;
+            let column = (0..rows)
+                .map(|i| {
+                    let zigzag = u32::from_le_bytes(std::array::from_fn(|k| planes[k * rows + i]));
+                    bits = bits.wrapping_add((zigzag >> 1) ^ (zigzag & 1).wrapping_neg());
+                    f32::from_bits(bits)
+                })
+                .collect();
+            columns.push((species, column));
+        }
+        let ln_energies = energies.iter().map(|e| e.ln()).collect();
+        tables.insert(name, CrossSections { energies, ln_energies, columns });
+    }
+    Some(tables)
+}
+
+static TABLES: LazyLock<BTreeMap<String, CrossSections>> = LazyLock::new(|| {
+    // Part of the program, and read by a test: a failure here cannot reach a user.
+    unpack(include_bytes!("../../data/cross_sections.bin.gz")).expect("embedded cross sections")
+});
+
+static ABUNDANCES: LazyLock<BTreeMap<String, BTreeMap<String, f64>>> =
+    LazyLock::new(|| serde_json::from_str(include_str!("../../data/abundances.json")).expect("embedded abundances"));
+
+/// The table `tbabs`, `vern`, `bcmc` or `wabs`.
+pub fn cross_sections(name: &str) -> Option<&'static CrossSections> {
+    TABLES.get(name)
+}
+
+/// Names of the abundance tables.
+pub fn abundance_tables() -> Vec<&'static str> {
+    ABUNDANCES.keys().map(String::as_str).collect()
+}
+
+/// Number abundances relative to hydrogen, by element symbol.
+pub fn abundances(table: &str) -> Option<&'static BTreeMap<String, f64>> {
+    ABUNDANCES.get(table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn embedded_tables_unpack_to_the_published_rows() {
+        let tbabs = cross_sections("tbabs").unwrap();
+        assert_eq!(tbabs.energies.len(), 10850);
+        assert_eq!(tbabs.species().count(), 19);
+        assert_eq!(tbabs.energies[0], 0.03);
+        assert_eq!(tbabs.column("H").unwrap()[0], 7064.208);
+        assert_eq!(tbabs.column("H2").unwrap()[1], 26872.03);
+        assert_eq!(cross_sections("vern").unwrap().column("Ni").unwrap()[0], 110.6008);
+        let mut at = Vec::new();
+        tbabs.at(tbabs.energies[1], &mut at);
+        assert!((at[0] - 7035.07).abs() < 1e-3);
+        tbabs.at(200.0, &mut at);
+        assert!(at.iter().all(|s| *s == 0.0));
+        for table in ["tbabs", "vern", "bcmc", "wabs"] {
+            let table = cross_sections(table).unwrap();
+            assert!(table.energies.windows(2).all(|w| w[1] > w[0]));
+        }
+    }
+
+    #[test]
+    fn abundances_are_relative_to_hydrogen() {
+        assert_eq!(abundance_tables().len(), 9);
+        for table in abundance_tables() {
+            let table = abundances(table).unwrap();
+            assert_eq!(table["H"], 1.0);
+            assert!(table["O"] > 1e-4 && table["O"] < 1e-3);
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! `rontgen demo`: built-in instrument, built-in mock spectrum, the whole pipeline.
+
+use std::path::PathBuf;
+
+use super::common::{DeviceArgs, seed_parser};
+use crate::{
+    Result,
+    device::Device,
+    run::{
+        output::Existing,
+        pipeline::{self, Execution},
+        progress::{Mode, Progress},
+        run_file::RunFile,
+        setup::Problem,
+    },
+};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Output folder; an earlier demo in it is replaced
+    #[arg(long, value_name = "DIR", default_value = "rontgen-out")]
+    pub(super) out: PathBuf,
+    #[command(flatten)]
+    pub(super) device: DeviceArgs,
+    /// Seed of all random numbers
+    #[arg(long, value_name = "N", value_parser = seed_parser(), allow_negative_numbers = true)]
+    pub(super) seed: Option<u64>,
+    /// No progress display
+    #[arg(long)]
+    pub(super) quiet: bool,
+}
+
+/// The demonstration's run file: the same that a user would write.
+const RUN: &str = include_str!("demo.toml");
+/// Parameters of the mock spectrum, in the run file's order; the report marks them.
+const TRUTH: [f64; 5] = [0.15, 0.9, 30.0, 1.9, 6e-4];
+
+pub fn run(args: Args) -> Result<u8> {
+    let sets: Vec<String> = args.seed.map(|seed| format!("inference.seed={seed}")).into_iter().collect();
+    let run = RunFile::parse(RUN, "demo.toml", &sets)?;
+    let seed = run.inference.seed;
+    let problem = pipeline::with_mock(Problem::open(run, None)?, &TRUTH, seed)?;
+    let device = Device::open(&args.device.device)?;
+    let progress = Progress::new(Mode::detect(args.quiet));
+    let execution = Execution { out: &args.out, device, data: None, existing: Existing::Replace, progress: &progress };
+    let verdict = pipeline::run(&problem, &execution, Some(&TRUTH))?;
+    super::infer::report_verdict(&args.out, &verdict);
+    Ok(super::infer::exit_status(&verdict))
+}

@@ -1,0 +1,65 @@
+//! `rontgen devices`: adapters, features, limits, and which one would be taken.
+
+use crate::{
+    Error, Result,
+    device::{AdapterSummary, adapters},
+};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(serde::Serialize)]
+struct Document<'a> {
+    adapters: &'a [AdapterSummary],
+    cpu: CpuSummary,
+    /// What `--device auto` takes: an adapter's name, or "cpu".
+    auto: &'a str,
+}
+
+#[derive(serde::Serialize)]
+struct CpuSummary {
+    threads: usize,
+}
+
+pub fn run(args: Args) -> Result<u8> {
+    let adapters = adapters();
+    let threads = rayon::current_num_threads();
+    let auto = adapters.iter().find(|a| a.auto).map_or("cpu", |a| a.name.as_str());
+    if args.json {
+        let document = Document { adapters: &adapters, cpu: CpuSummary { threads }, auto };
+        let text = serde_json::to_string_pretty(&document).map_err(|e| Error::Input(format!("devices --json: {e}")))?;
+        println!("{text}");
+        return Ok(0);
+    }
+    for adapter in &adapters {
+        print!("{}", describe(adapter));
+    }
+    println!("native CPU\n  threads         {threads}");
+    println!("\n--device auto takes {}", if auto == "cpu" { "the native CPU" } else { auto });
+    Ok(0)
+}
+
+fn describe(a: &AdapterSummary) -> String {
+    let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
+    let note = match a.kind.as_str() {
+        "software" => ", taken only by name: --device software",
+        _ => "",
+    };
+    format!(
+        "{}\n  kind            {} ({}){note}\n  driver          {}\n  largest buffer  {}, binding {}\n  \
+         workgroup       {} invocations, {} KiB\n  features        {}\n",
+        a.name,
+        a.kind,
+        a.backend,
+        a.driver,
+        mib(a.max_buffer_bytes),
+        mib(a.max_binding_bytes),
+        a.max_workgroup_invocations,
+        a.workgroup_memory_bytes >> 10,
+        a.features.join(" ")
+    )
+}

@@ -1,0 +1,112 @@
+//! `rontgen infer`: the posterior of a run file's model for its spectrum.
+
+use std::path::{Path, PathBuf};
+
+use super::common::{DeviceArgs, RunArgs, seed_parser};
+use crate::{
+    Result,
+    device::Device,
+    report::{Verdict, VerdictStatus},
+    run::{
+        output::{self, Existing},
+        pipeline::{self, Execution},
+        progress::{Mode, Progress},
+        run_file::Provenance,
+        setup::Problem,
+    },
+};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub(super) run: RunArgs,
+    /// Output folder [default: the run file's name with -out, in the current folder]
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) device: DeviceArgs,
+    /// Seed of all random numbers (the same as --set inference.seed=N)
+    #[arg(long, value_name = "N", value_parser = seed_parser(), allow_negative_numbers = true)]
+    pub(super) seed: Option<u64>,
+    /// Go on with the run that the output folder holds; starts anew if it holds none
+    #[arg(long, conflicts_with = "force")]
+    pub(super) resume: bool,
+    /// Remove the run that the output folder holds, whatever it is, and start anew
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Read and check everything, print the resolved run and the memory plan, compute nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// No progress display
+    #[arg(long)]
+    pub(super) quiet: bool,
+}
+
+impl Args {
+    /// Where to write, and what to do with a run that is there.
+    pub(super) fn output(&self) -> (PathBuf, Existing) {
+        let folder = self.out.clone().unwrap_or_else(|| output::default_folder(&self.run.run));
+        let existing = match (self.resume, self.force) {
+            (true, _) => Existing::Resume,
+            (_, true) => Existing::Replace,
+            _ => Existing::Refuse,
+        };
+        (folder, existing)
+    }
+}
+
+pub fn run(args: Args) -> Result<u8> {
+    let run = args.run.read(args.seed)?;
+    let data = args.run.data()?;
+    let problem = Problem::open(run, data.as_deref())?;
+    for warning in &problem.warnings {
+        eprintln!("warning: {warning}");
+    }
+    if args.dry_run {
+        let provenance = Provenance::new(&problem.run, &args.device.device, data.as_deref(), None);
+        print!("{}", problem.run.resolved_toml(&provenance));
+        let plan = pipeline::plan(&problem, &Device::open(&args.device.device)?)?;
+        println!();
+        plan.lines().for_each(|line| println!("# {line}"));
+        println!("\n# {}", summary(&problem));
+        println!("# output folder: {}", args.output().0.display());
+        return Ok(0);
+    }
+    let device = Device::open(&args.device.device)?;
+    let progress = Progress::new(Mode::detect(args.quiet));
+    let (out, existing) = args.output();
+    let execution = Execution { out: &out, device, data: data.as_deref(), existing, progress: &progress };
+    let verdict = pipeline::run(&problem, &execution, None)?;
+    report_verdict(&out, &verdict);
+    Ok(exit_status(&verdict))
+}
+
+/// Where the result is and whether to trust it, in one or a few lines on standard output.
+pub(super) fn report_verdict(out: &Path, verdict: &Verdict) {
+    println!("{}: {}", out.join("report.html").display(), verdict.status.as_str());
+    for reason in &verdict.reasons {
+        println!("  {reason}");
+    }
+}
+
+/// 4 for a result that should not be trusted.
+pub(super) fn exit_status(verdict: &Verdict) -> u8 {
+    if verdict.status == VerdictStatus::NotTrusted { 4 } else { 0 }
+}
+
+/// One line on the size of the problem.
+fn summary(problem: &Problem) -> String {
+    let (d, i) = (&problem.dataset, &problem.run.inference);
+    let simulations: usize = (0..i.rounds).map(|k| i.simulations_of_round(k)).sum();
+    let (lo, hi) = (d.bins.first().map_or(0.0, |b| b.e_min), d.bins.last().map_or(0.0, |b| b.e_max));
+    format!(
+        "{}: {} bins from {lo:.4} to {hi:.4} keV, {} counts, {} model energies, {} response elements, {} free parameters, \
+         {simulations} simulations",
+        d.name,
+        d.bins.len(),
+        d.total(),
+        d.folded.energies(),
+        d.folded.nnz(),
+        problem.parameters.free().len()
+    )
+}

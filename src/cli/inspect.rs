@@ -1,0 +1,68 @@
+//! `rontgen inspect`: what an OGIP file is and holds, and what is odd about it.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use crate::observation::{FileReport, inspect};
+use crate::{Error, Result};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Spectra, responses, areas or table models (FITS, also gzipped)
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// One JSON array on standard output, one object per file
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints the reports; the exit status is 2 where any file is refused.
+pub fn run(args: Args) -> Result<u8> {
+    let reports: Vec<FileReport> = args.files.iter().map(|f| inspect(f)).collect();
+    if args.json {
+        let text = serde_json::to_string_pretty(&reports).map_err(|e| Error::Input(format!("inspect --json: {e}")))?;
+        println!("{text}");
+    } else {
+        let text: Vec<String> = reports.iter().map(describe).collect();
+        print!("{}", text.join("\n"));
+    }
+    Ok(if reports.iter().any(|r| r.error.is_some()) { 2 } else { 0 })
+}
+
+fn describe(report: &FileReport) -> String {
+    let mut out = format!("{}: {}\n", report.file, report.kind);
+    let mut line = |label: &str, value: Option<String>| {
+        if let Some(value) = value {
+            let _ = writeln!(out, "  {label:<15}{value}");
+        }
+    };
+    let range = |r: Option<[f64; 2]>| r.map(|[a, b]| format!("{a:.6} to {b:.6} keV"));
+    line("spectra", report.spectra.map(|n| n.to_string()));
+    line(
+        "channels",
+        report.channels.map(|n| match report.first_channel {
+            Some(first) => format!("{n} ({first} to {})", first + n as i64 - 1),
+            None => n.to_string(),
+        }),
+    );
+    line("", range(report.channel_range));
+    line("counts", report.counts.map(|c| format!("{c} (stored as {})", report.unit.unwrap_or("COUNTS"))));
+    line("exposure", report.exposure.map(|t| format!("{t} s")));
+    line("groups", report.groups.map(|n| n.to_string()));
+    line("bad channels", report.bad_channels.map(|n| n.to_string()));
+    line("energies", report.energies.map(|n| n.to_string()));
+    line("", range(report.energy_range));
+    line("elements", report.nnz.map(|n| n.to_string()));
+    line("sum", report.sum.map(|s| format!("{s:.9}{}", if report.kind == "ARF" { " cm2" } else { "" })));
+    line("RESPFILE", report.respfile.clone());
+    line("ANCRFILE", report.ancrfile.clone());
+    line("BACKFILE", report.backfile.clone());
+    if report.kind == "OTHER" && !report.hdus.is_empty() {
+        line("HDUs", Some(report.hdus.join(", ")));
+    }
+    for warning in &report.warnings {
+        line("warning:", Some(warning.clone()));
+    }
+    line("ERROR:", report.error.clone());
+    out
+}

@@ -1,0 +1,90 @@
+//! `rontgen models`: the components, and one component's parameters, units, limits and formula.
+
+use crate::{
+    Error, Result,
+    model::catalogue::{self, Component, Lookup},
+};
+use std::io::Write;
+
+/// List the spectral components, or describe one.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Component to describe (any case; unambiguous abbreviations work).
+    pub name: Option<String>,
+}
+
+/// Prints the list or the description; exit status 0.
+pub fn run(args: Args) -> Result<u8> {
+    let text = match &args.name {
+        None => list(),
+        Some(name) => match catalogue::find(name.trim()) {
+            Lookup::Found(component) => describe(component),
+            Lookup::Ambiguous(names) => {
+                return Err(Error::Input(format!("'{name}' could be {}", names.join(", "))));
+            }
+            Lookup::Unknown(near) => {
+                let hint = near.map_or(String::new(), |n| format!("; did you mean '{n}'?"));
+                return Err(Error::Input(format!("no component '{name}'{hint}")));
+            }
+        },
+    };
+    std::io::stdout().lock().write_all(text.as_bytes()).map_err(Error::io("standard output"))?;
+    Ok(0)
+}
+
+fn list() -> String {
+    let mut out = String::new();
+    for (heading, available) in [("available", true), ("known to XSPEC, not available yet", false)] {
+        out.push_str(&format!("{heading}:\n"));
+        for c in catalogue::components().iter().filter(|c| c.available() == available) {
+            let names: Vec<&str> = c.parameters.iter().map(|p| p.name.as_str()).collect();
+            let names = if available { names.join(" ") } else { String::new() };
+            let line = format!("  {:10} {:14}  {names}", c.name.to_lowercase(), c.kind.word());
+            out.push_str(line.trim_end());
+            out.push('\n');
+        }
+    }
+    out
+}
+
+fn describe(c: &Component) -> String {
+    let missing = if c.available() { "" } else { " (not available yet)" };
+    let mut out = format!("{}: {}{missing}\n\n{}\n", c.name.to_lowercase(), c.kind.word(), c.formula);
+    for (label, text) in [("note", &c.note), ("reference", &c.reference)] {
+        if !text.is_empty() && text != "-" {
+            out.push_str(&format!("{label}: {text}\n"));
+        }
+    }
+    out.push_str(&format!(
+        "\n{:12} {:10} {:>10} {:>11} {:>11} {:>11} {:>11}\n",
+        "parameter", "unit", "default", "hard min", "soft min", "soft max", "hard max"
+    ));
+    for p in &c.parameters {
+        let state = match (p.never_free, p.frozen_by_default) {
+            (true, _) => "  never free",
+            (_, true) => "  frozen",
+            _ => "",
+        };
+        out.push_str(&format!(
+            "{:12} {:10} {:>10} {:>11} {:>11} {:>11} {:>11}{state}\n",
+            p.name,
+            p.unit,
+            short(p.default),
+            short(p.hard_min),
+            short(p.soft_min),
+            short(p.soft_max),
+            short(p.hard_max)
+        ));
+    }
+    out
+}
+
+fn short(x: f64) -> String {
+    if x.is_infinite() {
+        "-".into()
+    } else if x != 0.0 && (x.abs() >= 1e5 || x.abs() < 1e-3) {
+        format!("{x:e}")
+    } else {
+        x.to_string()
+    }
+}

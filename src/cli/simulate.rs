@@ -1,0 +1,146 @@
+//! `rontgen simulate`: parameters from the prior and the spectra simulated from them.
+//!
+//! The FITS file: HDU `SIMULATIONS`, one row per spectrum, columns THETA (P values in the order of keywords PAR1..PARn),
+//! COUNTS (D values) and with `--expected` EXPECTED (D values); HDU `BINS`, one row per bin, with E_MIN, E_MAX [keV] and
+//! the observed COUNTS.
+
+use std::path::PathBuf;
+
+use rayon::prelude::*;
+
+use super::common::{DeviceArgs, RunArgs, only_the_oracle, seed_parser};
+use crate::{
+    Result,
+    device::{Device, Tensor},
+    kernels::{poisson, random},
+    observation::{FitsError, ObservationError, fits::write::FitsWriter},
+    run::{
+        interrupt,
+        progress::{Mode, Progress},
+        setup::Problem,
+    },
+    simulate::oracle,
+};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub(super) run: RunArgs,
+    /// Number of spectra
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    pub(super) n: u64,
+    /// FITS file to write: theta, counts
+    #[arg(long, value_name = "FILE.fits")]
+    pub(super) out: PathBuf,
+    /// Write the expected counts too
+    #[arg(long)]
+    pub(super) expected: bool,
+    #[command(flatten)]
+    pub(super) device: DeviceArgs,
+    /// Seed of all random numbers (the same as --set inference.seed=N)
+    #[arg(long, value_name = "N", value_parser = seed_parser(), allow_negative_numbers = true)]
+    pub(super) seed: Option<u64>,
+    /// No progress display
+    #[arg(long)]
+    pub(super) quiet: bool,
+}
+
+/// Spectra that are held in memory at once.
+const BATCH: usize = 4096;
+/// Streams of random numbers that no stage of a run uses.
+const PRIOR_STREAM: u32 = 0x7369_6d75;
+const COUNTS_STREAM: u32 = PRIOR_STREAM + 1;
+
+/// Some spectra: flat row-major arrays of n x P, n x D and n x D.
+pub(super) struct Batch {
+    pub theta: Vec<f64>,
+    pub expected: Vec<f64>,
+    pub counts: Vec<u32>,
+}
+
+pub fn run(args: Args) -> Result<u8> {
+    let run = args.run.read(args.seed)?;
+    let data = args.run.data()?;
+    only_the_oracle(&args.device.device)?;
+    let problem = Problem::open(run, data.as_deref())?;
+    for warning in &problem.warnings {
+        eprintln!("warning: {warning}");
+    }
+    interrupt::install()?;
+    let progress = Progress::new(Mode::detect(args.quiet));
+    progress.stage("simulate", args.n);
+    let fits = |source| ObservationError::Fits { path: args.out.clone(), source };
+    let mut writer = begin(&args, &problem).map_err(fits)?;
+    let n = args.n as usize;
+    for first in (0..n).step_by(BATCH) {
+        interrupt::check()?;
+        let rows = BATCH.min(n - first);
+        let batch = simulate_on_host(&problem, first, rows)?;
+        append(&mut writer, &args, first, &batch).map_err(fits)?;
+        progress.advance(rows as u64);
+    }
+    end(writer, &problem).map_err(fits)?;
+    progress.done();
+    Ok(0)
+}
+
+fn begin(args: &Args, problem: &Problem) -> Result<FitsWriter, FitsError> {
+    let (p, d) = (problem.parameters.free().len(), problem.dataset.bins.len());
+    let (theta, counts, expected) = (format!("{p}D"), format!("{d}J"), format!("{d}D"));
+    let mut columns = vec![("THETA", theta.as_str(), ""), ("COUNTS", counts.as_str(), "count")];
+    if args.expected {
+        columns.push(("EXPECTED", expected.as_str(), "count"));
+    }
+    let mut writer = FitsWriter::create(&args.out)?;
+    writer.table("SIMULATIONS", &columns, 0)?;
+    writer.text("CREATOR", concat!("rontgen ", env!("CARGO_PKG_VERSION")), "")?;
+    writer.text("MODEL", &problem.run.model.expression, "XSPEC expression")?;
+    writer.text("SPECTRUM", &problem.dataset.name, "observed spectrum")?;
+    writer.integer("SEED", problem.run.inference.seed as i64, "of all random numbers")?;
+    for (i, parameter) in problem.parameters.free().iter().enumerate() {
+        writer.text(&format!("PAR{}", i + 1), &parameter.name, &parameter.unit)?;
+    }
+    Ok(writer)
+}
+
+fn append(writer: &mut FitsWriter, args: &Args, first: usize, batch: &Batch) -> Result<(), FitsError> {
+    writer.real_rows(1, first + 1, &batch.theta)?;
+    writer.rows(2, first + 1, &batch.counts)?;
+    if args.expected {
+        writer.real_rows(3, first + 1, &batch.expected)?;
+    }
+    Ok(())
+}
+
+fn end(mut writer: FitsWriter, problem: &Problem) -> Result<(), FitsError> {
+    let bins = &problem.dataset.bins;
+    writer.table("BINS", &[("E_MIN", "D", "keV"), ("E_MAX", "D", "keV"), ("COUNTS", "J", "count")], bins.len())?;
+    writer.real_rows(1, 1, &bins.iter().map(|b| b.e_min).collect::<Vec<_>>())?;
+    writer.real_rows(2, 1, &bins.iter().map(|b| b.e_max).collect::<Vec<_>>())?;
+    writer.rows(3, 1, &problem.dataset.counts)?;
+    writer.finish()
+}
+
+/// Rows `first..first + rows` of the whole set, expected counts in f64; the same whatever the batches.
+fn simulate_on_host(problem: &Problem, first: usize, rows: usize) -> Result<Batch> {
+    let (p, d) = (problem.parameters.free().len(), problem.dataset.bins.len());
+    let seed = problem.run.inference.seed;
+    let device = Device::cpu();
+    let mut uniform = Tensor::<f32>::zeros(&device, rows, p.max(1));
+    random::fill_uniform(&device, seed, PRIOR_STREAM, first, &mut uniform);
+    let points: Vec<Vec<f64>> = uniform
+        .download()?
+        .par_chunks(p.max(1))
+        .map(|u| problem.parameters.from_cube(&u.iter().take(p).map(|&x| f64::from(x)).collect::<Vec<_>>()))
+        .collect();
+    let expected = oracle::expected_counts(&problem.program, &problem.parameters, &problem.dataset.folded, &points);
+    let expected: Vec<f64> = expected.concat();
+    let means: Vec<f32> = expected.iter().map(|&m| m as f32).collect();
+    let mut counts = vec![0f32; rows * d];
+    if let Device::Cpu(cpu) = &device {
+        poisson::twin(cpu, poisson::Source { seed, stream: COUNTS_STREAM }, first, d, &means, &mut counts);
+    }
+    device.check()?;
+    // The counts are whole numbers held in f32.
+    Ok(Batch { theta: points.concat(), expected, counts: counts.iter().map(|&c| c as u32).collect() })
+}

@@ -1,0 +1,274 @@
+//! q(theta | S): a masked autoregressive flow over the unbounded parameters, conditioned on z-scored summaries.
+//!
+//! Densities are given in the prior's unit cube: there they are densities RELATIVE TO THE PRIOR, so a threshold on them means the
+//! same whatever the priors are, and an importance weight needs no prior term.
+
+use crate::device::{Device, Tensor};
+use crate::kernels::flow::{self, FlowShape, FlowTables, TrainingScratch};
+use crate::kernels::{gather, moments, random, unbounded};
+use crate::nn::{FitSettings, History, Objective, ParameterStore, StoreState, fit};
+use crate::{Error, Result};
+
+/// Size of the flow (defaults: Papamakarios-style MAF of the paper).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlowSettings {
+    pub transforms: usize,
+    pub hidden: usize,
+    pub layers: usize,
+}
+
+impl Default for FlowSettings {
+    fn default() -> Self {
+        Self { transforms: 10, hidden: 100, layers: 2 }
+    }
+}
+
+/// The density estimator with its standardisations, on the device.
+pub struct Estimator {
+    device: Device,
+    tables: FlowTables,
+    store: ParameterStore,
+    /// Means and standard deviations of logit(u): `2 x P`.
+    theta_moments: Tensor<f32>,
+    /// Those of the summaries: `2 x C`.
+    summary_moments: Tensor<f32>,
+}
+
+/// What a checkpoint keeps of an [`Estimator`]; its shape comes from the run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EstimatorState {
+    pub store: StoreState,
+    pub theta_moments: Vec<f32>,
+    pub summary_moments: Vec<f32>,
+}
+
+impl Estimator {
+    /// An untrained flow for `parameters` parameters and `summaries` summaries; `seed` fixes orders and starting weights.
+    ///
+    /// # Errors
+    /// When the device cannot hold a flow of this size.
+    pub fn new(
+        device: &Device,
+        parameters: usize,
+        summaries: usize,
+        settings: FlowSettings,
+        seed: u64,
+    ) -> Result<Self> {
+        let FlowSettings { transforms, hidden, layers } = settings;
+        let shape = FlowShape::new(parameters, summaries, hidden, layers, transforms, seed);
+        flow::check_size(device, &shape)?;
+        let store = ParameterStore::new(device, &shape.initial(seed));
+        Ok(Self {
+            device: device.clone(),
+            tables: FlowTables::new(device, shape),
+            store,
+            theta_moments: Tensor::from_slice(device, 2, parameters, &identity_moments(parameters)),
+            summary_moments: Tensor::from_slice(device, 2, summaries, &identity_moments(summaries)),
+        })
+    }
+
+    /// Trains on pairs: `cube` (`N x P`, unit cube) and `summaries` (`N x C`). Standardisations are measured anew, so a warm
+    /// start keeps the weights but not the scales.
+    ///
+    /// # Errors
+    /// Those of [`fit`].
+    pub fn train(
+        &mut self,
+        cube: &Tensor<f32>,
+        summaries: &Tensor<f32>,
+        settings: &FitSettings,
+        on_epoch: &mut dyn FnMut(&crate::nn::Epoch) -> Result<()>,
+    ) -> Result<History> {
+        let device = self.device.clone();
+        let (rows, p) = (cube.rows(), cube.cols());
+        self.theta_moments.upload(&identity_moments(p));
+        let mut x = Tensor::empty(&device, rows, p);
+        unbounded::from_cube(&device, &self.theta_moments, cube, &mut x);
+        moments::measure(&device, &x, &mut self.theta_moments);
+        unbounded::from_cube(&device, &self.theta_moments, cube, &mut x);
+        moments::measure(&device, summaries, &mut self.summary_moments);
+        let mut s = Tensor::empty(&device, rows, summaries.cols());
+        moments::apply(&device, summaries, &self.summary_moments, &mut s);
+        let mut training = Training {
+            tables: &self.tables,
+            store: &mut self.store,
+            x: &x,
+            s: &s,
+            train: Batch::default(),
+            valid: Batch::default(),
+        };
+        fit(&device, &mut training, rows, settings, on_epoch)
+    }
+
+    /// The posterior at one observation, given its summary (`1 x C`).
+    pub fn at(&self, summary: &Tensor<f32>) -> Posterior<'_> {
+        let shape = &self.tables.shape;
+        let mut scored = Tensor::empty(&self.device, 1, shape.context);
+        moments::apply(&self.device, summary, &self.summary_moments, &mut scored);
+        let mut biases = Tensor::empty(&self.device, shape.transforms(), shape.hidden);
+        flow::context_biases(&self.device, &self.tables, &self.store.value, &scored, &mut biases);
+        Posterior { estimator: self, biases }
+    }
+
+    pub fn parameters(&self) -> usize {
+        self.tables.shape.parameters
+    }
+
+    /// Number of weights.
+    pub fn len(&self) -> usize {
+        self.store.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.store.is_empty()
+    }
+
+    /// Downloads what a checkpoint needs.
+    pub fn state(&self) -> Result<EstimatorState> {
+        Ok(EstimatorState {
+            store: self.store.state()?,
+            theta_moments: self.theta_moments.download()?,
+            summary_moments: self.summary_moments.download()?,
+        })
+    }
+
+    /// Brings a checkpoint's state back.
+    ///
+    /// # Errors
+    /// [`Error::Input`] when the state belongs to a flow of another shape.
+    pub fn restore(&mut self, state: &EstimatorState) -> Result<()> {
+        let fits = state.store.value.len() == self.store.len()
+            && state.theta_moments.len() == self.theta_moments.len()
+            && state.summary_moments.len() == self.summary_moments.len();
+        let store = ParameterStore::from_state(&self.device, &state.store).filter(|_| fits);
+        self.store = store.ok_or_else(|| Error::Input("a checkpoint of a flow of another shape".into()))?;
+        self.theta_moments.upload(&state.theta_moments);
+        self.summary_moments.upload(&state.summary_moments);
+        Ok(())
+    }
+}
+
+fn identity_moments(n: usize) -> Vec<f32> {
+    [vec![0.0; n], vec![1.0; n]].concat()
+}
+
+/// Minibatch buffers, made when the batch size is known.
+#[derive(Default)]
+struct Batch {
+    buffers: Option<(Tensor<f32>, Tensor<f32>)>,
+    scratch: TrainingScratch,
+}
+
+struct Training<'a> {
+    tables: &'a FlowTables,
+    store: &'a mut ParameterStore,
+    x: &'a Tensor<f32>,
+    s: &'a Tensor<f32>,
+    train: Batch,
+    valid: Batch,
+}
+
+impl Training<'_> {
+    fn run(
+        &mut self,
+        device: &Device,
+        rows: (&Tensor<u32>, usize, usize),
+        losses: (&mut Tensor<f32>, usize),
+        training: bool,
+    ) {
+        let (index, start, n) = rows;
+        let batch = if training { &mut self.train } else { &mut self.valid };
+        let (x, s) = batch
+            .buffers
+            .get_or_insert_with(|| (Tensor::empty(device, n, self.x.cols()), Tensor::empty(device, n, self.s.cols())));
+        gather::gather_block(device, self.x, 0, index, start, x);
+        gather::gather_block(device, self.s, 0, index, start, s);
+        let gradient = training.then_some(&mut self.store.gradient);
+        flow::loss(device, self.tables, &self.store.value, gradient, (x, s), &mut batch.scratch, losses);
+    }
+}
+
+impl Objective for Training<'_> {
+    fn store(&mut self) -> &mut ParameterStore {
+        self.store
+    }
+
+    fn train_step(
+        &mut self,
+        device: &Device,
+        index: &Tensor<u32>,
+        start: usize,
+        n: usize,
+        losses: &mut Tensor<f32>,
+        slot: usize,
+    ) {
+        self.run(device, (index, start, n), (losses, slot), true);
+    }
+
+    fn validate(
+        &mut self,
+        device: &Device,
+        index: &Tensor<u32>,
+        start: usize,
+        n: usize,
+        losses: &mut Tensor<f32>,
+        slot: usize,
+    ) {
+        self.run(device, (index, start, n), (losses, slot), false);
+    }
+}
+
+/// The flow at one observation.
+pub struct Posterior<'a> {
+    estimator: &'a Estimator,
+    biases: Tensor<f32>,
+}
+
+/// Draws from a [`Posterior`].
+pub struct Samples {
+    /// In the unit cube: `N x P`.
+    pub cube: Tensor<f32>,
+    /// Log-density in the unit cube, that is relative to the prior: `N x 1`.
+    pub log_q: Tensor<f32>,
+}
+
+impl Posterior<'_> {
+    pub fn device(&self) -> &Device {
+        &self.estimator.device
+    }
+
+    pub fn parameters(&self) -> usize {
+        self.estimator.parameters()
+    }
+
+    /// `n` draws; row `r` depends on (`seed`, `stream`, `first_row + r`) alone.
+    pub fn sample(&self, seed: u64, stream: u32, first_row: usize, n: usize) -> Samples {
+        let mut base = Tensor::empty(self.device(), n, self.parameters());
+        random::fill_normal(self.device(), seed, stream, first_row, &mut base);
+        self.carry(&base)
+    }
+
+    /// Carries base-space points to the unit cube.
+    pub fn carry(&self, base: &Tensor<f32>) -> Samples {
+        let (device, n, p) = (self.device(), base.rows(), self.parameters());
+        let Estimator { tables, store, theta_moments, .. } = self.estimator;
+        let mut x = Tensor::empty(device, n, p);
+        let mut log_q = Tensor::empty(device, n, 1);
+        flow::sample(device, tables, &store.value, &self.biases, base, &mut x, &mut log_q);
+        let mut cube = Tensor::empty(device, n, p);
+        unbounded::to_cube(device, theta_moments, &x, &mut cube, &mut log_q);
+        Samples { cube, log_q }
+    }
+
+    /// Log-density in the unit cube (`N x 1`) at given points of it (`N x P`).
+    pub fn log_density(&self, cube: &Tensor<f32>) -> Tensor<f32> {
+        let (device, n) = (self.device(), cube.rows());
+        let Estimator { tables, store, theta_moments, .. } = self.estimator;
+        let mut x = Tensor::empty(device, n, cube.cols());
+        unbounded::from_cube(device, theta_moments, cube, &mut x);
+        let mut log_q = Tensor::empty(device, n, 1);
+        flow::log_density(device, tables, &store.value, &self.biases, &x, &mut log_q);
+        unbounded::density_in_cube(device, theta_moments, &x, &mut log_q);
+        log_q
+    }
+}

@@ -1,0 +1,138 @@
+//! Photoelectric absorption: tbabs and phabs (a cross section per bin that no parameter changes), ztbabs (at a
+//! redshift that may be free).
+//!
+//! The bins of the former are worked out once in f64 when the model meets its energy grid; a spectrum then costs
+//! one exponential per bin.
+
+use super::{Component, stretch};
+use crate::atomic::absorption::Mixture;
+use crate::model::{
+    Settings,
+    grid::{Bin, TILE, Tile},
+    real::Real,
+};
+
+/// exp(-nH sigma), sigma from the component's table.
+#[derive(Debug, Clone, Copy)]
+pub struct PerBin<R> {
+    /// -nH in 1e22 cm-2.
+    minus: R,
+}
+
+/// nH.
+pub(crate) fn column<R: Real>(par: &[f64]) -> PerBin<R> {
+    PerBin { minus: R::of(-par.first().copied().unwrap_or(0.0)) }
+}
+
+pub(crate) fn tbabs_table(edges: &[f64], settings: &Settings) -> Vec<f64> {
+    Mixture::tbabs(&settings.abundances).map_or(Vec::new(), |m| padded(m.bins(edges)))
+}
+
+pub(crate) fn phabs_table(edges: &[f64], settings: &Settings) -> Vec<f64> {
+    Mixture::phabs(&settings.abundances).map_or(Vec::new(), |m| padded(m.bins(edges)))
+}
+
+/// Whole tiles, so that the loop over a tile has a fixed length.
+fn padded(mut bins: Vec<f64>) -> Vec<f64> {
+    bins.resize(bins.len().div_ceil(TILE) * TILE, 0.0);
+    bins
+}
+
+impl<R: Real> Component<R> for PerBin<R> {
+    #[inline(always)]
+    fn value<const WIDE: bool>(&self, _bin: &Bin<R>) -> R {
+        R::of(1.0)
+    }
+
+    #[inline(always)]
+    fn fill(&self, tile: &Tile<R::Store>, table: &[R::Store], out: &mut [R::Store; TILE]) {
+        let sigma = table.get(tile.start..).and_then(|t| t.first_chunk::<TILE>());
+        let Some(sigma) = sigma else {
+            *out = [R::of(f64::NAN).store(); TILE];
+            return;
+        };
+        for (out, sigma) in out.iter_mut().zip(sigma) {
+            *out = (self.minus * R::load(*sigma)).exp().store();
+        }
+    }
+}
+
+/// exp(-nH sigma(E (1+z))) with a redshift that may be free: sigma is interpolated in a table of ln sigma over ln E.
+#[derive(Debug, Clone, Copy)]
+pub struct Shifted<R> {
+    minus: R,
+    ln_stretch: R,
+}
+
+/// nH, Redshift.
+pub(crate) fn shifted_column<R: Real>(par: &[f64]) -> Shifted<R> {
+    let &[nh, redshift] = par else { return shifted_column(&[0.0, 0.0]) };
+    Shifted { minus: R::of(-nh), ln_stretch: R::of(stretch(redshift).ln()) }
+}
+
+pub(crate) fn ztbabs_table(edges: &[f64], settings: &Settings) -> Vec<f64> {
+    let Some(mixture) = Mixture::ztbabs(&settings.abundances) else { return Vec::new() };
+    rows_table(&mixture, edges)
+}
+
+/// Logarithms of energies are taken relative to this (keV): f32 is then finest at the oxygen resonances, where the cross
+/// section is steepest.
+const ORIGIN: f64 = 0.55;
+
+/// Number of rows (exact in f32), ln E of the rows, ln sigma of the rows, ln of the grid's E+1 edges.
+fn rows_table(mixture: &Mixture, edges: &[f64]) -> Vec<f64> {
+    let rows: Vec<(f64, f64)> = mixture.rows().into_iter().filter(|(_, sigma)| *sigma > 0.0).collect();
+    let mut table = vec![rows.len() as f64];
+    table.extend(rows.iter().map(|(e, _)| (e / ORIGIN).ln()));
+    table.extend(rows.iter().map(|(_, sigma)| sigma.ln()));
+    table.extend(edges.iter().map(|e| (e / ORIGIN).ln()));
+    table
+}
+
+impl<R: Real> Component<R> for Shifted<R> {
+    #[inline(always)]
+    fn value<const WIDE: bool>(&self, _bin: &Bin<R>) -> R {
+        R::of(f64::NAN) // only `fill` has the table
+    }
+
+    #[inline(always)]
+    fn fill(&self, tile: &Tile<R::Store>, table: &[R::Store], out: &mut [R::Store; TILE]) {
+        let count = table.first().map_or(0, |n| R::load(*n).to_f64() as usize);
+        let parts = table.get(1..1 + 2 * count).map(|t| t.split_at(count));
+        let edges = table.get(1 + 2 * count + tile.start..);
+        let (Some((energies, sigmas)), Some(edges)) = (parts, edges) else {
+            *out = [R::of(f64::NAN).store(); TILE];
+            return;
+        };
+        if count < 2 {
+            *out = [R::of(f64::NAN).store(); TILE];
+            return;
+        }
+        // Edges ascend, so the row only moves up along the tile.
+        let mut sigma = [R::of(-200.0).store(); TILE + 1];
+        let mut row = 0;
+        for (j, (sigma, edge)) in sigma.iter_mut().zip(edges).enumerate() {
+            let y = R::load(*edge) + self.ln_stretch;
+            if j == 0 {
+                row = energies.partition_point(|e| !y.lt(R::load(*e))).saturating_sub(1);
+            }
+            while row + 1 < count && !y.lt(R::load(energies[row + 1])) {
+                row += 1;
+            }
+            if row + 1 >= count {
+                break; // above the table nothing is absorbed
+            }
+            let (y0, y1) = (R::load(energies[row]), R::load(energies[row + 1]));
+            let (s0, s1) = (R::load(sigmas[row]), R::load(sigmas[row + 1]));
+            let t = (y - y0) / (y1 - y0).max(R::of(1e-12));
+            *sigma = (s1 - s0).fma(t, s0).store();
+        }
+        for s in &mut sigma {
+            *s = R::load(*s).exp().store();
+        }
+        for (j, out) in out.iter_mut().enumerate() {
+            let mean = (R::load(sigma[j]) + R::load(sigma[j + 1])) * R::of(0.5);
+            *out = (self.minus * mean).exp().store();
+        }
+    }
+}

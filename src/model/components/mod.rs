@@ -1,0 +1,158 @@
+//! The components: one file per family, each in ONE generic form over [`Real`], with its WGSL in `shaders/model/`.
+//!
+//! To add a component: its type and set-up function in a family's file, its WGSL beside, and one line in [`registry`].
+//! Parameters arrive in XSPEC's order; a norm is the last one. Every component must give finite numbers for any finite
+//! parameters, the hard limits and 0 included.
+
+pub mod absorption;
+pub mod body;
+pub mod bremss;
+pub mod disk;
+pub mod factor;
+pub mod line;
+pub mod power;
+pub mod shift;
+
+use super::{
+    Settings,
+    grid::{Bin, TILE, Tile},
+    real::Real,
+};
+
+/// A component with its constants for one spectrum worked out.
+pub(crate) trait Component<R: Real>: Sized {
+    /// Photons/cm2/s in the bin (additive) or the factor (multiplicative). `WIDE`: bins may be wider than 10 %.
+    fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R;
+
+    /// All bins of a tile; `table` is what the component's table function made.
+    #[inline(always)]
+    fn fill(&self, tile: &Tile<R::Store>, _table: &[R::Store], out: &mut [R::Store; TILE]) {
+        if tile.wide {
+            for (j, out) in out.iter_mut().enumerate() {
+                *out = self.value::<true>(&tile.bin(j)).store();
+            }
+        } else {
+            for (j, out) in out.iter_mut().enumerate() {
+                *out = self.value::<false>(&tile.bin(j)).store();
+            }
+        }
+    }
+}
+
+/// Makes a component's table from the energy edges (keV) and the settings.
+pub(crate) type TableFn = fn(&[f64], &Settings) -> Vec<f64>;
+
+fn no_table(_edges: &[f64], _settings: &Settings) -> Vec<f64> {
+    Vec::new()
+}
+
+/// How a component looks in WGSL: a file that defines `struct STRUCT`, `NAME_setup(p, t) -> STRUCT` (p: first parameter,
+/// t: first table entry) and `VALUE(c, i) -> f32`.
+pub(crate) struct Shader {
+    pub file: &'static str,
+    pub source: &'static str,
+    pub structure: &'static str,
+    pub value: &'static str,
+}
+
+macro_rules! registry {
+    ($($variant:ident $name:literal: $type:ty = $setup:path, $table:path, $shader:path, $structure:literal, $value:literal;)*) => {
+        /// An implemented additive or multiplicative component.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Code { $($variant),* }
+
+        /// A component with its constants, ready to fill tiles.
+        pub(crate) enum Prepared<R: Real> { $($variant($type)),* }
+
+        impl Code {
+            /// By XSPEC's name in lower case.
+            pub fn of(name: &str) -> Option<Self> {
+                match name { $($name => Some(Code::$variant),)* _ => None }
+            }
+            pub fn name(self) -> &'static str {
+                match self { $(Code::$variant => $name),* }
+            }
+            pub fn table(self) -> TableFn {
+                match self { $(Code::$variant => $table),* }
+            }
+            pub fn shader(self) -> Shader {
+                match self { $(Code::$variant => {
+                    let (file, source) = $shader;
+                    Shader { file, source, structure: $structure, value: $value }
+                }),* }
+            }
+            #[inline(always)]
+            pub fn prepare<R: Real>(self, par: &[f64]) -> Prepared<R> {
+                match self { $(Code::$variant => Prepared::$variant($setup(par))),* }
+            }
+        }
+
+        impl<R: Real> Prepared<R> {
+            #[inline(always)]
+            pub fn fill(&self, tile: &Tile<R::Store>, table: &[R::Store], out: &mut [R::Store; TILE]) {
+                match self { $(Prepared::$variant(c) => c.fill(tile, table, out)),* }
+            }
+        }
+    };
+}
+
+const POWER: (&str, &str) = ("power", include_str!("../../../shaders/model/power.wgsl"));
+const BODY: (&str, &str) = ("body", include_str!("../../../shaders/model/body.wgsl"));
+const BREMSS: (&str, &str) = ("bremss", include_str!("../../../shaders/model/bremss.wgsl"));
+const DISK: (&str, &str) = ("disk", include_str!("../../../shaders/model/disk.wgsl"));
+const LINE: (&str, &str) = ("line", include_str!("../../../shaders/model/line.wgsl"));
+const ABSORPTION: (&str, &str) = ("absorption", include_str!("../../../shaders/model/absorption.wgsl"));
+const FACTOR: (&str, &str) = ("factor", include_str!("../../../shaders/model/factor.wgsl"));
+pub(crate) const SHIFT: &str = include_str!("../../../shaders/model/shift.wgsl");
+
+registry! {
+    Powerlaw "powerlaw": power::Power<R> = power::powerlaw, no_table, POWER, "Power", "power_value";
+    Zpowerlw "zpowerlw": power::Power<R> = power::zpowerlw, no_table, POWER, "Power", "power_value";
+    Cutoffpl "cutoffpl": power::Cutoff<R> = power::cutoffpl, no_table, POWER, "Cutoff", "cutoff_value";
+    Zcutoffpl "zcutoffpl": power::Cutoff<R> = power::zcutoffpl, no_table, POWER, "Cutoff", "cutoff_value";
+    Bknpower "bknpower": power::Broken<R> = power::bknpower, no_table, POWER, "Broken", "broken_value";
+    Logpar "logpar": power::LogParabola<R> = power::logpar, no_table, POWER, "LogParabola", "logparabola_value";
+    Expdec "expdec": power::Decay<R> = power::expdec, no_table, POWER, "Decay", "decay_value";
+    Bbody "bbody": body::Body<R> = body::bbody, no_table, BODY, "Body", "body_value";
+    Bbodyrad "bbodyrad": body::Body<R> = body::bbodyrad, no_table, BODY, "Body", "body_value";
+    Zbbody "zbbody": body::Body<R> = body::zbbody, no_table, BODY, "Body", "body_value";
+    Diskbb "diskbb": disk::Disk<R> = disk::diskbb, disk::table, DISK, "Disk", "disk_value";
+    Bremss "bremss": bremss::Bremss<R> = bremss::bremss, bremss::table, BREMSS, "Bremss", "bremss_value";
+    Zbremss "zbremss": bremss::Bremss<R> = bremss::zbremss, bremss::table, BREMSS, "Bremss", "bremss_value";
+    Gaussian "gaussian": line::Gauss<R> = line::gaussian, no_table, LINE, "Gauss", "gauss_value";
+    Zgauss "zgauss": line::Gauss<R> = line::zgauss, no_table, LINE, "Gauss", "gauss_value";
+    Tbabs "tbabs": absorption::PerBin<R> = absorption::column, absorption::tbabs_table, ABSORPTION, "PerBin", "perbin_value";
+    Phabs "phabs": absorption::PerBin<R> = absorption::column, absorption::phabs_table, ABSORPTION, "PerBin", "perbin_value";
+    Ztbabs "ztbabs": absorption::Shifted<R> = absorption::shifted_column, absorption::ztbabs_table, ABSORPTION, "Shifted", "shifted_value";
+    Constant "constant": factor::Constant<R> = factor::constant, no_table, FACTOR, "Constant", "constant_value";
+    Edge "edge": factor::Edge<R> = factor::edge, no_table, FACTOR, "Edge", "edge_value";
+    Zedge "zedge": factor::Edge<R> = factor::zedge, no_table, FACTOR, "Edge", "edge_value";
+    Highecut "highecut": factor::HighCut<R> = factor::highecut, no_table, FACTOR, "HighCut", "highcut_value";
+    Zhighect "zhighect": factor::HighCut<R> = factor::zhighect, no_table, FACTOR, "HighCut", "highcut_value";
+}
+
+/// Convolutions live outside the registry: they read another spectrum instead of filling tiles.
+pub(crate) const CONVOLUTIONS: [&str; 1] = ["zashift"];
+
+/// Whether this version can evaluate the component (lower-case name).
+pub fn implemented(name: &str) -> bool {
+    Code::of(name).is_some() || CONVOLUTIONS.contains(&name)
+}
+
+/// Integral over a bin of a density whose E f(E) is `peak` at the geometric middle and has logarithmic slope `a` and
+/// curvature `b` in ln E there.
+///
+/// In y = ln E the integrand is peak e^(a s + b s^2/2), s in +-log_width/2: exact for a power law (b = 0), otherwise
+/// wrong by about (x log_width)^4/500 relative where the density falls as e^-x.
+#[inline(always)]
+pub(crate) fn log_integral<R: Real, const WIDE: bool>(peak: R, a: R, b: R, log_width: R) -> R {
+    let q = a * log_width * R::of(0.5);
+    let curvature = b * log_width * log_width * R::of(1.0 / 24.0);
+    let correction = curvature * (q * q).fma(R::of(0.3), R::of(1.0));
+    peak * log_width * (q.sinhc::<WIDE>() + correction).max(R::of(0.0))
+}
+
+/// 1 + z, kept positive.
+pub(crate) fn stretch(redshift: f64) -> f64 {
+    (1.0 + redshift).max(1e-3)
+}

@@ -1,0 +1,161 @@
+//! Power laws and their relatives: powerlaw, zpowerlw, cutoffpl, zcutoffpl, bknpower, logpar, expdec.
+//!
+//! The integral over a bin is written around its geometric middle, `E^(1-G) ln(hi/lo) sinh(q)/q`: exact for every index
+//! and without the cancellation that `hi^(1-G) - lo^(1-G)` suffers in f32, nor a special case at G = 1.
+
+use super::{Component, log_integral, stretch};
+use crate::model::{grid::Bin, real::Real};
+
+/// norm E^-G.
+#[derive(Debug, Clone, Copy)]
+pub struct Power<R> {
+    norm: R,
+    /// 1 - G.
+    slope: R,
+}
+
+/// PhoIndex, norm.
+pub(crate) fn powerlaw<R: Real>(par: &[f64]) -> Power<R> {
+    let &[index, norm] = par else { return Power { norm: R::of(0.0), slope: R::of(0.0) } };
+    Power { norm: R::of(norm), slope: R::of(1.0 - index) }
+}
+
+/// PhoIndex, Redshift, norm: norm (E (1+z))^-G.
+pub(crate) fn zpowerlw<R: Real>(par: &[f64]) -> Power<R> {
+    let &[index, redshift, norm] = par else { return powerlaw(&[]) };
+    powerlaw(&[index, norm * stretch(redshift).powf(-index)])
+}
+
+impl<R: Real> Component<R> for Power<R> {
+    #[inline(always)]
+    fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R {
+        let q = self.slope * bin.log_width * R::of(0.5);
+        self.norm * (self.slope * bin.ln_centre).exp() * bin.log_width * q.sinhc::<WIDE>()
+    }
+}
+
+/// norm (E (1+z))^-G e^(-E (1+z)/cutoff).
+#[derive(Debug, Clone, Copy)]
+pub struct Cutoff<R> {
+    norm: R,
+    slope: R,
+    /// 1/cutoff in the observer's frame.
+    inverse: R,
+}
+
+/// PhoIndex, HighECut, norm. A cutoff at 0 leaves no photons.
+pub(crate) fn cutoffpl<R: Real>(par: &[f64]) -> Cutoff<R> {
+    let &[index, cutoff, norm] = par else { return cutoffpl(&[1.0, 1.0, 0.0]) };
+    Cutoff { norm: R::of(norm), slope: R::of(1.0 - index), inverse: R::of(1.0 / cutoff.max(1e-6)) }
+}
+
+/// PhoIndex, HighECut, Redshift, norm.
+pub(crate) fn zcutoffpl<R: Real>(par: &[f64]) -> Cutoff<R> {
+    let &[index, cutoff, redshift, norm] = par else { return cutoffpl(&[]) };
+    let z = stretch(redshift);
+    cutoffpl(&[index, cutoff / z, norm * z.powf(-index)])
+}
+
+impl<R: Real> Component<R> for Cutoff<R> {
+    #[inline(always)]
+    fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R {
+        let x = bin.centre * self.inverse;
+        let peak = self.norm * self.slope.fma(bin.ln_centre, -x).exp();
+        log_integral::<R, WIDE>(peak, self.slope - x, -x, bin.log_width)
+    }
+}
+
+/// Two power laws that meet at the break.
+#[derive(Debug, Clone, Copy)]
+pub struct Broken<R> {
+    norm: R,
+    /// norm break^(G2 - G1).
+    norm_above: R,
+    slope: R,
+    slope_above: R,
+    ln_break: R,
+}
+
+/// PhoIndx1, BreakE, PhoIndx2, norm.
+pub(crate) fn bknpower<R: Real>(par: &[f64]) -> Broken<R> {
+    let &[below, at, above, norm] = par else { return bknpower(&[1.0, 1.0, 1.0, 0.0]) };
+    // A break at 0 lies below every bin; the smallest energy that keeps the powers inside f32.
+    let at = at.max(1e-3);
+    Broken {
+        norm: R::of(norm),
+        norm_above: R::of(norm * at.powf(above - below)),
+        slope: R::of(1.0 - below),
+        slope_above: R::of(1.0 - above),
+        ln_break: R::of(at.ln()),
+    }
+}
+
+impl<R: Real> Component<R> for Broken<R> {
+    #[inline(always)]
+    fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R {
+        // The part of the bin (in ln E) below the break and the rest, each around its own middle.
+        let half = bin.log_width * R::of(0.5);
+        let below = (self.ln_break - bin.ln_centre + half).max(R::of(0.0)).min(bin.log_width);
+        let above = bin.log_width - below;
+        let part = |norm: R, slope: R, width: R, middle: R| {
+            norm * (slope * middle).exp() * width * (slope * width * R::of(0.5)).sinhc::<WIDE>()
+        };
+        part(self.norm, self.slope, below, bin.ln_centre - above * R::of(0.5))
+            + part(self.norm_above, self.slope_above, above, bin.ln_centre + below * R::of(0.5))
+    }
+}
+
+/// norm (E/pivot)^(-alpha - beta log10(E/pivot)).
+#[derive(Debug, Clone, Copy)]
+pub struct LogParabola<R> {
+    norm: R,
+    slope: R,
+    /// -beta / ln 10.
+    bend: R,
+    ln_pivot: R,
+}
+
+/// alpha, beta, pivotE, norm.
+pub(crate) fn logpar<R: Real>(par: &[f64]) -> LogParabola<R> {
+    let &[alpha, beta, pivot, norm] = par else { return logpar(&[1.0, 0.0, 1.0, 0.0]) };
+    let pivot = pivot.abs().max(1e-6);
+    LogParabola {
+        norm: R::of(norm * pivot),
+        slope: R::of(1.0 - alpha),
+        bend: R::of(-beta / std::f64::consts::LN_10),
+        ln_pivot: R::of(pivot.ln()),
+    }
+}
+
+impl<R: Real> Component<R> for LogParabola<R> {
+    #[inline(always)]
+    fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R {
+        let y = bin.ln_centre - self.ln_pivot;
+        let peak = self.norm * (y * self.bend.fma(y, self.slope)).exp();
+        let twice = self.bend + self.bend;
+        log_integral::<R, WIDE>(peak, twice.fma(y, self.slope), twice, bin.log_width)
+    }
+}
+
+/// norm e^(-factor E).
+#[derive(Debug, Clone, Copy)]
+pub struct Decay<R> {
+    norm: R,
+    factor: R,
+}
+
+/// factor, norm.
+pub(crate) fn expdec<R: Real>(par: &[f64]) -> Decay<R> {
+    let &[factor, norm] = par else { return expdec(&[1.0, 0.0]) };
+    Decay { norm: R::of(norm), factor: R::of(factor) }
+}
+
+impl<R: Real> Component<R> for Decay<R> {
+    #[inline(always)]
+    fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R {
+        // Exact around the arithmetic middle.
+        let middle = bin.mid_hi + bin.mid_lo;
+        let q = self.factor * bin.width * R::of(0.5);
+        self.norm * (-(self.factor * middle)).exp() * bin.width * q.sinhc::<true>()
+    }
+}

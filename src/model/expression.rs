@@ -1,0 +1,271 @@
+//! XSPEC model expressions: text to a type-checked tree.
+//!
+//! A product reads from right to left, as XSPEC does: a convolution acts on everything to its right in its product, so
+//! `tbabs*zashift*(a+b)` absorbs in the observer's frame and `zashift*tbabs*(a+b)` in the source's.
+
+use super::{
+    ModelError,
+    catalogue::{self, Component, Kind, Lookup},
+};
+
+/// A model expression; numbers are positions in [`super::Model::components`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Expr {
+    Component(usize),
+    Sum(Box<Expr>, Box<Expr>),
+    Product(Box<Expr>, Box<Expr>),
+    /// Convolution component and what it acts on.
+    Convolve(usize, Box<Expr>),
+}
+
+impl Expr {
+    /// Writes the expression with the given component names. [`parse`] of the result gives the same tree.
+    pub fn print(&self, names: &[String]) -> String {
+        let name = |k: &usize| names.get(*k).map_or("?", String::as_str);
+        match self {
+            Expr::Component(k) => name(k).to_string(),
+            Expr::Convolve(k, inner) => format!("{}({})", name(k), inner.print(names)),
+            Expr::Sum(a, b) => match **b {
+                Expr::Sum(..) => format!("{}+({})", a.print(names), b.print(names)),
+                _ => format!("{}+{}", a.print(names), b.print(names)),
+            },
+            Expr::Product(a, b) => {
+                let bracket = |e: &Expr, needed: bool| {
+                    if needed { format!("({})", e.print(names)) } else { e.print(names) }
+                };
+                let left = bracket(a, matches!(**a, Expr::Sum(..) | Expr::Product(..)));
+                format!("{left}*{}", bracket(b, matches!(**b, Expr::Sum(..))))
+            }
+        }
+    }
+}
+
+/// Deeper nesting or more components than this is refused: recursion over the tree stays bounded.
+const DEEPEST: usize = 50;
+const MOST_COMPONENTS: usize = 200;
+
+/// Components in order of appearance, each with its spelling in the text.
+pub(crate) type Written = Vec<(&'static Component, String)>;
+
+/// Parses and checks; the result is always additive.
+pub(crate) fn parse(text: &str) -> Result<(Expr, Written), ModelError> {
+    let mut parser = Parser { text, at: 0, depth: 0, components: Vec::new() };
+    let whole = parser.sum()?;
+    if let Some(c) = parser.peek() {
+        let message = match c {
+            ')' => "this ')' closes nothing".to_string(),
+            _ => format!("expected '*', '+' or the end, found '{c}'"),
+        };
+        return Err(parser.error(parser.at, c.len_utf8(), message));
+    }
+    if whole.kind != Kind::Additive {
+        return Err(parser.error(
+            whole.start,
+            whole.end - whole.start,
+            "nothing here emits photons: a model needs an additive component (such as powerlaw)".into(),
+        ));
+    }
+    Ok((whole.expr, parser.components))
+}
+
+/// A sub-expression with what it is and where it stands (byte offsets).
+struct Part {
+    expr: Expr,
+    kind: Kind,
+    start: usize,
+    end: usize,
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    at: usize,
+    depth: usize,
+    components: Written,
+}
+
+impl Parser<'_> {
+    fn error(&self, start: usize, length: usize, message: String) -> ModelError {
+        // Control characters would break the line that the caret points into.
+        let shown: String = self.text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let column = self.text.get(..start).unwrap_or(self.text).chars().count();
+        let width = self.text.get(start..start + length).map_or(1, |s| s.chars().count()).max(1);
+        ModelError::Expression { message, text: shown, marker: format!("{}{}", " ".repeat(column), "^".repeat(width)) }
+    }
+
+    fn peek(&mut self) -> Option<char> {
+        let rest = self.text.get(self.at..).unwrap_or("");
+        let skipped = rest.len() - rest.trim_start().len();
+        self.at += skipped;
+        rest.trim_start().chars().next()
+    }
+
+    fn sum(&mut self) -> Result<Part, ModelError> {
+        let mut left = self.product()?;
+        while self.peek() == Some('+') {
+            let plus = self.at;
+            self.at += 1;
+            let right = self.product()?;
+            for side in [&left, &right] {
+                if side.kind != Kind::Additive {
+                    return Err(self.error(
+                        plus,
+                        1,
+                        format!(
+                            "'+' adds photons, but the term '{}' is {}; multiply it by an additive component",
+                            self.text.get(side.start..side.end).unwrap_or("").trim(),
+                            side.kind.word()
+                        ),
+                    ));
+                }
+            }
+            let (start, end) = (left.start, right.end);
+            let expr = Expr::Sum(Box::new(left.expr), Box::new(right.expr));
+            left = Part { expr, kind: Kind::Additive, start, end };
+        }
+        Ok(left)
+    }
+
+    fn product(&mut self) -> Result<Part, ModelError> {
+        let mut factors = vec![self.factor()?];
+        while self.peek() == Some('*') {
+            self.at += 1;
+            factors.push(self.factor()?);
+        }
+        let Some(mut right) = factors.pop() else {
+            return Err(self.error(self.at, 1, "expected a component".into()));
+        };
+        if right.kind == Kind::Convolution {
+            return Err(self.error(
+                right.start,
+                right.end - right.start,
+                "a convolution needs something to act on: write it before an additive component, or as component(...)"
+                    .into(),
+            ));
+        }
+        while let Some(left) = factors.pop() {
+            right = self.combine(left, right)?;
+        }
+        Ok(right)
+    }
+
+    /// `left` acting on `right`, the rest of its product.
+    fn combine(&self, left: Part, right: Part) -> Result<Part, ModelError> {
+        let (start, end) = (left.start, right.end);
+        if left.kind == Kind::Convolution {
+            if right.kind != Kind::Additive {
+                return Err(self.error(
+                    left.start,
+                    left.end - left.start,
+                    "a convolution acts on photons, but what follows it here is only multiplicative".into(),
+                ));
+            }
+            let Expr::Component(k) = left.expr else {
+                return Err(self.error(left.start, 1, "expected a convolution component".into()));
+            };
+            return Ok(Part { expr: Expr::Convolve(k, Box::new(right.expr)), kind: Kind::Additive, start, end });
+        }
+        if left.kind == Kind::Additive && right.kind == Kind::Additive {
+            return Err(self.error(
+                right.start,
+                right.end - right.start,
+                "two additive terms cannot be multiplied; use '+'".into(),
+            ));
+        }
+        let additive = left.kind == Kind::Additive || right.kind == Kind::Additive;
+        let kind = if additive { Kind::Additive } else { Kind::Multiplicative };
+        Ok(Part { expr: Expr::Product(Box::new(left.expr), Box::new(right.expr)), kind, start, end })
+    }
+
+    /// The part inside a pair of parentheses; the text position is on '('.
+    fn bracket(&mut self) -> Result<Part, ModelError> {
+        let open = self.at;
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err(self.error(open, 1, format!("more than {DEEPEST} nested parentheses")));
+        }
+        self.at += 1;
+        if self.peek() == Some(')') {
+            return Err(self.error(open, self.at + 1 - open, "empty parentheses".into()));
+        }
+        let mut inner = self.sum()?;
+        match self.peek() {
+            Some(')') => self.at += 1,
+            Some(c) => {
+                return Err(self.error(self.at, c.len_utf8(), format!("expected '*', '+' or ')', found '{c}'")));
+            }
+            None => return Err(self.error(open, 1, "this '(' is never closed".into())),
+        }
+        self.depth -= 1;
+        inner.start = open;
+        inner.end = self.at;
+        Ok(inner)
+    }
+
+    fn factor(&mut self) -> Result<Part, ModelError> {
+        match self.peek() {
+            Some('(') => self.bracket(),
+            Some(c) if c.is_ascii_alphabetic() => self.component(),
+            Some(c) => {
+                let what = if c.is_ascii_digit() {
+                    "numbers cannot stand in an expression; use the component 'constant'".to_string()
+                } else {
+                    format!("expected a component or '(', found '{c}'")
+                };
+                Err(self.error(self.at, c.len_utf8(), what))
+            }
+            None => {
+                let message = if self.text.trim().is_empty() {
+                    "the expression is empty"
+                } else {
+                    "expected a component or '(', found the end"
+                };
+                Err(self.error(self.at, 1, message.into()))
+            }
+        }
+    }
+
+    fn component(&mut self) -> Result<Part, ModelError> {
+        let start = self.at;
+        let rest = self.text.get(start..).unwrap_or("");
+        let length = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
+        let written = rest.get(..length).unwrap_or("");
+        self.at += length;
+        let component = match catalogue::find(written) {
+            Lookup::Found(component) => component,
+            Lookup::Ambiguous(names) => {
+                let message = format!("'{written}' could be {}", names.join(", "));
+                return Err(self.error(start, length, message));
+            }
+            Lookup::Unknown(near) => {
+                let hint = near.map_or(String::new(), |n| format!("; did you mean '{n}'?"));
+                return Err(self.error(start, length, format!("no component '{written}'{hint}")));
+            }
+        };
+        if !component.available() {
+            return Err(self.error(
+                start,
+                length,
+                format!("'{}' is known to XSPEC but not available here yet", component.name),
+            ));
+        }
+        if self.components.len() >= MOST_COMPONENTS {
+            return Err(self.error(start, length, format!("more than {MOST_COMPONENTS} components")));
+        }
+        let index = self.components.len();
+        self.components.push((component, written.to_string()));
+        let this = Part { expr: Expr::Component(index), kind: component.kind, start, end: start + length };
+        if self.peek() != Some('(') {
+            return Ok(this);
+        }
+        if component.kind == Kind::Additive {
+            return Err(self.error(
+                start,
+                length,
+                format!("'{}' is additive and takes no argument in parentheses", component.name),
+            ));
+        }
+        let inner = self.bracket()?;
+        let end = inner.end;
+        Ok(Part { end, ..self.combine(this, inner)? })
+    }
+}

@@ -1,0 +1,101 @@
+//! The GPU form of a model: WGSL text put together from the components' shaders.
+//!
+//! The text is not a whole shader. It calls accessors that the kernel's wrapper defines (see [`Stage`]) and defines what the
+//! wrapper calls; so the same component serves whatever layout the kernel chooses.
+
+use super::{
+    components::SHIFT,
+    program::{Instance, Leaf, Tree},
+};
+use std::fmt::Write;
+
+const MATH: &str = include_str!("../../shaders/include/math.wgsl");
+const BINS: &str = include_str!("../../shaders/include/bins.wgsl");
+
+/// One stage of a model on a device.
+///
+/// `wgsl` defines
+/// - `fn stage_value(i: u32) -> f32`: photons/cm2/s in energy bin i for the current spectrum;
+/// - `fn stage_setup()` and `fn stage_bin(i: u32) -> f32`: the same in two steps, for an invocation that loops over bins
+///   of one spectrum: `stage_setup` once, then `stage_bin` per bin (`stage_value` calls both).
+///
+/// It uses, and the wrapper must define
+/// - `fn par(k: u32) -> f32`: k-th of the M model parameters of the current spectrum;
+/// - `fn edge_lo(i: u32)`, `width`, `mid_hi`, `mid_lo`, `ln_mid` `-> f32`: columns 0 to 4 of [`super::Program::bin_table`];
+/// - `fn table(k: u32) -> f32`: [`super::Program::tables`];
+/// - `fn energies() -> u32`: E;
+/// - `fn source(slot: u32, i: u32) -> f32`: bin i of the output of an earlier stage (0 where there is none).
+///
+/// Names in use: those above, `stage_*`, `c0`, `c1`, ... and the functions of `shaders/include` and `shaders/model`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stage {
+    pub wgsl: String,
+    /// Where the output goes: later stages read it by this number; the last stage's output is the model.
+    pub slot: u32,
+}
+
+fn leaves(tree: &Tree, out: &mut Vec<Leaf>) {
+    match tree {
+        Tree::Leaf(leaf) => out.push(*leaf),
+        Tree::Sum(a, b) | Tree::Product(a, b) => {
+            leaves(a, out);
+            leaves(b, out);
+        }
+    }
+}
+
+fn formula(tree: &Tree, instances: &[Instance]) -> String {
+    match tree {
+        Tree::Leaf(Leaf::Shift(k, slot)) => format!("shift_value(c{k}, {slot}u, i)"),
+        Tree::Leaf(Leaf::Component(k)) => {
+            let value = instances.get(*k).and_then(|i| i.code).map_or("0.0", |code| code.shader().value);
+            format!("{value}(c{k}, i)")
+        }
+        Tree::Sum(a, b) => format!("({} + {})", formula(a, instances), formula(b, instances)),
+        Tree::Product(a, b) => format!("({} * {})", formula(a, instances), formula(b, instances)),
+    }
+}
+
+pub(crate) fn stages(trees: &[Tree], instances: &[Instance]) -> Vec<Stage> {
+    let mut out = Vec::with_capacity(trees.len());
+    for (slot, tree) in trees.iter().enumerate() {
+        let mut used = Vec::new();
+        leaves(tree, &mut used);
+        let mut files: Vec<(&str, &str)> = vec![("math", MATH), ("bins", BINS)];
+        let (mut variables, mut setup) = (String::new(), String::new());
+        for leaf in used {
+            let (file, source, structure, call, k) = match leaf {
+                Leaf::Shift(k, _) => ("shift", SHIFT, "Shift", "zashift_setup", k),
+                Leaf::Component(k) => {
+                    let Some(code) = instances.get(k).and_then(|i| i.code) else { continue };
+                    let shader = code.shader();
+                    (shader.file, shader.source, shader.structure, "", k)
+                }
+            };
+            let Some(instance) = instances.get(k) else { continue };
+            let call = match instance.code {
+                Some(code) => format!("{}_setup", code.name()),
+                None => call.to_string(),
+            };
+            if !files.iter().any(|(name, _)| *name == file) {
+                files.push((file, source));
+            }
+            // Writing to a String cannot fail.
+            let _ = writeln!(variables, "var<private> c{k}: {structure};");
+            let _ = writeln!(setup, "    c{k} = {call}({}u, {}u);", instance.first_parameter, instance.table.start);
+        }
+        let mut wgsl = String::new();
+        for (_, source) in files {
+            wgsl.push_str(source);
+            wgsl.push('\n');
+        }
+        let _ = write!(
+            wgsl,
+            "{variables}\nfn stage_setup() {{\n{setup}}}\n\nfn stage_bin(i: u32) -> f32 {{\n    return {};\n}}\n\n\
+             fn stage_value(i: u32) -> f32 {{\n    stage_setup();\n    return stage_bin(i);\n}}\n",
+            formula(tree, instances)
+        );
+        out.push(Stage { wgsl, slot: u32::try_from(slot).unwrap_or(u32::MAX) });
+    }
+    out
+}

@@ -1,0 +1,195 @@
+//! Groups of channels: from the file, none, minimum counts, fixed widths, optimal.
+//!
+//! A group is a run of consecutive rows of the spectrum. It is analysed only when it lies wholly inside an asked energy range
+//! (limits included) and holds no bad channel, as XSPEC does; the groupings made here (minimum counts, optimal, fixed widths)
+//! start at the first channel that is kept, so that no group straddles a limit.
+
+use std::ops::Range;
+
+/// How channels are grouped.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Grouping {
+    /// The GROUPING flags of the file (ungrouped where it has none).
+    #[default]
+    File,
+    /// One bin per channel.
+    None,
+    /// Groups are closed as soon as they hold this many counts; what is left before a gap or the end is dropped, as grppha does.
+    MinCounts(u32),
+    /// Kaastra & Bleeker (2016).
+    Optimal,
+    /// `(e_lo, e_hi, n)`: n channels per group where a group's first channel has e_lo <= E_MIN < e_hi; one channel elsewhere.
+    Widths(Vec<(f64, f64, usize)>),
+}
+
+/// The runs that GROUPING flags describe: 1 and 0 start a run, -1 continues it.
+pub fn runs(flags: &[i32]) -> Vec<Range<usize>> {
+    let mut out: Vec<Range<usize>> = Vec::new();
+    for (i, &flag) in flags.iter().enumerate() {
+        match out.last_mut() {
+            Some(run) if flag == -1 => run.end = i + 1,
+            _ => out.push(i..i + 1),
+        }
+    }
+    out
+}
+
+/// The OGIP flags (1 starts, -1 continues) of runs over `n` channels; channels in no run get 1.
+pub fn flags(groups: &[Range<usize>], n: usize) -> Vec<i32> {
+    let mut out = vec![1; n];
+    for group in groups {
+        for slot in out.iter_mut().take(group.end).skip(group.start + 1) {
+            *slot = -1;
+        }
+    }
+    out
+}
+
+/// What the groupings need to know about the channels of a spectrum; all slices have one entry per channel.
+pub struct Channels<'a> {
+    pub number: &'a [i64],
+    pub counts: &'a [u32],
+    /// Limits [keV].
+    pub e_min: &'a [f64],
+    pub e_max: &'a [f64],
+    pub quality: &'a [i32],
+    pub flags: &'a [i32],
+}
+
+impl Channels<'_> {
+    fn inside(&self, group: &Range<usize>, ranges: &[[f64; 2]]) -> bool {
+        let lo = self.e_min[group.clone()].iter().copied().fold(f64::INFINITY, f64::min);
+        let hi = self.e_max[group.clone()].iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        ranges.is_empty() || ranges.iter().any(|r| lo >= r[0] && hi <= r[1])
+    }
+
+    fn good(&self, group: &Range<usize>) -> bool {
+        self.quality[group.clone()].iter().all(|&q| q == 0)
+    }
+
+    /// Maximal runs of consecutive, good channels that lie in the same asked range.
+    fn stretches(&self, ranges: &[[f64; 2]]) -> Vec<Range<usize>> {
+        let range_of = |i: usize| {
+            if ranges.is_empty() {
+                return Some(0);
+            }
+            ranges.iter().position(|r| self.e_min[i] >= r[0] && self.e_max[i] <= r[1])
+        };
+        let mut out: Vec<(usize, Range<usize>)> = Vec::new();
+        for i in 0..self.number.len() {
+            let Some(range) = range_of(i).filter(|_| self.quality[i] == 0) else { continue };
+            match out.last_mut() {
+                Some((r, run)) if *r == range && run.end == i && self.number[i] == self.number[i - 1] + 1 => {
+                    run.end = i + 1;
+                }
+                _ => out.push((range, i..i + 1)),
+            }
+        }
+        out.into_iter().map(|(_, run)| run).collect()
+    }
+
+    /// The kept groups, in channel order. `ranges` [keV], empty for all energies; `fwhm` in keV per channel is needed by `Optimal`.
+    pub fn groups(&self, grouping: &Grouping, ranges: &[[f64; 2]], fwhm: &[f64]) -> Vec<Range<usize>> {
+        match grouping {
+            Grouping::File => runs(self.flags).into_iter().filter(|g| self.good(g) && self.inside(g, ranges)).collect(),
+            Grouping::None => {
+                (0..self.number.len()).map(|i| i..i + 1).filter(|g| self.good(g) && self.inside(g, ranges)).collect()
+            }
+            Grouping::MinCounts(minimum) => {
+                self.stretches(ranges).into_iter().flat_map(|run| self.min_counts(run, *minimum)).collect()
+            }
+            Grouping::Widths(widths) => self.widths(widths, ranges),
+            Grouping::Optimal => {
+                let stretches = self.stretches(ranges);
+                let width = self.optimal_width(&stretches, fwhm);
+                stretches.into_iter().flat_map(|run| self.optimal(run, &width)).collect()
+            }
+        }
+    }
+
+    fn min_counts(&self, run: Range<usize>, minimum: u32) -> Vec<Range<usize>> {
+        let mut out = Vec::new();
+        let (mut start, mut sum) = (run.start, 0u64);
+        for i in run {
+            sum += u64::from(self.counts[i]);
+            if sum >= u64::from(minimum) {
+                out.push(start..i + 1);
+                (start, sum) = (i + 1, 0);
+            }
+        }
+        out
+    }
+
+    /// Fixed widths are laid over the whole spectrum from its first channel, so that the grid does not move with the asked range.
+    fn widths(&self, widths: &[(f64, f64, usize)], ranges: &[[f64; 2]]) -> Vec<Range<usize>> {
+        let n = self.number.len();
+        let mut out = Vec::new();
+        let mut start = 0;
+        while start < n {
+            let e = self.e_min[start];
+            let step = widths.iter().find(|w| e >= w.0 && e < w.1).map_or(1, |w| w.2.max(1));
+            let end = start.saturating_add(step).min(n);
+            out.push(start..end);
+            start = end;
+        }
+        out.into_iter().filter(|g| self.good(g) && self.inside(g, ranges)).collect()
+    }
+
+    /// Optimal bin width [keV] per channel, Kaastra & Bleeker 2016 (A&A 587, A151): with N_r the counts inside one FWHM and R the number
+    /// of resolution elements, x = ln[N_r (1 + 0.2 ln R)]; width / FWHM = 1 where x < 2.119, else
+    /// (0.08 + 7.0 / x + 1.8 / x^2) / (1 + 5.9 / x).
+    fn optimal_width(&self, stretches: &[Range<usize>], fwhm: &[f64]) -> Vec<f64> {
+        let n = self.number.len();
+        let mut cumulative = vec![0.0; n + 1];
+        for i in 0..n {
+            cumulative[i + 1] = cumulative[i] + f64::from(self.counts[i]);
+        }
+        let resolution: f64 =
+            stretches.iter().flat_map(Clone::clone).map(|i| (self.e_max[i] - self.e_min[i]).abs() / fwhm[i]).sum();
+        let factor = 1.0 + 0.2 * resolution.max(1.0).ln();
+        (0..n)
+            .map(|i| {
+                let channel = (self.e_max[i] - self.e_min[i]).abs();
+                let half = 0.5 * fwhm[i] / channel;
+                let centre = i as f64 + 0.5;
+                let at = |x: f64| {
+                    // Counts up to the fractional channel x.
+                    let x = x.clamp(0.0, n as f64);
+                    let k = (x as usize).min(n - 1);
+                    cumulative[k] + (x - k as f64) * f64::from(self.counts[k])
+                };
+                let inside = at(centre + half) - at(centre - half);
+                fwhm[i] * relative_width((inside * factor).ln())
+            })
+            .collect()
+    }
+
+    /// Groups grow channel by channel as long as they are no wider than the narrowest optimal width among their channels.
+    fn optimal(&self, run: Range<usize>, width: &[f64]) -> Vec<Range<usize>> {
+        let mut out = Vec::new();
+        let mut start = run.start;
+        while start < run.end {
+            let mut narrowest = width[start];
+            let mut total = (self.e_max[start] - self.e_min[start]).abs();
+            let mut end = start + 1;
+            while end < run.end {
+                let next = narrowest.min(width[end]);
+                let size = total + (self.e_max[end] - self.e_min[end]).abs();
+                // A hair of slack, so that a width of exactly k channels is not lost to rounding.
+                if size > next * (1.0 + 1e-9) {
+                    break;
+                }
+                (narrowest, total) = (next, size);
+                end += 1;
+            }
+            out.push(start..end);
+            start = end;
+        }
+        out
+    }
+}
+
+/// Kaastra & Bleeker's bin width in units of the FWHM.
+pub fn relative_width(x: f64) -> f64 {
+    if x < 2.119 { 1.0 } else { (0.08 + 7.0 / x + 1.8 / (x * x)) / (1.0 + 5.9 / x) }
+}

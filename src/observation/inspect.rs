@@ -1,0 +1,279 @@
+//! What an OGIP file is and holds, and what is odd about it, without analysing it.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::area::{Area, area_hdu};
+use super::fits::{FitsFile, HduKind};
+use super::response::{Response, ebounds_hdu, matrix_hdus};
+use super::{ObservationError, refused, spectrum};
+
+/// One file's facts; fields that do not apply are left out of the JSON.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct FileReport {
+    pub file: String,
+    /// "PHA", "PHA2", "RMF", "RSP", "ARF", "TABLE" or "OTHER".
+    pub kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channels: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_channel: Option<i64>,
+    /// Sum over all channels (and rows of a PHA-II table).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counts: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<&'static str>,
+    /// Exposure [s].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exposure: Option<f64>,
+    /// Groups over all channels, bad ones included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub groups: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bad_channels: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spectra: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub energies: Option<usize>,
+    /// Stored matrix elements, zeros included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nnz: Option<usize>,
+    /// Sum of the matrix, or of the area [cm2].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sum: Option<f64>,
+    /// Energies [keV] covered by the photon grid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub energy_range: Option<[f64; 2]>,
+    /// Energies [keV] covered by the channels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel_range: Option<[f64; 2]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub respfile: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ancrfile: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backfile: Option<String>,
+    /// Names of the HDUs.
+    pub hdus: Vec<String>,
+    pub warnings: Vec<String>,
+    /// Why the file is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+fn span(values: impl Iterator<Item = f64> + Clone) -> Option<[f64; 2]> {
+    let lo = values.clone().fold(f64::INFINITY, f64::min);
+    let hi = values.fold(f64::NEG_INFINITY, f64::max);
+    (lo <= hi).then_some([lo, hi])
+}
+
+/// Describes a file, or one row of a PHA-II table (`name{3}`). Never fails: what cannot be read is told in `error`.
+pub fn inspect(path: &Path) -> FileReport {
+    let mut report = FileReport { file: path.display().to_string(), kind: "OTHER", ..FileReport::default() };
+    if let Err(error) = fill(path, &mut report) {
+        report.error = Some(error.to_string());
+    }
+    report
+}
+
+fn fill(path: &Path, report: &mut FileReport) -> Result<(), ObservationError> {
+    let (base, row) = spectrum::split_row(path);
+    let file = FitsFile::open(&base).map_err(|e| ObservationError::fits(&base, e))?;
+    if row.is_some() {
+        report.kind = "PHA";
+        return one_spectrum(path, report);
+    }
+    report.hdus =
+        file.hdus().iter().map(|h| if h.name.is_empty() { h.index.to_string() } else { h.name.clone() }).collect();
+    let tables = || file.hdus().iter().filter(|h| h.kind == HduKind::Table);
+    let table_model = file.hdus().first().is_some_and(|h| h.class(1) == "XSPEC TABLE MODEL")
+        || (["PARAMETERS", "ENERGIES", "SPECTRA"].iter().all(|n| tables().any(|h| h.name == *n)));
+    if table_model {
+        return table(&file, report);
+    }
+    if let Some(hdu) = spectrum::spectrum_hdus(&file).first().copied() {
+        report.kind = if spectrum::is_type_two(hdu) { "PHA2" } else { "PHA" };
+        return if report.kind == "PHA2" { many_spectra(&file, path, report) } else { one_spectrum(path, report) };
+    }
+    if !matrix_hdus(&file).is_empty() {
+        return matrix(&file, report);
+    }
+    if area_hdu(&file).is_some() {
+        report.kind = "ARF";
+        let area = Area::from_file(&file)?;
+        report.energies = Some(area.area.len());
+        report.sum = Some(area.area.iter().sum());
+        report.energy_range = span(area.e_lo.iter().chain(&area.e_hi).copied());
+        report.warnings = area.warnings;
+        report.warnings.extend(area.notes);
+        return Ok(());
+    }
+    report.warnings = file.notes().to_vec();
+    if ebounds_hdu(&file).is_some() {
+        report.warnings.push("EBOUNDS without a MATRIX: not a response".into());
+    }
+    Ok(())
+}
+
+fn companions(report: &mut FileReport, spectrum: &spectrum::Spectrum) {
+    let folder = spectrum.path.parent().unwrap_or(Path::new("")).to_path_buf();
+    for (key, name) in
+        [("RESPFILE", &spectrum.respfile), ("ANCRFILE", &spectrum.ancrfile), ("BACKFILE", &spectrum.backfile)]
+    {
+        if let Some(name) = name {
+            match super::fits::existing(&folder.join(name)) {
+                None => report.warnings.push(format!("{key} names '{name}', which is not beside the spectrum")),
+                Some(found) if !found.ends_with(name) => {
+                    report.warnings.push(format!("{key} names '{name}', found as {}", found.display()));
+                }
+                Some(_) => {}
+            }
+        } else if key == "RESPFILE" {
+            report.warnings.push("RESPFILE is blank or 'none': the response must be named".into());
+        }
+    }
+    if spectrum.backfile.is_some() {
+        report
+            .warnings
+            .push("a background is named: it must be set aside (background = \"none\") for an analysis".into());
+    }
+    report.respfile.clone_from(&spectrum.respfile);
+    report.ancrfile.clone_from(&spectrum.ancrfile);
+    report.backfile.clone_from(&spectrum.backfile);
+}
+
+fn one_spectrum(path: &Path, report: &mut FileReport) -> Result<(), ObservationError> {
+    let s = spectrum::read(path)?;
+    report.channels = Some(s.channel.len());
+    report.first_channel = s.channel.first().copied();
+    report.counts = Some(s.total());
+    report.unit = Some(s.unit);
+    report.exposure = Some(s.exposure);
+    report.groups = Some(s.groups());
+    report.bad_channels = Some(s.bad_channels());
+    report.warnings.clone_from(&s.warnings);
+    if s.total() == 0 {
+        report.warnings.push("the spectrum holds no counts".into());
+    }
+    let bad = s.bad_channels();
+    if bad > 0 {
+        let inside: u64 = s.counts.iter().zip(&s.quality).filter(|(_, q)| **q != 0).map(|(c, _)| u64::from(*c)).sum();
+        report.warnings.push(format!("{bad} bad channels (QUALITY not 0), holding {inside} counts, are dropped"));
+    }
+    if !s.has_grouping {
+        report.warnings.push("not grouped".into());
+    }
+    if s.areascal.iter().any(|&a| a != 1.0) {
+        report.warnings.push("AREASCAL is not 1: expected counts are scaled by it".into());
+    }
+    companions(report, &s);
+    Ok(())
+}
+
+fn many_spectra(file: &FitsFile, path: &Path, report: &mut FileReport) -> Result<(), ObservationError> {
+    let Some(hdu) = spectrum::spectrum_hdus(file).first().copied() else {
+        return Err(refused(path, "no SPECTRUM extension"));
+    };
+    report.spectra = Some(hdu.rows);
+    let (base, _) = spectrum::split_row(path);
+    if hdu.rows == 0 {
+        return Err(refused(path, format!("{}: a PHA-II table without rows", hdu.label())));
+    }
+    let first = spectrum::read(Path::new(&format!("{}{{1}}", base.display())))?;
+    let exposure = first.exposure;
+    let column = if first.unit == "RATE" { "RATE" } else { "COUNTS" };
+    let (values, offsets) = file.ragged(hdu, column).map_err(|e| ObservationError::fits(path, e))?;
+    let mut total = 0.0;
+    for (row, w) in offsets.windows(2).enumerate() {
+        let sum: f64 = values[w[0]..w[1]].iter().sum();
+        if !(sum.is_finite() && values[w[0]..w[1]].iter().all(|v| *v >= 0.0)) {
+            report.warnings.push(format!("row {}: {column} holds negative or undefined numbers", row + 1));
+        } else {
+            total += sum;
+        }
+    }
+    report.channels = Some(first.channel.len());
+    report.first_channel = first.channel.first().copied();
+    report.unit = Some(first.unit);
+    report.exposure = Some(exposure);
+    report.warnings.extend(first.warnings.iter().cloned());
+    companions(report, &first);
+    report.counts = Some(if column == "RATE" { (total * exposure).round() } else { total } as u64);
+    report.warnings.push(format!(
+        "PHA-II table: choose one spectrum by its row, as in \"{}{{1}}\" ({})",
+        base.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
+        spectrum::describe_rows(file, hdu)
+    ));
+    Ok(())
+}
+
+fn matrix(file: &FitsFile, report: &mut FileReport) -> Result<(), ObservationError> {
+    report.kind = "RMF";
+    let r = Response::from_file(file)?;
+    if r.includes_area {
+        report.kind = "RSP";
+    }
+    report.channels = Some(r.channels());
+    report.first_channel = r.channel.first().copied();
+    report.energies = Some(r.energies());
+    report.nnz = Some(r.values.len());
+    report.sum = Some(r.values.iter().sum());
+    report.energy_range = span(r.edges.iter().copied());
+    report.channel_range = span(r.e_min.iter().chain(&r.e_max).copied());
+    report.warnings = r.warnings;
+    report.warnings.extend(r.notes);
+    let matrix = matrix_hdus(file).first().map_or(0, |h| h.index);
+    if ebounds_hdu(file).is_some_and(|h| h.index < matrix) {
+        report.warnings.push("EBOUNDS stands before the matrix".into());
+    }
+    Ok(())
+}
+
+fn table(file: &FitsFile, report: &mut FileReport) -> Result<(), ObservationError> {
+    report.kind = "TABLE";
+    report.warnings = file.notes().to_vec();
+    let find = |name: &str| {
+        file.hdus()
+            .iter()
+            .find(|h| h.name == name && h.kind == HduKind::Table)
+            .ok_or_else(|| refused(file.path(), format!("no {name} extension; expected an XSPEC table model")))
+    };
+    let fits = |e| ObservationError::fits(file.path(), e);
+    let (parameters, energies, spectra) = (find("PARAMETERS")?, find("ENERGIES")?, find("SPECTRA")?);
+    let lo = file.scalars(energies, "ENERG_LO").map_err(fits)?;
+    let hi = file.scalars(energies, "ENERG_HI").map_err(fits)?;
+    report.energies = Some(energies.rows);
+    report.energy_range = span(lo.iter().chain(&hi).copied());
+    report.spectra = Some(spectra.rows);
+    let width = spectra.column("INTPSPEC").map(|c| c.repeat);
+    if width != Some(energies.rows) {
+        return Err(refused(
+            file.path(),
+            format!("SPECTRA: INTPSPEC has {} values a row, ENERGIES has {} rows", width.unwrap_or(0), energies.rows),
+        ));
+    }
+    let counts = file.scalars(parameters, "NUMBVALS").map_err(fits)?;
+    let method = file.scalars(parameters, "METHOD").map_err(fits)?;
+    let (values, offsets) = file.ragged(parameters, "VALUE").map_err(fits)?;
+    for (i, &n) in counts.iter().enumerate() {
+        let stored = &values[offsets[i]..offsets[i + 1]];
+        if !(n >= 0.0 && n <= stored.len() as f64) {
+            return Err(refused(
+                file.path(),
+                format!("PARAMETERS, row {}: NUMBVALS is {n}, VALUE holds {}", i + 1, stored.len()),
+            ));
+        }
+        if (n as usize) < stored.len() {
+            report.warnings.push(format!(
+                "parameter {}: VALUE holds {} numbers, NUMBVALS says {n}",
+                i + 1,
+                stored.len()
+            ));
+        }
+        if method.get(i) == Some(&1.0) && stored.iter().take(n as usize).any(|&v| v <= 0.0) {
+            report.warnings.push(format!("parameter {}: interpolated logarithmically, but its axis holds 0", i + 1));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! Writing OGIP spectra: mock observations, and copies of a spectrum with another grouping.
+
+use std::path::Path;
+
+use super::fits::write::FitsWriter;
+use super::fits::{FitsError, FitsFile, read_bytes};
+use super::{ObservationError, refused, spectrum};
+
+/// A spectrum to be written as an OGIP PHA file (type I, counts).
+#[derive(Debug, Clone, Default)]
+pub struct PhaFile<'a> {
+    /// Number of the first channel (as in the response's EBOUNDS).
+    pub first_channel: i64,
+    /// Counts of every channel.
+    pub counts: &'a [u32],
+    /// Exposure [s].
+    pub exposure: f64,
+    /// File names for RESPFILE and ANCRFILE; empty is written as "none".
+    pub respfile: &'a str,
+    pub ancrfile: &'a str,
+    /// OGIP grouping flags per channel.
+    pub grouping: Option<&'a [i32]>,
+    pub telescope: &'a str,
+    pub instrument: &'a str,
+    pub object: &'a str,
+    /// HISTORY lines: what made the file.
+    pub history: Vec<String>,
+}
+
+/// Writes a PHA file that XSPEC reads. It appears under its name only when it is whole; an existing file is replaced.
+pub fn write_pha(path: &Path, pha: &PhaFile) -> Result<(), ObservationError> {
+    if !(pha.exposure > 0.0 && pha.exposure.is_finite()) {
+        return Err(refused(
+            path,
+            format!("EXPOSURE would be {}, expected a positive number of seconds", pha.exposure),
+        ));
+    }
+    if let Some(g) = pha.grouping.filter(|g| g.len() != pha.counts.len()) {
+        return Err(refused(path, format!("{} grouping flags for {} channels", g.len(), pha.counts.len())));
+    }
+    if let Some(c) = pha.counts.iter().find(|&&c| c > i32::MAX as u32) {
+        return Err(refused(path, format!("{c} counts in one channel do not fit a 32-bit COUNTS column")));
+    }
+    write_checked(path, pha).map_err(|e| ObservationError::fits(path, e))
+}
+
+fn or_none(name: &str) -> &str {
+    if name.trim().is_empty() { "none" } else { name }
+}
+
+fn write_checked(path: &Path, pha: &PhaFile) -> Result<(), FitsError> {
+    let n = pha.counts.len();
+    let mut out = FitsWriter::create(path)?;
+    let mut columns = vec![("CHANNEL", "J", ""), ("COUNTS", "J", "count")];
+    if pha.grouping.is_some() {
+        columns.push(("GROUPING", "I", ""));
+    }
+    out.table("SPECTRUM", &columns, n)?;
+    out.integer("TLMIN1", pha.first_channel, "first channel")?;
+    out.integer("TLMAX1", pha.first_channel + n as i64 - 1, "last channel")?;
+    out.text("TELESCOP", or_none(pha.telescope), "")?;
+    out.text("INSTRUME", or_none(pha.instrument), "")?;
+    out.text("FILTER", "none", "")?;
+    out.text("OBJECT", or_none(pha.object), "")?;
+    out.text("HDUCLASS", "OGIP", "format conforms to OGIP standard")?;
+    out.text("HDUCLAS1", "SPECTRUM", "PHA dataset")?;
+    out.text("HDUVERS", "1.2.1", "version of format")?;
+    out.text("HDUCLAS2", "TOTAL", "gross spectrum, source and background")?;
+    out.text("HDUCLAS3", "COUNT", "counts, not rates")?;
+    out.text("HDUCLAS4", "TYPE:I", "one spectrum")?;
+    out.text("PHAVERSN", "1992a", "")?;
+    out.text("CREATOR", concat!("rontgen ", env!("CARGO_PKG_VERSION")), "")?;
+    out.real("EXPOSURE", pha.exposure, "[s]")?;
+    out.real("AREASCAL", 1.0, "")?;
+    out.real("BACKSCAL", 1.0, "")?;
+    out.real("CORRSCAL", 0.0, "")?;
+    out.text("BACKFILE", "none", "")?;
+    out.text("CORRFILE", "none", "")?;
+    out.text("RESPFILE", or_none(pha.respfile), "")?;
+    out.text("ANCRFILE", or_none(pha.ancrfile), "")?;
+    out.text("CHANTYPE", "PI", "")?;
+    out.integer("DETCHANS", n as i64, "number of channels")?;
+    out.logical("POISSERR", true, "errors are Poisson")?;
+    out.integer("STAT_ERR", 0, "no statistical errors given")?;
+    out.integer("SYS_ERR", 0, "no systematic errors")?;
+    out.integer("QUALITY", 0, "all channels good")?;
+    if pha.grouping.is_none() {
+        out.integer("GROUPING", 0, "not grouped")?;
+    }
+    for line in &pha.history {
+        out.history(line)?;
+    }
+    let channels: Vec<i64> = (0..n as i64).map(|i| pha.first_channel + i).collect();
+    out.column(1, &channels)?;
+    out.column(2, &pha.counts.iter().map(|&c| i64::from(c)).collect::<Vec<_>>())?;
+    if let Some(flags) = pha.grouping {
+        out.column(3, &flags.iter().map(|&f| i64::from(f)).collect::<Vec<_>>())?;
+    }
+    out.finish()
+}
+
+/// Writes a copy of a type-I spectrum, all its extensions and keywords included, with these GROUPING and QUALITY flags (one per
+/// channel). A `.gz` is unpacked.
+pub fn write_grouped_copy(
+    source: &Path,
+    target: &Path,
+    grouping: &[i32],
+    quality: &[i32],
+) -> Result<(), ObservationError> {
+    let file = FitsFile::open(source).map_err(|e| ObservationError::fits(source, e))?;
+    let Some(hdu) = spectrum::spectrum_hdus(&file).first().copied() else {
+        return Err(refused(source, "no SPECTRUM extension"));
+    };
+    if hdu.rows != grouping.len() || hdu.rows != quality.len() {
+        return Err(refused(
+            source,
+            format!("{} channels, {} grouping and {} quality flags", hdu.rows, grouping.len(), quality.len()),
+        ));
+    }
+    let write = || -> Result<(), FitsError> {
+        let mut out = FitsWriter::copy(&read_bytes(file.path())?, target)?;
+        out.move_to(hdu.index)?;
+        let mut next = hdu.columns.len() + 1;
+        for (name, flags) in [("GROUPING", grouping), ("QUALITY", quality)] {
+            let number = match hdu.column(name) {
+                Some(column) => column.number,
+                None => {
+                    out.insert_column(next, name, "I")?;
+                    next += 1;
+                    next - 1
+                }
+            };
+            out.column(number, &flags.iter().map(|&f| i64::from(f)).collect::<Vec<_>>())?;
+        }
+        out.history(concat!("grouped by rontgen ", env!("CARGO_PKG_VERSION")))?;
+        out.finish()
+    };
+    write().map_err(|e| ObservationError::fits(target, e))
+}

@@ -1,0 +1,146 @@
+//! `posterior.fits`: the posterior as a chain file that XSPEC's `chain load` reads.
+//!
+//! XSPEC finds its parameters in the columns' NAMES: `PhoIndex__4` is the fourth parameter of the loaded model, counted over all
+//! its parameters, frozen ones included. The last column, FIT_STATISTIC, is the statistic that XSPEC minimises: C-STAT itself,
+//! not the log-likelihood. The binary table is called CHAIN, all columns are doubles; TEMPR001 (temperature 1) from row STROW001
+//! (the first) on. No CHAINTYP or NWALKERS: the draws are independent and have no walkers, and XSPEC reads chains without them
+//! (BXA's chain files have the same keywords). `chain load posterior.fits` needs the same model loaded first, with the same free
+//! parameters; `chain burn` and `chain rand` are of no use here, since every row is an independent draw of equal weight.
+//!
+//! The file is small and regular, so it is written here card by card rather than through cfitsio, whose file names have a syntax
+//! of their own in which a folder called `run (2)` is not a name.
+
+use std::io::Write;
+use std::path::Path;
+
+use super::ReportError;
+use super::atomic::write_atomically;
+
+/// A column of the chain: the full name of the parameter (`tbabs.nH`) and its number in XSPEC's list, from 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainColumn {
+    pub name: String,
+    pub number: u32,
+    pub unit: String,
+}
+
+impl ChainColumn {
+    /// `nH__1`: the parameter's own name, two underscores, its number.
+    pub fn label(&self) -> String {
+        let own = self.name.rsplit('.').next().unwrap_or(&self.name);
+        let own: String =
+            own.chars().map(|c| if c.is_ascii_graphic() && c != '\'' { c } else { '_' }).take(50).collect();
+        format!("{own}__{}", self.number)
+    }
+}
+
+/// Writes the chain: `values` is row-major (samples x columns), `cstat` one value per sample.
+///
+/// # Errors
+/// [`ReportError::File`] when lengths do not belong together, a number is 0 or twice there, or there are more than 998 columns;
+/// [`ReportError::Io`].
+pub fn write_chain(path: &Path, columns: &[ChainColumn], values: &[f64], cstat: &[f64]) -> Result<(), ReportError> {
+    let p = columns.len();
+    if p == 0 || p > 998 || values.len() != p * cstat.len() {
+        let message =
+            format!("{p} columns, {} values and {} statistics do not make a chain", values.len(), cstat.len());
+        return Err(ReportError::file(path, message));
+    }
+    for (i, column) in columns.iter().enumerate() {
+        if column.number == 0 || columns.iter().take(i).any(|c| c.number == column.number) {
+            let message =
+                format!("parameter {} has number {}; expected XSPEC's, from 1, each once", column.name, column.number);
+            return Err(ReportError::file(path, message));
+        }
+    }
+    let row_bytes = 8 * (p + 1);
+    let mut table = Header::default();
+    table.text("XTENSION", "BINTABLE", "binary table extension");
+    table.integer("BITPIX", 8, "8-bit bytes");
+    table.integer("NAXIS", 2, "2-dimensional table");
+    table.integer("NAXIS1", row_bytes, "width of a row in bytes");
+    table.integer("NAXIS2", cstat.len(), "number of rows");
+    table.integer("PCOUNT", 0, "no heap");
+    table.integer("GCOUNT", 1, "one data group");
+    table.integer("TFIELDS", p + 1, "number of columns");
+    for (i, column) in columns.iter().enumerate() {
+        table.text(&format!("TTYPE{}", i + 1), &column.label(), &column.name);
+        table.text(&format!("TFORM{}", i + 1), "D", "");
+        if !column.unit.is_empty() {
+            table.text(&format!("TUNIT{}", i + 1), &column.unit, "");
+        }
+    }
+    table.text(&format!("TTYPE{}", p + 1), "FIT_STATISTIC", "C-STAT");
+    table.text(&format!("TFORM{}", p + 1), "D", "");
+    table.text("EXTNAME", "CHAIN", "chain of an XSPEC model");
+    table.text("HDUCLASS", "OGIP", "");
+    table.text("HDUCLAS1", "CHAIN", "");
+    table.real("TEMPR001", 1.0, "temperature");
+    table.integer("STROW001", 1, "first row of that temperature");
+    table.text("CREATOR", concat!("rontgen ", env!("CARGO_PKG_VERSION")), "");
+
+    let mut primary = Header::default();
+    primary.logical("SIMPLE", true, "conforms to the FITS standard");
+    primary.integer("BITPIX", 8, "");
+    primary.integer("NAXIS", 0, "no image");
+    primary.logical("EXTEND", true, "extensions follow");
+
+    write_atomically(path, |w| {
+        primary.write(w)?;
+        table.write(w)?;
+        for (row, statistic) in values.chunks_exact(p).zip(cstat) {
+            for value in row.iter().chain(std::iter::once(statistic)) {
+                w.write_all(&value.to_be_bytes())?;
+            }
+        }
+        let used = row_bytes * cstat.len() % BLOCK;
+        if used > 0 { w.write_all(&vec![0; BLOCK - used]) } else { Ok(()) }
+    })
+}
+
+/// FITS files are made of blocks of this many bytes; headers are filled with blanks, binary tables with zeros.
+const BLOCK: usize = 2880;
+
+#[derive(Default)]
+struct Header {
+    cards: Vec<String>,
+}
+
+impl Header {
+    /// One card of 80 characters; a comment that does not fit is cut.
+    fn card(&mut self, key: &str, value: &str, comment: &str) {
+        let mut card = format!("{key:<8}= {value:>20}");
+        if !comment.is_empty() {
+            card.push_str(" / ");
+            card.extend(comment.chars().map(|c| if c.is_ascii() && !c.is_ascii_control() { c } else { '?' }));
+        }
+        self.cards.push(format!("{:<80}", card.chars().take(80).collect::<String>()));
+    }
+
+    fn text(&mut self, key: &str, value: &str, comment: &str) {
+        let plain: String =
+            value.chars().map(|c| if c.is_ascii() && !c.is_ascii_control() { c } else { '?' }).take(60).collect();
+        let quoted = format!("'{:<8}'", plain.replace('\'', "''"));
+        self.card(key, &format!("{quoted:<20}"), comment);
+    }
+
+    fn integer(&mut self, key: &str, value: usize, comment: &str) {
+        self.card(key, &value.to_string(), comment);
+    }
+
+    fn real(&mut self, key: &str, value: f64, comment: &str) {
+        self.card(key, &format!("{value:.1}"), comment);
+    }
+
+    fn logical(&mut self, key: &str, value: bool, comment: &str) {
+        self.card(key, if value { "T" } else { "F" }, comment);
+    }
+
+    fn write(&self, w: &mut dyn Write) -> std::io::Result<()> {
+        let mut text = self.cards.concat();
+        text.push_str(&format!("{:<80}", "END"));
+        let blanks = (BLOCK - text.len() % BLOCK) % BLOCK;
+        text.push_str(&" ".repeat(blanks));
+        w.write_all(text.as_bytes())
+    }
+}

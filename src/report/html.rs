@@ -1,0 +1,490 @@
+//! report.html: one file that can be mailed, put on a web page or printed. No script, no network, plots inside.
+//!
+//! Every text that comes from files (names, units, warnings) is escaped here and nowhere else: build with [`escape`].
+
+use std::fmt::Write;
+
+use super::plots::Plots;
+use super::plots::corner::{pretty_unit, with_errors};
+use super::prior::PriorShape;
+use super::summary::{ParameterSummary, Summary, VerdictStatus, limits};
+use super::{ReportData, plots::corner::MOST_PARAMETERS};
+
+const STYLE: &str = include_str!("style.css");
+
+/// The report as one HTML document.
+pub fn html(data: &ReportData, plots: &Plots) -> String {
+    let s = &data.summary;
+    let mut body = String::new();
+    head(&mut body, s);
+    verdict(&mut body, s);
+    parameters(&mut body, s);
+    if let Some(svg) = &plots.corner {
+        let more = s.parameters.len().saturating_sub(MOST_PARAMETERS);
+        let rest = if more > 0 { format!(" The last {more} parameters are not drawn.") } else { String::new() };
+        let caption = format!(
+            "Marginal posteriors. Above each column: median and 68 % interval. Orange: the network's posterior of each round, \
+             before the exact likelihood corrected it; the axes frame the refined posterior.{rest}"
+        );
+        figure(&mut body, "Posterior", svg, &caption);
+    }
+    fit(&mut body, s, plots);
+    refinement(&mut body, s);
+    rounds(&mut body, s, plots);
+    if let Some(svg) = &plots.coverage {
+        figure(
+            &mut body,
+            "What the simulations cover",
+            svg,
+            "Simulated spectra of the prior and of each round's proposal. The observed spectrum has to lie among them: outside, the \
+             network was asked about data that it never saw.",
+        );
+    }
+    run(&mut body, s);
+    citation(&mut body, s);
+    let title = escape(title(s));
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
+         content=\"width=device-width, initial-scale=1\">\n<title>{title} – rontgen</title>\n<style>\n{STYLE}</style>\n</head>\n\
+         <body>\n<main>\n{body}</main>\n</body>\n</html>\n"
+    )
+}
+
+/// Text made safe for HTML, inside and outside of attributes.
+pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn title(s: &Summary) -> &str {
+    match (s.title.as_str(), s.observation.name.as_str()) {
+        ("", "") => "Posterior",
+        ("", name) => name,
+        (title, _) => title,
+    }
+}
+
+fn head(out: &mut String, s: &Summary) {
+    let o = &s.observation;
+    let mut facts = vec![format!("<code>{}</code>", escape(&s.model.expression))];
+    if o.counts > 0 {
+        facts.push(format!("{} counts in {} bins", thousands(o.counts as f64), thousands(o.bins as f64)));
+    }
+    if o.exposure > 0.0 {
+        facts.push(format!("{} s", thousands(o.exposure)));
+    }
+    if let [lo, hi] = o.energies
+        && hi > lo
+    {
+        facts.push(format!("{}–{} keV", short(lo), short(hi)));
+    }
+    let _ = write!(out, "<h1>{}</h1>\n<p class=\"lead\">{}</p>\n", escape(title(s)), facts.join(" &middot; "));
+}
+
+fn verdict(out: &mut String, s: &Summary) {
+    let (class, words) = match s.verdict.status {
+        VerdictStatus::Trusted => ("trusted", "This posterior can be trusted."),
+        VerdictStatus::WithCare => ("care", "Use this posterior with care."),
+        VerdictStatus::NotTrusted => ("not", "Do not trust this posterior."),
+    };
+    let reasons = if s.verdict.reasons.is_empty() && s.verdict.status != VerdictStatus::Trusted {
+        "<p>No reason was recorded.</p>".to_string()
+    } else if s.verdict.reasons.is_empty() {
+        "<p>The importance weights behave, the effective sample is large, and C-STAT is what the model predicts.</p>"
+            .to_string()
+    } else {
+        list(&s.verdict.reasons)
+    };
+    let _ = writeln!(out, "<div class=\"verdict {class}\"><strong>{words}</strong>{reasons}</div>");
+    let r = &s.refine;
+    let mut figures = Vec::new();
+    if r.method != "none" {
+        figures.push((thousands(r.ess), "effective samples".to_string()));
+        figures.push((percent(r.efficiency), "sampling efficiency".to_string()));
+        figures.push((
+            format!("{} ± {}", fixed(r.log_z, 2), significant(r.log_z_err, 1)),
+            "ln evidence (C-STAT)".to_string(),
+        ));
+    }
+    figures.push((
+        format!("{} / {}", fixed(s.cstat.best, 1), fixed(s.cstat.expected, 1)),
+        "C-STAT, best / expected".to_string(),
+    ));
+    figures.push((seconds(s.seconds.total), "total time".to_string()));
+    out.push_str("<div class=\"figures\">");
+    for (value, label) in figures {
+        let _ = write!(out, "<div><b>{}</b><span>{}</span></div>", escape(&value), escape(&label));
+    }
+    out.push_str("</div>\n");
+}
+
+fn parameters(out: &mut String, s: &Summary) {
+    let truth = s.parameters.iter().any(|(_, p)| p.truth.is_some());
+    out.push_str("<h2>Parameters</h2>\n<div class=\"wide\"><table>\n<tr><th>Parameter</th><th>Median and 68 %</th><th>90 % interval</th><th>Unit</th><th>Prior</th>");
+    if truth {
+        out.push_str("<th>True value</th>");
+    }
+    out.push_str("</tr>\n");
+    for (name, p) in &s.parameters {
+        let _ = write!(
+            out,
+            "<tr><td><code>{}</code></td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>",
+            escape(name),
+            median(p),
+            interval(p),
+            escape(&pretty_unit(&p.unit)),
+            escape(&prior(&p.prior)),
+        );
+        if truth {
+            let text = p.truth.map_or(String::new(), |t| {
+                let sigma = 0.5 * (p.q84 - p.q16);
+                // Adding 0 turns -0.0 into 0.0.
+                let off = ((p.median - t) / sigma * 10.0).round() / 10.0 + 0.0;
+                let off = if off.is_finite() { format!(" ({off:+.1} σ)") } else { String::new() };
+                format!("{}{off}", short(t))
+            });
+            let _ = write!(out, "<td>{}</td>", escape(&text.replace('-', "−")));
+        }
+        out.push_str("</tr>\n");
+    }
+    out.push_str("</table></div>\n");
+    if !s.model.fixed.is_empty() {
+        let fixed: Vec<String> =
+            s.model.fixed.iter().map(|(n, v)| format!("<code>{}</code> = {}", escape(n), escape(v))).collect();
+        let _ = writeln!(out, "<p class=\"muted\">Not free: {}.</p>", fixed.join(", "));
+    }
+}
+
+/// Median with its 68 % errors set above each other, or in one when they agree in the digits shown.
+fn median(p: &ParameterSummary) -> String {
+    let (up, down) = (p.q84 - p.median, p.median - p.q16);
+    let text = with_errors(p.median, up, down);
+    let (open, rest, close) = match text.strip_prefix('(').and_then(|t| t.split_once(')')) {
+        Some((inside, power)) => ("(", inside.to_string(), format!("){power}")),
+        None => ("", text.clone(), String::new()),
+    };
+    let mut words = rest.split(' ');
+    match (words.next(), words.next(), words.next()) {
+        (Some(value), Some(up), Some(down)) => {
+            let (plain_up, plain_down) = (up.trim_start_matches('+'), down.trim_start_matches('−'));
+            if plain_up == plain_down {
+                format!("{open}{value} ± {plain_up}{close}")
+            } else {
+                format!("{open}{value}<span class=\"pm\"><span>{up}</span><span>{down}</span></span>{close}")
+            }
+        }
+        _ => escape(&text),
+    }
+}
+
+fn interval(p: &ParameterSummary) -> String {
+    let width = p.q95 - p.q05;
+    if !(width > 0.0 && width.is_finite()) {
+        return format!("{} to {}", short(p.q05), short(p.q95));
+    }
+    let largest = p.q95.abs().max(p.q05.abs());
+    let exponent = if (1e-2..1e5).contains(&largest) { 0 } else { largest.log10().floor() as i32 };
+    let factor = 10f64.powi(exponent);
+    // Two digits of an error of a third of the interval, as in the column before.
+    let decimals = (1 - (0.3 * width / factor).log10().floor() as i32).clamp(0, 8) as usize;
+    let text = format!("{:.decimals$} to {:.decimals$}", p.q05 / factor, p.q95 / factor).replace('-', "−");
+    if exponent == 0 { text } else { format!("({text})×10{}", super::plots::axis::superscript(exponent)) }
+}
+
+fn prior(p: &PriorShape) -> String {
+    match p {
+        PriorShape::Uniform { lo, hi } => format!("uniform, {} to {}", short(*lo), short(*hi)),
+        PriorShape::LogUniform { lo, hi } => format!("log-uniform, {} to {}", short(*lo), short(*hi)),
+        PriorShape::Normal { mean, sd } => format!("normal, {} ± {}", short(*mean), short(*sd)),
+        PriorShape::LogNormal { mean_ln, sd_ln } => {
+            format!("log-normal, ln x = {} ± {}", short(*mean_ln), short(*sd_ln))
+        }
+        PriorShape::Other(text) => text.clone(),
+    }
+}
+
+fn fit(out: &mut String, s: &Summary, plots: &Plots) {
+    let c = &s.cstat;
+    out.push_str("<h2>Quality of the fit</h2>\n");
+    let pull = (c.best - c.expected) / c.expected_std;
+    let words = if !pull.is_finite() {
+        "The expected value of C-STAT is not known.".to_string()
+    } else {
+        let side = if pull >= 0.0 { "above" } else { "below" };
+        format!(
+            "The best sample has C-STAT {} for {} degrees of freedom; the model at the posterior median has {}. If the model is \
+             right, C-STAT is expected to be {} ± {} (Kaastra 2017): the fit lies {} standard deviations {side}.",
+            fixed(c.best, 1),
+            c.dof,
+            fixed(c.at_median, 1),
+            fixed(c.expected, 1),
+            fixed(c.expected_std, 1),
+            fixed(pull.abs(), 1),
+        )
+    };
+    let _ = writeln!(out, "<p>{}</p>", escape(&words));
+    if let Some(svg) = &plots.spectrum {
+        let caption = "The observed counts and those that the model expects, over the posterior. Below: observed minus expected \
+                       counts (posterior median), over the square root of the expected ones.";
+        let _ = writeln!(out, "<figure>{svg}<figcaption>{caption}</figcaption></figure>");
+    }
+}
+
+fn refinement(out: &mut String, s: &Summary) {
+    let r = &s.refine;
+    out.push_str("<h2>Refinement with the exact likelihood</h2>\n");
+    if r.method == "none" {
+        out.push_str("<p>Not done: the samples are the network's, uncorrected.</p>\n");
+        return;
+    }
+    let rows = [
+        (
+            "Samples weighted",
+            thousands(r.samples as f64),
+            "draws of the last round's network, each weighted by prior × likelihood / density",
+        ),
+        ("Effective sample size", thousands(r.ess), "as many independent draws of the posterior are they worth"),
+        ("Sampling efficiency", percent(r.efficiency), "the same as a share; 100 % if the network had been exact"),
+        (
+            "Pareto k",
+            fixed(r.pareto_k, 2),
+            "tail of the weights; below 0.7 the result is reliable (Vehtari et al. 2024)",
+        ),
+        ("Largest weight", percent(r.max_weight_share), "share of the heaviest sample"),
+        (
+            "ln Z (−C-STAT/2)",
+            format!("{} ± {}", fixed(r.log_z, 3), significant(r.log_z_err, 2)),
+            "evidence, in the convention of XSPEC and BXA",
+        ),
+        (
+            "ln Z (Poisson)",
+            fixed(r.log_z_poisson, 3),
+            "the same with the constants of the normalised Poisson probability",
+        ),
+    ];
+    out.push_str("<div class=\"wide\"><table>\n");
+    for (name, value, meaning) in rows {
+        let _ = writeln!(
+            out,
+            "<tr><td>{name}</td><td class=\"n\"><b>{}</b></td><td class=\"muted\">{meaning}</td></tr>",
+            escape(&value)
+        );
+    }
+    let _ = writeln!(
+        out,
+        "</table></div>\n<p class=\"muted\">Method: {}; likelihood: {}. Limits: Pareto k {} (care) and {} (no trust), effective \
+         sample {} and {}, largest weight {} and {}, C-STAT {} standard deviations from its expectation.</p>",
+        escape(&r.method),
+        escape(&r.likelihood),
+        limits::PARETO_K,
+        limits::PARETO_K_BAD,
+        limits::ESS,
+        limits::ESS_BAD,
+        percent(limits::SHARE),
+        percent(limits::SHARE_BAD),
+        limits::CSTAT_PULL,
+    );
+}
+
+fn rounds(out: &mut String, s: &Summary, plots: &Plots) {
+    if s.rounds.is_empty() {
+        return;
+    }
+    out.push_str(
+        "<h2>Rounds</h2>\n<div class=\"wide\"><table>\n<tr><th>Round</th><th class=\"n\">Simulations</th><th class=\"n\">Epochs, \
+         auto-encoder</th><th class=\"n\">Epochs, flow</th><th class=\"n\">Validation loss</th><th class=\"n\">Efficiency</th>\
+         <th class=\"n\">Acceptance</th><th class=\"n\">Time</th></tr>\n",
+    );
+    for (i, r) in s.rounds.iter().enumerate() {
+        let time = r.seconds.simulate + r.seconds.summarize + r.seconds.infer + r.seconds.proposal;
+        let cells = [
+            thousands(r.simulations as f64),
+            r.epochs_autoencoder.to_string(),
+            r.epochs_flow.to_string(),
+            fixed(r.validation_loss, 3),
+            percent(r.efficiency),
+            percent(r.acceptance),
+            seconds(time),
+        ];
+        let _ = write!(out, "<tr><td>{}</td>", i + 1);
+        for cell in cells {
+            let _ = write!(out, "<td class=\"n\">{}</td>", escape(&cell));
+        }
+        out.push_str("</tr>\n");
+    }
+    out.push_str("</table></div>\n");
+    if let Some(svg) = &plots.efficiency {
+        let caption = "Efficiency: how well each round's network already matches the exact posterior. Acceptance: share of prior \
+                       draws that fall into the round's proposal.";
+        let _ = writeln!(out, "<figure>{svg}<figcaption>{caption}</figcaption></figure>");
+    }
+    if let Some(svg) = &plots.losses {
+        let caption = "Losses over the epochs of all rounds (numbers above). Validation far above training would be over-fitting.";
+        let _ = writeln!(out, "<figure>{svg}<figcaption>{caption}</figcaption></figure>");
+    }
+}
+
+fn run(out: &mut String, s: &Summary) {
+    let (d, t, o) = (&s.device, &s.seconds, &s.observation);
+    let mebibytes = |b: u64| format!("{:.1} MiB", b as f64 / 1048576.0);
+    let how = [
+        ("Version", format!("rontgen {}", s.version)),
+        (
+            "Device",
+            [d.name.as_str(), d.backend.as_str(), d.kind.as_str()]
+                .iter()
+                .filter(|w| !w.is_empty())
+                .copied()
+                .collect::<Vec<_>>()
+                .join(", "),
+        ),
+        ("Seed", s.seed.to_string()),
+        ("To the device", mebibytes(s.transfers.to_device_bytes)),
+        (
+            "From the device",
+            format!(
+                "{} ({} of it for checkpoints)",
+                mebibytes(s.transfers.to_host_bytes),
+                mebibytes(s.transfers.checkpoint_to_host_bytes)
+            ),
+        ),
+        ("Spectrum", o.spectrum.clone()),
+        (
+            "Response",
+            [o.response.as_str(), o.arf.as_str()]
+                .iter()
+                .filter(|w| !w.is_empty())
+                .copied()
+                .collect::<Vec<_>>()
+                .join(", "),
+        ),
+        ("Grouping", o.grouping.clone()),
+        ("Abundances, cross sections", [s.model.abundances.as_str(), s.model.cross_sections.as_str()].join(", ")),
+    ];
+    let times = [
+        ("Simulate", t.simulate),
+        ("Summarize", t.summarize),
+        ("Infer", t.infer),
+        ("Proposal", t.proposal),
+        ("Refine", t.refine),
+        ("Report", t.report),
+        ("Total", t.total),
+    ];
+    out.push_str("<h2>How it was run</h2>\n<div class=\"two\"><table>\n");
+    for (name, value) in how.iter().filter(|(_, v)| !v.trim_matches([',', ' ']).is_empty()) {
+        let _ = writeln!(out, "<tr><td class=\"muted\">{name}</td><td>{}</td></tr>", escape(value));
+    }
+    out.push_str("</table><table>\n");
+    for (name, value) in times {
+        let share = if t.total > 0.0 { percent(value / t.total) } else { String::new() };
+        let _ = writeln!(
+            out,
+            "<tr><td class=\"muted\">{name}</td><td class=\"n\">{}</td><td class=\"n muted\">{share}</td></tr>",
+            seconds(value)
+        );
+    }
+    out.push_str("</table></div>\n");
+    out.push_str(
+        "<p>The run as resolved, with every default written out, is in <code>run.toml</code>; the same file and seed give the same \
+         run. Samples: <code>posterior.csv</code>, and <code>posterior.fits</code> for XSPEC's <code>chain load</code>; \
+         <code>weighted.csv</code> has likelihoods and weights; <code>summary.json</code> all numbers of this page.</p>\n",
+    );
+    if !s.warnings.is_empty() {
+        let _ = writeln!(out, "<h2>Warnings</h2>\n{}", list(&s.warnings));
+    }
+}
+
+fn citation(out: &mut String, s: &Summary) {
+    let _ = write!(
+        out,
+        "<h2>How to cite</h2>\n<p>Name the program and its version (rontgen {}) and the works that it rests on:</p>\n<ul>\n\
+         <li>the method, simulation-based inference of X-ray spectra: Barret &amp; Dupourqué (2024), Dupourqué &amp; Barret (2025) and \
+         their paper on auto-encoders and importance sampling (the SIXSA package)</li>\n\
+         <li>masked autoregressive flow: Papamakarios et al. (2017); truncated proposals: Deistler et al. (2022)</li>\n\
+         <li>C-STAT: Cash (1979), and its expectation: Kaastra (2017); Pareto k: Vehtari et al. (2024)</li>\n\
+         <li>the spectral models, abundances and cross sections named above, after XSPEC (Arnaud 1996)</li>\n</ul>\n\
+         <footer>Made by rontgen {} from the files of this folder; <code>rontgen report</code> makes it again.</footer>\n",
+        escape(&s.version),
+        escape(&s.version),
+    );
+}
+
+fn figure(out: &mut String, heading: &str, svg: &str, caption: &str) {
+    let _ = writeln!(out, "<h2>{heading}</h2>\n<figure>{svg}<figcaption>{}</figcaption></figure>", escape(caption));
+}
+
+fn list(items: &[String]) -> String {
+    let lines: Vec<String> = items.iter().map(|i| format!("<li>{}</li>", escape(i))).collect();
+    format!("<ul>{}</ul>", lines.concat())
+}
+
+/// A number as people write it: up to six digits, no exponent unless needed.
+fn short(v: f64) -> String {
+    if !v.is_finite() {
+        return "unknown".into();
+    }
+    if v != 0.0 && !(1e-3..1e6).contains(&v.abs()) {
+        return format!("{v:e}");
+    }
+    let text = format!("{v:.6}");
+    text.trim_end_matches('0').trim_end_matches('.').to_string()
+}
+
+fn fixed(v: f64, decimals: usize) -> String {
+    if v.is_finite() { format!("{v:.decimals$}").replace('-', "−") } else { "unknown".into() }
+}
+
+/// With `digits` significant digits.
+fn significant(v: f64, digits: i32) -> String {
+    if !(v.is_finite() && v > 0.0) {
+        return "unknown".into();
+    }
+    let decimals = (digits - 1 - v.log10().floor() as i32).clamp(0, 12) as usize;
+    format!("{v:.decimals$}")
+}
+
+fn percent(share: f64) -> String {
+    let p = 100.0 * share;
+    match p {
+        p if !p.is_finite() => "unknown".into(),
+        p if p >= 10.0 || p == 0.0 => format!("{p:.0} %"),
+        p if p >= 1.0 => format!("{p:.1} %"),
+        p => format!("{} %", significant(p, 2)),
+    }
+}
+
+/// 1234567 as 1 234 567, with thin spaces.
+fn thousands(v: f64) -> String {
+    if !v.is_finite() {
+        return "unknown".into();
+    }
+    let digits = format!("{:.0}", v.abs());
+    let mut text = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            text.push('\u{202f}');
+        }
+        text.push(c);
+    }
+    if v < 0.0 { format!("−{text}") } else { text }
+}
+
+fn seconds(s: f64) -> String {
+    match s {
+        s if !s.is_finite() => "unknown".into(),
+        s if s < 10.0 => format!("{s:.2} s"),
+        s if s < 120.0 => format!("{s:.1} s"),
+        s if s < 7200.0 => format!("{:.0} min {:02.0} s", (s / 60.0).floor(), (s % 60.0).floor()),
+        s => format!("{:.0} h {:02.0} min", (s / 3600.0).floor(), (s % 3600.0 / 60.0).floor()),
+    }
+}

@@ -1,0 +1,348 @@
+//! Axes, ticks that do not collide, and a framed panel that maps data to pixels and cuts lines at its edges.
+
+use super::canvas::{Align, Canvas, FRAME, GRID, Ink, Lettering, MUTED, TEXT, text_width};
+
+/// A linear or logarithmic axis from `lo` to `hi`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Axis {
+    pub lo: f64,
+    pub hi: f64,
+    pub log: bool,
+    pub label: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tick {
+    pub value: f64,
+    /// Empty for a minor tick.
+    pub label: String,
+}
+
+impl Axis {
+    /// An axis that can always be drawn: ends that are equal, reversed or not finite are moved; a logarithm needs positive ends.
+    pub fn new(lo: f64, hi: f64, log: bool, label: &str) -> Axis {
+        let (mut lo, mut hi) = if lo.is_finite() && hi.is_finite() { (lo.min(hi), lo.max(hi)) } else { (0.0, 1.0) };
+        if log && hi <= 0.0 {
+            (lo, hi) = (0.1, 1.0);
+        } else if log && lo <= 0.0 {
+            lo = hi * 1e-6;
+        }
+        if hi - lo <= 1e-12 * hi.abs().max(lo.abs()) {
+            let pad = if hi == 0.0 { 0.5 } else { 0.05 * hi.abs() };
+            (lo, hi) = (lo - pad, hi + pad);
+        }
+        Axis { lo, hi, log, label: label.to_string() }
+    }
+
+    /// 0 at `lo`, 1 at `hi`; values that a logarithmic axis cannot show lie far below it.
+    pub fn fraction(&self, v: f64) -> f64 {
+        if self.log {
+            if v <= 0.0 { -1e3 } else { (v / self.lo).ln() / (self.hi / self.lo).ln() }
+        } else {
+            (v - self.lo) / (self.hi - self.lo)
+        }
+    }
+
+    /// The value at `t` between 0 and 1.
+    pub fn at(&self, t: f64) -> f64 {
+        if self.log { self.lo * (self.hi / self.lo).powf(t) } else { self.lo + t * (self.hi - self.lo) }
+    }
+
+    /// Ticks for an axis `length` pixels long with labels of `size` pixels, as many as fit, and the power of ten that the labels
+    /// leave out (0: none). `vertical` axes only need room for a line of text per label.
+    pub fn ticks(&self, length: f64, size: f64, vertical: bool) -> (Vec<Tick>, i32) {
+        let fits = |ticks: &[Tick]| {
+            let mut end = f64::NEG_INFINITY;
+            ticks.iter().filter(|t| !t.label.is_empty()).all(|t| {
+                let width = if vertical { size } else { text_width(&t.label, size) };
+                let middle = self.fraction(t.value) * length;
+                let free = middle - 0.5 * width > end;
+                end = middle + 0.5 * width + 0.7 * size;
+                free
+            })
+        };
+        let decades = (self.hi / self.lo).log10();
+        if self.log && decades > 0.95 {
+            let minor: Vec<Tick> = self.mantissas(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0], false);
+            for labelled in [[1.0, 2.0, 5.0].as_slice(), &[1.0, 3.0], &[1.0]] {
+                let major = self.mantissas(labelled, true);
+                if decades <= 3.2 && fits(&major) && major.len() > 1 || labelled.len() == 1 {
+                    let mut major = major;
+                    for every in 1.. {
+                        if fits(&major) || every > 64 {
+                            break;
+                        }
+                        major = self.mantissas(&[1.0], true);
+                        let keep = |t: &Tick| (t.value.log10().round() as i64) % (every + 1) == 0;
+                        major.retain(keep);
+                    }
+                    let few = if decades < 8.0 { minor } else { Vec::new() };
+                    let only_minor = few.into_iter().filter(|m| !major.iter().any(|t| close(t.value, m.value)));
+                    let mut all: Vec<Tick> = major.clone();
+                    all.extend(only_minor);
+                    return (all, 0);
+                }
+            }
+        }
+        let most = (length / (if vertical { 2.2 } else { 3.0 } * size)).clamp(2.0, 8.0) as usize;
+        let mut best = (Vec::new(), 0);
+        for count in (1..=most).rev() {
+            best = self.linear_ticks(count);
+            if fits(&best.0) && !best.0.is_empty() {
+                break;
+            }
+        }
+        best
+    }
+
+    /// Multiples of powers of ten inside the axis.
+    fn mantissas(&self, factors: &[f64], labelled: bool) -> Vec<Tick> {
+        let (first, last) = (self.lo.log10().floor() as i32, self.hi.log10().ceil() as i32);
+        let plain = first >= -3 && last <= 4;
+        let mut ticks = Vec::new();
+        for e in first..=last {
+            for &f in factors {
+                let value = f * 10f64.powi(e);
+                if value >= self.lo * (1.0 - 1e-9) && value <= self.hi * (1.0 + 1e-9) {
+                    let label = match (labelled, plain) {
+                        (false, _) => String::new(),
+                        (true, true) => format!("{value:.*}", (-e).max(0) as usize),
+                        (true, false) if f == 1.0 => format!("10{}", superscript(e)),
+                        (true, false) => format!("{f}×10{}", superscript(e)),
+                    };
+                    ticks.push(Tick { value, label });
+                }
+            }
+        }
+        ticks
+    }
+
+    /// At most about `count` round values inside the axis.
+    fn linear_ticks(&self, count: usize) -> (Vec<Tick>, i32) {
+        let raw = (self.hi - self.lo) / count as f64;
+        let power = 10f64.powf(raw.log10().floor());
+        let step = [1.0, 2.0, 5.0, 10.0].iter().map(|m| m * power).find(|s| *s >= raw * 0.999).unwrap_or(10.0 * power);
+        let first = (self.lo / step).ceil() as i64;
+        let last = (self.hi / step).floor() as i64;
+        let largest = self.lo.abs().max(self.hi.abs());
+        let exponent = if !(1e-2..1e5).contains(&largest) { largest.log10().floor() as i32 } else { 0 };
+        let decimals = (exponent as f64 - step.log10() - 1e-9).ceil().clamp(0.0, 9.0) as usize;
+        let ticks = (first..=last.min(first + 50)).map(|i| {
+            let value = i as f64 * step;
+            let text = format!("{:.*}", decimals, value / 10f64.powi(exponent));
+            let text = if text.trim_matches(['-', '0', '.']).is_empty() { text.replace('-', "") } else { text };
+            Tick { value, label: text.replace('-', "−") }
+        });
+        (ticks.collect(), exponent)
+    }
+
+    /// The label with the power of ten that the ticks left out, as a unit: `[10⁻³]`.
+    pub fn title(&self, exponent: i32) -> String {
+        if exponent == 0 { self.label.clone() } else { format!("{} [10{}]", self.label, superscript(exponent)) }
+    }
+}
+
+fn close(a: f64, b: f64) -> bool {
+    (a - b).abs() <= 1e-9 * b.abs()
+}
+
+/// -3 as ⁻³.
+pub fn superscript(n: i32) -> String {
+    n.to_string()
+        .chars()
+        .map(|c| match c {
+            '-' => '⁻',
+            '1' => '¹',
+            '2' => '²',
+            '3' => '³',
+            d => char::from_u32(0x2070 + d.to_digit(10).unwrap_or(0)).unwrap_or(d),
+        })
+        .collect()
+}
+
+/// A panel: pixels from (x0, y0), its upper left corner, to (x1, y1).
+pub struct Panel {
+    pub x0: f64,
+    pub y0: f64,
+    pub x1: f64,
+    pub y1: f64,
+    pub x: Axis,
+    pub y: Axis,
+}
+
+/// Which labels a panel carries.
+#[derive(Debug, Clone, Copy)]
+pub struct Labels {
+    pub bottom: bool,
+    pub left: bool,
+    pub size: f64,
+    /// Whether the vertical axis has ticks at all.
+    pub scale: bool,
+}
+
+impl Panel {
+    /// Pixels of a point.
+    pub fn place(&self, x: f64, y: f64) -> (f64, f64) {
+        (self.px(x), self.py(y))
+    }
+
+    pub fn px(&self, x: f64) -> f64 {
+        self.x0 + self.x.fraction(x) * (self.x1 - self.x0)
+    }
+
+    pub fn py(&self, y: f64) -> f64 {
+        self.y1 - self.y.fraction(y) * (self.y1 - self.y0)
+    }
+
+    /// The same, moved to the nearest edge when outside.
+    pub fn py_inside(&self, y: f64) -> f64 {
+        self.py(y).clamp(self.y0, self.y1)
+    }
+
+    pub fn px_inside(&self, x: f64) -> f64 {
+        self.px(x).clamp(self.x0, self.x1)
+    }
+
+    /// Grid lines, to be drawn first.
+    pub fn grid(&self, canvas: &mut Canvas, size: f64) {
+        for tick in self.x.ticks(self.x1 - self.x0, size, false).0.iter().filter(|t| !t.label.is_empty()) {
+            let x = self.px(tick.value);
+            canvas.line(&[(x, self.y0), (x, self.y1)], GRID, 0.8);
+        }
+        for tick in self.y.ticks(self.y1 - self.y0, size, true).0.iter().filter(|t| !t.label.is_empty()) {
+            let y = self.py(tick.value);
+            canvas.line(&[(self.x0, y), (self.x1, y)], GRID, 0.8);
+        }
+    }
+
+    /// Frame, ticks, tick labels and titles, to be drawn last. `gap` is the distance of the left title from the frame.
+    pub fn axes(&self, canvas: &mut Canvas, labels: Labels, gap: f64) {
+        let size = labels.size;
+        let (left, right, top, bottom) = (self.x0, self.x1, self.y0, self.y1);
+        canvas.line(&[(left, top), (right, top), (right, bottom), (left, bottom), (left, top)], FRAME, 1.0);
+        let (ticks, exponent) = self.x.ticks(right - left, size, false);
+        for tick in &ticks {
+            let (x, long) = (self.px(tick.value), if tick.label.is_empty() { 2.5 } else { 4.5 });
+            canvas.line(&[(x, bottom), (x, bottom - long)], FRAME, 1.0);
+            if labels.bottom {
+                canvas.text((x, bottom + 0.95 * size), &tick.label, Lettering::new(size, MUTED, Align::Middle));
+            }
+        }
+        if labels.bottom && !self.x.label.is_empty() {
+            let at = (0.5 * (left + right), bottom + 2.4 * size);
+            canvas.text(at, &self.x.title(exponent), Lettering::new(size + 1.0, TEXT, Align::Middle));
+        }
+        let (mut ticks, exponent) = self.y.ticks(bottom - top, size, true);
+        ticks.retain(|_| labels.scale);
+        for tick in &ticks {
+            let (y, long) = (self.py(tick.value), if tick.label.is_empty() { 2.5 } else { 4.5 });
+            canvas.line(&[(left, y), (left + long, y)], FRAME, 1.0);
+            if labels.left {
+                canvas.text((left - 5.0, y), &tick.label, Lettering::new(size, MUTED, Align::End));
+            }
+        }
+        if labels.left && !self.y.label.is_empty() {
+            let at = (left - gap, 0.5 * (top + bottom));
+            canvas.text(at, &self.y.title(exponent), Lettering::new(size + 1.0, TEXT, Align::Middle).rotated());
+        }
+    }
+
+    /// A line through data points, cut at the frame; points that are not finite interrupt it.
+    pub fn curve(&self, canvas: &mut Canvas, points: &[(f64, f64)], ink: Ink, width: f64) {
+        for piece in self.cut(points) {
+            canvas.line(&piece, ink, width);
+        }
+    }
+
+    pub fn dashed_curve(&self, canvas: &mut Canvas, points: &[(f64, f64)], ink: Ink, width: f64) {
+        for piece in self.cut(points) {
+            canvas.dashes(&piece, ink, width, 4.0, 3.0);
+        }
+    }
+
+    /// The pieces of a line inside the frame, in pixels (Liang-Barsky, segment by segment).
+    fn cut(&self, points: &[(f64, f64)]) -> Vec<Vec<(f64, f64)>> {
+        let mut pieces: Vec<Vec<(f64, f64)>> = Vec::new();
+        let mut current: Vec<(f64, f64)> = Vec::new();
+        for (&a, &b) in points.iter().zip(points.iter().skip(1)) {
+            let (a, b) = (self.place(a.0, a.1), self.place(b.0, b.1));
+            match self.inside(a, b) {
+                Some((p, q)) => {
+                    if current.last() != Some(&p) {
+                        pieces.push(std::mem::take(&mut current));
+                        current.push(p);
+                    }
+                    current.push(q);
+                }
+                None => pieces.push(std::mem::take(&mut current)),
+            }
+        }
+        pieces.push(current);
+        pieces.retain(|p| p.len() > 1);
+        pieces
+    }
+
+    fn inside(&self, a: (f64, f64), b: (f64, f64)) -> Option<((f64, f64), (f64, f64))> {
+        let (dx, dy) = (b.0 - a.0, b.1 - a.1);
+        if !(dx.is_finite() && dy.is_finite()) {
+            return None;
+        }
+        let (mut enter, mut leave) = (0.0f64, 1.0f64);
+        for (p, q) in [(-dx, a.0 - self.x0), (dx, self.x1 - a.0), (-dy, a.1 - self.y0), (dy, self.y1 - a.1)] {
+            if p == 0.0 {
+                if q < 0.0 {
+                    return None;
+                }
+            } else if p < 0.0 {
+                enter = enter.max(q / p);
+            } else {
+                leave = leave.min(q / p);
+            }
+        }
+        let at = |t: f64| {
+            if t <= 0.0 {
+                a
+            } else if t >= 1.0 {
+                b
+            } else {
+                (a.0 + t * dx, a.1 + t * dy)
+            }
+        };
+        (enter <= leave).then(|| (at(enter), at(leave)))
+    }
+
+    /// The area between two step functions over bins (e_min, e_max, lower, upper).
+    pub fn step_band(&self, canvas: &mut Canvas, bins: &[(f64, f64, f64, f64)], ink: Ink) {
+        for run in contiguous(bins, |b| (b.0, b.1)) {
+            let mut outline = Vec::with_capacity(4 * run.len());
+            for b in run {
+                let y = self.py_inside(b.3);
+                outline.push((self.px_inside(b.0), y));
+                outline.push((self.px_inside(b.1), y));
+            }
+            for b in run.iter().rev() {
+                let y = self.py_inside(b.2);
+                outline.push((self.px_inside(b.1), y));
+                outline.push((self.px_inside(b.0), y));
+            }
+            canvas.polygon(&outline, ink);
+        }
+    }
+
+    /// A step function over bins (e_min, e_max, value).
+    pub fn steps(&self, canvas: &mut Canvas, bins: &[(f64, f64, f64)], ink: Ink, width: f64) {
+        for run in contiguous(bins, |b| (b.0, b.1)) {
+            let points: Vec<(f64, f64)> = run.iter().flat_map(|b| [(b.0, b.2), (b.1, b.2)]).collect();
+            self.curve(canvas, &points, ink, width);
+        }
+    }
+}
+
+/// Splits bins where one does not begin at the end of the one before (ignored channels).
+fn contiguous<T>(bins: &[T], edges: impl Fn(&T) -> (f64, f64)) -> Vec<&[T]> {
+    bins.chunk_by(|a, b| {
+        let (end, begin) = (edges(a).1, edges(b).0);
+        (begin - end).abs() <= 1e-6 * end.abs().max(1e-9)
+    })
+    .collect()
+}

@@ -1,0 +1,62 @@
+//! The plots, as SVG documents that need no font, script or network.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`corner`] | `plots/corner.svg`: marginals and pairs, prior, rounds, refined posterior |
+//! | [`spectrum`] | `plots/spectrum.svg`, `plots/coverage.svg`: the fit with residuals; what the simulations cover |
+//! | [`training`] | `plots/losses.svg`, `plots/efficiency.svg` |
+//! | [`density`], [`axis`], [`canvas`] | kernel densities and contours; axes and ticks; the drawing surface and the colours |
+
+pub mod axis;
+pub mod canvas;
+pub mod corner;
+pub mod density;
+pub mod spectrum;
+pub mod training;
+
+use std::path::Path;
+
+use super::{ReportData, ReportError, write_atomically};
+
+/// All plots of a run that its data allow, as SVG documents.
+#[derive(Debug, Clone, Default)]
+pub struct Plots {
+    pub corner: Option<String>,
+    pub spectrum: Option<String>,
+    pub coverage: Option<String>,
+    pub losses: Option<String>,
+    pub efficiency: Option<String>,
+}
+
+impl Plots {
+    pub fn draw(data: &ReportData) -> Plots {
+        let spectrum = data.spectrum.as_ref();
+        Plots {
+            corner: corner::corner(data),
+            spectrum: spectrum.and_then(spectrum::spectrum),
+            coverage: spectrum.and_then(|s| spectrum::coverage(s, &data.coverage)),
+            losses: training::losses(data),
+            efficiency: training::efficiency(data),
+        }
+    }
+
+    /// Writes `NAME.svg` for each plot there is into `folder`.
+    ///
+    /// # Errors
+    /// [`ReportError::Io`] naming the file.
+    pub fn write(&self, folder: &Path) -> Result<(), ReportError> {
+        let named = [
+            ("corner", &self.corner),
+            ("spectrum", &self.spectrum),
+            ("coverage", &self.coverage),
+            ("losses", &self.losses),
+            ("efficiency", &self.efficiency),
+        ];
+        for (name, plot) in named {
+            if let Some(svg) = plot {
+                write_atomically(&folder.join(format!("{name}.svg")), |w| w.write_all(svg.as_bytes()))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,389 @@
+//! `summary.json`: the result of a run in one document, with the keys of the command line's contract and a few more.
+//!
+//! The order of `parameters` is that of the model (XSPEC's), kept through writing and reading; JSON has no number for "not a
+//! number", so such values are written as `null` and read back as NaN.
+
+use std::path::Path;
+
+use serde::de::{MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::ReportError;
+use super::atomic::write_atomically;
+use super::prior::PriorShape;
+
+/// Everything that a run has to say in numbers. Log-likelihoods and evidence follow -C-STAT/2.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Summary {
+    /// Heading of the report; empty: the observation's name.
+    #[serde(default)]
+    pub title: String,
+    #[serde(serialize_with = "write_ordered", deserialize_with = "read_ordered")]
+    pub parameters: Vec<(String, ParameterSummary)>,
+    pub cstat: CstatSummary,
+    pub refine: RefineSummary,
+    pub rounds: Vec<RoundSummary>,
+    pub device: DeviceSummary,
+    pub seconds: Seconds,
+    pub transfers: Transfers,
+    #[serde(default)]
+    pub verdict: Verdict,
+    #[serde(default)]
+    pub observation: ObservationSummary,
+    #[serde(default)]
+    pub model: ModelSummary,
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    pub seed: u64,
+    pub version: String,
+}
+
+/// One free parameter: posterior mean, standard deviation and quantiles (0.05, 0.16, 0.5, 0.84, 0.95) in its own unit.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ParameterSummary {
+    #[serde(deserialize_with = "number_or_nan")]
+    pub median: f64,
+    #[serde(deserialize_with = "number_or_nan")]
+    pub mean: f64,
+    #[serde(deserialize_with = "number_or_nan")]
+    pub std: f64,
+    #[serde(deserialize_with = "number_or_nan")]
+    pub q05: f64,
+    #[serde(deserialize_with = "number_or_nan")]
+    pub q16: f64,
+    #[serde(deserialize_with = "number_or_nan")]
+    pub q84: f64,
+    #[serde(deserialize_with = "number_or_nan")]
+    pub q95: f64,
+    pub unit: String,
+    pub prior: PriorShape,
+    /// Number of the parameter in XSPEC's list of the model (from 1); names the columns of the chain file.
+    #[serde(default)]
+    pub number: u32,
+    /// The value that a mock observation was made with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truth: Option<f64>,
+}
+
+impl ParameterSummary {
+    /// Mean, standard deviation and quantiles of equal-weight posterior samples. All NaN for no samples.
+    pub fn of(samples: &[f64], unit: &str, prior: PriorShape, number: u32) -> ParameterSummary {
+        let d = crate::diagnose::statistics::Description::of(samples);
+        ParameterSummary {
+            median: d.median,
+            mean: d.mean,
+            std: d.std,
+            q05: d.q05,
+            q16: d.q16,
+            q84: d.q84,
+            q95: d.q95,
+            unit: unit.to_string(),
+            prior,
+            number,
+            truth: None,
+        }
+    }
+}
+
+/// C-STAT at the best posterior sample and at the median, and what the best model itself would give on average (Kaastra 2017).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CstatSummary {
+    #[serde(deserialize_with = "number_or_nan")]
+    pub best: f64,
+    #[serde(deserialize_with = "number_or_nan")]
+    pub at_median: f64,
+    pub dof: i64,
+    #[serde(deserialize_with = "number_or_nan")]
+    pub expected: f64,
+    #[serde(deserialize_with = "number_or_nan")]
+    pub expected_std: f64,
+}
+
+/// The importance sampling. `method` "none": the other numbers describe nothing and are NaN or 0.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RefineSummary {
+    pub samples: usize,
+    #[serde(deserialize_with = "number_or_nan")]
+    pub ess: f64,
+    #[serde(deserialize_with = "number_or_nan")]
+    pub efficiency: f64,
+    #[serde(deserialize_with = "number_or_nan")]
+    pub pareto_k: f64,
+    #[serde(deserialize_with = "number_or_nan")]
+    pub log_z: f64,
+    #[serde(deserialize_with = "number_or_nan")]
+    pub log_z_err: f64,
+    #[serde(deserialize_with = "number_or_nan")]
+    pub log_z_poisson: f64,
+    pub method: String,
+    pub likelihood: String,
+    #[serde(default = "nan", deserialize_with = "number_or_nan")]
+    pub max_weight_share: f64,
+}
+
+/// One round: what was simulated, how long the networks trained, and how good the round's posterior was as a proposal.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct RoundSummary {
+    pub simulations: usize,
+    pub epochs_autoencoder: usize,
+    pub epochs_flow: usize,
+    #[serde(deserialize_with = "number_or_nan")]
+    pub validation_loss: f64,
+    #[serde(deserialize_with = "number_or_nan")]
+    pub efficiency: f64,
+    #[serde(deserialize_with = "number_or_nan")]
+    pub acceptance: f64,
+    pub seconds: RoundSeconds,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct RoundSeconds {
+    pub simulate: f64,
+    pub summarize: f64,
+    pub infer: f64,
+    pub proposal: f64,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct DeviceSummary {
+    pub name: String,
+    pub backend: String,
+    pub kind: String,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Seconds {
+    pub total: f64,
+    pub simulate: f64,
+    pub summarize: f64,
+    pub infer: f64,
+    pub proposal: f64,
+    pub refine: f64,
+    pub report: f64,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Transfers {
+    pub to_device_bytes: u64,
+    pub to_host_bytes: u64,
+    /// The part of `to_host_bytes` that only checkpoints asked for.
+    #[serde(default)]
+    pub checkpoint_to_host_bytes: u64,
+    /// The part of `to_host_bytes` that the rounds themselves needed: losses, counts of rows, efficiencies.
+    #[serde(default)]
+    pub rounds_to_host_bytes: u64,
+}
+
+/// What was observed. `energies` are the outer edges of the kept bins [keV], `exposure` in s.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ObservationSummary {
+    pub name: String,
+    #[serde(default)]
+    pub spectrum: String,
+    #[serde(default)]
+    pub response: String,
+    #[serde(default)]
+    pub arf: String,
+    #[serde(default)]
+    pub exposure: f64,
+    #[serde(default)]
+    pub bins: usize,
+    #[serde(default)]
+    pub counts: u64,
+    #[serde(default)]
+    pub energies: [f64; 2],
+    #[serde(default)]
+    pub grouping: String,
+}
+
+/// The spectral model. `fixed` lists (parameter, how it is fixed) for those that are not free, e.g. ("tbabs.nH", "0.2").
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ModelSummary {
+    pub expression: String,
+    #[serde(default)]
+    pub abundances: String,
+    #[serde(default)]
+    pub cross_sections: String,
+    #[serde(default)]
+    pub fixed: Vec<(String, String)>,
+}
+
+/// Whether to believe the result, in one of three words, and why.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    pub status: VerdictStatus,
+    pub reasons: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum VerdictStatus {
+    #[serde(rename = "trusted")]
+    Trusted,
+    #[default]
+    #[serde(rename = "with care")]
+    WithCare,
+    #[serde(rename = "not trusted")]
+    NotTrusted,
+}
+
+impl VerdictStatus {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            VerdictStatus::Trusted => "trusted",
+            VerdictStatus::WithCare => "with care",
+            VerdictStatus::NotTrusted => "not trusted",
+        }
+    }
+}
+
+impl Verdict {
+    /// Judges a run by the limits of [`limits`]: the tail of the importance weights (k-hat), the effective sample size, the
+    /// largest weight, and the distance of C-STAT from what the best model predicts. Exit status 4 belongs to `NotTrusted`.
+    pub fn judge(cstat: &CstatSummary, refine: &RefineSummary) -> Verdict {
+        use VerdictStatus::WithCare;
+        let mut verdict = Verdict { status: VerdictStatus::Trusted, reasons: Vec::new() };
+        if refine.method == "none" {
+            verdict.add(
+                WithCare,
+                "the posterior is the network's alone: it was not corrected with the exact likelihood".into(),
+            );
+        } else {
+            verdict.judge_weights(refine);
+        }
+        let pull = (cstat.best - cstat.expected) / cstat.expected_std;
+        if !pull.is_finite() {
+            verdict.add(WithCare, "the quality of the fit is unknown: the expected C-STAT is missing".into());
+        } else if pull > limits::CSTAT_PULL {
+            verdict.add(
+                WithCare,
+                format!(
+                    "the model does not describe the data: C-STAT is {:.1}, {pull:.1} standard deviations above the {:.1} \
+                     expected; the posterior is right only for a model that is wrong",
+                    cstat.best, cstat.expected
+                ),
+            );
+        } else if pull < -limits::CSTAT_PULL {
+            verdict.add(
+                WithCare,
+                format!(
+                    "C-STAT is {:.1}, {:.1} standard deviations below the {:.1} expected: the counts scatter less than Poisson \
+                     counts do",
+                    cstat.best, -pull, cstat.expected
+                ),
+            );
+        }
+        verdict
+    }
+
+    fn judge_weights(&mut self, refine: &RefineSummary) {
+        use VerdictStatus::{NotTrusted, WithCare};
+        let k = refine.pareto_k;
+        if k.is_nan() || k > limits::PARETO_K_BAD {
+            self.add(
+                NotTrusted,
+                format!("the importance weights have a heavy tail: Pareto k is {k:.2}, above {}", limits::PARETO_K_BAD),
+            );
+        } else if k > limits::PARETO_K {
+            self.add(
+                WithCare,
+                format!("the importance weights have a heavy tail: Pareto k is {k:.2}, above {}", limits::PARETO_K),
+            );
+        }
+        if refine.ess.is_nan() || refine.ess < limits::ESS_BAD {
+            self.add(
+                NotTrusted,
+                format!("the effective sample size is {:.0}, below {:.0}", refine.ess, limits::ESS_BAD),
+            );
+        } else if refine.ess < limits::ESS {
+            self.add(WithCare, format!("the effective sample size is {:.0}, below {:.0}", refine.ess, limits::ESS));
+        }
+        let share = refine.max_weight_share;
+        if share > limits::SHARE_BAD {
+            self.add(NotTrusted, format!("one sample carries {:.0} % of all weight", 100.0 * share));
+        } else if share > limits::SHARE {
+            self.add(WithCare, format!("one sample carries {:.1} % of all weight", 100.0 * share));
+        }
+    }
+
+    /// Adds a reason; the status only ever gets worse.
+    pub fn add(&mut self, status: VerdictStatus, reason: String) {
+        self.status = self.status.max(status);
+        self.reasons.push(reason);
+    }
+}
+
+/// The limits that [`Verdict::judge`] applies.
+pub mod limits {
+    /// Vehtari et al. 2024: importance-sampling estimates are reliable below 0.7, and have no finite mean from 1.
+    pub const PARETO_K: f64 = 0.7;
+    pub const PARETO_K_BAD: f64 = 1.0;
+    /// Below 1000 effective samples the 5 % and 95 % quantiles wander by more than a twentieth of their standard deviation or so.
+    pub const ESS: f64 = 1000.0;
+    pub const ESS_BAD: f64 = 100.0;
+    pub const SHARE: f64 = 0.02;
+    pub const SHARE_BAD: f64 = 0.2;
+    /// Distance of C-STAT from its expectation, in standard deviations.
+    pub const CSTAT_PULL: f64 = 4.0;
+}
+
+impl Summary {
+    /// Writes `summary.json`, indented, whole or not at all.
+    ///
+    /// # Errors
+    /// [`ReportError::Io`] naming the file.
+    pub fn write(&self, path: &Path) -> Result<(), ReportError> {
+        write_atomically(path, |w| {
+            serde_json::to_writer_pretty(&mut *w, self)?;
+            w.write_all(b"\n")
+        })
+    }
+
+    /// # Errors
+    /// [`ReportError::Io`] or [`ReportError::Json`]; the latter names key, line and column.
+    pub fn read(path: &Path) -> Result<Summary, ReportError> {
+        let text = std::fs::read_to_string(path).map_err(ReportError::io(path))?;
+        serde_json::from_str(&text).map_err(|source| ReportError::Json { path: path.to_path_buf(), source })
+    }
+
+    pub fn parameter(&self, name: &str) -> Option<&ParameterSummary> {
+        self.parameters.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, p)| p)
+    }
+}
+
+fn nan() -> f64 {
+    f64::NAN
+}
+
+fn number_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
+fn write_ordered<S: Serializer>(list: &[(String, ParameterSummary)], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(list.len()))?;
+    for (name, value) in list {
+        map.serialize_entry(name, value)?;
+    }
+    map.end()
+}
+
+fn read_ordered<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, ParameterSummary)>, D::Error> {
+    struct Ordered;
+    impl<'de> Visitor<'de> for Ordered {
+        type Value = Vec<(String, ParameterSummary)>;
+        fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+            f.write_str("a map from parameter names to their summaries")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut list: Self::Value = Vec::new();
+            while let Some((name, value)) = map.next_entry::<String, ParameterSummary>()? {
+                if list.iter().any(|(n, _)| *n == name) {
+                    return Err(serde::de::Error::custom(format!("parameter {name} stands there twice")));
+                }
+                list.push((name, value));
+            }
+            Ok(list)
+        }
+    }
+    deserializer.deserialize_map(Ordered)
+}

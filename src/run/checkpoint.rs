@@ -1,0 +1,469 @@
+//! Checkpoints: named arrays in one checksummed file, and a folder that keeps the last two of them.
+//!
+//! The layout, all numbers little-endian:
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 8 | `RNTGCKPT` |
+//! | 4 | version of the layout, u32, now 1 |
+//! | 4 | number of arrays, u32 |
+//! | per array | name length u32, name (UTF-8); type u8; number of elements u64; the elements |
+//! | 32 | SHA-256 of everything before |
+//!
+//! Types: 1 f32, 2 f64, 3 u32, 4 u64, 5 text (each element: length u32, UTF-8). Arrays are streamed in both directions,
+//! so a checkpoint of gigabytes needs no second copy in memory. The checksum is what tells a file cut short by a full
+//! disk or a killed process from a good one: nothing of a file is used before it has been read to the end and agrees.
+
+use std::{
+    borrow::Cow,
+    fs::{self, File},
+    io::{self, BufReader, BufWriter, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+
+use crate::Error;
+
+const MAGIC: &[u8; 8] = b"RNTGCKPT";
+/// Raised with every change of the layout; an older file is refused, not guessed at.
+pub const FORMAT_VERSION: u32 = 1;
+/// Elements are converted in pieces of this many bytes; a count that a damaged file claims is never allocated at once.
+const CHUNK: usize = 1 << 20;
+
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    #[error("{path}: not a usable checkpoint: {what}")]
+    Damaged { path: PathBuf, what: String },
+    #[error("{path}: checkpoint layout version {found}; this rontgen reads version {FORMAT_VERSION}")]
+    Version { path: PathBuf, found: u32 },
+    #[error("checkpoint: no array {name:?} of type {kind}{found}")]
+    Missing { name: String, kind: &'static str, found: String },
+    #[error("{path}: {source}")]
+    Io { path: PathBuf, source: io::Error },
+    #[error("no usable checkpoint is left:\n  {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  "))]
+    NoneLeft(Vec<CheckpointError>),
+}
+
+impl From<CheckpointError> for Error {
+    fn from(error: CheckpointError) -> Error {
+        match error {
+            CheckpointError::Io { path, source } => Error::Io { path, source },
+            other => Error::Input(other.to_string()),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Array<'a> {
+    F32(Cow<'a, [f32]>),
+    F64(Cow<'a, [f64]>),
+    U32(Cow<'a, [u32]>),
+    U64(Cow<'a, [u64]>),
+    Text(Vec<String>),
+}
+
+impl Array<'_> {
+    fn kind(&self) -> &'static str {
+        ["f32", "f64", "u32", "u64", "text"][usize::from(self.tag() - 1)]
+    }
+
+    fn tag(&self) -> u8 {
+        match self {
+            Array::F32(_) => 1,
+            Array::F64(_) => 2,
+            Array::U32(_) => 3,
+            Array::U64(_) => 4,
+            Array::Text(_) => 5,
+        }
+    }
+}
+
+/// Named arrays, borrowed until they are saved.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Checkpoint<'a> {
+    arrays: Vec<(String, Array<'a>)>,
+}
+
+macro_rules! typed {
+    ($put:ident, $get:ident, $take:ident, $scalar:ty, $variant:ident, $kind:literal) => {
+        /// Adds an array; one of the same name is replaced.
+        pub fn $put(self, name: &str, values: impl Into<Cow<'a, [$scalar]>>) -> Self {
+            self.put(name, Array::$variant(values.into()))
+        }
+
+        /// The array `name`, in the order it was put.
+        pub fn $get(&self, name: &str) -> Result<&[$scalar], CheckpointError> {
+            match self.find(name) {
+                Some(Array::$variant(values)) => Ok(values),
+                other => Err(missing(name, $kind, other)),
+            }
+        }
+
+        /// As the getter, but without a copy: the array leaves the checkpoint.
+        pub fn $take(&mut self, name: &str) -> Result<Vec<$scalar>, CheckpointError> {
+            match self.arrays.iter().position(|(n, array)| n == name && matches!(array, Array::$variant(_))) {
+                Some(index) => match self.arrays.swap_remove(index).1 {
+                    Array::$variant(values) => Ok(values.into_owned()),
+                    other => Err(missing(name, $kind, Some(&other))),
+                },
+                None => Err(missing(name, $kind, self.find(name))),
+            }
+        }
+    };
+}
+
+impl<'a> Checkpoint<'a> {
+    pub fn new() -> Self {
+        Checkpoint::default()
+    }
+
+    typed!(put_f32, f32, take_f32, f32, F32, "f32");
+    typed!(put_f64, f64, take_f64, f64, F64, "f64");
+    typed!(put_u32, u32, take_u32, u32, U32, "u32");
+    typed!(put_u64, u64, take_u64, u64, U64, "u64");
+
+    /// Adds a list of texts; one of the same name is replaced.
+    pub fn put_text<S: AsRef<str>>(self, name: &str, values: &[S]) -> Self {
+        self.put(name, Array::Text(values.iter().map(|v| v.as_ref().to_string()).collect()))
+    }
+
+    /// The texts called `name`.
+    pub fn text(&self, name: &str) -> Result<&[String], CheckpointError> {
+        match self.find(name) {
+            Some(Array::Text(values)) => Ok(values),
+            other => Err(missing(name, "text", other)),
+        }
+    }
+
+    /// A single number that was put as an array of one.
+    pub fn number(&self, name: &str) -> Result<u64, CheckpointError> {
+        match self.u64(name)? {
+            [value] => Ok(*value),
+            _ => Err(missing(name, "u64 (one element)", self.find(name))),
+        }
+    }
+
+    /// Whether an array of this name is there.
+    pub fn contains(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.arrays.iter().map(|(name, _)| name.as_str())
+    }
+
+    fn put(mut self, name: &str, array: Array<'a>) -> Self {
+        self.arrays.retain(|(n, _)| n != name);
+        self.arrays.push((name.to_string(), array));
+        self
+    }
+
+    fn find(&self, name: &str) -> Option<&Array<'a>> {
+        self.arrays.iter().find(|(n, _)| n == name).map(|(_, array)| array)
+    }
+
+    /// Writes the file under a temporary name, flushes it to the disk and renames it: under `path` there is either the
+    /// old file or the whole new one, also after a crash.
+    pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
+        let io = |source| CheckpointError::Io { path: path.to_path_buf(), source };
+        let temporary = path.with_extension("part");
+        let written = (|| {
+            let mut out =
+                Hashing { inner: BufWriter::with_capacity(CHUNK, File::create(&temporary)?), hash: Sha256::new() };
+            self.write(&mut out)?;
+            let digest = out.hash.finalize();
+            out.inner.write_all(&digest)?;
+            out.inner.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+            fs::rename(&temporary, path)?;
+            sync_folder_of(path)
+        })();
+        if written.is_err() {
+            let _ = fs::remove_file(&temporary);
+        }
+        written.map_err(io)
+    }
+
+    fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        out.write_all(MAGIC)?;
+        out.write_all(&FORMAT_VERSION.to_le_bytes())?;
+        out.write_all(&length(self.arrays.len())?.to_le_bytes())?;
+        for (name, array) in &self.arrays {
+            write_text(out, name)?;
+            out.write_all(&[array.tag()])?;
+            match array {
+                Array::F32(v) => write_numbers(out, v),
+                Array::F64(v) => write_numbers(out, v),
+                Array::U32(v) => write_numbers(out, v),
+                Array::U64(v) => write_numbers(out, v),
+                Array::Text(v) => {
+                    out.write_all(&(v.len() as u64).to_le_bytes())?;
+                    v.iter().try_for_each(|text| write_text(out, text))
+                }
+            }?;
+        }
+        Ok(())
+    }
+}
+
+impl Checkpoint<'static> {
+    /// Reads and verifies a file. A file that is damaged or cut short is an error that names it.
+    pub fn load(path: &Path) -> Result<Self, CheckpointError> {
+        let io = |source| CheckpointError::Io { path: path.to_path_buf(), source };
+        let damaged = |what: &str| CheckpointError::Damaged { path: path.to_path_buf(), what: what.into() };
+        let file = File::open(path).map_err(io)?;
+        let size = file.metadata().map_err(io)?.len();
+        let mut input = Hashing { inner: BufReader::with_capacity(CHUNK, file), hash: Sha256::new() };
+        let mut reader = Reader { input: &mut input, left: size.saturating_sub(32) };
+        let parsed = (|| -> io::Result<Result<Self, u32>> {
+            if reader.bytes(8)? != MAGIC {
+                return Err(invalid("it does not begin as one"));
+            }
+            let version = reader.u32()?;
+            if version != FORMAT_VERSION {
+                return Ok(Err(version));
+            }
+            let count = reader.u32()?;
+            let mut arrays = Vec::new();
+            for _ in 0..count {
+                arrays.push(reader.array()?);
+            }
+            if reader.left != 0 {
+                return Err(invalid("bytes are left after the last array"));
+            }
+            Ok(Ok(Checkpoint { arrays }))
+        })();
+        let checkpoint = match parsed {
+            Ok(Ok(checkpoint)) => checkpoint,
+            Ok(Err(found)) => return Err(CheckpointError::Version { path: path.to_path_buf(), found }),
+            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
+                return Err(damaged(&error.to_string()));
+            }
+            Err(error) => return Err(io(error)),
+        };
+        let mut stored = [0; 32];
+        input.inner.read_exact(&mut stored).map_err(io)?;
+        if input.hash.finalize().as_slice() != stored {
+            return Err(damaged("the checksum does not agree"));
+        }
+        Ok(checkpoint)
+    }
+}
+
+fn missing(name: &str, kind: &'static str, found: Option<&Array<'_>>) -> CheckpointError {
+    let found = found.map(|array| format!("; found one of type {}", array.kind())).unwrap_or_default();
+    CheckpointError::Missing { name: name.to_string(), kind, found }
+}
+
+fn invalid(what: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what.into())
+}
+
+fn length(n: usize) -> io::Result<u32> {
+    u32::try_from(n).map_err(|_| invalid("a name, text or list is too long"))
+}
+
+fn write_text(out: &mut impl Write, text: &str) -> io::Result<()> {
+    out.write_all(&length(text.len())?.to_le_bytes())?;
+    out.write_all(text.as_bytes())
+}
+
+/// Reverses each element's bytes where the host is big-endian.
+fn to_file_order(bytes: &mut [u8], element: usize) {
+    if cfg!(target_endian = "big") {
+        bytes.chunks_exact_mut(element).for_each(<[u8]>::reverse);
+    }
+}
+
+fn write_numbers<T: bytemuck::Pod>(out: &mut impl Write, values: &[T]) -> io::Result<()> {
+    out.write_all(&(values.len() as u64).to_le_bytes())?;
+    for chunk in bytemuck::cast_slice::<T, u8>(values).chunks(CHUNK) {
+        if cfg!(target_endian = "big") {
+            let mut chunk = chunk.to_vec();
+            to_file_order(&mut chunk, size_of::<T>());
+            out.write_all(&chunk)?;
+        } else {
+            out.write_all(chunk)?;
+        }
+    }
+    Ok(())
+}
+
+/// Hashes what passes through.
+struct Hashing<T> {
+    inner: T,
+    hash: Sha256,
+}
+
+impl<T: Write> Write for Hashing<T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.inner.write(bytes)?;
+        self.hash.update(&bytes[..n]);
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// Reads within the bytes that lie before the checksum; whatever a damaged file claims, no more is asked for.
+struct Reader<'r, T> {
+    input: &'r mut Hashing<T>,
+    left: u64,
+}
+
+impl<T: Read> Reader<'_, T> {
+    fn fill(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        self.left = self.left.checked_sub(buffer.len() as u64).ok_or_else(|| invalid("it ends too early"))?;
+        self.input.inner.read_exact(buffer)?;
+        self.input.hash.update(&*buffer);
+        Ok(())
+    }
+
+    fn bytes(&mut self, n: usize) -> io::Result<Vec<u8>> {
+        if n as u64 > self.left {
+            return Err(invalid("it ends too early"));
+        }
+        let mut bytes = vec![0; n];
+        self.fill(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn u32(&mut self) -> io::Result<u32> {
+        let mut bytes = [0; 4];
+        self.fill(&mut bytes)?;
+        Ok(u32::from_le_bytes(bytes))
+    }
+
+    fn u64(&mut self) -> io::Result<u64> {
+        let mut bytes = [0; 8];
+        self.fill(&mut bytes)?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn text(&mut self) -> io::Result<String> {
+        let n = self.u32()?;
+        String::from_utf8(self.bytes(n as usize)?).map_err(|_| invalid("a name or text is not UTF-8"))
+    }
+
+    fn numbers<N: bytemuck::Pod>(&mut self) -> io::Result<Vec<N>> {
+        let count = self.u64()?;
+        let bytes = count.checked_mul(size_of::<N>() as u64).filter(|&bytes| bytes <= self.left);
+        let bytes = bytes.ok_or_else(|| invalid("an array is longer than the file"))?;
+        // Bounded by the size of the file, which is on the disk already.
+        let mut values = vec![N::zeroed(); (bytes as usize) / size_of::<N>()];
+        for chunk in bytemuck::cast_slice_mut::<N, u8>(&mut values).chunks_mut(CHUNK) {
+            self.fill(chunk)?;
+            to_file_order(chunk, size_of::<N>());
+        }
+        Ok(values)
+    }
+
+    fn array(&mut self) -> io::Result<(String, Array<'static>)> {
+        let name = self.text()?;
+        let mut tag = [0];
+        self.fill(&mut tag)?;
+        let array = match tag[0] {
+            1 => Array::F32(self.numbers()?.into()),
+            2 => Array::F64(self.numbers()?.into()),
+            3 => Array::U32(self.numbers()?.into()),
+            4 => Array::U64(self.numbers()?.into()),
+            5 => {
+                let count = self.u64()?;
+                Array::Text((0..count).map(|_| self.text()).collect::<io::Result<_>>()?)
+            }
+            other => return Err(invalid(format!("the array {name:?} has the unknown type {other}"))),
+        };
+        Ok((name, array))
+    }
+}
+
+/// Makes a rename in the folder of `path` durable; on systems without folder handles there is nothing to do.
+fn sync_folder_of(path: &Path) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+/// A folder of checkpoints, the last two of them kept: a crash while one is written, or a bad block under it, still
+/// leaves one to go on from.
+#[derive(Debug)]
+pub struct CheckpointStore {
+    folder: PathBuf,
+    next: u64,
+}
+
+/// The newest checkpoint that could be used.
+#[derive(Debug)]
+pub struct Loaded {
+    pub checkpoint: Checkpoint<'static>,
+    pub path: PathBuf,
+    /// Newer ones that could not.
+    pub warnings: Vec<String>,
+}
+
+const KEPT: usize = 2;
+
+impl CheckpointStore {
+    /// Opens `folder`, creating it if need be.
+    pub fn open(folder: impl Into<PathBuf>) -> Result<CheckpointStore, CheckpointError> {
+        let folder = folder.into();
+        fs::create_dir_all(&folder).map_err(|source| CheckpointError::Io { path: folder.clone(), source })?;
+        let mut store = CheckpointStore { folder, next: 1 };
+        store.next = store.files()?.last().map_or(1, |(number, _)| number + 1);
+        Ok(store)
+    }
+
+    /// Saves `checkpoint` as the newest and forgets all but the last two.
+    pub fn save(&mut self, checkpoint: &Checkpoint<'_>) -> Result<PathBuf, CheckpointError> {
+        let path = self.folder.join(format!("{:06}.checkpoint", self.next));
+        checkpoint.save(&path)?;
+        self.next += 1;
+        let files = self.files()?;
+        for (_, old) in files.iter().rev().skip(KEPT) {
+            fs::remove_file(old).map_err(|source| CheckpointError::Io { path: old.clone(), source })?;
+        }
+        Ok(path)
+    }
+
+    /// The newest usable checkpoint; `None` if none was ever saved; an error if there are some and none can be used.
+    pub fn load(&self) -> Result<Option<Loaded>, CheckpointError> {
+        let mut errors = Vec::new();
+        for (_, path) in self.files()?.into_iter().rev() {
+            match Checkpoint::load(&path) {
+                Ok(checkpoint) => {
+                    let warnings = errors.iter().map(|e| format!("{e}; going on from the one before")).collect();
+                    return Ok(Some(Loaded { checkpoint, path, warnings }));
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() { Ok(None) } else { Err(CheckpointError::NoneLeft(errors)) }
+    }
+
+    /// Removes every checkpoint: the run is finished.
+    pub fn clear(&self) -> Result<(), CheckpointError> {
+        for (_, path) in self.files()? {
+            fs::remove_file(&path).map_err(|source| CheckpointError::Io { path, source })?;
+        }
+        Ok(())
+    }
+
+    /// Checkpoints by number, oldest first.
+    fn files(&self) -> Result<Vec<(u64, PathBuf)>, CheckpointError> {
+        let io = |source| CheckpointError::Io { path: self.folder.clone(), source };
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.folder).map_err(io)? {
+            let path = entry.map_err(io)?.path();
+            let number = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_suffix(".checkpoint"));
+            if let Some(number) = number.and_then(|n| n.parse().ok()) {
+                files.push((number, path));
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+}

@@ -1,0 +1,133 @@
+//! A whole run: open the problem, run the rounds, refine, write the folder.
+
+use super::finish;
+use super::output::{Existing, FINISHED, OutputFolder, State};
+use super::progress::Progress;
+use super::run_file::{Provenance, RunFile};
+use super::scheduler::Rounds;
+use super::setup::Problem;
+use crate::device::Device;
+use crate::report::{Summary, Verdict};
+use crate::simulate::{Coordinates, Outputs, Simulator, Source, no_tick};
+use crate::{Error, Result, device::RowBlocks};
+use std::path::Path;
+use std::time::Instant;
+
+/// Where and how to run.
+pub struct Execution<'a> {
+    pub out: &'a Path,
+    pub device: Device,
+    pub data: Option<&'a Path>,
+    pub existing: Existing,
+    pub progress: &'a Progress,
+}
+
+/// Runs a problem into its folder and returns the verdict. `truth`: the parameters of a mock, for the plots.
+///
+/// # Errors
+/// Everything that can go wrong; [`Error::Interrupted`] leaves a folder that can be resumed.
+pub fn run(problem: &Problem, execution: &Execution<'_>, truth: Option<&[f64]>) -> Result<Verdict> {
+    let started = Instant::now();
+    let Execution { out, device, data, existing, progress } = execution;
+    let provenance = Provenance::new(&problem.run, &device.name(), *data, Some(problem.data_sha256()));
+    let (folder, state, remarks) = OutputFolder::open(out, &problem.run, &provenance, *existing)?;
+    let mut warnings = problem.warnings.clone();
+    warnings.extend(remarks);
+    if state == State::Finished {
+        progress.message(&format!("{}: this run is finished", out.display()));
+        return Ok(Summary::read(&folder.path().join(FINISHED))?.verdict);
+    }
+    super::interrupt::install()?;
+    let traffic = device.profiler().traffic();
+    let mut rounds = Rounds::new(problem, device, Some(&folder), progress)?;
+    if state == State::Unfinished {
+        warnings.extend(rounds.resume()?);
+    }
+    let before = device.profiler().traffic();
+    rounds.run()?;
+    let in_rounds = device.profiler().traffic() - before;
+    let refined = finish::refine(&rounds, progress)?;
+    progress.stage("report", 0);
+    let verdict = finish::write(&rounds, &refined, &folder, (started, traffic, in_rounds), truth, warnings)?;
+    rounds.forget_checkpoints()?;
+    progress.done();
+    Ok(verdict)
+}
+
+/// Fills a data set without counts (the built-in instrument's) with a mock spectrum at `theta`.
+///
+/// # Errors
+/// Those of the simulator.
+pub fn with_mock(problem: Problem, theta: &[f64], seed: u64) -> Result<Problem> {
+    let device = Device::cpu();
+    let dataset = &problem.dataset;
+    let simulator = Simulator::new(&device, &problem.program, &problem.parameters, &dataset.folded, &dataset.counts)?;
+    let mut counts = RowBlocks::empty(&device, 1, simulator.bins(), 1);
+    let outputs = Outputs { counts: Some(&mut counts), ..Outputs::default() };
+    let point = simulator.physical(&[theta.to_vec()])?;
+    simulator.run(Coordinates::Physical, &point, Source { seed, stream: 1 }, outputs, &mut no_tick)?;
+    let drawn = counts.blocks.first().ok_or_else(|| Error::Input("the mock has no spectrum".into()))?.download()?;
+    problem.with_counts(drawn.into_iter().map(|count| count as u32).collect())
+}
+
+/// What a run would do and how much memory it would take, for `--dry-run`.
+///
+/// # Errors
+/// When the plan does not fit the device.
+pub fn plan(problem: &Problem, device: &Device) -> Result<String> {
+    let run: &RunFile = &problem.run;
+    let (bins, energies) = (problem.dataset.bins.len(), problem.dataset.folded.energies());
+    let total: usize = (0..run.inference.rounds).map(|k| run.inference.simulations_of_round(k)).sum();
+    let simulator = Simulator::new(
+        device,
+        &problem.program,
+        &problem.parameters,
+        &problem.dataset.folded,
+        &problem.dataset.counts,
+    )?;
+    let copies = match run.inference.autoencoder.target {
+        super::run_file::Target::Counts => 1,
+        _ => 2,
+    };
+    let counts = 4 * (total * bins * copies) as u64;
+    let widths = run.inference.autoencoder.hidden.widths(bins);
+    let mut layers = vec![bins];
+    layers.extend(&widths);
+    layers.push(run.inference.autoencoder.latent);
+    let weights: usize = 2 * layers.windows(2).map(|pair| pair[0] * pair[1]).sum::<usize>();
+    // Values, gradient, two moments and three snapshots.
+    let networks = 4 * 7 * weights as u64;
+    let activations = 4 * 4 * (run.inference.autoencoder.batch * (2 * layers.iter().sum::<usize>() + bins)) as u64;
+    let simulation = simulator.working_bytes(run.inference.simulations_of_round(0));
+    let mib = |bytes: u64| format!("{:8.1} MiB", bytes as f64 / (1 << 20) as f64);
+    let sum = counts + networks + activations + simulation;
+    let mut text = format!("device      {} ({}, {})\n", device.name(), device.backend(), device.kind());
+    text += &format!("spectrum    {}: {bins} bins, {energies} model energies\n", problem.dataset.name);
+    text += &format!("model       {}, {} free parameters\n", run.model.expression, problem.names().len());
+    text += &format!(
+        "rounds      {}, {total} spectra in all, then {} likelihoods\n",
+        run.inference.rounds, run.refine.samples
+    );
+    text += "memory on the device (the largest items)\n";
+    for (what, bytes) in [
+        ("simulated counts and targets", counts),
+        ("auto-encoder: weights, gradient, moments, snapshots", networks),
+        ("auto-encoder: one batch", activations),
+        ("response, tables, one tile of spectra", simulation),
+        ("sum", sum),
+    ] {
+        text += &format!("  {}  {what}\n", mib(bytes));
+    }
+    if let Device::Gpu(gpu) = device {
+        let row = 4 * bins as u64;
+        if row > gpu.binding_limit() {
+            return Err(Error::Device(crate::device::DeviceError::TooLarge {
+                what: "one spectrum".into(),
+                requested: row,
+                available: gpu.binding_limit(),
+                limit: "max_storage_buffer_binding_size",
+            }));
+        }
+    }
+    Ok(text)
+}

@@ -1,0 +1,506 @@
+//! The run file: everything that decides a run, with a default for every key that has one.
+//!
+//! The one fact to know: a `--set` option is laid over the file *before* it is read, so the [`RunFile`] of a run is the
+//! file and its options together, and the `run.toml` written from it ([`RunFile::resolved_toml`]) needs no options to
+//! give the same run again.
+
+use std::{fmt, path::Path};
+
+use crate::Error;
+
+mod files;
+mod parameters;
+mod resolved;
+mod section;
+mod tree;
+
+pub use files::{BUILT_IN_SPECTRUM, ObservationFiles};
+pub use parameters::ParameterEntry;
+pub use resolved::Provenance;
+pub use tree::Place;
+
+use section::Section;
+use tree::{Item, Node};
+
+/// What can be wrong with a run file; every message starts with the file and line (or the option) to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum RunFileError {
+    #[error("{place}: {message}")]
+    Syntax { place: Place, message: String },
+    #[error("{place}: unknown key {key:?} in {section}{hint}")]
+    UnknownKey { place: Place, key: String, section: String, hint: String },
+    #[error("{place}: {key} is {found}; expected {expected}")]
+    Wrong { place: Place, key: String, found: String, expected: String },
+    #[error("{place}: {key} is missing; expected {expected}")]
+    Missing { place: Place, key: String, expected: String },
+    #[error("{place}: {key} = {value:?} is not available in this version; available: {available}")]
+    NotAvailable { place: Place, key: String, value: String, available: String },
+    #[error("{path}: {message}")]
+    File { path: String, message: String },
+}
+
+impl From<RunFileError> for Error {
+    fn from(error: RunFileError) -> Error {
+        Error::Input(error.to_string())
+    }
+}
+
+/// A whole run, every default filled in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunFile {
+    /// The file as the user named it; relative data paths start from its folder.
+    pub path: String,
+    pub observation: Observation,
+    pub model: ModelChoice,
+    /// Parameter names as written (`tbabs.nH`, compared without regard to case), in the order of the file.
+    pub parameters: Vec<(String, ParameterEntry)>,
+    pub inference: Inference,
+    pub refine: Refine,
+    pub output: Output,
+    /// Present when this is a `run.toml` that rontgen wrote.
+    pub written_by: Option<Provenance>,
+}
+
+/// `[observation]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observation {
+    /// Name for plots and tables; the spectrum's file name if absent.
+    pub name: Option<String>,
+    pub spectrum: String,
+    pub response: FileChoice,
+    pub arf: FileChoice,
+    pub background: FileChoice,
+    /// Ranges \[keV\], ascending and disjoint; empty: every channel of the response.
+    pub energies: Vec<[f64; 2]>,
+    pub grouping: Grouping,
+}
+
+/// A file that the spectrum's header may name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileChoice {
+    /// Not in the run file: what the spectrum's keyword says.
+    FromSpectrum,
+    /// `"none"`: do without.
+    None,
+    Path(String),
+}
+
+/// How channels are joined into bins.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Grouping {
+    /// The GROUPING column of the spectrum.
+    File,
+    /// One bin per channel.
+    None,
+    /// Kaastra & Bleeker (2016).
+    Optimal,
+    /// At least this many counts in each bin.
+    MinCounts(u32),
+    /// `[e_lo keV, e_hi keV, channels per bin]`; channels outside every range stay single.
+    Channels(Vec<(f64, f64, u32)>),
+}
+
+/// `[model]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelChoice {
+    pub expression: String,
+    pub abundances: String,
+    pub cross_sections: String,
+}
+
+/// `[inference]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inference {
+    pub rounds: usize,
+    /// Spectra per round after the first.
+    pub simulations: usize,
+    /// The first round simulates this many times `simulations`.
+    pub first_round_factor: f64,
+    /// Quantile of log q below which a proposal is cut off.
+    pub truncation: f64,
+    pub seed: u64,
+    pub summary: String,
+    pub density: String,
+    pub autoencoder: Autoencoder,
+    pub flow: Flow,
+}
+
+impl Inference {
+    /// Simulations of round `k` (from 0).
+    pub fn simulations_of_round(&self, k: usize) -> usize {
+        let factor = if k == 0 { self.first_round_factor } else { 1.0 };
+        (self.simulations as f64 * factor).round() as usize
+    }
+}
+
+/// `[inference.autoencoder]`; see the method's section on the auto-encoder for what each number does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Autoencoder {
+    pub hidden: Hidden,
+    pub latent: usize,
+    pub target: Target,
+    pub batch: usize,
+    pub epochs: usize,
+    pub patience: usize,
+    pub learning_rate: f64,
+    /// Share of the simulations kept for validation.
+    pub validation: f64,
+    /// Bound on the global norm of the gradient.
+    pub clip_norm: f64,
+    /// On a plateau of `reduce_patience` epochs the learning rate is multiplied by this.
+    pub reduce_factor: f64,
+    pub reduce_patience: usize,
+}
+
+/// Widths of the encoder's hidden layers; the decoder is the mirror image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hidden {
+    /// One layer of half the number of bins.
+    Half,
+    Units(Vec<usize>),
+}
+
+impl Hidden {
+    /// The widths for spectra of `bins` bins.
+    pub fn widths(&self, bins: usize) -> Vec<usize> {
+        match self {
+            Hidden::Half => vec![(bins / 2).max(1)],
+            Hidden::Units(units) => units.clone(),
+        }
+    }
+}
+
+/// What the auto-encoder's output is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// The very spectrum that was fed in.
+    Counts,
+    /// A second, independent Poisson realisation of the same expected counts.
+    Twin,
+    /// The expected counts themselves.
+    Expected,
+}
+
+impl Target {
+    const NAMES: &'static [&'static str] = &["counts", "twin", "expected"];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Target::Counts => "counts",
+            Target::Twin => "twin",
+            Target::Expected => "expected",
+        }
+    }
+}
+
+/// `[inference.flow]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Flow {
+    pub transforms: usize,
+    /// Units of each hidden layer.
+    pub hidden: usize,
+    /// Hidden layers of each transform's network.
+    pub layers: usize,
+    pub batch: usize,
+    pub epochs: usize,
+    pub patience: usize,
+    pub learning_rate: f64,
+    pub validation: f64,
+    pub clip_norm: f64,
+    /// Flows trained independently and mixed.
+    pub ensemble: usize,
+}
+
+/// Flows that can be mixed in this version.
+const MAX_ENSEMBLE: usize = 1;
+
+/// `[refine]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refine {
+    pub method: RefineMethod,
+    /// Likelihoods to compute.
+    pub samples: usize,
+    /// Always "exact" here; "auto" reads as "exact".
+    pub likelihood: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefineMethod {
+    Weighted,
+    None,
+}
+
+impl RefineMethod {
+    pub fn name(self) -> &'static str {
+        match self {
+            RefineMethod::Weighted => "weighted",
+            RefineMethod::None => "none",
+        }
+    }
+}
+
+/// `[output]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    pub posterior_samples: usize,
+}
+
+impl RunFile {
+    /// Reads `path` with the `--set` options `sets` laid over it.
+    pub fn read(path: &Path, sets: &[String]) -> Result<RunFile, RunFileError> {
+        let name = path.display().to_string();
+        let file_error = |message: String| RunFileError::File { path: name.clone(), message };
+        let text = match std::fs::read(path) {
+            Ok(bytes) => String::from_utf8(bytes)
+                .map_err(|_| file_error("this is not a run file (TOML text); is it a spectrum?".into()))?,
+            Err(error) => return Err(file_error(format!("the run file cannot be read: {error}"))),
+        };
+        RunFile::parse(&text, &name, sets)
+    }
+
+    /// Reads a run file from `text`; `name` stands for its path, in messages and as the start of relative paths.
+    pub fn parse(text: &str, name: &str, sets: &[String]) -> Result<RunFile, RunFileError> {
+        let mut tree = tree::parse(text, name)?;
+        for option in sets {
+            tree::overlay(&mut tree, option)?;
+        }
+        let root = Section::root(&tree, name)?;
+        let written_by =
+            root.get("written_by").map(|_| resolved::read_provenance(&root.section("written_by")?)).transpose()?;
+        Ok(RunFile {
+            path: name.to_string(),
+            observation: read_observation(&root.section("observation")?)?,
+            model: read_model(&root.section("model")?)?,
+            parameters: parameters::read(&root.section("parameters")?)?,
+            inference: read_inference(&root.section("inference")?)?,
+            refine: read_refine(&root.section("refine")?)?,
+            output: Output {
+                posterior_samples: root.section("output")?.size("posterior_samples", 50_000, 100..=10_000_000)?,
+            },
+            written_by,
+        })
+    }
+}
+
+fn read_observation(section: &Section<'_>) -> Result<Observation, RunFileError> {
+    let spectrum = section
+        .text("spectrum")?
+        .ok_or_else(|| section.missing("spectrum", "the name of a spectrum file (PHA) in quotes"))?;
+    let file = |key: &str| -> Result<FileChoice, RunFileError> {
+        Ok(match section.text(key)? {
+            None => FileChoice::FromSpectrum,
+            Some(text) if text.eq_ignore_ascii_case("none") => FileChoice::None,
+            Some(path) => FileChoice::Path(path),
+        })
+    };
+    let response = match (file("response")?, section.get("response")) {
+        (FileChoice::None, Some(node)) => {
+            return Err(section.wrong(
+                "response",
+                node,
+                "a response file (RMF or RSP): there is no analysis without one",
+            ));
+        }
+        (choice, _) => choice,
+    };
+    Ok(Observation {
+        name: section.text("name")?,
+        spectrum,
+        response,
+        arf: file("arf")?,
+        background: file("background")?,
+        energies: read_energies(section)?,
+        grouping: read_grouping(section)?,
+    })
+}
+
+fn read_energies(section: &Section<'_>) -> Result<Vec<[f64; 2]>, RunFileError> {
+    let Some(node) = section.get("energies") else { return Ok(Vec::new()) };
+    let expected = "[low, high] in keV with 0 <= low < high, or a list of such ranges, ascending and disjoint";
+    let wrong = || section.wrong("energies", node, expected);
+    let Item::Array(list) = &node.item else { return Err(wrong()) };
+    let pair = |items: &[Node]| match items {
+        [a, b] => match (a.number(), b.number()) {
+            (Some(lo), Some(hi)) if lo >= 0.0 && lo < hi && hi.is_finite() => Some([lo, hi]),
+            _ => None,
+        },
+        _ => None,
+    };
+    let ranges = if list.iter().any(|x| matches!(x.item, Item::Array(_))) {
+        list.iter()
+            .map(|x| match &x.item {
+                Item::Array(items) => pair(items),
+                _ => None,
+            })
+            .collect::<Option<Vec<_>>>()
+    } else {
+        pair(list).map(|range| vec![range])
+    };
+    match ranges {
+        Some(ranges) if ranges.windows(2).all(|w| w[0][1] <= w[1][0]) => Ok(ranges),
+        _ => Err(wrong()),
+    }
+}
+
+fn read_grouping(section: &Section<'_>) -> Result<Grouping, RunFileError> {
+    let Some(node) = section.get("grouping") else { return Ok(Grouping::File) };
+    let expected =
+        "\"file\", \"none\", \"optimal\", { min_counts = 20 }, or a list of [low keV, high keV, channels per bin]";
+    let wrong = |node: &Node| section.wrong("grouping", node, expected);
+    let count = |node: &Node, most: i128| match node.item {
+        Item::Integer(n) if (1..=most).contains(&n) => u32::try_from(n).ok(),
+        _ => None,
+    };
+    match &node.item {
+        Item::Text(text) => match text.as_str() {
+            "file" => Ok(Grouping::File),
+            "none" => Ok(Grouping::None),
+            "optimal" => Ok(Grouping::Optimal),
+            _ => Err(wrong(node)),
+        },
+        Item::Table(table) => match table.as_slice() {
+            [(key, _, value)] if key == "min_counts" => match count(value, 1_000_000_000) {
+                Some(n) => Ok(Grouping::MinCounts(n)),
+                None => Err(section.wrong("grouping.min_counts", value, "a whole number of counts, at least 1")),
+            },
+            [(key, place, _), ..] if key != "min_counts" => {
+                Err(section::unknown_key(key, "observation.grouping", &["min_counts"], place))
+            }
+            _ => Err(wrong(node)),
+        },
+        Item::Array(list) if !list.is_empty() => list
+            .iter()
+            .map(|range| {
+                let Item::Array(items) = &range.item else { return Err(wrong(range)) };
+                match items.as_slice() {
+                    [lo, hi, n] => match (lo.number(), hi.number(), count(n, 100_000)) {
+                        (Some(lo), Some(hi), Some(n)) if lo >= 0.0 && lo < hi && hi.is_finite() => Ok((lo, hi, n)),
+                        _ => Err(wrong(range)),
+                    },
+                    _ => Err(wrong(range)),
+                }
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .and_then(|ranges| match ranges.windows(2).all(|w| w[0].1 <= w[1].0) {
+                true => Ok(Grouping::Channels(ranges)),
+                false => Err(section.wrong("grouping", node, "ranges that ascend and do not overlap")),
+            }),
+        _ => Err(wrong(node)),
+    }
+}
+
+fn read_model(section: &Section<'_>) -> Result<ModelChoice, RunFileError> {
+    let expression = section.text("expression")?.ok_or_else(|| {
+        section.missing("expression", "a model in XSPEC's notation, for example \"tbabs*(bbodyrad+powerlaw)\"")
+    })?;
+    Ok(ModelChoice {
+        expression,
+        abundances: section.text("abundances")?.unwrap_or_else(|| "wilm".into()),
+        cross_sections: section.text("cross_sections")?.unwrap_or_else(|| "vern".into()),
+    })
+}
+
+fn read_inference(section: &Section<'_>) -> Result<Inference, RunFileError> {
+    Ok(Inference {
+        rounds: section.size("rounds", 5, 1..=100)?,
+        simulations: section.size("simulations", 5000, 64..=100_000_000)?,
+        first_round_factor: section.number("first_round_factor", 2.0, 1.0..=100.0)?,
+        truncation: section.number("truncation", 1e-3, 0.0..=0.5)?,
+        // TOML's integers are signed.
+        seed: section.integer("seed", 1, 0..=i64::MAX as u64)?,
+        summary: section.choice(
+            "summary",
+            "autoencoder",
+            &["autoencoder"],
+            &["pca", "spectral", "embedding", "none"],
+        )?,
+        density: section.choice("density", "maf", &["maf"], &["nsf", "mdn", "made", "maf_rqs"])?,
+        autoencoder: read_autoencoder(&section.section("inference.autoencoder")?)?,
+        flow: read_flow(&section.section("inference.flow")?)?,
+    })
+}
+
+fn read_autoencoder(section: &Section<'_>) -> Result<Autoencoder, RunFileError> {
+    let target = match section.choice("target", "counts", Target::NAMES, &[])?.as_str() {
+        "twin" => Target::Twin,
+        "expected" => Target::Expected,
+        _ => Target::Counts,
+    };
+    Ok(Autoencoder {
+        hidden: read_hidden(section)?,
+        latent: section.size("latent", 64, 1..=4096)?,
+        target,
+        batch: section.size("batch", 1024, 2..=1_000_000)?,
+        epochs: section.size("epochs", 500, 1..=1_000_000)?,
+        patience: section.size("patience", 20, 1..=1_000_000)?,
+        learning_rate: section.number("learning_rate", 1e-3, 1e-8..=1.0)?,
+        validation: section.number("validation", 0.1, 0.01..=0.5)?,
+        clip_norm: section.number("clip_norm", 5.0, 1e-6..=1e9)?,
+        reduce_factor: section.number("reduce_factor", 0.5, 0.01..=1.0)?,
+        reduce_patience: section.size("reduce_patience", 8, 1..=1_000_000)?,
+    })
+}
+
+fn read_hidden(section: &Section<'_>) -> Result<Hidden, RunFileError> {
+    let Some(node) = section.get("hidden") else { return Ok(Hidden::Half) };
+    let units = |list: &[Node]| {
+        list.iter()
+            .map(|x| match x.item {
+                Item::Integer(n) if (1..=65_536).contains(&n) => usize::try_from(n).ok(),
+                _ => None,
+            })
+            .collect::<Option<Vec<_>>>()
+    };
+    let hidden = match &node.item {
+        Item::Text(text) if text == "half" => Some(Hidden::Half),
+        Item::Array(list) if (1..=8).contains(&list.len()) => units(list).map(Hidden::Units),
+        _ => None,
+    };
+    hidden.ok_or_else(|| {
+        section.wrong(
+            "hidden",
+            node,
+            "\"half\" (one layer of half the bins) or a list of 1 to 8 widths from 1 to 65536",
+        )
+    })
+}
+
+fn read_flow(section: &Section<'_>) -> Result<Flow, RunFileError> {
+    Ok(Flow {
+        transforms: section.size("transforms", 10, 1..=64)?,
+        hidden: section.size("hidden", 100, 1..=4096)?,
+        layers: section.size("layers", 2, 1..=8)?,
+        batch: section.size("batch", 256, 2..=1_000_000)?,
+        epochs: section.size("epochs", 1000, 1..=1_000_000)?,
+        patience: section.size("patience", 20, 1..=1_000_000)?,
+        learning_rate: section.number("learning_rate", 5e-4, 1e-8..=1.0)?,
+        validation: section.number("validation", 0.2, 0.01..=0.5)?,
+        clip_norm: section.number("clip_norm", 5.0, 1e-6..=1e9)?,
+        ensemble: section.size("ensemble", 1, 1..=MAX_ENSEMBLE)?,
+    })
+}
+
+fn read_refine(section: &Section<'_>) -> Result<Refine, RunFileError> {
+    let method = match section.choice("method", "weighted", &["weighted", "none"], &["sir"])?.as_str() {
+        "none" => RefineMethod::None,
+        _ => RefineMethod::Weighted,
+    };
+    section.choice("likelihood", "exact", &["exact", "auto"], &["emulator"])?;
+    Ok(Refine { method, samples: section.size("samples", 200_000, 1000..=1_000_000_000)?, likelihood: "exact".into() })
+}
+
+impl fmt::Display for Grouping {
+    /// As the run file writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Grouping::File => f.write_str("\"file\""),
+            Grouping::None => f.write_str("\"none\""),
+            Grouping::Optimal => f.write_str("\"optimal\""),
+            Grouping::MinCounts(n) => write!(f, "{{ min_counts = {n} }}"),
+            Grouping::Channels(ranges) => {
+                let ranges: Vec<_> = ranges.iter().map(|(lo, hi, n)| format!("[{lo:?}, {hi:?}, {n}]")).collect();
+                write!(f, "[{}]", ranges.join(", "))
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Where the files of an observation are found.
+//!
+//! A name is looked for beside the run file, then in the data folder (`--data` or `RONTGEN_DATA`), then in each folder
+//! directly below that; `NAME.gz` stands in for `NAME`. A `run.toml` that rontgen wrote also remembers the folder of
+//! the run file it came from. Paths stay as they were written: nothing is made absolute.
+
+use std::path::{Path, PathBuf};
+
+use super::{FileChoice, RunFile, RunFileError};
+
+/// The `spectrum` of a run that uses the built-in instrument and its mock spectrum.
+pub const BUILT_IN_SPECTRUM: &str = "built-in";
+
+/// The files of an observation, each one found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservationFiles {
+    pub spectrum: PathBuf,
+    /// `None`: what the spectrum's RESPFILE names.
+    pub response: Option<PathBuf>,
+    /// `None`: what ANCRFILE names; `Some(None)`: do without.
+    pub arf: Option<Option<PathBuf>>,
+    /// `None`: what BACKFILE names; `Some(None)`: do without.
+    pub background: Option<Option<PathBuf>>,
+}
+
+impl RunFile {
+    /// Whether the run uses the built-in instrument instead of files.
+    pub fn is_built_in(&self) -> bool {
+        self.observation.spectrum == BUILT_IN_SPECTRUM
+    }
+
+    /// Finds every file that `[observation]` names. `data` is `--data` or `RONTGEN_DATA`.
+    pub fn observation_files(&self, data: Option<&Path>) -> Result<ObservationFiles, RunFileError> {
+        let optional = |key: &str, choice: &FileChoice| -> Result<Option<Option<PathBuf>>, RunFileError> {
+            Ok(match choice {
+                FileChoice::FromSpectrum => None,
+                FileChoice::None => Some(None),
+                FileChoice::Path(name) => Some(Some(self.find_file(key, name, data)?)),
+            })
+        };
+        let o = &self.observation;
+        Ok(ObservationFiles {
+            spectrum: self.find_file("spectrum", &o.spectrum, data)?,
+            response: optional("response", &o.response)?.flatten(),
+            arf: optional("arf", &o.arf)?,
+            background: optional("background", &o.background)?,
+        })
+    }
+
+    /// Finds the file `name` that `observation.KEY` names; a row selector such as `{3}` at its end is kept.
+    pub fn find_file(&self, key: &str, name: &str, data: Option<&Path>) -> Result<PathBuf, RunFileError> {
+        let (file, selector) = split_selector(name);
+        let with_selector = |path: PathBuf| match selector {
+            "" => path,
+            selector => PathBuf::from(format!("{}{selector}", path.display())),
+        };
+        let before = self.written_by.as_ref();
+        let mut folders = vec![folder_of(&self.path)];
+        folders.extend(before.filter(|p| !p.run_file.is_empty()).map(|p| folder_of(&p.run_file)));
+        for folder in &folders {
+            if let Some(path) = existing(folder, file) {
+                return Ok(with_selector(path));
+            }
+        }
+        let mut looked: Vec<String> = folders.iter().map(|f| shown(f)).collect();
+        for data in data.into_iter().chain(before.and_then(|p| p.data.as_deref()).map(Path::new)) {
+            if let Some(path) = existing(data, file) {
+                return Ok(with_selector(path));
+            }
+            let mut below: Vec<PathBuf> = subfolders(data).iter().filter_map(|f| existing(f, file)).collect();
+            match below.len() {
+                0 => looked.push(format!("{} and the folders in it", data.display())),
+                1 => return Ok(with_selector(below.swap_remove(0))),
+                _ => {
+                    let list: Vec<_> = below.iter().map(|p| p.display().to_string()).collect();
+                    return Err(RunFileError::File {
+                        path: self.path.clone(),
+                        message: format!(
+                            "observation.{key} = {name:?} is found more than once ({}); write the folder too",
+                            list.join(", ")
+                        ),
+                    });
+                }
+            }
+        }
+        let hint = if data.is_none() { "; --data DIR or RONTGEN_DATA names another folder" } else { "" };
+        Err(RunFileError::File {
+            path: self.path.clone(),
+            message: format!("observation.{key} = {name:?} is not found in {}{hint}", looked.join(", nor in ")),
+        })
+    }
+}
+
+fn folder_of(file: &str) -> PathBuf {
+    Path::new(file).parent().unwrap_or(Path::new("")).to_path_buf()
+}
+
+fn shown(folder: &Path) -> String {
+    if folder.as_os_str().is_empty() { "the current folder".into() } else { folder.display().to_string() }
+}
+
+/// `file.pha{3}` is row 3 of a PHA-II table, as XSPEC writes it.
+fn split_selector(name: &str) -> (&str, &str) {
+    match name.rfind('{') {
+        Some(at) if name.ends_with('}') => name.split_at(at),
+        _ => (name, ""),
+    }
+}
+
+fn existing(folder: &Path, name: &str) -> Option<PathBuf> {
+    [folder.join(name), folder.join(format!("{name}.gz"))].into_iter().find(|path| path.is_file())
+}
+
+fn subfolders(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut folders: Vec<_> = entries.flatten().map(|e| e.path()).filter(|p| p.is_dir()).collect();
+    folders.sort();
+    folders
+}

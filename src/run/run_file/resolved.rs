@@ -1,0 +1,222 @@
+//! `run.toml`: the run with every default written out, and the comparison of two runs.
+//!
+//! `[written_by]` tells where a run came from and never decides what it computes: [`RunFile::identity`] leaves it out,
+//! so the same run resumed from another folder or under another name is still the same run.
+
+use super::{FileChoice, Hidden, RunFile, RunFileError, section::Section};
+
+/// Who wrote a `run.toml`, on what, from which file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Provenance {
+    /// Version of rontgen.
+    pub version: String,
+    /// Name of the device that the run was computed on.
+    pub device: String,
+    /// The run file as the user named it: data named relative to it are looked for there again.
+    pub run_file: String,
+    /// `--data` or `RONTGEN_DATA` as the user gave it.
+    pub data: Option<String>,
+    /// Digest of the observed counts and the folded response, to notice data that changed under the same name.
+    pub data_sha256: Option<String>,
+}
+
+impl Provenance {
+    /// The provenance of a run started now by this version.
+    pub fn new(run: &RunFile, device: &str, data: Option<&std::path::Path>, data_sha256: Option<String>) -> Provenance {
+        Provenance {
+            version: env!("CARGO_PKG_VERSION").to_string(),
+            device: device.to_string(),
+            // A run.toml that is run again goes on naming the file that its relative paths start from.
+            run_file: run.written_by.as_ref().map_or_else(|| run.path.clone(), |before| before.run_file.clone()),
+            data: data.map(|path| path.display().to_string()),
+            data_sha256,
+        }
+    }
+}
+
+pub(super) fn read_provenance(section: &Section<'_>) -> Result<Provenance, RunFileError> {
+    Ok(Provenance {
+        version: section.text("version")?.unwrap_or_default(),
+        device: section.text("device")?.unwrap_or_default(),
+        run_file: section.text("run_file")?.unwrap_or_default(),
+        data: section.text("data")?,
+        data_sha256: section.text("data_sha256")?,
+    })
+}
+
+/// A TOML basic string.
+pub(super) fn text(value: &str) -> String {
+    let mut out = String::with_capacity(value.len() + 2);
+    out.push('"');
+    for c in value.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            c if c.is_control() => out.push_str(&format!("\\u{:04X}", c as u32)),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// One section as `(key, value, remark)`.
+type Entries = Vec<(String, String, &'static str)>;
+
+impl RunFile {
+    /// The text of `run.toml`. Read again, it gives this run.
+    pub fn resolved_toml(&self, provenance: &Provenance) -> String {
+        let mut out = String::from("# A run of rontgen as it was resolved: every default is written out.\n");
+        for (name, entries) in self.sections() {
+            out.push_str(&format!("\n[{name}]\n"));
+            for (key, value, remark) in entries {
+                let remark = if remark.is_empty() { String::new() } else { format!("   # {remark}") };
+                out.push_str(&format!("{key} = {value}{remark}\n"));
+            }
+            if name == "observation" {
+                for (key, choice, keyword) in [
+                    ("response", &self.observation.response, "RESPFILE"),
+                    ("arf", &self.observation.arf, "ANCRFILE"),
+                    ("background", &self.observation.background, "BACKFILE"),
+                ] {
+                    if *choice == FileChoice::FromSpectrum {
+                        out.push_str(&format!("# {key}: what {keyword} of the spectrum names\n"));
+                    }
+                }
+                if self.observation.energies.is_empty() {
+                    out.push_str("# energies: every channel\n");
+                }
+            }
+        }
+        out.push_str("\n[written_by]   # says where the run came from; decides nothing\n");
+        let mut line = |key: &str, value: &str| out.push_str(&format!("{key} = {}\n", text(value)));
+        line("version", &provenance.version);
+        line("device", &provenance.device);
+        line("run_file", &provenance.run_file);
+        if let Some(data) = &provenance.data {
+            line("data", data);
+        }
+        if let Some(digest) = &provenance.data_sha256 {
+            line("data_sha256", digest);
+        }
+        out
+    }
+
+    /// What decides the result, as `(section.key, value)` in a fixed order. Parameter names are in small letters.
+    pub fn identity(&self) -> Vec<(String, String)> {
+        let mut identity = Vec::new();
+        for (section, mut entries) in self.sections() {
+            if section == "parameters" {
+                for entry in &mut entries {
+                    entry.0 = entry.0.to_lowercase();
+                }
+                entries.sort();
+            }
+            identity.extend(entries.into_iter().map(|(key, value, _)| (format!("{section}.{key}"), value)));
+        }
+        identity
+    }
+
+    /// The keys in which two runs differ, with both values; empty for the same run.
+    pub fn differences(&self, other: &RunFile) -> Vec<(String, Option<String>, Option<String>)> {
+        let (ours, theirs) = (self.identity(), other.identity());
+        let find = |list: &[(String, String)], key: &str| list.iter().find(|e| e.0 == key).map(|e| e.1.clone());
+        let mut keys: Vec<&String> = ours.iter().map(|e| &e.0).collect();
+        keys.extend(theirs.iter().map(|e| &e.0).filter(|key| find(&ours, key).is_none()));
+        keys.into_iter()
+            .map(|key| (key.clone(), find(&ours, key), find(&theirs, key)))
+            .filter(|(_, a, b)| a != b)
+            .collect()
+    }
+
+    fn sections(&self) -> Vec<(&'static str, Entries)> {
+        let entry = |key: &str, value: String| (key.to_string(), value, "");
+        let number = |key: &str, value: f64| (key.to_string(), format!("{value:?}"), "");
+        let size = |key: &str, value: usize| (key.to_string(), value.to_string(), "");
+
+        let o = &self.observation;
+        let mut observation = Entries::new();
+        if let Some(name) = &o.name {
+            observation.push(entry("name", text(name)));
+        }
+        observation.push(entry("spectrum", text(&o.spectrum)));
+        for (key, choice) in [("response", &o.response), ("arf", &o.arf), ("background", &o.background)] {
+            match choice {
+                FileChoice::FromSpectrum => {}
+                FileChoice::None => observation.push(entry(key, text("none"))),
+                FileChoice::Path(path) => observation.push(entry(key, text(path))),
+            }
+        }
+        if !o.energies.is_empty() {
+            let ranges: Vec<_> = o.energies.iter().map(|[lo, hi]| format!("[{lo:?}, {hi:?}]")).collect();
+            observation.push(("energies".into(), format!("[{}]", ranges.join(", ")), "keV"));
+        }
+        observation.push(entry("grouping", o.grouping.to_string()));
+
+        let m = &self.model;
+        let model = vec![
+            entry("expression", text(&m.expression)),
+            entry("abundances", text(&m.abundances)),
+            entry("cross_sections", text(&m.cross_sections)),
+        ];
+        let parameters = self.parameters.iter().map(|(name, setting)| (text(name), setting.toml(), "")).collect();
+
+        let i = &self.inference;
+        let inference = vec![
+            size("rounds", i.rounds),
+            (String::from("simulations"), i.simulations.to_string(), "per round after the first"),
+            number("first_round_factor", i.first_round_factor),
+            number("truncation", i.truncation),
+            entry("seed", i.seed.to_string()),
+            entry("summary", text(&i.summary)),
+            entry("density", text(&i.density)),
+        ];
+        let a = &i.autoencoder;
+        let hidden = match &a.hidden {
+            Hidden::Half => text("half"),
+            Hidden::Units(units) => format!("{units:?}"),
+        };
+        let autoencoder = vec![
+            entry("hidden", hidden),
+            size("latent", a.latent),
+            entry("target", text(a.target.name())),
+            size("batch", a.batch),
+            size("epochs", a.epochs),
+            size("patience", a.patience),
+            number("learning_rate", a.learning_rate),
+            number("validation", a.validation),
+            number("clip_norm", a.clip_norm),
+            number("reduce_factor", a.reduce_factor),
+            size("reduce_patience", a.reduce_patience),
+        ];
+        let f = &i.flow;
+        let flow = vec![
+            size("transforms", f.transforms),
+            size("hidden", f.hidden),
+            size("layers", f.layers),
+            size("batch", f.batch),
+            size("epochs", f.epochs),
+            size("patience", f.patience),
+            number("learning_rate", f.learning_rate),
+            number("validation", f.validation),
+            number("clip_norm", f.clip_norm),
+            size("ensemble", f.ensemble),
+        ];
+        let refine = vec![
+            entry("method", text(self.refine.method.name())),
+            size("samples", self.refine.samples),
+            entry("likelihood", text(&self.refine.likelihood)),
+        ];
+        let output = vec![size("posterior_samples", self.output.posterior_samples)];
+        vec![
+            ("observation", observation),
+            ("model", model),
+            ("parameters", parameters),
+            ("inference", inference),
+            ("inference.autoencoder", autoencoder),
+            ("inference.flow", flow),
+            ("refine", refine),
+            ("output", output),
+        ]
+    }
+}

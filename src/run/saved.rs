@@ -1,0 +1,139 @@
+//! What a checkpoint of the rounds holds, and how the rounds go on from it.
+//!
+//! Parameters and networks are saved to the bit; counts are drawn again. `progress` is [round, stage]; the histories and summaries
+//! of finished rounds travel as JSON text.
+
+use super::checkpoint::Checkpoint;
+use super::scheduler::{Rounds, Stage};
+use crate::device::Tensor;
+use crate::infer::EstimatorState;
+use crate::nn::StoreState;
+use crate::report::summary::RoundSummary;
+use crate::report::tables::LossRow;
+use crate::summarize::AutoEncoder;
+use crate::{Error, Result};
+
+pub(super) fn save(rounds: &Rounds<'_>) -> Result<Checkpoint<'static>> {
+    let (round, stage) = rounds.position.ok_or_else(|| Error::Input("nothing to save yet".into()))?;
+    let mut checkpoint = Checkpoint::new().put_u64("progress", vec![round as u64, stage as u64]);
+    let mut cubes = Vec::with_capacity(rounds.cubes.rows() * rounds.cubes.cols());
+    for block in &rounds.cubes.blocks {
+        cubes.extend(block.download()?);
+    }
+    checkpoint = checkpoint.put_f32("cubes", cubes).put_u32("selection", rounds.selection.download()?);
+    checkpoint = checkpoint
+        .put_text("done", &rounds.done.iter().map(json).collect::<Result<Vec<_>>>()?)
+        .put_text("current", &[json(&rounds.current)?]);
+    let (names, numbers): (Vec<_>, Vec<_>) =
+        rounds.losses.iter().map(|row| (row.network.clone(), [row.epoch as f64, row.train, row.validation])).unzip();
+    checkpoint = checkpoint.put_text("losses.network", &names).put_f64("losses", numbers.concat());
+    if rounds.encoder.trained() {
+        let state = rounds.encoder.state()?;
+        checkpoint = put_store(checkpoint, "encoder", state.store);
+        checkpoint = checkpoint.put_u64("encoder.updates", vec![state.updates]);
+        checkpoint = checkpoint.put_f32("encoder.scale", state.scale.unwrap_or_default());
+        for (i, running) in state.running.into_iter().enumerate() {
+            checkpoint = checkpoint.put_f32(&format!("encoder.running.{i}"), running);
+        }
+    }
+    // The flow is saved from the first round's end on; before that it is what the seed says.
+    if round > 0 || stage == Stage::Inferred {
+        let state = rounds.estimator.state()?;
+        checkpoint = put_store(checkpoint, "flow", state.store);
+        checkpoint = checkpoint
+            .put_f32("flow.theta_moments", state.theta_moments)
+            .put_f32("flow.summary_moments", state.summary_moments);
+    }
+    Ok(checkpoint)
+}
+
+pub(super) fn restore(rounds: &mut Rounds<'_>, checkpoint: &mut Checkpoint<'static>) -> Result<()> {
+    let [round, stage] = checkpoint.u64("progress")?[..] else {
+        return Err(foreign("progress"));
+    };
+    let stage = [Stage::Simulated, Stage::Summarized, Stage::Inferred]
+        .into_iter()
+        .find(|known| *known as u64 == stage)
+        .ok_or_else(|| foreign("progress"))?;
+    let round = round as usize;
+    rounds.done = checkpoint.text("done")?.iter().map(|text| parse(text)).collect::<Result<Vec<_>>>()?;
+    let current = checkpoint.text("current")?.first().ok_or_else(|| foreign("current"))?.clone();
+    rounds.current = parse(&current)?;
+    let networks = checkpoint.text("losses.network")?.to_vec();
+    let numbers = checkpoint.take_f64("losses")?;
+    rounds.losses = networks
+        .into_iter()
+        .zip(numbers.chunks_exact(3))
+        .map(|(network, row)| LossRow { network, epoch: row[0] as usize, train: row[1], validation: row[2] })
+        .collect();
+
+    let cubes = checkpoint.take_f32("cubes")?;
+    let selection = checkpoint.take_u32("selection")?;
+    let p = rounds.cubes.cols();
+    let inference = &rounds.problem.run.inference;
+    let simulated: Vec<usize> = (0..=round).map(|k| inference.simulations_of_round(k)).collect();
+    if cubes.len() != p * simulated.iter().sum::<usize>()
+        || selection.iter().any(|&row| row as usize * p >= cubes.len())
+    {
+        return Err(foreign("cubes"));
+    }
+    rounds.selection = Tensor::from_slice(&rounds.device, selection.len(), 1, &selection);
+    let mut rest = &cubes[..];
+    for (k, &n) in simulated.iter().enumerate() {
+        let (now, later) = rest.split_at(n * p);
+        rest = later;
+        let cube = Tensor::from_slice(&rounds.device, n, p, now);
+        rounds.append_cube(&cube);
+        rounds.simulate(k, &cube)?;
+    }
+
+    if checkpoint.contains("encoder.value") {
+        let mut state = rounds.encoder.state()?;
+        state.store = take_store(checkpoint, "encoder")?;
+        state.updates = checkpoint.u64("encoder.updates")?.first().copied().unwrap_or(0);
+        state.scale = Some(checkpoint.take_f32("encoder.scale")?);
+        for (i, running) in state.running.iter_mut().enumerate() {
+            *running = checkpoint.take_f32(&format!("encoder.running.{i}"))?;
+        }
+        rounds.encoder = AutoEncoder::from_state(&rounds.device, &state)?;
+    }
+    if checkpoint.contains("flow.value") {
+        let state = EstimatorState {
+            store: take_store(checkpoint, "flow")?,
+            theta_moments: checkpoint.take_f32("flow.theta_moments")?,
+            summary_moments: checkpoint.take_f32("flow.summary_moments")?,
+        };
+        rounds.estimator.restore(&state)?;
+    }
+    rounds.position = Some((round, stage));
+    Ok(())
+}
+
+fn put_store(checkpoint: Checkpoint<'static>, name: &str, state: StoreState) -> Checkpoint<'static> {
+    checkpoint
+        .put_f32(&format!("{name}.value"), state.value)
+        .put_f32(&format!("{name}.first"), state.first)
+        .put_f32(&format!("{name}.second"), state.second)
+        .put_u64(&format!("{name}.step"), vec![state.step])
+}
+
+fn take_store(checkpoint: &mut Checkpoint<'static>, name: &str) -> Result<StoreState> {
+    Ok(StoreState {
+        value: checkpoint.take_f32(&format!("{name}.value"))?,
+        first: checkpoint.take_f32(&format!("{name}.first"))?,
+        second: checkpoint.take_f32(&format!("{name}.second"))?,
+        step: checkpoint.u64(&format!("{name}.step"))?.first().copied().ok_or_else(|| foreign(name))?,
+    })
+}
+
+fn json(summary: &RoundSummary) -> Result<String> {
+    serde_json::to_string(summary).map_err(|error| Error::Input(format!("a round's summary: {error}")))
+}
+
+fn parse(text: &str) -> Result<RoundSummary> {
+    serde_json::from_str(text).map_err(|error| Error::Input(format!("a round's summary in a checkpoint: {error}")))
+}
+
+fn foreign(what: &str) -> Error {
+    Error::Input(format!("{what:?} in the checkpoint does not fit this run"))
+}

@@ -1,0 +1,477 @@
+//! The rounds: what stays on the device, in which order the stages run, and which few numbers come back.
+//!
+//! Of a round the device keeps parameters (unit cube), counts, the targets of the auto-encoder where they differ from the counts,
+//! and the networks. To the host come losses, counts of accepted rows, and a thousand or so importance weights per round; what
+//! checkpoints and the files of the rounds download is counted apart.
+//!
+//! Every random number is keyed by (seed, stream, row), and streams by round ([`Streams`]): a resumed run draws what an
+//! uninterrupted one would have drawn. Counts are never saved: they are drawn again from the saved parameters.
+
+use super::checkpoint::{Checkpoint, CheckpointStore};
+use super::interrupt;
+use super::output::OutputFolder;
+use super::progress::Progress;
+use super::run_file::{RunFile, Target};
+use super::saved;
+use super::setup::Problem;
+use crate::device::{Device, RowBlocks, Tensor, Traffic};
+use crate::infer::{Estimator, FlowSettings, Posterior, Proposed, Region, propose, select_inside};
+use crate::kernels::random;
+use crate::nn::{Epoch, FitSettings, History, Plateau};
+use crate::refine::Importance;
+use crate::report::summary::{RoundSeconds, RoundSummary};
+use crate::report::tables::{self, LossRow};
+use crate::simulate::{Simulator, Source};
+use crate::summarize::{AutoEncoder, AutoEncoderSettings, Summary, Targets, TrainingData};
+use crate::{Error, Result};
+use std::time::Instant;
+
+/// Posterior draws whose likelihoods tell a round's efficiency.
+const EFFICIENCY_DRAWS: usize = 1024;
+/// Equal-weight draws written for each round.
+const ROUND_DRAWS: usize = 5000;
+
+/// Random streams of one round (counted from 0); the simulator's twin has a bit of its own.
+struct Streams(u32);
+
+impl Streams {
+    fn proposal(&self) -> u32 {
+        16 * (self.0 + 1)
+    }
+    fn counts(&self) -> u32 {
+        16 * (self.0 + 1) + 2
+    }
+    fn region(&self) -> u32 {
+        16 * (self.0 + 1) + 3
+    }
+    fn efficiency(&self) -> u32 {
+        16 * (self.0 + 1) + 4
+    }
+    fn posterior(&self) -> u32 {
+        16 * (self.0 + 1) + 5
+    }
+    fn training(&self, network: u64) -> u64 {
+        16 * (u64::from(self.0) + 1) + network
+    }
+}
+
+/// The stream of the refinement's draws: no round uses it.
+pub const REFINE_STREAM: u32 = 8;
+
+/// How far a run has come; the order of the variants is the order of the stages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u64)]
+pub(super) enum Stage {
+    /// The round's parameters are drawn and its spectra simulated.
+    Simulated = 1,
+    /// The auto-encoder is trained.
+    Summarized = 2,
+    /// The flow is trained: the round is done.
+    Inferred = 3,
+}
+
+/// The rounds of a run and everything that they keep.
+pub struct Rounds<'a> {
+    pub(super) problem: &'a Problem,
+    pub(super) device: Device,
+    pub(super) simulator: Simulator,
+    folder: Option<&'a OutputFolder>,
+    store: Option<CheckpointStore>,
+    progress: &'a Progress,
+    /// Parameters of all rounds so far, in blocks of [`Rounds::block_rows`].
+    pub(super) cubes: RowBlocks<f32>,
+    pub(super) counts: RowBlocks<f32>,
+    targets: Option<RowBlocks<f32>>,
+    /// Rows of the present training set.
+    pub(super) selection: Tensor<u32>,
+    pub(super) encoder: AutoEncoder,
+    pub(super) estimator: Estimator,
+    /// The round at work, from 0, and its last finished stage.
+    pub(super) position: Option<(usize, Stage)>,
+    pub(super) done: Vec<RoundSummary>,
+    pub(super) current: RoundSummary,
+    pub(super) losses: Vec<LossRow>,
+    checkpoint_traffic: u64,
+    block_rows: usize,
+}
+
+/// Rows of a block of the stored arrays: all rounds' sizes are multiples of it, so that rounds can be appended.
+fn block_rows(run: &RunFile, device: &Device, bins: usize) -> usize {
+    let (first, later) = (run.inference.simulations_of_round(0), run.inference.simulations);
+    let (mut a, mut b) = (first, later);
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    let fits = (device.binding_limit() / (4 * bins.max(1) as u64)).min(u64::from(u32::MAX)) as usize;
+    // The largest divisor of the common divisor that fits a binding.
+    (1..=a).map(|parts| a / parts).find(|&rows| rows <= fits && a.is_multiple_of(rows)).unwrap_or(1).max(1)
+}
+
+impl<'a> Rounds<'a> {
+    /// Lays the problem out on the device, before any round.
+    ///
+    /// # Errors
+    /// What the simulator or the networks refuse.
+    pub fn new(
+        problem: &'a Problem,
+        device: &Device,
+        folder: Option<&'a OutputFolder>,
+        progress: &'a Progress,
+    ) -> Result<Self> {
+        let run = &problem.run.inference;
+        let dataset = &problem.dataset;
+        let simulator =
+            Simulator::new(device, &problem.program, &problem.parameters, &dataset.folded, &dataset.counts)?;
+        let (p, bins) = (problem.parameters.free().len(), simulator.bins());
+        let settings = AutoEncoderSettings {
+            hidden: run.autoencoder.hidden.widths(bins),
+            latent: run.autoencoder.latent,
+            targets: match run.autoencoder.target {
+                Target::Counts => Targets::Counts,
+                Target::Twin => Targets::Twin,
+                Target::Expected => Targets::Expected,
+            },
+            seed: run.seed,
+        };
+        let encoder = AutoEncoder::new(device, bins, &settings)?;
+        let flow = FlowSettings { transforms: run.flow.transforms, hidden: run.flow.hidden, layers: run.flow.layers };
+        let estimator = Estimator::new(device, p, encoder.size(), flow, run.seed)?;
+        let block_rows = block_rows(&problem.run, device, bins);
+        let wants_targets = run.autoencoder.target != Target::Counts;
+        Ok(Self {
+            problem,
+            device: device.clone(),
+            simulator,
+            folder,
+            store: folder.map(OutputFolder::checkpoints).transpose()?,
+            progress,
+            cubes: RowBlocks::growing(p, block_rows),
+            counts: RowBlocks::growing(bins, block_rows),
+            targets: wants_targets.then(|| RowBlocks::growing(bins, block_rows)),
+            selection: Tensor::zeros(device, 0, 1),
+            encoder,
+            estimator,
+            position: None,
+            done: Vec::new(),
+            current: RoundSummary::default(),
+            losses: Vec::new(),
+            checkpoint_traffic: 0,
+            block_rows,
+        })
+    }
+
+    /// Runs (the rest of) the rounds.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] after a checkpoint, device failures, broken checkpoints.
+    pub fn run(&mut self) -> Result<()> {
+        let total = self.problem.run.inference.rounds;
+        while self.done.len() < total {
+            let round = self.done.len();
+            self.progress.round(round + 1, total);
+            let stage = self.position.filter(|(at, _)| *at == round).map(|(_, stage)| stage);
+            if stage.is_none() {
+                self.propose_and_simulate(round)?;
+                self.reached(round, Stage::Simulated)?;
+            }
+            if stage.is_none_or(|stage| stage < Stage::Summarized) {
+                self.summarize(round)?;
+                self.reached(round, Stage::Summarized)?;
+            }
+            self.infer(round)?;
+            let summary = std::mem::take(&mut self.current);
+            self.progress.message(&format!(
+                "round {}: efficiency {:.3}, {} training spectra, flow {} epochs",
+                round + 1,
+                summary.efficiency,
+                self.selection.len(),
+                summary.epochs_flow
+            ));
+            self.done.push(summary);
+            self.write_round(round)?;
+            self.losses.clear();
+            self.reached(round, Stage::Inferred)?;
+        }
+        self.progress.round(0, 0);
+        Ok(())
+    }
+
+    fn seed(&self) -> u64 {
+        self.problem.run.inference.seed
+    }
+
+    /// Summary of the observed spectrum: `1 x C`.
+    fn observed_summary(&self) -> Result<Tensor<f32>> {
+        self.encoder.encode_one(&self.device, self.simulator.observed())
+    }
+
+    /// The present flow at the observation.
+    ///
+    /// # Errors
+    /// When the encoder has never been trained.
+    pub fn posterior(&self) -> Result<Posterior<'_>> {
+        Ok(self.estimator.at(&self.observed_summary()?))
+    }
+
+    /// Bytes that only checkpoints and the files of the rounds brought to the host.
+    pub fn checkpoint_bytes(&self) -> u64 {
+        self.checkpoint_traffic
+    }
+
+    fn propose_and_simulate(&mut self, round: usize) -> Result<()> {
+        let inference = &self.problem.run.inference;
+        let (n, p) = (inference.simulations_of_round(round), self.cubes.cols());
+        let streams = Streams(round as u32);
+        let before = self.cubes.rows();
+        let start = Instant::now();
+        self.progress.stage("proposal", 0);
+        let (cube, region) = if round == 0 {
+            let mut cube = Tensor::empty(&self.device, n, p);
+            random::fill_uniform(&self.device, self.seed(), streams.proposal(), 0, &mut cube);
+            self.current.acceptance = 1.0;
+            (cube, Region::PRIOR)
+        } else {
+            let posterior = self.posterior()?;
+            let region = Region::of(&posterior, inference.truncation, self.seed(), streams.region())?;
+            let Proposed { cube, acceptance, origin, prior_share } =
+                propose(&posterior, region, n, self.seed(), streams.proposal(), &interrupt::check)?;
+            tracing::info!(round = round + 1, ?origin, acceptance, prior_share, "proposal");
+            self.current.acceptance = acceptance;
+            (cube, region)
+        };
+        self.append_cube(&cube);
+        self.selection = if round == 0 {
+            let all: Vec<u32> = (0..n as u32).collect();
+            Tensor::from_slice(&self.device, n, 1, &all)
+        } else {
+            select_inside(&self.posterior()?, region, &self.cubes, before)?
+        };
+        self.current.simulations = n;
+        self.current.seconds.proposal = start.elapsed().as_secs_f64();
+        let start = Instant::now();
+        self.simulate(round, &cube)?;
+        self.current.seconds.simulate = start.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    /// Appends a round's parameters in blocks.
+    pub(super) fn append_cube(&mut self, cube: &Tensor<f32>) {
+        let mut blocks = RowBlocks::empty(&self.device, cube.rows(), cube.cols(), self.block_rows);
+        let mut start = 0;
+        for block in &mut blocks.blocks {
+            let index: Vec<u32> = (start as u32..(start + block.rows()) as u32).collect();
+            let index = Tensor::from_slice(&self.device, 1, index.len(), &index);
+            crate::kernels::gather::gather_block(&self.device, cube, 0, &index, 0, block);
+            start += block.rows();
+        }
+        self.cubes.append(blocks);
+    }
+
+    /// Draws a round's spectra from its parameters.
+    pub(super) fn simulate(&mut self, round: usize, cube: &Tensor<f32>) -> Result<()> {
+        let n = cube.rows();
+        self.progress.stage("simulate", n as u64);
+        let bins = self.simulator.bins();
+        let blocks = || RowBlocks::empty(&self.device, n, bins, self.block_rows);
+        let mut counts = blocks();
+        let mut targets = self.targets.as_ref().map(|_| blocks());
+        let (mut expected, mut twin) = (None, None);
+        match self.problem.run.inference.autoencoder.target {
+            Target::Expected => expected = targets.as_mut(),
+            Target::Twin => twin = targets.as_mut(),
+            Target::Counts => {}
+        }
+        let source = Source { seed: self.seed(), stream: Streams(round as u32).counts() };
+        let mut before = 0;
+        let progress = self.progress;
+        self.simulator.simulate(cube, source, &mut counts, expected, twin, &mut |rows| {
+            progress.advance((rows - before) as u64);
+            before = rows;
+            interrupt::check()
+        })?;
+        self.counts.append(counts);
+        if let (Some(all), Some(new)) = (&mut self.targets, targets) {
+            all.append(new);
+        }
+        Ok(())
+    }
+
+    /// Tells the progress of an epoch and keeps its losses.
+    fn watch<'b>(
+        progress: &'b Progress,
+        network: &'static str,
+        max: usize,
+        losses: &'b mut Vec<LossRow>,
+    ) -> impl FnMut(&Epoch) -> Result<()> + 'b {
+        move |epoch| {
+            progress.epoch(epoch.epoch + 1, max, epoch.train, epoch.valid);
+            losses.push(LossRow {
+                network: network.into(),
+                epoch: epoch.epoch + 1,
+                train: epoch.train,
+                validation: epoch.valid,
+            });
+            interrupt::check()
+        }
+    }
+
+    fn summarize(&mut self, round: usize) -> Result<()> {
+        let start = Instant::now();
+        let settings = &self.problem.run.inference.autoencoder;
+        self.progress.stage("auto-encoder", settings.epochs as u64);
+        let fit = FitSettings {
+            batch: settings.batch,
+            max_epochs: settings.epochs,
+            patience: settings.patience,
+            validation_fraction: settings.validation,
+            learning_rate: settings.learning_rate,
+            plateau: Some(Plateau {
+                factor: settings.reduce_factor,
+                patience: settings.reduce_patience,
+                ..Plateau::default()
+            }),
+            clip: settings.clip_norm,
+            seed: self.seed(),
+            stream: Streams(round as u32).training(0),
+        };
+        let data = TrainingData { counts: &self.counts, targets: self.targets.as_ref(), rows: Some(&self.selection) };
+        let mut watch = Self::watch(self.progress, "autoencoder", settings.epochs, &mut self.losses);
+        let History { train, .. } = self.encoder.train(&self.device, &data, &fit, &mut watch)?;
+        self.current.epochs_autoencoder = train.len();
+        self.current.seconds.summarize = start.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    fn infer(&mut self, round: usize) -> Result<()> {
+        let start = Instant::now();
+        let settings = &self.problem.run.inference.flow;
+        self.progress.stage("flow", settings.epochs as u64);
+        let rows = self.selection.len();
+        let mut cube = Tensor::empty(&self.device, rows, self.cubes.cols());
+        crate::kernels::gather::gather(&self.device, &self.cubes, &self.selection, 0, &mut cube);
+        let summaries = self.encoder.encode(&self.device, &self.counts, &self.selection)?;
+        let fit = FitSettings {
+            batch: settings.batch,
+            max_epochs: settings.epochs,
+            patience: settings.patience,
+            validation_fraction: settings.validation,
+            learning_rate: settings.learning_rate,
+            plateau: Some(Plateau::default()),
+            clip: settings.clip_norm,
+            seed: self.seed(),
+            stream: Streams(round as u32).training(1),
+        };
+        let mut watch = Self::watch(self.progress, "flow", settings.epochs, &mut self.losses);
+        let history = self.estimator.train(&cube, &summaries, &fit, &mut watch)?;
+        drop(watch);
+        self.current.epochs_flow = history.train.len();
+        self.current.validation_loss = history.best();
+        self.current.efficiency = self.efficiency(round)?;
+        self.current.seconds.infer = start.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    /// Efficiency of the present flow as an importance-sampling proposal, from a thousand likelihoods. Optimistic: the tail of
+    /// the weights shows only in larger samples.
+    fn efficiency(&self, round: usize) -> Result<f64> {
+        let posterior = self.posterior()?;
+        let draws = posterior.sample(self.seed(), Streams(round as u32).efficiency(), 0, EFFICIENCY_DRAWS);
+        let log_likelihood = self.simulator.log_likelihood(&draws.cube, &mut crate::simulate::no_tick)?.download()?;
+        let log_q = draws.log_q.download()?;
+        let log_weights: Vec<f64> =
+            log_likelihood.iter().zip(&log_q).map(|(l, q)| f64::from(*l) - f64::from(*q)).collect();
+        Ok(Importance::new(&log_weights).map_or(0.0, |importance| importance.efficiency))
+    }
+
+    /// Writes the files of a finished round. Their downloads are the checkpoint's.
+    fn write_round(&mut self, round: usize) -> Result<()> {
+        let Some(folder) = self.folder else { return Ok(()) };
+        let before = self.device.profiler().traffic();
+        let path = folder.round(round + 1)?;
+        tables::write_losses(&path.join("losses.csv"), &self.losses)?;
+        let draws = self.posterior()?.sample(self.seed(), Streams(round as u32).posterior(), 0, ROUND_DRAWS);
+        let theta = physical(self.problem, &draws.cube.download()?);
+        tables::write_samples(&path.join("posterior.csv"), &self.problem.names(), &theta)?;
+        self.count_checkpoint(before);
+        Ok(())
+    }
+
+    fn count_checkpoint(&mut self, before: Traffic) {
+        self.checkpoint_traffic += (self.device.profiler().traffic() - before).to_host_bytes;
+    }
+
+    /// Saves a checkpoint at the end of a stage.
+    fn reached(&mut self, round: usize, stage: Stage) -> Result<()> {
+        self.position = Some((round, stage));
+        if self.store.is_some() {
+            let before = self.device.profiler().traffic();
+            let checkpoint = saved::save(self)?;
+            if let Some(store) = &mut self.store {
+                store.save(&checkpoint)?;
+            }
+            self.count_checkpoint(before);
+        }
+        interrupt::check()
+    }
+
+    /// Goes on from the newest usable checkpoint of the folder, if there is one; returns warnings about unusable ones.
+    ///
+    /// # Errors
+    /// Checkpoints that do not belong to this run, or none that can be read.
+    pub fn resume(&mut self) -> Result<Vec<String>> {
+        let Some(store) = &self.store else { return Ok(Vec::new()) };
+        let Some(loaded) = store.load()? else { return Ok(Vec::new()) };
+        let mut checkpoint: Checkpoint<'static> = loaded.checkpoint;
+        saved::restore(self, &mut checkpoint)
+            .map_err(|error| Error::Input(format!("{}: {error}", loaded.path.display())))?;
+        Ok(loaded.warnings)
+    }
+
+    /// Removes the checkpoints of a finished run.
+    pub fn forget_checkpoints(&self) -> Result<()> {
+        if let Some(store) = &self.store {
+            store.clear()?;
+        }
+        Ok(())
+    }
+
+    pub fn simulator(&self) -> &Simulator {
+        &self.simulator
+    }
+
+    pub fn summaries(&self) -> &[RoundSummary] {
+        &self.done
+    }
+
+    /// Rows `first .. first + n` of a round's simulated counts come from `first_row(round)` on.
+    pub fn first_row(&self, round: usize) -> usize {
+        self.done.iter().take(round).map(|summary| summary.simulations).sum()
+    }
+
+    /// Some simulated spectra (`rows` of them from row `first`), downloaded.
+    pub fn some_counts(&self, first: usize, rows: usize) -> Result<Vec<f32>> {
+        let index: Vec<u32> = (first as u32..(first + rows) as u32).collect();
+        let index = Tensor::from_slice(&self.device, 1, rows, &index);
+        let mut out = Tensor::empty(&self.device, rows, self.counts.cols());
+        crate::kernels::gather::gather(&self.device, &self.counts, &index, 0, &mut out);
+        Ok(out.download()?)
+    }
+
+    /// Sum of the rounds' seconds, stage by stage.
+    pub fn seconds(&self) -> RoundSeconds {
+        self.done.iter().fold(RoundSeconds::default(), |sum, round| RoundSeconds {
+            simulate: sum.simulate + round.seconds.simulate,
+            summarize: sum.summarize + round.seconds.summarize,
+            infer: sum.infer + round.seconds.infer,
+            proposal: sum.proposal + round.seconds.proposal,
+        })
+    }
+}
+
+/// Unit-cube rows as physical parameters, row-major, in f64.
+pub(super) fn physical(problem: &Problem, cube: &[f32]) -> Vec<f64> {
+    let p = problem.parameters.free().len().max(1);
+    cube.chunks_exact(p)
+        .flat_map(|u| problem.parameters.from_cube(&u.iter().map(|&u| f64::from(u)).collect::<Vec<_>>()))
+        .collect()
+}

@@ -1,0 +1,141 @@
+//! Tiles on the CPU: one core takes a few spectra through model, fold and draw while their flux stays in its cache.
+
+use super::{Outputs, Simulator, TWIN_STREAM, Tick, place, together};
+use crate::Result;
+use crate::device::{Cpu, Fault, RowBlocks, Tensor};
+use crate::kernels::cstat::{self, Form};
+use crate::kernels::fold::{CPU_SPECTRA, cpu_stride, fold_tile};
+use crate::kernels::model::sound;
+use crate::kernels::parameters::Coordinates;
+use crate::kernels::poisson::{self, Source};
+use crate::model;
+use rayon::prelude::*;
+
+/// Spectra of a tile: the fold reads the response once per tile.
+pub(super) const TILE: usize = 4 * CPU_SPECTRA;
+/// Energies times rows between two ticks: some hundredths of a second.
+const WORK_PER_TICK: usize = 1 << 23;
+
+/// One thread's working memory.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    full: Vec<f32>,
+    flux: Vec<f32>,
+    means: Vec<f32>,
+    model: model::Scratch,
+}
+
+/// The rows of one tile in every output.
+struct Job<'a> {
+    row: usize,
+    theta: &'a [f32],
+    rows: usize,
+    counts: Option<&'a mut [f32]>,
+    twin: Option<&'a mut [f32]>,
+    expected: Option<&'a mut [f32]>,
+    log_likelihood: Option<&'a mut [f32]>,
+}
+
+/// `n` rows of a blocked array, tile by tile.
+fn slices<'a>(
+    blocks: &'a mut Option<&mut RowBlocks<f32>>,
+    row: usize,
+    n: usize,
+    cols: usize,
+) -> impl Iterator<Item = &'a mut [f32]> {
+    blocks.as_mut().into_iter().flat_map(move |blocks| {
+        let (block, local, _) = place(blocks, row);
+        blocks.blocks[block].cpu_mut()[local * cols..][..n * cols].chunks_mut(TILE * cols)
+    })
+}
+
+impl Simulator {
+    pub(super) fn run_cpu(
+        &self,
+        cpu: &Cpu,
+        coordinates: Coordinates,
+        theta: &Tensor<f32>,
+        source: Source,
+        mut outputs: Outputs<'_>,
+        tick: Tick<'_>,
+    ) -> Result<()> {
+        let (rows, free, bins) = (theta.rows(), theta.cols(), self.bins());
+        let stretch = (WORK_PER_TICK / self.energies().max(1)).next_multiple_of(TILE * rayon::current_num_threads());
+        let mut row = 0;
+        while row < rows {
+            let n = together(&outputs, row, stretch.min(rows - row));
+            let mut counts = slices(&mut outputs.counts, row, n, bins);
+            let mut twin = slices(&mut outputs.twin, row, n, bins);
+            let mut expected = slices(&mut outputs.expected, row, n, bins);
+            let mut likelihoods =
+                outputs.log_likelihood.as_mut().into_iter().flat_map(|out| out.cpu_mut()[row..][..n].chunks_mut(TILE));
+            let jobs: Vec<Job<'_>> = (row..row + n)
+                .step_by(TILE)
+                .map(|first| {
+                    let rows = TILE.min(row + n - first);
+                    Job {
+                        row: first,
+                        theta: &theta.cpu()[first * free..][..rows * free],
+                        rows,
+                        counts: counts.next(),
+                        twin: twin.next(),
+                        expected: expected.next(),
+                        log_likelihood: likelihoods.next(),
+                    }
+                })
+                .collect();
+            jobs.into_par_iter().with_max_len(1).for_each(|job| {
+                let taken = self.scratch.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
+                let mut scratch = taken.unwrap_or_default();
+                self.work(cpu, coordinates, source, job, &mut scratch);
+                self.scratch.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(scratch);
+            });
+            row += n;
+            tick(row)?;
+        }
+        Ok(())
+    }
+
+    fn work(&self, cpu: &Cpu, coordinates: Coordinates, source: Source, job: Job<'_>, scratch: &mut Scratch) {
+        let (bins, energies, free) = (self.bins(), self.energies(), self.names.len());
+        let stride = cpu_stride(energies);
+        scratch.full.resize(self.parameters.count(), 0.0);
+        // Zeros behind the last energy of every spectrum; only the energies are ever written.
+        scratch.flux.resize(TILE * stride, 0.0);
+        scratch.means.resize(TILE * bins, 0.0);
+        let mut broken = [false; TILE];
+        for r in 0..job.rows {
+            self.parameters.map_row(coordinates, &job.theta[r * free..][..free], &mut scratch.full);
+            let flux = &mut scratch.flux[r * stride..][..energies];
+            self.program.evaluate_f32(&scratch.full, flux, &mut scratch.model);
+            if !sound(flux) {
+                cpu.status.raise(Fault::Model, job.row + r);
+                broken[r] = true;
+                flux.fill(0.0);
+            }
+        }
+        let groups = job.rows.next_multiple_of(CPU_SPECTRA);
+        let means = match job.expected {
+            Some(means) => means,
+            None => &mut scratch.means[..job.rows * bins],
+        };
+        fold_tile(&self.fold, &scratch.flux[..groups * stride], stride, means);
+        for (out, stream) in [(job.counts, 0), (job.twin, TWIN_STREAM)] {
+            let Some(out) = out else { continue };
+            let source = Source { seed: source.seed, stream: source.stream ^ stream };
+            for (r, (out, means)) in out.chunks_mut(bins).zip(means.chunks(bins)).enumerate() {
+                if !poisson::draw_row(source, (job.row + r) as u32, means, out) {
+                    cpu.status.raise(Fault::Poisson, job.row + r);
+                }
+            }
+        }
+        let observed = self.observed.cpu();
+        for (r, slot) in job.log_likelihood.into_iter().flatten().enumerate() {
+            let sum = cstat::half_deviance_row(&means[r * bins..][..bins], observed);
+            *slot = if broken[r] { f32::NAN } else { cstat::finish(Form::LogLikelihood, sum) };
+            if !sum.is_finite() {
+                cpu.status.raise(Fault::Cstat, job.row + r);
+            }
+        }
+    }
+}

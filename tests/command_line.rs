@@ -1,0 +1,168 @@
+//! The program as a script sees it: exit statuses, messages on standard error, results alone on standard output.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+const COMMANDS: &[&str] = &[
+    "demo",
+    "infer",
+    "simulate",
+    "likelihood",
+    "spectrum",
+    "compare",
+    "report",
+    "group",
+    "fake",
+    "models",
+    "inspect",
+    "devices",
+    "bench",
+];
+
+fn rontgen(args: &[&str]) -> Output {
+    command(args).output().unwrap()
+}
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rontgen"));
+    command.args(args).env_remove("RONTGEN_DATA").env_remove("RONTGEN_PROGRESS").env_remove("RUST_LOG");
+    command
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Bad input: status 2, nothing on standard output, and each part in one `error:` message.
+fn assert_refused(args: &[&str], parts: &[&str]) {
+    let output = rontgen(args);
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{args:?}: {text}");
+    assert!(output.stdout.is_empty(), "{args:?}: {}", stdout(&output));
+    assert!(text.starts_with("error: "), "{args:?}: {text}");
+    assert!(!text.contains("panicked"), "{args:?}: {text}");
+    for part in parts {
+        assert!(text.contains(part), "{args:?}: {text:?} does not say {part:?}");
+    }
+}
+
+#[test]
+fn help_is_there_for_everything() {
+    let help = rontgen(&["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    for name in COMMANDS {
+        assert!(stdout(&help).contains(name), "{name}");
+        let own = rontgen(&[name, "--help"]);
+        assert_eq!(own.status.code(), Some(0), "{name}");
+        assert!(stdout(&own).contains("Usage: rontgen"), "{name}");
+        assert!(own.stderr.is_empty(), "{name}");
+    }
+    for status in ["0 done", "2 wrong usage", "3 the device", "4 the result", "130 interrupted"] {
+        assert!(stdout(&help).contains(status), "{status}");
+    }
+    let infer = stdout(&rontgen(&["infer", "--help"]));
+    for option in ["--out", "--device", "--seed", "--resume", "--force", "--dry-run", "--quiet", "--set", "--data"] {
+        assert!(infer.contains(option), "{option}");
+    }
+    let version = rontgen(&["--version"]);
+    assert_eq!(stdout(&version).trim(), concat!("rontgen ", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn wrong_usage_ends_with_status_2() {
+    assert_eq!(rontgen(&[]).status.code(), Some(2));
+    assert_refused(&["infre"], &["unrecognized subcommand", "infer"]);
+    assert_refused(&["infer"], &["RUN.toml"]);
+    assert_refused(&["infer", "x.toml", "--seed", "-1"], &["--seed"]);
+    assert_refused(&["infer", "x.toml", "--resume", "--force"], &["cannot be used with"]);
+    assert_refused(&["simulate", "x.toml", "--n", "0", "--out", "x.fits"], &["--n"]);
+    assert_refused(&["fake", "x.toml", "--at", "a", "--exposure", "1", "--out", "x"], &["NAME=VALUE"]);
+    assert_refused(&["fake", "x.toml", "--at", "a.b=1", "--exposure", "-1", "--out", "x"], &["--exposure"]);
+}
+
+#[test]
+fn a_run_file_that_is_wrong_is_refused_by_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.toml");
+    let name = path.display().to_string();
+    assert_refused(&["infer", &name], &[&name, "cannot be read"]);
+    fs::write(&path, b"SIMPLE  = \xff\xfe").unwrap();
+    assert_refused(&["infer", &name], &[&name, "not a run file"]);
+    fs::write(
+        &path,
+        "[observation]\nspectrum = \"a.pha\"\n[model]\nexpression = \"powerlaw\"\n[inference]\nround = 5\n",
+    )
+    .unwrap();
+    for command in [
+        vec!["infer", &name],
+        vec!["simulate", &name, "--n", "1", "--out", "x.fits"],
+        vec!["likelihood", &name, "--at", "t.csv", "--out", "o.csv"],
+        vec!["fake", &name, "--at", "powerlaw.norm=1", "--exposure", "1", "--out", "never-written.pha"],
+    ] {
+        assert_refused(&command, &["run.toml, line 6", "\"round\"", "\"rounds\""]);
+    }
+    let model = "[observation]\nspectrum = \"a.pha\"\n[model]\nexpression = \"powerlaw\"\n";
+    fs::write(&path, model).unwrap();
+    assert_refused(&["infer", &name], &["run.toml", "powerlaw.PhoIndex"]);
+    fs::write(
+        &path,
+        format!("{model}[parameters]\n\"powerlaw.PhoIndex\" = 2\n\"powerlaw.norm\" = {{ log_uniform = [1, 2] }}\n"),
+    )
+    .unwrap();
+    assert_refused(&["infer", &name, "--set", "inference.rounds=no"], &["--set inference.rounds=no"]);
+    assert_refused(&["infer", &name], &["observation.spectrum = \"a.pha\" is not found", "--data"]);
+    assert_refused(&["infer", &name, "--data", "no/such"], &["--data = no/such", "no such folder"]);
+    let output = command(&["infer", &name]).env("RONTGEN_DATA", "no/such").output().unwrap();
+    assert!(stderr(&output).contains("RONTGEN_DATA = no/such"), "{}", stderr(&output));
+    assert!(!Path::new("run-out").exists(), "a refused run leaves no folder behind");
+}
+
+#[test]
+fn a_file_in_the_way_is_not_overwritten_by_fake() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pha").display().to_string();
+    fs::write(&path, "mine").unwrap();
+    assert_refused(&["fake", "x.toml", "--at", "a.b=1", "--exposure", "1", "--out", &path], &["exists", "--force"]);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+}
+
+#[test]
+fn a_closed_pipe_is_quiet() {
+    let mut child = command(&["--help"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stderr.is_empty(), "{}", stderr(&output));
+}
+
+#[test]
+fn json_is_alone_on_standard_output() {
+    let output = rontgen(&["devices", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let devices: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(devices["adapters"].is_array() && devices["auto"].is_string(), "{devices}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("no.fits").display().to_string();
+    fs::write(&path, "no FITS file").unwrap();
+    let output = rontgen(&["inspect", "--json", &path]);
+    assert_eq!(output.status.code(), Some(2));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report[0]["error"].is_string(), "{report}");
+    // Where there is no document, there is nothing.
+    assert_refused(&["compare", "--json", &path, "absent.csv"], &[]);
+}
+
+#[test]
+fn an_unreadable_log_filter_is_named_and_does_no_harm() {
+    let output = command(&["infer", "absent.toml"]).env("RUST_LOG", "rontgen=loud").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("RUST_LOG=\"rontgen=loud\""), "{}", stderr(&output));
+}

@@ -1,0 +1,104 @@
+//! Reads the reference numbers of the shared data: gzipped CSV tables and the index of XSPEC's outputs.
+//!
+//! The folder is RONTGEN_DATA, else ../shared/data beside the crate. Where it is absent tests say that they skip, except
+//! with CI=true, when a missing file is a failure.
+
+use std::{
+    collections::BTreeMap,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+pub fn path(name: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("RONTGEN_DATA")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
+    let file = folder.join(name);
+    if file.exists() {
+        return Some(file);
+    }
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{} is missing", file.display());
+    println!("skipped: {} is not there (set RONTGEN_DATA)", file.display());
+    None
+}
+
+/// A CSV table with columns e_lo and e_hi.
+pub struct Table {
+    columns: BTreeMap<String, Vec<f64>>,
+}
+
+impl Table {
+    pub fn read(name: &str) -> Option<Self> {
+        let file = std::fs::File::open(path(name)?).unwrap();
+        let mut text = String::new();
+        flate2::read::MultiGzDecoder::new(file).read_to_string(&mut text).unwrap();
+        let mut lines = text.lines();
+        let names: Vec<&str> = lines.next().unwrap().split(',').collect();
+        let mut columns: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        for line in lines {
+            for (name, value) in names.iter().zip(line.split(',')) {
+                columns.entry(name.to_string()).or_default().push(value.parse().unwrap_or(f64::NAN));
+            }
+        }
+        Some(Self { columns })
+    }
+
+    pub fn column(&self, name: &str) -> Vec<f64> {
+        self.columns[name].clone()
+    }
+
+    pub fn edges(&self) -> Vec<f64> {
+        let mut edges = self.column("e_lo");
+        edges.push(*self.columns["e_hi"].last().unwrap());
+        edges
+    }
+}
+
+pub struct Set {
+    pub column: String,
+    pub parameters: Vec<(String, f64)>,
+    pub abund: Option<String>,
+    pub xsect: Option<String>,
+}
+
+pub struct Golden {
+    pub key: String,
+    pub component: String,
+    pub kind: String,
+    pub table: Table,
+    pub sets: Vec<Set>,
+}
+
+/// All of reference/xspec.
+pub fn reference() -> Option<Vec<Golden>> {
+    let index = std::fs::read_to_string(path("reference/xspec/index.json")?).unwrap();
+    let index: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&index).unwrap();
+    let text = |v: &serde_json::Value| v.as_str().map(str::to_string);
+    let mut out = Vec::new();
+    for (key, entry) in index {
+        let Some(file) = entry.get("file").and_then(text) else { continue };
+        let sets = entry["sets"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|set| Set {
+                column: text(&set["column"]).unwrap(),
+                parameters: set["params"]
+                    .as_object()
+                    .unwrap()
+                    .iter()
+                    .filter_map(|(n, v)| Some((n.clone(), v.as_f64()?)))
+                    .collect(),
+                abund: text(&set["abund"]),
+                xsect: text(&set["xsect"]),
+            })
+            .collect();
+        out.push(Golden {
+            key,
+            component: text(&entry["component"]).unwrap(),
+            kind: text(&entry["type"]).unwrap(),
+            table: Table::read(&format!("reference/xspec/{file}"))?,
+            sets,
+        });
+    }
+    Some(out)
+}

@@ -1,0 +1,206 @@
+//! The output folder and its checkpoints: what is refused, what survives damage.
+
+use std::{fs, path::Path};
+
+use rontgen::run::{
+    checkpoint::{Checkpoint, CheckpointError, CheckpointStore},
+    output::{Existing, OutputError, OutputFolder, State, default_folder},
+    run_file::{Provenance, RunFile},
+};
+
+fn run(sets: &[&str]) -> RunFile {
+    let text = "[observation]\nspectrum = \"a.pha\"\n[model]\nexpression = \"powerlaw\"\n";
+    let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
+    RunFile::parse(text, "case.toml", &sets).unwrap()
+}
+
+fn open(path: &Path, run: &RunFile, existing: Existing) -> Result<(OutputFolder, State, Vec<String>), OutputError> {
+    OutputFolder::open(path, run, &Provenance::new(run, "cpu", None, Some("digest".into())), existing)
+}
+
+#[test]
+fn a_folder_is_taken_once_and_resumed_only_by_the_same_run() {
+    let base = tempfile::tempdir().unwrap();
+    let path = base.path().join("deep/out");
+    let (folder, state, _) = open(&path, &run(&[]), Existing::Refuse).unwrap();
+    assert_eq!(state, State::Fresh);
+    let written = RunFile::read(&path.join("run.toml"), &[]).unwrap();
+    assert!(written.differences(&run(&[])).is_empty());
+    assert!(folder.round(3).unwrap().ends_with("rounds/03"));
+
+    // While it is held nobody else may enter, not even to replace it.
+    for existing in [Existing::Refuse, Existing::Resume, Existing::Replace] {
+        assert!(matches!(open(&path, &run(&[]), existing), Err(OutputError::Locked { .. })));
+    }
+    drop(folder);
+
+    assert!(matches!(open(&path, &run(&[]), Existing::Refuse), Err(OutputError::Unfinished { .. })));
+    assert_eq!(open(&path, &run(&[]), Existing::Resume).unwrap().1, State::Unfinished);
+    for existing in [Existing::Refuse, Existing::Resume] {
+        let error = open(&path, &run(&["inference.rounds=3"]), existing).unwrap_err();
+        assert!(matches!(error, OutputError::DifferentRun { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("inference.rounds is 5 there and 3 here"), "{text}");
+    }
+
+    fs::write(path.join("summary.json"), "{}").unwrap();
+    assert!(matches!(open(&path, &run(&[]), Existing::Refuse), Err(OutputError::Finished { .. })));
+    assert_eq!(open(&path, &run(&[]), Existing::Resume).unwrap().1, State::Finished);
+}
+
+#[test]
+fn replacing_removes_only_what_is_ours() {
+    let base = tempfile::tempdir().unwrap();
+    let path = base.path();
+    drop(open(path, &run(&[]), Existing::Refuse).unwrap());
+    for name in ["summary.json", "posterior.csv", "my-notes.txt"] {
+        fs::write(path.join(name), "x").unwrap();
+    }
+    for name in ["rounds/01", "plots", "checkpoints", "mine"] {
+        fs::create_dir_all(path.join(name)).unwrap();
+    }
+    let (_folder, state, _) = open(path, &run(&["inference.rounds=3"]), Existing::Replace).unwrap();
+    assert_eq!(state, State::Fresh);
+    let mut left: Vec<_> =
+        fs::read_dir(path).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    left.sort();
+    assert_eq!(left, [".lock", "mine", "my-notes.txt", "run.toml"]);
+    assert_eq!(RunFile::read(&path.join("run.toml"), &[]).unwrap().inference.rounds, 3);
+}
+
+#[test]
+fn what_is_not_a_run_of_ours_is_left_alone() {
+    let base = tempfile::tempdir().unwrap();
+    let path = base.path().join("thesis");
+    fs::create_dir(&path).unwrap();
+    fs::write(path.join("chapter.tex"), "x").unwrap();
+    for existing in [Existing::Refuse, Existing::Resume, Existing::Replace] {
+        assert!(matches!(open(&path, &run(&[]), existing), Err(OutputError::Foreign { .. })));
+    }
+    assert_eq!(fs::read_dir(&path).unwrap().count(), 1, "nothing was added");
+    let file = path.join("chapter.tex");
+    assert!(matches!(open(&file, &run(&[]), Existing::Replace), Err(OutputError::NotAFolder { .. })));
+
+    // Killed between making the folder and writing run.toml: only hidden files, so it is free.
+    let killed = base.path().join("killed");
+    fs::create_dir(&killed).unwrap();
+    fs::write(killed.join(".lock"), "").unwrap();
+    fs::write(killed.join(".run.toml.part"), "[obs").unwrap();
+    assert_eq!(open(&killed, &run(&[]), Existing::Resume).unwrap().1, State::Fresh);
+
+    fs::write(killed.join("run.toml"), "[obs").unwrap();
+    let error = open(&killed, &run(&[]), Existing::Resume).unwrap_err();
+    assert!(matches!(error, OutputError::DamagedRunFile { .. }), "{error}");
+    assert_eq!(open(&killed, &run(&[]), Existing::Replace).unwrap().1, State::Fresh);
+}
+
+#[test]
+fn other_data_are_refused_and_another_device_is_remarked_on() {
+    let base = tempfile::tempdir().unwrap();
+    let run = run(&[]);
+    drop(open(base.path(), &run, Existing::Refuse).unwrap());
+    let other = Provenance::new(&run, "some GPU", None, Some("digest".into()));
+    let (_folder, _, remarks) = OutputFolder::open(base.path(), &run, &other, Existing::Resume).unwrap();
+    assert!(remarks.len() == 1 && remarks[0].contains("\"cpu\"") && remarks[0].contains("\"some GPU\""), "{remarks:?}");
+    drop(_folder);
+    let changed = Provenance::new(&run, "cpu", None, Some("another".into()));
+    let error = OutputFolder::open(base.path(), &run, &changed, Existing::Resume).unwrap_err();
+    assert!(matches!(error, OutputError::DataChanged { .. }), "{error}");
+}
+
+#[test]
+fn the_default_folder_is_named_after_the_run_file() {
+    assert_eq!(default_folder(Path::new("examples/epic-pn.toml")), Path::new("epic-pn-out"));
+}
+
+fn sample(step: u64) -> Checkpoint<'static> {
+    Checkpoint::new()
+        .put_f32("weights", vec![1.5f32, -0.0, f32::MIN_POSITIVE, f32::NAN])
+        .put_f64("losses", vec![0.1, 1e300])
+        .put_u32("counts", (0..70_000u32).collect::<Vec<_>>())
+        .put_u64("step", vec![step])
+        .put_text("names", &["tbabs.nH", "", "Röntgen"])
+        .put_f32("empty", Vec::new())
+}
+
+#[test]
+fn arrays_come_back_as_they_were() {
+    let base = tempfile::tempdir().unwrap();
+    let path = base.path().join("a.checkpoint");
+    sample(7).save(&path).unwrap();
+    let mut loaded = Checkpoint::load(&path).unwrap();
+    let bits = |v: &[f32]| v.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(loaded.f32("weights").unwrap()), bits(sample(7).f32("weights").unwrap()));
+    assert_eq!(loaded.f64("losses").unwrap(), [0.1, 1e300]);
+    assert_eq!(loaded.number("step").unwrap(), 7);
+    assert_eq!(loaded.text("names").unwrap(), ["tbabs.nH", "", "Röntgen"]);
+    assert!(loaded.f32("empty").unwrap().is_empty());
+    assert_eq!(loaded.take_u32("counts").unwrap(), (0..70_000).collect::<Vec<u32>>());
+    assert!(!loaded.contains("counts"));
+    let error = loaded.f64("weights").unwrap_err().to_string();
+    assert!(error.contains("\"weights\" of type f64") && error.contains("f32"), "{error}");
+    assert!(matches!(loaded.u32("counts"), Err(CheckpointError::Missing { .. })));
+    assert_eq!(fs::read_dir(base.path()).unwrap().count(), 1, "no temporary file is left");
+}
+
+#[test]
+fn any_damage_is_an_error_that_names_the_file() {
+    let base = tempfile::tempdir().unwrap();
+    let path = base.path().join("a.checkpoint");
+    let small = Checkpoint::new().put_f32("w", vec![1.0f32, 2.0]).put_text("n", &["x"]).put_u64("s", vec![1]);
+    small.save(&path).unwrap();
+    let good = fs::read(&path).unwrap();
+    assert!(Checkpoint::load(&path).is_ok());
+    let refused = |bytes: &[u8], what: &str| {
+        fs::write(&path, bytes).unwrap();
+        let error = Checkpoint::load(&path).expect_err(what).to_string();
+        assert!(error.contains("a.checkpoint"), "{what}: {error}");
+    };
+    for length in 0..good.len() {
+        refused(&good[..length], &format!("cut to {length} bytes"));
+    }
+    for at in 0..good.len() {
+        for bit in [0x01, 0x80] {
+            let mut bytes = good.clone();
+            bytes[at] ^= bit;
+            refused(&bytes, &format!("byte {at} flipped"));
+        }
+    }
+    let mut longer = good.clone();
+    longer.push(0);
+    refused(&longer, "a byte too many");
+    let mut newer = good.clone();
+    newer[8] = 2;
+    fs::write(&path, newer).unwrap();
+    assert!(matches!(Checkpoint::load(&path), Err(CheckpointError::Version { found: 2, .. })));
+    assert!(matches!(Checkpoint::load(&base.path().join("absent")), Err(CheckpointError::Io { .. })));
+}
+
+#[test]
+fn the_store_keeps_two_and_falls_back() {
+    let base = tempfile::tempdir().unwrap();
+    let folder = base.path().join("checkpoints");
+    let mut store = CheckpointStore::open(&folder).unwrap();
+    assert!(store.load().unwrap().is_none());
+    let mut paths: Vec<_> = (1..=3).map(|step| store.save(&sample(step)).unwrap()).collect();
+    assert!(!paths[0].exists() && paths[1].exists() && paths[2].exists());
+    // A later process goes on counting where this one stopped.
+    let mut store = CheckpointStore::open(&folder).unwrap();
+    paths.push(store.save(&sample(4)).unwrap());
+    assert!(paths[3] > paths[2]);
+    assert_eq!(store.load().unwrap().unwrap().checkpoint.number("step").unwrap(), 4);
+
+    let bytes = fs::read(&paths[3]).unwrap();
+    fs::write(&paths[3], &bytes[..bytes.len() / 2]).unwrap();
+    // What a killed process leaves half-written has another name and is not looked at.
+    fs::write(folder.join("000009.part"), "x").unwrap();
+    let loaded = store.load().unwrap().unwrap();
+    assert_eq!(loaded.checkpoint.number("step").unwrap(), 3);
+    assert!(loaded.warnings.len() == 1 && loaded.warnings[0].contains("000004.checkpoint"), "{:?}", loaded.warnings);
+
+    fs::write(&paths[2], "nothing").unwrap();
+    let error = store.load().unwrap_err();
+    assert!(matches!(&error, CheckpointError::NoneLeft(errors) if errors.len() == 2), "{error}");
+    store.clear().unwrap();
+    assert!(store.load().unwrap().is_none());
+}
