@@ -2,18 +2,47 @@
 //! to WebGPU's default limits.
 
 use naga::back::{hlsl, msl, spv};
-use rontgen::device::Kernel;
-use rontgen::kernels::{activation, adam, batchnorm, gemm, loss, reduce, standardize};
+use rontgen::device::{Device, Kernel};
+use rontgen::kernels::{
+    activation, adam, batchnorm, compact, cstat, flow, fold, gather, gemm, loss, model::ModelPlan, moments, parameters,
+    poisson, random, reduce, standardize, truncate, unbounded,
+};
+use rontgen::model::{Model, Program, Settings};
 
 fn all() -> Vec<Kernel> {
+    let shape = |parameters: usize, context, hidden, layers, transforms: usize| flow::FlowShape {
+        parameters,
+        context,
+        hidden,
+        layers,
+        orders: vec![(0..parameters as u32).collect(); transforms],
+    };
+    let program = Model::parse("tbabs*zashift*(bbodyrad+powerlaw)", &Settings::default())
+        .and_then(|model| Program::new(&model, &(0..=64).map(|i| 0.3 + 0.1 * f64::from(i)).collect::<Vec<_>>()))
+        .expect("a model");
+    let stages: Vec<&str> = program.stages().iter().map(|stage| stage.wgsl.as_str()).collect();
+    let bins = program.bin_table();
+    let plan = ModelPlan::new(&Device::cpu(), &stages, bins.as_flattened(), bins[0].len(), program.tables());
     [
+        plan.kernels().to_vec(),
+        flow::kernels(&shape(5, 64, 100, 2, 10)),
         activation::kernels(),
         adam::kernels(),
         batchnorm::kernels(),
+        compact::kernels(),
+        cstat::kernels(),
+        fold::kernels(),
+        gather::kernels(),
         gemm::kernels(),
         loss::kernels(),
+        moments::kernels(),
+        parameters::kernels(),
+        poisson::kernels(),
+        random::kernels(),
         reduce::kernels(),
         standardize::kernels(),
+        truncate::kernels(),
+        unbounded::kernels(),
     ]
     .concat()
 }
