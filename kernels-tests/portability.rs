@@ -3,27 +3,40 @@
 
 use naga::back::{hlsl, msl, spv};
 use rontgen::device::{Device, Kernel};
-use rontgen::kernels::model::ModelPlan;
 use rontgen::kernels::{
-    activation, adam, batchnorm, cstat, fold, gemm, loss, parameters, poisson, random, reduce, standardize,
+    activation, adam, batchnorm, compact, cstat, flow, fold, gather, gemm, loss, model::ModelPlan, moments, parameters,
+    poisson, random, reduce, standardize, truncate, unbounded,
 };
 use rontgen::model::{Kind, Model, Program, Settings, catalogue};
 
 fn all() -> Vec<Kernel> {
+    let shape = |parameters: usize, context, hidden, layers, transforms: usize| flow::FlowShape {
+        parameters,
+        context,
+        hidden,
+        layers,
+        orders: vec![(0..parameters as u32).collect(); transforms],
+    };
     [
+        flow::kernels(&shape(5, 64, 100, 2, 10)),
         activation::kernels(),
         adam::kernels(),
         batchnorm::kernels(),
+        compact::kernels(),
         cstat::kernels(),
         fold::kernels(),
+        gather::kernels(),
         gemm::kernels(),
         loss::kernels(),
+        models(),
+        moments::kernels(),
         parameters::kernels(),
         poisson::kernels(),
         random::kernels(),
         reduce::kernels(),
         standardize::kernels(),
-        models(),
+        truncate::kernels(),
+        unbounded::kernels(),
     ]
     .concat()
 }
