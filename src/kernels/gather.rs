@@ -5,6 +5,11 @@ use rayon::prelude::*;
 
 static GATHER: Kernel = Kernel::new("gather", include_str!("../../shaders/gather.wgsl"));
 
+/// Every shader of this family, for the tests of portability.
+pub fn kernels() -> Vec<Kernel> {
+    vec![GATHER.clone()]
+}
+
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 struct Parameters {

@@ -15,13 +15,16 @@ use crate::device::{Device, DeviceError, RowBlocks, Tensor};
 use crate::kernels::activation::Activation;
 use crate::kernels::batchnorm::{self, BatchNorm};
 use crate::kernels::gemm::{Epilogue, Matrix, MatrixMut, gemm};
-use crate::kernels::poisson::{Source, poisson};
+use crate::kernels::poisson::poisson;
 use crate::kernels::{gather, loss, reduce, standardize};
-use crate::nn::store::{SNAPSHOTS, copy};
-use crate::nn::{Epoch, FitSettings, History, Objective, ParameterStore, StoreState, fit};
+use crate::nn::store::SNAPSHOTS;
+use crate::nn::{Epoch, FitSettings, History, ParameterStore, StoreState, fit};
 use crate::{Error, Result};
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
+use training::Training;
+
+mod training;
 
 /// Smallest weight of a new batch in the running statistics; the first batches are averaged evenly.
 const MOMENTUM: f32 = 0.1;
@@ -29,9 +32,6 @@ const MOMENTUM: f32 = 0.1;
 const ENCODE_ROWS: usize = 1024;
 /// Spectra drawn for the first training's statistics.
 const STATISTICS_ROWS: usize = 8192;
-/// Streams apart from the caller's: the validation's draws, which are the same in every epoch, and the twins.
-const VALIDATION_STREAM: u32 = 0x4000_0000;
-const TWIN_STREAM: u32 = 0x8000_0000;
 
 /// Shape and initialisation; how long to train is in [`FitSettings`].
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -409,151 +409,6 @@ impl Workspace {
     }
 }
 
-/// The network with a round's data, as the training loop sees it.
-struct Training<'a> {
-    network: &'a mut AutoEncoder,
-    data: TrainingData<'a>,
-    /// Training and validation batches differ in size.
-    work: Vec<Workspace>,
-    /// Spectra drawn for training so far: the next batch's random numbers start here.
-    drawn: usize,
-}
-
-impl Training<'_> {
-    fn workspace(&mut self, device: &Device, rows: usize) -> Workspace {
-        match self.work.iter().position(|work| work.counts.rows() == rows) {
-            Some(at) => self.work.swap_remove(at),
-            None => {
-                let layers = self.network.layers.len();
-                Workspace::new(device, self.network, rows, layers, Some(self.data.spectra))
-            }
-        }
-    }
-
-    /// The batch's counts, targets and standardised input. Validation draws the same spectra every time.
-    fn fetch(&mut self, device: &Device, index: &Tensor<u32>, start: usize, training: bool, work: &mut Workspace) {
-        // With a selection, `index` counts within it.
-        let n = work.counts.rows();
-        let chosen = self.data.rows.map(|rows| {
-            let mut chosen = Tensor::empty(device, n, 1);
-            gather::gather_block(device, rows, 0, index, start, &mut chosen);
-            chosen
-        });
-        let (index, at) = chosen.as_ref().map_or((index, start), |chosen| (chosen, 0));
-        match (self.data.spectra, &mut work.expected) {
-            (Spectra::Drawn { expected, source }, Some(mu)) => {
-                gather::gather(device, expected, index, at, mu);
-                let (stream, first) = match training {
-                    true => (source.stream, self.drawn),
-                    false => (source.stream | VALIDATION_STREAM, start),
-                };
-                let source = Source { stream, ..source };
-                poisson(device, source, first, mu, 0, &mut work.counts, 0, n);
-                if let Some(twin) = &mut work.targets {
-                    let source = Source { stream: stream | TWIN_STREAM, ..source };
-                    poisson(device, source, first, mu, 0, twin, 0, n);
-                }
-                if training {
-                    self.drawn += n;
-                }
-            }
-            (Spectra::Stored { counts, targets }, _) => {
-                gather::gather(device, counts, index, at, &mut work.counts);
-                if let (Some(source), Some(targets)) = (targets, &mut work.targets) {
-                    gather::gather(device, source, index, at, targets);
-                }
-            }
-            (Spectra::Drawn { .. }, None) => {}
-        }
-        if let Some(scale) = &self.network.scale {
-            standardize::apply(device, &work.counts, 0, scale, &mut work.input);
-        }
-    }
-
-    /// The loss of every row and its sum; with `gradient`, the last layer's buffer becomes the gradient.
-    fn loss(
-        &self,
-        device: &Device,
-        work: &mut Workspace,
-        gradient: Option<f32>,
-        losses: &mut Tensor<f32>,
-        slot: usize,
-    ) {
-        let means = work.expected.as_ref().filter(|_| self.network.settings.targets == Targets::Expected);
-        let targets = work.targets.as_ref().or(means).unwrap_or(&work.counts);
-        if let (Some(output), Some(scale)) = (work.active.last_mut(), &self.network.scale) {
-            loss::cstat(device, targets, scale, output, &mut work.losses, gradient);
-        }
-        reduce::total(device, &work.losses, 0, targets.rows(), losses, slot);
-    }
-}
-
-impl Objective for Training<'_> {
-    fn store(&mut self) -> &mut ParameterStore {
-        &mut self.network.store
-    }
-
-    fn train_step(
-        &mut self,
-        device: &Device,
-        index: &Tensor<u32>,
-        start: usize,
-        n: usize,
-        losses: &mut Tensor<f32>,
-        slot: usize,
-    ) {
-        let mut work = self.workspace(device, n);
-        self.fetch(device, index, start, true, &mut work);
-        self.network.forward_training(device, &mut work);
-        // Per bin as well as per row: clipping then means the same for every instrument (Adam does not see the factor).
-        let factor = 1.0 / (n * self.network.bins) as f32;
-        self.loss(device, &mut work, Some(factor), losses, slot);
-        self.network.backward(device, &mut work);
-        self.work.push(work);
-    }
-
-    fn validate(
-        &mut self,
-        device: &Device,
-        index: &Tensor<u32>,
-        start: usize,
-        n: usize,
-        losses: &mut Tensor<f32>,
-        slot: usize,
-    ) {
-        let mut work = self.workspace(device, n);
-        self.fetch(device, index, start, false, &mut work);
-        self.network.forward(device, &mut work, self.network.layers.len());
-        self.loss(device, &mut work, None, losses, slot);
-        self.work.push(work);
-    }
-
-    fn snapshot(&mut self, slot: usize) {
-        let network = &mut *self.network;
-        network.store.snapshot(slot);
-        let kept = &mut network.kept[slot];
-        if kept.is_empty() {
-            *kept = network.running.iter().map(|tensor| Tensor::zeros(&network.device, 1, tensor.len())).collect();
-        }
-        for (from, to) in network.running.iter().zip(kept).filter(|(from, _)| !from.is_empty()) {
-            copy(&network.device, from, to);
-        }
-    }
-
-    fn restore(&mut self, slot: usize) {
-        let network = &mut *self.network;
-        network.store.restore(slot);
-        for (from, to) in network.kept[slot].iter().zip(&mut network.running).filter(|(from, _)| !from.is_empty()) {
-            copy(&network.device, from, to);
-        }
-    }
-
-    fn finish(&mut self) {
-        self.network.store.drop_snapshots();
-        self.network.kept = Default::default();
-    }
-}
-
 impl Summary for AutoEncoder {
     fn size(&self) -> usize {
         self.settings.latent
@@ -635,85 +490,4 @@ impl Summary for AutoEncoder {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The whole network, in training mode: along the gradient and along a random direction, the loss changes by what the
-    /// gradient says.
-    #[test]
-    fn the_gradient_is_that_of_the_loss() {
-        let device = Device::cpu();
-        let (rows, bins) = (48, 21);
-        let settings = AutoEncoderSettings { hidden: vec![13, 10], latent: 5, ..Default::default() };
-        let mut network = AutoEncoder::new(&device, bins, &settings).unwrap();
-        let mut rng = Pcg64::seed_from_u64(4);
-        let values: Vec<f32> = (0..rows * bins).map(|_| rng.random_range(0..30) as f32).collect();
-        let mut counts = RowBlocks::empty(&device, rows, bins, rows);
-        counts.blocks[0].upload(&values);
-        network.scale = Some(standardize::statistics(&device, &counts));
-        // gamma and beta away from where their gradients are simple.
-        let mut start: Vec<f32> = network.store.value.download().unwrap();
-        for layer in network.layers.clone() {
-            if let After::Normalised(norm) = layer.after {
-                let width = norm.cols;
-                let used = start[layer.weight..][..width].iter().filter(|w| **w != 0.0).count();
-                for at in (norm.gamma..norm.gamma + used).chain(norm.beta..norm.beta + used) {
-                    start[at] += rng.random_range(-0.3..0.3);
-                }
-            }
-        }
-        let index: Vec<u32> = (0..rows as u32).collect();
-        let index = Tensor::from_slice(&device, 1, rows, &index);
-        let mut losses = Tensor::zeros(&device, 1, 1);
-        let data = TrainingData { spectra: Spectra::counts(&counts), rows: None };
-        let mut training = Training { network: &mut network, data, work: Vec::new(), drawn: 0 };
-        let mut at = |values: &[f32]| {
-            training.store().value.upload(values);
-            training.store().zero_gradient();
-            training.train_step(&device, &index, 0, rows, &mut losses, 0);
-            let loss = f64::from(losses.download().unwrap()[0]) / (rows * bins) as f64;
-            (loss, training.store().gradient.download().unwrap())
-        };
-        let (_, gradient) = at(&start);
-        let norm = gradient.iter().map(|g| g * g).sum::<f32>().sqrt();
-        assert!(norm > 1e-3, "a gradient of {norm} tests nothing");
-        let used: Vec<bool> = start.iter().map(|w| *w != 0.0).collect();
-        let random: Vec<f32> =
-            used.iter().map(|&used| if used { rng.random_range(-1.0..1.0f32).signum() * 0.02 } else { 0.0 }).collect();
-        let along: Vec<f32> = gradient.iter().map(|g| g / norm).collect();
-        for (direction, step) in [(along, 3e-3), (random, 1e-2)] {
-            let shifted =
-                |sign: f32| -> Vec<f32> { start.iter().zip(&direction).map(|(w, d)| w + sign * step * d).collect() };
-            let difference = (at(&shifted(1.0)).0 - at(&shifted(-1.0)).0) / (2.0 * f64::from(step));
-            let expected: f64 = gradient.iter().zip(&direction).map(|(g, d)| f64::from(*g) * f64::from(*d)).sum();
-            assert!((difference - expected).abs() < 5e-3 * f64::from(norm), "{difference} against {expected}");
-        }
-    }
-
-    /// Padded weights, moments and outputs stay exactly zero through training.
-    #[test]
-    fn padding_stays_zero() {
-        let device = Device::cpu();
-        let (rows, bins) = (64, 7);
-        let settings = AutoEncoderSettings { hidden: vec![5], latent: 3, ..Default::default() };
-        let mut network = AutoEncoder::new(&device, bins, &settings).unwrap();
-        let before = network.store.value.download().unwrap();
-        let mut rng = Pcg64::seed_from_u64(4);
-        let values: Vec<f32> = (0..rows * bins).map(|_| rng.random_range(0..9) as f32).collect();
-        let mut counts = RowBlocks::empty(&device, rows, bins, rows);
-        counts.blocks[0].upload(&values);
-        let settings = FitSettings { max_epochs: 5, batch: 16, ..Default::default() };
-        network
-            .train(&device, &TrainingData { spectra: Spectra::counts(&counts), rows: None }, &settings, &mut |_| Ok(()))
-            .unwrap();
-        let after = network.store.value.download().unwrap();
-        let widths = [(7, 5), (5, 3), (3, 5), (5, 7)];
-        for (layer, (rows, cols)) in network.layers.iter().zip(widths) {
-            for i in 0..layer.input * layer.output {
-                let inside = i / layer.output < rows && i % layer.output < cols;
-                let (was, is) = (before[layer.weight + i], after[layer.weight + i]);
-                assert!(if inside { was != 0.0 && is != was } else { was == 0.0 && is == 0.0 }, "{i}: {was} {is}");
-            }
-        }
-    }
-}
+mod tests;

@@ -1,0 +1,158 @@
+//! The auto-encoder and its data as the training loop sees them: batches in, losses and gradients out, snapshots kept.
+
+use super::{AutoEncoder, Workspace};
+use crate::device::{Device, Tensor};
+use crate::kernels::poisson::{Source, poisson};
+use crate::kernels::{gather, loss, reduce, standardize};
+use crate::nn::store::copy;
+use crate::nn::{Objective, ParameterStore};
+use crate::summarize::{Spectra, Targets, TrainingData};
+
+/// Streams apart from the caller's: the validation's draws, which are the same in every epoch, and the twins.
+const VALIDATION_STREAM: u32 = 0x4000_0000;
+const TWIN_STREAM: u32 = 0x8000_0000;
+
+/// The network with a round's data, as the training loop sees it.
+pub(super) struct Training<'a> {
+    pub(super) network: &'a mut AutoEncoder,
+    pub(super) data: TrainingData<'a>,
+    /// Training and validation batches differ in size.
+    pub(super) work: Vec<Workspace>,
+    /// Spectra drawn for training so far: the next batch's random numbers start here.
+    pub(super) drawn: usize,
+}
+
+impl Training<'_> {
+    fn workspace(&mut self, device: &Device, rows: usize) -> Workspace {
+        match self.work.iter().position(|work| work.counts.rows() == rows) {
+            Some(at) => self.work.swap_remove(at),
+            None => {
+                let layers = self.network.layers.len();
+                Workspace::new(device, self.network, rows, layers, Some(self.data.spectra))
+            }
+        }
+    }
+
+    /// The batch's counts, targets and standardised input. Validation draws the same spectra every time.
+    fn fetch(&mut self, device: &Device, index: &Tensor<u32>, start: usize, training: bool, work: &mut Workspace) {
+        // With a selection, `index` counts within it.
+        let n = work.counts.rows();
+        let chosen = self.data.rows.map(|rows| {
+            let mut chosen = Tensor::empty(device, n, 1);
+            gather::gather_block(device, rows, 0, index, start, &mut chosen);
+            chosen
+        });
+        let (index, at) = chosen.as_ref().map_or((index, start), |chosen| (chosen, 0));
+        match (self.data.spectra, &mut work.expected) {
+            (Spectra::Drawn { expected, source }, Some(mu)) => {
+                gather::gather(device, expected, index, at, mu);
+                let (stream, first) = match training {
+                    true => (source.stream, self.drawn),
+                    false => (source.stream | VALIDATION_STREAM, start),
+                };
+                let source = Source { stream, ..source };
+                poisson(device, source, first, mu, 0, &mut work.counts, 0, n);
+                if let Some(twin) = &mut work.targets {
+                    let source = Source { stream: stream | TWIN_STREAM, ..source };
+                    poisson(device, source, first, mu, 0, twin, 0, n);
+                }
+                if training {
+                    self.drawn += n;
+                }
+            }
+            (Spectra::Stored { counts, targets }, _) => {
+                gather::gather(device, counts, index, at, &mut work.counts);
+                if let (Some(source), Some(targets)) = (targets, &mut work.targets) {
+                    gather::gather(device, source, index, at, targets);
+                }
+            }
+            (Spectra::Drawn { .. }, None) => {}
+        }
+        if let Some(scale) = &self.network.scale {
+            standardize::apply(device, &work.counts, 0, scale, &mut work.input);
+        }
+    }
+
+    /// The loss of every row and its sum; with `gradient`, the last layer's buffer becomes the gradient.
+    fn loss(
+        &self,
+        device: &Device,
+        work: &mut Workspace,
+        gradient: Option<f32>,
+        losses: &mut Tensor<f32>,
+        slot: usize,
+    ) {
+        let means = work.expected.as_ref().filter(|_| self.network.settings.targets == Targets::Expected);
+        let targets = work.targets.as_ref().or(means).unwrap_or(&work.counts);
+        if let (Some(output), Some(scale)) = (work.active.last_mut(), &self.network.scale) {
+            loss::cstat(device, targets, scale, output, &mut work.losses, gradient);
+        }
+        reduce::total(device, &work.losses, 0, targets.rows(), losses, slot);
+    }
+}
+
+impl Objective for Training<'_> {
+    fn store(&mut self) -> &mut ParameterStore {
+        &mut self.network.store
+    }
+
+    fn train_step(
+        &mut self,
+        device: &Device,
+        index: &Tensor<u32>,
+        start: usize,
+        n: usize,
+        losses: &mut Tensor<f32>,
+        slot: usize,
+    ) {
+        let mut work = self.workspace(device, n);
+        self.fetch(device, index, start, true, &mut work);
+        self.network.forward_training(device, &mut work);
+        // Per bin as well as per row: clipping then means the same for every instrument (Adam does not see the factor).
+        let factor = 1.0 / (n * self.network.bins) as f32;
+        self.loss(device, &mut work, Some(factor), losses, slot);
+        self.network.backward(device, &mut work);
+        self.work.push(work);
+    }
+
+    fn validate(
+        &mut self,
+        device: &Device,
+        index: &Tensor<u32>,
+        start: usize,
+        n: usize,
+        losses: &mut Tensor<f32>,
+        slot: usize,
+    ) {
+        let mut work = self.workspace(device, n);
+        self.fetch(device, index, start, false, &mut work);
+        self.network.forward(device, &mut work, self.network.layers.len());
+        self.loss(device, &mut work, None, losses, slot);
+        self.work.push(work);
+    }
+
+    fn snapshot(&mut self, slot: usize) {
+        let network = &mut *self.network;
+        network.store.snapshot(slot);
+        let kept = &mut network.kept[slot];
+        if kept.is_empty() {
+            *kept = network.running.iter().map(|tensor| Tensor::zeros(&network.device, 1, tensor.len())).collect();
+        }
+        for (from, to) in network.running.iter().zip(kept).filter(|(from, _)| !from.is_empty()) {
+            copy(&network.device, from, to);
+        }
+    }
+
+    fn restore(&mut self, slot: usize) {
+        let network = &mut *self.network;
+        network.store.restore(slot);
+        for (from, to) in network.kept[slot].iter().zip(&mut network.running).filter(|(from, _)| !from.is_empty()) {
+            copy(&network.device, from, to);
+        }
+    }
+
+    fn finish(&mut self) {
+        self.network.store.drop_snapshots();
+        self.network.kept = Default::default();
+    }
+}
