@@ -7,7 +7,7 @@ use rontgen::kernels::{
     activation, adam, batchnorm, compact, cstat, flow, fold, gather, gemm, loss, model::ModelPlan, moments, parameters,
     poisson, random, reduce, standardize, truncate, unbounded,
 };
-use rontgen::model::{Model, Program, Settings};
+use rontgen::model::{Kind, Model, Program, Settings, catalogue};
 
 fn all() -> Vec<Kernel> {
     let shape = |parameters: usize, context, hidden, layers, transforms: usize| flow::FlowShape {
@@ -17,14 +17,7 @@ fn all() -> Vec<Kernel> {
         layers,
         orders: vec![(0..parameters as u32).collect(); transforms],
     };
-    let program = Model::parse("tbabs*zashift*(bbodyrad+powerlaw)", &Settings::default())
-        .and_then(|model| Program::new(&model, &(0..=64).map(|i| 0.3 + 0.1 * f64::from(i)).collect::<Vec<_>>()))
-        .expect("a model");
-    let stages: Vec<&str> = program.stages().iter().map(|stage| stage.wgsl.as_str()).collect();
-    let bins = program.bin_table();
-    let plan = ModelPlan::new(&Device::cpu(), &stages, bins.as_flattened(), bins[0].len(), program.tables());
     [
-        plan.kernels().to_vec(),
         flow::kernels(&shape(5, 64, 100, 2, 10)),
         activation::kernels(),
         adam::kernels(),
@@ -35,6 +28,7 @@ fn all() -> Vec<Kernel> {
         gather::kernels(),
         gemm::kernels(),
         loss::kernels(),
+        models(),
         moments::kernels(),
         parameters::kernels(),
         poisson::kernels(),
@@ -45,6 +39,34 @@ fn all() -> Vec<Kernel> {
         unbounded::kernels(),
     ]
     .concat()
+}
+
+/// The generated shaders: every component that is implemented, alone or on a power law, and models of several stages.
+fn models() -> Vec<Kernel> {
+    let mut expressions: Vec<String> = catalogue::components()
+        .iter()
+        .filter(|component| component.available())
+        .map(|component| match component.kind {
+            Kind::Additive => component.name.to_lowercase(),
+            _ => format!("{}(powerlaw)", component.name.to_lowercase()),
+        })
+        .collect();
+    assert!(expressions.len() >= 15, "{expressions:?}");
+    expressions.push("tbabs*(bbodyrad+powerlaw+gaussian)".into());
+    expressions.push("tbabs*zashift(diskbb+zashift(powerlaw))".into());
+    let edges: Vec<f64> = (0..=100).map(|i| 0.3 + 0.1 * f64::from(i)).collect();
+    let mut kernels: Vec<Kernel> = Vec::new();
+    for expression in expressions {
+        let model = Model::parse(&expression, &Settings::default()).expect("a model");
+        let program = Program::new(&model, &edges).expect("a program");
+        let stages: Vec<&str> = program.stages().iter().map(|stage| stage.wgsl.as_str()).collect();
+        let bins = program.bin_table();
+        let plan = ModelPlan::new(&Device::cpu(), &stages, bins.as_flattened(), bins[0].len(), program.tables());
+        // Models share stages (a power law that is shifted by several): one kernel each.
+        let new = plan.kernels().iter().filter(|kernel| kernels.iter().all(|known| known.name != kernel.name));
+        kernels.extend(new.cloned().collect::<Vec<_>>());
+    }
+    kernels
 }
 
 fn check(kernel: &Kernel) -> Result<(), String> {

@@ -26,9 +26,9 @@ fn put4(spectrum: u32, bin: u32, value: vec4<f32>) {
 }
 
 @compute @workgroup_size({{LANES}})
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let quad = id.x;
-    if quad >= parameters.quads { return; }
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    // No early return and the block from the workgroup: what all lanes share stays visibly uniform.
+    let quad = min(id.x, parameters.quads - 1u);
     var a0 = vec4<f32>();
     var a1 = vec4<f32>();
     var a2 = vec4<f32>();
@@ -37,8 +37,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     var a5 = vec4<f32>();
     var a6 = vec4<f32>();
     var a7 = vec4<f32>();
-    let last = blocks[id.y + 1u];
-    for (var s = blocks[id.y]; s < last; s++) {
+    let last = blocks[group.y + 1u];
+    for (var s = blocks[group.y]; s < last; s++) {
         let segment = segments[s];
         var at = segment.x * parameters.quads + quad;
         var value = segment.z;
@@ -58,8 +58,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             value += 2u;
         }
     }
-    let spectrum = quad * 4u;
-    let bin = id.y * 8u;
+    let spectrum = id.x * 4u;
+    let bin = group.y * 8u;
     put4(spectrum, bin, a0);
     put4(spectrum, bin + 1u, a1);
     put4(spectrum, bin + 2u, a2);

@@ -104,7 +104,7 @@ fn epic_pn_agrees_with_xspec() {
                 let point = &json["points"][&key];
                 let theta: Vec<f64> = point["params"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect();
                 let column = header.iter().position(|name| name == key).unwrap();
-                let (means, likelihood) = at(&simulator, &[theta.clone()]);
+                let (means, likelihood) = at(&simulator, std::slice::from_ref(&theta));
                 let mut worst = 0f64;
                 for (record, &mean) in records.iter().zip(&means) {
                     let reference: f64 = record[column].parse().unwrap();
@@ -287,5 +287,56 @@ fn faults_name_their_parameters() {
         let theta = simulator.physical(&rows).unwrap();
         simulator.expected(Coordinates::Physical, &theta, &mut out).unwrap();
         assert!(simulator.physical(&[vec![1.0; 4]]).is_err());
+    }
+}
+
+/// Responses of every kind (bands, dense, dense with islands, narrow with some wide rows), every channel, a bumpy flux: the
+/// devices' fold against f64.
+#[test]
+fn every_kind_of_response_folds() {
+    use rontgen::kernels::fold::{Csr, FluxTile, FoldPlan, fold};
+    let files = [
+        ("nustar_fpma", "dense"),
+        ("hitomi_sxs_perseus", "narrow"),
+        ("nicer_4u1820", "half dense"),
+        ("swift_xrt", "far from normalised"),
+        ("wfi", "bands"),
+    ];
+    for (folder, kind) in files {
+        let Some(folder) = common::data(folder) else { continue };
+        let mut names: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).collect();
+        names.sort();
+        let response = names.iter().find_map(|path| {
+            let name = path.file_name()?.to_str()?.to_lowercase();
+            (name.contains("rmf") || name.contains(".rsp")).then(|| load_response(path, &FileChoice::None).ok())?
+        });
+        let response = response.unwrap_or_else(|| panic!("no response in {}", folder.display()));
+        let folded = response.folded_channels(1.0).unwrap();
+        let (e, d, n) = (folded.energies(), folded.bins(), 6);
+        let flux: Vec<f32> = (0..n * e).map(|i| 1.0 + ((i * 7919) % 1013) as f32 / 100.0).collect();
+        let exact: Vec<Vec<f64>> =
+            flux.chunks(e).map(|flux| folded.fold(&flux.iter().map(|&x| f64::from(x)).collect::<Vec<_>>())).collect();
+        for device in devices() {
+            let csr = Csr { columns: e, row_start: &folded.row_start, column: &folded.column, value: &folded.value };
+            let plan = FoldPlan::new(&device, csr);
+            let tile = FluxTile::from_rows(&device, n, e, &flux);
+            let mut out = Tensor::zeros(&device, n, d);
+            fold(&device, &plan, &tile, n, &mut out, 0, 0);
+            let out = out.download().unwrap();
+            device.check().unwrap();
+            let worst = out
+                .iter()
+                .zip(exact.iter().flatten())
+                .map(|(&found, &exact)| (f64::from(found) - exact).abs() / exact.max(1e-30))
+                .fold(0.0, f64::max);
+            println!(
+                "{} ({kind}): {d} x {e}, {} elements, {} MiB stored, off by {worst:.1e} on {}",
+                response.path.file_name().unwrap().display(),
+                folded.nnz(),
+                plan.bytes() >> 20,
+                device.name()
+            );
+            assert!(worst < 1e-5, "{worst:e} on {}", device.name());
+        }
     }
 }

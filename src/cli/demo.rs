@@ -25,7 +25,7 @@ pub struct Args {
     /// Seed of all random numbers
     #[arg(long, value_name = "N", value_parser = seed_parser(), allow_negative_numbers = true)]
     pub(super) seed: Option<u64>,
-    /// No progress display
+    /// Print nothing but errors
     #[arg(long)]
     pub(super) quiet: bool,
 }
@@ -44,6 +44,8 @@ pub fn run(args: Args) -> Result<u8> {
     let progress = Progress::new(Mode::detect(args.quiet));
     let execution = Execution { out: &args.out, device, data: None, existing: Existing::Replace, progress: &progress };
     let verdict = pipeline::run(&problem, &execution, Some(&TRUTH))?;
-    super::infer::report_verdict(&args.out, &verdict);
+    if !args.quiet {
+        super::infer::report_verdict(&args.out, &verdict);
+    }
     Ok(super::infer::exit_status(&verdict))
 }

@@ -37,7 +37,7 @@ pub struct Args {
     /// Read and check everything, print the resolved run and the memory plan, compute nothing
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// No progress display
+    /// Print nothing but errors: no progress, warnings or verdict (they are in summary.json, and the exit status tells)
     #[arg(long)]
     pub(super) quiet: bool,
 }
@@ -59,8 +59,8 @@ pub fn run(args: Args) -> Result<u8> {
     let run = args.run.read(args.seed)?;
     let data = args.run.data()?;
     let problem = Problem::open(run, data.as_deref())?;
-    for warning in &problem.warnings {
-        eprintln!("warning: {warning}");
+    if !args.quiet {
+        problem.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     }
     if args.dry_run {
         let provenance = Provenance::new(&problem.run, &args.device.device, data.as_deref(), None);
@@ -77,7 +77,9 @@ pub fn run(args: Args) -> Result<u8> {
     let (out, existing) = args.output();
     let execution = Execution { out: &out, device, data: data.as_deref(), existing, progress: &progress };
     let verdict = pipeline::run(&problem, &execution, None)?;
-    report_verdict(&out, &verdict);
+    if !args.quiet {
+        report_verdict(&out, &verdict);
+    }
     Ok(exit_status(&verdict))
 }
 

@@ -118,6 +118,14 @@ impl FoldPlan {
         self.energies
     }
 
+    /// Bytes of the largest buffer that a launch binds (0 on the CPU, which binds none).
+    pub fn largest_binding(&self) -> u64 {
+        match &self.form {
+            PlanForm::Cpu(_) => 0,
+            PlanForm::Gpu { start, segments, values } => 4 * start.len().max(segments.len()).max(values.len()) as u64,
+        }
+    }
+
     /// Bytes of the matrix as stored.
     pub fn bytes(&self) -> usize {
         4 * match &self.form {

@@ -142,6 +142,8 @@ pub struct Autoencoder {
     pub batch: usize,
     pub epochs: usize,
     pub patience: usize,
+    /// Patience in all rounds but the last: their networks only have to point the way.
+    pub early_patience: usize,
     pub learning_rate: f64,
     /// Share of the simulations kept for validation.
     pub validation: f64,
@@ -206,6 +208,8 @@ pub struct Flow {
     pub batch: usize,
     pub epochs: usize,
     pub patience: usize,
+    /// As for the auto-encoder.
+    pub early_patience: usize,
     pub learning_rate: f64,
     pub validation: f64,
     pub clip_norm: f64,
@@ -428,10 +432,10 @@ fn read_inference(section: &Section<'_>) -> Result<Inference, RunFileError> {
 }
 
 fn read_autoencoder(section: &Section<'_>) -> Result<Autoencoder, RunFileError> {
-    let target = match section.choice("target", "counts", Target::NAMES, &[])?.as_str() {
+    let target = match section.choice("target", "expected", Target::NAMES, &[])?.as_str() {
         "twin" => Target::Twin,
-        "expected" => Target::Expected,
-        _ => Target::Counts,
+        "counts" => Target::Counts,
+        _ => Target::Expected,
     };
     Ok(Autoencoder {
         hidden: read_hidden(section)?,
@@ -440,6 +444,7 @@ fn read_autoencoder(section: &Section<'_>) -> Result<Autoencoder, RunFileError> 
         batch: section.size("batch", 1024, 2..=1_000_000)?,
         epochs: section.size("epochs", 500, 1..=1_000_000)?,
         patience: section.size("patience", 20, 1..=1_000_000)?,
+        early_patience: section.size("early_patience", 5, 1..=1_000_000)?,
         learning_rate: section.number("learning_rate", 3e-3, 1e-8..=1.0)?,
         validation: section.number("validation", 0.1, 0.01..=0.5)?,
         clip_norm: section.number("clip_norm", 1.0, 1e-6..=1e9)?,
@@ -475,17 +480,18 @@ fn read_hidden(section: &Section<'_>) -> Result<Hidden, RunFileError> {
 
 fn read_flow(section: &Section<'_>) -> Result<Flow, RunFileError> {
     Ok(Flow {
-        transforms: section.size("transforms", 10, 1..=64)?,
-        hidden: section.size("hidden", 100, 1..=4096)?,
+        transforms: section.size("transforms", 6, 1..=64)?,
+        hidden: section.size("hidden", 64, 1..=4096)?,
         layers: section.size("layers", 2, 1..=8)?,
         batch: section.size("batch", 256, 2..=1_000_000)?,
         epochs: section.size("epochs", 1000, 1..=1_000_000)?,
         patience: section.size("patience", 20, 1..=1_000_000)?,
-        learning_rate: section.number("learning_rate", 5e-4, 1e-8..=1.0)?,
+        early_patience: section.size("early_patience", 5, 1..=1_000_000)?,
+        learning_rate: section.number("learning_rate", 1e-3, 1e-8..=1.0)?,
         validation: section.number("validation", 0.2, 0.01..=0.5)?,
         clip_norm: section.number("clip_norm", 5.0, 1e-6..=1e9)?,
         min_improvement: section.number("min_improvement", 1e-3, 0.0..=0.5)?,
-        reduce_patience: section.size("reduce_patience", 6, 1..=1_000_000)?,
+        reduce_patience: section.size("reduce_patience", 4, 1..=1_000_000)?,
         realisations: section.size("realisations", 8, 1..=64)?,
         ensemble: section.size("ensemble", 1, 1..=MAX_ENSEMBLE)?,
     })

@@ -201,6 +201,10 @@ impl<'a> Rounds<'a> {
         Ok(())
     }
 
+    fn is_last(&self, round: usize) -> bool {
+        round + 1 == self.problem.run.inference.rounds
+    }
+
     fn seed(&self) -> u64 {
         self.problem.run.inference.seed
     }
@@ -315,7 +319,7 @@ impl<'a> Rounds<'a> {
         let fit = FitSettings {
             batch: settings.batch,
             max_epochs: settings.epochs,
-            patience: settings.patience,
+            patience: if self.is_last(round) { settings.patience } else { settings.early_patience },
             min_improvement: settings.min_improvement,
             validation_fraction: settings.validation,
             learning_rate: settings.learning_rate,
@@ -355,7 +359,7 @@ impl<'a> Rounds<'a> {
         let fit = FitSettings {
             batch: settings.batch,
             max_epochs: settings.epochs,
-            patience: settings.patience,
+            patience: if self.is_last(round) { settings.patience } else { settings.early_patience },
             min_improvement: settings.min_improvement,
             validation_fraction: settings.validation,
             learning_rate: settings.learning_rate,

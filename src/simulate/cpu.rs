@@ -107,13 +107,13 @@ impl Simulator {
         scratch.flux.resize(TILE * stride, 0.0);
         scratch.means.resize(TILE * bins, 0.0);
         let mut broken = [false; TILE];
-        for r in 0..job.rows {
+        for (r, (flux, broken)) in scratch.flux.chunks_mut(stride).zip(&mut broken).take(job.rows).enumerate() {
             self.parameters.map_row(coordinates, &job.theta[r * free..][..free], &mut scratch.full);
-            let flux = &mut scratch.flux[r * stride..][..energies];
+            let flux = &mut flux[..energies];
             self.program.evaluate_f32(&scratch.full, flux, &mut scratch.model);
             if !sound(flux) {
                 cpu.status.raise(Fault::Model, job.row + r);
-                broken[r] = true;
+                *broken = true;
                 flux.fill(0.0);
             }
         }

@@ -97,6 +97,15 @@ impl Simulator {
         let stages: Vec<&str> = program.stages().iter().map(|stage| stage.wgsl.as_str()).collect();
         let model = ModelPlan::new(device, &stages, bins.as_flattened(), columns, program.tables());
         let observed: Vec<f32> = counts.iter().map(|&count| count as f32).collect();
+        let fold = FoldPlan::new(device, csr);
+        if fold.largest_binding() > device.binding_limit() {
+            return Err(Error::Device(DeviceError::TooLarge {
+                what: "the response (group its channels, or use --device cpu)".into(),
+                requested: fold.largest_binding(),
+                available: device.binding_limit(),
+                limit: "max_storage_buffer_binding_size",
+            }));
+        }
         let gpu_tile = gpu::tile(device, folded.energies(), folded.bins(), model.slots());
         Ok(Self {
             device: device.clone(),
@@ -104,7 +113,7 @@ impl Simulator {
             names: parameters.free().iter().map(|free| free.name.clone()).collect(),
             parameters: plan::parameter_plan(device, parameters),
             model,
-            fold: FoldPlan::new(device, csr),
+            fold,
             observed: Tensor::from_slice(device, 1, observed.len(), &observed),
             gpu_tile,
             scratch: Mutex::default(),

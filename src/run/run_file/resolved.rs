@@ -183,6 +183,7 @@ impl RunFile {
             size("batch", a.batch),
             size("epochs", a.epochs),
             size("patience", a.patience),
+            size("early_patience", a.early_patience),
             number("learning_rate", a.learning_rate),
             number("validation", a.validation),
             number("clip_norm", a.clip_norm),
@@ -198,12 +199,13 @@ impl RunFile {
             size("batch", f.batch),
             size("epochs", f.epochs),
             size("patience", f.patience),
+            size("early_patience", f.early_patience),
             number("learning_rate", f.learning_rate),
             number("validation", f.validation),
             number("clip_norm", f.clip_norm),
             number("min_improvement", f.min_improvement),
-            entry("reduce_patience", f.reduce_patience.to_string()),
-            entry("realisations", f.realisations.to_string()),
+            size("reduce_patience", f.reduce_patience),
+            size("realisations", f.realisations),
             size("ensemble", f.ensemble),
         ];
         let refine = vec![
