@@ -1,7 +1,7 @@
 // log q of every row of `points` at one shared context (folded into `biases`), in the flow's input space.
 //!include index
 //!include status
-//!include tanh
+//!include nonlinear
 //!include flow
 struct Parameters { rows: u32 }
 @group(0) @binding(0) var<uniform> parameters: Parameters;

@@ -2,7 +2,7 @@
 // units are computed degree by degree as parameters become known.
 //!include index
 //!include status
-//!include tanh
+//!include nonlinear
 //!include flow
 struct Parameters { rows: u32 }
 @group(0) @binding(0) var<uniform> parameters: Parameters;

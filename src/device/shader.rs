@@ -49,7 +49,6 @@ pub const INCLUDES: &[(&str, &str)] = &[
     ("nonlinear", include_str!("../../shaders/include/nonlinear.wgsl")),
     ("random", include_str!("../../shaders/include/random.wgsl")),
     ("status", include_str!("../../shaders/include/status.wgsl")),
-    ("tanh", include_str!("../../shaders/include/tanh.wgsl")),
 ];
 
 fn expand<'s>(

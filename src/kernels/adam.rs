@@ -3,6 +3,7 @@
 //! The norm never visits the host: it is reduced in a fixed order on the device, and the update reads the clipping factor from
 //! there. A norm that is not finite raises [`Fault::Gradient`] and leaves parameters and moments as they were.
 
+use super::vector::vectorised;
 use crate::device::{Device, Fault, Kernel, Tensor, grid_1d};
 use rayon::prelude::*;
 use std::sync::LazyLock;
@@ -143,21 +144,22 @@ pub fn clear(device: &Device, tensor: &mut Tensor<f32>) {
 
 /// Sum of squares in f64, in an order that does not depend on the number of threads.
 fn norm_squared(gradient: &[f32]) -> f64 {
-    let partial: Vec<f64> = gradient
-        .par_chunks(CHUNK)
-        .map(|part| {
-            let mut lanes = [0.0f64; 8];
-            let whole = part.chunks_exact(8);
-            let rest: f64 = whole.remainder().iter().map(|&g| f64::from(g) * f64::from(g)).sum();
-            for eight in whole {
-                for (lane, &g) in lanes.iter_mut().zip(eight) {
-                    *lane += f64::from(g) * f64::from(g);
-                }
-            }
-            lanes.iter().sum::<f64>() + rest
-        })
-        .collect();
+    let partial: Vec<f64> = gradient.par_chunks(CHUNK).map(|part| sum_of_squares(part)).collect();
     partial.iter().sum()
+}
+
+vectorised! {
+    fn sum_of_squares(part: &[f32]) -> f64 {
+        let mut lanes = [0.0f64; 8];
+        let whole = part.chunks_exact(8);
+        let rest: f64 = whole.remainder().iter().map(|&g| f64::from(g) * f64::from(g)).sum();
+        for eight in whole {
+            for (lane, &g) in lanes.iter_mut().zip(eight) {
+                *lane += f64::from(g) * f64::from(g);
+            }
+        }
+        lanes.iter().sum::<f64>() + rest
+    }
 }
 
 fn twin(p: &Parameters, factor: f32, gradient: &[f32], value: &mut [f32], first: &mut [f32], second: &mut [f32]) {
@@ -166,12 +168,16 @@ fn twin(p: &Parameters, factor: f32, gradient: &[f32], value: &mut [f32], first:
         .zip(first.par_chunks_mut(CHUNK))
         .zip(second.par_chunks_mut(CHUNK))
         .zip(gradient.par_chunks(CHUNK))
-        .for_each(|(((value, first), second), gradient)| {
-            for (((value, m), v), &g) in value.iter_mut().zip(first).zip(second).zip(gradient) {
-                let g = g * factor;
-                *m = p.beta1 * *m + (1.0 - p.beta1) * g;
-                *v = p.beta2 * *v + (1.0 - p.beta2) * g * g;
-                *value -= p.rate * *m / (v.sqrt() * p.second_scale + p.epsilon);
-            }
-        });
+        .for_each(|(((value, first), second), gradient)| update(p, factor, gradient, value, first, second));
+}
+
+vectorised! {
+    fn update(p: &Parameters, factor: f32, gradient: &[f32], value: &mut [f32], first: &mut [f32], second: &mut [f32]) {
+        for (((value, m), v), &g) in value.iter_mut().zip(first).zip(second).zip(gradient) {
+            let g = g * factor;
+            *m = p.beta1 * *m + (1.0 - p.beta1) * g;
+            *v = p.beta2 * *v + (1.0 - p.beta2) * g * g;
+            *value -= p.rate * *m / (v.sqrt() * p.second_scale + p.epsilon);
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! Each bin's deviance is computed without cancellation (series near d = m), so that f32 is enough: error below 0.01 at 1e6
 //! counts in 3000 bins. A mean of zero under a count is floored at 1e-32, as XSPEC does.
 
-use super::simd::{LANES, half_deviance, simd};
+use super::vector::{LANES, half_deviance, vectorised};
 use crate::device::{Cpu, Device, Fault, Kernel, Tensor};
 use rayon::prelude::*;
 
@@ -114,35 +114,32 @@ pub fn finish(form: Form, sum: f64) -> f32 {
     (f64::from(form.factor()) * sum) as f32
 }
 
-simd! {
+vectorised! {
     /// Sum of the half deviances of one spectrum; NaN when a mean is NaN, infinite or negative.
-    pub fn half_deviance_row(means: &[f32], observed: &[f32]) -> f64 = half_deviance_row_body;
-}
-
-#[inline(always)]
-fn half_deviance_row_body(means: &[f32], observed: &[f32]) -> f64 {
-    // Lanes in f32 over at most 8 terms, then f64: rounding never accumulates.
-    let mut total = [0f64; LANES];
-    let mut good = true;
-    for (means, observed) in means.chunks(8 * LANES).zip(observed.chunks(8 * LANES)) {
-        let mut part = [0f32; LANES];
-        let mut lanes = means.chunks_exact(LANES).zip(observed.chunks_exact(LANES));
-        for (m, d) in &mut lanes {
+    pub fn half_deviance_row(means: &[f32], observed: &[f32]) -> f64 {
+        // Lanes in f32 over at most 8 terms, then f64: rounding never accumulates.
+        let mut total = [0f64; LANES];
+        let mut good = true;
+        for (means, observed) in means.chunks(8 * LANES).zip(observed.chunks(8 * LANES)) {
+            let mut part = [0f32; LANES];
+            let mut lanes = means.chunks_exact(LANES).zip(observed.chunks_exact(LANES));
+            for (m, d) in &mut lanes {
+                for l in 0..LANES {
+                    good &= valid(m[l]);
+                    part[l] += term(d[l], m[l]);
+                }
+            }
+            let rest = means.len() / LANES * LANES;
+            for (l, (&m, &d)) in means[rest..].iter().zip(&observed[rest..]).enumerate() {
+                good &= valid(m);
+                part[l] += term(d, m);
+            }
             for l in 0..LANES {
-                good &= valid(m[l]);
-                part[l] += term(d[l], m[l]);
+                total[l] += f64::from(part[l]);
             }
         }
-        let rest = means.len() / LANES * LANES;
-        for (l, (&m, &d)) in means[rest..].iter().zip(&observed[rest..]).enumerate() {
-            good &= valid(m);
-            part[l] += term(d, m);
-        }
-        for l in 0..LANES {
-            total[l] += f64::from(part[l]);
-        }
+        if good { total.iter().sum() } else { f64::NAN }
     }
-    if good { total.iter().sum() } else { f64::NAN }
 }
 
 /// Two comparisons without a branch between them, so that the loop stays in vectors.

@@ -70,7 +70,8 @@ pub fn twin<T: Element>(block: &[T], first: usize, cols: usize, index: &[u32], o
         return;
     }
     let rows = block.len() / cols;
-    out.par_chunks_mut(cols).with_min_len(16).zip(index).for_each(|(target, &row)| {
+    // A copy of a few tens of kilobytes is done before a second thread has woken.
+    out.par_chunks_mut(cols).with_min_len((1 << 15) / cols + 1).zip(index).for_each(|(target, &row)| {
         let local = (row as usize).wrapping_sub(first);
         if local < rows {
             target.copy_from_slice(&block[local * cols..][..cols]);

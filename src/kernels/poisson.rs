@@ -4,7 +4,7 @@
 //! million draws). Means above 2^24 raise [`Fault::Poisson`]: f32 would no longer hold every integer.
 
 use super::random;
-use super::simd::{F, LANES, U, half_deviance, ln, simd, small_exp};
+use super::vector::{F, LANES, U, bounded_exp, half_deviance, ln, vectorised};
 use crate::device::{Cpu, Device, Fault, Kernel, Tensor, grid_1d};
 use rayon::prelude::*;
 
@@ -96,41 +96,38 @@ pub fn twin(cpu: &Cpu, source: Source, first_row: usize, cols: usize, means: &[f
     );
 }
 
-simd! {
+vectorised! {
     /// One row; `false` when a mean was NaN, negative or too large (its count is then 0).
-    pub fn draw_row(source: Source, row: u32, means: &[f32], counts: &mut [f32]) -> bool = draw_row_body;
-}
-
-#[inline(always)]
-fn draw_row_body(source: Source, row: u32, means: &[f32], counts: &mut [f32]) -> bool {
-    let seed = random::key(source.seed);
-    let mut good = true;
-    for (chunk, (means, counts)) in means.chunks(LANES).zip(counts.chunks_mut(LANES)).enumerate() {
-        let column = (chunk * LANES) as u32;
-        let mut mu = [0f32; LANES];
-        mu[..means.len()].copy_from_slice(means);
-        // One bit per question, gathered without branches.
-        let mut seen = 0u32;
-        for m in &mu {
-            let valid = (*m >= 0.0) & (*m <= LARGEST);
-            seen |= u32::from(!valid) | u32::from(*m < SWITCH) << 1 | u32::from(*m >= SWITCH) << 2;
+    pub fn draw_row(source: Source, row: u32, means: &[f32], counts: &mut [f32]) -> bool {
+        let seed = random::key(source.seed);
+        let mut good = true;
+        for (chunk, (means, counts)) in means.chunks(LANES).zip(counts.chunks_mut(LANES)).enumerate() {
+            let column = (chunk * LANES) as u32;
+            let mut mu = [0f32; LANES];
+            mu[..means.len()].copy_from_slice(means);
+            // One bit per question, gathered without branches.
+            let mut seen = 0u32;
+            for m in &mu {
+                let valid = (*m >= 0.0) & (*m <= LARGEST);
+                seen |= u32::from(!valid) | u32::from(*m < SWITCH) << 1 | u32::from(*m >= SWITCH) << 2;
+            }
+            if seen & 1 == 1 {
+                good = false;
+                mu = mu.map(|m| if (0.0..=LARGEST).contains(&m) { m } else { 0.0 });
+                seen = 6;
+            }
+            let words = random::lanes(seed, source.stream, row, column, 0);
+            let mut k = [0f32; LANES];
+            if seen & 2 != 0 {
+                k = invert(&mu, &words);
+            }
+            if seen & 4 != 0 {
+                reject(&mu, &words, &mut k, |l, draw| random::block(seed, source.stream, row, column + l as u32, draw));
+            }
+            counts.copy_from_slice(&k[..counts.len()]);
         }
-        if seen & 1 == 1 {
-            good = false;
-            mu = mu.map(|m| if (0.0..=LARGEST).contains(&m) { m } else { 0.0 });
-            seen = 6;
-        }
-        let words = random::lanes(seed, source.stream, row, column, 0);
-        let mut k = [0f32; LANES];
-        if seen & 2 != 0 {
-            k = invert(&mu, &words);
-        }
-        if seen & 4 != 0 {
-            reject(&mu, &words, &mut k, |l, draw| random::block(seed, source.stream, row, column + l as u32, draw));
-        }
-        counts.copy_from_slice(&k[..counts.len()]);
+        good
     }
-    good
 }
 
 /// The sequential search in all lanes at once; lanes whose mean is not below [`SWITCH`] idle.
@@ -143,7 +140,7 @@ fn invert(mu: &F, words: &[U; 4]) -> F {
         let mine = (mu[l] < SWITCH) & (words[0][l] < TAIL);
         rare |= u32::from(words[0][l] >= TAIL);
         u[l] = if mine { random::unit(words[0][l]) } else { 0.0 };
-        p[l] = small_exp(if mine { -mu[l] } else { 0.0 });
+        p[l] = bounded_exp(if mine { -mu[l] } else { 0.0 });
     }
     let mut sum = p;
     let mut k = [0f32; LANES];
@@ -175,7 +172,7 @@ fn invert(mu: &F, words: &[U; 4]) -> F {
 /// The smallest k whose survival P(X > k) is below `v`, for the rare uppermost draws.
 #[cold]
 fn tail(mu: f32, v: f32) -> f32 {
-    let mut p = small_exp(-mu);
+    let mut p = bounded_exp(-mu);
     for k in 0..128 {
         let k = k as f32;
         if k > 0.0 {

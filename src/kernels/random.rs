@@ -3,7 +3,7 @@
 //! Nothing is kept between launches: a batch that starts at row 1000 asks for row 1000. Two fills with equal seed, stream and
 //! rows give equal numbers; streams are the caller's to keep apart (fills and Poisson draws never collide with each other).
 
-use super::simd::{LANES, U};
+use super::vector::{LANES, U};
 use crate::device::{Device, Kernel, Tensor, grid_1d};
 use rayon::prelude::*;
 use std::sync::LazyLock;

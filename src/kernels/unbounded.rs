@@ -3,8 +3,8 @@
 //!
 //! `u` is kept within `[2^-23, 1 - 2^-24]`: the logit is finite and the map its own inverse to f32.
 
+use super::vector::vectorised;
 use crate::device::{Device, Kernel, Tensor, grid_1d};
-use crate::kernels::maths::widened;
 use rayon::prelude::*;
 use std::sync::LazyLock;
 
@@ -104,7 +104,7 @@ fn size(points: &Tensor<f32>) -> Parameters {
     Parameters { rows: points.rows() as u32, cols: points.cols() as u32 }
 }
 
-widened! {
+vectorised! {
 /// CPU twin of [`to_cube`] and [`density_in_cube`] on slices.
 pub fn to_cube_twin(moments: &[f32], x: &[f32], cube: Option<&mut [f32]>, log_q: &mut [f32]) {
     let p = moments.len() / 2;

@@ -1,8 +1,7 @@
 //! CPU twin of the flow: one thread carries a tile of samples through all transforms, so that activations stay in its cache.
 
-use super::shape::{DenseAt, FlowShape, LOG_SCALE_LIMIT};
-use crate::kernels::maths::tanh_slice;
-use crate::kernels::maths::widened;
+use super::shape::{FlowShape, LOG_SCALE_LIMIT};
+use crate::kernels::vector::{self, vectorised};
 use gemm::Parallelism;
 
 /// Row-major matrix products on slices, single-threaded (a tile is one thread's work): `out = a b (+ out)`.
@@ -97,9 +96,12 @@ pub struct Workspace {
     rows: usize,
     /// Inputs of each transform and the final output: `(K + 1) x rows x P`.
     x: Vec<f32>,
+    /// What the first layer of a transform sees where every row has its own context: `rows x (P + C)`, the context in place
+    /// for the whole tile, the first P columns rewritten for each transform.
+    input: Vec<f32>,
     /// Hidden activations: `K x L x rows x H` when gradients are wanted, else one transform's worth.
     hidden: Vec<f32>,
-    /// Shift and raw log-scale: `K x rows x 2P`, or one.
+    /// `e^-log-scale` and the raw log-scale: `K x rows x 2P`, or one.
     out: Vec<f32>,
     /// Gradients flowing back: two of `rows x H`, one of `rows x 2P`, one of `rows x P`.
     back: [Vec<f32>; 2],
@@ -116,6 +118,7 @@ impl Workspace {
         Self {
             rows,
             x: vec![0.0; (shape.transforms() + 1) * rows * p],
+            input: vec![0.0; if gradients { rows * (p + shape.context) } else { 0 }],
             hidden: vec![0.0; kept * shape.layers * rows * h],
             out: vec![0.0; kept * rows * 2 * p],
             back: [vec![0.0; back], vec![0.0; back]],
@@ -133,36 +136,22 @@ fn bounded(raw: f32) -> (f32, f32) {
     (raw * shrink, shrink * shrink)
 }
 
-/// `rows x cols` filled with copies of a bias.
+/// Writes a transform's `x` into the columns before the context.
 #[inline(always)]
-fn fill_bias(out: &mut [f32], bias: &[f32]) {
-    for row in out.chunks_exact_mut(bias.len()) {
-        row.copy_from_slice(bias);
+fn set_inputs(input: &mut [f32], x: &[f32], p: usize, c: usize) {
+    for (input, x) in input.chunks_exact_mut(p + c).zip(x.chunks_exact(p)) {
+        for (input, x) in input.iter_mut().zip(x) {
+            *input = *x;
+        }
     }
 }
 
-/// First hidden layer before its tanh.
+/// First hidden layer before bias and tanh, for one context that is folded into the biases: the share of `x`.
 #[inline(always)]
-fn first_layer(
-    shape: &FlowShape,
-    k: usize,
-    transform: &[f32],
-    first: DenseAt,
-    x: &[f32],
-    context: Context<'_>,
-    out: &mut [f32],
-) {
-    let (p, h, c) = (shape.parameters, shape.hidden, shape.context);
-    let w = &transform[first.weights()];
-    match context {
-        Context::PerRow(context) => {
-            fill_bias(out, &transform[first.bias()]);
-            let rows = out.len() / h;
-            Product { m: rows, n: h, k: c, a: plain(context, c), b: plain(&w[p * h..], h) }.into(out, h, true);
-        }
-        Context::Shared(biases) => fill_bias(out, &biases[k * h..][..h]),
-    }
+fn share_of_x(shape: &FlowShape, k: usize, w: &[f32], x: &[f32], out: &mut [f32]) {
+    let (p, h) = (shape.parameters, shape.hidden);
     for (x, out) in x.chunks_exact(p).zip(out.chunks_exact_mut(h)) {
+        out.fill(0.0);
         for (i, &value) in x.iter().enumerate() {
             // Units up to this parameter's order do not see it.
             let seen = shape.group(shape.orders[k][i] as usize).end;
@@ -173,7 +162,17 @@ fn first_layer(
     }
 }
 
-widened! {
+/// `tanh(values + bias)`, row by row.
+#[inline(always)]
+fn bias_tanh(values: &mut [f32], bias: &[f32]) {
+    for row in values.chunks_exact_mut(bias.len()) {
+        for (value, bias) in row.iter_mut().zip(bias) {
+            *value = vector::tanh(*value + bias);
+        }
+    }
+}
+
+vectorised! {
 /// Carries a tile forward: `x` (`rows x P`) -> base space, with the log-determinants in `ws.log_det` and the result in the last
 /// block of `ws.x`. Keeps what the backward pass needs when the workspace was made for it.
 pub fn forward(shape: &FlowShape, weights: &[f32], x: &[f32], context: Context<'_>, ws: &mut Workspace) {
@@ -184,35 +183,55 @@ pub fn forward(shape: &FlowShape, weights: &[f32], x: &[f32], context: Context<'
     let keeps = ws.out.len() > ws.rows * 2 * p;
     ws.x[..rows * p].copy_from_slice(x);
     ws.log_det[..rows].fill(0.0);
+    let c = shape.context;
+    if let (Context::PerRow(context), true) = (context, c > 0) {
+        for (input, context) in ws.input.chunks_exact_mut(p + c).zip(context.chunks_exact(c)) {
+            input[p..].copy_from_slice(context);
+        }
+    }
     for (k, transform) in weights.chunks_exact(shape.transform_len()).enumerate() {
         let slot = if keeps { k } else { 0 };
         let (before, after) = ws.x.split_at_mut((k + 1) * ws.rows * p);
         let x = &before[k * ws.rows * p..][..rows * p];
         let y = &mut after[..rows * p];
         let hidden = &mut ws.hidden[slot * layers * ws.rows * h..][..layers * ws.rows * h];
-        first_layer(shape, k, transform, dense[0], x, context, &mut hidden[..rows * h]);
-        tanh_slice(&mut hidden[..rows * h]);
+        let w = &transform[dense[0].weights()];
+        match context {
+            Context::PerRow(_) => {
+                let input = &mut ws.input[..rows * (p + c)];
+                set_inputs(input, x, p, c);
+                Product { m: rows, n: h, k: p + c, a: plain(input, p + c), b: plain(w, h) }.into(hidden, h, false);
+                bias_tanh(&mut hidden[..rows * h], &transform[dense[0].bias()]);
+            }
+            Context::Shared(biases) => {
+                share_of_x(shape, k, w, x, &mut hidden[..rows * h]);
+                bias_tanh(&mut hidden[..rows * h], &biases[k * h..][..h]);
+            }
+        }
         for (layer, at) in dense.iter().enumerate().take(layers).skip(1) {
             let (previous, next) = hidden.split_at_mut(layer * ws.rows * h);
             let input = &previous[(layer - 1) * ws.rows * h..][..rows * h];
             let next = &mut next[..rows * h];
-            fill_bias(next, &transform[at.bias()]);
             Product { m: rows, n: h, k: h, a: plain(input, h), b: plain(&transform[at.weights()], h) }
-                .into(next, h, true);
-            tanh_slice(next);
+                .into(next, h, false);
+            bias_tanh(next, &transform[at.bias()]);
         }
         let at = dense[layers];
         let out = &mut ws.out[slot * ws.rows * 2 * p..][..rows * 2 * p];
-        fill_bias(out, &transform[at.bias()]);
+        let (shift_bias, scale_bias) = transform[at.bias()].split_at(p);
         let last = &hidden[(layers - 1) * ws.rows * h..][..rows * h];
         Product { m: rows, n: 2 * p, k: h, a: plain(last, h), b: plain(&transform[at.weights()], 2 * p) }
-            .into(out, 2 * p, true);
+            .into(out, 2 * p, false);
         for (((x, y), out), log_det) in
-            x.chunks_exact(p).zip(y.chunks_exact_mut(p)).zip(out.chunks_exact(2 * p)).zip(&mut ws.log_det)
+            x.chunks_exact(p).zip(y.chunks_exact_mut(p)).zip(out.chunks_exact_mut(2 * p)).zip(&mut ws.log_det)
         {
+            let (shift, raw) = out.split_at_mut(p);
             for i in 0..p {
-                let (log_scale, _) = bounded(out[p + i]);
-                y[i] = (x[i] - out[i]) * (-log_scale).exp();
+                raw[i] += scale_bias[i];
+                let (log_scale, _) = bounded(raw[i]);
+                let inverse = vector::exp(-log_scale);
+                y[i] = (x[i] - (shift[i] + shift_bias[i])) * inverse;
+                shift[i] = inverse;
                 *log_det -= log_scale;
             }
         }
@@ -230,12 +249,12 @@ pub fn log_density(shape: &FlowShape, ws: &Workspace, out: &mut [f32]) {
     }
 }
 
-widened! {
-/// Carries the gradient of `-sum of log q` back through the tile last carried forward and adds it to `gradient`.
+vectorised! {
+/// Carries the gradient of `-sum of log q` back through the tile last carried forward, with a context per row, and writes it to
+/// `gradient`; weights that the mask forbids get numbers without meaning.
 pub fn backward(
     shape: &FlowShape,
     weights: &[f32],
-    context: &[f32],
     rows: usize,
     ws: &mut Workspace,
     gradient: &mut [f32],
@@ -253,9 +272,9 @@ pub fn backward(
         for row in 0..rows {
             for i in 0..p {
                 let (at, at_scale) = (row * 2 * p + i, row * 2 * p + p + i);
-                let (log_scale, slope) = bounded(out[at_scale]);
+                let (_, slope) = bounded(out[at_scale]);
                 let d_y = ws.d_x[row * p + i];
-                let direct = d_y * (-log_scale).exp();
+                let direct = d_y * out[at];
                 ws.d_out[at] = -direct;
                 ws.d_out[at_scale] = (1.0 - d_y * y[row * p + i]) * slope;
                 ws.d_x[row * p + i] = direct;
@@ -270,22 +289,21 @@ pub fn backward(
         Product { m: h, n: 2 * p, k: rows, a: transposed(last, h), b: plain(d_out, 2 * p) }.into(
             &mut gradient[at.weights()],
             2 * p,
-            true,
+            false,
         );
-        add_columns(&mut gradient[at.bias()], d_out);
+        column_sums(&mut gradient[at.bias()], d_out);
         Product { m: rows, n: h, k: 2 * p, a: plain(d_out, 2 * p), b: transposed(&transform[at.weights()], 2 * p) }
             .into(&mut front[..rows * h], h, false);
         // Hidden layers, last to first.
         for layer in (0..layers).rev() {
             let active = &hidden[layer * ws.rows * h..][..rows * h];
-            tanh_slope(&mut front[..rows * h], active);
             let at = dense[layer];
+            tanh_slope(&mut front[..rows * h], active, &mut gradient[at.bias()]);
             let d = &front[..rows * h];
-            add_columns(&mut gradient[at.bias()], d);
             let d_weights = &mut gradient[at.weights()];
             if layer > 0 {
                 let input = &hidden[(layer - 1) * ws.rows * h..][..rows * h];
-                Product { m: h, n: h, k: rows, a: transposed(input, h), b: plain(d, h) }.into(d_weights, h, true);
+                Product { m: h, n: h, k: rows, a: transposed(input, h), b: plain(d, h) }.into(d_weights, h, false);
                 Product { m: rows, n: h, k: h, a: plain(d, h), b: transposed(&transform[at.weights()], h) }.into(
                     &mut spare[..rows * h],
                     h,
@@ -293,29 +311,20 @@ pub fn backward(
                 );
                 std::mem::swap(front, spare);
             } else {
-                let w = &transform[at.weights()];
-                for ((d, x), d_x) in d.chunks_exact(h).zip(x.chunks_exact(p)).zip(ws.d_x.chunks_exact_mut(p)) {
-                    for i in 0..p {
-                        let seen = shape.group(shape.orders[k][i] as usize).end;
-                        let d = &d[seen..];
-                        d_x[i] += dot(d, &w[i * h + seen..(i + 1) * h]);
-                        for (g, d) in d_weights[i * h + seen..(i + 1) * h].iter_mut().zip(d) {
-                            *g += x[i] * d;
-                        }
-                    }
-                }
-                Product { m: c, n: h, k: rows, a: transposed(context, c), b: plain(d, h) }.into(
-                    &mut d_weights[p * h..],
-                    h,
-                    true,
-                );
+                let input = &mut ws.input[..rows * (p + c)];
+                set_inputs(input, x, p, c);
+                Product { m: p + c, n: h, k: rows, a: transposed(input, p + c), b: plain(d, h) }
+                    .into(d_weights, h, false);
+                // Masked weights are zero, so that every parameter gets what is its due.
+                Product { m: rows, n: p, k: h, a: plain(d, h), b: transposed(&transform[at.weights()], h) }
+                    .into(&mut ws.d_x, p, true);
             }
         }
     }
 }
 }
 
-widened! {
+vectorised! {
 /// Carries base-space samples to the flow's input space: `ws.x`'s first block gets the result, `ws.log_det` the log-determinant of
 /// the FORWARD map there. One sweep per transform: hidden units are computed group by group as parameters become known.
 pub fn inverse(shape: &FlowShape, weights: &[f32], base: &[f32], biases: &[f32], ws: &mut Workspace) {
@@ -339,7 +348,7 @@ pub fn inverse(shape: &FlowShape, weights: &[f32], base: &[f32], biases: &[f32],
             let w = &transform[dense[0].weights()];
             for (row, x) in first.chunks_exact_mut(h).zip(x.chunks_exact(p)) {
                 let target = &mut row[group.clone()];
-                target.copy_from_slice(&biases[k * h..][group.clone()]);
+                target.fill(0.0);
                 for (i, value) in x.iter().enumerate() {
                     if (order[i] as usize) < degree {
                         for (t, weight) in target.iter_mut().zip(&w[i * h..][group.clone()]) {
@@ -347,24 +356,22 @@ pub fn inverse(shape: &FlowShape, weights: &[f32], base: &[f32], biases: &[f32],
                         }
                     }
                 }
-                tanh_slice(target);
+                bias_tanh(target, &biases[k * h..][group.clone()]);
             }
             for (layer, at) in dense.iter().enumerate().take(layers).skip(1) {
                 let (previous, next) = ws.hidden.split_at_mut(layer * ws.rows * h);
                 let input = &previous[(layer - 1) * ws.rows * h..][..rows * h];
                 let next = &mut next[..rows * h];
-                for row in next.chunks_exact_mut(h) {
-                    row[group.clone()].copy_from_slice(&transform[at.bias()][group.clone()]);
-                }
                 if width > 0 {
                     let w = &transform[at.weights()][group.start..];
                     Product { m: rows, n: width, k: seen, a: plain(input, h), b: plain(w, h) }.into(
                         &mut next[group.start..],
                         h,
-                        true,
+                        false,
                     );
+                    let bias = &transform[at.bias()][group.clone()];
                     for row in next.chunks_exact_mut(h) {
-                        tanh_slice(&mut row[group.clone()]);
+                        bias_tanh(&mut row[group.clone()], bias);
                     }
                 }
             }
@@ -380,7 +387,7 @@ pub fn inverse(shape: &FlowShape, weights: &[f32], base: &[f32], biases: &[f32],
                 let shift = bias[i] + dot(&hidden[..seen], &w_shift);
                 let raw = bias[p + i] + dot(&hidden[..seen], &w_scale);
                 let (log_scale, _) = bounded(raw);
-                x[i] = y[i] * log_scale.exp() + shift;
+                x[i] = y[i] * vector::exp(log_scale) + shift;
                 *log_det -= log_scale;
             }
         }
@@ -403,7 +410,8 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 }
 
 #[inline(always)]
-fn add_columns(sums: &mut [f32], values: &[f32]) {
+fn column_sums(sums: &mut [f32], values: &[f32]) {
+    sums.fill(0.0);
     for row in values.chunks_exact(sums.len()) {
         for (sum, value) in sums.iter_mut().zip(row) {
             *sum += value;
@@ -411,11 +419,16 @@ fn add_columns(sums: &mut [f32], values: &[f32]) {
     }
 }
 
-/// Multiplies by the derivative of tanh, given its value.
+/// Multiplies by the derivative of tanh, given its value, and sums the columns of the result.
 #[inline(always)]
-fn tanh_slope(d: &mut [f32], active: &[f32]) {
-    for (d, a) in d.iter_mut().zip(active) {
-        *d *= 1.0 - a * a;
+fn tanh_slope(d: &mut [f32], active: &[f32], sums: &mut [f32]) {
+    sums.fill(0.0);
+    let cols = sums.len();
+    for (d, active) in d.chunks_exact_mut(cols).zip(active.chunks_exact(cols)) {
+        for ((d, a), sum) in d.iter_mut().zip(active).zip(sums.iter_mut()) {
+            *d *= 1.0 - a * a;
+            *sum += *d;
+        }
     }
 }
 
@@ -429,15 +442,22 @@ pub fn sampled(shape: &FlowShape, ws: &Workspace, base: &[f32], x: &mut [f32], l
     }
 }
 
-widened! {
+vectorised! {
 /// `out += scale * mask * sum of parts`, parts in order.
 pub fn add_masked(out: &mut [f32], parts: &[&[f32]], mask: &[f32], scale: f32) {
-    for (i, (out, mask)) in out.iter_mut().zip(mask).enumerate() {
-        let mut sum = 0.0;
+    const STRIP: usize = 512;
+    let mut sums = [0.0; STRIP];
+    for (strip, (out, mask)) in out.chunks_mut(STRIP).zip(mask.chunks(STRIP)).enumerate() {
+        let sums = &mut sums[..out.len()];
+        sums.fill(0.0);
         for part in parts {
-            sum += part[i];
+            for (sum, value) in sums.iter_mut().zip(&part[strip * STRIP..]) {
+                *sum += value;
+            }
         }
-        *out += scale * mask * sum;
+        for ((out, mask), sum) in out.iter_mut().zip(mask).zip(&*sums) {
+            *out += scale * mask * sum;
+        }
     }
 }
 }

@@ -20,8 +20,9 @@ static CONTEXT: Kernel = Kernel::new("flow.context", include_str!("../../../shad
 
 /// Rows that one thread carries at a time where the context is shared.
 const TILE: usize = 128;
-/// Rows of a training tile: small enough that a batch of 256 keeps several cores busy, large enough for the products.
-const TRAINING_TILE: usize = 64;
+/// Rows of a training tile: small enough that a batch of 256 keeps several cores busy, large enough for the products. Every
+/// tile has a gradient of its own to be added up, so fewer are better where there are few threads.
+const TRAINING_TILE: std::ops::RangeInclusive<usize> = 64..=128;
 
 /// A flow's constants on a device: the order of the parameters, the masks, and kernels compiled for its shape.
 #[derive(Debug)]
@@ -251,7 +252,8 @@ pub fn loss(
     }
 }
 
-/// CPU twin of [`loss`] on slices; returns the sum of `-log q`. Tiles are reduced in a fixed order, whatever thread ran them.
+/// CPU twin of [`loss`] on slices; returns the sum of `-log q`. Tiles are reduced in a fixed order, whatever thread ran them: the
+/// bits depend on the number of threads, never on their timing.
 fn loss_twin(
     tables: &FlowTables,
     weights: &[f32],
@@ -265,25 +267,25 @@ fn loss_twin(
     let take = || {
         let kept = scratch.tiles.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
         kept.unwrap_or_else(|| Tile {
-            workspace: Workspace::new(shape, TRAINING_TILE, true),
+            workspace: Workspace::new(shape, *TRAINING_TILE.end(), true),
             gradient: vec![0.0; shape.len()],
         })
     };
     let rows = x.len() / p;
+    let tile_rows = rows.div_ceil(rayon::current_num_threads()).clamp(*TRAINING_TILE.start(), *TRAINING_TILE.end());
     // The context may be empty (C = 0), so chunk by rows, not by slices.
-    let tiles: Vec<(f32, Tile)> = (0..rows.div_ceil(TRAINING_TILE))
+    let tiles: Vec<(f32, Tile)> = (0..rows.div_ceil(tile_rows))
         .into_par_iter()
         .map(|k| {
-            let (start, end) = (k * TRAINING_TILE, rows.min((k + 1) * TRAINING_TILE));
+            let (start, end) = (k * tile_rows, rows.min((k + 1) * tile_rows));
             let context = &context[start * c..end * c];
             let mut tile = take();
-            let mut log_q = [0.0; TRAINING_TILE];
+            let mut log_q = [0.0; *TRAINING_TILE.end()];
             let log_q = &mut log_q[..end - start];
             cpu::forward(shape, weights, &x[start * p..end * p], Context::PerRow(context), &mut tile.workspace);
             cpu::log_density(shape, &tile.workspace, log_q);
             if wanted {
-                tile.gradient.fill(0.0);
-                cpu::backward(shape, weights, context, end - start, &mut tile.workspace, &mut tile.gradient);
+                cpu::backward(shape, weights, end - start, &mut tile.workspace, &mut tile.gradient);
             }
             (-log_q.iter().sum::<f32>(), tile)
         })
