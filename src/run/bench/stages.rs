@@ -172,9 +172,10 @@ pub(super) fn summarize(bench: &mut Bench<'_>) -> Result<()> {
         let rows = scaled(&device, software, cpu, gpu);
         let mut expected = RowBlocks::<f32>::empty(&device, rows, bins, usize::MAX);
         for block in &mut expected.blocks {
-            // Means of 1 to 41, as in grouped spectra; the same in every block.
-            let means: Vec<f32> =
-                (0..block.len()).map(|i| 1.0 + (i.wrapping_mul(2_654_435_761) >> 8 & 0x3fff) as f32 / 410.0).collect();
+            // Smooth spectra of 1 to 40 counts per bin, brighter from row to row.
+            let mean =
+                |i: usize| (1.0 + 39.0 * (i % bins) as f32 / bins as f32) * (0.5 + 0.01 * (i / bins % 100) as f32);
+            let means: Vec<f32> = (0..block.len()).map(mean).collect();
             block.upload(&means);
         }
         let spectra = Spectra::Drawn { expected: &expected, source: SOURCE };
