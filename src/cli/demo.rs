@@ -25,6 +25,9 @@ pub struct Args {
     /// Seed of all random numbers
     #[arg(long, value_name = "N", value_parser = seed_parser(), allow_negative_numbers = true)]
     pub(super) seed: Option<u64>,
+    /// Change a key of the built-in run file, e.g. inference.rounds=3; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(super) sets: Vec<String>,
     /// Print nothing but errors
     #[arg(long)]
     pub(super) quiet: bool,
@@ -36,7 +39,8 @@ const RUN: &str = include_str!("demo.toml");
 const TRUTH: [f64; 5] = [0.15, 0.9, 30.0, 1.9, 6e-4];
 
 pub fn run(args: Args) -> Result<u8> {
-    let sets: Vec<String> = args.seed.map(|seed| format!("inference.seed={seed}")).into_iter().collect();
+    let mut sets = args.sets;
+    sets.extend(args.seed.map(|seed| format!("inference.seed={seed}")));
     let run = RunFile::parse(RUN, "demo.toml", &sets)?;
     let seed = run.inference.seed;
     let problem = pipeline::with_mock(Problem::open(run, None)?, &TRUTH, seed)?;

@@ -70,6 +70,9 @@ struct Recorder {
     recorded: usize,
 }
 
+/// A pipeline's id, then id and bytes of each buffer bound to it.
+type BindGroupKey = (u32, Vec<(u64, u64)>);
+
 /// One open wgpu device. Shared; all methods take `&self`.
 #[derive(Debug)]
 pub struct Gpu {
@@ -82,7 +85,7 @@ pub struct Gpu {
     recorder: Mutex<Recorder>,
     pool: Arc<Mutex<Pool>>,
     pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
-    bind_groups: Mutex<HashMap<(u32, Vec<(u64, u64)>), wgpu::BindGroup>>,
+    bind_groups: Mutex<HashMap<BindGroupKey, wgpu::BindGroup>>,
     failure: Arc<Mutex<Option<DeviceError>>>,
     allocated: AtomicU64,
     next_pipeline: AtomicU32,

@@ -41,7 +41,7 @@ pub enum CheckpointError {
     Missing { name: String, kind: &'static str, found: String },
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: io::Error },
-    #[error("no usable checkpoint is left:\n  {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  "))]
+    #[error("no usable checkpoint is left (--force starts the run anew):\n  {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  "))]
     NoneLeft(Vec<CheckpointError>),
 }
 
@@ -444,11 +444,13 @@ impl CheckpointStore {
         if errors.is_empty() { Ok(None) } else { Err(CheckpointError::NoneLeft(errors)) }
     }
 
-    /// Removes every checkpoint: the run is finished.
+    /// Removes every checkpoint and the empty folder: the run is finished.
     pub fn clear(&self) -> Result<(), CheckpointError> {
         for (_, path) in self.files()? {
             fs::remove_file(&path).map_err(|source| CheckpointError::Io { path, source })?;
         }
+        // Not ours to insist on: somebody may keep a file in it.
+        let _ = fs::remove_dir(&self.folder);
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 
 pub mod fits;
+pub mod runs;
 
 use std::path::{Path, PathBuf};
 

@@ -119,7 +119,10 @@ pub fn draw(width: f64, height: f64, label: &str, paint: impl FnOnce(&mut Canvas
     drop(canvas);
     let old = format!("<svg width=\"{}\" height=\"{}\"", size.0, size.1);
     let label: String = label.chars().filter(|c| !"<>&\"".contains(*c)).collect();
-    let new = format!("<svg role=\"img\" aria-label=\"{label}\" width=\"{width:.0}\" height=\"{height:.0}\"");
+    // Dark text needs a light page, wherever the picture is shown.
+    let new = format!(
+        "<svg role=\"img\" aria-label=\"{label}\" style=\"background:#fff\" width=\"{width:.0}\" height=\"{height:.0}\""
+    );
     text.replacen(&old, &new, 1)
 }
 

@@ -1,0 +1,272 @@
+//! A run that is killed, interrupted or finds its newest checkpoint damaged goes on to the very bytes of an undisturbed one.
+//!
+//! Kills are timed by what the run has reached (its files), not by the clock: so every stage is hit on any machine.
+
+mod common;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+use common::runs::{differences, epic_pn, files, stderr, stdout, tables};
+
+/// Enough work per stage that a signal finds the stage at work: about 0.3 s each.
+const MORE: &[&str] =
+    &["inference.rounds=3", "inference.simulations=400", "inference.autoencoder.epochs=30", "inference.flow.epochs=15"];
+/// Checkpoints of a run: three stages in each of three rounds.
+const STAGES: usize = 9;
+
+fn start(out: &Path) -> Option<Command> {
+    start_on(out, "cpu", MORE)
+}
+
+fn start_on(out: &Path, device: &str, more: &[&str]) -> Option<Command> {
+    let mut command = epic_pn(out, device, more)?;
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    Some(command)
+}
+
+fn resumed(out: &Path) -> Command {
+    let mut command = start(out).unwrap();
+    command.arg("--resume");
+    command
+}
+
+type Tables = Vec<(PathBuf, Vec<u8>)>;
+
+/// The tables of a run that nothing disturbed.
+fn undisturbed() -> Option<&'static Tables> {
+    static RUN: OnceLock<Option<Tables>> = OnceLock::new();
+    RUN.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let output = start(folder.path())?.output().unwrap();
+        assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+        Some(tables(folder.path()))
+    })
+    .as_ref()
+}
+
+/// The checkpoints of a folder, oldest first. They are numbered from 1 over the whole run.
+fn checkpoints(out: &Path) -> Vec<(usize, PathBuf)> {
+    let Ok(entries) = fs::read_dir(out.join("checkpoints")) else { return Vec::new() };
+    let paths = entries.flatten().map(|entry| entry.path());
+    let number = |path: &PathBuf| path.file_name()?.to_str()?.strip_suffix(".checkpoint")?.parse().ok();
+    let mut found: Vec<_> = paths.filter_map(|path| Some((number(&path)?, path))).collect();
+    found.sort();
+    found
+}
+
+fn newest(out: &Path) -> usize {
+    checkpoints(out).last().map_or(0, |(number, _)| *number)
+}
+
+/// Waits until the run has written checkpoint `number` (0: until it has its folder). Returns false when it ended before.
+fn reach(child: &mut Child, out: &Path, number: usize) -> bool {
+    let started = Instant::now();
+    loop {
+        if out.join("run.toml").exists() && newest(out) >= number {
+            return true;
+        }
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        assert!(started.elapsed() < Duration::from_secs(120), "checkpoint {number} is never written");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Lets the run get to checkpoint `number` and a bit further, and kills it where it stands.
+fn kill_after(mut command: Command, out: &Path, number: usize, further: Duration) {
+    let mut child = command.spawn().unwrap();
+    assert!(reach(&mut child, out, number), "the run ended before checkpoint {number}");
+    std::thread::sleep(further);
+    child.kill().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), None, "killed too late: {}", stderr(&output));
+    assert!(!out.join("summary.json").exists());
+}
+
+/// Resumes until the end and compares with the undisturbed run.
+fn finish(out: &Path, what: &str) {
+    let output = resumed(out).output().unwrap();
+    assert_eq!(output.status.code(), Some(4), "{what}: {}", stderr(&output));
+    let differ = differences(undisturbed().unwrap(), &tables(out));
+    assert_eq!(differ, Vec::<String>::new(), "{what}: these tables differ from the undisturbed run's");
+    assert!(!out.join("checkpoints").exists(), "{what}: checkpoints of a finished run are left");
+}
+
+#[test]
+fn a_run_killed_in_any_stage_goes_on_to_the_same_bytes() {
+    let Some(_) = undisturbed() else { return };
+    for after in 0..=STAGES {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out");
+        // At once after some checkpoints, inside the stage after others.
+        let further = Duration::from_millis([0, 5, 20][after % 3]);
+        kill_after(start(&out).unwrap(), &out, after, further);
+        finish(&out, &format!("killed after checkpoint {after}"));
+    }
+}
+
+#[test]
+fn a_run_killed_again_and_again_goes_on_to_the_same_bytes() {
+    let Some(_) = undisturbed() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    kill_after(start(&out).unwrap(), &out, 1, Duration::from_millis(3));
+    for after in [2, 3, 5, 6, 8] {
+        let before = newest(&out);
+        let after = after.max(before + 1);
+        kill_after(resumed(&out), &out, after, Duration::from_millis(3));
+        assert!(newest(&out) > before, "a resumed run has not moved on from checkpoint {before}");
+    }
+    finish(&out, "killed six times");
+}
+
+#[test]
+fn a_folder_of_a_killed_run_is_not_taken_without_being_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let Some(first) = start(&out) else { return };
+    kill_after(first, &out, 1, Duration::ZERO);
+    let before = files(&out);
+    let output = start(&out).unwrap().output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("--resume"), "{}", stderr(&output));
+    assert_eq!(files(&out), before);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_with_130_and_the_run_goes_on_to_the_same_bytes() {
+    let Some(_) = undisturbed() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let mut command = start(&out).unwrap();
+    for after in [1, 5] {
+        // One more than there is: by then the signal is listened to.
+        let after = after.max(newest(&out) + 1);
+        let mut child = command.spawn().unwrap();
+        assert!(reach(&mut child, &out, after));
+        let sent = Instant::now();
+        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(130), "{told}");
+        assert!(told.contains("interrupted") && told.contains("--resume") && !told.contains("panicked"), "{told}");
+        assert!(output.stdout.is_empty(), "{}", stdout(&output));
+        assert!(sent.elapsed() < Duration::from_secs(5), "{:?} to stop", sent.elapsed());
+        assert!(!out.join("summary.json").exists());
+        command = resumed(&out);
+    }
+    finish(&out, "interrupted twice");
+}
+
+/// What a damaged disk makes of a file: each must be noticed.
+fn damage(path: &Path, how: &str) {
+    let mut bytes = fs::read(path).unwrap();
+    match how {
+        "cut short" => bytes.truncate(bytes.len() / 2),
+        "one bit" => {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+        }
+        _ => bytes.clear(),
+    }
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_damaged_checkpoint_gives_way_to_the_one_before() {
+    let Some(_) = undisturbed() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    for (after, how) in [(2, "cut short"), (4, "one bit"), (6, "emptied")] {
+        let out = folder.path().join(how);
+        kill_after(start(&out).unwrap(), &out, after, Duration::ZERO);
+        // Three of them when the kill came before the oldest was removed.
+        let kept = checkpoints(&out);
+        assert!(matches!(kept.len(), 2 | 3), "{kept:?}");
+        let (_, last) = kept.last().unwrap();
+        damage(last, how);
+        let name = last.file_name().unwrap().to_string_lossy().into_owned();
+        finish(&out, how);
+        let summary = fs::read_to_string(out.join("summary.json")).unwrap();
+        assert!(summary.contains(&name) && summary.contains("going on from the one before"), "{how}: {summary}");
+    }
+}
+
+#[test]
+fn a_run_without_a_usable_checkpoint_is_an_error_that_names_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let Some(first) = start(&out) else { return };
+    kill_after(first, &out, 2, Duration::ZERO);
+    let kept = checkpoints(&out);
+    kept.iter().for_each(|(_, path)| damage(path, "one bit"));
+    let output = resumed(&out).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    for (_, path) in &kept {
+        assert!(stderr(&output).contains(&*path.file_name().unwrap().to_string_lossy()), "{}", stderr(&output));
+    }
+    assert!(stderr(&output).contains("--force"), "{}", stderr(&output));
+}
+
+#[test]
+fn resuming_a_finished_run_does_nothing_and_says_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path();
+    let Some(mut command) = start(out) else { return };
+    let first = command.output().unwrap();
+    let contents = || -> Vec<Vec<u8>> { files(out).iter().map(|path| fs::read(out.join(path)).unwrap()).collect() };
+    let (names, before) = (files(out), contents());
+    let again = resumed(out).output().unwrap();
+    assert_eq!((again.status.code(), stdout(&again)), (first.status.code(), stdout(&first)));
+    assert_eq!(again.status.code(), Some(4));
+    assert_eq!(files(out), names);
+    assert!(contents() == before, "a finished run was written to");
+}
+
+#[test]
+fn resume_starts_a_run_where_there_is_none() {
+    let Some(_) = undisturbed() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    finish(&folder.path().join("out"), "nothing there");
+}
+
+/// The networks' and the optimisers' state travel to the host and back; software Vulkan is enough to see that nothing is lost.
+#[test]
+fn a_run_killed_on_a_gpu_goes_on_to_the_same_bytes() {
+    let device = match rontgen::device::adapters().iter().any(|a| a.kind == "software") {
+        true => "software",
+        false if std::env::var("RONTGEN_REQUIRE_GPU").as_deref() == Ok("1") => "gpu",
+        false => return println!("skipped: there is no software adapter"),
+    };
+    let tiny = [
+        "inference.simulations=100",
+        "inference.autoencoder.epochs=3",
+        "inference.flow.epochs=2",
+        "inference.flow.transforms=2",
+        "inference.flow.realisations=1",
+        "refine.samples=1000",
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
+    let Some(mut first) = start_on(&whole, device, &tiny) else { return };
+    assert_eq!(first.output().unwrap().status.code(), Some(4));
+    kill_after(start_on(&killed, device, &tiny).unwrap(), &killed, 2, Duration::ZERO);
+    let again = |after: usize| {
+        let mut command = start_on(&killed, device, &tiny).unwrap();
+        command.arg("--resume");
+        match after {
+            0 => assert_eq!(command.output().unwrap().status.code(), Some(4)),
+            _ => kill_after(command, &killed, after.max(newest(&killed) + 1), Duration::ZERO),
+        }
+    };
+    again(4);
+    again(0);
+    assert_eq!(differences(&tables(&whole), &tables(&killed)), Vec::<String>::new());
+}
