@@ -1,11 +1,18 @@
 //! `rontgen bench`: throughput per kernel and stage.
 
 use super::common::DeviceArgs;
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    device::Device,
+    run::{
+        bench::{self, Report, Row},
+        interrupt,
+    },
+};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Stages to measure [default: all]
+    /// Stages to measure: kernels, simulate, likelihood, summarize, infer, sample [default: all]
     #[arg(value_name = "STAGE")]
     pub(super) stages: Vec<String>,
     #[command(flatten)]
@@ -15,6 +22,117 @@ pub struct Args {
     pub(super) json: bool,
 }
 
-pub fn run(_args: Args) -> Result<u8> {
-    Err(Error::Input("`bench` is not available in this build".into()))
+#[derive(serde::Serialize)]
+struct Document {
+    version: &'static str,
+    /// The device asked for, then the native CPU where that is another one; rows in the same order.
+    devices: Vec<Report>,
+}
+
+pub fn run(args: Args) -> Result<u8> {
+    let stages = bench::chosen(&args.stages)?;
+    interrupt::install()?;
+    let device = Device::open(&args.device.device)?;
+    let mut devices = vec![device.clone()];
+    if device.is_gpu() {
+        devices.push(Device::cpu());
+    }
+    let mut reports: Vec<Report> = Vec::new();
+    // The last device's rows complete a line of the table each.
+    for (k, device) in devices.iter().enumerate() {
+        let last = !args.json && k + 1 == devices.len();
+        let mut line = 0;
+        if last {
+            print_head(&devices);
+        }
+        let report = bench::run(device, &stages, &mut |row| {
+            if last {
+                print_line(reports.first().and_then(|report| report.rows.get(line)), row);
+            }
+            line += 1;
+        })?;
+        reports.push(report);
+    }
+    if args.json {
+        let document = Document { version: env!("CARGO_PKG_VERSION"), devices: reports };
+        let text = serde_json::to_string_pretty(&document).map_err(|e| Error::Input(format!("bench --json: {e}")))?;
+        println!("{text}");
+        return Ok(0);
+    }
+    println!();
+    for report in &reports {
+        println!(
+            "{}: product {} GFLOP/s, copy {} GB/s; shares are of these",
+            report.device,
+            three_digits(report.peaks.gflops),
+            three_digits(report.peaks.gbytes)
+        );
+    }
+    Ok(0)
+}
+
+fn print_head(devices: &[Device]) {
+    let names: Vec<String> = devices.iter().map(Device::name).collect();
+    println!("{}\n", names.join(", beside the "));
+    let beside = if devices.len() > 1 { format!("{:>13}{:>8}", "CPU 1/s", "times") } else { String::new() };
+    println!(
+        "{:<11}{:<18}{:<17}{:<16}{:>11}{:>11}{:>9}{:>8}{:>7}{:>10}{beside}",
+        "stage", "case", "what", "unit", "1/s", "ms", "GFLOP/s", "GB/s", "share", "launches"
+    );
+}
+
+/// `gpu` is the row of the device asked for where `row` is that of the CPU beside it.
+fn print_line(gpu: Option<&Row>, row: &Row) {
+    let shown = gpu.unwrap_or(row);
+    let some = |value: Option<f64>| value.map_or("-".into(), three_digits);
+    let share = shown.share_of_peak.map_or("-".into(), |share| format!("{:.0} %", 100.0 * share));
+    let beside = match gpu {
+        Some(gpu) => {
+            format!("{:>13}{:>8}", three_digits(row.per_second), three_digits(gpu.per_second / row.per_second))
+        }
+        None => String::new(),
+    };
+    println!(
+        "{:<11}{:<18}{:<17}{:<16}{:>11}{:>11}{:>9}{:>8}{:>7}{:>10}{beside}",
+        shown.stage,
+        shown.case,
+        shown.what,
+        shown.unit,
+        three_digits(shown.per_second),
+        three_digits(1e3 * shown.seconds),
+        some(shown.gflops),
+        some(shown.gbytes),
+        share,
+        format!("{:.0}", shown.launches_per_step),
+    );
+}
+
+/// Three significant digits, with a letter for thousands.
+fn three_digits(value: f64) -> String {
+    let (scaled, letter) = match value.abs() {
+        x if x >= 1e9 => (value / 1e9, "G"),
+        x if x >= 1e6 => (value / 1e6, "M"),
+        x if x >= 1e4 => (value / 1e3, "k"),
+        _ => (value, ""),
+    };
+    let decimals = match scaled.abs() {
+        x if x >= 100.0 => 0,
+        x if x >= 10.0 => 1,
+        _ => 2,
+    };
+    format!("{scaled:.decimals$}{letter}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::three_digits;
+
+    #[test]
+    fn numbers_are_short() {
+        for (value, text) in
+            [(1234.4, "1234"), (12_345.0, "12.3k"), (4.567, "4.57"), (2.5e9, "2.50G"), (0.0123, "0.01")]
+        {
+            assert_eq!(three_digits(value), text);
+        }
+    }
 }

@@ -103,8 +103,12 @@ vectorised! {
         let mut good = true;
         for (chunk, (means, counts)) in means.chunks(LANES).zip(counts.chunks_mut(LANES)).enumerate() {
             let column = (chunk * LANES) as u32;
-            let mut mu = [0f32; LANES];
-            mu[..means.len()].copy_from_slice(means);
+            // A whole vector is copied in registers, not by a call.
+            let mut mu = F::try_from(means).unwrap_or_else(|_| {
+                let mut padded = [0f32; LANES];
+                padded[..means.len()].copy_from_slice(means);
+                padded
+            });
             // One bit per question, gathered without branches.
             let mut seen = 0u32;
             for m in &mu {
@@ -124,7 +128,10 @@ vectorised! {
             if seen & 4 != 0 {
                 reject(&mu, &words, &mut k, |l, draw| random::block(seed, source.stream, row, column + l as u32, draw));
             }
-            counts.copy_from_slice(&k[..counts.len()]);
+            match <&mut F>::try_from(&mut *counts) {
+                Ok(whole) => *whole = k,
+                Err(_) => counts.copy_from_slice(&k[..counts.len()]),
+            }
         }
         good
     }

@@ -11,8 +11,10 @@
 //! | `finish` | refinement, and every file of the folder |
 //! | `pipeline` | a whole run, and the memory plan |
 //! | `setup` | the run file's words in the terms of `observation` and `model` |
+//! | `bench` | throughput of the stages, for `rontgen bench` |
 //! | `progress` | stage, round, epoch, loss and remaining time on standard error |
 
+pub mod bench;
 pub mod checkpoint;
 pub mod evaluate;
 mod finish;

@@ -179,7 +179,7 @@ pub fn forward(shape: &FlowShape, weights: &[f32], x: &[f32], context: Context<'
     let (p, h, layers) = (shape.parameters, shape.hidden, shape.layers);
     let rows = x.len() / p;
     debug_assert!(rows <= ws.rows);
-    let dense = shape.dense();
+    let (dense, blocks) = (shape.dense(), shape.blocks());
     let keeps = ws.out.len() > ws.rows * 2 * p;
     ws.x[..rows * p].copy_from_slice(x);
     ws.log_det[..rows].fill(0.0);
@@ -212,8 +212,12 @@ pub fn forward(shape: &FlowShape, weights: &[f32], x: &[f32], context: Context<'
             let (previous, next) = hidden.split_at_mut(layer * ws.rows * h);
             let input = &previous[(layer - 1) * ws.rows * h..][..rows * h];
             let next = &mut next[..rows * h];
-            Product { m: rows, n: h, k: h, a: plain(input, h), b: plain(&transform[at.weights()], h) }
-                .into(next, h, false);
+            let w = &transform[at.weights()];
+            for block in &blocks {
+                let (start, n) = (block.start, block.len());
+                Product { m: rows, n, k: block.end, a: plain(input, h), b: plain(&w[start..], h) }
+                    .into(&mut next[start..], h, false);
+            }
             bias_tanh(next, &transform[at.bias()]);
         }
         let at = dense[layers];
@@ -251,7 +255,7 @@ pub fn log_density(shape: &FlowShape, ws: &Workspace, out: &mut [f32]) {
 
 vectorised! {
 /// Carries the gradient of `-sum of log q` back through the tile last carried forward, with a context per row, and writes it to
-/// `gradient`; weights that the mask forbids get numbers without meaning.
+/// `gradient`; weights that the mask forbids keep what stands there or get numbers without meaning.
 pub fn backward(
     shape: &FlowShape,
     weights: &[f32],
@@ -260,7 +264,7 @@ pub fn backward(
     gradient: &mut [f32],
 ) {
     let (p, h, c, layers) = (shape.parameters, shape.hidden, shape.context, shape.layers);
-    let dense = shape.dense();
+    let (dense, blocks) = (shape.dense(), shape.blocks());
     let len = shape.transform_len();
     ws.d_x[..rows * p].copy_from_slice(&ws.x[shape.transforms() * ws.rows * p..][..rows * p]);
     for k in (0..shape.transforms()).rev() {
@@ -303,12 +307,23 @@ pub fn backward(
             let d_weights = &mut gradient[at.weights()];
             if layer > 0 {
                 let input = &hidden[(layer - 1) * ws.rows * h..][..rows * h];
-                Product { m: h, n: h, k: rows, a: transposed(input, h), b: plain(d, h) }.into(d_weights, h, false);
-                Product { m: rows, n: h, k: h, a: plain(d, h), b: transposed(&transform[at.weights()], h) }.into(
-                    &mut spare[..rows * h],
-                    h,
-                    false,
-                );
+                let w = &transform[at.weights()];
+                // A block of inputs reaches the outputs from its own start on.
+                for block in &blocks {
+                    let (start, width) = (block.start, block.len());
+                    let corner = start * h + start;
+                    let d = plain(&d[start..], h);
+                    Product { m: width, n: h - start, k: rows, a: transposed(&input[start..], h), b: d }.into(
+                        &mut d_weights[corner..],
+                        h,
+                        false,
+                    );
+                    Product { m: rows, n: width, k: h - start, a: d, b: transposed(&w[corner..], h) }.into(
+                        &mut spare[start..],
+                        h,
+                        false,
+                    );
+                }
                 std::mem::swap(front, spare);
             } else {
                 let input = &mut ws.input[..rows * (p + c)];

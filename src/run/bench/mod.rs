@@ -1,0 +1,277 @@
+//! Throughput of the stages on one device: how `rontgen bench` gets its numbers. No data files are needed.
+//!
+//! The case "CCD" is the built-in instrument (EPIC-pn-like: about 130 bins, 5 parameters), "X-IFU" a made-up calorimeter of 2800
+//! bins and 30 000 energies with a narrow response. What one would get wrong: operations count only what the result needs (no padding,
+//! no weights that a mask forbids), so that the share of the peak is honest; and every repetition ends with the device idle.
+
+mod stages;
+
+use std::time::{Duration, Instant};
+
+use crate::device::{Device, Tensor};
+use crate::kernels::activation::{self, Activation};
+use crate::kernels::gemm::{Epilogue, Matrix, MatrixMut, gemm};
+use crate::kernels::random;
+use crate::{Error, Result};
+
+/// What can be asked for.
+pub const STAGES: [&str; 6] = ["kernels", "simulate", "likelihood", "summarize", "infer", "sample"];
+
+/// Repetitions after the first (which compiles and allocates) go on until this much time is spent.
+const BUDGET: Duration = Duration::from_millis(600);
+const MOST_REPETITIONS: usize = 50;
+
+/// One measurement.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Row {
+    pub stage: &'static str,
+    pub case: &'static str,
+    /// What was done.
+    pub what: &'static str,
+    /// What [`Row::per_second`] counts.
+    pub unit: &'static str,
+    pub per_second: f64,
+    /// Median time of a repetition [s].
+    pub seconds: f64,
+    pub repetitions: usize,
+    /// Launches of kernels per step: a batch of training, else a repetition.
+    pub launches_per_step: f64,
+    /// Floating-point operations that the result needs [1e9/s], where that means something.
+    pub gflops: Option<f64>,
+    /// Bytes that must move [1e9/s], where that is what limits.
+    pub gbytes: Option<f64>,
+    /// Of the measured peak of products or of copies, whichever applies.
+    pub share_of_peak: Option<f64>,
+}
+
+/// The device's own limits, measured.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub struct Peaks {
+    /// Large square product, f32 [GFLOP/s].
+    pub gflops: f64,
+    /// Copy of an array beyond the caches, read and written bytes [GB/s].
+    pub gbytes: f64,
+}
+
+/// Everything measured on one device.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Report {
+    pub device: String,
+    pub backend: String,
+    pub kind: String,
+    pub peaks: Peaks,
+    pub rows: Vec<Row>,
+}
+
+/// What a repetition amounts to.
+#[derive(Debug, Clone, Copy)]
+struct Work {
+    units: f64,
+    steps: f64,
+    flop: Option<f64>,
+    bytes: Option<f64>,
+}
+
+impl Work {
+    fn units(units: usize) -> Self {
+        Work { units: units as f64, steps: 1.0, flop: None, bytes: None }
+    }
+
+    fn flop(self, flop: f64) -> Self {
+        Work { flop: Some(flop), ..self }
+    }
+}
+
+/// A device with its peaks and the rows so far.
+struct Bench<'a> {
+    device: Device,
+    peaks: Peaks,
+    rows: Vec<Row>,
+    on_row: &'a mut dyn FnMut(&Row),
+}
+
+/// How large the work of a repetition may be: numbers are rates, so that devices may differ in it.
+fn scaled(device: &Device, software: usize, cpu: usize, gpu: usize) -> usize {
+    match device.kind() {
+        "software" => software,
+        "cpu" => cpu,
+        _ => gpu,
+    }
+}
+
+/// Checks names of stages; none means all.
+///
+/// # Errors
+/// [`Error::Input`] that lists the stages.
+pub fn chosen(names: &[String]) -> Result<Vec<&'static str>> {
+    if names.is_empty() {
+        return Ok(STAGES.to_vec());
+    }
+    let find = |name: &String| {
+        let known = STAGES.iter().find(|stage| stage.eq_ignore_ascii_case(name)).copied();
+        known.ok_or_else(|| Error::Input(format!("bench: no stage {name:?}; there are {}", STAGES.join(", "))))
+    };
+    names.iter().map(find).collect()
+}
+
+/// Measures `stages` on a device; `on_row` sees every row as it comes.
+///
+/// # Errors
+/// Those of the stages: a device that fails.
+pub fn run(device: &Device, stages: &[&'static str], on_row: &mut dyn FnMut(&Row)) -> Result<Report> {
+    let (mut device_rows, peaks) = peaks(device)?;
+    let mut bench = Bench { device: device.clone(), peaks, rows: Vec::new(), on_row };
+    for &stage in stages {
+        match stage {
+            "kernels" => {
+                for row in device_rows.drain(..) {
+                    (bench.on_row)(&row);
+                    bench.rows.push(row);
+                }
+                stages::kernels(&mut bench)?;
+            }
+            "simulate" => stages::simulate(&mut bench)?,
+            "likelihood" => stages::likelihood(&mut bench)?,
+            "summarize" => stages::summarize(&mut bench)?,
+            "infer" => stages::infer(&mut bench)?,
+            _ => stages::sample(&mut bench)?,
+        }
+    }
+    Ok(Report { device: device.name(), backend: device.backend(), kind: device.kind().into(), peaks, rows: bench.rows })
+}
+
+impl Bench<'_> {
+    /// Times `repetition` and keeps the row. `label`: stage, case, what, unit.
+    fn measure(
+        &mut self,
+        label: [&'static str; 4],
+        work: Work,
+        repetition: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<()> {
+        let row = time(&self.device, label, work, Some(self.peaks), repetition)?;
+        (self.on_row)(&row);
+        self.rows.push(row);
+        Ok(())
+    }
+}
+
+fn launches(device: &Device) -> u64 {
+    device.profiler().kernels().values().map(|used| used.launches).sum()
+}
+
+fn time(
+    device: &Device,
+    [stage, case, what, unit]: [&'static str; 4],
+    work: Work,
+    peaks: Option<Peaks>,
+    repetition: &mut dyn FnMut() -> Result<()>,
+) -> Result<Row> {
+    let mut once = || -> Result<f64> {
+        super::interrupt::check()?;
+        let start = Instant::now();
+        repetition()?;
+        device.synchronize()?;
+        Ok(start.elapsed().as_secs_f64())
+    };
+    once()?;
+    let (begin, before) = (Instant::now(), launches(device));
+    let mut times = Vec::new();
+    while times.is_empty() || begin.elapsed() < BUDGET && times.len() < MOST_REPETITIONS {
+        times.push(once()?);
+    }
+    let launched = launches(device) - before;
+    let repetitions = times.len();
+    times.sort_by(f64::total_cmp);
+    let seconds = times.get(repetitions / 2).copied().unwrap_or(f64::NAN).max(1e-9);
+    let gflops = work.flop.map(|flop| flop / seconds * 1e-9);
+    let gbytes = work.bytes.map(|bytes| bytes / seconds * 1e-9);
+    let share_of_peak = match (peaks, gflops, gbytes) {
+        (Some(peaks), Some(gflops), _) => Some(gflops / peaks.gflops),
+        (Some(peaks), None, Some(gbytes)) => Some(gbytes / peaks.gbytes),
+        _ => None,
+    };
+    Ok(Row {
+        stage,
+        case,
+        what,
+        unit,
+        per_second: work.units / seconds,
+        seconds,
+        repetitions,
+        launches_per_step: launched as f64 / (repetitions as f64 * work.steps),
+        gflops,
+        gbytes,
+        share_of_peak,
+    })
+}
+
+/// The copy and the product that give the peaks, as rows of the stage "kernels" too.
+fn peaks(device: &Device) -> Result<(Vec<Row>, Peaks)> {
+    let cols = 1024;
+    let n = scaled(device, 1 << 20, 1 << 24, 1 << 24) / cols;
+    let mut from = Tensor::empty(device, n, cols);
+    random::fill_uniform(device, 1, 0, 0, &mut from);
+    let mut to = Tensor::empty(device, n, cols);
+    let work = Work { bytes: Some(8.0 * from.len() as f64), ..Work::units(from.len()) };
+    let copy = time(device, ["kernels", "peak", "copy", "numbers"], work, None, &mut || {
+        activation::forward(device, Activation::Linear, &from, &mut to);
+        Ok(())
+    })?;
+    drop((from, to));
+    let n = scaled(device, 128, 1024, 4096);
+    let product = product(device, ["kernels", "peak", "product", "multiplications"], [n, n, n], None)?;
+    let peaks = Peaks { gflops: product.gflops.unwrap_or(f64::NAN), gbytes: copy.gbytes.unwrap_or(f64::NAN) };
+    Ok((vec![copy, product], peaks))
+}
+
+/// `m x k` times `k x n`.
+fn product(device: &Device, label: [&'static str; 4], [m, k, n]: [usize; 3], peaks: Option<Peaks>) -> Result<Row> {
+    let mut a = Tensor::empty(device, m, k);
+    let mut b = Tensor::empty(device, k, n);
+    random::fill_uniform(device, 1, 0, 0, &mut a);
+    random::fill_uniform(device, 1, 1, 0, &mut b);
+    let mut c = Tensor::empty(device, m, n);
+    let work = Work::units(m * k * n).flop(2.0 * (m * k * n) as f64);
+    time(device, label, work, peaks, &mut || {
+        gemm(device, Matrix::whole(&a), Matrix::whole(&b), &mut MatrixMut::whole(&mut c), Epilogue::default());
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stages_are_known_by_name() {
+        assert_eq!(chosen(&[]).unwrap(), STAGES);
+        assert_eq!(chosen(&["Infer".into(), "kernels".into()]).unwrap(), ["infer", "kernels"]);
+        let error = chosen(&["flow".into()]).unwrap_err().to_string();
+        assert!(error.contains("\"flow\"") && error.contains("summarize"), "{error}");
+    }
+
+    /// A repetition that takes a known time is reported with it.
+    #[test]
+    fn rates_follow_from_the_median() {
+        let device = Device::cpu();
+        let mut calls = 0;
+        let work = Work { steps: 2.0, ..Work::units(50) }.flop(1e6);
+        let peaks = Peaks { gflops: 1.0, gbytes: 1.0 };
+        let row = time(&device, ["s", "c", "w", "u"], work, Some(peaks), &mut || {
+            calls += 1;
+            // Two launches per repetition; one odd repetition must not matter.
+            for _ in 0..2 {
+                if let Device::Cpu(cpu) = &device {
+                    cpu.run("nap", || std::thread::sleep(Duration::from_millis(if calls == 3 { 100 } else { 10 })));
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!((row.repetitions, row.launches_per_step), (calls - 1, 1.0));
+        assert!(row.seconds >= 0.020 && row.seconds < 0.1, "{}", row.seconds);
+        assert!((row.per_second * row.seconds - 50.0).abs() < 1e-6);
+        let gflops = row.gflops.unwrap();
+        assert!((gflops * row.seconds - 1e-3).abs() < 1e-9 && row.share_of_peak == Some(gflops));
+    }
+}
