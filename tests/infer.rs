@@ -204,7 +204,8 @@ fn the_weights_of_a_run_are_those_of_its_own_numbers() {
         assert!((row[n] - ln).abs() < 1e-3, "{row:?}: {ln}");
     }
     let best = rows.iter().map(|row| -2.0 * row[n + 1]).fold(f64::INFINITY, f64::min);
-    assert_eq!(summary["cstat"]["best"].as_f64(), Some(best));
+    // To the last bit but one: the reader of JSON here does not round to the nearest number.
+    assert!((summary["cstat"]["best"].as_f64().unwrap() / best - 1.0).abs() < 1e-14, "{best}");
     let (_, posterior) = table(&out.join("posterior.csv"));
     assert!(
         posterior.iter().all(|draw| rows.iter().any(|row| row[..n] == draw[..])),

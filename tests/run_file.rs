@@ -21,7 +21,7 @@ fn parse_with(text: &str, sets: &[&str]) -> Result<RunFile, String> {
 }
 
 #[test]
-fn the_defaults_are_those_of_the_paper() {
+fn the_defaults_are_those_of_the_paper_but_for_the_networks() {
     let run = parse(MINIMAL).unwrap();
     assert_eq!(run.observation.response, FileChoice::FromSpectrum);
     assert_eq!(run.observation.grouping, Grouping::File);
@@ -32,9 +32,12 @@ fn the_defaults_are_those_of_the_paper() {
     let a = &i.autoencoder;
     assert_eq!((a.latent, a.batch, a.epochs, a.patience, a.validation), (64, 1024, 500, 20, 0.1));
     assert_eq!(a.hidden.widths(3001), [1500]);
+    // The paper has the counts themselves as target, and 10 transforms of 100 units at a learning rate of 5e-4.
+    assert_eq!((a.target, a.min_improvement, a.reduce_patience, a.early_patience), (Target::Expected, 1e-3, 8, 5));
     let f = &i.flow;
-    assert_eq!((f.transforms, f.hidden, f.layers, f.batch, f.patience), (10, 100, 2, 256, 20));
-    assert_eq!((f.learning_rate, f.validation), (5e-4, 0.2));
+    assert_eq!((f.transforms, f.hidden, f.layers, f.batch, f.patience), (6, 64, 2, 256, 20));
+    assert_eq!((f.learning_rate, f.validation, f.realisations), (1e-3, 0.2, 8));
+    assert_eq!((f.min_improvement, f.reduce_patience, f.early_patience), (1e-3, 4, 5));
     assert_eq!((run.refine.samples, run.output.posterior_samples), (200_000, 50_000));
 }
 
@@ -262,7 +265,13 @@ fn every_key_that_decides_is_written_out_and_compared() {
         ("inference.first_round_factor=3", "inference.first_round_factor"),
         ("inference.autoencoder.hidden=[7]", "inference.autoencoder.hidden"),
         ("inference.autoencoder.reduce_patience=3", "inference.autoencoder.reduce_patience"),
+        ("inference.autoencoder.min_improvement=0", "inference.autoencoder.min_improvement"),
+        ("inference.autoencoder.early_patience=3", "inference.autoencoder.early_patience"),
         ("inference.flow.transforms=3", "inference.flow.transforms"),
+        ("inference.flow.realisations=3", "inference.flow.realisations"),
+        ("inference.flow.min_improvement=0", "inference.flow.min_improvement"),
+        ("inference.flow.reduce_patience=3", "inference.flow.reduce_patience"),
+        ("inference.flow.early_patience=3", "inference.flow.early_patience"),
         ("refine.samples=5000", "refine.samples"),
         ("output.posterior_samples=500", "output.posterior_samples"),
     ];

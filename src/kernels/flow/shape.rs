@@ -108,7 +108,8 @@ impl FlowShape {
         let h = self.hidden;
         let half = (0..self.parameters).map(|m| self.group(m).end).find(|end| 2 * end >= h).unwrap_or(h);
         // Narrow products cost as much as wide ones.
-        if half < h && h >= 64 { vec![0..half, half..h] } else { vec![0..h] }
+        let first = if h >= 64 { half } else { h };
+        [0..first, first..h].into_iter().filter(|block| !block.is_empty()).collect()
     }
 
     fn degrees(&self) -> Vec<usize> {
