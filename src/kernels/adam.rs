@@ -144,7 +144,7 @@ pub fn clear(device: &Device, tensor: &mut Tensor<f32>) {
 
 /// Sum of squares in f64, in an order that does not depend on the number of threads.
 fn norm_squared(gradient: &[f32]) -> f64 {
-    let partial: Vec<f64> = gradient.par_chunks(CHUNK).map(|part| sum_of_squares(part)).collect();
+    let partial: Vec<f64> = gradient.par_chunks(CHUNK).map(sum_of_squares).collect();
     partial.iter().sum()
 }
 

@@ -108,7 +108,8 @@ impl FlowShape {
         let h = self.hidden;
         let half = (0..self.parameters).map(|m| self.group(m).end).find(|end| 2 * end >= h).unwrap_or(h);
         // Narrow products cost as much as wide ones.
-        if half < h && h >= 64 { vec![0..half, half..h] } else { vec![0..h] }
+        let ends: &[usize] = if half < h && h >= 64 { &[half, h] } else { &[h] };
+        ends.iter().zip(std::iter::once(&0).chain(ends)).map(|(&end, &start)| start..end).collect()
     }
 
     fn degrees(&self) -> Vec<usize> {
