@@ -4,7 +4,7 @@ use rontgen::kernels::flow::{self, FlowShape, FlowTables, LOG_SCALE_LIMIT, Train
 
 /// Shapes that matter: one parameter, no context, one and three layers, widths that do not divide.
 fn shapes() -> Vec<FlowShape> {
-    [(1, 3, 8, 2, 2), (2, 0, 7, 1, 3), (5, 64, 100, 2, 10), (3, 4, 20, 3, 4), (7, 5, 30, 2, 3)]
+    [(1, 3, 8, 2, 2), (2, 0, 7, 1, 3), (5, 64, 100, 2, 10), (3, 4, 20, 3, 4), (7, 5, 30, 2, 3), (3, 4, 70, 3, 2)]
         .map(|(p, c, h, layers, k)| FlowShape::new(p, c, h, layers, k, 11))
         .to_vec()
 }

@@ -36,7 +36,7 @@ pub struct Args {
 /// The demonstration's run file: the same that a user would write.
 const RUN: &str = include_str!("demo.toml");
 /// Parameters of the mock spectrum, in the run file's order; the report marks them.
-const TRUTH: [f64; 5] = [0.15, 0.9, 30.0, 1.9, 6e-4];
+const TRUTH: [f64; 5] = [0.15, 0.9, 1.0, 1.9, 1e-3];
 
 pub fn run(args: Args) -> Result<u8> {
     let mut sets = args.sets;

@@ -29,7 +29,7 @@ mod training;
 /// Smallest weight of a new batch in the running statistics; the first batches are averaged evenly.
 const MOMENTUM: f32 = 0.1;
 /// Rows that are encoded at a time.
-const ENCODE_ROWS: usize = 1024;
+pub(crate) const ENCODE_ROWS: usize = 1024;
 /// Spectra drawn for the first training's statistics.
 const STATISTICS_ROWS: usize = 8192;
 

@@ -13,7 +13,7 @@ use crate::nn::training::Split;
 use crate::nn::{FitSettings, ParameterStore};
 use crate::observation::{FoldedResponse, demo_instrument};
 use crate::simulate::{Coordinates, Simulator, Source, no_tick};
-use crate::summarize::{AutoEncoder, AutoEncoderSettings, Spectra, Summary, TrainingData};
+use crate::summarize::{AutoEncoder, AutoEncoderSettings, Spectra, Summary, TrainingData, autoencoder};
 use crate::{Error, Result};
 
 const SOURCE: Source = Source { seed: 1, stream: 1 };
@@ -196,7 +196,8 @@ pub(super) fn summarize(bench: &mut Bench<'_>) -> Result<()> {
         })?;
         let all: Vec<u32> = (0..rows as u32).collect();
         let all = Tensor::from_slice(&device, rows, 1, &all);
-        let work = Work::units(rows).flop(weights * rows as f64);
+        let steps = rows.div_ceil(autoencoder::ENCODE_ROWS) as f64;
+        let work = Work { steps, ..Work::units(rows).flop(weights * rows as f64) };
         bench.measure(["summarize", case, "encoding", "rows"], work, &mut || {
             network.encode(&device, spectra, &all).map(drop)
         })?;
