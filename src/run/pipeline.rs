@@ -13,6 +13,9 @@ use crate::{Error, Result, device::RowBlocks};
 use std::path::Path;
 use std::time::Instant;
 
+/// The stream of a built-in mock's counts: no round uses it.
+const MOCK_STREAM: u32 = 2;
+
 /// Where and how to run.
 pub struct Execution<'a> {
     pub out: &'a Path,
@@ -65,7 +68,7 @@ pub fn with_mock(problem: Problem, theta: &[f64], seed: u64) -> Result<Problem> 
     let mut counts = RowBlocks::empty(&device, 1, simulator.bins(), 1);
     let outputs = Outputs { counts: Some(&mut counts), ..Outputs::default() };
     let point = simulator.physical(&[theta.to_vec()])?;
-    simulator.run(Coordinates::Physical, &point, Source { seed, stream: 1 }, outputs, &mut no_tick)?;
+    simulator.run(Coordinates::Physical, &point, Source { seed, stream: MOCK_STREAM }, outputs, &mut no_tick)?;
     let drawn = counts.blocks.first().ok_or_else(|| Error::Input("the mock has no spectrum".into()))?.download()?;
     problem.with_counts(drawn.into_iter().map(|count| count as u32).collect())
 }
