@@ -28,23 +28,36 @@ pub(super) fn save(rounds: &Rounds<'_>) -> Result<Checkpoint<'static>> {
         rounds.losses.iter().map(|row| (row.network.clone(), [row.epoch as f64, row.train, row.validation])).unzip();
     checkpoint = checkpoint.put_text("losses.network", &names).put_f64("losses", numbers.concat());
     if rounds.encoder.trained() {
-        let state = rounds.encoder.state()?;
-        checkpoint = put_store(checkpoint, "encoder", state.store);
-        checkpoint = checkpoint.put_u64("encoder.updates", vec![state.updates]);
-        checkpoint = checkpoint.put_f32("encoder.scale", state.scale.unwrap_or_default());
-        for (i, running) in state.running.into_iter().enumerate() {
-            checkpoint = checkpoint.put_f32(&format!("encoder.running.{i}"), running);
-        }
+        checkpoint = put_encoder(checkpoint, rounds)?;
     }
     // The flow is saved from the first round's end on; before that it is what the seed says.
     if round > 0 || stage == Stage::Inferred {
-        let state = rounds.estimator.state()?;
-        checkpoint = put_store(checkpoint, "flow", state.store);
-        checkpoint = checkpoint
-            .put_f32("flow.theta_moments", state.theta_moments)
-            .put_f32("flow.summary_moments", state.summary_moments);
+        checkpoint = put_flow(checkpoint, rounds)?;
     }
     Ok(checkpoint)
+}
+
+/// The networks of a finished round alone, as `rounds/NN` keeps them.
+pub(super) fn networks(rounds: &Rounds<'_>) -> Result<Checkpoint<'static>> {
+    put_flow(put_encoder(Checkpoint::new(), rounds)?, rounds)
+}
+
+fn put_encoder(checkpoint: Checkpoint<'static>, rounds: &Rounds<'_>) -> Result<Checkpoint<'static>> {
+    let state = rounds.encoder.state()?;
+    let mut checkpoint = put_store(checkpoint, "encoder", state.store)
+        .put_u64("encoder.updates", vec![state.updates])
+        .put_f32("encoder.scale", state.scale.unwrap_or_default());
+    for (i, running) in state.running.into_iter().enumerate() {
+        checkpoint = checkpoint.put_f32(&format!("encoder.running.{i}"), running);
+    }
+    Ok(checkpoint)
+}
+
+fn put_flow(checkpoint: Checkpoint<'static>, rounds: &Rounds<'_>) -> Result<Checkpoint<'static>> {
+    let state = rounds.estimator.state()?;
+    Ok(put_store(checkpoint, "flow", state.store)
+        .put_f32("flow.theta_moments", state.theta_moments)
+        .put_f32("flow.summary_moments", state.summary_moments))
 }
 
 pub(super) fn restore(rounds: &mut Rounds<'_>, checkpoint: &mut Checkpoint<'static>) -> Result<()> {

@@ -399,6 +399,13 @@ impl<'a> Rounds<'a> {
         let draws = self.posterior()?.sample(self.seed(), Streams(round as u32).posterior(), 0, ROUND_DRAWS);
         let theta = physical(self.problem, &draws.cube.download()?);
         tables::write_samples(&path.join("posterior.csv"), &self.problem.names(), &theta)?;
+        let mut proposal = Vec::new();
+        let first = self.first_row(round) / self.block_rows;
+        for block in &self.cubes.blocks[first..] {
+            proposal.extend(physical(self.problem, &block.download()?));
+        }
+        tables::write_samples(&path.join("proposal.csv"), &self.problem.names(), &proposal)?;
+        saved::networks(self)?.save(&path.join("network.checkpoint"))?;
         self.count_checkpoint(before);
         Ok(())
     }
