@@ -24,8 +24,12 @@ const FILES: &[&str] = &[
     "posterior.fits",
     "report.html",
     "rounds/01/losses.csv",
+    "rounds/01/network.checkpoint",
+    "rounds/01/proposal.csv",
     "rounds/01/posterior.csv",
     "rounds/02/losses.csv",
+    "rounds/02/network.checkpoint",
+    "rounds/02/proposal.csv",
     "rounds/02/posterior.csv",
     "run.toml",
     "spectrum.csv",
@@ -262,7 +266,7 @@ fn the_seed_decides_every_byte() {
     let Some(reference) = reference() else { return };
     let folder = tempfile::tempdir().unwrap();
     let first = tables(reference);
-    assert_eq!(first.len(), 8, "the tables of a run");
+    assert_eq!(first.len(), 10, "the tables of a run");
 
     let again = folder.path().join("again");
     assert_eq!(epic_pn(&again, "cpu", &[]).unwrap().output().unwrap().status.code(), Some(4));
