@@ -123,7 +123,8 @@ pub fn cstat(
 }
 
 vectorised! {
-    fn loss_row(targets: &[f32], means: &[f32], sds: &[f32], gradient: Option<f32>, y: &mut [f32], sum: &mut f64) {
+    /// CPU twin of one row: adds to `sum`; with `gradient`, y becomes the gradient.
+    pub(crate) fn loss_row(targets: &[f32], means: &[f32], sds: &[f32], gradient: Option<f32>, y: &mut [f32], sum: &mut f64) {
         const TILE: usize = 256;
         let mut deviances = [0.0f32; TILE];
         let columns = y[..targets.len()].chunks_mut(TILE).zip(targets.chunks(TILE));

@@ -22,6 +22,7 @@ pub mod poisson;
 pub mod random;
 pub mod reduce;
 pub mod standardize;
+pub(crate) mod tile;
 pub mod truncate;
 pub mod unbounded;
 pub mod vector;
