@@ -285,13 +285,17 @@ mod tests {
     use super::*;
 
     fn numbers(n: usize, seed: u32) -> Vec<f32> {
-        (0..n as u32).map(|i| ((i.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 8) as f32 / 8_388_608.0) - 1.0).collect()
+        (0..n as u32)
+            .map(|i| ((i.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 8) as f32 / 8_388_608.0) - 1.0)
+            .collect()
     }
 
     /// Every remainder of rows, columns and depth, against f64 sums; the portable form against the same.
     #[test]
     fn products_agree_with_f64() {
-        for (rows, depth, width) in [(1, 1, 1), (5, 7, 8), (6, 16, 16), (13, 60, 60), (19, 33, 20), (84, 104, 52), (7, 5, 37)] {
+        for (rows, depth, width) in
+            [(1, 1, 1), (5, 7, 8), (6, 16, 16), (13, 60, 60), (19, 33, 20), (84, 104, 52), (7, 5, 37)]
+        {
             let (a_stride, c_stride) = (stride(depth), stride(width));
             let (a, b) = (numbers(rows * a_stride, 1), numbers(depth * width, 2));
             let mut panels = Panels::new(depth, width);
@@ -351,7 +355,9 @@ mod tests {
     #[test]
     #[ignore = "a measurement"]
     fn rate() {
-        for (rows, depth, width) in [(84, 120, 60), (84, 60, 64), (84, 60, 120), (84, 104, 52), (84, 52, 32), (96, 120, 60), (60, 120, 60)] {
+        for (rows, depth, width) in
+            [(84, 120, 60), (84, 60, 64), (84, 60, 120), (84, 104, 52), (84, 52, 32), (96, 120, 60), (60, 120, 60)]
+        {
             let (a_stride, c_stride) = (stride(depth), stride(width));
             let mut a = Lines::new(rows * a_stride);
             a.iter_mut().zip(numbers(rows * a_stride, 1)).for_each(|(a, x)| *a = x);

@@ -335,14 +335,7 @@ fn close_moments(
 }
 
 /// Sums over the batch: the gradients of gamma and beta, and what the gradient at the normalisation's input needs.
-fn close_sums(
-    blocks: &[Block],
-    i: usize,
-    layer: &Layer,
-    rows: usize,
-    gradient: &mut [f32],
-    columns: &mut Columns,
-) {
+fn close_sums(blocks: &[Block], i: usize, layer: &Layer, rows: usize, gradient: &mut [f32], columns: &mut Columns) {
     let After::Normalised(norm) = &layer.after else { return };
     let width = stride(norm.cols);
     let mut total = vec![0.0; 2 * width];
@@ -590,8 +583,7 @@ impl Inference<'_> {
             }
             total
         };
-        let parts: Vec<f64> =
-            starts.par_iter().with_max_len(1).map_init(|| self.buffers(), tile).collect();
+        let parts: Vec<f64> = starts.par_iter().with_max_len(1).map_init(|| self.buffers(), tile).collect();
         parts.iter().sum()
     }
 

@@ -106,7 +106,7 @@ fn fused_steps_are_those_of_the_layers() {
     let (rows, bins) = (431, 45);
     let (counts, means) = some_spectra(&device, rows, bins);
     let chosen: Vec<u32> = (0..rows as u32).rev().step_by(2).collect();
-    let chosen = Tensor::from_slice(&device, 1, chosen.len(), &chosen);
+    let chosen = Tensor::from_slice(&device, chosen.len(), 1, &chosen);
     let drawn = Spectra::Drawn { expected: &means, source: crate::kernels::poisson::Source { seed: 3, stream: 5 } };
     let stored = |targets| Spectra::Stored { counts: &counts, targets };
     let cases = [
@@ -149,26 +149,30 @@ fn fused_steps_are_those_of_the_layers() {
             assert!((a - b).abs() < 1e-5, "{targets:?}: running statistics {a} and {b}");
         }
 
-        // A fit, from fresh networks. Adam's first steps have the size of the learning rate whatever the gradient, so that
-        // rounding decides the sign of a step where the gradient is rounding: a few of these are allowed.
-        let fit = FitSettings { max_epochs: 4, batch: 64, seed: 6, ..settings.fit() };
-        let results = [false, true].map(|layered| {
+        // Fits. Rounding grows in them (Adam's first steps have the size of the learning rate whatever the gradient): the two
+        // paths may differ as much as two fits do that start one unit in the last place apart.
+        let fit = FitSettings { max_epochs: 3, batch: 64, learning_rate: 1e-3, seed: 6, ..settings.fit() };
+        let fitted = |layered: bool, nudge: u32| {
             let mut network = AutoEncoder::new(&device, bins, &settings).unwrap();
             network.layer_by_layer(layered);
+            for value in network.store.value.cpu_mut().iter_mut().filter(|value| **value != 0.0) {
+                *value = f32::from_bits(value.to_bits() + nudge);
+            }
             let data = TrainingData { spectra, rows: selection };
             let history = network.train(&device, &data, &fit, &mut |_| Ok(())).unwrap();
             let index = Tensor::from_slice(&device, 1, 90, &(0..90).collect::<Vec<u32>>());
             let encoded = network.encode(&device, spectra, &index).unwrap().download().unwrap();
-            (history, network.store.value.download().unwrap(), encoded)
-        });
-        let [(history, value, encoded), (by_layer, expected, encoded_by_layer)] = &results;
-        for (a, b) in history.train.iter().chain(&history.valid).zip(by_layer.train.iter().chain(&by_layer.valid)) {
-            assert!((a - b).abs() < 2e-3 * b, "{targets:?}: losses {a} and {b} per row");
+            [[history.train, history.valid].concat(), encoded.iter().map(|&x| f64::from(x)).collect()]
+        };
+        let (fused, layered) = (fitted(false, 0), fitted(true, 0));
+        let nudged = [1, 2, 3, 4].map(|nudge| fitted(true, nudge));
+        for part in 0..2 {
+            let norm = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| (x - y) * (x - y)).sum::<f64>().sqrt();
+            let size = norm(&layered[part], &vec![0.0; layered[part].len()]);
+            let usual = nudged.iter().map(|other| norm(&other[part], &layered[part])).fold(0.0, f64::max);
+            let found = norm(&fused[part], &layered[part]);
+            println!("{targets:?}: {:.1e} between the paths, {:.1e} by rounding", found / size, usual / size);
+            assert!(usual < 0.1 * size && found < 5.0 * usual, "{targets:?}: {found} and {usual} of {size}");
         }
-        let far = value.iter().zip(expected).filter(|(a, b)| (*a - *b).abs() > 1e-3).count();
-        assert!(far * 100 < value.len(), "{targets:?}: {far} of {} weights differ", value.len());
-        let spread = encoded_by_layer.iter().map(|x| x * x).sum::<f32>().sqrt();
-        let error = encoded.iter().zip(encoded_by_layer).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt();
-        assert!(error < 1e-2 * spread, "{targets:?}: summaries differ by {error} of {spread}");
     }
 }

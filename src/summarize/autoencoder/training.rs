@@ -82,8 +82,7 @@ impl Training<'_> {
         let Some(scale) = &network.scale else { return 0.0 };
         let batch = batch(&self.data, targets, scale.cpu(), &index[start..start + n], self.drawn);
         let fused = self.fused.take().filter(|fused| fused.rows() == n);
-        let mut fused =
-            fused.unwrap_or_else(|| Fused::new(&network.layers, network.bins, n, batch.keeps_targets()));
+        let mut fused = fused.unwrap_or_else(|| Fused::new(&network.layers, network.bins, n, batch.keeps_targets()));
         let ParameterStore { value, gradient, .. } = &mut network.store;
         let (value, gradient, running) = (value.cpu(), gradient.cpu_mut(), &mut network.running[..]);
         let loss = fused.step(&batch, Step { cpu, value, gradient, running, updates: network.updates, factor });
