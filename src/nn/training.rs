@@ -15,6 +15,11 @@ use rand_pcg::Pcg64;
 pub trait Objective {
     fn store(&mut self) -> &mut ParameterStore;
 
+    /// Whether [`Objective::train_step`] adds to the store's gradient, which the loop then clears before; else it writes all of it.
+    fn adds_to_gradient(&self) -> bool {
+        true
+    }
+
     /// Forward and backward on the `n` data rows `index[start .. start + n]`: adds the gradient of the loss's MEAN over these rows
     /// (or a constant multiple of it) to the store's (zeroed) gradient and writes the SUM of the loss into `losses[slot]`. The loop makes the optimiser step.
     /// `n` is the same for all calls of one fit.
@@ -232,7 +237,9 @@ pub fn fit(
         let adam =
             AdamSettings { learning_rate: progress.learning_rate, clip: settings.clip, ..AdamSettings::default() };
         for batch in 0..split.train_batches {
-            objective.store().zero_gradient();
+            if objective.adds_to_gradient() {
+                objective.store().zero_gradient();
+            }
             let start = batch * split.train_batch;
             objective.train_step(device, &index, start, split.train_batch, &mut train_losses, batch);
             objective.store().adam_step(&adam);
