@@ -42,6 +42,22 @@ impl<'a> Batch<'a> {
         self.selection.map_or(row, |rows| rows[row] as usize)
     }
 
+    /// Asks for the numbers of row `r` (if there is one) ahead of their use: rows are picked at random, so that nothing else can
+    /// know which comes next.
+    pub(super) fn prefetch(&self, r: usize) {
+        #[cfg(target_arch = "x86_64")]
+        if r < self.index.len() {
+            let blocks = match self.spectra {
+                Spectra::Stored { counts, .. } => counts,
+                Spectra::Drawn { expected, .. } => expected,
+            };
+            for line in row(blocks, self.source_row(r)).chunks(16) {
+                // SAFETY: a hint, on an address of a live slice.
+                unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(line.as_ptr().cast()) };
+            }
+        }
+    }
+
     /// Row `r` of the batch, standardised, into `input`. `counts` is scratch for a spectrum; `kept`, a row too, receives the
     /// target where [`Batch::keeps_targets`].
     pub(super) fn fetch(&self, cpu: &Cpu, r: usize, counts: &mut [f32], kept: &mut [f32], input: &mut [f32]) {
