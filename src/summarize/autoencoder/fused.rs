@@ -26,7 +26,7 @@ const BLOCKS_PER_THREAD: usize = 2;
 /// Rows that are asked for before they are used.
 const AHEAD: usize = 2;
 /// Widest networks, by the number of their weights: beyond, a tile's weight gradients leave the caches.
-pub(super) const MOST_WEIGHTS: usize = 1 << 17;
+pub(super) const MOST_WEIGHTS: usize = 1 << 18;
 
 /// The weights, packed for products with rows.
 #[derive(Debug)]
