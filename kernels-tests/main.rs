@@ -10,6 +10,7 @@ mod fold;
 mod gather;
 mod gemm;
 mod loss;
+mod mlp;
 mod model;
 mod parameters;
 mod poisson;

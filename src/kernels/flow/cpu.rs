@@ -1,68 +1,8 @@
 //! CPU twin of the flow: one thread carries a tile of samples through all transforms, so that activations stay in its cache.
 
 use super::shape::{FlowShape, LOG_SCALE_LIMIT};
+use crate::kernels::product::{Product, plain, transposed};
 use crate::kernels::vector::{self, vectorised};
-use gemm::Parallelism;
-
-/// Row-major matrix products on slices, single-threaded (a tile is one thread's work): `out = a b (+ out)`.
-/// `a` is `m x k` with leading dimension `lda`, and so on; `ta` reads `a` transposed.
-struct Product<'a> {
-    m: usize,
-    n: usize,
-    k: usize,
-    a: (&'a [f32], isize, isize),
-    b: (&'a [f32], isize, isize),
-}
-
-impl Product<'_> {
-    fn into(self, out: &mut [f32], ldc: usize, accumulate: bool) {
-        let Product { m, n, k, a, b } = self;
-        if m == 0 || n == 0 {
-            return;
-        }
-        let reach = |rows: usize, cols: usize, (rs, cs): (isize, isize)| {
-            (rows.max(1) - 1) * rs as usize + (cols.max(1) - 1) * cs as usize
-        };
-        assert!(k == 0 || reach(m, k, (a.1, a.2)) < a.0.len(), "product: left operand");
-        assert!(k == 0 || reach(k, n, (b.1, b.2)) < b.0.len(), "product: right operand");
-        assert!((m - 1) * ldc + n <= out.len(), "product: result");
-        // SAFETY: the three assertions above keep every element that gemm touches inside its slice; the slices cannot overlap
-        // because `out` is borrowed mutably.
-        unsafe {
-            gemm::gemm(
-                m,
-                n,
-                k,
-                out.as_mut_ptr(),
-                1,
-                ldc as isize,
-                accumulate,
-                a.0.as_ptr(),
-                a.2,
-                a.1,
-                b.0.as_ptr(),
-                b.2,
-                b.1,
-                1.0,
-                1.0,
-                false,
-                false,
-                false,
-                Parallelism::None,
-            );
-        }
-    }
-}
-
-/// Row-major operand with a leading dimension.
-fn plain(values: &[f32], ld: usize) -> (&[f32], isize, isize) {
-    (values, ld as isize, 1)
-}
-
-/// The same, transposed.
-fn transposed(values: &[f32], ld: usize) -> (&[f32], isize, isize) {
-    (values, 1, ld as isize)
-}
 
 /// What the context contributes: numbers per row, or one context for all rows folded into the first biases beforehand.
 #[derive(Clone, Copy)]
