@@ -12,7 +12,7 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Stages to measure: kernels, simulate, likelihood, summarize, infer, sample [default: all]
+    /// Stages to measure: kernels, simulate, likelihood, summarize, infer, sample, emulate [default: all]
     #[arg(value_name = "STAGE")]
     pub(super) stages: Vec<String>,
     #[command(flatten)]

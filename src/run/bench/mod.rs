@@ -15,7 +15,7 @@ use crate::kernels::random;
 use crate::{Error, Result};
 
 /// What can be asked for.
-pub const STAGES: [&str; 6] = ["kernels", "simulate", "likelihood", "summarize", "infer", "sample"];
+pub const STAGES: [&str; 7] = ["kernels", "simulate", "likelihood", "summarize", "infer", "sample", "emulate"];
 
 /// Repetitions after the first (which compiles and allocates) go on until this much time is spent.
 const BUDGET: Duration = Duration::from_millis(600);
@@ -136,7 +136,8 @@ pub fn run(device: &Device, stages: &[&'static str], on_row: &mut dyn FnMut(&Row
             "likelihood" => stages::likelihood(&mut bench)?,
             "summarize" => stages::summarize(&mut bench)?,
             "infer" => stages::infer(&mut bench)?,
-            _ => stages::sample(&mut bench)?,
+            "sample" => stages::sample(&mut bench)?,
+            _ => stages::emulate(&mut bench)?,
         }
     }
     Ok(Report { device: device.name(), backend: device.backend(), kind: device.kind().into(), peaks, rows: bench.rows })

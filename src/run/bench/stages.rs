@@ -12,6 +12,7 @@ use crate::model::{Model, Parameters, Prior, Program, Setting, Settings};
 use crate::nn::training::Split;
 use crate::nn::{FitSettings, ParameterStore};
 use crate::observation::{FoldedResponse, demo_instrument};
+use crate::refine::{Emulator, EmulatorSettings};
 use crate::simulate::{Coordinates, Simulator, Source, no_tick};
 use crate::summarize::{AutoEncoder, AutoEncoderSettings, Spectra, Summary, TrainingData, autoencoder};
 use crate::{Error, Result};
@@ -253,4 +254,33 @@ pub(super) fn sample(bench: &mut Bench<'_>) -> Result<()> {
         Ok(())
     })?;
     device.check().map_err(Error::from)
+}
+
+/// The likelihood's emulator, on a parabola in five parameters.
+pub(super) fn emulate(bench: &mut Bench<'_>) -> Result<()> {
+    let device = bench.device.clone();
+    let rows = scaled(&device, 2048, 50_000, 50_000);
+    let mut cube = Tensor::empty(&device, rows, PARAMETERS);
+    random::fill_uniform(&device, 1, 0, 0, &mut cube);
+    let parabola = |u: &[f32]| -> f64 {
+        u.iter().enumerate().map(|(k, &u)| -((k + 1) as f64).powi(2) * (f64::from(u) - 0.5).powi(2)).sum()
+    };
+    let target: Vec<f64> = cube.download()?.chunks(PARAMETERS).map(parabola).collect();
+    let settings = EmulatorSettings { drop_lowest: 0.0, ..EmulatorSettings::default() };
+    let train = |epochs: usize| {
+        let fit = FitSettings { max_epochs: epochs, ..settings.fit.clone() };
+        let settings = EmulatorSettings { fit, ..settings.clone() };
+        Emulator::train(&device, &cube, &target, &settings, &mut |_| Ok(())).map(|(emulator, _)| emulator)
+    };
+    let split = Split::new(rows, settings.fit.batch, settings.fit.validation_fraction)?;
+    let (trained, validated) = (split.train_batches * split.train_batch, split.valid_rows);
+    let emulator = train(1)?;
+    let weights = emulator.parameters() as f64;
+    let work = Work { steps: split.train_batches as f64, ..Work::units(rows) };
+    let work = work.flop(2.0 * weights * (3.0 * trained as f64 + validated as f64));
+    bench.measure(["emulate", "5-128-64-32-1", "training", "draws"], work, &mut || train(1).map(drop))?;
+    let work = Work::units(rows).flop(2.0 * weights * rows as f64);
+    bench.measure(["emulate", "5-128-64-32-1", "evaluation", "draws"], work, &mut || {
+        emulator.log_likelihood(&cube).map(drop)
+    })
 }
