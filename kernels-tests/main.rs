@@ -18,6 +18,7 @@ mod portability;
 mod random;
 mod reduce;
 mod standardize;
+mod timing;
 mod training;
 
 use rontgen::device::Device;

@@ -1,11 +1,13 @@
 //! `rontgen bench`: throughput per kernel and stage.
 
+use std::path::PathBuf;
+
 use super::common::DeviceArgs;
 use crate::{
     Error, Result,
     device::Device,
     run::{
-        bench::{self, Report, Row},
+        bench::{self, Baseline, Comparison, Report, Row},
         interrupt,
     },
 };
@@ -20,6 +22,15 @@ pub struct Args {
     /// One JSON document on standard output
     #[arg(long)]
     pub(super) json: bool,
+    /// The kernels of every row, with their launches and their time by the device's own clock
+    #[arg(long)]
+    pub(super) kernels: bool,
+    /// Compare with an earlier run's --json document: rates as shares of each run's own peak; exit status 4 where one has fallen
+    #[arg(long, value_name = "FILE")]
+    pub(super) baseline: Option<PathBuf>,
+    /// A row has fallen when its share of the peak is below this part of the baseline's
+    #[arg(long, value_name = "RATIO", default_value_t = 0.6, requires = "baseline")]
+    pub(super) tolerance: f64,
 }
 
 #[derive(serde::Serialize)]
@@ -27,10 +38,13 @@ struct Document {
     version: &'static str,
     /// The device asked for, then the native CPU where that is another one; rows in the same order.
     devices: Vec<Report>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baseline: Option<Vec<Comparison>>,
 }
 
 pub fn run(args: Args) -> Result<u8> {
     let stages = bench::chosen(&args.stages)?;
+    let baseline = args.baseline.as_deref().map(Baseline::read).transpose()?;
     interrupt::install()?;
     let device = Device::open(&args.device.device)?;
     let mut devices = vec![device.clone()];
@@ -47,17 +61,25 @@ pub fn run(args: Args) -> Result<u8> {
         }
         let report = bench::run(device, &stages, &mut |row| {
             if last {
-                print_line(reports.first().and_then(|report| report.rows.get(line)), row);
+                let gpu = reports.first().and_then(|report| report.rows.get(line));
+                print_line(gpu, row);
+                if args.kernels {
+                    print_kernels(gpu.unwrap_or(row));
+                }
             }
             line += 1;
         })?;
         reports.push(report);
     }
+    let compared =
+        baseline.map(|baseline| reports.iter().flat_map(|report| baseline.compare(report)).collect::<Vec<_>>());
+    let fallen = compared.iter().flatten().filter(|comparison| comparison.ratio < args.tolerance).count();
+    let status = if fallen > 0 { 4 } else { 0 };
     if args.json {
-        let document = Document { version: env!("CARGO_PKG_VERSION"), devices: reports };
+        let document = Document { version: env!("CARGO_PKG_VERSION"), devices: reports, baseline: compared };
         let text = serde_json::to_string_pretty(&document).map_err(|e| Error::Input(format!("bench --json: {e}")))?;
         println!("{text}");
-        return Ok(0);
+        return Ok(status);
     }
     println!();
     for report in &reports {
@@ -68,7 +90,28 @@ pub fn run(args: Args) -> Result<u8> {
             three_digits(report.peaks.gbytes)
         );
     }
-    Ok(0)
+    if let Some(compared) = compared {
+        print_comparison(&compared, args.tolerance);
+    }
+    Ok(status)
+}
+
+fn print_comparison(compared: &[Comparison], tolerance: f64) {
+    println!("\nbeside the baseline (rate per peak of products, now over then)");
+    for Comparison { row, ratio } in compared {
+        let mark = if *ratio < tolerance { "  FALLEN" } else { "" };
+        println!("  {row:<46}{ratio:>6.2}{mark}");
+    }
+    if compared.is_empty() {
+        println!("  nothing to compare: the baseline has no row of this kind of device");
+    }
+}
+
+/// Launches and time of each kernel in one repetition.
+fn print_kernels(row: &Row) {
+    for share in &row.kernels {
+        println!("    {:<42}{:>8} launches{:>11.3} ms", share.kernel, share.launches, 1e3 * share.seconds);
+    }
 }
 
 fn print_head(devices: &[Device]) {
@@ -76,8 +119,8 @@ fn print_head(devices: &[Device]) {
     println!("{}\n", names.join(", beside the "));
     let beside = if devices.len() > 1 { format!("{:>13}{:>8}", "CPU 1/s", "times") } else { String::new() };
     println!(
-        "{:<11}{:<18}{:<17}{:<16}{:>11}{:>11}{:>9}{:>8}{:>7}{:>10}{beside}",
-        "stage", "case", "what", "unit", "1/s", "ms", "GFLOP/s", "GB/s", "share", "launches"
+        "{:<11}{:<18}{:<18}{:<16}{:>11}{:>11}{:>10}{:>9}{:>8}{:>7}{:>10}{:>8}{beside}",
+        "stage", "case", "what", "unit", "1/s", "ms", "device ms", "GFLOP/s", "GB/s", "share", "launches", "MB"
     );
 }
 
@@ -93,17 +136,19 @@ fn print_line(gpu: Option<&Row>, row: &Row) {
         None => String::new(),
     };
     println!(
-        "{:<11}{:<18}{:<17}{:<16}{:>11}{:>11}{:>9}{:>8}{:>7}{:>10}{beside}",
+        "{:<11}{:<18}{:<18}{:<16}{:>11}{:>11}{:>10}{:>9}{:>8}{:>7}{:>10}{:>8}{beside}",
         shown.stage,
         shown.case,
         shown.what,
         shown.unit,
         three_digits(shown.per_second),
         three_digits(1e3 * shown.seconds),
+        some(shown.device_seconds.map(|seconds| 1e3 * seconds)),
         some(shown.gflops),
         some(shown.gbytes),
         share,
         format!("{:.0}", shown.launches_per_step),
+        three_digits(shown.held_bytes as f64 * 1e-6),
     );
 }
 

@@ -2,49 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use super::{Bench, Work, product, scaled};
+use super::{Bench, Work, scaled};
 use crate::device::{Device, RowBlocks, Tensor};
 use crate::infer::{Estimator, FlowSettings};
-use crate::kernels::adam::AdamSettings;
 use crate::kernels::flow::FlowShape;
 use crate::kernels::random;
 use crate::model::{Model, Parameters, Prior, Program, Setting, Settings};
+use crate::nn::FitSettings;
 use crate::nn::training::Split;
-use crate::nn::{FitSettings, ParameterStore};
 use crate::observation::{FoldedResponse, demo_instrument};
 use crate::refine::{Emulator, EmulatorSettings};
 use crate::simulate::{Coordinates, Simulator, Source, no_tick};
 use crate::summarize::{AutoEncoder, AutoEncoderSettings, Spectra, Summary, TrainingData, autoencoder};
 use crate::{Error, Result};
 
-const SOURCE: Source = Source { seed: 1, stream: 1 };
+pub(super) const SOURCE: Source = Source { seed: 1, stream: 1 };
 /// Parameters and summaries of the CCD case, and the flow of Papamakarios et al. that it is fitted with.
 const PARAMETERS: usize = 5;
 const SUMMARIES: usize = 64;
 const FLOW: FlowSettings = FlowSettings { transforms: 10, hidden: 100, layers: 2 };
 const FLOW_BATCH: usize = 256;
-
-/// Products in the shapes of the networks, and the optimiser.
-pub(super) fn kernels(bench: &mut Bench<'_>) -> Result<()> {
-    let device = bench.device.clone();
-    let shapes: [(&'static str, [usize; 3]); 2] =
-        [("128 x 3000 x 1500", [128, 3000, 1500]), ("256 x 100 x 100", [256, 100, 100])];
-    for (case, shape) in shapes {
-        let row = product(&device, ["kernels", case, "product", "multiplications"], shape, Some(bench.peaks))?;
-        (bench.on_row)(&row);
-        bench.rows.push(row);
-    }
-    let n = scaled(&device, 1 << 18, 1 << 22, 1 << 23);
-    let mut store = ParameterStore::new(&device, &vec![0.1; n]);
-    random::fill_normal(&device, 1, 0, 0, &mut store.gradient);
-    let settings = AdamSettings { clip: 1.0, ..AdamSettings::default() };
-    // The gradient twice (norm, update); value and two moments read and written.
-    let work = Work { bytes: Some(4.0 * 8.0 * n as f64), ..Work::units(n) };
-    bench.measure(["kernels", "network", "adam", "parameters"], work, &mut || {
-        store.adam_step(&settings);
-        Ok(())
-    })
-}
 
 /// A calorimeter: 2800 bins of 4 eV, 30 000 energies, lines of 2.5 eV (FWHM), cut at five standard deviations.
 fn calorimeter() -> FoldedResponse {
@@ -75,16 +52,16 @@ fn calorimeter() -> FoldedResponse {
     FoldedResponse { edges, row_start, column, value }
 }
 
-struct Case {
-    name: &'static str,
+pub(super) struct Case {
+    pub(super) name: &'static str,
     expression: &'static str,
     settings: Vec<(&'static str, Setting)>,
-    folded: FoldedResponse,
+    pub(super) folded: FoldedResponse,
     /// Spectra per repetition: software adapter, CPU, GPU.
     rows: [usize; 3],
 }
 
-fn cases() -> [Case; 2] {
+pub(super) fn cases() -> [Case; 2] {
     let uniform = |lo, hi| Setting::Free(Prior::Uniform { lo, hi });
     let log_uniform = |lo, hi| Setting::Free(Prior::LogUniform { lo, hi });
     [
