@@ -1,13 +1,20 @@
 //! `rontgen bench`: throughput per kernel and stage.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::common::DeviceArgs;
 use crate::{
     Error, Result,
     device::Device,
+    report::{
+        plots::{self, scaling::ScalingPanel},
+        write_atomically,
+    },
     run::{
-        bench::{self, Baseline, Comparison, Report, Row},
+        bench::{
+            self, Baseline, Comparison, Report, Row,
+            scaling::{self, Sweep},
+        },
         interrupt,
     },
 };
@@ -28,6 +35,9 @@ pub struct Args {
     /// Compare with an earlier run's --json document: rates as shares of each run's own peak; exit status 4 where one has fallen
     #[arg(long, value_name = "FILE")]
     pub(super) baseline: Option<PathBuf>,
+    /// Instead of rates: how cost grows with spectra, bins, energies, parameters and network sizes, fitted; into DIR/scaling.json and .svg
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["stages", "baseline", "kernels"])]
+    pub(super) scaling: Option<PathBuf>,
     /// A row has fallen when its share of the peak is below this part of the baseline's
     #[arg(long, value_name = "RATIO", default_value_t = 0.6, requires = "baseline")]
     pub(super) tolerance: f64,
@@ -47,6 +57,9 @@ pub fn run(args: Args) -> Result<u8> {
     let baseline = args.baseline.as_deref().map(Baseline::read).transpose()?;
     interrupt::install()?;
     let device = Device::open(&args.device.device)?;
+    if let Some(folder) = &args.scaling {
+        return run_scaling(&device, folder, args.json);
+    }
     let mut devices = vec![device.clone()];
     if device.is_gpu() {
         devices.push(Device::cpu());
@@ -94,6 +107,67 @@ pub fn run(args: Args) -> Result<u8> {
         print_comparison(&compared, args.tolerance);
     }
     Ok(status)
+}
+
+/// Sweeps, as a table or JSON on standard output and as files.
+fn run_scaling(device: &Device, folder: &Path, json: bool) -> Result<u8> {
+    if !json {
+        println!("{}\n", device.name());
+        println!(
+            "{:<11}{:<17}{:>9}{:>10}{:>12}{:>12}{:>9}{:>8}   what stays",
+            "stage", "against", "from", "to", "fixed s", "s per size", "exponent", "worst"
+        );
+    }
+    let measured = scaling::run(device, &mut |sweep| {
+        if !json {
+            print_sweep(sweep);
+        }
+    })?;
+    if !json {
+        println!();
+        for plan in &measured.plans {
+            println!(
+                "{:.0e} simulations of {}: {:.3e} s here, {:.3e} bytes if their expected counts were kept, {:.1e} bytes of working memory",
+                plan.simulations, plan.case, plan.seconds, plan.stored_bytes, plan.working_bytes
+            );
+        }
+    }
+    let text = serde_json::to_string_pretty(&measured).map_err(|e| Error::Input(format!("bench --scaling: {e}")))?;
+    if json {
+        println!("{text}");
+    }
+    let panels: Vec<ScalingPanel> = measured
+        .sweeps
+        .iter()
+        .map(|sweep| ScalingPanel {
+            title: format!("{}: {}", sweep.stage, sweep.variable),
+            variable: sweep.variable.into(),
+            unit: sweep.unit.into(),
+            points: sweep.points.iter().map(|point| (point.x, point.seconds)).collect(),
+            fixed: sweep.fit.fixed,
+            slope: sweep.fit.slope,
+        })
+        .collect();
+    let picture = plots::scaling::scaling(&panels).unwrap_or_default();
+    write_atomically(&folder.join("scaling.json"), |file| file.write_all(text.as_bytes()))?;
+    write_atomically(&folder.join("scaling.svg"), |file| file.write_all(picture.as_bytes()))?;
+    Ok(0)
+}
+
+fn print_sweep(sweep: &Sweep) {
+    let ends = (sweep.points.first().map_or(0.0, |p| p.x), sweep.points.last().map_or(0.0, |p| p.x));
+    println!(
+        "{:<11}{:<17}{:>9}{:>10}{:>12.2e}{:>12.2e}{:>9.2}{:>6.0} %   {}",
+        sweep.stage,
+        sweep.variable,
+        ends.0,
+        ends.1,
+        sweep.fit.fixed,
+        sweep.fit.slope,
+        sweep.fit.exponent,
+        100.0 * sweep.fit.worst,
+        sweep.fixed
+    );
 }
 
 fn print_comparison(compared: &[Comparison], tolerance: f64) {

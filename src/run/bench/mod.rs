@@ -6,6 +6,7 @@
 
 mod baseline;
 mod kernels;
+pub mod scaling;
 mod stages;
 
 pub use baseline::{Baseline, Comparison};

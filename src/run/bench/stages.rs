@@ -23,19 +23,17 @@ const SUMMARIES: usize = 64;
 const FLOW: FlowSettings = FlowSettings { transforms: 10, hidden: 100, layers: 2 };
 const FLOW_BATCH: usize = 256;
 
-/// A calorimeter: 2800 bins of 4 eV, 30 000 energies, lines of 2.5 eV (FWHM), cut at five standard deviations.
-fn calorimeter() -> FoldedResponse {
-    const ENERGIES: usize = 30_000;
-    const BINS: usize = 2800;
+/// A calorimeter from 0.3 to 11.5 keV, lines of 2.5 eV (FWHM), cut at five standard deviations.
+pub(super) fn calorimeter(bins: usize, energies: usize) -> FoldedResponse {
     const SIGMA: f64 = 2.5e-3 / 2.355;
     let (low, high) = (0.3, 11.5);
-    let (step, width) = ((high - low) / ENERGIES as f64, (high - low) / BINS as f64);
-    let edges: Vec<f64> = (0..=ENERGIES).map(|j| low + step * j as f64).collect();
+    let (step, width) = ((high - low) / energies as f64, (high - low) / bins as f64);
+    let edges: Vec<f64> = (0..=energies).map(|j| low + step * j as f64).collect();
     let (mut row_start, mut column, mut value) = (vec![0], Vec::new(), Vec::new());
-    for i in 0..BINS {
+    for i in 0..bins {
         let (from, to) = (low + width * i as f64, low + width * (i + 1) as f64);
         let first = ((from - 5.0 * SIGMA - low) / step).max(0.0) as usize;
-        let last = (((to + 5.0 * SIGMA - low) / step) as usize).min(ENERGIES - 1);
+        let last = (((to + 5.0 * SIGMA - low) / step) as usize).min(energies - 1);
         for j in first..=last {
             let e = low + step * (j as f64 + 0.5);
             // A logistic curve in place of the error function: the shape of the work is what counts.
@@ -58,7 +56,7 @@ pub(super) struct Case {
     settings: Vec<(&'static str, Setting)>,
     pub(super) folded: FoldedResponse,
     /// Spectra per repetition: software adapter, CPU, GPU.
-    rows: [usize; 3],
+    pub(super) rows: [usize; 3],
 }
 
 pub(super) fn cases() -> [Case; 2] {
@@ -89,14 +87,14 @@ pub(super) fn cases() -> [Case; 2] {
                 ("gaussian.Sigma", Setting::Frozen(0.005)),
                 ("gaussian.norm", log_uniform(1e-6, 1e-4)),
             ],
-            folded: calorimeter(),
+            folded: calorimeter(2800, 30_000),
             rows: [32, 512, 8192],
         },
     ]
 }
 
 impl Case {
-    fn simulator(&self, device: &Device) -> Result<Simulator> {
+    pub(super) fn simulator(&self, device: &Device) -> Result<Simulator> {
         let model = Model::parse(self.expression, &Settings::default())?;
         let settings: BTreeMap<String, Setting> =
             self.settings.iter().map(|(name, setting)| (name.to_string(), setting.clone())).collect();
