@@ -278,6 +278,7 @@ fn width(i: u32) -> f32 { return w_bins[8u * i + 1u]; }
 fn mid_hi(i: u32) -> f32 { return w_bins[8u * i + 2u]; }
 fn mid_lo(i: u32) -> f32 { return w_bins[8u * i + 3u]; }
 fn ln_mid(i: u32) -> f32 { return w_bins[8u * i + 4u]; }
+fn edge_hi(i: u32) -> f32 { return w_bins[8u * i + 7u]; }
 fn table(k: u32) -> f32 { return w_table[k]; }
 fn energies() -> u32 { return arrayLength(&w_bins) / 8u; }
 fn source(slot: u32, i: u32) -> f32 { return w_source[slot * energies() + i]; }

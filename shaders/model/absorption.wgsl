@@ -14,7 +14,8 @@ fn perbin_value(c: PerBin, i: u32) -> f32 {
     return safe_exp(c.minus * table(c.first + i));
 }
 
-// ztbabs: exp(-nH sigma(E (1+z))). table: number of rows, ln E of the rows, ln sigma of the rows, ln of the grid's edges.
+// ztbabs: exp(-nH sigma(E (1+z))). table: number of rows, ln E of the rows, ln sigma of the rows, ln of the lower and of
+// the upper edges.
 
 struct Shifted { minus: f32, ln_stretch: f32, first: u32, rows: u32 }
 
@@ -48,6 +49,6 @@ fn shifted_sigma(c: Shifted, y: f32) -> f32 {
 fn shifted_value(c: Shifted, i: u32) -> f32 {
     let edges = c.first + 1u + 2u * c.rows;
     let below = shifted_sigma(c, table(edges + i) + c.ln_stretch);
-    let above = shifted_sigma(c, table(edges + i + 1u) + c.ln_stretch);
+    let above = shifted_sigma(c, table(edges + energies() + i) + c.ln_stretch);
     return safe_exp(c.minus * 0.5 * (below + above));
 }

@@ -108,18 +108,22 @@ impl Mixture {
 
     /// Cross section per H (1e-22 cm2) of each bin: per species the mean of the two edges' values.
     ///
-    /// `edges`: E+1 energies in keV, ascending; the result has E values.
-    pub fn bins(&self, edges: &[f64]) -> Vec<f64> {
+    /// `bins`: lower and upper edges in keV; what two bins share is looked up once.
+    pub fn bins(&self, bins: &[(f64, f64)]) -> Vec<f64> {
         let (mut low, mut high, mut mean) = (Vec::new(), Vec::new(), Vec::new());
-        let mut out = Vec::with_capacity(edges.len().saturating_sub(1));
-        for (i, edge) in edges.iter().enumerate() {
-            self.sections.at(*edge, &mut high);
-            if i > 0 {
-                mean.clear();
-                mean.extend(low.iter().zip(&high).map(|(a, b)| 0.5 * (a + b)));
-                out.push(self.sigma(&mean));
+        let mut out = Vec::with_capacity(bins.len());
+        let mut before = f64::NAN;
+        for &(lo, hi) in bins {
+            if lo == before {
+                std::mem::swap(&mut low, &mut high);
+            } else {
+                self.sections.at(lo, &mut low);
             }
-            std::mem::swap(&mut low, &mut high);
+            self.sections.at(hi, &mut high);
+            before = hi;
+            mean.clear();
+            mean.extend(low.iter().zip(&high).map(|(a, b)| 0.5 * (a + b)));
+            out.push(self.sigma(&mean));
         }
         out
     }

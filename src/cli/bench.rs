@@ -114,7 +114,7 @@ fn run_scaling(device: &Device, folder: &Path, json: bool) -> Result<u8> {
     if !json {
         println!("{}\n", device.name());
         println!(
-            "{:<11}{:<17}{:>9}{:>10}{:>12}{:>12}{:>9}{:>8}   what stays",
+            "{:<11}{:<21}{:>9}{:>10}{:>12}{:>12}{:>9}{:>8}   what stays",
             "stage", "against", "from", "to", "fixed s", "s per size", "exponent", "worst"
         );
     }
@@ -141,7 +141,7 @@ fn run_scaling(device: &Device, folder: &Path, json: bool) -> Result<u8> {
         .iter()
         .map(|sweep| ScalingPanel {
             title: format!("{}: {}", sweep.stage, sweep.variable),
-            variable: sweep.variable.into(),
+            variable: sweep.variable.clone(),
             unit: sweep.unit.into(),
             points: sweep.points.iter().map(|point| (point.x, point.seconds)).collect(),
             fixed: sweep.fit.fixed,
@@ -157,7 +157,7 @@ fn run_scaling(device: &Device, folder: &Path, json: bool) -> Result<u8> {
 fn print_sweep(sweep: &Sweep) {
     let ends = (sweep.points.first().map_or(0.0, |p| p.x), sweep.points.last().map_or(0.0, |p| p.x));
     println!(
-        "{:<11}{:<17}{:>9}{:>10}{:>12.2e}{:>12.2e}{:>9.2}{:>6.0} %   {}",
+        "{:<11}{:<21}{:>9}{:>10}{:>12.2e}{:>12.2e}{:>9.2}{:>6.0} %   {}",
         sweep.stage,
         sweep.variable,
         ends.0,

@@ -16,6 +16,9 @@ pub(super) struct RunArgs {
     /// Change a key of the run file, e.g. inference.rounds=3 or parameters.tbabs.nH=0.2; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
+    /// Evaluate the model at every energy of the response (the same as --set model.exact_grid=true)
+    #[arg(long)]
+    pub exact_grid: bool,
 }
 
 impl RunArgs {
@@ -23,6 +26,7 @@ impl RunArgs {
     pub fn read(&self, seed: Option<u64>) -> Result<RunFile> {
         let mut sets = self.sets.clone();
         sets.extend(seed.map(|seed| format!("inference.seed={seed}")));
+        sets.extend(self.exact_grid.then(|| "model.exact_grid=true".to_string()));
         Ok(RunFile::read(&self.run, &sets)?)
     }
 

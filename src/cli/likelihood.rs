@@ -42,7 +42,7 @@ pub fn run(args: Args) -> Result<u8> {
         eprintln!("warning: {warning}");
     }
     let points = read_points(&args.at, &problem.names())?;
-    let evaluator = Evaluator::open(&problem, &args.device.device)?;
+    let evaluator = Evaluator::exact(&problem, &args.device.device)?;
     interrupt::install()?;
     let progress = Progress::new(Mode::detect(args.quiet));
     progress.stage("likelihood", 0);

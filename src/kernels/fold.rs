@@ -75,6 +75,7 @@ impl Csr<'_> {
 pub struct FoldPlan {
     bins: usize,
     energies: usize,
+    least: f32,
     form: PlanForm,
 }
 
@@ -105,7 +106,12 @@ impl FoldPlan {
                 }
             }
         };
-        Self { bins: csr.rows(), energies: csr.columns, form }
+        Self { bins: csr.rows(), energies: csr.columns, least: f32::MIN, form }
+    }
+
+    /// Expected counts below `least` become it (NaN stays). Without this, none are changed.
+    pub fn at_least(self, least: f32) -> Self {
+        Self { least, ..self }
     }
 
     /// Kept bins, D.
@@ -253,6 +259,7 @@ struct Parameters {
     bins: u32,
     out_row: u32,
     first_row: u32,
+    least: f32,
 }
 
 /// Folds the first `rows` spectra of a tile into the rows `out_row ..` of `out` (columns = bins). `first_row` is added to the
@@ -286,6 +293,7 @@ pub fn fold(
                 bins: plan.bins as u32,
                 out_row: out_row as u32,
                 first_row: first_row as u32,
+                least: plan.least,
             };
             let (kernel, lanes) = if gpu.is_software() { (&FOLD_SOFTWARE, 8) } else { (&FOLD, 64) };
             let used = rows.div_ceil(4);
@@ -347,7 +355,8 @@ pub fn fold_tile(plan: &FoldPlan, flux: &[f32], stride: usize, out: &mut [f32]) 
                         && let Some(slot) = out.get_mut(spectrum * bins + bin)
                     {
                         let quad: [f32; 4] = std::array::from_fn(|l| lanes[l] + lanes[l + 4]);
-                        *slot = (quad[0] + quad[2]) + (quad[1] + quad[3]);
+                        let sum = (quad[0] + quad[2]) + (quad[1] + quad[3]);
+                        *slot = if sum < plan.least { plan.least } else { sum };
                     }
                 }
             }

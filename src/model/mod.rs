@@ -11,6 +11,7 @@ pub mod components;
 pub mod expression;
 pub mod grid;
 pub mod parameters;
+mod plan;
 pub mod prior;
 pub mod program;
 pub mod real;

@@ -126,9 +126,7 @@ impl<'a> Rounds<'a> {
         progress: &'a Progress,
     ) -> Result<Self> {
         let run = &problem.run.inference;
-        let dataset = &problem.dataset;
-        let simulator =
-            Simulator::new(device, &problem.program, &problem.parameters, &dataset.folded, &dataset.counts)?;
+        let simulator = problem.simulator(device)?;
         let (p, bins) = (problem.parameters.free().len(), simulator.bins());
         let settings = AutoEncoderSettings {
             hidden: run.autoencoder.hidden.widths(bins),

@@ -39,10 +39,10 @@ pub(crate) trait Component<R: Real>: Sized {
     }
 }
 
-/// Makes a component's table from the energy edges (keV) and the settings.
-pub(crate) type TableFn = fn(&[f64], &Settings) -> Vec<f64>;
+/// Makes a component's table from the energy bins (keV, ascending; they need not touch) and the settings.
+pub(crate) type TableFn = fn(&[(f64, f64)], &Settings) -> Vec<f64>;
 
-fn no_table(_edges: &[f64], _settings: &Settings) -> Vec<f64> {
+fn no_table(_bins: &[(f64, f64)], _settings: &Settings) -> Vec<f64> {
     Vec::new()
 }
 

@@ -32,7 +32,7 @@ pub(super) fn run(bench: &mut Bench<'_>) -> Result<()> {
     }
     optimiser(bench)?;
     for case in cases() {
-        folding(bench, case.name, &case.folded)?;
+        folding(bench, case.names[0], &case.folded)?;
     }
     let rows = scaled(&device, 128, 1024, 16_384);
     for batch in [

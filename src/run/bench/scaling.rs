@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 pub struct Sweep {
     pub stage: &'static str,
     /// What is varied.
-    pub variable: &'static str,
+    pub variable: String,
     /// What a unit of cost is: a spectrum, a training row.
     pub unit: &'static str,
     /// What stays as it is.
@@ -109,22 +109,28 @@ pub fn run(device: &Device, on_sweep: &mut dyn FnMut(&Sweep)) -> Result<Scaling>
         sweeps.push(sweep);
     };
     for case in cases() {
-        let simulator = case.simulator(device)?;
-        let [software, cpu, gpu] = case.rows;
-        let most = scaled(device, software, cpu, gpu);
-        let sizes: Vec<usize> = [16, 8, 4, 2, 1].iter().map(|part| (most / part).max(1)).collect();
-        let points = points(&sizes, |n| simulate(device, &simulator, n, false))?;
-        let fixed = format!("{} bins, {} energies", simulator.bins(), simulator.energies());
-        let variable = if case.name == "CCD" { "spectra (CCD)" } else { "spectra (X-IFU)" };
-        let sweep = Sweep { stage: "simulate", variable, unit: "call", fixed, fit: Fit::new(&points), points };
-        plans.push(Plan {
-            case: case.name,
-            simulations: MANY,
-            seconds: sweep.fit.fixed.max(0.0) + MANY * sweep.fit.slope,
-            stored_bytes: 4.0 * MANY * simulator.bins() as f64,
-            working_bytes: simulator.working_bytes(most) as f64,
-        });
-        keep(sweep);
+        for (name, simulator) in case.simulators(device)? {
+            let [software, cpu, gpu] = case.rows;
+            let most = scaled(device, software, cpu, gpu);
+            let sizes: Vec<usize> = [16, 8, 4, 2, 1].iter().map(|part| (most / part).max(1)).collect();
+            let points = points(&sizes, |n| simulate(device, &simulator, n, false))?;
+            let sweep = Sweep {
+                stage: "simulate",
+                variable: format!("spectra ({name})"),
+                unit: "call",
+                fixed: format!("{} bins, {} energies", simulator.bins(), simulator.energies()),
+                fit: Fit::new(&points),
+                points,
+            };
+            plans.push(Plan {
+                case: name,
+                simulations: MANY,
+                seconds: sweep.fit.fixed.max(0.0) + MANY * sweep.fit.slope,
+                stored_bytes: 4.0 * MANY * simulator.bins() as f64,
+                working_bytes: simulator.working_bytes(most) as f64,
+            });
+            keep(sweep);
+        }
     }
     let spectra = scaled(device, 16, 256, 4096);
     let instrument = |bins: usize, energies: usize, components: usize| -> Result<Point> {
@@ -207,7 +213,7 @@ fn sweep(
     at: impl FnMut(usize) -> Result<Point>,
 ) -> Result<Sweep> {
     let points = points(sizes, at)?;
-    Ok(Sweep { stage, variable, unit, fixed, fit: Fit::new(&points), points })
+    Ok(Sweep { stage, variable: variable.into(), unit, fixed, fit: Fit::new(&points), points })
 }
 
 /// `at` may put another number than the size into [`Point::x`]: the weights of a network whose widths follow from it.

@@ -12,7 +12,8 @@ use crate::nn::FitSettings;
 use crate::nn::training::Split;
 use crate::observation::{FoldedResponse, demo_instrument};
 use crate::refine::{Emulator, EmulatorSettings};
-use crate::simulate::{Coordinates, Simulator, Source, no_tick};
+use crate::simulate::compress::MOST_CHANGE;
+use crate::simulate::{Compression, Coordinates, Simulator, Source, no_tick};
 use crate::summarize::{AutoEncoder, AutoEncoderSettings, Spectra, Summary, TrainingData, autoencoder};
 use crate::{Error, Result};
 
@@ -51,7 +52,8 @@ pub(super) fn calorimeter(bins: usize, energies: usize) -> FoldedResponse {
 }
 
 pub(super) struct Case {
-    pub(super) name: &'static str,
+    /// On every energy, and on the energies that response compression keeps.
+    pub(super) names: [&'static str; 2],
     expression: &'static str,
     settings: Vec<(&'static str, Setting)>,
     pub(super) folded: FoldedResponse,
@@ -64,7 +66,7 @@ pub(super) fn cases() -> [Case; 2] {
     let log_uniform = |lo, hi| Setting::Free(Prior::LogUniform { lo, hi });
     [
         Case {
-            name: "CCD",
+            names: ["CCD", "CCD kept"],
             expression: "tbabs*(bbodyrad+powerlaw)",
             settings: vec![
                 ("tbabs.nH", uniform(0.0, 0.5)),
@@ -77,7 +79,7 @@ pub(super) fn cases() -> [Case; 2] {
             rows: [512, 8192, 65_536],
         },
         Case {
-            name: "X-IFU",
+            names: ["X-IFU", "X-IFU kept"],
             expression: "tbabs*(powerlaw+gaussian)",
             settings: vec![
                 ("tbabs.nH", uniform(0.0, 0.5)),
@@ -94,13 +96,21 @@ pub(super) fn cases() -> [Case; 2] {
 }
 
 impl Case {
-    pub(super) fn simulator(&self, device: &Device) -> Result<Simulator> {
+    /// By name: exact and compressed.
+    pub(super) fn simulators(&self, device: &Device) -> Result<[(&'static str, Simulator); 2]> {
         let model = Model::parse(self.expression, &Settings::default())?;
         let settings: BTreeMap<String, Setting> =
             self.settings.iter().map(|(name, setting)| (name.to_string(), setting.clone())).collect();
         let parameters = Parameters::resolve(&model, &settings)?;
         let program = Program::new(&model, &self.folded.edges)?;
-        Simulator::new(device, &program, &parameters, &self.folded, &vec![20; self.folded.bins()])
+        let counts = vec![20; self.folded.bins()];
+        let total = 20 * counts.len() as u64;
+        let kept = Compression::find(&program, &parameters, &self.folded, total, MOST_CHANGE).map_err(Error::Input)?;
+        let [exact, compressed] = self.names;
+        Ok([
+            (exact, Simulator::new(device, &program, &parameters, &self.folded, &counts)?),
+            (compressed, Simulator::compressed(device, &kept, &parameters, &counts)?),
+        ])
     }
 
     fn cube(&self, device: &Device, parameters: usize) -> Tensor<f32> {
@@ -114,15 +124,16 @@ impl Case {
 pub(super) fn simulate(bench: &mut Bench<'_>) -> Result<()> {
     let device = bench.device.clone();
     for case in cases() {
-        let simulator = case.simulator(&device)?;
-        let cube = case.cube(&device, simulator.names().len());
-        let mut counts = RowBlocks::empty(&device, cube.rows(), simulator.bins(), usize::MAX);
-        bench.measure(["simulate", case.name, "expected counts", "spectra"], Work::units(cube.rows()), &mut || {
-            simulator.expected(Coordinates::Cube, &cube, &mut counts)
-        })?;
-        bench.measure(["simulate", case.name, "Poisson counts", "spectra"], Work::units(cube.rows()), &mut || {
-            simulator.simulate(&cube, SOURCE, &mut counts, None, None, &mut no_tick)
-        })?;
+        for (name, simulator) in case.simulators(&device)? {
+            let cube = case.cube(&device, simulator.names().len());
+            let mut counts = RowBlocks::empty(&device, cube.rows(), simulator.bins(), usize::MAX);
+            bench.measure(["simulate", name, "expected counts", "spectra"], Work::units(cube.rows()), &mut || {
+                simulator.expected(Coordinates::Cube, &cube, &mut counts)
+            })?;
+            bench.measure(["simulate", name, "Poisson counts", "spectra"], Work::units(cube.rows()), &mut || {
+                simulator.simulate(&cube, SOURCE, &mut counts, None, None, &mut no_tick)
+            })?;
+        }
     }
     Ok(())
 }
@@ -130,12 +141,13 @@ pub(super) fn simulate(bench: &mut Bench<'_>) -> Result<()> {
 pub(super) fn likelihood(bench: &mut Bench<'_>) -> Result<()> {
     let device = bench.device.clone();
     for case in cases() {
-        let simulator = case.simulator(&device)?;
-        let cube = case.cube(&device, simulator.names().len());
-        let work = Work::units(cube.rows());
-        bench.measure(["likelihood", case.name, "exact C-STAT", "spectra"], work, &mut || {
-            simulator.log_likelihood(&cube, &mut no_tick).map(drop)
-        })?;
+        for (name, simulator) in case.simulators(&device)? {
+            let cube = case.cube(&device, simulator.names().len());
+            let work = Work::units(cube.rows());
+            bench.measure(["likelihood", name, "exact C-STAT", "spectra"], work, &mut || {
+                simulator.log_likelihood(&cube, &mut no_tick).map(drop)
+            })?;
+        }
     }
     Ok(())
 }
