@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::common::DeviceArgs;
+use super::common::{DataArgs, DeviceArgs};
 use crate::{
     Error, Result,
     device::Device,
@@ -16,6 +16,8 @@ use crate::{
             scaling::{self, Sweep},
         },
         interrupt,
+        run_file::RunFile,
+        setup::Problem,
     },
 };
 
@@ -35,6 +37,11 @@ pub struct Args {
     /// Compare with an earlier run's --json document: rates as shares of each run's own peak; exit status 4 where one has fallen
     #[arg(long, value_name = "FILE")]
     pub(super) baseline: Option<PathBuf>,
+    /// Simulate and weigh the spectra of this run file instead of the built-in cases
+    #[arg(long, value_name = "RUN.toml")]
+    pub(super) case: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) data: DataArgs,
     /// Instead of rates: how cost grows with spectra, bins, energies, parameters and network sizes, fitted; into DIR/scaling.json and .svg
     #[arg(long, value_name = "DIR", conflicts_with_all = ["stages", "baseline", "kernels"])]
     pub(super) scaling: Option<PathBuf>,
@@ -57,6 +64,10 @@ pub fn run(args: Args) -> Result<u8> {
     let baseline = args.baseline.as_deref().map(Baseline::read).transpose()?;
     interrupt::install()?;
     let device = Device::open(&args.device.device)?;
+    let problem = match &args.case {
+        Some(path) => Some(Problem::open(RunFile::read(path, &[])?, args.data.folder()?.as_deref())?),
+        None => None,
+    };
     if let Some(folder) = &args.scaling {
         return run_scaling(&device, folder, args.json);
     }
@@ -72,7 +83,7 @@ pub fn run(args: Args) -> Result<u8> {
         if last {
             print_head(&devices);
         }
-        let report = bench::run(device, &stages, &mut |row| {
+        let report = bench::run(device, &stages, problem.as_ref(), &mut |row| {
             if last {
                 let gpu = reports.first().and_then(|report| report.rows.get(line));
                 print_line(gpu, row);

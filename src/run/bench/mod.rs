@@ -17,6 +17,7 @@ use crate::device::{Device, Tensor};
 use crate::kernels::activation::{self, Activation};
 use crate::kernels::gemm::{Epilogue, Matrix, MatrixMut, gemm};
 use crate::kernels::random;
+use crate::run::setup::Problem;
 use crate::{Error, Result};
 
 /// What can be asked for.
@@ -107,6 +108,8 @@ impl Work {
 /// A device with its peaks and the rows so far.
 struct Bench<'a> {
     device: Device,
+    /// In place of the built-in cases.
+    problem: Option<&'a Problem>,
     peaks: Peaks,
     rows: Vec<Row>,
     on_row: &'a mut dyn FnMut(&Row),
@@ -136,13 +139,18 @@ pub fn chosen(names: &[String]) -> Result<Vec<&'static str>> {
     names.iter().map(find).collect()
 }
 
-/// Measures `stages` on a device; `on_row` sees every row as it comes.
+/// Measures `stages` on a device; `on_row` sees every row as it comes. With a `problem`, simulation and likelihood are those of it.
 ///
 /// # Errors
 /// Those of the stages: a device that fails.
-pub fn run(device: &Device, stages: &[&'static str], on_row: &mut dyn FnMut(&Row)) -> Result<Report> {
+pub fn run(
+    device: &Device,
+    stages: &[&'static str],
+    problem: Option<&Problem>,
+    on_row: &mut dyn FnMut(&Row),
+) -> Result<Report> {
     let (mut device_rows, peaks) = peaks(device)?;
-    let mut bench = Bench { device: device.clone(), peaks, rows: Vec::new(), on_row };
+    let mut bench = Bench { device: device.clone(), problem, peaks, rows: Vec::new(), on_row };
     for &stage in stages {
         match stage {
             "kernels" => {

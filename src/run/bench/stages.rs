@@ -112,42 +112,61 @@ impl Case {
             (compressed, Simulator::compressed(device, &kept, &parameters, &counts)?),
         ])
     }
+}
 
-    fn cube(&self, device: &Device, parameters: usize) -> Tensor<f32> {
-        let [software, cpu, gpu] = self.rows;
-        let mut cube = Tensor::empty(device, scaled(device, software, cpu, gpu), parameters);
+/// A simulator with its name and the parameters that a repetition computes.
+struct Subject {
+    name: &'static str,
+    simulator: Simulator,
+    cube: Tensor<f32>,
+}
+
+/// The built-in cases, or the user's own: each on every energy and on those that compression keeps.
+fn subjects(bench: &Bench<'_>) -> Result<Vec<Subject>> {
+    let device = &bench.device;
+    let subject = |name, simulator: Simulator, rows| {
+        let mut cube = Tensor::empty(device, rows, simulator.names().len());
         random::fill_uniform(device, 1, 0, 0, &mut cube);
-        cube
+        Subject { name, simulator, cube }
+    };
+    let mut all = Vec::new();
+    if let Some(problem) = bench.problem {
+        let energies = problem.dataset.folded.energies();
+        let rows = |most: usize| (most / energies.max(1)).next_power_of_two().clamp(32, 1 << 17);
+        let rows = scaled(device, rows(1 << 19), rows(1 << 23), rows(1 << 28));
+        all.push(subject("run", problem.exact_simulator(device)?, rows));
+        if problem.compression().is_ok() {
+            all.push(subject("run kept", problem.simulator(device)?, rows));
+        }
+        return Ok(all);
     }
+    for case in cases() {
+        let [software, cpu, gpu] = case.rows;
+        let rows = scaled(device, software, cpu, gpu);
+        all.extend(case.simulators(device)?.map(|(name, simulator)| subject(name, simulator, rows)));
+    }
+    Ok(all)
 }
 
 pub(super) fn simulate(bench: &mut Bench<'_>) -> Result<()> {
-    let device = bench.device.clone();
-    for case in cases() {
-        for (name, simulator) in case.simulators(&device)? {
-            let cube = case.cube(&device, simulator.names().len());
-            let mut counts = RowBlocks::empty(&device, cube.rows(), simulator.bins(), usize::MAX);
-            bench.measure(["simulate", name, "expected counts", "spectra"], Work::units(cube.rows()), &mut || {
-                simulator.expected(Coordinates::Cube, &cube, &mut counts)
-            })?;
-            bench.measure(["simulate", name, "Poisson counts", "spectra"], Work::units(cube.rows()), &mut || {
-                simulator.simulate(&cube, SOURCE, &mut counts, None, None, &mut no_tick)
-            })?;
-        }
+    for Subject { name, simulator, cube } in subjects(bench)? {
+        let mut counts = RowBlocks::empty(&bench.device, cube.rows(), simulator.bins(), usize::MAX);
+        bench.measure(["simulate", name, "expected counts", "spectra"], Work::units(cube.rows()), &mut || {
+            simulator.expected(Coordinates::Cube, &cube, &mut counts)
+        })?;
+        bench.measure(["simulate", name, "Poisson counts", "spectra"], Work::units(cube.rows()), &mut || {
+            simulator.simulate(&cube, SOURCE, &mut counts, None, None, &mut no_tick)
+        })?;
     }
     Ok(())
 }
 
 pub(super) fn likelihood(bench: &mut Bench<'_>) -> Result<()> {
-    let device = bench.device.clone();
-    for case in cases() {
-        for (name, simulator) in case.simulators(&device)? {
-            let cube = case.cube(&device, simulator.names().len());
-            let work = Work::units(cube.rows());
-            bench.measure(["likelihood", name, "exact C-STAT", "spectra"], work, &mut || {
-                simulator.log_likelihood(&cube, &mut no_tick).map(drop)
-            })?;
-        }
+    for Subject { name, simulator, cube } in subjects(bench)? {
+        let work = Work::units(cube.rows());
+        bench.measure(["likelihood", name, "exact C-STAT", "spectra"], work, &mut || {
+            simulator.log_likelihood(&cube, &mut no_tick).map(drop)
+        })?;
     }
     Ok(())
 }
