@@ -6,7 +6,7 @@
 use super::store::{ParameterStore, SNAPSHOTS};
 use crate::device::{Device, Download, Tensor};
 use crate::kernels::adam::AdamSettings;
-use crate::kernels::reduce;
+use crate::kernels::{reduce, shuffle};
 use crate::{Error, Result};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_pcg::Pcg64;
@@ -209,7 +209,9 @@ pub fn fit(
     on_epoch: &mut dyn FnMut(&Epoch) -> Result<()>,
 ) -> Result<History> {
     let split = Split::new(rows, settings.batch, settings.validation_fraction)?;
-    let (mut training, validation) = split_rows(rows, &split, settings);
+    let (training, validation) = split_rows(rows, &split, settings);
+    let order = Tensor::from_slice(device, 1, training.len(), &training);
+    let seed = mixed(settings, 1);
     let mut index = Tensor::<u32>::empty(device, 1, split.train_rows);
     let valid_index = Tensor::from_slice(device, 1, validation.len(), &validation);
     let mut train_losses = Tensor::<f32>::zeros(device, 1, split.train_batches);
@@ -227,8 +229,7 @@ pub fn fit(
     let mut awaited: Option<Awaited> = None;
     let mut outcome = Ok(());
     for epoch in 0..settings.max_epochs {
-        training.shuffle(&mut generator(settings, 1 + epoch as u64));
-        index.upload(&training);
+        shuffle::shuffle(device, &order, seed, epoch as u32, &mut index);
         let adam =
             AdamSettings { learning_rate: progress.learning_rate, clip: settings.clip, ..AdamSettings::default() };
         for batch in 0..split.train_batches {
@@ -332,19 +333,18 @@ impl Progress {
 /// Training and validation rows, fixed for the fit.
 fn split_rows(rows: usize, split: &Split, settings: &FitSettings) -> (Vec<u32>, Vec<u32>) {
     let mut all: Vec<u32> = (0..rows as u32).collect();
-    all.shuffle(&mut generator(settings, 0));
+    all.shuffle(&mut Pcg64::seed_from_u64(mixed(settings, 0)));
     let training = all.split_off(split.valid_rows);
     (training, all)
 }
 
-/// A generator per (seed, stream, purpose). The three are mixed (SplitMix64's finaliser), since neighbouring states of a
-/// linear congruential generator are not independent.
-fn generator(settings: &FitSettings, purpose: u64) -> Pcg64 {
-    let mixed = [settings.seed, settings.stream, purpose].iter().fold(0u64, |before, &word| {
+/// A seed per (seed, stream, purpose). The three are mixed (SplitMix64's finaliser), since neighbouring states of a linear
+/// congruential generator are not independent.
+fn mixed(settings: &FitSettings, purpose: u64) -> u64 {
+    [settings.seed, settings.stream, purpose].iter().fold(0u64, |before, &word| {
         let mut z = (before ^ word).wrapping_add(0x9e37_79b9_7f4a_7c15);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
-    });
-    Pcg64::seed_from_u64(mixed)
+    })
 }
