@@ -57,6 +57,13 @@ pub fn gelu_derivative(x: f32) -> f32 {
     s + x * s * (1.0 - s) * (LINEAR_TERM + 3.0 * CUBIC_TERM * x * x)
 }
 
+/// [`gelu`] and [`gelu_derivative`], which share their exponential.
+#[inline(always)]
+pub(crate) fn gelu_with_derivative(x: f32) -> (f32, f32) {
+    let s = vector::sigmoid(x * (LINEAR_TERM + CUBIC_TERM * x * x));
+    (x * s, s + x * s * (1.0 - s) * (LINEAR_TERM + 3.0 * CUBIC_TERM * x * x))
+}
+
 vectorised! {
     /// Applies an activation in place; CPU twin on one tile.
     pub fn activate_slice(kind: Activation, values: &mut [f32]) {

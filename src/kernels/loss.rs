@@ -122,31 +122,71 @@ pub fn cstat(
     }
 }
 
+/// Columns that share the choice of a formula.
+const SPAN: usize = 32;
+/// From here on ln(1 + counts) is not bent at 0 in f32: the bend and 1 - its slope are e^(-q) < 5e-8 (times [`SOFTNESS`]).
+const BRIGHT: f32 = 17.0 * SOFTNESS;
+
 vectorised! {
-    fn loss_row(targets: &[f32], means: &[f32], sds: &[f32], gradient: Option<f32>, y: &mut [f32], sum: &mut f64) {
-        const TILE: usize = 256;
-        let mut deviances = [0.0f32; TILE];
-        let columns = y[..targets.len()].chunks_mut(TILE).zip(targets.chunks(TILE));
-        for ((y, targets), (means, sds)) in columns.zip(means.chunks(TILE).zip(sds.chunks(TILE))) {
-            let deviances = &mut deviances[..y.len()];
-            let factor = 2.0 * gradient.unwrap_or(0.0);
-            let keep = gradient.is_none();
-            let each = y.iter_mut().zip(targets).zip(means).zip(sds).zip(deviances.iter_mut());
-            for ((((y, &t), &mean), &sd), out) in each {
-                let (m, slope) = counts(*y * sd + mean);
-                // Clamping hides a NaN or an infinity; this brings it back.
-                *out = deviance(t, m) + 0.0 * *y;
-                let g = factor * ((m - t) / m) * slope * sd;
-                *y = if keep { *y } else { g };
+    /// CPU twin of one row: adds to `sum`; with `gradient`, y becomes the gradient.
+    pub(crate) fn loss_row(
+        targets: &[f32],
+        means: &[f32],
+        sds: &[f32],
+        gradient: Option<f32>,
+        y: &mut [f32],
+        sum: &mut f64,
+    ) {
+        let factor = 2.0 * gradient.unwrap_or(0.0);
+        let columns = y[..targets.len()].chunks_mut(SPAN).zip(targets.chunks(SPAN));
+        for ((y, targets), (means, sds)) in columns.zip(means.chunks(SPAN).zip(sds.chunks(SPAN))) {
+            let (mut raw, mut deviances, mut slopes) = ([0.0f32; SPAN], [0.0f32; SPAN], [0.0f32; SPAN]);
+            let n = y.len();
+            let mut bent = 0u32;
+            for (raw, ((&y, &sd), &mean)) in raw.iter_mut().zip(y.iter().zip(sds).zip(means)) {
+                *raw = y * sd + mean;
+                // What is not a number is bent.
+                bent |= u32::from(!((*raw > BRIGHT) & (*raw < CEILING)));
             }
-            // Eight lanes, so that the sum needs no order of its own.
-            let mut lanes = [0.0f64; 8];
-            for eight in deviances.chunks(8) {
-                lanes.iter_mut().zip(eight).for_each(|(lane, &d)| *lane += f64::from(d));
+            let outputs = deviances.iter_mut().zip(&mut slopes).zip(&raw).zip(targets);
+            if bent == 0 {
+                for (((deviance, slope), &z), &t) in outputs {
+                    let grown = vector::bounded_exp(z);
+                    (*deviance, *slope) = compare(t, (grown - 1.0) + FLOOR, grown);
+                }
+            } else {
+                for (((deviance, slope), &raw), &t) in outputs {
+                    let (m, grown) = counts(raw);
+                    // Clamping hides a NaN or an infinity; this brings it back.
+                    let (d, s) = compare(t, m, grown);
+                    (*deviance, *slope) = (d + 0.0 * raw, s);
+                }
             }
-            *sum += lanes.iter().sum::<f64>();
+            if gradient.is_some() {
+                for ((y, &slope), &sd) in y.iter_mut().zip(&slopes).zip(sds) {
+                    *y = factor * slope * sd;
+                }
+            }
+            // Eight lanes, so that the sum needs no order of its own. Unused places hold zeros.
+            let mut lanes = [0.0f32; 8];
+            for eight in deviances[..n.next_multiple_of(8)].chunks_exact(8) {
+                lanes.iter_mut().zip(eight).for_each(|(lane, &d)| *lane += d);
+            }
+            *sum += f64::from((lanes[0] + lanes[4]) + (lanes[1] + lanes[5]))
+                + f64::from((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
         }
     }
+}
+
+/// The deviance of `t` from `m` ([`deviance`]), and half its derivative with respect to z, given that of m.
+#[inline(always)]
+fn compare(t: f32, m: f32, derivative: f32) -> (f32, f32) {
+    let (difference, inverse) = (t - m, 1.0 / m);
+    let s = difference / (t + m);
+    let q = s * s;
+    let near = difference * s + 2.0 * t * s * q * (1.0 / 3.0 + q * (0.2 + q * (1.0 / 7.0 + q * (1.0 / 9.0))));
+    let far = t * vector::ln((t * inverse).max(1e-37)) - difference;
+    (2.0 * if s.abs() < 0.2 { near } else { far }, -difference * inverse * derivative)
 }
 
 /// Reconstructed counts, `rows x cols`, from the network's output `y` (`rows x stride`).

@@ -25,6 +25,7 @@ pub mod random;
 pub mod reduce;
 pub mod shuffle;
 pub mod standardize;
+pub(crate) mod tile;
 pub mod truncate;
 pub mod unbounded;
 pub mod vector;

@@ -138,7 +138,8 @@ pub fn apply(device: &Device, counts: &Tensor<f32>, first: usize, scale: &Tensor
 }
 
 vectorised! {
-    fn apply_row(counts: &[f32], means: &[f32], sds: &[f32], out: &mut [f32]) {
+    /// CPU twin of one row.
+    pub(crate) fn apply_row(counts: &[f32], means: &[f32], sds: &[f32], out: &mut [f32]) {
         for (((out, &x), &mean), &sd) in out.iter_mut().zip(counts).zip(means).zip(sds) {
             *out = (vector::ln_1p(x) - mean) / sd;
         }

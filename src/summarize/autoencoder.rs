@@ -11,7 +11,7 @@
 //! aligned products are several times faster.
 
 use super::{Spectra, Summary, Targets, TrainingData};
-use crate::device::{Device, DeviceError, RowBlocks, Tensor};
+use crate::device::{Cpu, Device, DeviceError, RowBlocks, Tensor};
 use crate::kernels::activation::Activation;
 use crate::kernels::batchnorm::{self, BatchNorm};
 use crate::kernels::gemm::{Epilogue, Matrix, MatrixMut, gemm};
@@ -20,10 +20,14 @@ use crate::kernels::{gather, loss, reduce, standardize};
 use crate::nn::store::SNAPSHOTS;
 use crate::nn::{Epoch, FitSettings, History, ParameterStore, StoreState, fit};
 use crate::{Error, Result};
+use batch::Batch;
+use fused::{Columns, Inference, Weights};
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 use training::Training;
 
+mod batch;
+mod fused;
 mod training;
 
 /// Smallest weight of a new batch in the running statistics; the first batches are averaged evenly.
@@ -82,6 +86,8 @@ pub struct AutoEncoder {
     updates: u64,
     /// Means and standard deviations of ln(1 + x) per bin, from the first training.
     scale: Option<Tensor<f32>>,
+    /// Layer by layer even where [`fused`] would do.
+    layered: bool,
 }
 
 /// Everything that [`AutoEncoder::from_state`] needs to go on bit for bit.
@@ -182,6 +188,7 @@ impl AutoEncoder {
             kept: Default::default(),
             updates: 0,
             scale: None,
+            layered: false,
         })
     }
 
@@ -234,6 +241,21 @@ impl AutoEncoder {
     /// Weights, biases, gammas and betas, padding included.
     pub fn parameters(&self) -> usize {
         self.store.len()
+    }
+
+    /// Trains and encodes layer by layer, one kernel after the other, whatever the device: the same results but for rounding,
+    /// against which the fused path of narrow networks is tested.
+    pub fn layer_by_layer(&mut self, on: bool) {
+        self.layered = on;
+    }
+
+    /// The CPU on which tiles of rows go through all layers at once, where this network is narrow enough for it.
+    fn fused_on<'d>(&self, device: &'d Device) -> Option<&'d Cpu> {
+        let weights: usize = self.layers.iter().map(|layer| layer.input * layer.output).sum();
+        match device {
+            Device::Cpu(cpu) if !self.layered && weights <= fused::MOST_WEIGHTS => Some(cpu),
+            _ => None,
+        }
     }
 
     /// The spectra as the network reconstructs them from their summaries: N x D expected counts.
@@ -447,7 +469,7 @@ impl Summary for AutoEncoder {
             self.scale = Some(statistics(device, data.spectra));
         }
         let rows = data.rows.map_or(rows, Tensor::len);
-        let mut training = Training { network: self, data: *data, work: Vec::new(), drawn: 0 };
+        let mut training = Training { network: self, data: *data, work: Vec::new(), fused: None, drawn: 0 };
         fit(device, &mut training, rows, settings, on_epoch)
     }
 
@@ -456,6 +478,19 @@ impl Summary for AutoEncoder {
         let scale = self.ready(blocks.cols())?;
         let (n, latent) = (rows.len(), self.settings.latent);
         let mut out = Tensor::empty(device, n, latent);
+        if let Some(cpu) = self.fused_on(device) {
+            let layers = &self.layers[..self.encoder];
+            let value = self.store.value.cpu();
+            let mut weights = Weights::new(layers, false);
+            weights.pack(layers, value);
+            let columns = Columns::running(layers, value, &self.running);
+            let inference = Inference { cpu, layers, weights: &weights, columns: &columns, value, bins: self.bins };
+            // Nothing is compared, so nothing need be kept.
+            let (targets, scale) = (Targets::Expected, scale.cpu());
+            let batch = Batch { spectra, targets, scale, index: rows.cpu(), selection: None, first: 0 };
+            cpu.run("autoencoder.encode", || inference.output(&batch, latent, out.cpu_mut()));
+            return Ok(out);
+        }
         let mut works: Vec<Workspace> = Vec::new();
         for first in (0..n).step_by(ENCODE_ROWS) {
             let batch = ENCODE_ROWS.min(n - first);

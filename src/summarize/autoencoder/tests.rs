@@ -30,7 +30,7 @@ fn the_gradient_is_that_of_the_loss() {
     let index = Tensor::from_slice(&device, 1, rows, &index);
     let mut losses = Tensor::zeros(&device, 1, 1);
     let data = TrainingData { spectra: Spectra::counts(&counts), rows: None };
-    let mut training = Training { network: &mut network, data, work: Vec::new(), drawn: 0 };
+    let mut training = Training { network: &mut network, data, work: Vec::new(), fused: None, drawn: 0 };
     let mut at = |values: &[f32]| {
         training.store().value.upload(values);
         training.store().zero_gradient();
@@ -77,6 +77,102 @@ fn padding_stays_zero() {
             let inside = i / layer.output < rows && i % layer.output < cols;
             let (was, is) = (before[layer.weight + i], after[layer.weight + i]);
             assert!(if inside { was != 0.0 && is != was } else { was == 0.0 && is == 0.0 }, "{i}: {was} {is}");
+        }
+    }
+}
+
+/// Poisson-like spectra with structure, and their expected counts.
+fn some_spectra(device: &Device, rows: usize, bins: usize) -> (RowBlocks<f32>, RowBlocks<f32>) {
+    let mut rng = Pcg64::seed_from_u64(8);
+    let (mut counts, mut means) = (RowBlocks::empty(device, rows, bins, 97), RowBlocks::empty(device, rows, bins, 97));
+    for (counts, means) in counts.blocks.iter_mut().zip(&mut means.blocks) {
+        let n = counts.rows();
+        let mut mu = Vec::new();
+        for _ in 0..n {
+            let (bright, slope) = (rng.random_range(1.0..4.0f32), rng.random_range(-3.0..0.5f32));
+            mu.extend((0..bins).map(|i| (bright + slope * i as f32 / bins as f32).exp()));
+        }
+        counts.upload(&mu.iter().map(|mu| (mu * rng.random_range(0.5..1.5f32)).round()).collect::<Vec<_>>());
+        means.upload(&mu);
+    }
+    (counts, means)
+}
+
+/// Tiles carried through the layers and one layer after the other: the same losses, gradients, weights and running statistics
+/// but for rounding, on a network of several layers with awkward widths, for every kind of target.
+#[test]
+fn fused_steps_are_those_of_the_layers() {
+    let device = Device::cpu();
+    let (rows, bins) = (431, 45);
+    let (counts, means) = some_spectra(&device, rows, bins);
+    let chosen: Vec<u32> = (0..rows as u32).rev().step_by(2).collect();
+    let chosen = Tensor::from_slice(&device, chosen.len(), 1, &chosen);
+    let drawn = Spectra::Drawn { expected: &means, source: crate::kernels::poisson::Source { seed: 3, stream: 5 } };
+    let stored = |targets| Spectra::Stored { counts: &counts, targets };
+    let cases = [
+        (Targets::Counts, stored(None), None),
+        (Targets::Expected, stored(Some(&means)), Some(&chosen)),
+        (Targets::Counts, drawn, None),
+        (Targets::Twin, drawn, Some(&chosen)),
+        (Targets::Expected, drawn, None),
+    ];
+    for (targets, spectra, selection) in cases {
+        let settings = AutoEncoderSettings { hidden: vec![23, 10], latent: 5, targets, seed: 2 };
+        let mut networks = [0, 1].map(|_| AutoEncoder::new(&device, bins, &settings).unwrap());
+        networks[1].layer_by_layer(true);
+        assert!(networks[0].fused_on(&device).is_some() && networks[1].fused_on(&device).is_none());
+
+        // One step: gradients.
+        let n = 200;
+        let index: Vec<u32> = (0..n as u32).map(|i| i * 7 % 215).collect();
+        let index = Tensor::from_slice(&device, 1, n, &index);
+        let [first, second] = &mut networks;
+        let mut gradients = [first, second].map(|network| {
+            network.scale = Some(statistics(&device, spectra));
+            let mut losses = Tensor::zeros(&device, 1, 2);
+            let data = TrainingData { spectra, rows: selection };
+            let mut training = Training { network, data, work: Vec::new(), fused: None, drawn: 0 };
+            training.store().zero_gradient();
+            training.train_step(&device, &index, 0, n, &mut losses, 0);
+            training.validate(&device, &index, 3, n - 3, &mut losses, 1);
+            let gradient = training.store().gradient.download().unwrap();
+            (losses.download().unwrap(), gradient, training.network.running[1].download().unwrap())
+        });
+        let [(losses, gradient, running), (losses_by_layer, expected, running_by_layer)] = &mut gradients;
+        for (a, b) in losses.iter().zip(&*losses_by_layer) {
+            assert!((a - b).abs() < 1e-5 * b.abs(), "{targets:?}: losses {a} and {b}");
+        }
+        let size = expected.iter().map(|g| g * g).sum::<f32>().sqrt();
+        let error = gradient.iter().zip(&*expected).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt();
+        assert!(size > 1e-3 && error < 2e-5 * size, "{targets:?}: gradients differ by {error} of {size}");
+        for (a, b) in running.iter().zip(&*running_by_layer) {
+            assert!((a - b).abs() < 1e-5, "{targets:?}: running statistics {a} and {b}");
+        }
+
+        // Fits. Rounding grows in them (Adam's first steps have the size of the learning rate whatever the gradient): the two
+        // paths may differ as much as two fits do that start one unit in the last place apart.
+        let fit = FitSettings { max_epochs: 3, batch: 64, learning_rate: 1e-3, seed: 6, ..settings.fit() };
+        let fitted = |layered: bool, nudge: u32| {
+            let mut network = AutoEncoder::new(&device, bins, &settings).unwrap();
+            network.layer_by_layer(layered);
+            for value in network.store.value.cpu_mut().iter_mut().filter(|value| **value != 0.0) {
+                *value = f32::from_bits(value.to_bits() + nudge);
+            }
+            let data = TrainingData { spectra, rows: selection };
+            let history = network.train(&device, &data, &fit, &mut |_| Ok(())).unwrap();
+            let index = Tensor::from_slice(&device, 1, 90, &(0..90).collect::<Vec<u32>>());
+            let encoded = network.encode(&device, spectra, &index).unwrap().download().unwrap();
+            [[history.train, history.valid].concat(), encoded.iter().map(|&x| f64::from(x)).collect()]
+        };
+        let (fused, layered) = (fitted(false, 0), fitted(true, 0));
+        let nudged = [1, 2, 3, 4].map(|nudge| fitted(true, nudge));
+        for part in 0..2 {
+            let norm = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| (x - y) * (x - y)).sum::<f64>().sqrt();
+            let size = norm(&layered[part], &vec![0.0; layered[part].len()]);
+            let usual = nudged.iter().map(|other| norm(&other[part], &layered[part])).fold(0.0, f64::max);
+            let found = norm(&fused[part], &layered[part]);
+            println!("{targets:?}: {:.1e} between the paths, {:.1e} by rounding", found / size, usual / size);
+            assert!(usual < 0.1 * size && found < 5.0 * usual, "{targets:?}: {found} and {usual} of {size}");
         }
     }
 }

@@ -1,16 +1,17 @@
 //! The auto-encoder and its data as the training loop sees them: batches in, losses and gradients out, snapshots kept.
 
+use super::batch::{Batch, TWIN_STREAM};
+use super::fused::{Columns, Fused, Inference, Step, Weights};
 use super::{AutoEncoder, Workspace};
-use crate::device::{Device, Tensor};
+use crate::device::{Cpu, Device, Tensor};
 use crate::kernels::poisson::{Source, poisson};
 use crate::kernels::{gather, loss, reduce, standardize};
 use crate::nn::store::copy;
 use crate::nn::{Objective, ParameterStore};
 use crate::summarize::{Spectra, Targets, TrainingData};
 
-/// Streams apart from the caller's: the validation's draws, which are the same in every epoch, and the twins.
+/// Stream of the validation's draws, apart from the caller's: they are the same in every epoch.
 const VALIDATION_STREAM: u32 = 0x4000_0000;
-const TWIN_STREAM: u32 = 0x8000_0000;
 
 /// The network with a round's data, as the training loop sees it.
 pub(super) struct Training<'a> {
@@ -18,6 +19,8 @@ pub(super) struct Training<'a> {
     pub(super) data: TrainingData<'a>,
     /// Training and validation batches differ in size.
     pub(super) work: Vec<Workspace>,
+    /// In place of the workspaces where the network is narrow.
+    pub(super) fused: Option<Fused>,
     /// Spectra drawn for training so far: the next batch's random numbers start here.
     pub(super) drawn: usize,
 }
@@ -73,6 +76,37 @@ impl Training<'_> {
         }
     }
 
+    fn fused_step(&mut self, cpu: &Cpu, index: &[u32], start: usize, n: usize, factor: f32) -> f64 {
+        let network = &mut *self.network;
+        let targets = network.settings.targets;
+        let Some(scale) = &network.scale else { return 0.0 };
+        let batch = batch(&self.data, targets, scale.cpu(), &index[start..start + n], self.drawn);
+        let fused = self.fused.take().filter(|fused| fused.rows() == n);
+        let mut fused = fused.unwrap_or_else(|| Fused::new(&network.layers, network.bins, n, batch.keeps_targets()));
+        let ParameterStore { value, gradient, .. } = &mut network.store;
+        let (value, gradient, running) = (value.cpu(), gradient.cpu_mut(), &mut network.running[..]);
+        let loss = fused.step(&batch, Step { cpu, value, gradient, running, updates: network.updates, factor });
+        network.updates += 1;
+        self.drawn += n;
+        self.fused = Some(fused);
+        loss
+    }
+
+    fn fused_loss(&self, cpu: &Cpu, index: &[u32], start: usize, n: usize) -> f64 {
+        let network = &*self.network;
+        let (Some(scale), value) = (&network.scale, network.store.value.cpu()) else { return 0.0 };
+        let mut weights = Weights::new(&network.layers, false);
+        weights.pack(&network.layers, value);
+        let columns = Columns::running(&network.layers, value, &network.running);
+        let (layers, bins) = (&network.layers[..], network.bins);
+        let inference = Inference { cpu, layers, weights: &weights, columns: &columns, value, bins };
+        let mut data = self.data;
+        if let Spectra::Drawn { source, .. } = &mut data.spectra {
+            source.stream |= VALIDATION_STREAM;
+        }
+        inference.loss(&batch(&data, network.settings.targets, scale.cpu(), &index[start..start + n], start))
+    }
+
     /// The loss of every row and its sum; with `gradient`, the last layer's buffer becomes the gradient.
     fn loss(
         &self,
@@ -91,6 +125,11 @@ impl Training<'_> {
     }
 }
 
+/// The rows `index` of the data, within the selection where there is one; the draws begin with row `first`.
+fn batch<'a>(data: &TrainingData<'a>, targets: Targets, scale: &'a [f32], index: &'a [u32], first: usize) -> Batch<'a> {
+    Batch { spectra: data.spectra, targets, scale, index, selection: data.rows.map(Tensor::cpu), first }
+}
+
 impl Objective for Training<'_> {
     fn store(&mut self) -> &mut ParameterStore {
         &mut self.network.store
@@ -105,11 +144,15 @@ impl Objective for Training<'_> {
         losses: &mut Tensor<f32>,
         slot: usize,
     ) {
+        // Per bin as well as per row: clipping then means the same for every instrument (Adam does not see the factor).
+        let factor = 1.0 / (n * self.network.bins) as f32;
+        if let Some(cpu) = self.network.fused_on(device) {
+            losses.cpu_mut()[slot] = self.fused_step(cpu, index.cpu(), start, n, factor) as f32;
+            return;
+        }
         let mut work = self.workspace(device, n);
         self.fetch(device, index, start, true, &mut work);
         self.network.forward_training(device, &mut work);
-        // Per bin as well as per row: clipping then means the same for every instrument (Adam does not see the factor).
-        let factor = 1.0 / (n * self.network.bins) as f32;
         self.loss(device, &mut work, Some(factor), losses, slot);
         self.network.backward(device, &mut work);
         self.work.push(work);
@@ -124,6 +167,11 @@ impl Objective for Training<'_> {
         losses: &mut Tensor<f32>,
         slot: usize,
     ) {
+        if let Some(cpu) = self.network.fused_on(device) {
+            losses.cpu_mut()[slot] =
+                cpu.run("autoencoder.validate", || self.fused_loss(cpu, index.cpu(), start, n)) as f32;
+            return;
+        }
         let mut work = self.workspace(device, n);
         self.fetch(device, index, start, false, &mut work);
         self.network.forward(device, &mut work, self.network.layers.len());
