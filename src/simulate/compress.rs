@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use rayon::prelude::*;
 
 use crate::device::Device;
-use crate::kernels::fold::{CPU_SPECTRA, Csr, FoldPlan, cpu_stride, fold_tile};
+use crate::kernels::fold::{self, CPU_SPECTRA, Csr, FoldPlan, cpu_stride, fold_tile};
 use crate::kernels::random;
 use crate::model::{Parameters, Program, Scratch};
 use crate::observation::FoldedResponse;
@@ -162,7 +162,7 @@ impl Compression {
         let exact = FoldPlan::new(&cpu, csr(folded));
         let compressed = FoldPlan::new(&cpu, self.csr());
         let bins = folded.bins();
-        let group = 4 * CPU_SPECTRA;
+        let group = CPU_SPECTRA;
         let judged = (0..JUDGING / group).into_par_iter().map(|g| {
             let means = |program: &Program, plan: &FoldPlan| {
                 let stride = cpu_stride(program.energies());
@@ -173,7 +173,7 @@ impl Compression {
                     program.evaluate_f32(&full, &mut flux[..program.energies()], &mut scratch);
                 }
                 let mut out = vec![0f32; group * bins];
-                fold_tile(plan, &flux, stride, &mut out);
+                fold_tile(plan, &flux, stride, &mut out, &mut fold::Scratch::default());
                 out
             };
             let (exact, compressed) = (means(program, &exact), means(&self.program, &compressed));
