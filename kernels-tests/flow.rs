@@ -103,7 +103,7 @@ fn density_and_samples_at_one_context() {
                 .collect();
             let base = Tensor::from_slice(&device, n, p, &base);
             let (mut back, mut log_back) = (Tensor::zeros(&device, n, p), Tensor::zeros(&device, n, 1));
-            flow::sample(&device, &case.tables, &case.weights, &biases, &base, &mut back, &mut log_back);
+            flow::sample(&device, &case.tables, (&case.weights, &biases), (&base, 0), &mut back, (&mut log_back, None));
             for (i, (got, want)) in back.download().unwrap().iter().zip(&x).enumerate() {
                 assert!((got - want).abs() < 2e-4 * (1.0 + want.abs()), "{shape:?} sample {i}: {got} against {want}");
             }

@@ -4,9 +4,12 @@
 //! same whatever the priors are, and an importance weight needs no prior term.
 
 use crate::device::{Device, Tensor};
-use crate::kernels::flow::{self, FlowShape, FlowTables, TrainingScratch};
+use crate::kernels::flow::{self, EpochWork, FlowShape, FlowTables, Optimised, TrainingScratch};
 use crate::kernels::{gather, moments, random, unbounded};
-use crate::nn::{FitSettings, History, Objective, ParameterStore, StoreState, fit};
+use crate::nn::store::StoreParts;
+use crate::nn::{
+    EpochLosses, EpochPlan, FitSettings, History, Objective, ParameterStore, StoreState, epoch_step_by_step, fit,
+};
 use crate::{Error, Result};
 
 /// Size of the flow (defaults: Papamakarios-style MAF of the paper).
@@ -210,6 +213,27 @@ impl Objective for Training<'_> {
         self.store
     }
 
+    fn epoch(&mut self, device: &Device, epoch: &EpochPlan<'_>, losses: EpochLosses<'_>) {
+        let Device::Cpu(cpu) = device else {
+            return epoch_step_by_step(self, device, epoch, losses);
+        };
+        let batches = epoch.split.train_batches;
+        let StoreParts { value, gradient, first, second, state, before } = self.store.parts(batches as u64);
+        let work = EpochWork {
+            x: self.x,
+            contexts: self.s,
+            turn: self.steps,
+            index: epoch.index,
+            batch: epoch.split.train_batch,
+            batches,
+            valid: epoch.valid_index,
+            adam: epoch.adam,
+        };
+        self.steps += batches;
+        let optimised = Optimised { value, gradient, first, second, state, step: before };
+        flow::train_epoch(cpu, self.tables, optimised, &work, &mut self.train.scratch, (losses.train, losses.valid));
+    }
+
     fn train_step(
         &mut self,
         device: &Device,
@@ -271,7 +295,7 @@ impl Posterior<'_> {
         let Estimator { tables, store, theta_moments, .. } = self.estimator;
         let mut x = Tensor::empty(device, n, p);
         let mut log_q = Tensor::empty(device, n, 1);
-        flow::sample(device, tables, &store.value, &self.biases, base, &mut x, &mut log_q);
+        flow::sample(device, tables, (&store.value, &self.biases), (base, 0), &mut x, (&mut log_q, None));
         let mut cube = Tensor::empty(device, n, p);
         unbounded::to_cube(device, theta_moments, &x, &mut cube, &mut log_q);
         Samples { cube, log_q }

@@ -31,6 +31,18 @@ pub struct StoreState {
     pub step: u64,
 }
 
+/// See [`ParameterStore::parts`].
+#[derive(Debug)]
+pub(crate) struct StoreParts<'a> {
+    pub value: &'a mut Tensor<f32>,
+    pub gradient: &'a mut Tensor<f32>,
+    pub first: &'a mut Tensor<f32>,
+    pub second: &'a mut Tensor<f32>,
+    pub state: &'a mut Tensor<f32>,
+    /// Steps before those to come.
+    pub before: u64,
+}
+
 impl ParameterStore {
     /// A store with these initial values, no gradient and a fresh optimiser.
     pub fn new(device: &Device, initial: &[f32]) -> Self {
@@ -110,6 +122,20 @@ impl ParameterStore {
             state: &mut self.state,
         };
         adam::adam(&self.device, settings, self.step, tensors);
+    }
+
+    /// What a launch that makes `steps` steps by itself works on.
+    pub(crate) fn parts(&mut self, steps: u64) -> StoreParts<'_> {
+        let before = self.step;
+        self.step += steps;
+        StoreParts {
+            value: &mut self.value,
+            gradient: &mut self.gradient,
+            first: &mut self.first,
+            second: &mut self.second,
+            state: &mut self.state,
+            before,
+        }
     }
 
     /// On the device: `[gradient norm of the last step, clipping factor, steps refused so far, -]`.

@@ -40,6 +40,11 @@ pub trait Objective {
         slot: usize,
     );
 
+    /// All steps of an epoch, and its validation. Whoever overrides this does in fewer launches what [`epoch_step_by_step`] does.
+    fn epoch(&mut self, device: &Device, epoch: &EpochPlan<'_>, losses: EpochLosses<'_>) {
+        epoch_step_by_step(self, device, epoch, losses);
+    }
+
     /// Keeps everything that inference depends on in one of [`SNAPSHOTS`] slots (on the device).
     fn snapshot(&mut self, slot: usize) {
         self.store().snapshot(slot);
@@ -54,6 +59,41 @@ pub trait Objective {
     fn finish(&mut self) {
         self.store().drop_snapshots();
     }
+}
+
+/// The steps of an epoch one by one, then its validation.
+pub fn epoch_step_by_step<O: Objective + ?Sized>(
+    objective: &mut O,
+    device: &Device,
+    epoch: &EpochPlan<'_>,
+    losses: EpochLosses<'_>,
+) {
+    let Split { train_batches, train_batch, valid_batches, valid_batch, .. } = *epoch.split;
+    for batch in 0..train_batches {
+        objective.store().zero_gradient();
+        objective.train_step(device, epoch.index, batch * train_batch, train_batch, losses.train, batch);
+        objective.store().adam_step(epoch.adam);
+    }
+    for batch in 0..valid_batches {
+        objective.validate(device, epoch.valid_index, batch * valid_batch, valid_batch, losses.valid, batch);
+    }
+}
+
+/// What an epoch goes through.
+#[derive(Debug, Clone, Copy)]
+pub struct EpochPlan<'a> {
+    pub split: &'a Split,
+    /// Training rows in the order of the batches, and those to validate on.
+    pub index: &'a Tensor<u32>,
+    pub valid_index: &'a Tensor<u32>,
+    pub adam: &'a AdamSettings,
+}
+
+/// Where an epoch's losses go: the sum over the rows of every batch.
+#[derive(Debug)]
+pub struct EpochLosses<'a> {
+    pub train: &'a mut Tensor<f32>,
+    pub valid: &'a mut Tensor<f32>,
 }
 
 /// Halving (say) of the learning rate when the validation loss stays.
@@ -232,16 +272,8 @@ pub fn fit(
         shuffle::shuffle(device, &order, seed, epoch as u32, &mut index);
         let adam =
             AdamSettings { learning_rate: progress.learning_rate, clip: settings.clip, ..AdamSettings::default() };
-        for batch in 0..split.train_batches {
-            objective.store().zero_gradient();
-            let start = batch * split.train_batch;
-            objective.train_step(device, &index, start, split.train_batch, &mut train_losses, batch);
-            objective.store().adam_step(&adam);
-        }
-        for batch in 0..split.valid_batches {
-            let start = batch * split.valid_batch;
-            objective.validate(device, &valid_index, start, split.valid_batch, &mut valid_losses, batch);
-        }
+        let plan = EpochPlan { split: &split, index: &index, valid_index: &valid_index, adam: &adam };
+        objective.epoch(device, &plan, EpochLosses { train: &mut train_losses, valid: &mut valid_losses });
         let busy = [progress.best_slot, awaited.as_ref().map(|awaited| awaited.slot)];
         let slot = (0..SNAPSHOTS).find(|slot| !busy.contains(&Some(*slot))).unwrap_or_default();
         objective.snapshot(slot);
