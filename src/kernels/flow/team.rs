@@ -123,7 +123,7 @@ mod tests {
                         sums[member].fetch_add(phase, Relaxed);
                     });
                     // A phase ends when all are done.
-                    assert!(sums.iter().all(|sum| sum.load(Relaxed) == (0..=phase).sum()));
+                    assert!(sums.iter().all(|sum| sum.load(Relaxed) == (0..=phase).sum::<usize>()));
                 }
             });
         }
