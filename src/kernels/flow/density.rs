@@ -1,8 +1,8 @@
 //! Densities and samples at one context, of one flow or of an equal mixture.
 
+use super::FlowTables;
 use super::shape::FlowShape;
 use super::tile::{self, Workspace};
-use super::FlowTables;
 use crate::device::{Device, Kernel, Tensor, grid_1d};
 use crate::kernels::vector::{self, vectorised};
 use rayon::prelude::*;

@@ -214,7 +214,9 @@ pub fn train_epoch(
         let constants = tables.plans.iter().zip(tables.mask.cpu().chunks_exact(len));
         let mut members: Vec<Member<'_>> = constants
             .zip(vectors.zip(moments))
-            .map(|((plan, mask), ((value, gradient), (first, second)))| Member::new(plan, mask, value, gradient, first, second))
+            .map(|((plan, mask), ((value, gradient), (first, second)))| {
+                Member::new(plan, mask, value, gradient, first, second)
+            })
             .collect();
         let work = Work {
             pairs: Pairs { x: work.x.cpu(), contexts: work.contexts.iter().map(Tensor::cpu).collect() },
