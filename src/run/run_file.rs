@@ -224,8 +224,8 @@ pub struct Flow {
     pub ensemble: usize,
 }
 
-/// Flows that can be mixed in this version.
-const MAX_ENSEMBLE: usize = 1;
+/// Flows that can be mixed.
+const MAX_ENSEMBLE: usize = 64;
 
 /// `[refine]`
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -140,7 +140,7 @@ impl<'a> Rounds<'a> {
         };
         let encoder = AutoEncoder::new(device, bins, &settings)?;
         let flow = FlowSettings { transforms: run.flow.transforms, hidden: run.flow.hidden, layers: run.flow.layers };
-        let estimator = Estimator::new(device, p, encoder.size(), flow, run.seed)?;
+        let estimator = Estimator::ensemble(device, p, encoder.size(), flow, run.flow.ensemble, run.seed)?;
         let block_rows = block_rows(&problem.run, device, bins);
         Ok(Self {
             problem,

@@ -17,7 +17,7 @@ mod team;
 mod tile;
 mod train;
 
-pub use density::{context_biases, density, log_density, sample};
+pub use density::{Ball, context_biases, density, log_density, sample};
 pub use layered::LayeredBuffers;
 pub use shape::{DenseAt, FlowShape, LOG_SCALE_LIMIT};
 
