@@ -2,6 +2,7 @@ use crate::{devices, noise};
 use rand::SeedableRng;
 use rontgen::Error;
 use rontgen::device::{Device, RowBlocks, Tensor};
+use rontgen::kernels::gemm;
 use rontgen::nn::{FitSettings, History};
 use rontgen::summarize::{AutoEncoder, AutoEncoderSettings, Spectra, Summary, Targets, TrainingData};
 
@@ -226,6 +227,58 @@ fn drawn_spectra_are_reproducible() {
             let (first, again) = (run(), run());
             assert_eq!(first, again, "{targets:?} on {}", device.name());
             assert!(first.0.train[3] < first.0.train[0], "{targets:?}: {:?}", first.0.train);
+        }
+        device.check().unwrap();
+    }
+}
+
+/// Launches of one training step, counted, and with all products split that a GPU would split at that size.
+#[test]
+fn a_training_step_takes_at_most_40_dispatches() {
+    for shared in devices() {
+        // Devices of its own: launches are counted.
+        let device = if shared.is_gpu() { Device::open(&shared.name()).unwrap() } else { Device::cpu() };
+        let (mu, counts) = spectra(200, 7);
+        let (means, counts) = (blocks(&device, &mu, 200), blocks(&device, &counts, 200));
+        let chosen = rows(&device, 0..200);
+        let source = rontgen::kernels::poisson::Source { seed: 9, stream: 3 };
+        let cases = [
+            (Targets::Twin, Spectra::Drawn { expected: &means, source }),
+            (Targets::Expected, Spectra::Stored { counts: &counts, targets: Some(&means) }),
+        ];
+        for (targets, spectra) in cases {
+            let shape = AutoEncoderSettings { hidden: vec![20], latent: 6, targets, ..Default::default() };
+            let mut network = AutoEncoder::new(&device, BINS, &shape).unwrap();
+            network.layer_by_layer(true);
+            let data = TrainingData { spectra, rows: Some(&chosen) };
+            let launched = |network: &mut AutoEncoder, batch: usize| {
+                let before: u64 = device.profiler().kernels().values().map(|used| used.launches).sum();
+                let fit = FitSettings { batch, ..settings(4) };
+                train(network, &device, data, &fit);
+                device.profiler().kernels().values().map(|used| used.launches).sum::<u64>() - before
+            };
+            launched(&mut network, 100);
+            // 180 rows: two batches an epoch, or six; with a validation batch either way.
+            let (few, many) = (launched(&mut network, 100), launched(&mut network, 30));
+            let per_step = (many - few) as f64 / 16.0;
+            println!("{targets:?} on {}: {per_step} launches per step", device.name());
+            assert!(per_step > 10.0 && per_step <= 30.0, "{per_step} launches per step");
+            for (bins, hidden) in [(104, 52), (120, 60), (600, 300), (1200, 256), (2800, 256), (3000, 1500), (260, 130)]
+            {
+                for (batch, latent) in [(1024, 64), (1024, 32), (256, 64), (100, 16)] {
+                    let widths = [bins, hidden, latent, hidden, bins];
+                    let split = |shape: [usize; 3]| u32::from(gemm::splits(gemm::Shape::Tiles, shape) > 1);
+                    let extra: u32 = (0..4)
+                        .map(|i| {
+                            let (from, to) = (widths[i], widths[i + 1]);
+                            let back = if i > 0 { split([batch, to, from]) } else { 0 };
+                            split([batch, from, to]) + split([from, batch, to]) + back
+                        })
+                        .sum();
+                    let total = per_step + f64::from(extra);
+                    assert!(total <= 40.0, "{total} dispatches at {bins}-{hidden}-{latent}, batch {batch}");
+                }
+            }
         }
         device.check().unwrap();
     }

@@ -4,28 +4,60 @@
 //!include index
 //!include nonlinear
 struct Parameters {
-    rows: u32, cols: u32, chunk: u32, gamma: u32,
-    beta: u32, activation: u32, running: u32, momentum: f32,
-    epsilon: f32, unbiased: f32, chunks: u32,
+    rows: u32, cols: u32, gamma: u32, beta: u32,
+    activation: u32, running: u32, momentum: f32, epsilon: f32, unbiased: f32,
 }
 @group(0) @binding(0) var<uniform> parameters: Parameters;
 
 //!if STATISTICS
-//!include moments
-@group(0) @binding(1) var<storage, read> parts: array<f32>;
+// A workgroup has 16 columns, its lanes one row in 16 each; lanes are merged as chunks are (Chan, Golub & LeVeque 1983). Two
+// passes over a lane's rows: one pass with h^2 would cancel.
+@group(0) @binding(1) var<storage, read> h: array<f32>;
 @group(0) @binding(2) var<storage, read_write> statistics: array<f32>;
 @group(0) @binding(3) var<storage, read_write> running: array<f32>;
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let column = id.x;
+var<workgroup> counts: array<f32, 256>;
+var<workgroup> means: array<f32, 256>;
+var<workgroup> squares: array<f32, 256>;
+@compute @workgroup_size(256)
+fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
+    let column = group.x * 16u + lane % 16u;
     let cols = parameters.cols;
-    if column >= cols { return; }
-    let moments = merge_moments(Moments(0.0, 0.0, 0.0), parameters.rows, cols, parameters.chunk, column);
-    let variance = moments.squares / f32(parameters.rows);
-    statistics[column] = moments.mean;
+    var count = 0.0;
+    var mean = 0.0;
+    var deviations = 0.0;
+    if column < cols {
+        for (var row = lane / 16u; row < parameters.rows; row += 16u) {
+            mean += h[row * cols + column];
+            count += 1.0;
+        }
+        mean /= max(count, 1.0);
+        for (var row = lane / 16u; row < parameters.rows; row += 16u) {
+            let d = h[row * cols + column] - mean;
+            deviations += d * d;
+        }
+    }
+    counts[lane] = count;
+    means[lane] = mean;
+    squares[lane] = deviations;
+    for (var width = 128u; width >= 16u; width >>= 1u) {
+        workgroupBarrier();
+        if lane < width {
+            let n = counts[lane + width];
+            let total = counts[lane] + n;
+            // Rows may be fewer than lanes.
+            let share = n / max(total, 1.0);
+            let d = means[lane + width] - means[lane];
+            means[lane] += d * share;
+            squares[lane] += squares[lane + width] + d * d * (counts[lane] * share);
+            counts[lane] = total;
+        }
+    }
+    if lane >= 16u || column >= cols { return; }
+    let variance = squares[lane] / f32(parameters.rows);
+    statistics[column] = means[lane];
     statistics[cols + column] = 1.0 / sqrt(variance + parameters.epsilon);
     let keep = 1.0 - parameters.momentum;
-    running[column] = keep * running[column] + parameters.momentum * moments.mean;
+    running[column] = keep * running[column] + parameters.momentum * means[lane];
     running[cols + column] = keep * running[cols + column] + parameters.momentum * variance * parameters.unbiased;
 }
 //!end
@@ -48,60 +80,53 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 //!end
 
 //!if BACKWARD
-// d = gradient at the output becomes that before the activation; parts[chunk] = sums of d and of d * x
+// d = gradient at the output becomes that before the activation; parts = sums of d and of d * x, which are the gradients of beta
+// and gamma. Columns and rows of a workgroup as above.
 @group(0) @binding(1) var<storage, read> h: array<f32>;
 @group(0) @binding(2) var<storage, read> statistics: array<f32>;
 @group(0) @binding(3) var<storage, read> value: array<f32>;
 @group(0) @binding(4) var<storage, read_write> d: array<f32>;
 @group(0) @binding(5) var<storage, read_write> parts: array<f32>;
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let column = id.x;
+@group(0) @binding(6) var<storage, read_write> gradient: array<f32>;
+var<workgroup> sums: array<f32, 256>;
+var<workgroup> products: array<f32, 256>;
+@compute @workgroup_size(256)
+fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
+    let column = group.x * 16u + lane % 16u;
     let cols = parameters.cols;
-    if column >= cols { return; }
-    let mean = statistics[column];
-    let inverse = statistics[cols + column];
-    let gamma = value[parameters.gamma + column];
-    let beta = value[parameters.beta + column];
-    let first = id.y * parameters.chunk;
-    let last = min(first + parameters.chunk, parameters.rows);
     var sum = 0.0;
     var product = 0.0;
-    for (var row = first; row < last; row += 1u) {
-        let i = row * cols + column;
-        let x = (h[i] - mean) * inverse;
-        let z = gamma * x + beta;
-        var saved = z;
-        if parameters.activation == TANH { saved = tanh_accurate(z); }
-        let g = d[i] * activation_derivative(parameters.activation, saved);
-        d[i] = g;
-        sum += g;
-        product += g * x;
+    if column < cols {
+        let mean = statistics[column];
+        let inverse = statistics[cols + column];
+        let gamma = value[parameters.gamma + column];
+        let beta = value[parameters.beta + column];
+        for (var row = lane / 16u; row < parameters.rows; row += 16u) {
+            let i = row * cols + column;
+            let x = (h[i] - mean) * inverse;
+            let z = gamma * x + beta;
+            var saved = z;
+            if parameters.activation == TANH { saved = tanh_accurate(z); }
+            let g = d[i] * activation_derivative(parameters.activation, saved);
+            d[i] = g;
+            sum += g;
+            product += g * x;
+        }
     }
-    parts[2u * id.y * cols + column] = sum;
-    parts[(2u * id.y + 1u) * cols + column] = product;
-}
-//!end
-
-//!if SUMS
-// The first chunk becomes the sum of all; the parameters' gradients are those sums.
-@group(0) @binding(1) var<storage, read_write> parts: array<f32>;
-@group(0) @binding(2) var<storage, read_write> gradient: array<f32>;
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let column = id.x;
-    let cols = parameters.cols;
-    if column >= cols { return; }
-    var sum = 0.0;
-    var product = 0.0;
-    for (var chunk = 0u; chunk < parameters.chunks; chunk += 1u) {
-        sum += parts[2u * chunk * cols + column];
-        product += parts[(2u * chunk + 1u) * cols + column];
+    sums[lane] = sum;
+    products[lane] = product;
+    for (var width = 128u; width >= 16u; width >>= 1u) {
+        workgroupBarrier();
+        if lane < width {
+            sums[lane] += sums[lane + width];
+            products[lane] += products[lane + width];
+        }
     }
-    parts[column] = sum;
-    parts[cols + column] = product;
-    gradient[parameters.beta + column] += sum;
-    gradient[parameters.gamma + column] += product;
+    if lane >= 16u || column >= cols { return; }
+    parts[column] = sums[lane];
+    parts[cols + column] = products[lane];
+    gradient[parameters.beta + column] = sums[lane];
+    gradient[parameters.gamma + column] = products[lane];
 }
 //!end
 

@@ -71,20 +71,29 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
 //!end
 
 //!if COLUMNS
-// partial[chunk, column] = sum of `chunk` rows of a column; neighbours in a workgroup read neighbours in memory
+// out[column] = scale * sum of a column: a workgroup has 16 columns, its lanes one row in 16 each
 @group(0) @binding(1) var<storage, read> source: array<f32>;
 @group(0) @binding(2) var<storage, read_write> result: array<f32>;
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let column = id.x;
-    if column >= parameters.cols { return; }
-    let first = id.y * parameters.chunk;
-    let last = min(first + parameters.chunk, parameters.rows);
+var<workgroup> sums: array<f32, 256>;
+@compute @workgroup_size(256)
+fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
+    let column = group.x * 16u + lane % 16u;
     var sum = 0.0;
-    for (var row = first; row < last; row += 1u) { sum += source[parameters.offset + row * parameters.stride + column]; }
-    let at = parameters.out + id.y * parameters.cols + column;
-    let before = select(0.0, result[at], parameters.accumulate != 0u);
-    result[at] = before + parameters.scale * sum;
+    if column < parameters.cols {
+        for (var row = lane / 16u; row < parameters.rows; row += 16u) {
+            sum += source[parameters.offset + row * parameters.stride + column];
+        }
+    }
+    sums[lane] = sum;
+    for (var width = 128u; width >= 16u; width >>= 1u) {
+        workgroupBarrier();
+        if lane < width { sums[lane] += sums[lane + width]; }
+    }
+    if lane < 16u && column < parameters.cols {
+        let at = parameters.out + column;
+        let before = select(0.0, result[at], parameters.accumulate != 0u);
+        result[at] = before + parameters.scale * sums[lane];
+    }
 }
 //!end
 

@@ -1,7 +1,7 @@
 //! Adam on one flat vector of parameters, with clipping by the gradient's global norm.
 //!
-//! The norm never visits the host: it is reduced in a fixed order on the device, and the update reads the clipping factor from
-//! there. A norm that is not finite raises [`Fault::Gradient`] and leaves parameters and moments as they were.
+//! The norm never visits the host: it is reduced in a fixed order on the device, where the update makes the clipping factor
+//! of it. A norm that is not finite raises [`Fault::Gradient`] and leaves parameters and moments as they were.
 
 use super::vector::vectorised;
 use crate::device::{Device, Fault, Kernel, Tensor, grid_1d};
@@ -11,6 +11,8 @@ use std::sync::LazyLock;
 const SOURCE: &str = include_str!("../../shaders/adam.wgsl");
 /// Workgroups of the first reduction, and lanes of the second.
 const GROUPS: usize = 256;
+/// Numbers that an invocation updates, so that a workgroup's share of the second reduction is small beside its update.
+const EACH: usize = 8;
 /// Numbers that one task of the CPU twin works on.
 const CHUNK: usize = 1 << 14;
 
@@ -20,16 +22,19 @@ pub const PARTIALS: usize = GROUPS;
 pub const STATE: usize = 4;
 
 fn variant(name: &str, define: &'static str) -> Kernel {
-    Kernel::variant(name.into(), SOURCE, vec![(define, String::new()), ("GROUPS", GROUPS.to_string())])
+    Kernel::variant(
+        name.into(),
+        SOURCE,
+        vec![(define, String::new()), ("GROUPS", GROUPS.to_string()), ("EACH", EACH.to_string())],
+    )
 }
 static FILL: LazyLock<Kernel> = LazyLock::new(|| variant("adam.clear", "FILL"));
 static PARTIAL: LazyLock<Kernel> = LazyLock::new(|| variant("adam.partial", "PARTIAL"));
-static NORM: LazyLock<Kernel> = LazyLock::new(|| variant("adam.norm", "NORM"));
 static UPDATE: LazyLock<Kernel> = LazyLock::new(|| variant("adam", "UPDATE"));
 
 /// Every shader of this family, for the tests of portability.
 pub fn kernels() -> Vec<Kernel> {
-    [&FILL, &PARTIAL, &NORM, &UPDATE].map(|kernel| (**kernel).clone()).into()
+    [&FILL, &PARTIAL, &UPDATE].map(|kernel| (**kernel).clone()).into()
 }
 
 /// Constants of the optimiser (Kingma & Ba 2015, arXiv:1412.6980).
@@ -147,9 +152,10 @@ pub fn adam(device: &Device, settings: &AdamSettings, step: u64, tensors: AdamTe
         Device::Gpu(gpu) => {
             let groups = [GROUPS as u32, 1, 1];
             gpu.dispatch(&PARTIAL, &parameters, &[gradient.gpu(), partial.gpu()], groups);
-            gpu.dispatch(&NORM, &parameters, &[partial.gpu(), state.gpu(), gpu.status()], [1, 1, 1]);
-            let bindings = [gradient.gpu(), state.gpu(), value.gpu(), first.gpu(), second.gpu()];
-            gpu.dispatch(&UPDATE, &parameters, &bindings, grid_1d(n, 256));
+            let moments = [first.gpu(), second.gpu()];
+            let bindings =
+                [gradient.gpu(), partial.gpu(), state.gpu(), value.gpu(), moments[0], moments[1], gpu.status()];
+            gpu.dispatch(&UPDATE, &parameters, &bindings, grid_1d(n, GROUPS * EACH));
         }
     }
 }

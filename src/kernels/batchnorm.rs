@@ -13,6 +13,8 @@ use rayon::prelude::*;
 use std::sync::LazyLock;
 
 const SOURCE: &str = include_str!("../../shaders/batchnorm.wgsl");
+/// Columns of a workgroup that sums over rows.
+const COLUMNS: usize = 16;
 /// Added to variances.
 pub const EPSILON: f32 = 1e-5;
 
@@ -22,12 +24,11 @@ fn variant(name: &str, define: &'static str) -> Kernel {
 static STATISTICS: LazyLock<Kernel> = LazyLock::new(|| variant("batchnorm.statistics", "STATISTICS"));
 static FORWARD: LazyLock<Kernel> = LazyLock::new(|| variant("batchnorm", "FORWARD"));
 static BACKWARD: LazyLock<Kernel> = LazyLock::new(|| variant("batchnorm.backward", "BACKWARD"));
-static SUMS: LazyLock<Kernel> = LazyLock::new(|| variant("batchnorm.sums", "SUMS"));
 static APPLY: LazyLock<Kernel> = LazyLock::new(|| variant("batchnorm.apply", "APPLY"));
 
 /// Every shader of this family, for the tests of portability.
 pub fn kernels() -> Vec<Kernel> {
-    [&STATISTICS, &FORWARD, &BACKWARD, &SUMS, &APPLY].map(|kernel| (**kernel).clone()).into()
+    [&STATISTICS, &FORWARD, &BACKWARD, &APPLY].map(|kernel| (**kernel).clone()).into()
 }
 
 /// One layer of batch normalisation: its width and where gamma and beta lie in the flat store.
@@ -44,7 +45,6 @@ pub struct BatchNorm {
 struct Parameters {
     rows: u32,
     cols: u32,
-    chunk: u32,
     gamma: u32,
     beta: u32,
     activation: u32,
@@ -52,7 +52,6 @@ struct Parameters {
     momentum: f32,
     epsilon: f32,
     unbiased: f32,
-    chunks: u32,
 }
 
 /// Numbers of scratch for a batch of this shape.
@@ -65,7 +64,6 @@ impl BatchNorm {
         Parameters {
             rows: rows as u32,
             cols: self.cols as u32,
-            chunk: CHUNK as u32,
             gamma: self.gamma as u32,
             beta: self.beta as u32,
             activation: self.activation as u32,
@@ -73,7 +71,6 @@ impl BatchNorm {
             momentum,
             epsilon: EPSILON,
             unbiased: if rows > 1 { rows as f32 / (rows - 1) as f32 } else { 1.0 },
-            chunks: rows.div_ceil(CHUNK) as u32,
         }
     }
 
@@ -90,10 +87,10 @@ impl BatchNorm {
     ) {
         let (rows, cols) = (h.rows(), self.cols);
         assert!(h.cols() == cols && statistics.len() == 2 * cols && running.len() == 2 * cols, "batchnorm: shapes");
-        reduce::moments(device, Matrix::whole(h), false, parts);
         let p = self.parameters(rows, momentum, false);
         match device {
             Device::Cpu(cpu) => cpu.run("batchnorm.statistics", || {
+                reduce::chunked_moments(Matrix::whole(h), false, parts);
                 let (mean, inverse) = statistics.cpu_mut().split_at_mut(cols);
                 mean.fill(0.0);
                 inverse.fill(0.0);
@@ -107,8 +104,8 @@ impl BatchNorm {
                 }
             }),
             Device::Gpu(gpu) => {
-                let grid = [cols.div_ceil(64) as u32, 1, 1];
-                gpu.dispatch(&STATISTICS, &p, &[parts.gpu(), statistics.gpu(), running.gpu()], grid);
+                let grid = [cols.div_ceil(COLUMNS) as u32, 1, 1];
+                gpu.dispatch(&STATISTICS, &p, &[h.gpu(), statistics.gpu(), running.gpu()], grid);
             }
         }
     }
@@ -149,7 +146,7 @@ impl BatchNorm {
     }
 
     /// Turns `d`, the loss's gradient at the output of [`BatchNorm::forward`] with the batch's statistics, into that at `h`, and
-    /// adds the gradients of gamma and beta to `gradient` (the store's).
+    /// writes the gradients of gamma and beta into `gradient` (the store's).
     #[allow(clippy::too_many_arguments)]
     pub fn backward(
         &self,
@@ -192,18 +189,17 @@ impl BatchNorm {
                 }
                 let (sums, products) = total.split_at(cols);
                 let gradient = gradient.cpu_mut();
-                gradient[self.beta..][..cols].iter_mut().zip(sums).for_each(|(g, s)| *g += s);
-                gradient[self.gamma..][..cols].iter_mut().zip(products).for_each(|(g, s)| *g += s);
+                gradient[self.beta..][..cols].copy_from_slice(sums);
+                gradient[self.gamma..][..cols].copy_from_slice(products);
                 let rows_of_d = d.cpu_mut().par_chunks_mut(cols).zip(h.cpu().par_chunks(cols));
                 rows_of_d
                     .with_min_len(grain(cols))
                     .for_each(|(d, h)| apply_row(h, mean, inverse, gamma, sums, products, rows as f32, d));
             }),
             Device::Gpu(gpu) => {
-                let columns = cols.div_ceil(64) as u32;
-                let bindings = [h.gpu(), statistics.gpu(), value.gpu(), d.gpu(), parts.gpu()];
-                gpu.dispatch(&BACKWARD, &p, &bindings, [columns, p.chunks, 1]);
-                gpu.dispatch(&SUMS, &p, &[parts.gpu(), gradient.gpu()], [columns, 1, 1]);
+                let grid = [cols.div_ceil(COLUMNS) as u32, 1, 1];
+                let bindings = [h.gpu(), statistics.gpu(), value.gpu(), d.gpu(), parts.gpu(), gradient.gpu()];
+                gpu.dispatch(&BACKWARD, &p, &bindings, grid);
                 let bindings = [h.gpu(), statistics.gpu(), value.gpu(), parts.gpu(), d.gpu()];
                 gpu.dispatch(&APPLY, &p, &bindings, grid_1d(h.len(), 256));
             }

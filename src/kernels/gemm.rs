@@ -227,6 +227,22 @@ pub fn gemm_shaped<'a>(
     }
 }
 
+/// Into how many parts a GPU splits the sum over K of `m x k` times `k x n`; more than one cost a second dispatch.
+pub fn splits(shape: Shape, [m, k, n]: [usize; 3]) -> usize {
+    split(shape, [m, k, n]).0
+}
+
+/// Parts, and terms in each.
+fn split(shape: Shape, [m, k, n]: [usize; 3]) -> (usize, usize) {
+    let (rows, cols) = if shape == Shape::Tiles { (TILE, TILE) } else { DIRECT };
+    let groups = m.div_ceil(rows) * n.div_ceil(cols);
+    let most = (ENOUGH_GROUPS / groups).min(k / MIN_SPLIT).max(1);
+    // A software adapter has few threads to feed.
+    let most = if shape == Shape::Direct && groups > 4 { 1 } else { most };
+    let k_chunk = k.div_ceil(most).next_multiple_of(STEP).max(STEP);
+    (k.div_ceil(k_chunk).max(1), k_chunk)
+}
+
 fn launch(
     device: &Device,
     gpu: &Gpu,
@@ -239,12 +255,7 @@ fn launch(
     let ((m, k), (_, n)) = (a.shape(), b.shape());
     let vec4 = a.aligned() && b.aligned();
     let (rows, cols) = if shape == Shape::Tiles { (TILE, TILE) } else { DIRECT };
-    let groups = m.div_ceil(rows) * n.div_ceil(cols);
-    let most = (ENOUGH_GROUPS / groups).min(k / MIN_SPLIT).max(1);
-    // A software adapter has few threads to feed.
-    let most = if shape == Shape::Direct && groups > 4 { 1 } else { most };
-    let k_chunk = k.div_ceil(most).next_multiple_of(STEP).max(STEP);
-    let splits = k.div_ceil(k_chunk).max(1);
+    let (splits, k_chunk) = split(shape, [m, k, n]);
     let (saved, saved_view) = match (&epilogue.save, &epilogue.derivative) {
         (Some(save), _) => (Saved::Save, (save.offset(), save.stride())),
         (None, Some((_, matrix))) => (Saved::Derivative, (matrix.offset(), matrix.stride())),

@@ -120,7 +120,7 @@ pub fn columns_scratch(rows: usize, cols: usize) -> usize {
     rows.div_ceil(CHUNK) * cols
 }
 
-/// `out = scale * column sums (+ out)`; `out` is one row. `scratch` holds at least [`columns_scratch`] numbers.
+/// `out = scale * column sums (+ out)`; `out` is one row. `scratch`, for the CPU, holds at least [`columns_scratch`] numbers.
 ///
 /// # Panics
 /// When shapes do not agree.
@@ -157,28 +157,18 @@ pub fn columns(
             }
         }),
         Device::Gpu(gpu) => {
-            let groups = cols.div_ceil(64) as u32;
-            let first = Parameters {
+            let parameters = Parameters {
                 offset: source.offset() as u32,
                 rows: rows as u32,
                 cols: cols as u32,
                 stride: source.stride() as u32,
-                scale: 1.0,
-                chunk: CHUNK as u32,
-                ..Default::default()
-            };
-            let second = Parameters {
-                offset: 0,
-                rows: chunks as u32,
-                stride: cols as u32,
-                chunk: chunks as u32,
                 out: out.offset() as u32,
                 scale,
                 accumulate: u32::from(accumulate),
-                ..first
+                chunk: 0,
             };
-            gpu.dispatch(&COLUMNS, &first, &[source.tensor().gpu(), scratch.gpu()], [groups, chunks as u32, 1]);
-            gpu.dispatch(&COLUMNS, &second, &[scratch.gpu(), out.tensor().gpu()], [groups, 1, 1]);
+            let grid = [cols.div_ceil(16) as u32, 1, 1];
+            gpu.dispatch(&COLUMNS, &parameters, &[source.tensor().gpu(), out.tensor().gpu()], grid);
         }
     }
 }
@@ -193,15 +183,7 @@ pub fn moments(device: &Device, source: Matrix<'_>, log: bool, parts: &mut Tenso
     assert!(parts.len() >= 2 * columns_scratch(rows, cols), "reduce::moments: parts too short");
     let chunks = rows.div_ceil(CHUNK);
     match device {
-        Device::Cpu(cpu) => cpu.run("reduce.moments", || {
-            let values = &source.tensor().cpu()[source.offset()..];
-            let parts = &mut parts.cpu_mut()[..2 * chunks * cols];
-            parts.par_chunks_mut((2 * cols).max(1)).enumerate().for_each(|(k, parts)| {
-                let first = k * CHUNK;
-                let count = CHUNK.min(rows - first);
-                chunk_moments(&values[first * source.stride()..], count, cols, source.stride(), log, parts);
-            });
-        }),
+        Device::Cpu(cpu) => cpu.run("reduce.moments", || chunked_moments(source, log, parts)),
         Device::Gpu(gpu) => {
             let parameters = Parameters {
                 offset: source.offset() as u32,
@@ -216,6 +198,18 @@ pub fn moments(device: &Device, source: Matrix<'_>, log: bool, parts: &mut Tenso
             gpu.dispatch(&MOMENTS, &parameters, &[source.tensor().gpu(), parts.gpu()], grid);
         }
     }
+}
+
+/// CPU twin of [`moments`].
+pub(crate) fn chunked_moments(source: Matrix<'_>, log: bool, parts: &mut Tensor<f32>) {
+    let (rows, cols) = source.shape();
+    let values = &source.tensor().cpu()[source.offset()..];
+    let parts = &mut parts.cpu_mut()[..2 * rows.div_ceil(CHUNK) * cols];
+    parts.par_chunks_mut((2 * cols).max(1)).enumerate().for_each(|(k, parts)| {
+        let first = k * CHUNK;
+        let count = CHUNK.min(rows - first);
+        chunk_moments(&values[first * source.stride()..], count, cols, source.stride(), log, parts);
+    });
 }
 
 vectorised! {

@@ -15,6 +15,11 @@ use rand_pcg::Pcg64;
 pub trait Objective {
     fn store(&mut self) -> &mut ParameterStore;
 
+    /// Whether [`Objective::train_step`] adds to the store's gradient, which the loop then clears before; else it writes all of it.
+    fn adds_to_gradient(&self) -> bool {
+        true
+    }
+
     /// Forward and backward on the `n` data rows `index[start .. start + n]`: adds the gradient of the loss's MEAN over these rows
     /// (or a constant multiple of it) to the store's (zeroed) gradient and writes the SUM of the loss into `losses[slot]`. The loop makes the optimiser step.
     /// `n` is the same for all calls of one fit.
@@ -70,7 +75,9 @@ pub fn epoch_step_by_step<O: Objective + ?Sized>(
 ) {
     let Split { train_batches, train_batch, valid_batches, valid_batch, .. } = *epoch.split;
     for batch in 0..train_batches {
-        objective.store().zero_gradient();
+        if objective.adds_to_gradient() {
+            objective.store().zero_gradient();
+        }
         objective.train_step(device, epoch.index, batch * train_batch, train_batch, losses.train, batch);
         objective.store().adam_step(epoch.adam);
     }

@@ -135,6 +135,10 @@ impl Objective for Training<'_> {
         &mut self.network.store
     }
 
+    fn adds_to_gradient(&self) -> bool {
+        false
+    }
+
     fn train_step(
         &mut self,
         device: &Device,
