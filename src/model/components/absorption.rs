@@ -1,5 +1,5 @@
-//! Photoelectric absorption: tbabs and phabs (a cross section per bin that no parameter changes), ztbabs (at a
-//! redshift that may be free).
+//! Photoelectric absorption by a mixture that no parameter changes: tbabs, phabs, pcfabs (a cross section per bin), and
+//! ztbabs, tbgas, zphabs, zpcfabs (at a redshift that may be free). Mixtures that parameters change: `species.rs`.
 //!
 //! The bins of the former are worked out once in f64 when the model meets its energy grid; a spectrum then costs
 //! one exponential per bin.
@@ -12,28 +12,43 @@ use crate::model::{
     real::Real,
 };
 
-/// exp(-nH sigma), sigma from the component's table.
+/// Largest exponent of a factor above 1 (negative columns): far beyond use, inside f32.
+pub(super) const LARGEST: f64 = 60.0;
+
+/// 1 - cover + cover exp(-nH sigma), sigma from the component's table.
 #[derive(Debug, Clone, Copy)]
 pub struct PerBin<R> {
     /// -nH in 1e22 cm-2.
     minus: R,
+    cover: R,
+    uncovered: R,
 }
 
 /// nH.
 pub(crate) fn column<R: Real>(par: &[f64]) -> PerBin<R> {
-    PerBin { minus: R::of(-par.first().copied().unwrap_or(0.0)) }
+    covered(&[par.first().copied().unwrap_or(0.0), 1.0])
+}
+
+/// nH, CvrFract.
+pub(crate) fn covered<R: Real>(par: &[f64]) -> PerBin<R> {
+    let &[nh, cover] = par else { return column(&[]) };
+    PerBin { minus: R::of(-nh), cover: R::of(cover), uncovered: R::of(1.0 - cover) }
 }
 
 pub(crate) fn tbabs_table(bins: &[(f64, f64)], settings: &Settings) -> Vec<f64> {
     Mixture::tbabs(&settings.abundances).map_or(Vec::new(), |m| padded(m.bins(bins)))
 }
 
+fn phabs(settings: &Settings) -> Option<Mixture> {
+    Mixture::phabs(&settings.abundances, &settings.cross_sections)
+}
+
 pub(crate) fn phabs_table(bins: &[(f64, f64)], settings: &Settings) -> Vec<f64> {
-    Mixture::phabs(&settings.abundances).map_or(Vec::new(), |m| padded(m.bins(bins)))
+    phabs(settings).map_or(Vec::new(), |m| padded(m.bins(bins)))
 }
 
 /// Whole tiles, so that the loop over a tile has a fixed length.
-fn padded(mut bins: Vec<f64>) -> Vec<f64> {
+pub(super) fn padded(mut bins: Vec<f64>) -> Vec<f64> {
     bins.resize(bins.len().div_ceil(TILE) * TILE, 0.0);
     bins
 }
@@ -52,42 +67,73 @@ impl<R: Real> Component<R> for PerBin<R> {
             return;
         };
         for (out, sigma) in out.iter_mut().zip(sigma) {
-            *out = (self.minus * R::load(*sigma)).exp().store();
+            let transmission = (self.minus * R::load(*sigma)).exp();
+            *out = transmission.fma(self.cover, self.uncovered).store();
         }
     }
 }
 
-/// exp(-nH sigma(E (1+z))) with a redshift that may be free: sigma is interpolated in a table of ln sigma over ln E.
+/// 1 - cover + cover exp(-nH sigma(E (1+z))) with a redshift that may be free: sigma is interpolated in a table of ln sigma
+/// over ln E.
 #[derive(Debug, Clone, Copy)]
 pub struct Shifted<R> {
     minus: R,
     ln_stretch: R,
+    cover: R,
+    uncovered: R,
 }
 
 /// nH, Redshift.
 pub(crate) fn shifted_column<R: Real>(par: &[f64]) -> Shifted<R> {
     let &[nh, redshift] = par else { return shifted_column(&[0.0, 0.0]) };
-    Shifted { minus: R::of(-nh), ln_stretch: R::of(stretch(redshift).ln()) }
+    shifted_covered(&[nh, 1.0, redshift])
+}
+
+/// nH, CvrFract, Redshift.
+pub(crate) fn shifted_covered<R: Real>(par: &[f64]) -> Shifted<R> {
+    let &[nh, cover, redshift] = par else { return shifted_column(&[]) };
+    Shifted {
+        minus: R::of(-nh),
+        ln_stretch: R::of(stretch(redshift).ln()),
+        cover: R::of(cover),
+        uncovered: R::of(1.0 - cover),
+    }
 }
 
 pub(crate) fn ztbabs_table(bins: &[(f64, f64)], settings: &Settings) -> Vec<f64> {
-    let Some(mixture) = Mixture::ztbabs(&settings.abundances) else { return Vec::new() };
-    rows_table(&mixture, bins)
+    Mixture::ztbabs(&settings.abundances).map_or(Vec::new(), |m| rows_table(&m, bins))
+}
+
+pub(crate) fn tbgas_table(bins: &[(f64, f64)], settings: &Settings) -> Vec<f64> {
+    Mixture::tbgas(&settings.abundances).map_or(Vec::new(), |m| rows_table(&m, bins))
+}
+
+/// With bcmc or obcm the cross section is that of the bin's middle also where an edge of an element falls inside.
+pub(crate) fn zphabs_table(bins: &[(f64, f64)], settings: &Settings) -> Vec<f64> {
+    phabs(settings).map_or(Vec::new(), |m| rows_table(&m, bins))
 }
 
 /// Logarithms of energies are taken relative to this (keV): f32 is then finest at the oxygen resonances, where the cross
 /// section is steepest.
-const ORIGIN: f64 = 0.55;
+pub(super) const ORIGIN: f64 = 0.55;
 
-/// Number of rows (exact in f32), ln E of the rows, ln sigma of the rows, ln of the E lower and of the E upper edges.
+/// Number of rows (exact in f32), ln E of the rows, ln sigma of the rows, and the bins' ends.
 fn rows_table(mixture: &Mixture, bins: &[(f64, f64)]) -> Vec<f64> {
     let rows: Vec<(f64, f64)> = mixture.rows().into_iter().filter(|(_, sigma)| *sigma > 0.0).collect();
     let mut table = vec![rows.len() as f64];
     table.extend(rows.iter().map(|(e, _)| (e / ORIGIN).ln()));
     table.extend(rows.iter().map(|(_, sigma)| sigma.ln()));
-    table.extend(bins.iter().map(|(lo, _)| (lo / ORIGIN).ln()));
-    table.extend(bins.iter().map(|(_, hi)| (hi / ORIGIN).ln()));
+    table.extend(ends(mixture, bins));
     table
+}
+
+/// ln of the E energies at the bins' lower ends, then of those at the upper ones, at which cross sections are taken: the
+/// edges, or twice the middle.
+pub(super) fn ends(mixture: &Mixture, bins: &[(f64, f64)]) -> Vec<f64> {
+    let middle = mixture.takes_middle();
+    let lower = bins.iter().map(|&(lo, hi)| if middle { 0.5 * (lo + hi) } else { lo });
+    let upper = bins.iter().map(|&(lo, hi)| if middle { 0.5 * (lo + hi) } else { hi });
+    lower.chain(upper).map(|e| (e / ORIGIN).ln()).collect()
 }
 
 impl<R: Real> Shifted<R> {
@@ -154,7 +200,7 @@ impl<R: Real> Component<R> for Shifted<R> {
         };
         for (j, out) in out.iter_mut().enumerate() {
             let mean = (R::load(below[j]) + R::load(above[j])) * R::of(0.5);
-            *out = (self.minus * mean).exp().store();
+            *out = (self.minus * mean).exp().fma(self.cover, self.uncovered).store();
         }
     }
 }
