@@ -130,9 +130,7 @@ mod x86 {
         fn clamp(self, limit: f32) -> Self {
             // With the value as second operand a NaN is passed on.
             // SAFETY: see splat.
-            unsafe {
-                Avx(_mm256_max_ps(_mm256_set1_ps(-limit), _mm256_min_ps(_mm256_set1_ps(limit), self.0)))
-            }
+            unsafe { Avx(_mm256_max_ps(_mm256_set1_ps(-limit), _mm256_min_ps(_mm256_set1_ps(limit), self.0))) }
         }
         #[inline(always)]
         fn fma(self, factor: Self, sum: Self) -> Self {

@@ -4,8 +4,8 @@
 //! by block (see [`super::plan`]). The pointers below stay inside: [`Workspace::new`] sizes every array for the plan and the
 //! number of panels, which the entry points check along with the number of weights.
 
-use super::lanes::{for_lanes, Lanes};
-use super::panel::{self, Panels, PANEL, accumulate, accumulate_rows, biases, with_count, zeros};
+use super::lanes::{Lanes, for_lanes};
+use super::panel::{self, PANEL, Panels, accumulate, accumulate_rows, biases, with_count, zeros};
 use super::plan::{Block, Plan};
 use super::shape::LOG_SCALE_LIMIT;
 use crate::kernels::vector;

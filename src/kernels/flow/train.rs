@@ -103,7 +103,12 @@ pub(super) fn scratch(plan: &Plan, (teams, size): (usize, usize), tiles: &mut Ve
 }
 
 /// An epoch of every flow: all its training steps, then its validation.
-pub(super) fn epoch(members: &mut [Member<'_>], work: &Work<'_>, (teams, size): (usize, usize), tiles: &[RwLock<Tile>]) {
+pub(super) fn epoch(
+    members: &mut [Member<'_>],
+    work: &Work<'_>,
+    (teams, size): (usize, usize),
+    tiles: &[RwLock<Tile>],
+) {
     let members: Vec<Mutex<&mut Member<'_>>> = members.iter_mut().map(Mutex::new).collect();
     with_team(teams, |all| {
         all.run(&|team| {
