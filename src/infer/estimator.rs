@@ -240,24 +240,28 @@ impl Objective for Training<'_> {
     }
 
     fn epoch(&mut self, device: &Device, epoch: &EpochPlan<'_>, losses: EpochLosses<'_>) {
-        let Device::Cpu(cpu) = device else {
-            return epoch_step_by_step(self, device, epoch, losses);
-        };
-        let batches = epoch.split.train_batches;
-        let StoreParts { value, gradient, first, second, state, before } = self.store.parts(batches as u64);
+        let split = epoch.split;
+        let StoreParts { value, gradient, first, second, state, before } = self.store.parts();
         let work = EpochWork {
             x: self.x,
             contexts: self.s,
             turn: self.steps,
             index: epoch.index,
-            batch: epoch.split.train_batch,
-            batches,
+            batch: split.train_batch,
+            batches: split.train_batches,
             valid: epoch.valid_index,
+            valid_batch: split.valid_batch,
+            valid_batches: split.valid_batches,
             adam: epoch.adam,
         };
-        self.steps += batches;
         let optimised = Optimised { value, gradient, first, second, state, step: before };
-        flow::train_epoch(cpu, self.tables, optimised, &work, &mut self.train.scratch, (losses.train, losses.valid));
+        let scratch = &mut self.train.scratch;
+        if flow::train_epoch(device, self.tables, optimised, &work, scratch, (&mut *losses.train, &mut *losses.valid)) {
+            self.store.advance(split.train_batches as u64);
+            self.steps += split.train_batches;
+        } else {
+            epoch_step_by_step(self, device, epoch, losses);
+        }
     }
 
     fn train_step(

@@ -56,7 +56,7 @@ impl Default for AdamSettings {
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+pub(crate) struct Parameters {
     n: u32,
     step: u32,
     clip: f32,
@@ -94,6 +94,11 @@ impl Step {
     /// `number` counts from 1.
     pub fn new(settings: &AdamSettings, number: u64) -> Self {
         Self(Parameters::new(0, settings, number))
+    }
+
+    /// As the shaders take them, for `n` numbers.
+    pub fn parameters(&self, n: usize) -> Parameters {
+        Parameters { n: n as u32, ..self.0 }
     }
 
     pub fn number(&self) -> u64 {

@@ -124,10 +124,9 @@ impl ParameterStore {
         adam::adam(&self.device, settings, self.step, tensors);
     }
 
-    /// What a launch that makes `steps` steps by itself works on.
-    pub(crate) fn parts(&mut self, steps: u64) -> StoreParts<'_> {
+    /// What a launch that makes steps by itself works on; [`ParameterStore::advance`] is to be told how many it made.
+    pub(crate) fn parts(&mut self) -> StoreParts<'_> {
         let before = self.step;
-        self.step += steps;
         StoreParts {
             value: &mut self.value,
             gradient: &mut self.gradient,
@@ -136,6 +135,11 @@ impl ParameterStore {
             state: &mut self.state,
             before,
         }
+    }
+
+    /// Counts steps that were made with [`ParameterStore::parts`].
+    pub(crate) fn advance(&mut self, steps: u64) {
+        self.step += steps;
     }
 
     /// On the device: `[gradient norm of the last step, clipping factor, steps refused so far, -]`.

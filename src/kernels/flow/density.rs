@@ -3,7 +3,7 @@
 use super::FlowTables;
 use super::shape::FlowShape;
 use super::tile::{self, Workspace};
-use crate::device::{Device, Kernel, Tensor, grid_1d};
+use crate::device::{Device, DeviceError, Kernel, Tensor, grid_1d};
 use crate::kernels::vector::{self, vectorised};
 use rayon::prelude::*;
 
@@ -43,19 +43,55 @@ fn specialised(name: &str, shape: &FlowShape, flows: usize) -> Kernel {
         "flow.sample" => include_str!("../../../shaders/flow_sample.wgsl"),
         _ => include_str!("../../../shaders/flow_log_density.wgsl"),
     };
-    let FlowShape { parameters, context, hidden, layers, .. } = shape;
-    let variant = format!("{name}.{parameters}.{context}.{hidden}.{layers}.{}.{flows}", shape.transforms());
-    let mut defines = vec![
-        ("P", parameters.to_string()),
-        ("C", context.to_string()),
-        ("H", hidden.to_string()),
-        ("LAYERS", layers.to_string()),
-        ("TRANSFORMS", shape.transforms().to_string()),
-        ("STRIDE", shape.transform_len().to_string()),
-        ("FLOWS", flows.to_string()),
-    ];
+    let (suffix, mut defines) = defines(shape, flows);
     defines.push((if flows > 1 { "SEVERAL" } else { "ONE" }, String::new()));
-    Kernel::variant(variant, source, defines)
+    Kernel::variant(format!("{name}.{suffix}"), source, defines)
+}
+
+/// The constants of a shape, and what tells its kernels from those of others.
+pub(super) fn defines(shape: &FlowShape, flows: usize) -> (String, Vec<(&'static str, String)>) {
+    let sizes = [
+        ("P", shape.parameters),
+        ("C", shape.context),
+        ("H", shape.hidden),
+        ("LAYERS", shape.layers),
+        ("TRANSFORMS", shape.transforms()),
+        ("FLOWS", flows),
+        ("STRIDE", shape.transform_len()),
+    ];
+    let suffix: Vec<String> = sizes[..6].iter().map(|(_, size)| size.to_string()).collect();
+    (suffix.join("."), sizes.map(|(name, size)| (name, size.to_string())).to_vec())
+}
+
+/// Turns of all loops of one invocation of the specialised kernels, roughly; mirrors `shaders/include/flow.wgsl`.
+fn loop_turns(shape: &FlowShape) -> usize {
+    let per_degree = |degree| {
+        let group = shape.group(degree);
+        let quads = group.len().div_ceil(4);
+        quads * (shape.parameters + 5) + (shape.layers - 1) * quads * (group.end + 5) + group.end
+    };
+    shape.transforms() * (0..shape.parameters).map(per_degree).sum::<usize>()
+}
+
+/// Mesa's software rasteriser silently ends the loops of an invocation after 65535 turns.
+pub(super) const SOFTWARE_LOOP_TURNS: usize = 60_000;
+
+/// Refuses a flow that a software adapter would compute wrongly.
+///
+/// # Errors
+/// [`DeviceError::TooLarge`].
+pub fn check_size(device: &Device, shape: &FlowShape) -> Result<(), DeviceError> {
+    match device {
+        Device::Gpu(gpu) if gpu.is_software() && loop_turns(shape) > SOFTWARE_LOOP_TURNS => {
+            Err(DeviceError::TooLarge {
+                what: "the flow (loop turns per invocation, not bytes)".into(),
+                requested: loop_turns(shape) as u64,
+                available: SOFTWARE_LOOP_TURNS as u64,
+                limit: "loop limit of software adapters; use fewer transforms or units, or --device cpu",
+            })
+        }
+        _ => Ok(()),
+    }
 }
 
 #[repr(C)]

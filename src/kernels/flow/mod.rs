@@ -2,12 +2,14 @@
 //!
 //! At ONE context (the observation) every sample is independent and the context is a bias, so densities and samples run with one
 //! invocation (GPU) or one lane of a tile (CPU) per sample through all transforms. In training the CPU carries tiles through all
-//! transforms and back; the GPU goes layer by layer.
+//! transforms and back ([`train`]), and the GPU in a few dispatches per step ([`fused`]); the plain path, layer by layer
+//! ([`layered`]), serves shapes that do not fit, and the tests.
 //!
 //! The flows of an ensemble have one shape, but orders of their own. Their weights follow one another in one vector, and so do
 //! the biases of [`context_biases`]. Their density is the equal mixture.
 
 mod density;
+mod fused;
 mod lanes;
 mod layered;
 mod panel;
@@ -17,12 +19,14 @@ mod team;
 mod tile;
 mod train;
 
-pub use density::{Ball, context_biases, density, log_density, sample};
+pub use density::{Ball, check_size, context_biases, density, log_density, sample};
+pub use fused::Fusing;
 pub use layered::LayeredBuffers;
 pub use shape::{DenseAt, FlowShape, LOG_SCALE_LIMIT};
 
-use crate::device::{Device, DeviceError, Fault, Kernel, Tensor};
+use crate::device::{Cpu, Device, Fault, Kernel, Tensor};
 use crate::kernels::adam::AdamSettings;
+use fused::{Fused, FusedBuffers};
 use plan::Plan;
 use std::sync::RwLock;
 use train::{Member, Pairs, Tile, Work};
@@ -36,44 +40,15 @@ pub struct FlowTables {
     orders: Tensor<u32>,
     mask: Tensor<f32>,
     kernels: density::Kernels,
+    fused: Option<Fused>,
 }
 
 /// The kernels that are compiled for a shape, and those beside them, for the shader checks.
 pub fn kernels(shape: &FlowShape) -> Vec<Kernel> {
     let mut all = density::kernels(shape);
     all.extend(layered::kernels());
+    all.extend(fused::kernels(shape));
     all
-}
-
-/// Turns of all loops of one invocation of the specialised kernels, roughly; mirrors `shaders/include/flow.wgsl`.
-fn loop_turns(shape: &FlowShape) -> usize {
-    let per_degree = |degree| {
-        let group = shape.group(degree);
-        let quads = group.len().div_ceil(4);
-        quads * (shape.parameters + 5) + (shape.layers - 1) * quads * (group.end + 5) + group.end
-    };
-    shape.transforms() * (0..shape.parameters).map(per_degree).sum::<usize>()
-}
-
-/// Mesa's software rasteriser silently ends the loops of an invocation after 65535 turns.
-const SOFTWARE_LOOP_TURNS: usize = 60_000;
-
-/// Refuses a flow that a software adapter would compute wrongly.
-///
-/// # Errors
-/// [`DeviceError::TooLarge`].
-pub fn check_size(device: &Device, shape: &FlowShape) -> Result<(), DeviceError> {
-    match device {
-        Device::Gpu(gpu) if gpu.is_software() && loop_turns(shape) > SOFTWARE_LOOP_TURNS => {
-            Err(DeviceError::TooLarge {
-                what: "the flow (loop turns per invocation, not bytes)".into(),
-                requested: loop_turns(shape) as u64,
-                available: SOFTWARE_LOOP_TURNS as u64,
-                limit: "loop limit of software adapters; use fewer transforms or units, or --device cpu",
-            })
-        }
-        _ => Ok(()),
-    }
 }
 
 impl FlowTables {
@@ -97,9 +72,19 @@ impl FlowTables {
             orders: Tensor::from_slice(device, transforms, shapes[0].parameters, &orders),
             mask: Tensor::from_slice(device, 1, mask.len(), &mask),
             kernels: density::Kernels::new(&shapes[0], shapes.len()),
+            fused: Fused::new(device, &shapes[0], shapes.len(), fused::suited(device, &shapes[0])),
             plans,
             shape: shapes[0].clone(),
         }
+    }
+
+    /// Trains in another way on a GPU than the one that suits it; what cannot be made for this shape is layer by layer.
+    pub fn set_fusing(&mut self, device: &Device, fusing: Fusing) {
+        self.fused = Fused::new(device, &self.shape, self.flows(), fusing);
+    }
+
+    pub fn fusing(&self) -> Fusing {
+        self.fused.as_ref().map_or(Fusing::Off, Fused::fusing)
     }
 
     /// Flows.
@@ -118,6 +103,7 @@ impl FlowTables {
 pub struct TrainingScratch {
     tiles: Vec<RwLock<Tile>>,
     layered: Option<LayeredBuffers>,
+    fused: Option<FusedBuffers>,
 }
 
 /// Adds the gradient of the mean of `-log q(x | context)` over the rows to `gradient` (`1 x weights`; masked weights get none) and
@@ -188,65 +174,89 @@ pub struct EpochWork<'a> {
     pub index: &'a Tensor<u32>,
     pub batch: usize,
     pub batches: usize,
-    /// Rows to validate on (with the first realisation), after the last step.
+    /// Rows to validate on (with the first realisation), after the last step; how many at a time, and how often.
     pub valid: &'a Tensor<u32>,
+    pub valid_batch: usize,
+    pub valid_batches: usize,
     pub adam: &'a AdamSettings,
 }
 
-/// One epoch on the CPU: a step of Adam per batch, every flow's gradient clipped by its own norm. The sum of `-log q` of batch `b`
-/// (the mean over the flows) goes to `losses[b]`, that of the validation rows to `valid_loss[0]`.
+/// One epoch: a step of Adam per batch, every flow's gradient clipped by its own norm. The sum of `-log q` of batch `b` (the mean over
+/// the flows) goes to `losses[b]`, those of the validation batches to `valid_losses`. `false` when nothing was done, since the
+/// device can train flows of this shape layer by layer only ([`loss`]).
 ///
 /// A gradient that is not finite raises [`Fault::Gradient`] and leaves its flow as it was.
 pub fn train_epoch(
-    cpu: &crate::device::Cpu,
+    device: &Device,
     tables: &FlowTables,
     optimised: Optimised<'_>,
     work: &EpochWork<'_>,
     scratch: &mut TrainingScratch,
-    (losses, valid_loss): (&mut Tensor<f32>, &mut Tensor<f32>),
-) {
-    cpu.run("flow.epoch", || {
-        let Optimised { value, gradient, first, second, state, step } = optimised;
-        assert_eq!((value.len(), first.len()), (tables.weights(), tables.weights()), "flow: weights");
-        let len = tables.shape.len();
-        let vectors = value.cpu_mut().chunks_exact_mut(len).zip(gradient.cpu_mut().chunks_exact_mut(len));
-        let moments = first.cpu_mut().chunks_exact_mut(len).zip(second.cpu_mut().chunks_exact_mut(len));
-        let constants = tables.plans.iter().zip(tables.mask.cpu().chunks_exact(len));
-        let mut members: Vec<Member<'_>> = constants
-            .zip(vectors.zip(moments))
-            .map(|((plan, mask), ((value, gradient), (first, second)))| {
-                Member::new(plan, mask, value, gradient, first, second)
-            })
-            .collect();
-        let work = Work {
-            pairs: Pairs { x: work.x.cpu(), contexts: work.contexts.iter().map(Tensor::cpu).collect() },
-            index: &work.index.cpu()[..work.batch * work.batches],
-            batch: work.batch,
-            valid: work.valid.cpu(),
-            adam: *work.adam,
-            steps_before: step,
-            turns_before: work.turn,
-        };
-        let teams = train::teams(rayon::current_num_threads(), members.len(), work.batch);
-        train::scratch(&tables.plans[0], teams, &mut scratch.tiles);
-        train::epoch(&mut members, &work, teams, &scratch.tiles);
+    (losses, valid_losses): (&mut Tensor<f32>, &mut Tensor<f32>),
+) -> bool {
+    assert_eq!((optimised.value.len(), optimised.first.len()), (tables.weights(), tables.weights()), "flow: weights");
+    match (device, &tables.fused) {
+        (Device::Cpu(cpu), _) => {
+            cpu.run("flow.epoch", || cpu_epoch(cpu, tables, optimised, work, scratch, (losses, valid_losses)));
+            true
+        }
+        (Device::Gpu(_), None) => false,
+        (Device::Gpu(_), Some(fused)) => {
+            fused::epoch(device, (tables, fused), optimised, work, &mut scratch.fused, (losses, valid_losses))
+        }
+    }
+}
 
-        let flows = members.len() as f32;
-        for (batch, loss) in losses.cpu_mut().iter_mut().enumerate() {
-            *loss = members.iter().map(|member| member.losses[batch]).sum::<f32>() / flows;
-        }
-        let valid = members.iter().map(|member| member.valid).sum::<f32>() / flows;
-        valid_loss.cpu_mut().fill(0.0);
-        valid_loss.cpu_mut()[0] = valid;
-        if !(valid.is_finite() && losses.cpu().iter().all(|loss| loss.is_finite())) {
-            cpu.status.raise(Fault::Flow, 0);
-        }
-        let state = state.cpu_mut();
-        state[0] = members.iter().map(|member| member.norm).fold(0.0, f32::max);
-        state[1] = members.iter().map(|member| member.factor).fold(1.0, f32::min);
-        for (step, times) in members.iter().filter_map(|member| member.refused) {
-            state[2] += times as f32;
-            cpu.status.raise(Fault::Gradient, step as usize);
-        }
-    });
+/// [`train_epoch`] on the CPU.
+fn cpu_epoch(
+    cpu: &Cpu,
+    tables: &FlowTables,
+    optimised: Optimised<'_>,
+    work: &EpochWork<'_>,
+    scratch: &mut TrainingScratch,
+    (losses, valid_losses): (&mut Tensor<f32>, &mut Tensor<f32>),
+) {
+    let Optimised { value, gradient, first, second, state, step } = optimised;
+    let len = tables.shape.len();
+    let vectors = value.cpu_mut().chunks_exact_mut(len).zip(gradient.cpu_mut().chunks_exact_mut(len));
+    let moments = first.cpu_mut().chunks_exact_mut(len).zip(second.cpu_mut().chunks_exact_mut(len));
+    let constants = tables.plans.iter().zip(tables.mask.cpu().chunks_exact(len));
+    let mut members: Vec<Member<'_>> = constants
+        .zip(vectors.zip(moments))
+        .map(|((plan, mask), ((value, gradient), (first, second)))| {
+            Member::new(plan, mask, value, gradient, first, second)
+        })
+        .collect();
+    let batches = work.batches;
+    let work = Work {
+        pairs: Pairs { x: work.x.cpu(), contexts: work.contexts.iter().map(Tensor::cpu).collect() },
+        index: &work.index.cpu()[..work.batch * work.batches],
+        batch: work.batch,
+        valid: &work.valid.cpu()[..work.valid_batch * work.valid_batches],
+        adam: *work.adam,
+        steps_before: step,
+        turns_before: work.turn,
+    };
+    let teams = train::teams(rayon::current_num_threads(), members.len(), work.batch);
+    train::scratch(&tables.plans[0], teams, &mut scratch.tiles);
+    train::epoch(&mut members, &work, teams, &scratch.tiles);
+
+    let flows = members.len() as f32;
+    for (batch, loss) in losses.cpu_mut().iter_mut().take(batches).enumerate() {
+        *loss = members.iter().map(|member| member.losses[batch]).sum::<f32>() / flows;
+    }
+    valid_losses.cpu_mut().fill(0.0);
+    if let Some(valid) = valid_losses.cpu_mut().first_mut() {
+        *valid = members.iter().map(|member| member.valid).sum::<f32>() / flows;
+    }
+    if !losses.cpu().iter().chain(valid_losses.cpu()).all(|loss| loss.is_finite()) {
+        cpu.status.raise(Fault::Flow, 0);
+    }
+    let state = state.cpu_mut();
+    state[0] = members.iter().map(|member| member.norm).fold(0.0, f32::max);
+    state[1] = members.iter().map(|member| member.factor).fold(1.0, f32::min);
+    for (step, times) in members.iter().filter_map(|member| member.refused) {
+        state[2] += times as f32;
+        cpu.status.raise(Fault::Gradient, step as usize);
+    }
 }
