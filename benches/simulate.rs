@@ -59,7 +59,7 @@ fn steps(c: &mut Criterion) {
     let full: Vec<f32> = parameters.full(&parameters.from_cube(&[0.5; 5])).iter().map(|&x| x as f32).collect();
     let (bins, energies, stride) = (folded.bins(), folded.energies(), cpu_stride(folded.energies()));
     let mut flux = vec![0f32; 16 * stride];
-    let mut scratch = Default::default();
+    let (mut scratch, mut fold) = Default::default();
     let mut group = c.benchmark_group("steps");
     group.throughput(Throughput::Elements(1));
     group.bench_function("model", |b| {
@@ -69,7 +69,7 @@ fn steps(c: &mut Criterion) {
     let plan = FoldPlan::new(&Device::cpu(), csr);
     let mut means = vec![0f32; 16 * bins];
     group.throughput(Throughput::Elements(16));
-    group.bench_function("fold", |b| b.iter(|| fold_tile(&plan, &flux, stride, &mut means)));
+    group.bench_function("fold", |b| b.iter(|| fold_tile(&plan, &flux, stride, &mut means, &mut fold)));
     group.throughput(Throughput::Elements(1));
     for mean in [0.3f32, 5.0, 30.0, 1e4] {
         let means = vec![mean; 1024];

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Packs the cross-section tables (CSV, gzipped) into cross_sections.bin.gz.
 
-usage: pack_cross_sections.py FOLDER   (holds xspec_cross_sections.csv.gz and xspec_cross_sections_vern.csv.gz)
+usage: pack_cross_sections.py FOLDER   (holds xspec_cross_sections.csv.gz and the same with _vern and _bcmc)
 
 Payload, little endian: "RXS1", u32 tables; per table a name, u32 rows, u32 columns, the column names (each name: u8
 length + ASCII), the energies as f64 in 8 byte planes, then per column f32 bit patterns: difference to the row before
@@ -9,7 +9,11 @@ length + ASCII), the energies as f64 in 8 byte planes, then per column f32 bit p
 """
 import csv, gzip, io, struct, sys
 
-TABLES = [("tbabs", "xspec_cross_sections.csv.gz"), ("vern", "xspec_cross_sections_vern.csv.gz")]
+TABLES = [
+    ("tbabs", "xspec_cross_sections.csv.gz"),
+    ("vern", "xspec_cross_sections_vern.csv.gz"),
+    ("bcmc", "xspec_cross_sections_bcmc.csv.gz"),
+]
 
 
 def planes(raw, size):

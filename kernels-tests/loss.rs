@@ -160,7 +160,7 @@ fn a_nan_raises_the_flag_with_its_row() {
             y.upload(&values);
             loss::cstat(&device, &targets, &scale, &mut y, &mut losses, Some(1.0));
             let found = device.check();
-            assert!(matches!(found, Err(DeviceError::Fault { stage: "auto-encoder", row: 3, .. })), "{found:?}");
+            assert!(matches!(found, Err(DeviceError::Fault { stage: "training", row: 3, .. })), "{found:?}");
             assert!(losses.download().unwrap().iter().enumerate().all(|(row, loss)| loss.is_finite() == (row != 3)));
         }
     }

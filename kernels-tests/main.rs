@@ -10,13 +10,16 @@ mod fold;
 mod gather;
 mod gemm;
 mod loss;
+mod mlp;
 mod model;
 mod parameters;
 mod poisson;
 mod portability;
 mod random;
 mod reduce;
+mod shuffle;
 mod standardize;
+mod timing;
 mod training;
 
 use rontgen::device::Device;

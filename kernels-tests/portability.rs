@@ -4,8 +4,8 @@
 use naga::back::{hlsl, msl, spv};
 use rontgen::device::{Device, Kernel};
 use rontgen::kernels::{
-    activation, adam, batchnorm, compact, cstat, flow, fold, gather, gemm, loss, model::ModelPlan, moments, parameters,
-    poisson, random, reduce, standardize, truncate, unbounded,
+    activation, adam, batchnorm, compact, cstat, flow, fold, gather, gemm, loss, mlp, model::ModelPlan, moments,
+    parameters, poisson, random, reduce, shuffle, standardize, truncate, unbounded,
 };
 use rontgen::model::{Kind, Model, Program, Settings, catalogue};
 
@@ -28,12 +28,14 @@ fn all() -> Vec<Kernel> {
         gather::kernels(),
         gemm::kernels(),
         loss::kernels(),
+        mlp::kernels(),
         models(),
         moments::kernels(),
         parameters::kernels(),
         poisson::kernels(),
         random::kernels(),
         reduce::kernels(),
+        shuffle::kernels(),
         standardize::kernels(),
         truncate::kernels(),
         unbounded::kernels(),

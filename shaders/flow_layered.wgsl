@@ -1,13 +1,13 @@
 // What the layer-by-layer flow needs between its dense products, one invocation per row (MASK: per weight).
 //  AFFINE: y = (x - shift) exp(-s), log_det -= s, with s the bounded log-scale; `out` holds [shift, raw log-scale].
-//  BASE:   loss = -log q per row from the base-space point and log_det, and its gradient (of the MEAN over rows) there.
+//  BASE:   loss = -log q per row (times its flow's share in an ensemble) from the base-space point and log_det, and its gradient (of the MEAN over rows) there.
 //  BACK:   gradients of shift and raw log-scale, and of x directly, from the gradient of y.
 //  MASK:   gradient += mask * fresh.
 //!include index
 //!if BASE
 //!include status
 //!end
-struct Parameters { rows: u32, p: u32 }
+struct Parameters { rows: u32, p: u32, share: f32, add: u32 }
 @group(0) @binding(0) var<uniform> parameters: Parameters;
 
 const LOG_SCALE_LIMIT = 7.0;
@@ -61,7 +61,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         d_y[row * p + i] = b / f32(parameters.rows);
     }
     if !is_finite(sum) { raise(FAULT_FLOW, row); }
-    loss[row] = sum;
+    var before = 0.0;
+    if parameters.add != 0u { before = loss[row]; }
+    loss[row] = before + parameters.share * sum;
 //!end
 //!if BACK
     for (var i = 0u; i < p; i++) {

@@ -1,10 +1,10 @@
 // Carries base-space samples to the flow's input space at one shared context, with log q there. One sweep per transform: hidden
-// units are computed degree by degree as parameters become known.
+// units are computed degree by degree as parameters become known. Of an ensemble, the flows take the rows in turn; log q is each one's own.
 //!include index
 //!include status
 //!include nonlinear
 //!include flow
-struct Parameters { rows: u32 }
+struct Parameters { rows: u32, first: u32 }
 @group(0) @binding(0) var<uniform> parameters: Parameters;
 @group(0) @binding(1) var<storage, read> weights: array<f32>;
 @group(0) @binding(2) var<storage, read> biases: array<f32>;
@@ -16,15 +16,19 @@ struct Parameters { rows: u32 }
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let row = linear_index(id, groups, 64u);
-    if row >= parameters.rows { return; }
+    // Flow by flow, so that neighbours read the same weights: row r belongs to flow (first + r) mod FLOWS.
+    let index = linear_index(id, groups, 64u);
+    let share = (parameters.rows + FLOWS - 1u) / FLOWS;
+    let flow = index / share;
+    let row = (index % share) * FLOWS + (flow + FLOWS - parameters.first) % FLOWS;
+    if flow >= FLOWS || row >= parameters.rows { return; }
     var sum = -f32(P) * HALF_LN_TWO_PI;
     for (var i = 0u; i < P; i++) {
         x[i] = base[row * P + i];
         sum -= 0.5 * x[i] * x[i];
     }
     for (var step = 0u; step < TRANSFORMS; step++) {
-        let k = TRANSFORMS - 1u - step;
+        let k = flow * TRANSFORMS + TRANSFORMS - 1u - step;
         for (var degree = 0u; degree < P; degree++) {
             // Parameters of this order or above still hold base values; hidden_group reads lower orders only.
             hidden_group(k, degree);

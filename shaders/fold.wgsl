@@ -2,7 +2,7 @@
 // One invocation: four spectra x eight neighbouring bins over the union of the columns those bins see (segments), stored
 // densely, column by column, eight values each: no column index is read and the values are the same for a whole workgroup.
 //!include status
-struct Parameters { quads: u32, rows: u32, bins: u32, out_row: u32, first_row: u32 }
+struct Parameters { quads: u32, rows: u32, bins: u32, out_row: u32, first_row: u32, least: f32 }
 @group(0) @binding(0) var<uniform> parameters: Parameters;
 @group(0) @binding(1) var<storage, read> flux: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> blocks: array<u32>;
@@ -14,7 +14,7 @@ struct Parameters { quads: u32, rows: u32, bins: u32, out_row: u32, first_row: u
 fn put(spectrum: u32, bin: u32, value: f32) {
     if spectrum >= parameters.rows { return; }
     if !is_finite(value) { raise(FAULT_FOLD, parameters.first_row + spectrum); }
-    out[(parameters.out_row + spectrum) * parameters.bins + bin] = value;
+    out[(parameters.out_row + spectrum) * parameters.bins + bin] = select(value, parameters.least, value < parameters.least);
 }
 
 fn put4(spectrum: u32, bin: u32, value: vec4<f32>) {

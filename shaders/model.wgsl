@@ -24,6 +24,7 @@ fn width(i: u32) -> f32 { return bin_values[i * {{COLUMNS}} + 1u]; }
 fn mid_hi(i: u32) -> f32 { return bin_values[i * {{COLUMNS}} + 2u]; }
 fn mid_lo(i: u32) -> f32 { return bin_values[i * {{COLUMNS}} + 3u]; }
 fn ln_mid(i: u32) -> f32 { return bin_values[i * {{COLUMNS}} + 4u]; }
+fn edge_hi(i: u32) -> f32 { return bin_values[i * {{COLUMNS}} + 7u]; }
 fn table(k: u32) -> f32 { return table_values[k]; }
 fn energies() -> u32 { return launch.energies; }
 //!if SLOTS

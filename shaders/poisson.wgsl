@@ -43,14 +43,14 @@ fn tail(mu: f32, v: f32) -> f32 {
     return 128.0;
 }
 
-fn inversion(mu: f32, words: vec4<u32>) -> f32 {
+fn inversion(mu: f32, words: vec2<u32>) -> f32 {
     if words.x >= 0xfff00000u { return tail(mu, (f32(words.y) + 0.5) * 5.684341886080802e-14); }
     let u = unit(words.x);
     var p = small_exp(-mu);
     var sum = p;
     var k = 0.0;
     for (var n = 1.0; n < 100.0 && u > sum; n += 1.0) {
-        p *= mu / n;
+        p *= mu * (1.0 / n);
         sum += p;
         k = n;
     }
@@ -65,18 +65,18 @@ fn ln_probability(k: f32, mu: f32, difference: f32) -> f32 {
     return -0.5 * log(6.2831855 * k) - half_deviance(k, mu, difference) - stirling;
 }
 
-fn rejection(mu: f32, words: vec4<u32>, seed: vec2<u32>, row: u32, col: u32) -> f32 {
+fn rejection(mu: f32, words: vec2<u32>, seed: vec2<u32>, row: u32, col: u32) -> f32 {
     let base = floor(mu);
     let fraction = mu - base;
     let b = 0.931 + 2.53 * sqrt(mu);
     let a = -0.059 + 0.02483 * b;
     let inverse_alpha = 1.1239 + 1.1328 / (b - 3.4);
     let v_r = 0.9277 - 3.6224 / (b - 2.0);
-    var block = words;
+    var block = vec4<u32>(words, words);
     for (var trial = 0u; trial < 256u; trial++) {
         if trial > 0u {
-            if (trial & 1u) == 1u { block = block.zwxy; }
-            else { block = random_block(seed, parameters.stream, row, col, trial >> 1u); }
+            if (trial & 1u) == 0u { block = block.zwxy; }
+            else { block = random_block(seed, parameters.stream, row, col, (trial + 1u) >> 1u); }
         }
         // Distance to the nearer end with all its bits; the top bit is the side.
         let us = (f32(block.x & 0x7fffffffu) + 0.5) * 2.3283064365386963e-10;
@@ -104,7 +104,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         raise(FAULT_POISSON, row);
     } else if mu > 0.0 {
         let seed = vec2<u32>(parameters.seed_low, parameters.seed_high);
-        let words = random_block(seed, parameters.stream, row, col, 0u);
+        // Columns 16 apart share a block of words (the CPU draws 16 at once): the first takes two, the second the others.
+        let block = random_block(seed, parameters.stream, row, (col & 0xffffffe0u) / 2u + (col & 15u), 0u);
+        let words = select(block.xy, block.zw, (col & 16u) == 16u);
         if mu < 10.0 { k = inversion(mu, words); } else { k = rejection(mu, words, seed, row, col); }
     }
     counts[i + parameters.out_row * parameters.cols] = min(k, LARGEST);

@@ -1,6 +1,6 @@
 // Which candidates lie in the truncation region {log_q > threshold}, and with which importance.
 // A candidate carried from base space b has weight (prior / candidate density) w = N(b) / q in the unit cube: LIMIT asks whether
-// ln w exceeds `limit`, THIN keeps it with probability w / exp(limit).
+// ln w exceeds `limit` (where there are no columns, `base` is the candidates' log-density instead), THIN keeps it with probability w / exp(limit).
 //!include index
 struct Parameters { rows: u32, cols: u32, threshold: f32, limit: f32 }
 @group(0) @binding(0) var<uniform> parameters: Parameters;
@@ -20,6 +20,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     var kept = log_q[row] > parameters.threshold;
 //!if BASE
     var log_weight = -log_q[row];
+    if parameters.cols == 0u { log_weight = -base[row]; }
     for (var i = 0u; i < parameters.cols; i++) {
         let b = base[row * parameters.cols + i];
         log_weight -= 0.5 * b * b;

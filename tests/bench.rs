@@ -42,3 +42,23 @@ fn the_table_names_what_was_measured_and_unknown_stages_are_refused() {
     assert_eq!((status, out.as_str()), (Some(2), ""));
     assert!(err.contains("\"flows\"") && err.contains("summarize"), "{err}");
 }
+
+/// A baseline is an earlier run's JSON; being slower than it by more than the tolerance is told by the exit status.
+#[test]
+fn a_run_is_compared_with_a_baseline() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("baseline.json");
+    let path = path.to_str().unwrap();
+    let (status, out, err) = bench(&["sample", "--device", "cpu", "--json"]);
+    assert_eq!(status, Some(0), "{err}");
+    std::fs::write(path, &out).unwrap();
+    // Nothing becomes a thousand times slower from one minute to the next, nor a thousand times faster.
+    let (status, out, err) =
+        bench(&["sample", "--device", "cpu", "--kernels", "--baseline", path, "--tolerance", "0.001"]);
+    assert_eq!(status, Some(0), "{err}");
+    assert!(out.contains("beside the baseline") && out.contains("flow.sample") && !out.contains("FALLEN"), "{out}");
+    let (status, out, _) = bench(&["sample", "--device", "cpu", "--baseline", path, "--tolerance", "1000"]);
+    assert!(status == Some(4) && out.matches("FALLEN").count() == 2, "{out}");
+    let (status, _, err) = bench(&["sample", "--device", "cpu", "--baseline", "nowhere.json"]);
+    assert!(status == Some(2) && err.contains("nowhere.json"), "{err}");
+}

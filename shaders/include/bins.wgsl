@@ -21,14 +21,6 @@ fn centre(i: u32) -> f32 {
     return mid_hi(i) * sqrt(1.0 - r * r);
 }
 
-// Upper edge: the very number that is the next bin's lower edge.
-fn edge_hi(i: u32) -> f32 {
-    if i + 1u < energies() {
-        return edge_lo(i + 1u);
-    }
-    return edge_lo(i) + width(i);
-}
-
 // Integral over bin i of a density with E f(E) = peak at the geometric middle, logarithmic slope a, curvature b there.
 fn log_integral(peak: f32, a: f32, b: f32, i: u32) -> f32 {
     let l = log_width(i);

@@ -5,6 +5,7 @@ const H = {{H}}u;
 const C = {{C}}u;
 const LAYERS = {{LAYERS}}u;
 const TRANSFORMS = {{TRANSFORMS}}u;
+const FLOWS = {{FLOWS}}u;
 const STRIDE = {{STRIDE}}u;
 const LOG_SCALE_LIMIT = 7.0;
 const HALF_LN_TWO_PI = 0.9189385332046727;

@@ -37,10 +37,49 @@ const ELEMENTS: [(&str, f64, f64); 18] = [
     ("Ni", 0.04, 59.0),
 ];
 
+/// Element, fraction in the gas phase, atomic weight, in the order of the tables (H2 comes last there).
+pub(crate) fn elements() -> &'static [(&'static str, f64, f64)] {
+    &ELEMENTS
+}
+
+/// x = GRAIN rho a / m turns a cross section (1e-22 cm2) into the optical depth of a grain: a in micron, m the dust mass per H
+/// in atomic mass units.
+const GRAIN: f64 = 4.0 / 3.0 * 1e-4 * 1e-22 / AMU;
+/// Radii at which the size distribution is evaluated: exact to 1e-8 for a factor of ten between the extremes, to 1e-5 for a
+/// factor of 1000.
+pub(crate) const RADII: usize = 8;
+const NODES: [(f64, f64); RADII / 2] = [
+    (0.183_434_642_495_649_8, 0.362_683_783_378_362),
+    (0.525_532_409_916_329, 0.313_706_645_877_887_3),
+    (0.796_666_477_413_626_7, 0.222_381_034_453_374_47),
+    (0.960_289_856_497_536_2, 0.101_228_536_290_376_26),
+];
+
+/// The dust term of a grain-size distribution a^-index between two radii (micron), as pairs (x m, w):
+/// sigma_dust = sum w (1 - e^(-S x))/x, S the cross section of all atoms in dust per H, m their mass per H (atomic mass units).
+///
+/// It is the closed form of Wilms, Allen & McCray by Gauss-Legendre quadrature over ln a, normalised to the dust's mass: so it
+/// has none of the closed form's exceptions (index 1, 3 or 4, equal radii).
+pub(crate) fn grains(density: f64, smallest: f64, largest: f64, index: f64) -> [(f64, f64); RADII] {
+    let (smallest, largest) = (smallest.max(1e-4), largest.max(1e-4));
+    let (middle, half) = (0.5 * (smallest * largest).ln(), 0.5 * (largest / smallest).ln());
+    let mut out = [(0.0, 0.0); RADII];
+    let nodes = NODES.iter().flat_map(|(n, w)| [(*n, *w), (-*n, *w)]);
+    for (out, (node, weight)) in out.iter_mut().zip(nodes) {
+        let a = (middle + half * node).exp();
+        // Mass in a grain a^3, number a^-index, d ln a.
+        *out = (GRAIN * density * a, weight * (a / largest).powf(4.0 - index));
+    }
+    let total: f64 = out.iter().map(|(_, w)| w).sum();
+    out.map(|(x, w)| (x, w / total))
+}
+
 /// How a mixture of species becomes one cross section per hydrogen atom.
 #[derive(Debug, Clone)]
 pub struct Mixture {
     sections: &'static CrossSections,
+    /// The bcmc rule: the value at the bin's middle instead of the mean of the edges'.
+    middle: bool,
     /// Per species of the table: weight in the gas.
     gas: Vec<f64>,
     /// Per species: number in dust per H, and that times atomic weight summed.
@@ -51,24 +90,47 @@ pub struct Mixture {
 impl Mixture {
     /// TBabs: gas, molecules and grains. `None` for an unknown abundance table.
     pub fn tbabs(table: &str) -> Option<Self> {
-        Self::new("tbabs", table, true, H2_FRACTION)
+        Self::new("tbabs", "", table, true, H2_FRACTION)
     }
 
     /// zTBabs: gas and molecules; every atom in the gas.
     pub fn ztbabs(table: &str) -> Option<Self> {
-        Self::new("tbabs", table, false, H2_FRACTION)
+        Self::new("tbabs", "", table, false, H2_FRACTION)
     }
 
-    /// phabs with the Verner et al. cross sections: atoms only.
-    pub fn phabs(table: &str) -> Option<Self> {
-        Self::new("vern", table, false, 0.0)
+    /// TBgas: the atoms of the TBabs table, neither molecules nor grains.
+    pub fn tbgas(table: &str) -> Option<Self> {
+        Self::new("tbabs", "", table, false, 0.0)
     }
 
-    fn new(sections: &str, table: &str, dust: bool, h2: f64) -> Option<Self> {
+    /// phabs: atoms only. `xsect`: vern (Verner et al. 1996), bcmc (Balucinska-Church & McCammon 1992 with the helium of Yan
+    /// et al. 1998) or obcm (the same with their own helium).
+    pub fn phabs(table: &str, xsect: &str) -> Option<Self> {
+        match xsect {
+            "vern" => Self::new("vern", "", table, false, 0.0),
+            "bcmc" => Self::new("bcmc", "He_obcm", table, false, 0.0),
+            "obcm" => Self::new("bcmc", "He", table, false, 0.0),
+            _ => None,
+        }
+    }
+
+    /// Whether cross sections are taken at the bins' middles (bcmc, obcm) instead of averaged over the edges.
+    pub fn takes_middle(&self) -> bool {
+        self.middle
+    }
+
+    fn new(sections: &str, without: &str, table: &str, dust: bool, h2: f64) -> Option<Self> {
+        let middle = sections == "bcmc";
         let sections = cross_sections(sections)?;
         let abundances = abundances(table)?;
-        let mut out = Self { sections, gas: Vec::new(), dust: Vec::new(), dust_mass: 0.0 };
+        let mut out = Self { sections, middle, gas: Vec::new(), dust: Vec::new(), dust_mass: 0.0 };
         for species in sections.species() {
+            if species == without {
+                out.gas.push(0.0);
+                out.dust.push(0.0);
+                continue;
+            }
+            let species = species.split('_').next().unwrap_or(species);
             if species == "H2" {
                 out.gas.push(0.5 * h2);
                 out.dust.push(0.0);
@@ -108,18 +170,29 @@ impl Mixture {
 
     /// Cross section per H (1e-22 cm2) of each bin: per species the mean of the two edges' values.
     ///
-    /// `edges`: E+1 energies in keV, ascending; the result has E values.
-    pub fn bins(&self, edges: &[f64]) -> Vec<f64> {
-        let (mut low, mut high, mut mean) = (Vec::new(), Vec::new(), Vec::new());
-        let mut out = Vec::with_capacity(edges.len().saturating_sub(1));
-        for (i, edge) in edges.iter().enumerate() {
-            self.sections.at(*edge, &mut high);
-            if i > 0 {
-                mean.clear();
-                mean.extend(low.iter().zip(&high).map(|(a, b)| 0.5 * (a + b)));
-                out.push(self.sigma(&mean));
+    /// `bins`: lower and upper edges in keV; what two bins share is looked up once.
+    /// bcmc and obcm: the value at the middle; see [`CrossSections::over`].
+    pub fn bins(&self, bins: &[(f64, f64)]) -> Vec<f64> {
+        self.species_bins(bins).into_iter().map(|species| self.sigma(&species)).collect()
+    }
+
+    /// Per bin the cross section of every species of the table (1e-22 cm2 per atom), not weighted by abundance.
+    pub fn species_bins(&self, bins: &[(f64, f64)]) -> Vec<Vec<f64>> {
+        if self.middle {
+            return bins.iter().map(|&(lo, hi)| self.sections.over(lo, hi)).collect();
+        }
+        let (mut low, mut high) = (Vec::new(), Vec::new());
+        let mut out = Vec::with_capacity(bins.len());
+        let mut before = f64::NAN;
+        for &(lo, hi) in bins {
+            if lo == before {
+                std::mem::swap(&mut low, &mut high);
+            } else {
+                self.sections.at(lo, &mut low);
             }
-            std::mem::swap(&mut low, &mut high);
+            self.sections.at(hi, &mut high);
+            before = hi;
+            out.push(low.iter().zip(&high).map(|(a, b)| 0.5 * (a + b)).collect());
         }
         out
     }

@@ -1,18 +1,29 @@
 //! `rontgen bench`: throughput per kernel and stage.
 
-use super::common::DeviceArgs;
+use std::path::{Path, PathBuf};
+
+use super::common::{DataArgs, DeviceArgs};
 use crate::{
     Error, Result,
     device::Device,
+    report::{
+        plots::{self, scaling::ScalingPanel},
+        write_atomically,
+    },
     run::{
-        bench::{self, Report, Row},
+        bench::{
+            self, Baseline, Comparison, Report, Row,
+            scaling::{self, Sweep},
+        },
         interrupt,
+        run_file::RunFile,
+        setup::Problem,
     },
 };
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Stages to measure: kernels, simulate, likelihood, summarize, infer, sample [default: all]
+    /// Stages to measure: kernels, simulate, likelihood, summarize, infer, sample, emulate [default: all]
     #[arg(value_name = "STAGE")]
     pub(super) stages: Vec<String>,
     #[command(flatten)]
@@ -20,6 +31,23 @@ pub struct Args {
     /// One JSON document on standard output
     #[arg(long)]
     pub(super) json: bool,
+    /// The kernels of every row, with their launches and their time by the device's own clock
+    #[arg(long)]
+    pub(super) kernels: bool,
+    /// Compare with an earlier run's --json document: rates as shares of each run's own peak; exit status 4 where one has fallen
+    #[arg(long, value_name = "FILE")]
+    pub(super) baseline: Option<PathBuf>,
+    /// Simulate and weigh the spectra of this run file instead of the built-in cases
+    #[arg(long, value_name = "RUN.toml")]
+    pub(super) case: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) data: DataArgs,
+    /// Instead of rates: how cost grows with spectra, bins, energies, parameters and network sizes, fitted; into DIR/scaling.json and .svg
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["stages", "baseline", "kernels"])]
+    pub(super) scaling: Option<PathBuf>,
+    /// A row has fallen when its share of the peak is below this part of the baseline's
+    #[arg(long, value_name = "RATIO", default_value_t = 0.6, requires = "baseline")]
+    pub(super) tolerance: f64,
 }
 
 #[derive(serde::Serialize)]
@@ -27,12 +55,22 @@ struct Document {
     version: &'static str,
     /// The device asked for, then the native CPU where that is another one; rows in the same order.
     devices: Vec<Report>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baseline: Option<Vec<Comparison>>,
 }
 
 pub fn run(args: Args) -> Result<u8> {
     let stages = bench::chosen(&args.stages)?;
+    let baseline = args.baseline.as_deref().map(Baseline::read).transpose()?;
     interrupt::install()?;
     let device = Device::open(&args.device.device)?;
+    let problem = match &args.case {
+        Some(path) => Some(Problem::open(RunFile::read(path, &[])?, args.data.folder()?.as_deref())?),
+        None => None,
+    };
+    if let Some(folder) = &args.scaling {
+        return run_scaling(&device, folder, args.json);
+    }
     let mut devices = vec![device.clone()];
     if device.is_gpu() {
         devices.push(Device::cpu());
@@ -45,19 +83,27 @@ pub fn run(args: Args) -> Result<u8> {
         if last {
             print_head(&devices);
         }
-        let report = bench::run(device, &stages, &mut |row| {
+        let report = bench::run(device, &stages, problem.as_ref(), &mut |row| {
             if last {
-                print_line(reports.first().and_then(|report| report.rows.get(line)), row);
+                let gpu = reports.first().and_then(|report| report.rows.get(line));
+                print_line(gpu, row);
+                if args.kernels {
+                    print_kernels(gpu.unwrap_or(row));
+                }
             }
             line += 1;
         })?;
         reports.push(report);
     }
+    let compared =
+        baseline.map(|baseline| reports.iter().flat_map(|report| baseline.compare(report)).collect::<Vec<_>>());
+    let fallen = compared.iter().flatten().filter(|comparison| comparison.ratio < args.tolerance).count();
+    let status = if fallen > 0 { 4 } else { 0 };
     if args.json {
-        let document = Document { version: env!("CARGO_PKG_VERSION"), devices: reports };
+        let document = Document { version: env!("CARGO_PKG_VERSION"), devices: reports, baseline: compared };
         let text = serde_json::to_string_pretty(&document).map_err(|e| Error::Input(format!("bench --json: {e}")))?;
         println!("{text}");
-        return Ok(0);
+        return Ok(status);
     }
     println!();
     for report in &reports {
@@ -68,7 +114,89 @@ pub fn run(args: Args) -> Result<u8> {
             three_digits(report.peaks.gbytes)
         );
     }
+    if let Some(compared) = compared {
+        print_comparison(&compared, args.tolerance);
+    }
+    Ok(status)
+}
+
+/// Sweeps, as a table or JSON on standard output and as files.
+fn run_scaling(device: &Device, folder: &Path, json: bool) -> Result<u8> {
+    if !json {
+        println!("{}\n", device.name());
+        println!(
+            "{:<11}{:<21}{:>9}{:>10}{:>12}{:>12}{:>9}{:>8}   what stays",
+            "stage", "against", "from", "to", "fixed s", "s per size", "exponent", "worst"
+        );
+    }
+    let measured = scaling::run(device, &mut |sweep| {
+        if !json {
+            print_sweep(sweep);
+        }
+    })?;
+    if !json {
+        println!();
+        for plan in &measured.plans {
+            println!(
+                "{:.0e} simulations of {}: {:.3e} s here, {:.3e} bytes if their expected counts were kept, {:.1e} bytes of working memory",
+                plan.simulations, plan.case, plan.seconds, plan.stored_bytes, plan.working_bytes
+            );
+        }
+    }
+    let text = serde_json::to_string_pretty(&measured).map_err(|e| Error::Input(format!("bench --scaling: {e}")))?;
+    if json {
+        println!("{text}");
+    }
+    let panels: Vec<ScalingPanel> = measured
+        .sweeps
+        .iter()
+        .map(|sweep| ScalingPanel {
+            title: format!("{}: {}", sweep.stage, sweep.variable),
+            variable: sweep.variable.clone(),
+            unit: sweep.unit.into(),
+            points: sweep.points.iter().map(|point| (point.x, point.seconds)).collect(),
+            fixed: sweep.fit.fixed,
+            slope: sweep.fit.slope,
+        })
+        .collect();
+    let picture = plots::scaling::scaling(&panels).unwrap_or_default();
+    write_atomically(&folder.join("scaling.json"), |file| file.write_all(text.as_bytes()))?;
+    write_atomically(&folder.join("scaling.svg"), |file| file.write_all(picture.as_bytes()))?;
     Ok(0)
+}
+
+fn print_sweep(sweep: &Sweep) {
+    let ends = (sweep.points.first().map_or(0.0, |p| p.x), sweep.points.last().map_or(0.0, |p| p.x));
+    println!(
+        "{:<11}{:<21}{:>9}{:>10}{:>12.2e}{:>12.2e}{:>9.2}{:>6.0} %   {}",
+        sweep.stage,
+        sweep.variable,
+        ends.0,
+        ends.1,
+        sweep.fit.fixed,
+        sweep.fit.slope,
+        sweep.fit.exponent,
+        100.0 * sweep.fit.worst,
+        sweep.fixed
+    );
+}
+
+fn print_comparison(compared: &[Comparison], tolerance: f64) {
+    println!("\nbeside the baseline (rate per peak of products, now over then)");
+    for Comparison { row, ratio } in compared {
+        let mark = if *ratio < tolerance { "  FALLEN" } else { "" };
+        println!("  {row:<46}{ratio:>6.2}{mark}");
+    }
+    if compared.is_empty() {
+        println!("  nothing to compare: the baseline has no row of this kind of device");
+    }
+}
+
+/// Launches and time of each kernel in one repetition.
+fn print_kernels(row: &Row) {
+    for share in &row.kernels {
+        println!("    {:<42}{:>8} launches{:>11.3} ms", share.kernel, share.launches, 1e3 * share.seconds);
+    }
 }
 
 fn print_head(devices: &[Device]) {
@@ -76,8 +204,8 @@ fn print_head(devices: &[Device]) {
     println!("{}\n", names.join(", beside the "));
     let beside = if devices.len() > 1 { format!("{:>13}{:>8}", "CPU 1/s", "times") } else { String::new() };
     println!(
-        "{:<11}{:<18}{:<17}{:<16}{:>11}{:>11}{:>9}{:>8}{:>7}{:>10}{beside}",
-        "stage", "case", "what", "unit", "1/s", "ms", "GFLOP/s", "GB/s", "share", "launches"
+        "{:<11}{:<18}{:<18}{:<16}{:>11}{:>11}{:>10}{:>9}{:>8}{:>7}{:>10}{:>8}{beside}",
+        "stage", "case", "what", "unit", "1/s", "ms", "device ms", "GFLOP/s", "GB/s", "share", "launches", "MB"
     );
 }
 
@@ -93,17 +221,19 @@ fn print_line(gpu: Option<&Row>, row: &Row) {
         None => String::new(),
     };
     println!(
-        "{:<11}{:<18}{:<17}{:<16}{:>11}{:>11}{:>9}{:>8}{:>7}{:>10}{beside}",
+        "{:<11}{:<18}{:<18}{:<16}{:>11}{:>11}{:>10}{:>9}{:>8}{:>7}{:>10}{:>8}{beside}",
         shown.stage,
         shown.case,
         shown.what,
         shown.unit,
         three_digits(shown.per_second),
         three_digits(1e3 * shown.seconds),
+        some(shown.device_seconds.map(|seconds| 1e3 * seconds)),
         some(shown.gflops),
         some(shown.gbytes),
         share,
         format!("{:.0}", shown.launches_per_step),
+        three_digits(shown.held_bytes as f64 * 1e-6),
     );
 }
 

@@ -10,12 +10,14 @@ pub(super) struct RunArgs {
     /// The run file (TOML)
     #[arg(value_name = "RUN.toml")]
     pub run: PathBuf,
-    /// Folder to look for data files in, after the run file's own; also RONTGEN_DATA
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
+    #[command(flatten)]
+    pub data: DataArgs,
     /// Change a key of the run file, e.g. inference.rounds=3 or parameters.tbabs.nH=0.2; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
+    /// Evaluate the model at every energy of the response (the same as --set model.exact_grid=true)
+    #[arg(long)]
+    pub exact_grid: bool,
 }
 
 impl RunArgs {
@@ -23,11 +25,22 @@ impl RunArgs {
     pub fn read(&self, seed: Option<u64>) -> Result<RunFile> {
         let mut sets = self.sets.clone();
         sets.extend(seed.map(|seed| format!("inference.seed={seed}")));
+        sets.extend(self.exact_grid.then(|| "model.exact_grid=true".to_string()));
         Ok(RunFile::read(&self.run, &sets)?)
     }
+}
 
+/// Where data files are.
+#[derive(Debug, clap::Args)]
+pub(super) struct DataArgs {
+    /// Folder to look for data files in, after the run file's own; also RONTGEN_DATA
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+impl DataArgs {
     /// `--data`, else `RONTGEN_DATA`.
-    pub fn data(&self) -> Result<Option<PathBuf>> {
+    pub fn folder(&self) -> Result<Option<PathBuf>> {
         let (path, origin) = match (&self.data, std::env::var_os("RONTGEN_DATA")) {
             (Some(path), _) => (path.clone(), "--data"),
             (None, Some(path)) if !path.is_empty() => (PathBuf::from(path), "RONTGEN_DATA"),

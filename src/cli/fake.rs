@@ -45,7 +45,7 @@ pub fn run(args: Args) -> Result<u8> {
         return Err(Error::Input(format!("{}: exists already; --force replaces it", args.out.display())));
     }
     let run = args.run.read(args.seed)?;
-    let data = args.run.data()?;
+    let data = args.run.data.folder()?;
     let (model, parameters) = setup::model(&run)?;
     let names: Vec<String> = parameters.free().iter().map(|p| p.name.clone()).collect();
     let theta = values_in_order(&names, &args.at, "--at")?;

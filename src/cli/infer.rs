@@ -57,7 +57,7 @@ impl Args {
 
 pub fn run(args: Args) -> Result<u8> {
     let run = args.run.read(args.seed)?;
-    let data = args.run.data()?;
+    let data = args.run.data.folder()?;
     let problem = Problem::open(run, data.as_deref())?;
     if !args.quiet {
         problem.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));

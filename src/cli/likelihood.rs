@@ -36,13 +36,13 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<u8> {
     let run = args.run.read(None)?;
-    let data = args.run.data()?;
+    let data = args.run.data.folder()?;
     let problem = Problem::open(run, data.as_deref())?;
     for warning in &problem.warnings {
         eprintln!("warning: {warning}");
     }
     let points = read_points(&args.at, &problem.names())?;
-    let evaluator = Evaluator::open(&problem, &args.device.device)?;
+    let evaluator = Evaluator::exact(&problem, &args.device.device)?;
     interrupt::install()?;
     let progress = Progress::new(Mode::detect(args.quiet));
     progress.stage("likelihood", 0);

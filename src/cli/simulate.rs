@@ -43,7 +43,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<u8> {
     let run = args.run.read(args.seed)?;
-    let data = args.run.data()?;
+    let data = args.run.data.folder()?;
     let problem = Problem::open(run, data.as_deref())?;
     for warning in &problem.warnings {
         eprintln!("warning: {warning}");

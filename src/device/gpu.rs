@@ -6,6 +6,7 @@
 
 use super::status::{CLEAR, WORDS};
 use super::tensor::Binding;
+use super::timing::Timing;
 use super::{DeviceError, Kernel, Profiler};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -68,6 +69,7 @@ struct Recorder {
     pass: Option<wgpu::ComputePass<'static>>,
     parameters: Vec<u8>,
     recorded: usize,
+    timing: Option<Timing>,
 }
 
 /// A pipeline's id, then id and bytes of each buffer bound to it.
@@ -269,13 +271,18 @@ impl Gpu {
         let Some(pipeline) = self.pipeline(kernel) else { return };
         let group = self.bind_group(&pipeline, kernel, bindings);
         let mut recorder = lock(&self.recorder);
-        if recorder.recorded >= MAX_RECORDED || recorder.parameters.len() + PARAMETER_SLOT > PARAMETER_BYTES {
+        let full = recorder.recorded >= MAX_RECORDED || recorder.timing.as_ref().is_some_and(Timing::full);
+        if full || recorder.parameters.len() + PARAMETER_SLOT > PARAMETER_BYTES {
             self.submit(&mut recorder);
         }
         let offset = recorder.parameters.len();
         recorder.parameters.extend_from_slice(bytemuck::bytes_of(parameters));
         recorder.parameters.resize(offset + PARAMETER_SLOT, 0);
-        if recorder.pass.is_none() {
+        if let Some(mut timing) = recorder.timing.take() {
+            recorder.pass = None;
+            recorder.pass = Some(timing.begin(self.encoder(&mut recorder), &kernel.name));
+            recorder.timing = Some(timing);
+        } else if recorder.pass.is_none() {
             let pass = self.encoder(&mut recorder).begin_compute_pass(&Default::default()).forget_lifetime();
             recorder.pass = Some(pass);
         }
@@ -300,15 +307,33 @@ impl Gpu {
         self.submit(&mut lock(&self.recorder));
     }
 
+    /// From now on (or no more) the profiler's `busy` is filled from the device's own clock, at the price of a wait per submission.
+    /// `false` where the adapter has no timestamps.
+    pub fn time_launches(&self, on: bool) -> bool {
+        let mut recorder = lock(&self.recorder);
+        self.submit(&mut recorder);
+        recorder.timing = if on { Timing::new(&self.device) } else { None };
+        recorder.timing.is_some() == on
+    }
+
     fn submit(&self, recorder: &mut Recorder) -> Option<wgpu::SubmissionIndex> {
         recorder.pass = None;
-        let encoder = recorder.encoder.take()?;
+        let mut encoder = recorder.encoder.take()?;
+        if let Some(timing) = &recorder.timing {
+            timing.resolve(&mut encoder);
+        }
         if !recorder.parameters.is_empty() {
             self.queue.write_buffer(&self.parameter_buffer, 0, &recorder.parameters);
             recorder.parameters.clear();
         }
         recorder.recorded = 0;
-        Some(self.queue.submit([encoder.finish()]))
+        let index = self.queue.submit([encoder.finish()]);
+        if let Some(timing) = &mut recorder.timing {
+            for (kernel, busy) in timing.collect(&self.device, &self.queue) {
+                self.profiler.add_busy(&kernel, busy);
+            }
+        }
+        Some(index)
     }
 
     pub fn synchronize(&self) -> Result<(), DeviceError> {

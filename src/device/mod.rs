@@ -10,6 +10,7 @@ mod select;
 mod shader;
 pub mod status;
 mod tensor;
+mod timing;
 
 pub use error::DeviceError;
 pub use gpu::{Gpu, grid_1d};

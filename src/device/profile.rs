@@ -1,4 +1,4 @@
-//! Counts of what a device did: dispatches per kernel, bytes moved.
+//! Counts of what a device did: dispatches per kernel and their times, bytes moved, bytes held by tensors.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -22,7 +22,8 @@ impl std::ops::Sub for Traffic {
     }
 }
 
-/// Launches of one kernel. `busy` is filled on the CPU device only (a GPU dispatch returns before it runs).
+/// Launches of one kernel. A GPU dispatch returns before it runs: there `busy` grows only while device timestamps are asked for
+/// ([`super::Gpu::time_launches`]).
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct KernelUse {
     pub launches: u64,
@@ -34,6 +35,8 @@ pub struct KernelUse {
 pub struct Profiler {
     up: AtomicU64,
     down: AtomicU64,
+    held: AtomicU64,
+    most_held: AtomicU64,
     kernels: Mutex<BTreeMap<String, KernelUse>>,
 }
 
@@ -53,6 +56,33 @@ impl Profiler {
             entry.busy += busy;
         } else {
             kernels.insert(kernel.to_owned(), KernelUse { launches: 1, busy });
+        }
+    }
+
+    pub(super) fn hold(&self, bytes: u64) {
+        let now = self.held.fetch_add(bytes, Relaxed) + bytes;
+        self.most_held.fetch_max(now, Relaxed);
+    }
+
+    pub(super) fn release(&self, bytes: u64) {
+        self.held.fetch_sub(bytes, Relaxed);
+    }
+
+    /// Most bytes that tensors have held at one time since the last call of [`Profiler::forget_most_held`].
+    pub fn most_held_bytes(&self) -> u64 {
+        self.most_held.load(Relaxed)
+    }
+
+    /// Starts [`Profiler::most_held_bytes`] again from what is held now.
+    pub fn forget_most_held(&self) {
+        self.most_held.store(self.held.load(Relaxed), Relaxed);
+    }
+
+    /// Time that a launch took on the device, counted already.
+    pub(super) fn add_busy(&self, kernel: &str, busy: Duration) {
+        let mut kernels = self.kernels.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(entry) = kernels.get_mut(kernel) {
+            entry.busy += busy;
         }
     }
 

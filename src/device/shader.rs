@@ -44,6 +44,7 @@ impl Kernel {
 pub const INCLUDES: &[(&str, &str)] = &[
     ("deviance", include_str!("../../shaders/include/deviance.wgsl")),
     ("flow", include_str!("../../shaders/include/flow.wgsl")),
+    ("flow_fused", include_str!("../../shaders/include/flow_fused.wgsl")),
     ("index", include_str!("../../shaders/include/index.wgsl")),
     ("moments", include_str!("../../shaders/include/moments.wgsl")),
     ("nonlinear", include_str!("../../shaders/include/nonlinear.wgsl")),

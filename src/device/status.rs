@@ -15,7 +15,7 @@ pub enum Fault {
     Fold = 1,
     /// A Poisson mean too large for the store of counts.
     Poisson = 2,
-    /// The auto-encoder's loss is not finite.
+    /// A network's loss is not finite.
     Loss = 3,
     /// A gradient is not finite.
     Gradient = 4,
@@ -44,7 +44,7 @@ impl Fault {
             Fault::Model => ("model", "the model gave a flux that is not finite"),
             Fault::Fold => ("fold", "folded counts are not finite"),
             Fault::Poisson => ("poisson", "an expected count is too large to draw from"),
-            Fault::Loss => ("auto-encoder", "the loss is not finite"),
+            Fault::Loss => ("training", "a loss is not finite"),
             Fault::Gradient => ("training", "a gradient is not finite"),
             Fault::Flow => ("flow", "a log-density is not finite"),
             Fault::Lookup => ("look-up", "an index is outside its table"),

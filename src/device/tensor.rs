@@ -25,6 +25,12 @@ pub struct Tensor<T: Element> {
     device: Device,
 }
 
+impl<T: Element> Drop for Tensor<T> {
+    fn drop(&mut self) {
+        self.device.profiler().release(self.len() as u64 * 4);
+    }
+}
+
 impl<T: Element> Tensor<T> {
     /// `rows x cols` zeros.
     pub fn zeros(device: &Device, rows: usize, cols: usize) -> Self {
@@ -36,6 +42,11 @@ impl<T: Element> Tensor<T> {
                 Storage::Gpu(buffer)
             }
         };
+        Self::hold(device, rows, cols, storage)
+    }
+
+    fn hold(device: &Device, rows: usize, cols: usize, storage: Storage<T>) -> Self {
+        device.profiler().hold((rows * cols * 4) as u64);
         Self { rows, cols, storage, device: device.clone() }
     }
 
@@ -43,9 +54,7 @@ impl<T: Element> Tensor<T> {
     pub fn empty(device: &Device, rows: usize, cols: usize) -> Self {
         match device {
             Device::Cpu(_) => Self::zeros(device, rows, cols),
-            Device::Gpu(gpu) => {
-                Self { rows, cols, storage: Storage::Gpu(gpu.allocate(rows * cols * 4)), device: device.clone() }
-            }
+            Device::Gpu(gpu) => Self::hold(device, rows, cols, Storage::Gpu(gpu.allocate(rows * cols * 4))),
         }
     }
 

@@ -4,9 +4,13 @@
 //! same whatever the priors are, and an importance weight needs no prior term.
 
 use crate::device::{Device, Tensor};
-use crate::kernels::flow::{self, FlowShape, FlowTables, TrainingScratch};
+use crate::kernels::flow::{self, Ball, EpochWork, FlowShape, FlowTables, Optimised, TrainingScratch};
+use crate::kernels::truncate::Candidates;
 use crate::kernels::{gather, moments, random, unbounded};
-use crate::nn::{FitSettings, History, Objective, ParameterStore, StoreState, fit};
+use crate::nn::store::StoreParts;
+use crate::nn::{
+    EpochLosses, EpochPlan, FitSettings, History, Objective, ParameterStore, StoreState, epoch_step_by_step, fit,
+};
 use crate::{Error, Result};
 
 /// Size of the flow (defaults: Papamakarios-style MAF of the paper).
@@ -54,13 +58,33 @@ impl Estimator {
         settings: FlowSettings,
         seed: u64,
     ) -> Result<Self> {
+        Self::ensemble(device, parameters, summaries, settings, 1, seed)
+    }
+
+    /// The same of `flows` flows, each with orders and starting weights of its own (the first has those of a flow alone). They see
+    /// the same batches; training stops, and weights are kept, by the mean of their validation losses. The posterior is their
+    /// equal mixture.
+    ///
+    /// # Errors
+    /// When the device cannot hold flows of this size.
+    pub fn ensemble(
+        device: &Device,
+        parameters: usize,
+        summaries: usize,
+        settings: FlowSettings,
+        flows: usize,
+        seed: u64,
+    ) -> Result<Self> {
         let FlowSettings { transforms, hidden, layers } = settings;
-        let shape = FlowShape::new(parameters, summaries, hidden, layers, transforms, seed);
-        flow::check_size(device, &shape)?;
-        let store = ParameterStore::new(device, &shape.initial(seed));
+        let seeds = (0..flows.max(1) as u64).map(|k| seed.wrapping_add(k.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+        let shape = |seed| FlowShape::new(parameters, summaries, hidden, layers, transforms, seed);
+        let shapes: Vec<FlowShape> = seeds.clone().map(shape).collect();
+        flow::check_size(device, &shapes[0])?;
+        let initial: Vec<f32> = shapes.iter().zip(seeds).flat_map(|(shape, seed)| shape.initial(seed)).collect();
+        let store = ParameterStore::new(device, &initial);
         Ok(Self {
             device: device.clone(),
-            tables: FlowTables::new(device, shape),
+            tables: FlowTables::ensemble(device, shapes),
             store,
             theta_moments: Tensor::from_slice(device, 2, parameters, &identity_moments(parameters)),
             summary_moments: Tensor::from_slice(device, 2, summaries, &identity_moments(summaries)),
@@ -117,7 +141,7 @@ impl Estimator {
         let shape = &self.tables.shape;
         let mut scored = Tensor::empty(&self.device, 1, shape.context);
         moments::apply(&self.device, summary, &self.summary_moments, &mut scored);
-        let mut biases = Tensor::empty(&self.device, shape.transforms(), shape.hidden);
+        let mut biases = Tensor::empty(&self.device, self.flows() * shape.transforms(), shape.hidden);
         flow::context_biases(&self.device, &self.tables, &self.store.value, &scored, &mut biases);
         Posterior { estimator: self, biases }
     }
@@ -126,7 +150,12 @@ impl Estimator {
         self.tables.shape.parameters
     }
 
-    /// Number of weights.
+    /// Flows in the mixture.
+    pub fn flows(&self) -> usize {
+        self.tables.flows()
+    }
+
+    /// Number of weights, of all flows.
     pub fn len(&self) -> usize {
         self.store.len()
     }
@@ -210,6 +239,31 @@ impl Objective for Training<'_> {
         self.store
     }
 
+    fn epoch(&mut self, device: &Device, epoch: &EpochPlan<'_>, losses: EpochLosses<'_>) {
+        let split = epoch.split;
+        let StoreParts { value, gradient, first, second, state, before } = self.store.parts();
+        let work = EpochWork {
+            x: self.x,
+            contexts: self.s,
+            turn: self.steps,
+            index: epoch.index,
+            batch: split.train_batch,
+            batches: split.train_batches,
+            valid: epoch.valid_index,
+            valid_batch: split.valid_batch,
+            valid_batches: split.valid_batches,
+            adam: epoch.adam,
+        };
+        let optimised = Optimised { value, gradient, first, second, state, step: before };
+        let scratch = &mut self.train.scratch;
+        if flow::train_epoch(device, self.tables, optimised, &work, scratch, (&mut *losses.train, &mut *losses.valid)) {
+            self.store.advance(split.train_batches as u64);
+            self.steps += split.train_batches;
+        } else {
+            epoch_step_by_step(self, device, epoch, losses);
+        }
+    }
+
     fn train_step(
         &mut self,
         device: &Device,
@@ -262,19 +316,36 @@ impl Posterior<'_> {
     pub fn sample(&self, seed: u64, stream: u32, first_row: usize, n: usize) -> Samples {
         let mut base = Tensor::empty(self.device(), n, self.parameters());
         random::fill_normal(self.device(), seed, stream, first_row, &mut base);
-        self.carry(&base)
+        self.carry(&base, first_row, None)
     }
 
-    /// Carries base-space points to the unit cube.
-    pub fn carry(&self, base: &Tensor<f32>) -> Samples {
+    /// Carries base-space points to the unit cube; of an ensemble, row `r` goes through flow `(first_row + r) mod flows`.
+    fn carry(&self, base: &Tensor<f32>, first_row: usize, ball: Option<Ball<'_>>) -> Samples {
         let (device, n, p) = (self.device(), base.rows(), self.parameters());
         let Estimator { tables, store, theta_moments, .. } = self.estimator;
         let mut x = Tensor::empty(device, n, p);
         let mut log_q = Tensor::empty(device, n, 1);
-        flow::sample(device, tables, &store.value, &self.biases, base, &mut x, &mut log_q);
+        let (radius, mut log_ball) = ball.map(|ball| (ball.radius, ball.log_density)).unzip();
+        let in_x = radius.zip(log_ball.as_deref_mut()).map(|(radius, log_density)| Ball { radius, log_density });
+        flow::sample(device, tables, (&store.value, &self.biases), (base, first_row), &mut x, (&mut log_q, in_x));
+        if let Some(log_ball) = log_ball {
+            unbounded::density_in_cube(device, theta_moments, &x, log_ball);
+        }
         let mut cube = Tensor::empty(device, n, p);
         unbounded::to_cube(device, theta_moments, &x, &mut cube, &mut log_q);
         Samples { cube, log_q }
+    }
+
+    /// Carries points that are uniform in a ball of base space to the unit cube, and tells how such candidates are to be weighed.
+    pub fn carry_ball(&self, base: Tensor<f32>, first_row: usize, radius: f32) -> (Candidates, Samples) {
+        if self.estimator.flows() == 1 {
+            let samples = self.carry(&base, first_row, None);
+            return (Candidates::Base(base), samples);
+        }
+        let mut log_density = Tensor::empty(self.device(), base.rows(), 1);
+        let ball = Ball { radius, log_density: &mut log_density };
+        let samples = self.carry(&base, first_row, Some(ball));
+        (Candidates::LogDensity(log_density), samples)
     }
 
     /// Log-density in the unit cube (`N x 1`) at given points of it (`N x P`).

@@ -8,7 +8,7 @@
 
 use super::estimator::Posterior;
 use crate::device::{Device, RowBlocks, Tensor};
-use crate::kernels::truncate::{self, Ask};
+use crate::kernels::truncate::{self, Ask, Candidates};
 use crate::kernels::{compact, random, reduce};
 use crate::{Error, Result};
 
@@ -200,10 +200,10 @@ pub fn propose(
         if batch > 0 {
             pilot = ball.candidates(batch);
         }
-        let (base, samples) = &pilot;
+        let (candidates, samples) = &pilot;
         let mut uniform = Tensor::empty(device, BATCH, 1);
         random::fill_uniform(device, seed, stream, (1 << 24) + batch * BATCH, &mut uniform);
-        let ask = Ask::Thin { base, limit, uniform: &uniform };
+        let ask = Ask::Thin { candidates, limit, uniform: &uniform };
         truncate::truncate(device, &samples.log_q, region.threshold, ask, &mut counter.keep);
         collector.take(&samples.cube, &counter.keep)?;
         batch += 1;
@@ -224,32 +224,31 @@ struct Ball<'a> {
 }
 
 impl Ball<'_> {
-    fn candidates(&self, batch: usize) -> (Tensor<f32>, super::Samples) {
+    fn candidates(&self, batch: usize) -> (Candidates, super::Samples) {
         let device = self.posterior.device();
         let mut base = Tensor::empty(device, BATCH, self.posterior.parameters());
         random::fill_normal(device, self.seed, self.stream, batch * BATCH, &mut base);
         let mut uniform = Tensor::empty(device, BATCH, 1);
         random::fill_uniform(device, self.seed, self.stream, batch * BATCH, &mut uniform);
         truncate::ball(device, self.radius, &uniform, &mut base);
-        let samples = self.posterior.carry(&base);
-        (base, samples)
+        self.posterior.carry_ball(base, batch * BATCH, self.radius)
     }
 
     /// The log-weight above which candidates are kept with certainty.
-    fn limit(&self, region: Region, pilot: &(Tensor<f32>, super::Samples), counter: &mut Counter<'_>) -> Result<f32> {
-        let (base, samples) = pilot;
+    fn limit(&self, region: Region, pilot: &(Candidates, super::Samples), counter: &mut Counter<'_>) -> Result<f32> {
+        let (candidates, samples) = pilot;
         let threshold = region.threshold;
         let inside = counter.count(&samples.log_q, threshold, Ask::Inside)?;
         let clipped = ((inside as f64 * CLIPPED) as usize).max(1);
         let mut limit = counter.bisect(|counter, t| {
-            Ok(counter.count(&samples.log_q, threshold, Ask::Above { base, limit: t })? >= clipped)
+            Ok(counter.count(&samples.log_q, threshold, Ask::Above { candidates, limit: t })? >= clipped)
         })?;
         // Very uneven weights: rather clip more than wait for ever. The pilot's own uniforms do.
         let device = self.posterior.device();
         let mut uniform = Tensor::empty(device, BATCH, 1);
         random::fill_uniform(device, self.seed, self.stream, 1 << 25, &mut uniform);
         for _ in 0..64 {
-            let ask = Ask::Thin { base, limit, uniform: &uniform };
+            let ask = Ask::Thin { candidates, limit, uniform: &uniform };
             let accepted = counter.count(&samples.log_q, threshold, ask)?;
             if accepted as f64 >= THINNED_ACCEPTANCE * BATCH as f64 {
                 break;
@@ -309,8 +308,27 @@ mod tests {
     fn ball_and_prior_give_the_same_distribution() {
         let device = Device::cpu();
         let settings = FlowSettings { transforms: 3, hidden: 16, layers: 2 };
-        let estimator = Estimator::new(&device, 3, 2, settings, 5).unwrap();
-        let summary = Tensor::from_slice(&device, 1, 2, &[0.2, -0.4]);
+        ball_against_prior(&device, Estimator::new(&device, 3, 2, settings, 5).unwrap());
+    }
+
+    /// The same for a mixture, whose candidates come from the balls of several flows; these differ as trained flows do.
+    #[test]
+    fn balls_of_an_ensemble_and_prior_give_the_same_distribution() {
+        let device = Device::cpu();
+        let settings = FlowSettings { transforms: 3, hidden: 16, layers: 2 };
+        let mut estimator = Estimator::ensemble(&device, 3, 2, settings, 3, 5).unwrap();
+        let mut state = estimator.state().unwrap();
+        let flow = state.store.value.len() / 3;
+        for (i, weight) in state.store.value.iter_mut().enumerate() {
+            // Larger last layers, flow by flow.
+            *weight *= 1.0 + 0.4 * (i / flow) as f32;
+        }
+        estimator.restore(&state).unwrap();
+        ball_against_prior(&device, estimator);
+    }
+
+    fn ball_against_prior(device: &Device, estimator: Estimator) {
+        let summary = Tensor::from_slice(device, 1, 2, &[0.2, -0.4]);
         let posterior = estimator.at(&summary);
         let region = Region::of(&posterior, 1e-3, 1, 0).unwrap();
         let n = 20_000;
@@ -318,16 +336,16 @@ mod tests {
         assert_eq!(prior.origin, Origin::Prior);
 
         let ball = Ball { posterior: &posterior, radius: radius(3), seed: 1, stream: 20 };
-        let mut counter = Counter::new(&device, BATCH);
+        let mut counter = Counter::new(device, BATCH);
         let limit = ball.limit(region, &ball.candidates(0), &mut counter).unwrap();
-        let mut collector = Collector::new(&device, n, 3);
+        let mut collector = Collector::new(device, n, 3);
         let mut batch = 0;
         while !collector.full() {
-            let (base, samples) = ball.candidates(batch);
-            let mut uniform = Tensor::empty(&device, BATCH, 1);
-            random::fill_uniform(&device, 1, 30, batch * BATCH, &mut uniform);
-            let ask = Ask::Thin { base: &base, limit, uniform: &uniform };
-            truncate::truncate(&device, &samples.log_q, region.threshold, ask, &mut counter.keep);
+            let (candidates, samples) = ball.candidates(batch);
+            let mut uniform = Tensor::empty(device, BATCH, 1);
+            random::fill_uniform(device, 1, 30, batch * BATCH, &mut uniform);
+            let ask = Ask::Thin { candidates: &candidates, limit, uniform: &uniform };
+            truncate::truncate(device, &samples.log_q, region.threshold, ask, &mut counter.keep);
             collector.take(&samples.cube, &counter.keep).unwrap();
             batch += 1;
         }

@@ -55,8 +55,8 @@ impl Default for AdamSettings {
 }
 
 #[repr(C)]
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct Parameters {
     n: u32,
     step: u32,
     clip: f32,
@@ -83,6 +83,37 @@ impl Parameters {
             epsilon: settings.epsilon as f32,
             second_scale: (1.0 / second.sqrt()) as f32,
         }
+    }
+}
+
+/// The constants of one step, for a twin that updates a vector piece by piece.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Step(Parameters);
+
+impl Step {
+    /// `number` counts from 1.
+    pub fn new(settings: &AdamSettings, number: u64) -> Self {
+        Self(Parameters::new(0, settings, number))
+    }
+
+    /// As the shaders take them, for `n` numbers.
+    pub fn parameters(&self, n: usize) -> Parameters {
+        Parameters { n: n as u32, ..self.0 }
+    }
+
+    pub fn number(&self) -> u64 {
+        u64::from(self.0.step)
+    }
+
+    /// What the gradient is multiplied by, given its norm; `None` when that is not finite and the step must not be made.
+    pub fn factor(&self, norm: f32) -> Option<f32> {
+        let clipped = self.0.clip > 0.0 && norm > self.0.clip;
+        norm.is_finite().then_some(if clipped { self.0.clip / norm } else { 1.0 })
+    }
+
+    /// Updates a piece.
+    pub fn update(&self, factor: f32, gradient: &[f32], value: &mut [f32], first: &mut [f32], second: &mut [f32]) {
+        update(&self.0, factor, gradient, value, first, second);
     }
 }
 
@@ -114,14 +145,13 @@ pub fn adam(device: &Device, settings: &AdamSettings, step: u64, tensors: AdamTe
             let norm2 = norm_squared(gradient.cpu());
             let state = state.cpu_mut();
             state[0] = norm2.sqrt() as f32;
-            if !state[0].is_finite() {
+            let Some(factor) = Step(parameters).factor(state[0]) else {
                 state[1] = -1.0;
                 state[2] += 1.0;
                 cpu.status.raise(Fault::Gradient, step as usize);
                 return;
-            }
-            let clipped = parameters.clip > 0.0 && state[0] > parameters.clip;
-            state[1] = if clipped { parameters.clip / state[0] } else { 1.0 };
+            };
+            state[1] = factor;
             twin(&parameters, state[1], gradient.cpu(), value.cpu_mut(), first.cpu_mut(), second.cpu_mut());
         }),
         Device::Gpu(gpu) => {

@@ -96,50 +96,81 @@ pub fn twin(cpu: &Cpu, source: Source, first_row: usize, cols: usize, means: &[f
     );
 }
 
+/// Columns that share one vector of random blocks: lane `l` of the first half takes the block's first two words, lane `l` of the
+/// second half the other two.
+const SHARED: usize = 2 * LANES;
+
 vectorised! {
     /// One row; `false` when a mean was NaN, negative or too large (its count is then 0).
     pub fn draw_row(source: Source, row: u32, means: &[f32], counts: &mut [f32]) -> bool {
-        let seed = random::key(source.seed);
+        let key = RowKey { seed: random::key(source.seed), stream: source.stream, row };
         let mut good = true;
-        for (chunk, (means, counts)) in means.chunks(LANES).zip(counts.chunks_mut(LANES)).enumerate() {
-            let column = (chunk * LANES) as u32;
-            // A whole vector is copied in registers, not by a call.
-            let mut mu = F::try_from(means).unwrap_or_else(|_| {
-                let mut padded = [0f32; LANES];
-                padded[..means.len()].copy_from_slice(means);
-                padded
-            });
-            // One bit per question, gathered without branches.
-            let mut seen = 0u32;
-            for m in &mu {
-                let valid = (*m >= 0.0) & (*m <= LARGEST);
-                seen |= u32::from(!valid) | u32::from(*m < SWITCH) << 1 | u32::from(*m >= SWITCH) << 2;
-            }
-            if seen & 1 == 1 {
-                good = false;
-                mu = mu.map(|m| if (0.0..=LARGEST).contains(&m) { m } else { 0.0 });
-                seen = 6;
-            }
-            let words = random::lanes(seed, source.stream, row, column, 0);
-            let mut k = [0f32; LANES];
-            if seen & 2 != 0 {
-                k = invert(&mu, &words);
-            }
-            if seen & 4 != 0 {
-                reject(&mu, &words, &mut k, |l, draw| random::block(seed, source.stream, row, column + l as u32, draw));
-            }
-            match <&mut F>::try_from(&mut *counts) {
-                Ok(whole) => *whole = k,
-                Err(_) => counts.copy_from_slice(&k[..counts.len()]),
+        let mut waiting = Waiting::default();
+        let columns = means.len().min(counts.len());
+        for start in (0..columns).step_by(SHARED) {
+            let blocks = key.blocks(std::array::from_fn(|l| (start / 2 + l) as u32), 0);
+            for half in 0..2 {
+                let at = start + half * LANES;
+                let n = columns.saturating_sub(at).min(LANES);
+                if n == 0 {
+                    break;
+                }
+                let words = [blocks[2 * half], blocks[2 * half + 1]];
+                // A whole vector is copied in registers, not by a call.
+                let mut mu = F::try_from(&means[at..at + n]).unwrap_or_else(|_| {
+                    let mut padded = [0f32; LANES];
+                    padded[..n].copy_from_slice(&means[at..at + n]);
+                    padded
+                });
+                // One bit per question, gathered without branches.
+                let mut seen = 0u32;
+                for m in &mu {
+                    let valid = (*m >= 0.0) & (*m <= LARGEST);
+                    seen |= u32::from(!valid) | u32::from(*m < SWITCH) << 1 | u32::from(*m >= SWITCH) << 2;
+                }
+                if seen & 1 == 1 {
+                    good = false;
+                    mu = mu.map(|m| if (0.0..=LARGEST).contains(&m) { m } else { 0.0 });
+                    seen = 6;
+                }
+                let mut k = [0f32; LANES];
+                if seen & 2 != 0 {
+                    k = invert(&mu, &words);
+                }
+                if seen & 4 != 0 {
+                    squeeze(&mu, &words, &mut k, at, &mut waiting);
+                }
+                match <&mut F>::try_from(&mut counts[at..at + n]) {
+                    Ok(whole) => *whole = k,
+                    Err(_) => counts[at..at + n].copy_from_slice(&k[..n]),
+                }
+                if waiting.first.n >= LANES {
+                    waiting.decide(&key, counts);
+                }
             }
         }
+        waiting.finish(&key, counts);
         good
+    }
+}
+
+/// Whose random numbers a row takes.
+struct RowKey {
+    seed: [u32; 2],
+    stream: u32,
+    row: u32,
+}
+
+impl RowKey {
+    #[inline(always)]
+    fn blocks(&self, columns: U, draw: u32) -> [U; 4] {
+        random::lanes(self.seed, self.stream, self.row, columns, draw)
     }
 }
 
 /// The sequential search in all lanes at once; lanes whose mean is not below [`SWITCH`] idle.
 #[inline(always)]
-fn invert(mu: &F, words: &[U; 4]) -> F {
+fn invert(mu: &F, words: &[U; 2]) -> F {
     let mut u = [0f32; LANES];
     let mut p = [0f32; LANES];
     let mut rare = 0u32;
@@ -160,9 +191,10 @@ fn invert(mu: &F, words: &[U; 4]) -> F {
             break;
         }
         let n = n as f32;
+        let inverse = 1.0 / n;
         for l in 0..LANES {
             k[l] = if u[l] > sum[l] { n } else { k[l] };
-            p[l] *= mu[l] / n;
+            p[l] *= mu[l] * inverse;
             sum[l] += p[l];
         }
     }
@@ -237,60 +269,159 @@ fn hat(mu: f32) -> Hat {
     }
 }
 
-/// One trial, without branches: is it accepted, and with which count. Offsets are from floor(mean), so that large means keep
-/// their digits.
+/// What two words propose: the distance of the first uniform to its nearer end, the second uniform, and the count as an offset
+/// from floor(mean), so that large means keep their digits.
 #[inline(always)]
-fn attempt(mu: f32, hat: Hat, first: u32, second: u32) -> (bool, f32) {
-    // Distance of the uniform to its nearer end with all its bits; the top bit is the side.
+fn proposal(hat: Hat, first: u32, second: u32) -> (f32, f32, f32) {
+    // All bits of the distance; the top bit is the side.
     let us = ((first & 0x7fff_ffff) as i32 as f32 + 0.5) * 2.328_306_4e-10;
     let side = if (first as i32) < 0 { -1.0 } else { 1.0 };
-    let v = random::unit(second);
     let offset = ((2.0 * hat.a / us + hat.b) * (side * (0.5 - us)) + (hat.fraction + 0.43)).floor();
+    (us, random::unit(second), offset)
+}
+
+/// Inside the squeeze: accepted without a look at the probability.
+#[inline(always)]
+fn is_quick(hat: Hat, us: f32, v: f32) -> bool {
+    (us >= 0.07) & (v <= hat.v_r)
+}
+
+/// One trial, without branches: is it accepted, and with which count.
+#[inline(always)]
+fn attempt(mu: f32, hat: Hat, first: u32, second: u32) -> (bool, f32) {
+    let (us, v, offset) = proposal(hat, first, second);
     let k = hat.base + offset;
-    let quick = (us >= 0.07) & (v <= hat.v_r);
     let possible = (k >= 0.0) & ((us >= 0.013) | (v <= us));
     let height = ln(v * hat.inverse_alpha / (hat.a / (us * us) + hat.b));
     let below = height <= ln_probability(if k >= 0.0 { k } else { 0.0 }, mu, offset - hat.fraction);
-    (quick | (possible & below), k)
+    (is_quick(hat, us, v) | (possible & below), k)
 }
 
-/// Two trials of every lane in vectors; the few per cent that are left one by one.
+/// The first trial as far as it goes without a logarithm: accepted for seven in eight; the others wait.
 #[inline(always)]
-fn reject(mu: &F, words: &[U; 4], k: &mut F, more: impl Fn(usize, u32) -> [u32; 4]) {
-    let mut open = [0u32; LANES];
+fn squeeze(mu: &F, words: &[U; 2], k: &mut F, at: usize, waiting: &mut Waiting) {
+    let mut value = [0f32; LANES];
+    let mut open = 0u32;
     for l in 0..LANES {
-        open[l] = u32::from(mu[l] >= SWITCH);
+        let large = mu[l] >= SWITCH;
+        let hat = hat(if large { mu[l] } else { SWITCH });
+        let (us, v, offset) = proposal(hat, words[0][l], words[1][l]);
+        let count = hat.base + offset;
+        value[l] = if count < LARGEST { count } else { LARGEST };
+        open |= u32::from(large & !is_quick(hat, us, v)) << l;
+        k[l] = if large { value[l] } else { k[l] };
     }
-    for trial in 0..2 {
-        let mut left = 0;
-        for l in 0..LANES {
-            let mu = if mu[l] >= SWITCH { mu[l] } else { SWITCH };
-            let (accepted, value) = attempt(mu, hat(mu), words[2 * trial][l], words[2 * trial + 1][l]);
-            let take = accepted & (open[l] == 1);
-            k[l] = if take { value } else { k[l] };
-            open[l] = if take { 0 } else { open[l] };
-            left |= open[l];
-        }
-        if left == 0 {
-            break;
-        }
-    }
-    for l in 0..LANES {
-        if open[l] == 1 {
-            k[l] = persist(mu[l], |draw| more(l, draw));
-        }
-        k[l] = if k[l] < LARGEST { k[l] } else { LARGEST };
+    while open != 0 {
+        let l = open.trailing_zeros() as usize & (LANES - 1);
+        open &= open - 1;
+        waiting.first.push((at + l) as u32, mu[l], [words[0][l], words[1][l]]);
     }
 }
 
-/// The trials from the third on.
+/// Columns that wait until they fill a vector.
+#[derive(Default)]
+struct List {
+    n: usize,
+    column: [u32; SHARED],
+    mu: [f32; SHARED],
+    words: [[u32; SHARED]; 2],
+}
+
+impl List {
+    #[inline(always)]
+    fn push(&mut self, column: u32, mu: f32, words: [u32; 2]) {
+        // Never full: a vector's worth is taken out as soon as there is one.
+        let n = self.n & (SHARED - 1);
+        self.column[n] = column;
+        self.mu[n] = mu;
+        (self.words[0][n], self.words[1][n]) = (words[0], words[1]);
+        self.n += 1;
+    }
+
+    /// Takes up to a vector's worth from the end: how many, columns, means, words. Lanes beyond are harmless.
+    #[inline(always)]
+    fn take(&mut self) -> (usize, U, F, [U; 2]) {
+        let n = self.n.min(LANES);
+        self.n -= n;
+        let from = self.n & (LANES - 1);
+        let lanes = |words: &[u32; SHARED]| -> U { std::array::from_fn(|l| words[from + l]) };
+        let mu = std::array::from_fn(|l| if self.mu[from + l] >= SWITCH { self.mu[from + l] } else { SWITCH });
+        (n, lanes(&self.column), mu, [lanes(&self.words[0]), lanes(&self.words[1])])
+    }
+}
+
+/// Draws by rejection that the first look did not decide: their first trial in full, then the second and third.
+#[derive(Default)]
+struct Waiting {
+    first: List,
+    later: List,
+}
+
+impl Waiting {
+    /// Decides the first trial of a vector's worth.
+    #[inline(always)]
+    fn decide(&mut self, key: &RowKey, counts: &mut [f32]) {
+        let (n, columns, mu, words) = self.first.take();
+        let rejected = trial(n, &columns, &mu, &words, counts);
+        for l in (0..n).filter(|l| rejected >> l & 1 == 1) {
+            self.later.push(columns[l], mu[l], [0; 2]);
+        }
+        if self.later.n >= LANES {
+            self.again(key, counts);
+        }
+    }
+
+    #[inline(always)]
+    fn again(&mut self, key: &RowKey, counts: &mut [f32]) {
+        let (n, columns, mu, _) = self.later.take();
+        let blocks = key.blocks(columns, 1);
+        // The third trial first, so that the second overwrites it.
+        let third = trial(n, &columns, &mu, &[blocks[2], blocks[3]], counts);
+        let second = trial(n, &columns, &mu, &[blocks[0], blocks[1]], counts);
+        for l in (0..n).filter(|l| (third & second) >> l & 1 == 1) {
+            let count = persist(mu[l], |draw| random::block(key.seed, key.stream, key.row, columns[l], draw));
+            counts[columns[l] as usize] = count;
+        }
+    }
+
+    #[inline(always)]
+    fn finish(&mut self, key: &RowKey, counts: &mut [f32]) {
+        while self.first.n > 0 {
+            self.decide(key, counts);
+        }
+        while self.later.n > 0 {
+            self.again(key, counts);
+        }
+    }
+}
+
+/// One trial in `n` lanes: writes the counts of those accepted, returns a bit for each that is not.
+#[inline(always)]
+fn trial(n: usize, columns: &U, mu: &F, words: &[U; 2], counts: &mut [f32]) -> u32 {
+    let mut value = [0f32; LANES];
+    let mut rejected = 0u32;
+    for l in 0..LANES {
+        let (accepted, count) = attempt(mu[l], hat(mu[l]), words[0][l], words[1][l]);
+        value[l] = if count < LARGEST { count } else { LARGEST };
+        rejected |= u32::from(!accepted) << l;
+    }
+    for l in 0..n {
+        if rejected >> l & 1 == 0 {
+            counts[columns[l] as usize] = value[l];
+        }
+    }
+    rejected
+}
+
+/// The trials from the fourth on.
+#[cold]
 fn persist(mu: f32, more: impl Fn(u32) -> [u32; 4]) -> f32 {
     let hat = hat(mu);
-    for draw in 1..128 {
+    for draw in 2..128 {
         let block = more(draw);
         for pair in [[block[0], block[1]], [block[2], block[3]]] {
             if let (true, k) = attempt(mu, hat, pair[0], pair[1]) {
-                return k;
+                return if k < LARGEST { k } else { LARGEST };
             }
         }
     }

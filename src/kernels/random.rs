@@ -57,11 +57,10 @@ pub fn block(seed: [u32; 2], stream: u32, row: u32, column: u32, draw: u32) -> [
     philox([column, row, draw, stream], seed)
 }
 
-/// Blocks of [`LANES`] columns from `column` on, word by word.
+/// Blocks of [`LANES`] columns, word by word.
 #[inline(always)]
-pub(crate) fn lanes(seed: [u32; 2], stream: u32, row: u32, column: u32, draw: u32) -> [U; 4] {
-    let mut c: [U; 4] =
-        [std::array::from_fn(|l| column.wrapping_add(l as u32)), [row; LANES], [draw; LANES], [stream; LANES]];
+pub(crate) fn lanes(seed: [u32; 2], stream: u32, row: u32, columns: U, draw: u32) -> [U; 4] {
+    let mut c: [U; 4] = [columns, [row; LANES], [draw; LANES], [stream; LANES]];
     let mut key = seed;
     for _ in 0..10 {
         let mut next = [[0u32; LANES]; 4];
@@ -165,9 +164,10 @@ mod tests {
 
     #[test]
     fn lanes_are_the_scalar_blocks() {
-        let wide = lanes(key(77), 3, 9, 5, 2);
+        let columns = std::array::from_fn(|l| 5 + 3 * l as u32);
+        let wide = lanes(key(77), 3, 9, columns, 2);
         for l in 0..LANES {
-            let words = block(key(77), 3, 9, 5 + l as u32, 2);
+            let words = block(key(77), 3, 9, columns[l], 2);
             assert_eq!(words, wide.map(|word| word[l]));
         }
     }

@@ -34,28 +34,50 @@ struct Parameters {
 pub enum Ask<'a> {
     /// Nothing more: candidates come from the prior.
     Inside,
-    /// Is the log importance weight of a candidate from base space (`N x P`) above the limit?
-    Above { base: &'a Tensor<f32>, limit: f32 },
+    /// Is the log importance weight of a candidate above the limit?
+    Above { candidates: &'a Candidates, limit: f32 },
     /// Keep with probability `w / exp(limit)`, given one uniform number per row (`N x 1`).
-    Thin { base: &'a Tensor<f32>, limit: f32, uniform: &'a Tensor<f32> },
+    Thin { candidates: &'a Candidates, limit: f32, uniform: &'a Tensor<f32> },
+}
+
+/// How candidates were drawn, from which follows their weight: the prior's density over theirs, up to a constant.
+#[derive(Debug)]
+pub enum Candidates {
+    /// Carried by one flow from these points (`N x P`), which are uniform in a ball of base space.
+    Base(Tensor<f32>),
+    /// With this log-density (`N x 1`) in the unit cube, up to a constant.
+    LogDensity(Tensor<f32>),
+}
+
+impl Candidates {
+    /// The tensor that tells, and how many of its columns are coordinates.
+    fn tensor(&self) -> (&Tensor<f32>, usize) {
+        match self {
+            Candidates::Base(base) => (base, base.cols()),
+            Candidates::LogDensity(log_density) => (log_density, 0),
+        }
+    }
 }
 
 /// `keep[r]` = 1 for candidates that pass, else 0. `log_q` (`N x 1`) is the density in the unit cube.
 pub fn truncate(device: &Device, log_q: &Tensor<f32>, threshold: f32, ask: Ask<'_>, keep: &mut Tensor<u32>) {
     assert_eq!(log_q.len(), keep.len(), "truncate: shapes");
-    let (base, limit, uniform) = match ask {
+    let (candidates, limit, uniform) = match ask {
         Ask::Inside => (None, 0.0, None),
-        Ask::Above { base, limit } => (Some(base), limit, None),
-        Ask::Thin { base, limit, uniform } => (Some(base), limit, Some(uniform)),
+        Ask::Above { candidates, limit } => (Some(candidates.tensor()), limit, None),
+        Ask::Thin { candidates, limit, uniform } => (Some(candidates.tensor()), limit, Some(uniform)),
     };
-    let cols = base.map_or(1, |base| base.cols());
+    let (base, cols) = candidates.unzip();
+    let cols = cols.unwrap_or_default();
     match device {
         Device::Cpu(cpu) => cpu.run("truncate", || {
             let (base, uniform) = (base.map(Tensor::cpu), uniform.map(Tensor::cpu));
             keep.cpu_mut().par_iter_mut().zip(log_q.cpu()).with_min_len(4096).enumerate().for_each(
                 |(row, (keep, &log_q))| {
-                    let log_weight =
-                        base.map(|base| -log_q - 0.5 * base[row * cols..][..cols].iter().map(|b| b * b).sum::<f32>());
+                    let log_weight = base.map(|base| match cols {
+                        0 => -base[row],
+                        _ => -log_q - 0.5 * base[row * cols..][..cols].iter().map(|b| b * b).sum::<f32>(),
+                    });
                     let passes = match (log_weight, uniform) {
                         (None, _) => true,
                         (Some(log_weight), None) => log_weight > limit,

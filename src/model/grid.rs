@@ -135,12 +135,12 @@ pub struct Grid<S> {
 }
 
 impl<S: Copy + Default> Grid<S> {
-    /// From checked edges (see [`check_edges`]).
-    pub(crate) fn new<R: Real<Store = S>>(edges: &[f64]) -> Self {
-        let bins: Vec<(f64, f64)> = edges.windows(2).map(|w| (w[0], w[1])).collect();
+    /// From ascending bins; `edges` is what convolutions read, whose bins touch.
+    pub(crate) fn new<R: Real<Store = S>>(bins: &[(f64, f64)]) -> Self {
         let tiles = bins.chunks(TILE).enumerate().map(|(t, chunk)| Tile::build::<R>(t * TILE, chunk)).collect();
         let widths = bins.iter().map(|(lo, hi)| R::of(hi - lo).store()).collect();
-        Self { edges: edges.iter().map(|e| R::of(*e).store()).collect(), widths, tiles }
+        let ends = bins.first().map(|b| b.0).into_iter().chain(bins.iter().map(|b| b.1));
+        Self { edges: ends.map(|e| R::of(e).store()).collect(), widths, tiles }
     }
 }
 

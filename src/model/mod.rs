@@ -11,6 +11,7 @@ pub mod components;
 pub mod expression;
 pub mod grid;
 pub mod parameters;
+mod plan;
 pub mod prior;
 pub mod program;
 pub mod real;
@@ -49,7 +50,7 @@ pub enum ModelError {
 pub struct Settings {
     /// Abundance table (`abund`): angr, aspl, feld, aneb, grsa, wilm, lodd, lpgp, lpgs.
     pub abundances: String,
-    /// Photoelectric cross sections (`xsect`) of the phabs family: vern. The TBabs family has its own.
+    /// Photoelectric cross sections (`xsect`) of the phabs family: vern, bcmc or obcm. The TBabs family has its own.
     pub cross_sections: String,
 }
 
@@ -78,12 +79,10 @@ impl Settings {
             )));
         }
         match self.cross_sections.as_str() {
-            "vern" => Ok(()),
-            "bcmc" | "obcm" => Err(ModelError::Settings(format!(
-                "cross_sections: '{}' is not available yet; use vern",
-                self.cross_sections
+            "vern" | "bcmc" | "obcm" => Ok(()),
+            other => Err(ModelError::Settings(format!(
+                "cross_sections: no table '{other}'; there are vern, bcmc, obcm"
             ))),
-            other => Err(ModelError::Settings(format!("cross_sections: no table '{other}'; there is vern"))),
         }
     }
 }

@@ -5,42 +5,17 @@
 //! convolutions has several stages, because a convolution reads whole spectra of what it acts on.
 
 use super::{
-    Expr, Kind, Model, ModelError,
+    Kind, Model, ModelError, Settings,
     components::{Code, Prepared, shift},
     grid::{BIN_ROW, Grid, TILE, Tile, bin_row, check_edges},
+    plan::{How, Leaf, Op, REGISTERS, Tree, compile, registers, stages_of},
     real::{Real, Single},
     wgsl::{self, Stage},
 };
 
-/// Registers of the tile machine. Sub-trees are evaluated larger first, so that n components need about log2(n).
-const REGISTERS: usize = 9;
 /// The oracle divides bins until ln(hi/lo) is below this.
 const FINEST: f64 = 0.005;
 const MOST_PARTS: usize = 64;
-
-/// What fills a tile.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Leaf {
-    /// Instance number.
-    Component(usize),
-    /// Convolution: instance number and the stage it reads.
-    Shift(usize, usize),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum How {
-    Set,
-    Add,
-    Multiply,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Op {
-    /// Evaluate a leaf and combine it with a register.
-    Leaf(Leaf, How, usize),
-    /// Combine register `1` into register `2`.
-    Register(How, usize, usize),
-}
 
 /// A component with its place in the parameter vector and the tables.
 #[derive(Debug, Clone)]
@@ -56,6 +31,8 @@ pub(crate) struct Instance {
 #[derive(Debug, Clone)]
 struct Plan {
     ops: Vec<Op>,
+    /// What they were made from.
+    tree: Tree,
 }
 
 /// A model compiled on an energy grid.
@@ -65,8 +42,8 @@ pub struct Program {
     plans: Vec<Plan>,
     stages: Vec<Stage>,
     parameters: usize,
-    energies: usize,
-    edges: Vec<f64>,
+    settings: Settings,
+    bins: Vec<(f64, f64)>,
     grid: Grid<f32>,
     oracle: Grid<f64>,
     tables: Vec<f32>,
@@ -80,129 +57,85 @@ pub struct Scratch {
     full: Vec<f64>,
 }
 
-/// A stage's expression with its convolutions replaced by reads of earlier stages.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Tree {
-    Leaf(Leaf),
-    Sum(Box<Tree>, Box<Tree>),
-    Product(Box<Tree>, Box<Tree>),
-}
-
-/// Splits an expression into stages; the last one is the model.
-fn stages_of(expr: &Expr, stages: &mut Vec<Tree>) -> Tree {
-    match expr {
-        Expr::Component(k) => Tree::Leaf(Leaf::Component(*k)),
-        Expr::Sum(a, b) => Tree::Sum(Box::new(stages_of(a, stages)), Box::new(stages_of(b, stages))),
-        Expr::Product(a, b) => Tree::Product(Box::new(stages_of(a, stages)), Box::new(stages_of(b, stages))),
-        Expr::Convolve(k, inner) => {
-            let source = stages_of(inner, stages);
-            stages.push(source);
-            Tree::Leaf(Leaf::Shift(*k, stages.len() - 1))
-        }
-    }
-}
-
-/// Registers a tree needs (Sethi & Ullman): a leaf on the right is combined in place.
-fn registers(tree: &Tree) -> usize {
-    match tree {
-        Tree::Leaf(_) => 1,
-        Tree::Sum(a, b) | Tree::Product(a, b) => match (&**a, &**b) {
-            (_, Tree::Leaf(_)) => registers(a),
-            (Tree::Leaf(_), _) => registers(b),
-            _ => {
-                let (a, b) = (registers(a), registers(b));
-                if a == b { a + 1 } else { a.max(b) }
-            }
-        },
-    }
-}
-
-fn compile(tree: &Tree, register: usize, ops: &mut Vec<Op>) {
-    let (how, a, b) = match tree {
-        Tree::Leaf(leaf) => return ops.push(Op::Leaf(*leaf, How::Set, register)),
-        Tree::Sum(a, b) => (How::Add, a, b),
-        Tree::Product(a, b) => (How::Multiply, a, b),
-    };
-    match (&**a, &**b) {
-        (_, Tree::Leaf(leaf)) => {
-            compile(a, register, ops);
-            ops.push(Op::Leaf(*leaf, how, register));
-        }
-        (Tree::Leaf(leaf), _) => {
-            compile(b, register, ops);
-            ops.push(Op::Leaf(*leaf, how, register));
-        }
-        _ => {
-            let (first, second) = if registers(a) >= registers(b) { (a, b) } else { (b, a) };
-            compile(first, register, ops);
-            compile(second, register + 1, ops);
-            ops.push(Op::Register(how, register + 1, register));
-        }
-    }
-}
-
 impl Program {
     /// Lays a model out on E+1 ascending energy edges (keV).
     ///
     /// Errors: edges that do not ascend or are not finite; an expression too deeply nested.
     pub fn new(model: &Model, edges: &[f64]) -> Result<Self, ModelError> {
         let edges = check_edges(edges)?;
-        let mut oracle_tables: Vec<f64> = Vec::new();
-        let mut made: Vec<(Code, std::ops::Range<usize>)> = Vec::new();
-        let mut instances = Vec::with_capacity(model.components.len());
-        for component in &model.components {
-            let code = Code::of(&component.component.name.to_lowercase());
-            let known = made.iter().find(|(c, _)| Some(*c) == code).map(|(_, range)| range.clone());
-            let table = match (code, known) {
-                (_, Some(range)) => range,
-                (None, None) => 0..0,
-                (Some(code), None) => {
-                    let start = oracle_tables.len();
-                    oracle_tables.extend(code.table()(&edges, &model.settings));
-                    made.push((code, start..oracle_tables.len()));
-                    start..oracle_tables.len()
-                }
-            };
-            instances.push(Instance {
-                code,
-                additive: component.component.kind == Kind::Additive,
-                first_parameter: component.first_parameter,
-                parameters: component.component.parameters.len(),
-                table,
-            });
-        }
         let mut trees = Vec::new();
         let whole = stages_of(&model.expression, &mut trees);
         trees.push(whole);
         if trees.iter().any(|tree| registers(tree) > REGISTERS) {
             return Err(ModelError::Parameter("the expression is nested too deeply to be evaluated".into()));
         }
-        let plans = trees
-            .iter()
-            .map(|tree| {
-                let mut ops = Vec::new();
-                compile(tree, 0, &mut ops);
-                Plan { ops }
-            })
-            .collect();
+        let instance = |component: &super::ComponentInstance| Instance {
+            code: Code::of(&component.component.name.to_lowercase()),
+            additive: component.component.kind == Kind::Additive,
+            first_parameter: component.first_parameter,
+            parameters: component.component.parameters.len(),
+            table: 0..0,
+        };
+        let instances = model.components.iter().map(instance).collect();
+        let bins = edges.windows(2).map(|w| (w[0], w[1])).collect();
+        Ok(Self::lay_out(trees, instances, model.parameters().len(), model.settings.clone(), bins))
+    }
+
+    /// The same model on some of its bins only, which then need not touch: `kept` are their numbers, ascending. In each of
+    /// them the photons are those of the whole program. `None` for a model with convolutions, which read all bins, and when
+    /// a number is out of range or order.
+    pub fn thinned(&self, kept: &[u32]) -> Option<Self> {
+        let ascend = kept.windows(2).all(|w| w[0] < w[1]);
+        if self.plans.len() > 1 || kept.is_empty() || !ascend {
+            return None;
+        }
+        let bins = kept.iter().map(|&k| self.bins.get(k as usize).copied()).collect::<Option<Vec<_>>>()?;
+        let trees = self.plans.iter().map(|plan| plan.tree.clone()).collect();
+        Some(Self::lay_out(trees, self.instances.clone(), self.parameters, self.settings.clone(), bins))
+    }
+
+    fn lay_out(
+        trees: Vec<Tree>,
+        mut instances: Vec<Instance>,
+        parameters: usize,
+        settings: Settings,
+        bins: Vec<(f64, f64)>,
+    ) -> Self {
+        let mut oracle_tables: Vec<f64> = Vec::new();
+        let mut made: Vec<(Code, std::ops::Range<usize>)> = Vec::new();
+        for instance in &mut instances {
+            let Some(code) = instance.code else { continue };
+            let known = made.iter().find(|(c, _)| *c == code).map(|(_, range)| range.clone());
+            instance.table = known.unwrap_or_else(|| {
+                let start = oracle_tables.len();
+                oracle_tables.extend(code.table()(&bins, &settings));
+                made.push((code, start..oracle_tables.len()));
+                start..oracle_tables.len()
+            });
+        }
         let stages = wgsl::stages(&trees, &instances);
-        Ok(Self {
+        let plan = |tree: Tree| {
+            let mut ops = Vec::new();
+            compile(&tree, 0, &mut ops);
+            Plan { ops, tree }
+        };
+        Self {
             instances,
-            plans,
+            plans: trees.into_iter().map(plan).collect(),
             stages,
-            parameters: model.parameters().len(),
-            energies: edges.len() - 1,
-            grid: Grid::new::<Single<false>>(&edges),
-            oracle: Grid::new::<f64>(&edges),
-            edges,
+            parameters,
+            settings,
+            grid: Grid::new::<Single<false>>(&bins),
+            oracle: Grid::new::<f64>(&bins),
+            bins,
             tables: oracle_tables.iter().map(|x| *x as f32).collect(),
             oracle_tables,
-        })
+        }
     }
 
     /// Energy bins E.
     pub fn energies(&self) -> usize {
-        self.energies
+        self.bins.len()
     }
 
     /// Model parameters M (free, frozen and tied).
@@ -210,15 +143,15 @@ impl Program {
         self.parameters
     }
 
-    /// The E+1 edges in use (keV); a first edge at 0 has been replaced.
-    pub fn edges(&self) -> &[f64] {
-        &self.edges
+    /// The E bins in use (keV, lower and upper edge); a first edge at 0 has been replaced.
+    pub fn bins(&self) -> &[(f64, f64)] {
+        &self.bins
     }
 
     /// Per energy bin: lower edge, width, middle (high part), middle (low part), ln of the geometric middle, ln(hi/lo),
     /// geometric middle, upper edge. keV; E rows.
     pub fn bin_table(&self) -> Vec<[f32; BIN_ROW]> {
-        self.edges.windows(2).map(|w| bin_row(w[0], w[1])).collect()
+        self.bins.iter().map(|&(lo, hi)| bin_row(lo, hi)).collect()
     }
 
     /// The flat table that the stages' `table(k)` reads.
@@ -272,7 +205,7 @@ impl Program {
         slots: &mut Vec<Vec<R::Store>>,
         flux: &mut [R::Store],
     ) {
-        if full.len() != self.parameters || flux.len() != self.energies {
+        if full.len() != self.parameters || flux.len() != self.bins.len() {
             debug_assert!(false, "{} parameters and {} bins", full.len(), flux.len());
             flux.fill(R::of(f64::NAN).store());
             return;
@@ -291,7 +224,7 @@ impl Program {
             let (before, from) = slots.split_at_mut(k.min(last));
             let out: &mut [R::Store] = match from.first_mut() {
                 Some(slot) if k < last => {
-                    slot.resize(self.energies, R::Store::default());
+                    slot.resize(self.bins.len(), R::Store::default());
                     slot
                 }
                 _ => flux,
@@ -396,7 +329,7 @@ fn refined<R: Real>(component: &Prepared<R>, tile: &Tile<R::Store>, table: &[R::
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Settings;
+    use crate::model::{Expr, Settings};
 
     fn edges() -> Vec<f64> {
         (0..=333).map(|k| 0.3 * 1.01f64.powi(k)).collect()

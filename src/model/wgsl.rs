@@ -5,7 +5,8 @@
 
 use super::{
     components::SHIFT,
-    program::{Instance, Leaf, Tree},
+    plan::{Leaf, Tree},
+    program::Instance,
 };
 use std::fmt::Write;
 
@@ -21,7 +22,8 @@ const BINS: &str = include_str!("../../shaders/include/bins.wgsl");
 ///
 /// It uses, and the wrapper must define
 /// - `fn par(k: u32) -> f32`: k-th of the M model parameters of the current spectrum;
-/// - `fn edge_lo(i: u32)`, `width`, `mid_hi`, `mid_lo`, `ln_mid` `-> f32`: columns 0 to 4 of [`super::Program::bin_table`];
+/// - `fn edge_lo(i: u32)`, `width`, `mid_hi`, `mid_lo`, `ln_mid` `-> f32`: columns 0 to 4 of [`super::Program::bin_table`],
+///   and `edge_hi`: its column 7 (bins need not touch);
 /// - `fn table(k: u32) -> f32`: [`super::Program::tables`];
 /// - `fn energies() -> u32`: E;
 /// - `fn source(slot: u32, i: u32) -> f32`: bin i of the output of an earlier stage (0 where there is none).

@@ -5,4 +5,4 @@ pub mod training;
 
 pub use crate::kernels::adam::AdamSettings;
 pub use store::{ParameterStore, StoreState};
-pub use training::{Epoch, FitSettings, History, Objective, Plateau, fit};
+pub use training::{Epoch, EpochLosses, EpochPlan, FitSettings, History, Objective, Plateau, epoch_step_by_step, fit};

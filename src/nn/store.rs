@@ -31,6 +31,18 @@ pub struct StoreState {
     pub step: u64,
 }
 
+/// See [`ParameterStore::parts`].
+#[derive(Debug)]
+pub(crate) struct StoreParts<'a> {
+    pub value: &'a mut Tensor<f32>,
+    pub gradient: &'a mut Tensor<f32>,
+    pub first: &'a mut Tensor<f32>,
+    pub second: &'a mut Tensor<f32>,
+    pub state: &'a mut Tensor<f32>,
+    /// Steps before those to come.
+    pub before: u64,
+}
+
 impl ParameterStore {
     /// A store with these initial values, no gradient and a fresh optimiser.
     pub fn new(device: &Device, initial: &[f32]) -> Self {
@@ -110,6 +122,24 @@ impl ParameterStore {
             state: &mut self.state,
         };
         adam::adam(&self.device, settings, self.step, tensors);
+    }
+
+    /// What a launch that makes steps by itself works on; [`ParameterStore::advance`] is to be told how many it made.
+    pub(crate) fn parts(&mut self) -> StoreParts<'_> {
+        let before = self.step;
+        StoreParts {
+            value: &mut self.value,
+            gradient: &mut self.gradient,
+            first: &mut self.first,
+            second: &mut self.second,
+            state: &mut self.state,
+            before,
+        }
+    }
+
+    /// Counts steps that were made with [`ParameterStore::parts`].
+    pub(crate) fn advance(&mut self, steps: u64) {
+        self.step += steps;
     }
 
     /// On the device: `[gradient norm of the last step, clipping factor, steps refused so far, -]`.

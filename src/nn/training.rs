@@ -6,7 +6,7 @@
 use super::store::{ParameterStore, SNAPSHOTS};
 use crate::device::{Device, Download, Tensor};
 use crate::kernels::adam::AdamSettings;
-use crate::kernels::reduce;
+use crate::kernels::{reduce, shuffle};
 use crate::{Error, Result};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_pcg::Pcg64;
@@ -45,6 +45,11 @@ pub trait Objective {
         slot: usize,
     );
 
+    /// All steps of an epoch, and its validation. Whoever overrides this does in fewer launches what [`epoch_step_by_step`] does.
+    fn epoch(&mut self, device: &Device, epoch: &EpochPlan<'_>, losses: EpochLosses<'_>) {
+        epoch_step_by_step(self, device, epoch, losses);
+    }
+
     /// Keeps everything that inference depends on in one of [`SNAPSHOTS`] slots (on the device).
     fn snapshot(&mut self, slot: usize) {
         self.store().snapshot(slot);
@@ -59,6 +64,43 @@ pub trait Objective {
     fn finish(&mut self) {
         self.store().drop_snapshots();
     }
+}
+
+/// The steps of an epoch one by one, then its validation.
+pub fn epoch_step_by_step<O: Objective + ?Sized>(
+    objective: &mut O,
+    device: &Device,
+    epoch: &EpochPlan<'_>,
+    losses: EpochLosses<'_>,
+) {
+    let Split { train_batches, train_batch, valid_batches, valid_batch, .. } = *epoch.split;
+    for batch in 0..train_batches {
+        if objective.adds_to_gradient() {
+            objective.store().zero_gradient();
+        }
+        objective.train_step(device, epoch.index, batch * train_batch, train_batch, losses.train, batch);
+        objective.store().adam_step(epoch.adam);
+    }
+    for batch in 0..valid_batches {
+        objective.validate(device, epoch.valid_index, batch * valid_batch, valid_batch, losses.valid, batch);
+    }
+}
+
+/// What an epoch goes through.
+#[derive(Debug, Clone, Copy)]
+pub struct EpochPlan<'a> {
+    pub split: &'a Split,
+    /// Training rows in the order of the batches, and those to validate on.
+    pub index: &'a Tensor<u32>,
+    pub valid_index: &'a Tensor<u32>,
+    pub adam: &'a AdamSettings,
+}
+
+/// Where an epoch's losses go: the sum over the rows of every batch.
+#[derive(Debug)]
+pub struct EpochLosses<'a> {
+    pub train: &'a mut Tensor<f32>,
+    pub valid: &'a mut Tensor<f32>,
 }
 
 /// Halving (say) of the learning rate when the validation loss stays.
@@ -214,7 +256,9 @@ pub fn fit(
     on_epoch: &mut dyn FnMut(&Epoch) -> Result<()>,
 ) -> Result<History> {
     let split = Split::new(rows, settings.batch, settings.validation_fraction)?;
-    let (mut training, validation) = split_rows(rows, &split, settings);
+    let (training, validation) = split_rows(rows, &split, settings);
+    let order = Tensor::from_slice(device, 1, training.len(), &training);
+    let seed = mixed(settings, 1);
     let mut index = Tensor::<u32>::empty(device, 1, split.train_rows);
     let valid_index = Tensor::from_slice(device, 1, validation.len(), &validation);
     let mut train_losses = Tensor::<f32>::zeros(device, 1, split.train_batches);
@@ -232,22 +276,11 @@ pub fn fit(
     let mut awaited: Option<Awaited> = None;
     let mut outcome = Ok(());
     for epoch in 0..settings.max_epochs {
-        training.shuffle(&mut generator(settings, 1 + epoch as u64));
-        index.upload(&training);
+        shuffle::shuffle(device, &order, seed, epoch as u32, &mut index);
         let adam =
             AdamSettings { learning_rate: progress.learning_rate, clip: settings.clip, ..AdamSettings::default() };
-        for batch in 0..split.train_batches {
-            if objective.adds_to_gradient() {
-                objective.store().zero_gradient();
-            }
-            let start = batch * split.train_batch;
-            objective.train_step(device, &index, start, split.train_batch, &mut train_losses, batch);
-            objective.store().adam_step(&adam);
-        }
-        for batch in 0..split.valid_batches {
-            let start = batch * split.valid_batch;
-            objective.validate(device, &valid_index, start, split.valid_batch, &mut valid_losses, batch);
-        }
+        let plan = EpochPlan { split: &split, index: &index, valid_index: &valid_index, adam: &adam };
+        objective.epoch(device, &plan, EpochLosses { train: &mut train_losses, valid: &mut valid_losses });
         let busy = [progress.best_slot, awaited.as_ref().map(|awaited| awaited.slot)];
         let slot = (0..SNAPSHOTS).find(|slot| !busy.contains(&Some(*slot))).unwrap_or_default();
         objective.snapshot(slot);
@@ -339,19 +372,18 @@ impl Progress {
 /// Training and validation rows, fixed for the fit.
 fn split_rows(rows: usize, split: &Split, settings: &FitSettings) -> (Vec<u32>, Vec<u32>) {
     let mut all: Vec<u32> = (0..rows as u32).collect();
-    all.shuffle(&mut generator(settings, 0));
+    all.shuffle(&mut Pcg64::seed_from_u64(mixed(settings, 0)));
     let training = all.split_off(split.valid_rows);
     (training, all)
 }
 
-/// A generator per (seed, stream, purpose). The three are mixed (SplitMix64's finaliser), since neighbouring states of a
-/// linear congruential generator are not independent.
-fn generator(settings: &FitSettings, purpose: u64) -> Pcg64 {
-    let mixed = [settings.seed, settings.stream, purpose].iter().fold(0u64, |before, &word| {
+/// A seed per (seed, stream, purpose). The three are mixed (SplitMix64's finaliser), since neighbouring states of a linear
+/// congruential generator are not independent.
+fn mixed(settings: &FitSettings, purpose: u64) -> u64 {
+    [settings.seed, settings.stream, purpose].iter().fold(0u64, |before, &word| {
         let mut z = (before ^ word).wrapping_add(0x9e37_79b9_7f4a_7c15);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
-    });
-    Pcg64::seed_from_u64(mixed)
+    })
 }

@@ -3,8 +3,10 @@
 //! Everything here runs on the host in f64: these are the numbers that decide. Log-weights are `ln L - ln q`, with q relative
 //! to the prior (a density in the prior's unit cube), so that no prior term is left.
 
+mod emulator;
 mod pareto;
 
+pub use emulator::{Emulator, EmulatorError, EmulatorSettings};
 pub use pareto::pareto_k;
 
 use rand::{Rng, SeedableRng};

@@ -207,6 +207,28 @@ pub struct ModelSummary {
     pub cross_sections: String,
     #[serde(default)]
     pub fixed: Vec<(String, String)>,
+    #[serde(default)]
+    pub grid: Option<GridSummary>,
+}
+
+/// At how many energies of the response the model was evaluated, and what that changes in C-STAT.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct GridSummary {
+    /// Model energies of the response, and those used.
+    pub energies: usize,
+    pub kept: usize,
+    /// Largest change for spectra with the observed number of counts, over draws from the prior: the shift and three
+    /// standard deviations of its noise.
+    pub cstat_change_prior: f64,
+    /// Largest change for the observed spectrum at samples of the posterior.
+    pub cstat_change_posterior: f64,
+}
+
+impl GridSummary {
+    /// Every energy used.
+    pub fn exact(energies: usize) -> Self {
+        Self { energies, kept: energies, ..Self::default() }
+    }
 }
 
 /// Whether to believe the result, in one of three words, and why.

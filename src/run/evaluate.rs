@@ -40,14 +40,27 @@ pub struct Batch {
 }
 
 impl<'a> Evaluator<'a> {
-    /// `device` is a device's name as [`Device::open`] takes it, or [`ORACLE`].
+    /// As a run computes: on the energies that [`Problem::simulator`] keeps. `device` is a device's name as [`Device::open`]
+    /// takes it, or [`ORACLE`] (every energy).
     pub fn open(problem: &'a Problem, device: &str) -> Result<Evaluator<'a>> {
+        Self::with(problem, device, Problem::simulator)
+    }
+
+    /// The same on every energy: for points that need not lie in the prior.
+    pub fn exact(problem: &'a Problem, device: &str) -> Result<Evaluator<'a>> {
+        Self::with(problem, device, Problem::exact_simulator)
+    }
+
+    fn with(
+        problem: &'a Problem,
+        device: &str,
+        simulator: impl Fn(&Problem, &Device) -> Result<Simulator>,
+    ) -> Result<Evaluator<'a>> {
         if device.eq_ignore_ascii_case(ORACLE) {
             return Ok(Evaluator { problem, device: Device::cpu(), simulator: None });
         }
         let device = Device::open(device)?;
-        let d = &problem.dataset;
-        let simulator = Simulator::new(&device, &problem.program, &problem.parameters, &d.folded, &d.counts)?;
+        let simulator = simulator(problem, &device)?;
         Ok(Evaluator { problem, device, simulator: Some(simulator) })
     }
 

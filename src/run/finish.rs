@@ -15,6 +15,7 @@ use crate::report::summary::{
 };
 use crate::report::tables::{self, Coverage, Samples, SpectrumTable, WeightedSamples};
 use crate::report::{PriorShape, ReportData, RoundData, round_folder};
+use crate::simulate::compress::MOST_CHANGE;
 use crate::simulate::{Coordinates, no_tick};
 use crate::{Error, Result};
 use std::time::Instant;
@@ -33,6 +34,9 @@ pub struct Refined {
     best: usize,
     seconds: f64,
 }
+
+/// Samples of the posterior that say what the choice of energies changes.
+const GRID_SAMPLES: usize = 256;
 
 /// Draws from the last round's flow, computes their exact likelihoods and weighs them.
 ///
@@ -205,7 +209,7 @@ fn summary(
     refined: &Refined,
     posterior: &[f64],
     truth: Option<&[f64]>,
-    warnings: Vec<String>,
+    mut warnings: Vec<String>,
 ) -> Result<Summary> {
     let problem = rounds.problem;
     let (run, dataset) = (&problem.run, &problem.dataset);
@@ -235,6 +239,15 @@ fn summary(
         expected_std: std,
     };
     let verdict = Verdict::judge(&cstat, &refined.refine);
+    let samples: Vec<Vec<f64>> = posterior.chunks_exact(p).take(GRID_SAMPLES).map(<[f64]>::to_vec).collect();
+    let grid = problem.grid_summary(&samples)?;
+    if grid.cstat_change_posterior > MOST_CHANGE {
+        warnings.push(format!(
+            "C-STAT of the posterior's samples changes by up to {:.3} (more than {MOST_CHANGE}) when the model is evaluated at {} of \
+             {} energies; run again with --exact-grid",
+            grid.cstat_change_posterior, grid.kept, grid.energies
+        ));
+    }
     let file = |at: usize| {
         let name = dataset.files.get(at).and_then(|path| path.file_name());
         name.map_or_else(String::new, |name| name.to_string_lossy().into_owned())
@@ -268,6 +281,7 @@ fn summary(
             abundances: run.model.abundances.clone(),
             cross_sections: run.model.cross_sections.clone(),
             fixed: problem.fixed(),
+            grid: Some(grid),
         },
         warnings,
         seed: run.inference.seed,

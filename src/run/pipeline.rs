@@ -8,7 +8,7 @@ use super::scheduler::Rounds;
 use super::setup::Problem;
 use crate::device::Device;
 use crate::report::{Summary, Verdict};
-use crate::simulate::{Coordinates, Outputs, Simulator, Source, no_tick};
+use crate::simulate::{Coordinates, Outputs, Source, no_tick};
 use crate::{Error, Result, device::RowBlocks};
 use std::path::Path;
 use std::time::Instant;
@@ -40,6 +40,7 @@ pub fn run(problem: &Problem, execution: &Execution<'_>, truth: Option<&[f64]>) 
         progress.message(&format!("{}: this run is finished", out.display()));
         return Ok(Summary::read(&folder.path().join(FINISHED))?.verdict);
     }
+    progress.message(&format!("energies: {}", problem.grid()));
     super::interrupt::install()?;
     let traffic = device.profiler().traffic();
     let mut rounds = Rounds::new(problem, device, Some(&folder), progress)?;
@@ -63,8 +64,7 @@ pub fn run(problem: &Problem, execution: &Execution<'_>, truth: Option<&[f64]>) 
 /// Those of the simulator.
 pub fn with_mock(problem: Problem, theta: &[f64], seed: u64) -> Result<Problem> {
     let device = Device::cpu();
-    let dataset = &problem.dataset;
-    let simulator = Simulator::new(&device, &problem.program, &problem.parameters, &dataset.folded, &dataset.counts)?;
+    let simulator = problem.exact_simulator(&device)?;
     let mut counts = RowBlocks::empty(&device, 1, simulator.bins(), 1);
     let outputs = Outputs { counts: Some(&mut counts), ..Outputs::default() };
     let point = simulator.physical(&[theta.to_vec()])?;
@@ -81,13 +81,7 @@ pub fn plan(problem: &Problem, device: &Device) -> Result<String> {
     let run: &RunFile = &problem.run;
     let (bins, energies) = (problem.dataset.bins.len(), problem.dataset.folded.energies());
     let total: usize = (0..run.inference.rounds).map(|k| run.inference.simulations_of_round(k)).sum();
-    let simulator = Simulator::new(
-        device,
-        &problem.program,
-        &problem.parameters,
-        &problem.dataset.folded,
-        &problem.dataset.counts,
-    )?;
+    let simulator = problem.simulator(device)?;
     let counts = 4 * (total * bins) as u64;
     let widths = run.inference.autoencoder.hidden.widths(bins);
     let mut layers = vec![bins];
@@ -102,6 +96,7 @@ pub fn plan(problem: &Problem, device: &Device) -> Result<String> {
     let sum = counts + networks + activations + simulation;
     let mut text = format!("device      {} ({}, {})\n", device.name(), device.backend(), device.kind());
     text += &format!("spectrum    {}: {bins} bins, {energies} model energies\n", problem.dataset.name);
+    text += &format!("energies    {}\n", problem.grid());
     text += &format!("model       {}, {} free parameters\n", run.model.expression, problem.names().len());
     text += &format!(
         "rounds      {}, {total} spectra in all, then {} likelihoods\n",

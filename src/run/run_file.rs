@@ -106,6 +106,8 @@ pub struct ModelChoice {
     pub expression: String,
     pub abundances: String,
     pub cross_sections: String,
+    /// Evaluate the model at every energy of the response, instead of those that the folded spectrum notices.
+    pub exact_grid: bool,
 }
 
 /// `[inference]`
@@ -222,8 +224,8 @@ pub struct Flow {
     pub ensemble: usize,
 }
 
-/// Flows that can be mixed in this version.
-const MAX_ENSEMBLE: usize = 1;
+/// Flows that can be mixed.
+const MAX_ENSEMBLE: usize = 64;
 
 /// `[refine]`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -408,6 +410,7 @@ fn read_model(section: &Section<'_>) -> Result<ModelChoice, RunFileError> {
         expression,
         abundances: section.text("abundances")?.unwrap_or_else(|| "wilm".into()),
         cross_sections: section.text("cross_sections")?.unwrap_or_else(|| "vern".into()),
+        exact_grid: section.truth("exact_grid", false)?,
     })
 }
 

@@ -126,9 +126,7 @@ impl<'a> Rounds<'a> {
         progress: &'a Progress,
     ) -> Result<Self> {
         let run = &problem.run.inference;
-        let dataset = &problem.dataset;
-        let simulator =
-            Simulator::new(device, &problem.program, &problem.parameters, &dataset.folded, &dataset.counts)?;
+        let simulator = problem.simulator(device)?;
         let (p, bins) = (problem.parameters.free().len(), simulator.bins());
         let settings = AutoEncoderSettings {
             hidden: run.autoencoder.hidden.widths(bins),
@@ -142,7 +140,7 @@ impl<'a> Rounds<'a> {
         };
         let encoder = AutoEncoder::new(device, bins, &settings)?;
         let flow = FlowSettings { transforms: run.flow.transforms, hidden: run.flow.hidden, layers: run.flow.layers };
-        let estimator = Estimator::new(device, p, encoder.size(), flow, run.seed)?;
+        let estimator = Estimator::ensemble(device, p, encoder.size(), flow, run.flow.ensemble, run.seed)?;
         let block_rows = block_rows(&problem.run, device, bins);
         Ok(Self {
             problem,

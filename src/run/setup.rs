@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use sha2::{Digest, Sha256};
@@ -11,8 +12,11 @@ use sha2::{Digest, Sha256};
 use super::run_file::{FileChoice, Grouping, ParameterEntry, RunFile};
 use crate::{
     Error, Result,
+    device::{Device, Tensor},
     model::{Model, ModelError, Parameters, Prior, Program, Setting, Settings},
     observation::{self, Dataset, ObservationSpec},
+    report::summary::GridSummary,
+    simulate::{Compression, Coordinates, Outputs, Simulator, Source, compress, no_tick},
 };
 
 /// A run file with everything it names read and checked; nothing is computed yet.
@@ -26,6 +30,8 @@ pub struct Problem {
     pub program: Program,
     /// What the files and parameters gave occasion to say.
     pub warnings: Vec<String>,
+    /// Found when it is first asked for, as the counts decide about it.
+    compression: OnceLock<Result<Compression, String>>,
 }
 
 impl Problem {
@@ -53,13 +59,85 @@ impl Problem {
         let program = Program::new(&model, &dataset.folded.edges)?;
         let mut warnings = dataset.warnings.clone();
         warnings.extend(parameters.warnings().iter().cloned());
-        Ok(Problem { run, dataset, model, parameters, program, warnings })
+        Ok(Problem { run, dataset, model, parameters, program, warnings, compression: OnceLock::new() })
     }
 
     /// The same problem for other counts (a mock).
     pub fn with_counts(mut self, counts: Vec<u32>) -> Result<Problem> {
         self.dataset = self.dataset.with_counts(counts)?;
+        self.compression = OnceLock::new();
         Ok(self)
+    }
+
+    /// The energies that the folded spectrum notices, or why all of them stay.
+    pub fn compression(&self) -> &Result<Compression, String> {
+        self.compression.get_or_init(|| {
+            if self.run.model.exact_grid {
+                return Err("as asked for".into());
+            }
+            let (d, bound) = (&self.dataset, compress::MOST_CHANGE);
+            Compression::find(&self.program, &self.parameters, &d.folded, d.total(), bound)
+        })
+    }
+
+    /// The simulator of a run: on the compressed grid where there is one.
+    ///
+    /// # Errors
+    /// Those of [`Simulator::new`].
+    pub fn simulator(&self, device: &Device) -> Result<Simulator> {
+        match self.compression() {
+            Ok(compression) => Simulator::compressed(device, compression, &self.parameters, &self.dataset.counts),
+            Err(_) => self.exact_simulator(device),
+        }
+    }
+
+    /// The simulator on every energy of the response.
+    ///
+    /// # Errors
+    /// Those of [`Simulator::new`].
+    pub fn exact_simulator(&self, device: &Device) -> Result<Simulator> {
+        let d = &self.dataset;
+        Simulator::new(device, &self.program, &self.parameters, &d.folded, &d.counts)
+    }
+
+    /// Which energies the model is evaluated at, in words.
+    pub fn grid(&self) -> String {
+        match self.compression() {
+            Ok(Compression { report, .. }) => format!(
+                "the model at {} of {} energies: C-STAT changes by less than {:.1e} (bound {}) in {} draws from the prior",
+                report.kept,
+                report.energies,
+                report.largest_change,
+                compress::MOST_CHANGE,
+                report.draws
+            ),
+            Err(why) => format!("the model at all {} energies: {why}", self.dataset.folded.energies()),
+        }
+    }
+
+    /// The same in numbers, with what the kept energies change in the C-STAT of the observed spectrum at `points` (n x P, physical).
+    ///
+    /// # Errors
+    /// Those of the simulators, which run on the CPU here.
+    pub fn grid_summary(&self, points: &[Vec<f64>]) -> Result<GridSummary> {
+        let energies = self.dataset.folded.energies();
+        let Ok(compression) = self.compression() else { return Ok(GridSummary::exact(energies)) };
+        let device = Device::cpu();
+        let cstat = |simulator: Simulator| -> Result<Vec<f32>> {
+            let theta = simulator.physical(points)?;
+            let mut out = Tensor::empty(&device, points.len(), 1);
+            let outputs = Outputs { log_likelihood: Some(&mut out), ..Outputs::default() };
+            simulator.run(Coordinates::Physical, &theta, Source { seed: 0, stream: 0 }, outputs, &mut no_tick)?;
+            Ok(out.download()?)
+        };
+        let (exact, kept) = (cstat(self.exact_simulator(&device)?)?, cstat(self.simulator(&device)?)?);
+        let moved = exact.iter().zip(&kept).map(|(a, b)| 2.0 * f64::from(a - b).abs()).fold(0.0, f64::max);
+        Ok(GridSummary {
+            energies,
+            kept: compression.report.kept,
+            cstat_change_prior: compression.report.largest_change,
+            cstat_change_posterior: moved,
+        })
     }
 
     /// Names of the P free parameters.

@@ -4,7 +4,7 @@ use super::{Outputs, Simulator, TWIN_STREAM, Tick, place, together};
 use crate::Result;
 use crate::device::{Cpu, Fault, RowBlocks, Tensor};
 use crate::kernels::cstat::{self, Form};
-use crate::kernels::fold::{CPU_SPECTRA, cpu_stride, fold_tile};
+use crate::kernels::fold::{self, CPU_SPECTRA, cpu_stride, fold_tile};
 use crate::kernels::model::sound;
 use crate::kernels::parameters::Coordinates;
 use crate::kernels::poisson::{self, Source};
@@ -12,7 +12,7 @@ use crate::model;
 use rayon::prelude::*;
 
 /// Spectra of a tile: the fold reads the response once per tile.
-pub(super) const TILE: usize = 4 * CPU_SPECTRA;
+pub(super) const TILE: usize = CPU_SPECTRA;
 /// Energies times rows between two ticks: some hundredths of a second.
 const WORK_PER_TICK: usize = 1 << 23;
 
@@ -23,6 +23,7 @@ pub(super) struct Scratch {
     flux: Vec<f32>,
     means: Vec<f32>,
     model: model::Scratch,
+    fold: fold::Scratch,
 }
 
 /// The rows of one tile in every output.
@@ -103,7 +104,6 @@ impl Simulator {
         let (bins, energies, free) = (self.bins(), self.energies(), self.names.len());
         let stride = cpu_stride(energies);
         scratch.full.resize(self.parameters.count(), 0.0);
-        // Zeros behind the last energy of every spectrum; only the energies are ever written.
         scratch.flux.resize(TILE * stride, 0.0);
         scratch.means.resize(TILE * bins, 0.0);
         let mut broken = [false; TILE];
@@ -117,12 +117,11 @@ impl Simulator {
                 flux.fill(0.0);
             }
         }
-        let groups = job.rows.next_multiple_of(CPU_SPECTRA);
         let means = match job.expected {
             Some(means) => means,
             None => &mut scratch.means[..job.rows * bins],
         };
-        fold_tile(&self.fold, &scratch.flux[..groups * stride], stride, means);
+        fold_tile(&self.fold, &scratch.flux, stride, means, &mut scratch.fold);
         for (out, stream) in [(job.counts, 0), (job.twin, TWIN_STREAM)] {
             let Some(out) = out else { continue };
             let source = Source { seed: source.seed, stream: source.stream ^ stream };

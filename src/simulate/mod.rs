@@ -4,6 +4,7 @@
 //! the CPU it is a few spectra that stay in a core's cache. What one would get wrong: results depend on the row number in the
 //! array, not on tiles, so that any tiling (and both devices) draw the same integers.
 
+pub mod compress;
 mod cpu;
 mod gpu;
 pub mod oracle;
@@ -11,6 +12,7 @@ mod plan;
 
 pub use crate::kernels::parameters::Coordinates;
 pub use crate::kernels::poisson::Source;
+pub use compress::Compression;
 pub use plan::parameter_plan;
 
 use crate::device::{Device, DeviceError, RowBlocks, Tensor};
@@ -77,8 +79,39 @@ impl Simulator {
                 folded.energies()
             )));
         }
-        if counts.len() != folded.bins() {
-            return Err(Error::Input(format!("{} counts for {} bins of the response", counts.len(), folded.bins())));
+        let csr = Csr {
+            columns: folded.energies(),
+            row_start: &folded.row_start,
+            column: &folded.column,
+            value: &folded.value,
+        };
+        Self::lay_out(device, program, parameters, csr, counts, f32::MIN)
+    }
+
+    /// The same on the energies that a compression kept: `parameters` and `counts` are those it was found for.
+    ///
+    /// # Errors
+    /// As [`Simulator::new`].
+    pub fn compressed(
+        device: &Device,
+        compression: &Compression,
+        parameters: &Parameters,
+        counts: &[u32],
+    ) -> Result<Self> {
+        // Interpolation may dip below zero next to a feature that stands on nothing.
+        Self::lay_out(device, &compression.program, parameters, compression.csr(), counts, 0.0)
+    }
+
+    fn lay_out(
+        device: &Device,
+        program: &Program,
+        parameters: &Parameters,
+        csr: Csr<'_>,
+        counts: &[u32],
+        least: f32,
+    ) -> Result<Self> {
+        if counts.len() != csr.rows() {
+            return Err(Error::Input(format!("{} counts for {} bins of the response", counts.len(), csr.rows())));
         }
         if let Some((bin, count)) = counts.iter().enumerate().find(|(_, count)| **count > 1 << 24) {
             return Err(Error::Input(format!(
@@ -86,18 +119,13 @@ impl Simulator {
                 1 << 24
             )));
         }
-        let csr = Csr {
-            columns: folded.energies(),
-            row_start: &folded.row_start,
-            column: &folded.column,
-            value: &folded.value,
-        };
         let bins = program.bin_table();
         let columns = bins.first().map_or(1, |row| row.len());
         let stages: Vec<&str> = program.stages().iter().map(|stage| stage.wgsl.as_str()).collect();
         let model = ModelPlan::new(device, &stages, bins.as_flattened(), columns, program.tables());
         let observed: Vec<f32> = counts.iter().map(|&count| count as f32).collect();
-        let fold = FoldPlan::new(device, csr);
+        let gpu_tile = gpu::tile(device, csr.columns, csr.rows(), model.slots());
+        let fold = FoldPlan::new(device, csr).at_least(least);
         if fold.largest_binding() > device.binding_limit() {
             return Err(Error::Device(DeviceError::TooLarge {
                 what: "the response (group its channels, or use --device cpu)".into(),
@@ -106,7 +134,6 @@ impl Simulator {
                 limit: "max_storage_buffer_binding_size",
             }));
         }
-        let gpu_tile = gpu::tile(device, folded.energies(), folded.bins(), model.slots());
         Ok(Self {
             device: device.clone(),
             program: program.clone(),
@@ -129,7 +156,7 @@ impl Simulator {
         self.fold.bins()
     }
 
-    /// Model energies, E.
+    /// Model energies at which the model is evaluated, E.
     pub fn energies(&self) -> usize {
         self.fold.energies()
     }

@@ -3,6 +3,11 @@
 //! The folder is RONTGEN_DATA, else ../shared/data beside the crate. Where it is absent tests say that they skip, except
 //! with CI=true, when a missing file is a failure.
 
+#![allow(dead_code)] // each test uses its part
+
+pub mod device;
+pub mod xspec;
+
 use std::{
     collections::BTreeMap,
     io::Read,

@@ -27,6 +27,9 @@ pub(super) fn kernels() -> Vec<Kernel> {
 struct Parameters {
     rows: u32,
     p: u32,
+    /// BASE: the share of a flow in the loss, and whether others have been there before it.
+    share: f32,
+    add: u32,
 }
 
 /// Activations and gradients of one batch size.
@@ -50,7 +53,7 @@ pub struct LayeredBuffers {
 }
 
 impl LayeredBuffers {
-    pub fn new(device: &Device, shape: &FlowShape, rows: usize) -> Self {
+    pub fn new(device: &Device, shape: &FlowShape, flows: usize, rows: usize) -> Self {
         let (p, h, k) = (shape.parameters, shape.hidden, shape.transforms());
         let empty = |cols: usize| Tensor::empty(device, rows, cols);
         Self {
@@ -63,7 +66,7 @@ impl LayeredBuffers {
             d: empty(p),
             d_out: empty(2 * p),
             d_hidden: [empty(h), empty(h)],
-            fresh: Tensor::empty(device, 1, shape.len()),
+            fresh: Tensor::empty(device, 1, flows * shape.len()),
             scratch: Tensor::empty(device, 1, reduce::columns_scratch(rows, h.max(2 * p))),
         }
     }
@@ -84,26 +87,53 @@ pub(super) fn loss(
     (losses, slot): (&mut Tensor<f32>, usize),
 ) {
     let Device::Gpu(gpu) = device else { return };
+    for flow in 0..tables.flows() {
+        forward(device, tables, (weights, flow), (x, context), buffers);
+        if gradient.is_some() {
+            backward(device, tables, (weights, flow), (x, context), buffers);
+        }
+    }
+    reduce::total(device, &buffers.loss, 0, buffers.rows, losses, slot);
+    if let Some(gradient) = gradient {
+        let n = tables.weights();
+        let parameters = Parameters { rows: n as u32, p: 1, share: 0.0, add: 0 };
+        let bindings = [tables.mask.gpu(), buffers.fresh.gpu(), gradient.gpu()];
+        gpu.dispatch(&MASK, &parameters, &bindings, grid_1d(n, 64));
+    }
+}
+
+/// One flow's share of the loss, row by row, into `buffers.loss`, and its gradient in base space.
+fn forward(
+    device: &Device,
+    tables: &FlowTables,
+    (weights, flow): (&Tensor<f32>, usize),
+    (x, context): (&Tensor<f32>, &Tensor<f32>),
+    buffers: &mut LayeredBuffers,
+) {
+    let Device::Gpu(gpu) = device else { return };
     let shape = &tables.shape;
     let (rows, p, c) = (buffers.rows, shape.parameters, shape.context);
     let (dense, len) = (shape.dense(), shape.transform_len());
-    let size = Parameters { rows: rows as u32, p: p as u32 };
+    let start = flow * shape.len();
+    let share = 1.0 / tables.flows() as f32;
+    let size = Parameters { rows: rows as u32, p: p as u32, share, add: u32::from(flow > 0) };
     let grid = grid_1d(rows, 64);
     let tanh = Activation::Tanh;
     adam::clear(device, &mut buffers.log_det);
     for k in 0..shape.transforms() {
         let weight = |layer: usize| {
             let at = dense[layer];
-            let offset = k * len + at.offset;
-            (Matrix::at(weights, offset, at.rows, at.cols), Matrix::at(weights, k * len + at.bias().start, 1, at.cols))
+            let base = start + k * len;
+            let bias = Matrix::at(weights, base + at.bias().start, 1, at.cols);
+            (Matrix::at(weights, base + at.offset, at.rows, at.cols), bias)
         };
         let (before, after) = buffers.y.split_at_mut(k);
         let input = before.last().unwrap_or(x);
         let hidden = &mut buffers.hidden[k];
         let first = Epilogue { bias: Some(weight(0).1), ..Epilogue::default() };
-        let of_x = Matrix::at(weights, k * len, p, shape.hidden);
+        let of_x = Matrix::at(weights, start + k * len, p, shape.hidden);
         if c > 0 {
-            let of_context = Matrix::at(weights, k * len + p * shape.hidden, c, shape.hidden);
+            let of_context = Matrix::at(weights, start + k * len + p * shape.hidden, c, shape.hidden);
             gemm(device, Matrix::whole(context), of_context, &mut MatrixMut::whole(&mut hidden[0]), first);
             let second = Epilogue { accumulate: true, activation: tanh, ..Epilogue::default() };
             gemm(device, Matrix::whole(input), of_x, &mut MatrixMut::whole(&mut hidden[0]), second);
@@ -127,29 +157,22 @@ pub(super) fn loss(
     let base = buffers.y.last().unwrap_or(x);
     let bindings = [base.gpu(), buffers.log_det.gpu(), buffers.loss.gpu(), buffers.d.gpu(), gpu.status()];
     gpu.dispatch(&BASE, &size, &bindings, grid);
-    reduce::total(device, &buffers.loss, 0, rows, losses, slot);
-    if let Some(gradient) = gradient {
-        backward(device, tables, weights, (x, context), buffers);
-        let n = shape.len();
-        let parameters = Parameters { rows: n as u32, p: 1 };
-        let bindings = [tables.mask.gpu(), buffers.fresh.gpu(), gradient.gpu()];
-        gpu.dispatch(&MASK, &parameters, &bindings, grid_1d(n, 64));
-    }
 }
 
-/// The unmasked gradient into `buffers.fresh`. Every weight is written exactly once, so nothing needs clearing.
+/// One flow's unmasked gradient into `buffers.fresh`. Every weight is written exactly once, so nothing needs clearing.
 fn backward(
     device: &Device,
     tables: &FlowTables,
-    weights: &Tensor<f32>,
+    (weights, flow): (&Tensor<f32>, usize),
     (x, context): (&Tensor<f32>, &Tensor<f32>),
     buffers: &mut LayeredBuffers,
 ) {
     let Device::Gpu(gpu) = device else { return };
     let shape = &tables.shape;
+    let of_flow = flow * shape.len();
     let (rows, p, c, h) = (buffers.rows, shape.parameters, shape.context, shape.hidden);
     let (dense, len) = (shape.dense(), shape.transform_len());
-    let size = Parameters { rows: rows as u32, p: p as u32 };
+    let size = Parameters { rows: rows as u32, p: p as u32, share: 0.0, add: 0 };
     let plain = Epilogue::default;
     let LayeredBuffers { y, hidden, out, d, d_out, d_hidden, fresh, scratch, .. } = buffers;
     for k in (0..shape.transforms()).rev() {
@@ -159,11 +182,11 @@ fn backward(
         let hidden = &hidden[k];
 
         let at = dense[shape.layers];
-        let start = k * len + at.offset;
+        let start = of_flow + k * len + at.offset;
         let last = Matrix::whole(&hidden[shape.layers - 1]);
         let mut target = MatrixMut::at(fresh, start, at.rows, at.cols);
         gemm(device, last.t(), Matrix::whole(d_out), &mut target, plain());
-        let mut bias = MatrixMut::at(fresh, k * len + at.bias().start, 1, at.cols);
+        let mut bias = MatrixMut::at(fresh, of_flow + k * len + at.bias().start, 1, at.cols);
         reduce::columns(device, Matrix::whole(d_out), 1.0, false, &mut bias, scratch);
         let w = Matrix::at(weights, start, at.rows, at.cols);
         let epilogue = Epilogue { derivative: Some((Activation::Tanh, last)), ..plain() };
@@ -171,8 +194,8 @@ fn backward(
 
         for layer in (0..shape.layers).rev() {
             let at = dense[layer];
-            let start = k * len + at.offset;
-            let mut bias = MatrixMut::at(fresh, k * len + at.bias().start, 1, at.cols);
+            let start = of_flow + k * len + at.offset;
+            let mut bias = MatrixMut::at(fresh, of_flow + k * len + at.bias().start, 1, at.cols);
             reduce::columns(device, Matrix::whole(front), 1.0, false, &mut bias, scratch);
             if layer > 0 {
                 let below = Matrix::whole(&hidden[layer - 1]);

@@ -1,225 +1,114 @@
-//! Masked autoregressive flow: density and samples at one observation, loss and gradient on batches.
+//! Masked autoregressive flow, or an ensemble of such flows: density and samples at one observation, loss and gradient on batches.
 //!
 //! At ONE context (the observation) every sample is independent and the context is a bias, so densities and samples run with one
-//! invocation (GPU) or one row of a tile (CPU) per sample through all transforms. In training the CPU carries a tile per thread
-//! through all transforms and back; the GPU goes layer by layer.
+//! invocation (GPU) or one lane of a tile (CPU) per sample through all transforms. In training the CPU carries tiles through all
+//! transforms and back ([`train`]), and the GPU in a few dispatches per step ([`fused`]); the plain path, layer by layer
+//! ([`layered`]), serves shapes that do not fit, and the tests.
+//!
+//! The flows of an ensemble have one shape, but orders of their own. Their weights follow one another in one vector, and so do
+//! the biases of [`context_biases`]. Their density is the equal mixture.
 
-mod cpu;
+mod density;
+mod fused;
+mod lanes;
 mod layered;
+mod panel;
+mod plan;
 mod shape;
+mod team;
+mod tile;
+mod train;
 
+pub use density::{Ball, check_size, context_biases, density, log_density, sample};
+pub use fused::Fusing;
 pub use layered::LayeredBuffers;
 pub use shape::{DenseAt, FlowShape, LOG_SCALE_LIMIT};
 
-use crate::device::{Device, DeviceError, Kernel, Tensor, grid_1d};
-use cpu::{Context, Workspace};
-use rayon::prelude::*;
-use std::sync::Mutex;
+use crate::device::{Cpu, Device, Fault, Kernel, Tensor};
+use crate::kernels::adam::AdamSettings;
+use fused::{Fused, FusedBuffers};
+use plan::Plan;
+use std::sync::RwLock;
+use train::{Member, Pairs, Tile, Work};
 
-static CONTEXT: Kernel = Kernel::new("flow.context", include_str!("../../../shaders/flow_context.wgsl"));
-
-/// Rows that one thread carries at a time where the context is shared.
-const TILE: usize = 128;
-/// Rows of a training tile: small enough that a batch of 256 keeps several cores busy, large enough for the products. Every
-/// tile has a gradient of its own to be added up, so fewer are better where there are few threads.
-const TRAINING_TILE: std::ops::RangeInclusive<usize> = 64..=128;
-
-/// A flow's constants on a device: the order of the parameters, the masks, and kernels compiled for its shape.
+/// Constants of flows on a device: the orders of the parameters, the masks, and kernels compiled for their shape.
 #[derive(Debug)]
 pub struct FlowTables {
+    /// The shape of all (with the orders of the first).
     pub shape: FlowShape,
+    plans: Vec<Plan>,
     orders: Tensor<u32>,
     mask: Tensor<f32>,
-    log_density: Kernel,
-    sample: Kernel,
+    kernels: density::Kernels,
+    fused: Option<Fused>,
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct ContextParameters {
-    p: u32,
-    c: u32,
-    h: u32,
-    transforms: u32,
-    stride: u32,
-}
-
-/// The two kernels that are compiled for a shape, for the shader checks.
+/// The kernels that are compiled for a shape, and those beside them, for the shader checks.
 pub fn kernels(shape: &FlowShape) -> Vec<Kernel> {
-    let mut all = vec![CONTEXT.clone(), specialised("flow.log_density", shape), specialised("flow.sample", shape)];
+    let mut all = density::kernels(shape);
     all.extend(layered::kernels());
+    all.extend(fused::kernels(shape));
     all
 }
 
-fn specialised(name: &str, shape: &FlowShape) -> Kernel {
-    let source = match name {
-        "flow.sample" => include_str!("../../../shaders/flow_sample.wgsl"),
-        _ => include_str!("../../../shaders/flow_log_density.wgsl"),
-    };
-    let FlowShape { parameters, context, hidden, layers, .. } = shape;
-    let variant = format!("{name}.{parameters}.{context}.{hidden}.{layers}.{}", shape.transforms());
-    let defines = vec![
-        ("P", parameters.to_string()),
-        ("C", context.to_string()),
-        ("H", hidden.to_string()),
-        ("LAYERS", layers.to_string()),
-        ("TRANSFORMS", shape.transforms().to_string()),
-        ("STRIDE", shape.transform_len().to_string()),
-    ];
-    Kernel::variant(variant, source, defines)
-}
-
-/// Turns of all loops of one invocation of the specialised kernels, roughly; mirrors `shaders/include/flow.wgsl`.
-fn loop_turns(shape: &FlowShape) -> usize {
-    let per_degree = |degree| {
-        let group = shape.group(degree);
-        let quads = group.len().div_ceil(4);
-        quads * (shape.parameters + 5) + (shape.layers - 1) * quads * (group.end + 5) + group.end
-    };
-    shape.transforms() * (0..shape.parameters).map(per_degree).sum::<usize>()
-}
-
-/// Mesa's software rasteriser silently ends the loops of an invocation after 65535 turns.
-const SOFTWARE_LOOP_TURNS: usize = 60_000;
-
-/// Refuses a flow that a software adapter would compute wrongly.
-///
-/// # Errors
-/// [`DeviceError::TooLarge`].
-pub fn check_size(device: &Device, shape: &FlowShape) -> Result<(), DeviceError> {
-    match device {
-        Device::Gpu(gpu) if gpu.is_software() && loop_turns(shape) > SOFTWARE_LOOP_TURNS => {
-            Err(DeviceError::TooLarge {
-                what: "the flow (loop turns per invocation, not bytes)".into(),
-                requested: loop_turns(shape) as u64,
-                available: SOFTWARE_LOOP_TURNS as u64,
-                limit: "loop limit of software adapters; use fewer transforms or units, or --device cpu",
-            })
-        }
-        _ => Ok(()),
-    }
-}
-
 impl FlowTables {
+    /// Those of one flow.
     pub fn new(device: &Device, shape: FlowShape) -> Self {
-        let orders: Vec<u32> = shape.orders.concat();
-        let mask = shape.mask();
+        Self::ensemble(device, vec![shape])
+    }
+
+    /// Those of an ensemble.
+    ///
+    /// # Panics
+    /// For no flow, or for flows that differ in more than their orders.
+    pub fn ensemble(device: &Device, shapes: Vec<FlowShape>) -> Self {
+        let plans = shapes.iter().map(Plan::new).collect();
+        let orders: Vec<u32> = shapes.iter().flat_map(|shape| shape.orders.concat()).collect();
+        let mask: Vec<f32> = shapes.iter().flat_map(FlowShape::mask).collect();
+        let transforms: usize = shapes.iter().map(FlowShape::transforms).sum();
+        let alike = |shape: &FlowShape| FlowShape { orders: shapes[0].orders.clone(), ..shape.clone() } == shapes[0];
+        assert!(shapes.iter().all(|shape| alike(shape) && shape.transforms() * shapes.len() == transforms));
         Self {
-            orders: Tensor::from_slice(device, shape.transforms(), shape.parameters, &orders),
+            orders: Tensor::from_slice(device, transforms, shapes[0].parameters, &orders),
             mask: Tensor::from_slice(device, 1, mask.len(), &mask),
-            log_density: specialised("flow.log_density", &shape),
-            sample: specialised("flow.sample", &shape),
-            shape,
+            kernels: density::Kernels::new(&shapes[0], shapes.len()),
+            fused: Fused::new(device, &shapes[0], shapes.len(), fused::suited(device, &shapes[0])),
+            plans,
+            shape: shapes[0].clone(),
         }
+    }
+
+    /// Trains in another way on a GPU than the one that suits it; what cannot be made for this shape is layer by layer.
+    pub fn set_fusing(&mut self, device: &Device, fusing: Fusing) {
+        self.fused = Fused::new(device, &self.shape, self.flows(), fusing);
+    }
+
+    pub fn fusing(&self) -> Fusing {
+        self.fused.as_ref().map_or(Fusing::Off, Fused::fusing)
+    }
+
+    /// Flows.
+    pub fn flows(&self) -> usize {
+        self.plans.len()
+    }
+
+    /// Weights of all flows.
+    pub fn weights(&self) -> usize {
+        self.shape.len() * self.flows()
     }
 }
 
-/// Folds one context (`1 x C`) into the first-layer biases (`transforms x H`) that [`log_density`] and [`sample`] take.
-pub fn context_biases(
-    device: &Device,
-    tables: &FlowTables,
-    weights: &Tensor<f32>,
-    context: &Tensor<f32>,
-    biases: &mut Tensor<f32>,
-) {
-    let shape = &tables.shape;
-    assert_eq!((context.len(), biases.len()), (shape.context, shape.transforms() * shape.hidden), "flow: shapes");
-    match device {
-        Device::Cpu(cpu) => cpu.run("flow.context", || {
-            biases.cpu_mut().copy_from_slice(&cpu::shared_context(shape, weights.cpu(), context.cpu()));
-        }),
-        Device::Gpu(gpu) => {
-            let parameters = ContextParameters {
-                p: shape.parameters as u32,
-                c: shape.context as u32,
-                h: shape.hidden as u32,
-                transforms: shape.transforms() as u32,
-                stride: shape.transform_len() as u32,
-            };
-            let grid = grid_1d(biases.len(), 64);
-            gpu.dispatch(&CONTEXT, &parameters, &[weights.gpu(), context.gpu(), biases.gpu()], grid);
-        }
-    }
-}
-
-/// `log_q` (`N x 1`) of the rows of `x` (`N x P`) in the flow's input space.
-pub fn log_density(
-    device: &Device,
-    tables: &FlowTables,
-    weights: &Tensor<f32>,
-    biases: &Tensor<f32>,
-    x: &Tensor<f32>,
-    log_q: &mut Tensor<f32>,
-) {
-    let shape = &tables.shape;
-    assert_eq!((x.cols(), log_q.len()), (shape.parameters, x.rows()), "flow: shapes");
-    match device {
-        Device::Cpu(cpu) => cpu.run("flow.log_density", || {
-            x.cpu().par_chunks(TILE * shape.parameters).zip(log_q.cpu_mut().par_chunks_mut(TILE)).for_each_init(
-                || Workspace::new(shape, TILE, false),
-                |ws, (x, log_q)| {
-                    cpu::forward(shape, weights.cpu(), x, Context::Shared(biases.cpu()), ws);
-                    cpu::log_density(shape, ws, log_q);
-                },
-            );
-        }),
-        Device::Gpu(gpu) => {
-            let bindings = [weights.gpu(), biases.gpu(), tables.orders.gpu(), x.gpu(), log_q.gpu(), gpu.status()];
-            gpu.dispatch(&tables.log_density, &(x.rows() as u32), &bindings, grid_1d(x.rows(), 64));
-        }
-    }
-}
-
-/// Carries base-space samples (`N x P`) to the flow's input space `x`, with `log_q` (`N x 1`) there.
-pub fn sample(
-    device: &Device,
-    tables: &FlowTables,
-    weights: &Tensor<f32>,
-    biases: &Tensor<f32>,
-    base: &Tensor<f32>,
-    x: &mut Tensor<f32>,
-    log_q: &mut Tensor<f32>,
-) {
-    let shape = &tables.shape;
-    assert_eq!((base.cols(), base.rows()), (x.cols(), x.rows()), "flow: shapes");
-    assert_eq!((base.cols(), base.rows()), (shape.parameters, log_q.len()), "flow: shapes");
-    match device {
-        Device::Cpu(cpu) => cpu.run("flow.sample", || {
-            let p = shape.parameters;
-            base.cpu()
-                .par_chunks(TILE * p)
-                .zip(x.cpu_mut().par_chunks_mut(TILE * p))
-                .zip(log_q.cpu_mut().par_chunks_mut(TILE))
-                .for_each_init(
-                    || Workspace::new(shape, TILE, false),
-                    |ws, ((base, x), log_q)| {
-                        cpu::inverse(shape, weights.cpu(), base, biases.cpu(), ws);
-                        cpu::sampled(shape, ws, base, x, log_q);
-                    },
-                );
-        }),
-        Device::Gpu(gpu) => {
-            let bindings =
-                [weights.gpu(), biases.gpu(), tables.orders.gpu(), base.gpu(), x.gpu(), log_q.gpu(), gpu.status()];
-            gpu.dispatch(&tables.sample, &(x.rows() as u32), &bindings, grid_1d(x.rows(), 64));
-        }
-    }
-}
-
-/// What loss and gradient need besides the data: made once per flow, grown on demand.
-#[derive(Default)]
+/// What loss and gradient need besides the data: made once, grown on demand.
+#[derive(Debug, Default)]
 pub struct TrainingScratch {
-    tiles: Mutex<Vec<Tile>>,
+    tiles: Vec<RwLock<Tile>>,
     layered: Option<LayeredBuffers>,
-}
-
-struct Tile {
-    workspace: Workspace,
-    gradient: Vec<f32>,
+    fused: Option<FusedBuffers>,
 }
 
 /// Adds the gradient of the mean of `-log q(x | context)` over the rows to `gradient` (`1 x weights`; masked weights get none) and
-/// writes the sum of `-log q` into `losses[slot]`. `x` is `n x P`, `context` `n x C`. Without `gradient`, only the sum.
+/// writes the sum of `-log q` into `losses[slot]`. `x` is `n x P`, `context` `n x C`. Without `gradient`, only the sum. Of an
+/// ensemble every flow gets the gradient of its own mean, and the sum is the mean over the flows.
 pub fn loss(
     device: &Device,
     tables: &FlowTables,
@@ -231,19 +120,28 @@ pub fn loss(
 ) {
     let shape = &tables.shape;
     assert_eq!((x.cols(), context.cols(), x.rows()), (shape.parameters, shape.context, context.rows()), "flow: shapes");
+    assert_eq!(weights.len(), tables.weights(), "flow: weights");
     match device {
         Device::Cpu(cpu) => cpu.run("flow.loss", || {
-            let sum =
-                loss_twin(tables, weights.cpu(), gradient.map(Tensor::cpu_mut), (x.cpu(), context.cpu()), scratch);
+            let rows: Vec<u32> = (0..x.rows() as u32).collect();
+            let pairs = Pairs { x: x.cpu(), contexts: vec![context.cpu()] };
+            let (_, size) = train::teams(rayon::current_num_threads(), 1, rows.len());
+            train::scratch(&tables.plans[0], (1, size), &mut scratch.tiles);
+            let wanted = gradient.is_some();
+            let mut fresh = vec![0.0; if wanted { weights.len() } else { 0 }];
+            let sum = train::loss(tables, weights.cpu(), &pairs, &rows, &mut fresh, &scratch.tiles[..size]);
             if !sum.is_finite() {
-                cpu.status.raise(crate::device::Fault::Flow, 0);
+                cpu.status.raise(Fault::Flow, 0);
             }
             losses.cpu_mut()[slot] = sum;
+            if let Some(gradient) = gradient {
+                gradient.cpu_mut().iter_mut().zip(&fresh).for_each(|(sum, fresh)| *sum += fresh);
+            }
         }),
         Device::Gpu(_) => {
             let fits = scratch.layered.as_ref().is_some_and(|buffers| buffers.rows() == x.rows());
             if !fits {
-                scratch.layered = Some(LayeredBuffers::new(device, shape, x.rows()));
+                scratch.layered = Some(LayeredBuffers::new(device, shape, tables.flows(), x.rows()));
             }
             if let Some(buffers) = &mut scratch.layered {
                 layered::loss(device, tables, weights, gradient, (x, context), buffers, (losses, slot));
@@ -252,56 +150,113 @@ pub fn loss(
     }
 }
 
-/// CPU twin of [`loss`] on slices; returns the sum of `-log q`. Tiles are reduced in a fixed order, whatever thread ran them: the
-/// bits depend on the number of threads, never on their timing.
-fn loss_twin(
+/// The vectors that the optimiser works on (all `1 x weights`), and its state (see [`crate::kernels::adam::STATE`]).
+#[derive(Debug)]
+pub struct Optimised<'a> {
+    pub value: &'a mut Tensor<f32>,
+    pub gradient: &'a mut Tensor<f32>,
+    pub first: &'a mut Tensor<f32>,
+    pub second: &'a mut Tensor<f32>,
+    pub state: &'a mut Tensor<f32>,
+    /// Steps before these.
+    pub step: u64,
+}
+
+/// What an epoch goes through.
+#[derive(Debug, Clone, Copy)]
+pub struct EpochWork<'a> {
+    /// `N x P`, and realisations of the contexts (`N x C` each), which the batches take in turn.
+    pub x: &'a Tensor<f32>,
+    pub contexts: &'a [Tensor<f32>],
+    /// Batches before these.
+    pub turn: usize,
+    /// Rows of the training batches, one batch after the other; how many make one, and how many batches there are.
+    pub index: &'a Tensor<u32>,
+    pub batch: usize,
+    pub batches: usize,
+    /// Rows to validate on (with the first realisation), after the last step; how many at a time, and how often.
+    pub valid: &'a Tensor<u32>,
+    pub valid_batch: usize,
+    pub valid_batches: usize,
+    pub adam: &'a AdamSettings,
+}
+
+/// One epoch: a step of Adam per batch, every flow's gradient clipped by its own norm. The sum of `-log q` of batch `b` (the mean over
+/// the flows) goes to `losses[b]`, those of the validation batches to `valid_losses`. `false` when nothing was done, since the
+/// device can train flows of this shape layer by layer only ([`loss`]).
+///
+/// A gradient that is not finite raises [`Fault::Gradient`] and leaves its flow as it was.
+pub fn train_epoch(
+    device: &Device,
     tables: &FlowTables,
-    weights: &[f32],
-    gradient: Option<&mut [f32]>,
-    (x, context): (&[f32], &[f32]),
-    scratch: &TrainingScratch,
-) -> f32 {
-    let shape = &tables.shape;
-    let (p, c) = (shape.parameters, shape.context);
-    let wanted = gradient.is_some();
-    let take = || {
-        let kept = scratch.tiles.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
-        kept.unwrap_or_else(|| Tile {
-            workspace: Workspace::new(shape, *TRAINING_TILE.end(), true),
-            gradient: vec![0.0; shape.len()],
-        })
-    };
-    let rows = x.len() / p;
-    let tile_rows = rows.div_ceil(rayon::current_num_threads()).clamp(*TRAINING_TILE.start(), *TRAINING_TILE.end());
-    // The context may be empty (C = 0), so chunk by rows, not by slices.
-    let tiles: Vec<(f32, Tile)> = (0..rows.div_ceil(tile_rows))
-        .into_par_iter()
-        .map(|k| {
-            let (start, end) = (k * tile_rows, rows.min((k + 1) * tile_rows));
-            let context = &context[start * c..end * c];
-            let mut tile = take();
-            let mut log_q = [0.0; *TRAINING_TILE.end()];
-            let log_q = &mut log_q[..end - start];
-            cpu::forward(shape, weights, &x[start * p..end * p], Context::PerRow(context), &mut tile.workspace);
-            cpu::log_density(shape, &tile.workspace, log_q);
-            if wanted {
-                cpu::backward(shape, weights, end - start, &mut tile.workspace, &mut tile.gradient);
-            }
-            (-log_q.iter().sum::<f32>(), tile)
+    optimised: Optimised<'_>,
+    work: &EpochWork<'_>,
+    scratch: &mut TrainingScratch,
+    (losses, valid_losses): (&mut Tensor<f32>, &mut Tensor<f32>),
+) -> bool {
+    assert_eq!((optimised.value.len(), optimised.first.len()), (tables.weights(), tables.weights()), "flow: weights");
+    match (device, &tables.fused) {
+        (Device::Cpu(cpu), _) => {
+            cpu.run("flow.epoch", || cpu_epoch(cpu, tables, optimised, work, scratch, (losses, valid_losses)));
+            true
+        }
+        (Device::Gpu(_), None) => false,
+        (Device::Gpu(_), Some(fused)) => {
+            fused::epoch(device, (tables, fused), optimised, work, &mut scratch.fused, (losses, valid_losses))
+        }
+    }
+}
+
+/// [`train_epoch`] on the CPU.
+fn cpu_epoch(
+    cpu: &Cpu,
+    tables: &FlowTables,
+    optimised: Optimised<'_>,
+    work: &EpochWork<'_>,
+    scratch: &mut TrainingScratch,
+    (losses, valid_losses): (&mut Tensor<f32>, &mut Tensor<f32>),
+) {
+    let Optimised { value, gradient, first, second, state, step } = optimised;
+    let len = tables.shape.len();
+    let vectors = value.cpu_mut().chunks_exact_mut(len).zip(gradient.cpu_mut().chunks_exact_mut(len));
+    let moments = first.cpu_mut().chunks_exact_mut(len).zip(second.cpu_mut().chunks_exact_mut(len));
+    let constants = tables.plans.iter().zip(tables.mask.cpu().chunks_exact(len));
+    let mut members: Vec<Member<'_>> = constants
+        .zip(vectors.zip(moments))
+        .map(|((plan, mask), ((value, gradient), (first, second)))| {
+            Member::new(plan, mask, value, gradient, first, second)
         })
         .collect();
-    if let Some(gradient) = gradient {
-        let scale = 1.0 / rows as f32;
-        const SHARE: usize = 8192;
-        let mask = tables.mask.cpu();
-        gradient.par_chunks_mut(SHARE).zip(mask.par_chunks(SHARE)).enumerate().for_each(|(share, (out, mask))| {
-            let parts: Vec<&[f32]> =
-                tiles.iter().map(|(_, tile)| &tile.gradient[share * SHARE..][..out.len()]).collect();
-            cpu::add_masked(out, &parts, mask, scale);
-        });
+    let batches = work.batches;
+    let work = Work {
+        pairs: Pairs { x: work.x.cpu(), contexts: work.contexts.iter().map(Tensor::cpu).collect() },
+        index: &work.index.cpu()[..work.batch * work.batches],
+        batch: work.batch,
+        valid: &work.valid.cpu()[..work.valid_batch * work.valid_batches],
+        adam: *work.adam,
+        steps_before: step,
+        turns_before: work.turn,
+    };
+    let teams = train::teams(rayon::current_num_threads(), members.len(), work.batch);
+    train::scratch(&tables.plans[0], teams, &mut scratch.tiles);
+    train::epoch(&mut members, &work, teams, &scratch.tiles);
+
+    let flows = members.len() as f32;
+    for (batch, loss) in losses.cpu_mut().iter_mut().take(batches).enumerate() {
+        *loss = members.iter().map(|member| member.losses[batch]).sum::<f32>() / flows;
     }
-    let sum = tiles.iter().map(|(loss, _)| *loss).sum();
-    let mut kept = scratch.tiles.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    kept.extend(tiles.into_iter().map(|(_, tile)| tile));
-    sum
+    valid_losses.cpu_mut().fill(0.0);
+    if let Some(valid) = valid_losses.cpu_mut().first_mut() {
+        *valid = members.iter().map(|member| member.valid).sum::<f32>() / flows;
+    }
+    if !losses.cpu().iter().chain(valid_losses.cpu()).all(|loss| loss.is_finite()) {
+        cpu.status.raise(Fault::Flow, 0);
+    }
+    let state = state.cpu_mut();
+    state[0] = members.iter().map(|member| member.norm).fold(0.0, f32::max);
+    state[1] = members.iter().map(|member| member.factor).fold(1.0, f32::min);
+    for (step, times) in members.iter().filter_map(|member| member.refused) {
+        state[2] += times as f32;
+        cpu.status.raise(Fault::Gradient, step as usize);
+    }
 }

@@ -1,5 +1,5 @@
-//! Photoelectric absorption: tbabs and phabs (a cross section per bin that no parameter changes), ztbabs (at a
-//! redshift that may be free).
+//! Photoelectric absorption by a mixture that no parameter changes: tbabs, phabs, pcfabs (a cross section per bin), and
+//! ztbabs, tbgas, zphabs, zpcfabs (at a redshift that may be free). Mixtures that parameters change: `species.rs`.
 //!
 //! The bins of the former are worked out once in f64 when the model meets its energy grid; a spectrum then costs
 //! one exponential per bin.
@@ -12,28 +12,43 @@ use crate::model::{
     real::Real,
 };
 
-/// exp(-nH sigma), sigma from the component's table.
+/// Largest exponent of a factor above 1 (negative columns): far beyond use, inside f32.
+pub(super) const LARGEST: f64 = 60.0;
+
+/// 1 - cover + cover exp(-nH sigma), sigma from the component's table.
 #[derive(Debug, Clone, Copy)]
 pub struct PerBin<R> {
     /// -nH in 1e22 cm-2.
     minus: R,
+    cover: R,
+    uncovered: R,
 }
 
 /// nH.
 pub(crate) fn column<R: Real>(par: &[f64]) -> PerBin<R> {
-    PerBin { minus: R::of(-par.first().copied().unwrap_or(0.0)) }
+    covered(&[par.first().copied().unwrap_or(0.0), 1.0])
 }
 
-pub(crate) fn tbabs_table(edges: &[f64], settings: &Settings) -> Vec<f64> {
-    Mixture::tbabs(&settings.abundances).map_or(Vec::new(), |m| padded(m.bins(edges)))
+/// nH, CvrFract.
+pub(crate) fn covered<R: Real>(par: &[f64]) -> PerBin<R> {
+    let &[nh, cover] = par else { return column(&[]) };
+    PerBin { minus: R::of(-nh), cover: R::of(cover), uncovered: R::of(1.0 - cover) }
 }
 
-pub(crate) fn phabs_table(edges: &[f64], settings: &Settings) -> Vec<f64> {
-    Mixture::phabs(&settings.abundances).map_or(Vec::new(), |m| padded(m.bins(edges)))
+pub(crate) fn tbabs_table(bins: &[(f64, f64)], settings: &Settings) -> Vec<f64> {
+    Mixture::tbabs(&settings.abundances).map_or(Vec::new(), |m| padded(m.bins(bins)))
+}
+
+fn phabs(settings: &Settings) -> Option<Mixture> {
+    Mixture::phabs(&settings.abundances, &settings.cross_sections)
+}
+
+pub(crate) fn phabs_table(bins: &[(f64, f64)], settings: &Settings) -> Vec<f64> {
+    phabs(settings).map_or(Vec::new(), |m| padded(m.bins(bins)))
 }
 
 /// Whole tiles, so that the loop over a tile has a fixed length.
-fn padded(mut bins: Vec<f64>) -> Vec<f64> {
+pub(super) fn padded(mut bins: Vec<f64>) -> Vec<f64> {
     bins.resize(bins.len().div_ceil(TILE) * TILE, 0.0);
     bins
 }
@@ -52,66 +67,84 @@ impl<R: Real> Component<R> for PerBin<R> {
             return;
         };
         for (out, sigma) in out.iter_mut().zip(sigma) {
-            *out = (self.minus * R::load(*sigma)).exp().store();
+            let transmission = (self.minus * R::load(*sigma)).exp();
+            *out = transmission.fma(self.cover, self.uncovered).store();
         }
     }
 }
 
-/// exp(-nH sigma(E (1+z))) with a redshift that may be free: sigma is interpolated in a table of ln sigma over ln E.
+/// 1 - cover + cover exp(-nH sigma(E (1+z))) with a redshift that may be free: sigma is interpolated in a table of ln sigma
+/// over ln E.
 #[derive(Debug, Clone, Copy)]
 pub struct Shifted<R> {
     minus: R,
     ln_stretch: R,
+    cover: R,
+    uncovered: R,
 }
 
 /// nH, Redshift.
 pub(crate) fn shifted_column<R: Real>(par: &[f64]) -> Shifted<R> {
     let &[nh, redshift] = par else { return shifted_column(&[0.0, 0.0]) };
-    Shifted { minus: R::of(-nh), ln_stretch: R::of(stretch(redshift).ln()) }
+    shifted_covered(&[nh, 1.0, redshift])
 }
 
-pub(crate) fn ztbabs_table(edges: &[f64], settings: &Settings) -> Vec<f64> {
-    let Some(mixture) = Mixture::ztbabs(&settings.abundances) else { return Vec::new() };
-    rows_table(&mixture, edges)
+/// nH, CvrFract, Redshift.
+pub(crate) fn shifted_covered<R: Real>(par: &[f64]) -> Shifted<R> {
+    let &[nh, cover, redshift] = par else { return shifted_column(&[]) };
+    Shifted {
+        minus: R::of(-nh),
+        ln_stretch: R::of(stretch(redshift).ln()),
+        cover: R::of(cover),
+        uncovered: R::of(1.0 - cover),
+    }
+}
+
+pub(crate) fn ztbabs_table(bins: &[(f64, f64)], settings: &Settings) -> Vec<f64> {
+    Mixture::ztbabs(&settings.abundances).map_or(Vec::new(), |m| rows_table(&m, bins))
+}
+
+pub(crate) fn tbgas_table(bins: &[(f64, f64)], settings: &Settings) -> Vec<f64> {
+    Mixture::tbgas(&settings.abundances).map_or(Vec::new(), |m| rows_table(&m, bins))
+}
+
+/// With bcmc or obcm the cross section is that of the bin's middle also where an edge of an element falls inside.
+pub(crate) fn zphabs_table(bins: &[(f64, f64)], settings: &Settings) -> Vec<f64> {
+    phabs(settings).map_or(Vec::new(), |m| rows_table(&m, bins))
 }
 
 /// Logarithms of energies are taken relative to this (keV): f32 is then finest at the oxygen resonances, where the cross
 /// section is steepest.
-const ORIGIN: f64 = 0.55;
+pub(super) const ORIGIN: f64 = 0.55;
 
-/// Number of rows (exact in f32), ln E of the rows, ln sigma of the rows, ln of the grid's E+1 edges.
-fn rows_table(mixture: &Mixture, edges: &[f64]) -> Vec<f64> {
+/// Number of rows (exact in f32), ln E of the rows, ln sigma of the rows, and the bins' ends.
+fn rows_table(mixture: &Mixture, bins: &[(f64, f64)]) -> Vec<f64> {
     let rows: Vec<(f64, f64)> = mixture.rows().into_iter().filter(|(_, sigma)| *sigma > 0.0).collect();
     let mut table = vec![rows.len() as f64];
     table.extend(rows.iter().map(|(e, _)| (e / ORIGIN).ln()));
     table.extend(rows.iter().map(|(_, sigma)| sigma.ln()));
-    table.extend(edges.iter().map(|e| (e / ORIGIN).ln()));
+    table.extend(ends(mixture, bins));
     table
 }
 
-impl<R: Real> Component<R> for Shifted<R> {
-    #[inline(always)]
-    fn value<const WIDE: bool>(&self, _bin: &Bin<R>) -> R {
-        R::of(f64::NAN) // only `fill` has the table
-    }
+/// ln of the E energies at the bins' lower ends, then of those at the upper ones, at which cross sections are taken: the
+/// edges, or twice the middle.
+pub(super) fn ends(mixture: &Mixture, bins: &[(f64, f64)]) -> Vec<f64> {
+    let middle = mixture.takes_middle();
+    let lower = bins.iter().map(|&(lo, hi)| if middle { 0.5 * (lo + hi) } else { lo });
+    let upper = bins.iter().map(|&(lo, hi)| if middle { 0.5 * (lo + hi) } else { hi });
+    lower.chain(upper).map(|e| (e / ORIGIN).ln()).collect()
+}
 
+impl<R: Real> Shifted<R> {
+    /// Cross sections at ascending edges; where the table ends they are next to nothing.
     #[inline(always)]
-    fn fill(&self, tile: &Tile<R::Store>, table: &[R::Store], out: &mut [R::Store; TILE]) {
-        let count = table.first().map_or(0, |n| R::load(*n).to_f64() as usize);
-        let parts = table.get(1..1 + 2 * count).map(|t| t.split_at(count));
-        let edges = table.get(1 + 2 * count + tile.start..);
-        let (Some((energies, sigmas)), Some(edges)) = (parts, edges) else {
-            *out = [R::of(f64::NAN).store(); TILE];
-            return;
-        };
-        if count < 2 {
-            *out = [R::of(f64::NAN).store(); TILE];
-            return;
-        }
-        // Edges ascend, so the row only moves up along the tile.
-        let mut sigma = [R::of(-200.0).store(); TILE + 1];
+    fn sigmas(&self, energies: &[R::Store], sigmas: &[R::Store], edges: &[R::Store]) -> [R::Store; TILE] {
+        let count = energies.len();
+        let mut out = [R::of(-200.0).store(); TILE];
         let mut row = 0;
-        for (j, (sigma, edge)) in sigma.iter_mut().zip(edges).enumerate() {
+        // Edges ascend, so the row only moves up along the tile.
+        for (j, (out, edge)) in out.iter_mut().zip(edges).enumerate() {
             let y = R::load(*edge) + self.ln_stretch;
             if j == 0 {
                 row = energies.partition_point(|e| !y.lt(R::load(*e))).saturating_sub(1);
@@ -125,14 +158,49 @@ impl<R: Real> Component<R> for Shifted<R> {
             let (y0, y1) = (R::load(energies[row]), R::load(energies[row + 1]));
             let (s0, s1) = (R::load(sigmas[row]), R::load(sigmas[row + 1]));
             let t = (y - y0) / (y1 - y0).max(R::of(1e-12));
-            *sigma = (s1 - s0).fma(t, s0).store();
+            *out = (s1 - s0).fma(t, s0).store();
         }
-        for s in &mut sigma {
+        for s in &mut out {
             *s = R::load(*s).exp().store();
         }
+        out
+    }
+}
+
+impl<R: Real> Component<R> for Shifted<R> {
+    #[inline(always)]
+    fn value<const WIDE: bool>(&self, _bin: &Bin<R>) -> R {
+        R::of(f64::NAN) // only `fill` has the table
+    }
+
+    #[inline(always)]
+    fn fill(&self, tile: &Tile<R::Store>, table: &[R::Store], out: &mut [R::Store; TILE]) {
+        let count = table.first().map_or(0, |n| R::load(*n).to_f64() as usize);
+        let split = || {
+            let (rows, edges) = table.get(1..)?.split_at_checked(2 * count)?;
+            let (lower, upper) = edges.split_at_checked(edges.len() / 2)?;
+            Some((rows.split_at_checked(count)?, lower.get(tile.start..)?, upper.get(tile.start..)?))
+        };
+        let Some(((energies, sigmas), lower, upper)) = split().filter(|_| count >= 2) else {
+            *out = [R::of(f64::NAN).store(); TILE];
+            return;
+        };
+        let bins = tile.len.min(TILE);
+        let same = |a: &R::Store, b: &R::Store| !R::load(*a).lt(R::load(*b)) && !R::load(*b).lt(R::load(*a));
+        let below = self.sigmas(energies, sigmas, lower);
+        // Bins mostly touch: then only the tile's last upper edge is new.
+        let touch = bins > 0 && lower.iter().skip(1).zip(upper).take(bins - 1).all(|(a, b)| same(a, b));
+        let above = if touch {
+            let mut above = [R::of(0.0).store(); TILE];
+            above[..bins - 1].copy_from_slice(&below[1..bins]);
+            above[bins - 1] = self.sigmas(energies, sigmas, &upper[bins - 1..bins])[0];
+            above
+        } else {
+            self.sigmas(energies, sigmas, upper)
+        };
         for (j, out) in out.iter_mut().enumerate() {
-            let mean = (R::load(sigma[j]) + R::load(sigma[j + 1])) * R::of(0.5);
-            *out = (self.minus * mean).exp().store();
+            let mean = (R::load(below[j]) + R::load(above[j])) * R::of(0.5);
+            *out = (self.minus * mean).exp().fma(self.cover, self.uncovered).store();
         }
     }
 }

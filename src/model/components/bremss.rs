@@ -72,7 +72,7 @@ const COLD: [[f64; 7]; 12] = [
 
 /// Both tables flat, for the device (this form has them as constants): polynomials by power, gamma, interval; then the
 /// low-temperature table by u, gamma.
-pub(crate) fn table(_edges: &[f64], _settings: &Settings) -> Vec<f64> {
+pub(crate) fn table(_bins: &[(f64, f64)], _settings: &Settings) -> Vec<f64> {
     let polynomials = POLYNOMIALS.iter().flatten().flatten();
     polynomials.chain(COLD.iter().flatten()).copied().collect()
 }

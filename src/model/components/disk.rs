@@ -28,7 +28,7 @@ const NODES: [(f64, f64); 4] = [
 ];
 
 /// Cubic coefficients (constant first) of the [`PIECES`] pieces, each over its own 0..1.
-pub(crate) fn table(_edges: &[f64], _settings: &Settings) -> Vec<f64> {
+pub(crate) fn table(_bins: &[(f64, f64)], _settings: &Settings) -> Vec<f64> {
     let h = STEP;
     let at = |k: usize| LOWEST_X * (h * k as f64).exp();
     // s^(8/3)/(e^s - 1), the integrand over ln s.

@@ -12,6 +12,8 @@ mod factor;
 mod line;
 mod power;
 pub(crate) mod shift;
+mod species;
+mod wisconsin;
 
 use super::{
     Settings,
@@ -39,10 +41,10 @@ pub(crate) trait Component<R: Real>: Sized {
     }
 }
 
-/// Makes a component's table from the energy edges (keV) and the settings.
-pub(crate) type TableFn = fn(&[f64], &Settings) -> Vec<f64>;
+/// Makes a component's table from the energy bins (keV, ascending; they need not touch) and the settings.
+pub(crate) type TableFn = fn(&[(f64, f64)], &Settings) -> Vec<f64>;
 
-fn no_table(_edges: &[f64], _settings: &Settings) -> Vec<f64> {
+fn no_table(_bins: &[(f64, f64)], _settings: &Settings) -> Vec<f64> {
     Vec::new()
 }
 
@@ -102,6 +104,8 @@ const BREMSS: (&str, &str) = ("bremss", include_str!("../../../shaders/model/bre
 const DISK: (&str, &str) = ("disk", include_str!("../../../shaders/model/disk.wgsl"));
 const LINE: (&str, &str) = ("line", include_str!("../../../shaders/model/line.wgsl"));
 const ABSORPTION: (&str, &str) = ("absorption", include_str!("../../../shaders/model/absorption.wgsl"));
+const SPECIES: (&str, &str) = ("species", include_str!("../../../shaders/model/species.wgsl"));
+const WISCONSIN: (&str, &str) = ("wisconsin", include_str!("../../../shaders/model/wisconsin.wgsl"));
 const FACTOR: (&str, &str) = ("factor", include_str!("../../../shaders/model/factor.wgsl"));
 pub(crate) const SHIFT: &str = include_str!("../../../shaders/model/shift.wgsl");
 
@@ -124,6 +128,21 @@ registry! {
     Tbabs "tbabs": absorption::PerBin<R> = absorption::column, absorption::tbabs_table, ABSORPTION, "PerBin", "perbin_value";
     Phabs "phabs": absorption::PerBin<R> = absorption::column, absorption::phabs_table, ABSORPTION, "PerBin", "perbin_value";
     Ztbabs "ztbabs": absorption::Shifted<R> = absorption::shifted_column, absorption::ztbabs_table, ABSORPTION, "Shifted", "shifted_value";
+    Tbgas "tbgas": absorption::Shifted<R> = absorption::shifted_column, absorption::tbgas_table, ABSORPTION, "Shifted", "shifted_value";
+    Zphabs "zphabs": absorption::Shifted<R> = absorption::shifted_column, absorption::zphabs_table, ABSORPTION, "Shifted", "shifted_value";
+    Pcfabs "pcfabs": absorption::PerBin<R> = absorption::covered, absorption::phabs_table, ABSORPTION, "PerBin", "perbin_value";
+    Zpcfabs "zpcfabs": absorption::Shifted<R> = absorption::shifted_covered, absorption::zphabs_table, ABSORPTION, "Shifted", "shifted_value";
+    Wabs "wabs": wisconsin::Wisconsin<R> = wisconsin::wabs, wisconsin::table, WISCONSIN, "Wisconsin", "wisconsin_value";
+    Zwabs "zwabs": wisconsin::Wisconsin<R> = wisconsin::zwabs, wisconsin::table, WISCONSIN, "Wisconsin", "wisconsin_value";
+    Tbgrain "tbgrain": species::Species<R> = species::tbgrain, species::tbgrain_table, SPECIES, "Species", "species_value";
+    Tbpcf "tbpcf": species::Species<R> = species::tbpcf, species::tbpcf_table, SPECIES, "Species", "species_value";
+    Tbfeo "tbfeo": species::Species<R> = species::tbfeo, species::tbfeo_table, SPECIES, "Species", "species_value";
+    Tbvarabs "tbvarabs": species::Species<R> = species::tbvarabs, species::tbvarabs_table, SPECIES, "Species", "species_value";
+    Tbrel "tbrel": species::Species<R> = species::tbvarabs, species::tbvarabs_table, SPECIES, "Species", "species_value";
+    Vphabs "vphabs": species::Species<R> = species::vphabs, species::vphabs_table, SPECIES, "Species", "species_value";
+    Zvphabs "zvphabs": species::Species<R> = species::zvphabs, species::zvphabs_table, SPECIES, "Species", "species_value";
+    Varabs "varabs": species::Species<R> = species::varabs, species::vphabs_table, SPECIES, "Species", "species_value";
+    Zvarabs "zvarabs": species::Species<R> = species::zvarabs, species::zvphabs_table, SPECIES, "Species", "species_value";
     Constant "constant": factor::Constant<R> = factor::constant, no_table, FACTOR, "Constant", "constant_value";
     Edge "edge": factor::Edge<R> = factor::edge, no_table, FACTOR, "Edge", "edge_value";
     Zedge "zedge": factor::Edge<R> = factor::zedge, no_table, FACTOR, "Edge", "edge_value";

@@ -5,12 +5,14 @@
 //! | [`corner`] | `plots/corner.svg`: marginals and pairs, prior, rounds, refined posterior |
 //! | [`spectrum`] | `plots/spectrum.svg`, `plots/coverage.svg`: the fit with residuals; what the simulations cover |
 //! | [`training`] | `plots/losses.svg`, `plots/efficiency.svg` |
+//! | [`scaling`] | `scaling.svg` of `rontgen bench --scaling`: cost against size |
 //! | [`density`], [`axis`], [`canvas`] | kernel densities and contours; axes and ticks; the drawing surface and the colours |
 
 pub mod axis;
 pub mod canvas;
 pub mod corner;
 pub mod density;
+pub mod scaling;
 pub mod spectrum;
 pub mod training;
 

@@ -4,7 +4,12 @@
 //! bins and 30 000 energies with a narrow response. What one would get wrong: operations count only what the result needs (no padding,
 //! no weights that a mask forbids), so that the share of the peak is honest; and every repetition ends with the device idle.
 
+mod baseline;
+mod kernels;
+pub mod scaling;
 mod stages;
+
+pub use baseline::{Baseline, Comparison};
 
 use std::time::{Duration, Instant};
 
@@ -12,14 +17,24 @@ use crate::device::{Device, Tensor};
 use crate::kernels::activation::{self, Activation};
 use crate::kernels::gemm::{Epilogue, Matrix, MatrixMut, gemm};
 use crate::kernels::random;
+use crate::run::setup::Problem;
 use crate::{Error, Result};
 
 /// What can be asked for.
-pub const STAGES: [&str; 6] = ["kernels", "simulate", "likelihood", "summarize", "infer", "sample"];
+pub const STAGES: [&str; 7] = ["kernels", "simulate", "likelihood", "summarize", "infer", "sample", "emulate"];
 
 /// Repetitions after the first (which compiles and allocates) go on until this much time is spent.
 const BUDGET: Duration = Duration::from_millis(600);
 const MOST_REPETITIONS: usize = 50;
+
+/// One kernel's part in a repetition.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct KernelShare {
+    pub kernel: String,
+    pub launches: f64,
+    /// Device time [s]: by timestamps on a GPU.
+    pub seconds: f64,
+}
 
 /// One measurement.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -44,6 +59,12 @@ pub struct Row {
     pub gbytes: Option<f64>,
     /// Of the measured peak of products or of copies, whichever applies.
     pub share_of_peak: Option<f64>,
+    /// Time of a repetition by the device's own clock [s], its launches added up: what is left of [`Row::seconds`] is the host's.
+    pub device_seconds: Option<f64>,
+    /// Most bytes that tensors held at one time.
+    pub held_bytes: u64,
+    /// The kernels of a repetition, dearest first.
+    pub kernels: Vec<KernelShare>,
 }
 
 /// The device's own limits, measured: of the fastest repetition, since other programs can only make it slower.
@@ -87,6 +108,8 @@ impl Work {
 /// A device with its peaks and the rows so far.
 struct Bench<'a> {
     device: Device,
+    /// In place of the built-in cases.
+    problem: Option<&'a Problem>,
     peaks: Peaks,
     rows: Vec<Row>,
     on_row: &'a mut dyn FnMut(&Row),
@@ -116,13 +139,18 @@ pub fn chosen(names: &[String]) -> Result<Vec<&'static str>> {
     names.iter().map(find).collect()
 }
 
-/// Measures `stages` on a device; `on_row` sees every row as it comes.
+/// Measures `stages` on a device; `on_row` sees every row as it comes. With a `problem`, simulation and likelihood are those of it.
 ///
 /// # Errors
 /// Those of the stages: a device that fails.
-pub fn run(device: &Device, stages: &[&'static str], on_row: &mut dyn FnMut(&Row)) -> Result<Report> {
+pub fn run(
+    device: &Device,
+    stages: &[&'static str],
+    problem: Option<&Problem>,
+    on_row: &mut dyn FnMut(&Row),
+) -> Result<Report> {
     let (mut device_rows, peaks) = peaks(device)?;
-    let mut bench = Bench { device: device.clone(), peaks, rows: Vec::new(), on_row };
+    let mut bench = Bench { device: device.clone(), problem, peaks, rows: Vec::new(), on_row };
     for &stage in stages {
         match stage {
             "kernels" => {
@@ -130,13 +158,14 @@ pub fn run(device: &Device, stages: &[&'static str], on_row: &mut dyn FnMut(&Row
                     (bench.on_row)(&row);
                     bench.rows.push(row);
                 }
-                stages::kernels(&mut bench)?;
+                kernels::run(&mut bench)?;
             }
             "simulate" => stages::simulate(&mut bench)?,
             "likelihood" => stages::likelihood(&mut bench)?,
             "summarize" => stages::summarize(&mut bench)?,
             "infer" => stages::infer(&mut bench)?,
-            _ => stages::sample(&mut bench)?,
+            "sample" => stages::sample(&mut bench)?,
+            _ => stages::emulate(&mut bench)?,
         }
     }
     Ok(Report { device: device.name(), backend: device.backend(), kind: device.kind().into(), peaks, rows: bench.rows })
@@ -161,6 +190,34 @@ fn launches(device: &Device) -> u64 {
     device.profiler().kernels().values().map(|used| used.launches).sum()
 }
 
+/// One repetition with every launch timed by the device. On a GPU without timestamps launches are counted only.
+fn by_kernel(device: &Device, once: &mut dyn FnMut() -> Result<f64>) -> Result<(Option<f64>, Vec<KernelShare>)> {
+    let gpu = match device {
+        Device::Gpu(gpu) => Some(gpu),
+        Device::Cpu(_) => None,
+    };
+    let timed = gpu.is_none_or(|gpu| gpu.time_launches(true));
+    let before = device.profiler().kernels();
+    let outcome = once();
+    if let Some(gpu) = gpu {
+        gpu.time_launches(false);
+    }
+    outcome?;
+    let mut kernels: Vec<KernelShare> = device
+        .profiler()
+        .kernels()
+        .into_iter()
+        .filter_map(|(kernel, after)| {
+            let before = before.get(&kernel).copied().unwrap_or_default();
+            let launches = (after.launches - before.launches) as f64;
+            let seconds = (after.busy - before.busy).as_secs_f64();
+            (launches > 0.0).then_some(KernelShare { kernel, launches, seconds })
+        })
+        .collect();
+    kernels.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+    Ok((timed.then(|| kernels.iter().map(|share| share.seconds).sum()), kernels))
+}
+
 fn time(
     device: &Device,
     [stage, case, what, unit]: [&'static str; 4],
@@ -175,6 +232,7 @@ fn time(
         device.synchronize()?;
         Ok(start.elapsed().as_secs_f64())
     };
+    device.profiler().forget_most_held();
     once()?;
     let (begin, before) = (Instant::now(), launches(device));
     let mut times = Vec::new();
@@ -182,6 +240,8 @@ fn time(
         times.push(once()?);
     }
     let launched = launches(device) - before;
+    let held_bytes = device.profiler().most_held_bytes();
+    let (device_seconds, kernels) = by_kernel(device, &mut once)?;
     let repetitions = times.len();
     times.sort_by(f64::total_cmp);
     let seconds = times.get(repetitions / 2).copied().unwrap_or(f64::NAN).max(1e-9);
@@ -206,6 +266,9 @@ fn time(
         gflops,
         gbytes,
         share_of_peak,
+        device_seconds,
+        held_bytes,
+        kernels,
     })
 }
 
@@ -273,7 +336,10 @@ mod tests {
             Ok(())
         })
         .unwrap();
-        assert_eq!((row.repetitions, row.launches_per_step), (calls - 1, 1.0));
+        assert_eq!((row.repetitions, row.launches_per_step), (calls - 2, 1.0), "one to warm up, one by kernel");
+        let [share] = &row.kernels[..] else { panic!("{:?}", row.kernels) };
+        assert!(share.kernel == "nap" && share.launches == 2.0 && row.device_seconds == Some(share.seconds));
+        assert!(share.seconds >= 0.020, "{}", share.seconds);
         assert!(row.seconds >= 0.020 && row.seconds < 0.1, "{}", row.seconds);
         assert!(row.fastest_seconds >= 0.020 && row.fastest_seconds <= row.seconds);
         assert!((row.per_second * row.seconds - 50.0).abs() < 1e-6);

@@ -2,62 +2,39 @@
 
 use std::collections::BTreeMap;
 
-use super::{Bench, Work, product, scaled};
+use super::{Bench, Work, scaled};
 use crate::device::{Device, RowBlocks, Tensor};
 use crate::infer::{Estimator, FlowSettings};
-use crate::kernels::adam::AdamSettings;
 use crate::kernels::flow::FlowShape;
 use crate::kernels::random;
 use crate::model::{Model, Parameters, Prior, Program, Setting, Settings};
+use crate::nn::FitSettings;
 use crate::nn::training::Split;
-use crate::nn::{FitSettings, ParameterStore};
 use crate::observation::{FoldedResponse, demo_instrument};
-use crate::simulate::{Coordinates, Simulator, Source, no_tick};
+use crate::refine::{Emulator, EmulatorSettings};
+use crate::simulate::compress::MOST_CHANGE;
+use crate::simulate::{Compression, Coordinates, Simulator, Source, no_tick};
 use crate::summarize::{AutoEncoder, AutoEncoderSettings, Spectra, Summary, TrainingData, autoencoder};
 use crate::{Error, Result};
 
-const SOURCE: Source = Source { seed: 1, stream: 1 };
+pub(super) const SOURCE: Source = Source { seed: 1, stream: 1 };
 /// Parameters and summaries of the CCD case, and the flow of Papamakarios et al. that it is fitted with.
 const PARAMETERS: usize = 5;
 const SUMMARIES: usize = 64;
 const FLOW: FlowSettings = FlowSettings { transforms: 10, hidden: 100, layers: 2 };
 const FLOW_BATCH: usize = 256;
 
-/// Products in the shapes of the networks, and the optimiser.
-pub(super) fn kernels(bench: &mut Bench<'_>) -> Result<()> {
-    let device = bench.device.clone();
-    let shapes: [(&'static str, [usize; 3]); 2] =
-        [("128 x 3000 x 1500", [128, 3000, 1500]), ("256 x 100 x 100", [256, 100, 100])];
-    for (case, shape) in shapes {
-        let row = product(&device, ["kernels", case, "product", "multiplications"], shape, Some(bench.peaks))?;
-        (bench.on_row)(&row);
-        bench.rows.push(row);
-    }
-    let n = scaled(&device, 1 << 18, 1 << 22, 1 << 23);
-    let mut store = ParameterStore::new(&device, &vec![0.1; n]);
-    random::fill_normal(&device, 1, 0, 0, &mut store.gradient);
-    let settings = AdamSettings { clip: 1.0, ..AdamSettings::default() };
-    // The gradient twice (norm, update); value and two moments read and written.
-    let work = Work { bytes: Some(4.0 * 8.0 * n as f64), ..Work::units(n) };
-    bench.measure(["kernels", "network", "adam", "parameters"], work, &mut || {
-        store.adam_step(&settings);
-        Ok(())
-    })
-}
-
-/// A calorimeter: 2800 bins of 4 eV, 30 000 energies, lines of 2.5 eV (FWHM), cut at five standard deviations.
-fn calorimeter() -> FoldedResponse {
-    const ENERGIES: usize = 30_000;
-    const BINS: usize = 2800;
+/// A calorimeter from 0.3 to 11.5 keV, lines of 2.5 eV (FWHM), cut at five standard deviations.
+pub(super) fn calorimeter(bins: usize, energies: usize) -> FoldedResponse {
     const SIGMA: f64 = 2.5e-3 / 2.355;
     let (low, high) = (0.3, 11.5);
-    let (step, width) = ((high - low) / ENERGIES as f64, (high - low) / BINS as f64);
-    let edges: Vec<f64> = (0..=ENERGIES).map(|j| low + step * j as f64).collect();
+    let (step, width) = ((high - low) / energies as f64, (high - low) / bins as f64);
+    let edges: Vec<f64> = (0..=energies).map(|j| low + step * j as f64).collect();
     let (mut row_start, mut column, mut value) = (vec![0], Vec::new(), Vec::new());
-    for i in 0..BINS {
+    for i in 0..bins {
         let (from, to) = (low + width * i as f64, low + width * (i + 1) as f64);
         let first = ((from - 5.0 * SIGMA - low) / step).max(0.0) as usize;
-        let last = (((to + 5.0 * SIGMA - low) / step) as usize).min(ENERGIES - 1);
+        let last = (((to + 5.0 * SIGMA - low) / step) as usize).min(energies - 1);
         for j in first..=last {
             let e = low + step * (j as f64 + 0.5);
             // A logistic curve in place of the error function: the shape of the work is what counts.
@@ -74,21 +51,22 @@ fn calorimeter() -> FoldedResponse {
     FoldedResponse { edges, row_start, column, value }
 }
 
-struct Case {
-    name: &'static str,
+pub(super) struct Case {
+    /// On every energy, and on the energies that response compression keeps.
+    pub(super) names: [&'static str; 2],
     expression: &'static str,
     settings: Vec<(&'static str, Setting)>,
-    folded: FoldedResponse,
+    pub(super) folded: FoldedResponse,
     /// Spectra per repetition: software adapter, CPU, GPU.
-    rows: [usize; 3],
+    pub(super) rows: [usize; 3],
 }
 
-fn cases() -> [Case; 2] {
+pub(super) fn cases() -> [Case; 2] {
     let uniform = |lo, hi| Setting::Free(Prior::Uniform { lo, hi });
     let log_uniform = |lo, hi| Setting::Free(Prior::LogUniform { lo, hi });
     [
         Case {
-            name: "CCD",
+            names: ["CCD", "CCD kept"],
             expression: "tbabs*(bbodyrad+powerlaw)",
             settings: vec![
                 ("tbabs.nH", uniform(0.0, 0.5)),
@@ -101,7 +79,7 @@ fn cases() -> [Case; 2] {
             rows: [512, 8192, 65_536],
         },
         Case {
-            name: "X-IFU",
+            names: ["X-IFU", "X-IFU kept"],
             expression: "tbabs*(powerlaw+gaussian)",
             settings: vec![
                 ("tbabs.nH", uniform(0.0, 0.5)),
@@ -111,40 +89,72 @@ fn cases() -> [Case; 2] {
                 ("gaussian.Sigma", Setting::Frozen(0.005)),
                 ("gaussian.norm", log_uniform(1e-6, 1e-4)),
             ],
-            folded: calorimeter(),
+            folded: calorimeter(2800, 30_000),
             rows: [32, 512, 8192],
         },
     ]
 }
 
 impl Case {
-    fn simulator(&self, device: &Device) -> Result<Simulator> {
+    /// By name: exact and compressed.
+    pub(super) fn simulators(&self, device: &Device) -> Result<[(&'static str, Simulator); 2]> {
         let model = Model::parse(self.expression, &Settings::default())?;
         let settings: BTreeMap<String, Setting> =
             self.settings.iter().map(|(name, setting)| (name.to_string(), setting.clone())).collect();
         let parameters = Parameters::resolve(&model, &settings)?;
         let program = Program::new(&model, &self.folded.edges)?;
-        Simulator::new(device, &program, &parameters, &self.folded, &vec![20; self.folded.bins()])
-    }
-
-    fn cube(&self, device: &Device, parameters: usize) -> Tensor<f32> {
-        let [software, cpu, gpu] = self.rows;
-        let mut cube = Tensor::empty(device, scaled(device, software, cpu, gpu), parameters);
-        random::fill_uniform(device, 1, 0, 0, &mut cube);
-        cube
+        let counts = vec![20; self.folded.bins()];
+        let total = 20 * counts.len() as u64;
+        let kept = Compression::find(&program, &parameters, &self.folded, total, MOST_CHANGE).map_err(Error::Input)?;
+        let [exact, compressed] = self.names;
+        Ok([
+            (exact, Simulator::new(device, &program, &parameters, &self.folded, &counts)?),
+            (compressed, Simulator::compressed(device, &kept, &parameters, &counts)?),
+        ])
     }
 }
 
-pub(super) fn simulate(bench: &mut Bench<'_>) -> Result<()> {
-    let device = bench.device.clone();
+/// A simulator with its name and the parameters that a repetition computes.
+struct Subject {
+    name: &'static str,
+    simulator: Simulator,
+    cube: Tensor<f32>,
+}
+
+/// The built-in cases, or the user's own: each on every energy and on those that compression keeps.
+fn subjects(bench: &Bench<'_>) -> Result<Vec<Subject>> {
+    let device = &bench.device;
+    let subject = |name, simulator: Simulator, rows| {
+        let mut cube = Tensor::empty(device, rows, simulator.names().len());
+        random::fill_uniform(device, 1, 0, 0, &mut cube);
+        Subject { name, simulator, cube }
+    };
+    let mut all = Vec::new();
+    if let Some(problem) = bench.problem {
+        let energies = problem.dataset.folded.energies();
+        let rows = |most: usize| (most / energies.max(1)).next_power_of_two().clamp(32, 1 << 17);
+        let rows = scaled(device, rows(1 << 19), rows(1 << 23), rows(1 << 28));
+        all.push(subject("run", problem.exact_simulator(device)?, rows));
+        if problem.compression().is_ok() {
+            all.push(subject("run kept", problem.simulator(device)?, rows));
+        }
+        return Ok(all);
+    }
     for case in cases() {
-        let simulator = case.simulator(&device)?;
-        let cube = case.cube(&device, simulator.names().len());
-        let mut counts = RowBlocks::empty(&device, cube.rows(), simulator.bins(), usize::MAX);
-        bench.measure(["simulate", case.name, "expected counts", "spectra"], Work::units(cube.rows()), &mut || {
+        let [software, cpu, gpu] = case.rows;
+        let rows = scaled(device, software, cpu, gpu);
+        all.extend(case.simulators(device)?.map(|(name, simulator)| subject(name, simulator, rows)));
+    }
+    Ok(all)
+}
+
+pub(super) fn simulate(bench: &mut Bench<'_>) -> Result<()> {
+    for Subject { name, simulator, cube } in subjects(bench)? {
+        let mut counts = RowBlocks::empty(&bench.device, cube.rows(), simulator.bins(), usize::MAX);
+        bench.measure(["simulate", name, "expected counts", "spectra"], Work::units(cube.rows()), &mut || {
             simulator.expected(Coordinates::Cube, &cube, &mut counts)
         })?;
-        bench.measure(["simulate", case.name, "Poisson counts", "spectra"], Work::units(cube.rows()), &mut || {
+        bench.measure(["simulate", name, "Poisson counts", "spectra"], Work::units(cube.rows()), &mut || {
             simulator.simulate(&cube, SOURCE, &mut counts, None, None, &mut no_tick)
         })?;
     }
@@ -152,12 +162,9 @@ pub(super) fn simulate(bench: &mut Bench<'_>) -> Result<()> {
 }
 
 pub(super) fn likelihood(bench: &mut Bench<'_>) -> Result<()> {
-    let device = bench.device.clone();
-    for case in cases() {
-        let simulator = case.simulator(&device)?;
-        let cube = case.cube(&device, simulator.names().len());
+    for Subject { name, simulator, cube } in subjects(bench)? {
         let work = Work::units(cube.rows());
-        bench.measure(["likelihood", case.name, "exact C-STAT", "spectra"], work, &mut || {
+        bench.measure(["likelihood", name, "exact C-STAT", "spectra"], work, &mut || {
             simulator.log_likelihood(&cube, &mut no_tick).map(drop)
         })?;
     }
@@ -271,4 +278,33 @@ pub(super) fn sample(bench: &mut Bench<'_>) -> Result<()> {
         Ok(())
     })?;
     device.check().map_err(Error::from)
+}
+
+/// The likelihood's emulator, on a parabola in five parameters.
+pub(super) fn emulate(bench: &mut Bench<'_>) -> Result<()> {
+    let device = bench.device.clone();
+    let rows = scaled(&device, 2048, 50_000, 50_000);
+    let mut cube = Tensor::empty(&device, rows, PARAMETERS);
+    random::fill_uniform(&device, 1, 0, 0, &mut cube);
+    let parabola = |u: &[f32]| -> f64 {
+        u.iter().enumerate().map(|(k, &u)| -((k + 1) as f64).powi(2) * (f64::from(u) - 0.5).powi(2)).sum()
+    };
+    let target: Vec<f64> = cube.download()?.chunks(PARAMETERS).map(parabola).collect();
+    let settings = EmulatorSettings { drop_lowest: 0.0, ..EmulatorSettings::default() };
+    let train = |epochs: usize| {
+        let fit = FitSettings { max_epochs: epochs, ..settings.fit.clone() };
+        let settings = EmulatorSettings { fit, ..settings.clone() };
+        Emulator::train(&device, &cube, &target, &settings, &mut |_| Ok(())).map(|(emulator, _)| emulator)
+    };
+    let split = Split::new(rows, settings.fit.batch, settings.fit.validation_fraction)?;
+    let (trained, validated) = (split.train_batches * split.train_batch, split.valid_rows);
+    let emulator = train(1)?;
+    let weights = emulator.parameters() as f64;
+    let work = Work { steps: split.train_batches as f64, ..Work::units(rows) };
+    let work = work.flop(2.0 * weights * (3.0 * trained as f64 + validated as f64));
+    bench.measure(["emulate", "5-128-64-32-1", "training", "draws"], work, &mut || train(1).map(drop))?;
+    let work = Work::units(rows).flop(2.0 * weights * rows as f64);
+    bench.measure(["emulate", "5-128-64-32-1", "evaluation", "draws"], work, &mut || {
+        emulator.log_likelihood(&cube).map(drop)
+    })
 }

@@ -158,6 +158,7 @@ impl RunFile {
             entry("expression", text(&m.expression)),
             entry("abundances", text(&m.abundances)),
             entry("cross_sections", text(&m.cross_sections)),
+            entry("exact_grid", m.exact_grid.to_string()),
         ];
         let parameters = self.parameters.iter().map(|(name, setting)| (text(name), setting.toml(), "")).collect();
 

@@ -12,7 +12,7 @@ use super::{
 pub(super) const SECTIONS: &[(&str, &[&str])] = &[
     ("", &["observation", "model", "parameters", "inference", "refine", "output", "written_by"]),
     ("observation", &["name", "spectrum", "response", "arf", "background", "energies", "grouping"]),
-    ("model", &["expression", "abundances", "cross_sections"]),
+    ("model", &["expression", "abundances", "cross_sections", "exact_grid"]),
     (
         "inference",
         &[
@@ -142,6 +142,14 @@ impl<'a> Section<'a> {
             None => Ok(None),
             Some(Node { item: Item::Text(text), .. }) if !text.trim().is_empty() => Ok(Some(text.clone())),
             Some(node) => Err(self.wrong(key, node, "a text in quotes, not empty")),
+        }
+    }
+
+    pub fn truth(&self, key: &str, default: bool) -> Result<bool, RunFileError> {
+        match self.get(key) {
+            None => Ok(default),
+            Some(Node { item: Item::Bool(truth), .. }) => Ok(*truth),
+            Some(node) => Err(self.wrong(key, node, "true or false")),
         }
     }
 

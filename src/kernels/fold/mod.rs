@@ -1,14 +1,18 @@
 //! Sparse fold: expected counts of a tile of spectra, `mu[s][d] = sum over e of R[d][e] flux[s][e]`.
 //!
 //! The response is kept as dense strips: neighbouring rows share the union of the columns they see, cut into segments where a
-//! wide gap has no value. The flux lies energy-major on a GPU (lanes along the batch) and spectrum-major on the CPU (lanes
-//! along the energy): [`FluxTile`] hides which.
+//! wide gap has no value. Lanes run along the spectra. The flux lies energy-major on a GPU and spectrum-major on the CPU, which
+//! evaluates models spectrum by spectrum and turns small tiles around: [`FluxTile`] hides which.
+
+mod cpu;
+
+pub use cpu::{Scratch, fold_tile};
 
 use crate::device::{Cpu, Device, Fault, Kernel, Tensor};
 use rayon::prelude::*;
 use std::sync::LazyLock;
 
-const SOURCE: &str = include_str!("../../shaders/fold.wgsl");
+const SOURCE: &str = include_str!("../../../shaders/fold.wgsl");
 static FOLD: LazyLock<Kernel> = LazyLock::new(|| kernel(64));
 /// Software adapters have few lanes: small workgroups balance better.
 static FOLD_SOFTWARE: LazyLock<Kernel> = LazyLock::new(|| kernel(8));
@@ -24,13 +28,12 @@ pub fn kernels() -> Vec<Kernel> {
 
 /// Response rows of one strip.
 const GPU_ROWS: usize = 8;
-const CPU_ROWS: usize = 2;
-/// Columns that the CPU takes at once; segments are padded to whole chunks with zeros.
-const CHUNK: usize = 8;
+const CPU_ROWS: usize = 4;
 /// A run of this many empty columns starts a new segment.
-const GAP: u32 = 24;
-/// Spectra that the CPU folds at once. Tiles hold a whole number of them.
-pub const CPU_SPECTRA: usize = 4;
+const GPU_GAP: u32 = 24;
+const CPU_GAP: u32 = 6;
+/// Spectra that the CPU folds at once.
+pub const CPU_SPECTRA: usize = 16;
 
 /// One run of columns of one strip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +78,7 @@ impl Csr<'_> {
 pub struct FoldPlan {
     bins: usize,
     energies: usize,
+    least: f32,
     form: PlanForm,
 }
 
@@ -89,9 +93,9 @@ impl FoldPlan {
     /// When `csr` is not a matrix (offsets that fall, columns out of range): the observation guarantees one.
     pub fn new(device: &Device, csr: Csr<'_>) -> Self {
         let form = match device {
-            Device::Cpu(_) => PlanForm::Cpu(strips(csr, CPU_ROWS, CHUNK)),
+            Device::Cpu(_) => PlanForm::Cpu(strips(csr, CPU_ROWS, CPU_GAP)),
             Device::Gpu(_) => {
-                let strips = strips(csr, GPU_ROWS, 1);
+                let strips = strips(csr, GPU_ROWS, GPU_GAP);
                 // Offsets in units of vec4; eight values a column.
                 let mut segments: Vec<u32> =
                     strips.segments.iter().flat_map(|s| [s.column, s.columns, s.offset / 4, 0]).collect();
@@ -105,7 +109,12 @@ impl FoldPlan {
                 }
             }
         };
-        Self { bins: csr.rows(), energies: csr.columns, form }
+        Self { bins: csr.rows(), energies: csr.columns, least: f32::MIN, form }
+    }
+
+    /// Expected counts below `least` become it (NaN stays). Without this, none are changed.
+    pub fn at_least(self, least: f32) -> Self {
+        Self { least, ..self }
     }
 
     /// Kept bins, D.
@@ -135,7 +144,7 @@ impl FoldPlan {
     }
 }
 
-fn strips(csr: Csr<'_>, rows: usize, chunk: usize) -> Strips {
+fn strips(csr: Csr<'_>, rows: usize, gap: u32) -> Strips {
     let mut out = Strips { start: vec![0], segments: Vec::new(), values: Vec::new() };
     let mut columns: Vec<u32> = Vec::new();
     for first in (0..csr.rows()).step_by(rows) {
@@ -145,7 +154,6 @@ fn strips(csr: Csr<'_>, rows: usize, chunk: usize) -> Strips {
         columns.sort_unstable();
         columns.dedup();
         let strip_start = out.segments.len();
-        let gap = GAP.max(chunk as u32);
         for &column in &columns {
             match out.segments[strip_start..].last_mut() {
                 Some(last) if column < last.column + last.columns + gap => last.columns = column - last.column + 1,
@@ -153,7 +161,6 @@ fn strips(csr: Csr<'_>, rows: usize, chunk: usize) -> Strips {
             }
         }
         for segment in &mut out.segments[strip_start..] {
-            segment.columns = segment.columns.next_multiple_of(chunk as u32);
             segment.offset = out.values.len() as u32;
             out.values.resize(out.values.len() + segment.columns as usize * rows, 0.0);
         }
@@ -167,9 +174,8 @@ fn strips(csr: Csr<'_>, rows: usize, chunk: usize) -> Strips {
                 }
                 let segment = out.segments[at];
                 let inside = (column - segment.column) as usize;
-                // Chunk by chunk, in it row by row.
-                let place = inside / chunk * chunk * rows + local * chunk + inside % chunk;
-                out.values[segment.offset as usize + place] += value;
+                // Column by column, in it row by row.
+                out.values[segment.offset as usize + inside * rows + local] += value;
             }
         }
         out.start.push(out.segments.len() as u32);
@@ -182,13 +188,13 @@ fn strips(csr: Csr<'_>, rows: usize, chunk: usize) -> Strips {
 pub struct FluxTile {
     spectra: usize,
     energies: usize,
-    /// GPU: energies x stride (spectra rounded up to 4). CPU: spectra x stride (energies and a chunk's padding of zeros).
+    /// GPU: energies x stride (spectra rounded up to 4). CPU: spectra (whole tiles) x stride (energies rounded up to 8).
     tensor: Tensor<f32>,
 }
 
-/// Distance between two spectra on the CPU: a chunk that starts at the last energy must stay inside.
+/// Distance between two spectra on the CPU: energies in whole vectors.
 pub fn cpu_stride(energies: usize) -> usize {
-    (energies + 2 * CHUNK).next_multiple_of(CHUNK)
+    energies.next_multiple_of(8)
 }
 
 impl FluxTile {
@@ -253,6 +259,7 @@ struct Parameters {
     bins: u32,
     out_row: u32,
     first_row: u32,
+    least: f32,
 }
 
 /// Folds the first `rows` spectra of a tile into the rows `out_row ..` of `out` (columns = bins). `first_row` is added to the
@@ -286,6 +293,7 @@ pub fn fold(
                 bins: plan.bins as u32,
                 out_row: out_row as u32,
                 first_row: first_row as u32,
+                least: plan.least,
             };
             let (kernel, lanes) = if gpu.is_software() { (&FOLD_SOFTWARE, 8) } else { (&FOLD, 64) };
             let used = rows.div_ceil(4);
@@ -302,117 +310,13 @@ pub fn twin(cpu: &Cpu, plan: &FoldPlan, flux: &[f32], stride: usize, out: &mut [
     if plan.bins == 0 {
         return;
     }
-    let tile = 4 * CPU_SPECTRA;
-    out.par_chunks_mut(tile * plan.bins).zip(flux.par_chunks(tile * stride)).enumerate().for_each(
-        |(t, (out, flux))| {
-            fold_tile(plan, flux, stride, out);
-            for (r, row) in out.chunks(plan.bins).enumerate() {
-                if !row.iter().all(|value| value.is_finite()) {
-                    cpu.status.raise(Fault::Fold, first_row + t * tile + r);
-                }
-            }
-        },
-    );
-}
-
-/// Lane sums of [`CPU_SPECTRA`] spectra x [`CPU_ROWS`] rows.
-type Sums = [[[f32; CHUNK]; CPU_ROWS]; CPU_SPECTRA];
-
-/// Folds a few spectra on one thread: `flux` holds whole groups of [`CPU_SPECTRA`] rows of [`cpu_stride`] numbers (zeros behind
-/// the last energy), `out` as many rows of D as are wanted.
-///
-/// # Panics
-/// On a plan made for a GPU.
-pub fn fold_tile(plan: &FoldPlan, flux: &[f32], stride: usize, out: &mut [f32]) {
-    let PlanForm::Cpu(strips) = &plan.form else { panic!("fold: the plan was made for another device") };
-    let (bins, groups) = (plan.bins, flux.len() / (CPU_SPECTRA * stride));
-    let wide = wide();
-    // Strips outside, spectra inside: a strip's values stay in the first-level cache for all spectra of the tile.
-    for (strip, range) in strips.start.windows(2).enumerate() {
-        let segments = &strips.segments[range[0] as usize..range[1] as usize];
-        for group in 0..groups {
-            let mut sums: Sums = [[[0f32; CHUNK]; CPU_ROWS]; CPU_SPECTRA];
-            let spectra: [&[f32]; CPU_SPECTRA] =
-                std::array::from_fn(|s| &flux[(group * CPU_SPECTRA + s) * stride..][..stride]);
-            for segment in segments {
-                let (column, columns) = (segment.column as usize, segment.columns as usize);
-                let values = &strips.values[segment.offset as usize..][..columns * CPU_ROWS];
-                let flux = spectra.map(|spectrum| &spectrum[column..][..columns]);
-                accumulate(wide, values, flux, &mut sums);
-            }
-            for (s, rows) in sums.iter().enumerate() {
-                for (r, lanes) in rows.iter().enumerate() {
-                    let (spectrum, bin) = (group * CPU_SPECTRA + s, strip * CPU_ROWS + r);
-                    if bin < bins
-                        && let Some(slot) = out.get_mut(spectrum * bins + bin)
-                    {
-                        let quad: [f32; 4] = std::array::from_fn(|l| lanes[l] + lanes[l + 4]);
-                        *slot = (quad[0] + quad[2]) + (quad[1] + quad[3]);
-                    }
-                }
+    let tiles = out.par_chunks_mut(CPU_SPECTRA * plan.bins).zip(flux.par_chunks(CPU_SPECTRA * stride));
+    tiles.enumerate().for_each_init(Scratch::default, |scratch, (t, (out, flux))| {
+        fold_tile(plan, flux, stride, out, scratch);
+        for (r, row) in out.chunks(plan.bins).enumerate() {
+            if !row.iter().all(|value| value.is_finite()) {
+                cpu.status.raise(Fault::Fold, first_row + t * CPU_SPECTRA + r);
             }
         }
-    }
-}
-
-/// Does the machine have AVX2 and FMA?
-fn wide() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    {
-        is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        false
-    }
-}
-
-/// Adds the products of one segment: `values` chunk by chunk with the rows side by side, `flux` whole chunks per spectrum.
-#[inline(always)]
-fn accumulate(wide: bool, values: &[f32], flux: [&[f32]; CPU_SPECTRA], sums: &mut Sums) {
-    #[cfg(target_arch = "x86_64")]
-    if wide {
-        // SAFETY: `wide` says that the machine has both instruction sets.
-        return unsafe { accumulate_avx2(values, flux, sums) };
-    }
-    let _ = wide;
-    for (c, pair) in values.as_chunks::<{ CHUNK * CPU_ROWS }>().0.iter().enumerate() {
-        for (sums, flux) in sums.iter_mut().zip(flux) {
-            let Some(flux) = flux.as_chunks::<CHUNK>().0.get(c) else { return };
-            for (r, sums) in sums.iter_mut().enumerate() {
-                for l in 0..CHUNK {
-                    sums[l] += pair[r * CHUNK + l] * flux[l];
-                }
-            }
-        }
-    }
-}
-
-/// The same with its eight sums held in registers, which the compiler does not find by itself.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn accumulate_avx2(values: &[f32], flux: [&[f32]; CPU_SPECTRA], sums: &mut Sums) {
-    use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_loadu_ps, _mm256_storeu_ps};
-    let load = |numbers: &[f32; CHUNK]| {
-        // SAFETY: eight numbers are there, and any alignment will do.
-        unsafe { _mm256_loadu_ps(numbers.as_ptr()) }
-    };
-    let mut registers = sums.map(|rows| rows.map(|lanes| load(&lanes)));
-    let pairs = values.as_chunks::<CHUNK>().0.as_chunks::<CPU_ROWS>().0;
-    let [f0, f1, f2, f3] = flux.map(|spectrum| spectrum.as_chunks::<CHUNK>().0);
-    for ((((pair, f0), f1), f2), f3) in pairs.iter().zip(f0).zip(f1).zip(f2).zip(f3) {
-        let rows = [load(&pair[0]), load(&pair[1])];
-        let spectra = [load(f0), load(f1), load(f2), load(f3)];
-        for s in 0..CPU_SPECTRA {
-            for r in 0..CPU_ROWS {
-                registers[s][r] = _mm256_fmadd_ps(rows[r], spectra[s], registers[s][r]);
-            }
-        }
-    }
-    for (rows, registers) in sums.iter_mut().zip(registers) {
-        for (lanes, register) in rows.iter_mut().zip(registers) {
-            // SAFETY: room for eight numbers.
-            unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), register) };
-        }
-    }
+    });
 }

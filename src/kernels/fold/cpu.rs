@@ -1,0 +1,189 @@
+//! The CPU's fold: sixteen spectra in the lanes of two vectors, four rows of the response at a time.
+//!
+//! The flux of a tile is turned energy-major first and the expected counts back at the end: both are cheap against what they
+//! save, as neither rows of a few elements nor long ones then need sums across lanes.
+
+use super::{CPU_ROWS, CPU_SPECTRA, FoldPlan, PlanForm, Segment};
+
+/// Working memory of [`fold_tile`]; one per thread.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// Energies x [`CPU_SPECTRA`].
+    flux: Vec<f32>,
+    /// Bins (whole strips) x [`CPU_SPECTRA`].
+    means: Vec<f32>,
+}
+
+type Lanes = [f32; CPU_SPECTRA];
+/// Side of the squares that are transposed in registers.
+const SIDE: usize = 8;
+
+/// Folds up to [`CPU_SPECTRA`] spectra on one thread: `flux` holds that many rows of `stride` (see [`super::cpu_stride`])
+/// numbers, `out` as many rows of D as are wanted.
+///
+/// # Panics
+/// On a plan made for a GPU.
+pub fn fold_tile(plan: &FoldPlan, flux: &[f32], stride: usize, out: &mut [f32], scratch: &mut Scratch) {
+    let PlanForm::Cpu(strips) = &plan.form else { panic!("fold: the plan was made for another device") };
+    let wide = wide();
+    let energies = plan.energies.next_multiple_of(SIDE);
+    scratch.flux.resize(energies * CPU_SPECTRA, 0.0);
+    scratch.means.resize(plan.bins.next_multiple_of(CPU_ROWS) * CPU_SPECTRA, 0.0);
+    transpose(wide, &flux[..CPU_SPECTRA * stride], stride, energies, &mut scratch.flux, CPU_SPECTRA);
+    let (columns, _) = scratch.flux.as_chunks::<CPU_SPECTRA>();
+    let (rows, _) = scratch.means.as_chunks_mut::<CPU_SPECTRA>();
+    let (rows, _) = rows.as_chunks_mut::<CPU_ROWS>();
+    for (range, rows) in strips.start.windows(2).zip(rows) {
+        let mut sums = [[0f32; CPU_SPECTRA]; CPU_ROWS];
+        for &Segment { column, columns: n, offset } in &strips.segments[range[0] as usize..range[1] as usize] {
+            let (values, _) = strips.values[offset as usize..][..n as usize * CPU_ROWS].as_chunks::<CPU_ROWS>();
+            accumulate(wide, values, &columns[column as usize..][..n as usize], &mut sums);
+        }
+        *rows = sums.map(|lanes| lanes.map(|sum| if sum < plan.least { plan.least } else { sum }));
+    }
+    if plan.bins > 0 {
+        let wanted = (out.len() / plan.bins).min(CPU_SPECTRA);
+        transpose(wide, &scratch.means[..plan.bins * CPU_SPECTRA], CPU_SPECTRA, wanted, out, plan.bins);
+    }
+}
+
+/// Does the machine have AVX2 and FMA?
+fn wide() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        false
+    }
+}
+
+/// Adds the products of one segment, column by column.
+#[inline(always)]
+fn accumulate(wide: bool, values: &[[f32; CPU_ROWS]], flux: &[Lanes], sums: &mut [Lanes; CPU_ROWS]) {
+    #[cfg(target_arch = "x86_64")]
+    if wide {
+        // SAFETY: `wide` says that the machine has both instruction sets.
+        return unsafe { accumulate_avx2(values, flux, sums) };
+    }
+    let _ = wide;
+    for (values, flux) in values.iter().zip(flux) {
+        for (sums, value) in sums.iter_mut().zip(values) {
+            for l in 0..CPU_SPECTRA {
+                sums[l] += value * flux[l];
+            }
+        }
+    }
+}
+
+/// The same with its eight sums held in registers, which the compiler does not find by itself.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn accumulate_avx2(values: &[[f32; CPU_ROWS]], flux: &[Lanes], sums: &mut [Lanes; CPU_ROWS]) {
+    use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_storeu_ps};
+    let load = |lanes: &Lanes| {
+        // SAFETY: sixteen numbers are there, and any alignment will do.
+        unsafe { [_mm256_loadu_ps(lanes.as_ptr()), _mm256_loadu_ps(lanes.as_ptr().add(SIDE))] }
+    };
+    let mut registers = [load(&sums[0]), load(&sums[1]), load(&sums[2]), load(&sums[3])];
+    for (values, flux) in values.iter().zip(flux) {
+        let flux = load(flux);
+        for (register, value) in registers.iter_mut().zip(values) {
+            let value = _mm256_set1_ps(*value);
+            register[0] = _mm256_fmadd_ps(value, flux[0], register[0]);
+            register[1] = _mm256_fmadd_ps(value, flux[1], register[1]);
+        }
+    }
+    for (lanes, [low, high]) in sums.iter_mut().zip(registers) {
+        // SAFETY: room for sixteen numbers.
+        unsafe {
+            _mm256_storeu_ps(lanes.as_mut_ptr(), low);
+            _mm256_storeu_ps(lanes.as_mut_ptr().add(SIDE), high);
+        }
+    }
+}
+
+/// `to[c][r] = from[r][c]` for all rows of `from` (as many as fill it) and its first `columns` columns.
+fn transpose(wide: bool, from: &[f32], from_stride: usize, columns: usize, to: &mut [f32], to_stride: usize) {
+    let rows = from.len() / from_stride;
+    let (whole_rows, whole_columns) = (rows / SIDE * SIDE, columns / SIDE * SIDE);
+    for r in (0..whole_rows).step_by(SIDE) {
+        for c in (0..whole_columns).step_by(SIDE) {
+            let (from, to) = (&from[r * from_stride + c..], &mut to[c * to_stride + r..]);
+            #[cfg(target_arch = "x86_64")]
+            if wide {
+                // SAFETY: `wide` says that the machine has the instruction set.
+                unsafe { square_avx2(from, from_stride, to, to_stride) };
+                continue;
+            }
+            let _ = wide;
+            for i in 0..SIDE {
+                for j in 0..SIDE {
+                    to[j * to_stride + i] = from[i * from_stride + j];
+                }
+            }
+        }
+    }
+    for r in 0..rows {
+        let done = if r < whole_rows { whole_columns } else { 0 };
+        for c in done..columns {
+            to[c * to_stride + r] = from[r * from_stride + c];
+        }
+    }
+}
+
+/// Transposes an 8 x 8 square.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn square_avx2(from: &[f32], from_stride: usize, to: &mut [f32], to_stride: usize) {
+    use std::arch::x86_64::{
+        __m256, _mm256_loadu_ps, _mm256_permute2f128_ps, _mm256_shuffle_ps, _mm256_storeu_ps, _mm256_unpackhi_ps,
+        _mm256_unpacklo_ps,
+    };
+    let rows: [__m256; SIDE] = std::array::from_fn(|i| {
+        let row = &from[i * from_stride..][..SIDE];
+        // SAFETY: eight numbers are there, and any alignment will do.
+        unsafe { _mm256_loadu_ps(row.as_ptr()) }
+    });
+    let pairs: [__m256; SIDE] = std::array::from_fn(|i| {
+        let (a, b) = (rows[i / 2 * 2], rows[i / 2 * 2 + 1]);
+        if i % 2 == 0 { _mm256_unpacklo_ps(a, b) } else { _mm256_unpackhi_ps(a, b) }
+    });
+    // Columns 0 and 4, 1 and 5, 2 and 6, 3 and 7 of four rows each.
+    let quads: [__m256; SIDE] = std::array::from_fn(|i| {
+        let (half, column) = (i / 4 * 4, i % 4);
+        let (a, b) = (pairs[half + column / 2], pairs[half + column / 2 + 2]);
+        if column % 2 == 0 { _mm256_shuffle_ps::<0x44>(a, b) } else { _mm256_shuffle_ps::<0xee>(a, b) }
+    });
+    for column in 0..SIDE {
+        let (a, b) = (quads[column % 4], quads[column % 4 + 4]);
+        let line = if column < 4 { _mm256_permute2f128_ps::<0x20>(a, b) } else { _mm256_permute2f128_ps::<0x31>(a, b) };
+        let slot = &mut to[column * to_stride..][..SIDE];
+        // SAFETY: room for eight numbers.
+        unsafe { _mm256_storeu_ps(slot.as_mut_ptr(), line) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transposes_of_any_shape() {
+        for (rows, columns) in [(16, 24), (16, 40), (13, 16), (3, 5), (8, 8), (19, 9)] {
+            let stride = columns + 3;
+            let from: Vec<f32> = (0..rows * stride).map(|i| i as f32).collect();
+            for wide in [false, wide()] {
+                let mut to = vec![-1f32; columns * (rows + 2)];
+                transpose(wide, &from, stride, columns, &mut to, rows + 2);
+                for c in 0..columns {
+                    for r in 0..rows + 2 {
+                        let want = if r < rows { from[r * stride + c] } else { -1.0 };
+                        assert_eq!(to[c * (rows + 2) + r], want, "{rows} x {columns}: {r}, {c}");
+                    }
+                }
+            }
+        }
+    }
+}

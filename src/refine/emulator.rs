@@ -1,0 +1,285 @@
+//! The likelihood's emulator: a small network that learns ln L from draws whose exact likelihood is known.
+//!
+//! Inputs (coordinates in the prior's unit cube) and the target are standardised. The lowest likelihoods are left out: draws that
+//! no posterior contains would otherwise take most of the squared error. Whether the error is small enough for weights is
+//! not decided here: [`Emulator::test`] measures it on draws that the training has not seen.
+
+use crate::device::{Device, Tensor};
+use crate::kernels::activation::Activation;
+use crate::kernels::mlp::{self, MlpScratch, MlpShape};
+use crate::kernels::{gather, moments};
+use crate::nn::{Epoch, FitSettings, History, Objective, ParameterStore, fit};
+use crate::{Error, Result};
+
+/// Shape and training; the defaults are the paper's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EmulatorSettings {
+    pub hidden: Vec<usize>,
+    /// Share of the draws, those of the lowest likelihood, that is left out.
+    pub drop_lowest: f64,
+    pub fit: FitSettings,
+}
+
+impl Default for EmulatorSettings {
+    fn default() -> Self {
+        let fit = FitSettings {
+            batch: 128,
+            max_epochs: 1000,
+            patience: 50,
+            learning_rate: 1e-3,
+            clip: 0.0,
+            ..FitSettings::default()
+        };
+        Self { hidden: vec![128, 64, 32], drop_lowest: 0.005, fit }
+    }
+}
+
+/// A trained network with its standardisations.
+#[derive(Debug)]
+pub struct Emulator {
+    device: Device,
+    shape: MlpShape,
+    store: ParameterStore,
+    /// Means and standard deviations of the inputs: `2 x P`.
+    moments: Tensor<f32>,
+    /// Those of ln L.
+    mean: f64,
+    deviation: f64,
+}
+
+/// Difference of emulated and exact ln L over a set of draws.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EmulatorError {
+    pub mean: f64,
+    pub standard_deviation: f64,
+    pub largest: f64,
+}
+
+impl Emulator {
+    /// Learns `log_likelihood` (N numbers) at `cube` (N x P, unit cube).
+    ///
+    /// # Errors
+    /// [`Error::Input`] when the numbers do not match, too few are finite or all are equal; those of [`fit`].
+    pub fn train(
+        device: &Device,
+        cube: &Tensor<f32>,
+        log_likelihood: &[f64],
+        settings: &EmulatorSettings,
+        on_epoch: &mut dyn FnMut(&Epoch) -> Result<()>,
+    ) -> Result<(Self, History)> {
+        if log_likelihood.len() != cube.rows() {
+            let (found, expected) = (log_likelihood.len(), cube.rows());
+            return Err(Error::Input(format!("emulator: {found} likelihoods for {expected} draws")));
+        }
+        let chosen = keep(log_likelihood, settings.drop_lowest);
+        if chosen.len() < 10 {
+            let found = chosen.len();
+            return Err(Error::Input(format!(
+                "emulator: {found} draws with a finite likelihood, expected at least 10"
+            )));
+        }
+        let kept: Vec<f64> = chosen.iter().map(|&row| log_likelihood[row as usize]).collect();
+        let n = kept.len() as f64;
+        let mean = kept.iter().sum::<f64>() / n;
+        let deviation = (kept.iter().map(|l| (l - mean).powi(2)).sum::<f64>() / n).sqrt();
+        if deviation <= 0.0 {
+            return Err(Error::Input("emulator: all likelihoods are equal".into()));
+        }
+        let target: Vec<f32> = kept.iter().map(|l| ((l - mean) / deviation) as f32).collect();
+
+        let (rows, p) = (chosen.len(), cube.cols());
+        let index = Tensor::from_slice(device, 1, rows, &chosen);
+        let mut raw = Tensor::empty(device, rows, p);
+        gather::gather_block(device, cube, 0, &index, 0, &mut raw);
+        let mut scales = Tensor::zeros(device, 2, p);
+        moments::measure(device, &raw, &mut scales);
+        let mut x = Tensor::empty(device, rows, p);
+        moments::apply(device, &raw, &scales, &mut x);
+        let y = Tensor::from_slice(device, rows, 1, &target);
+
+        let widths = [&[p][..], &settings.hidden, &[1]].concat();
+        let shape = MlpShape { widths, activation: Activation::Gelu };
+        let mut store = ParameterStore::new(device, &shape.initial(settings.fit.seed));
+        let mut training = Training {
+            shape: &shape,
+            store: &mut store,
+            x: &x,
+            y: &y,
+            train: Batch::default(),
+            valid: Batch::default(),
+        };
+        let history = fit(device, &mut training, rows, &settings.fit, on_epoch)?;
+        Ok((Self { device: device.clone(), shape, store, moments: scales, mean, deviation }, history))
+    }
+
+    /// Emulated ln L at `cube` (N x P, unit cube).
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub fn log_likelihood(&self, cube: &Tensor<f32>) -> Result<Vec<f64>> {
+        let mut x = Tensor::empty(&self.device, cube.rows(), cube.cols());
+        moments::apply(&self.device, cube, &self.moments, &mut x);
+        let mut out = Tensor::empty(&self.device, cube.rows(), 1);
+        mlp::evaluate(&self.device, &self.shape, &self.store.value, &x, &mut out);
+        let values = out.download()?;
+        Ok(values.iter().map(|&y| self.mean + self.deviation * f64::from(y)).collect())
+    }
+
+    /// How far the emulator is from exact likelihoods that it has not seen; those that are not finite do not count.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub fn test(&self, cube: &Tensor<f32>, log_likelihood: &[f64]) -> Result<EmulatorError> {
+        let emulated = self.log_likelihood(cube)?;
+        let differences: Vec<f64> =
+            emulated.iter().zip(log_likelihood).filter(|(_, exact)| exact.is_finite()).map(|(a, b)| a - b).collect();
+        let n = differences.len().max(1) as f64;
+        let mean = differences.iter().sum::<f64>() / n;
+        let variance = differences.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / n;
+        let largest = differences.iter().fold(0.0, |largest: f64, d| largest.max(d.abs()));
+        Ok(EmulatorError { mean, standard_deviation: variance.sqrt(), largest })
+    }
+
+    /// Weights and biases.
+    pub fn parameters(&self) -> usize {
+        self.shape.len()
+    }
+}
+
+/// Rows whose likelihood is finite and not among the lowest share `drop`, in their order.
+fn keep(log_likelihood: &[f64], drop: f64) -> Vec<u32> {
+    let mut order: Vec<u32> =
+        (0..log_likelihood.len() as u32).filter(|&row| log_likelihood[row as usize].is_finite()).collect();
+    order.sort_by(|&a, &b| log_likelihood[a as usize].total_cmp(&log_likelihood[b as usize]));
+    let mut kept = order.split_off(((order.len() as f64 * drop.clamp(0.0, 1.0)) as usize).min(order.len()));
+    kept.sort_unstable();
+    kept
+}
+
+/// Minibatch buffers, made when the batch size is known.
+#[derive(Default)]
+struct Batch {
+    buffers: Option<(Tensor<f32>, Tensor<f32>)>,
+    scratch: MlpScratch,
+}
+
+struct Training<'a> {
+    shape: &'a MlpShape,
+    store: &'a mut ParameterStore,
+    x: &'a Tensor<f32>,
+    y: &'a Tensor<f32>,
+    train: Batch,
+    valid: Batch,
+}
+
+impl Training<'_> {
+    fn run(
+        &mut self,
+        device: &Device,
+        (index, start, n): (&Tensor<u32>, usize, usize),
+        losses: (&mut Tensor<f32>, usize),
+        training: bool,
+    ) {
+        let batch = if training { &mut self.train } else { &mut self.valid };
+        let (x, y) = batch
+            .buffers
+            .get_or_insert_with(|| (Tensor::empty(device, n, self.x.cols()), Tensor::empty(device, n, self.y.cols())));
+        gather::gather_block(device, self.x, 0, index, start, x);
+        gather::gather_block(device, self.y, 0, index, start, y);
+        let gradient = training.then_some(&mut self.store.gradient);
+        mlp::loss(device, self.shape, &self.store.value, gradient, (x, y), &mut batch.scratch, losses);
+    }
+}
+
+impl Objective for Training<'_> {
+    fn store(&mut self) -> &mut ParameterStore {
+        self.store
+    }
+
+    fn train_step(
+        &mut self,
+        device: &Device,
+        index: &Tensor<u32>,
+        start: usize,
+        n: usize,
+        losses: &mut Tensor<f32>,
+        slot: usize,
+    ) {
+        self.run(device, (index, start, n), (losses, slot), true);
+    }
+
+    fn validate(
+        &mut self,
+        device: &Device,
+        index: &Tensor<u32>,
+        start: usize,
+        n: usize,
+        losses: &mut Tensor<f32>,
+        slot: usize,
+    ) {
+        self.run(device, (index, start, n), (losses, slot), false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::random;
+
+    /// A likelihood with a bent ridge, about as far from a parabola as real ones are.
+    fn likelihood(row: &[f32]) -> f64 {
+        let u: Vec<f64> = row.iter().map(|&u| 4.0 * f64::from(u) - 2.0).collect();
+        -40.0 - 0.5 * ((u[0] - 0.3 * u[1] * u[1]).powi(2) / 0.25 + u[1] * u[1] + 0.7 * (u[2] - 0.2 * u[0]).powi(2))
+    }
+
+    fn draws(device: &Device, n: usize, stream: u32) -> (Tensor<f32>, Vec<f64>) {
+        let mut cube = Tensor::empty(device, n, 3);
+        random::fill_uniform(device, 5, stream, 0, &mut cube);
+        let exact = cube.download().unwrap().chunks(3).map(likelihood).collect();
+        (cube, exact)
+    }
+
+    #[test]
+    fn a_smooth_likelihood_is_learnt_and_the_error_is_measured_on_unseen_draws() {
+        let device = Device::cpu();
+        let (cube, mut exact) = draws(&device, 20_000, 1);
+        // Draws outside the model's reach must neither stop nor bend the training.
+        exact[17] = f64::NEG_INFINITY;
+        exact[18] = -1e9;
+        let settings = EmulatorSettings {
+            fit: FitSettings { max_epochs: 60, ..EmulatorSettings::default().fit },
+            ..EmulatorSettings::default()
+        };
+        let (emulator, history) = Emulator::train(&device, &cube, &exact, &settings, &mut |_| Ok(())).unwrap();
+        assert!(history.valid.len() > 10);
+        let (unseen, exact) = draws(&device, 5000, 2);
+        let error = emulator.test(&unseen, &exact).unwrap();
+        // The likelihoods span thirty units; the published emulator stays below 0.05.
+        assert!(error.standard_deviation < 0.1 && error.mean.abs() < 0.05, "{error:?}");
+        assert!(error.largest >= error.standard_deviation);
+        // And the test can tell: shifted likelihoods are as far off as they were shifted.
+        let shifted: Vec<f64> = exact.iter().map(|l| l + 3.0).collect();
+        assert!((emulator.test(&unseen, &shifted).unwrap().mean + 3.0).abs() < 0.05);
+    }
+
+    #[test]
+    fn useless_likelihoods_are_refused() {
+        let device = Device::cpu();
+        let (cube, exact) = draws(&device, 100, 1);
+        let train = |values: &[f64]| {
+            let settings = EmulatorSettings::default();
+            Emulator::train(&device, &cube, values, &settings, &mut |_| Ok(())).map(drop).unwrap_err().to_string()
+        };
+        assert!(train(&exact[..99]).contains("99 likelihoods for 100"));
+        assert!(train(&[f64::NEG_INFINITY; 100]).contains("0 draws"));
+        assert!(train(&[-3.0; 100]).contains("equal"));
+    }
+
+    #[test]
+    fn the_lowest_are_left_out() {
+        let values = [-3.0, f64::NAN, -1.0, -9.0, -2.0];
+        assert_eq!(keep(&values, 0.0), [0, 2, 3, 4]);
+        assert_eq!(keep(&values, 0.3), [0, 2, 4]);
+        assert!(keep(&values, 1.0).is_empty());
+    }
+}

@@ -1,0 +1,160 @@
+//! Response compression: what it promises, checked with spectra that are really drawn, in f64, on real responses.
+
+mod common;
+
+use rontgen::kernels::random;
+use rontgen::model::{Model, Parameters, Prior, Program, Setting, Settings};
+use rontgen::observation::{FileChoice, FoldedResponse, Grouping, ObservationSpec, load, load_response};
+use rontgen::simulate::compress::{MOST_CHANGE, change};
+use rontgen::simulate::{Compression, oracle};
+use std::collections::BTreeMap;
+
+struct Problem {
+    program: Program,
+    parameters: Parameters,
+    folded: FoldedResponse,
+}
+
+fn uniform(lo: f64, hi: f64) -> Setting {
+    Setting::Free(Prior::Uniform { lo, hi })
+}
+
+fn log_uniform(lo: f64, hi: f64) -> Setting {
+    Setting::Free(Prior::LogUniform { lo, hi })
+}
+
+fn problem(expression: &str, settings: &[(&str, Setting)], folded: FoldedResponse) -> Problem {
+    let model = Model::parse(expression, &Settings::default()).unwrap();
+    let settings: BTreeMap<String, Setting> = settings.iter().map(|(k, s)| (k.to_string(), s.clone())).collect();
+    let parameters = Parameters::resolve(&model, &settings).unwrap();
+    let program = Program::new(&model, &folded.edges).unwrap();
+    Problem { program, parameters, folded }
+}
+
+fn pn() -> Option<(FoldedResponse, u64)> {
+    let spec = ObservationSpec {
+        spectrum: common::data("xmm_pn_ngc7793_ulx4/PN_spectrum_grp20.fits")?,
+        response: Some(common::data("xmm_pn_ngc7793_ulx4/PN.rmf")?),
+        arf: FileChoice::File(common::data("xmm_pn_ngc7793_ulx4/PN.arf")?),
+        background: FileChoice::None,
+        energies: vec![[0.3, 10.0]],
+        grouping: Grouping::File,
+    };
+    let dataset = load(&spec).unwrap();
+    let total = dataset.total();
+    Some((dataset.folded, total))
+}
+
+fn pn_settings() -> Vec<(&'static str, Setting)> {
+    vec![
+        ("tbabs.nH", uniform(0.0, 0.5)),
+        ("bbodyrad.kT", uniform(0.0, 2.0)),
+        ("bbodyrad.norm", log_uniform(0.01, 1.0)),
+        ("powerlaw.PhoIndex", uniform(0.0, 5.0)),
+        ("powerlaw.norm", log_uniform(1e-5, 1e-2)),
+    ]
+}
+
+/// X-IFU, 0.2 to 12 keV, 4 channels to a bin between 1.2 and 2 keV, 12 elsewhere.
+fn xifu() -> Option<FoldedResponse> {
+    let rmf = common::data("xifu/athena_xifu_rmf_v20160401.rmf")?;
+    let arf = common::data("xifu/athena_xifu_1469_onaxis_pitch249um_v20160401.arf")?;
+    let response = load_response(&rmf, &FileChoice::File(arf)).unwrap();
+    let (mut bin_of, mut bins, mut left) = (vec![u32::MAX; response.channels()], 0u32, 0);
+    for (c, bin) in bin_of.iter_mut().enumerate() {
+        if response.e_min[c] < 0.2 || response.e_max[c] > 12.0 {
+            continue;
+        }
+        if left == 0 {
+            left = if (1.2..2.0).contains(&response.e_min[c]) { 4 } else { 12 };
+            bins += 1;
+        }
+        (*bin, left) = (bins - 1, left - 1);
+    }
+    let scale = vec![1.0; response.channels()];
+    FoldedResponse::build(&response, &bin_of, &scale, bins as usize, 24.0).unwrap()
+}
+
+fn xifu_settings() -> Vec<(&'static str, Setting)> {
+    vec![
+        ("tbabs.nH", Setting::Frozen(0.2)),
+        ("powerlaw.PhoIndex", uniform(0.5, 4.0)),
+        ("powerlaw.norm", log_uniform(0.01, 10.0)),
+        ("zgauss.LineE", Setting::Frozen(2.0)),
+        ("zgauss.Sigma", uniform(0.005, 0.015)),
+        ("zgauss.Redshift", uniform(0.1, 0.5)),
+        ("zgauss.norm", log_uniform(0.001, 0.3)),
+    ]
+}
+
+impl Problem {
+    fn compress(&self, counts: u64) -> Result<Compression, String> {
+        let start = std::time::Instant::now();
+        let found = Compression::find(&self.program, &self.parameters, &self.folded, counts, MOST_CHANGE);
+        match &found {
+            Ok(found) => println!(
+                "{:?} of {} elements, in {:.2} s",
+                found.report,
+                self.folded.nnz(),
+                start.elapsed().as_secs_f64()
+            ),
+            Err(why) => println!("{why}, in {:.2} s", start.elapsed().as_secs_f64()),
+        }
+        found
+    }
+
+    /// Draws `n` spectra of `counts` counts from the exact model at points of the prior, and returns for each how far the
+    /// compressed model moves its C-STAT, and the bound for it.
+    fn changes(&self, compression: &Compression, counts: u64, n: usize) -> Vec<(f64, f64)> {
+        let p = self.parameters.free().len();
+        let uniform = |s: usize, k: usize| f64::from(random::unit(random::block([1, 2], 3, s as u32, k as u32, 0)[0]));
+        let points: Vec<Vec<f64>> =
+            (0..n).map(|s| self.parameters.from_cube(&(0..p).map(|k| uniform(s, k)).collect::<Vec<_>>())).collect();
+        let exact = oracle::expected_counts(&self.program, &self.parameters, &self.folded, &points);
+        let compressed = compression.expected_counts(&self.parameters, &points);
+        let mut found = Vec::new();
+        for (s, (m, c)) in exact.iter().zip(&compressed).enumerate() {
+            let scale = counts as f64 / m.iter().sum::<f64>();
+            let (m, c): (Vec<f64>, Vec<f64>) =
+                (m.iter().map(|m| m * scale).collect(), c.iter().map(|c| c.max(0.0) * scale).collect());
+            let means: Vec<f32> = m.iter().map(|&m| m as f32).collect();
+            let mut drawn = vec![0f32; means.len()];
+            let source = rontgen::kernels::poisson::Source { seed: 4, stream: 5 };
+            assert!(rontgen::kernels::poisson::draw_row(source, s as u32, &means, &mut drawn));
+            let drawn: Vec<u32> = drawn.iter().map(|&d| d as u32).collect();
+            let moved = oracle::cstat(&drawn, &c) - oracle::cstat(&drawn, &m);
+            let q: f64 = m.iter().zip(&c).filter(|(m, _)| **m > 1e-6).map(|(m, c)| (c - m) * (c - m) / m).sum();
+            found.push((moved, change(q)));
+        }
+        found
+    }
+
+    fn keeps_its_promise(&self, compression: &Compression, counts: u64, n: usize) {
+        let changes = self.changes(compression, counts, n);
+        let largest = changes.iter().map(|(moved, _)| moved.abs()).fold(0.0, f64::max);
+        let bound = changes.iter().map(|(_, bound)| *bound).fold(0.0, f64::max);
+        // The root mean square tells whether the noise is as large as the bound thinks: a third of it at most.
+        println!("C-STAT of {n} drawn spectra of {counts} counts moved by up to {largest:.2e}; bound {bound:.2e}");
+        assert!(largest < MOST_CHANGE && bound < MOST_CHANGE, "{largest} {bound}");
+    }
+}
+
+#[test]
+fn epic_pn_keeps_its_statistic() {
+    let Some((folded, total)) = pn() else { return };
+    let problem = problem("tbabs*(bbodyrad+powerlaw)", &pn_settings(), folded);
+    for counts in [total, 30 * total] {
+        let found = problem.compress(counts).unwrap();
+        assert!(found.report.kept < found.report.energies / 2);
+        problem.keeps_its_promise(&found, counts, 400);
+    }
+}
+
+#[test]
+fn a_narrow_line_keeps_its_statistic() {
+    let Some(folded) = xifu() else { return };
+    let problem = problem("tbabs*(powerlaw+zgauss)", &xifu_settings(), folded);
+    let found = problem.compress(100_000).unwrap();
+    assert!(found.report.kept * 5 < found.report.energies);
+    problem.keeps_its_promise(&found, 100_000, 200);
+}
