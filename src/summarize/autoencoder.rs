@@ -24,6 +24,7 @@ use batch::Batch;
 use fused::{Columns, Inference, Weights};
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
+use std::collections::BTreeMap;
 use training::Training;
 
 mod batch;
@@ -469,7 +470,8 @@ impl Summary for AutoEncoder {
             self.scale = Some(statistics(device, data.spectra));
         }
         let rows = data.rows.map_or(rows, Tensor::len);
-        let mut training = Training { network: self, data: *data, work: Vec::new(), fused: None, drawn: 0 };
+        let mut training =
+            Training { network: self, data: *data, work: Vec::new(), fused: None, drawn: 0, kept: BTreeMap::new() };
         fit(device, &mut training, rows, settings, on_epoch)
     }
 
@@ -487,7 +489,7 @@ impl Summary for AutoEncoder {
             let inference = Inference { cpu, layers, weights: &weights, columns: &columns, value, bins: self.bins };
             // Nothing is compared, so nothing need be kept.
             let (targets, scale) = (Targets::Expected, scale.cpu());
-            let batch = Batch { spectra, targets, scale, index: rows.cpu(), selection: None, first: 0 };
+            let batch = Batch { spectra, targets, scale, index: rows.cpu(), selection: None, first: 0, drawn: None };
             cpu.run("autoencoder.encode", || inference.output(&batch, latent, out.cpu_mut()));
             return Ok(out);
         }

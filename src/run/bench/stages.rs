@@ -171,21 +171,39 @@ pub(super) fn likelihood(bench: &mut Bench<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Spectra to train on: drawn afresh for every batch (what a run does), or read from counts (what other programs do).
+struct Training {
+    case: &'static str,
+    bins: usize,
+    stored: bool,
+    /// Software adapter, CPU, GPU.
+    rows: [usize; 3],
+}
+
 pub(super) fn summarize(bench: &mut Bench<'_>) -> Result<()> {
     let device = bench.device.clone();
-    let sizes: [(&'static str, usize, [usize; 3]); 2] =
-        [("104 bins", 104, [1024, 10_240, 102_400]), ("3000 bins", 3000, [64, 1138, 20_480])];
-    for (case, bins, [software, cpu, gpu]) in sizes {
+    let small = [1024, 10_240, 102_400];
+    let large = [64, 4551, 20_480];
+    for Training { case, bins, stored, rows } in [
+        Training { case: "104 bins", bins: 104, stored: false, rows: small },
+        Training { case: "120 bins stored", bins: 120, stored: true, rows: small },
+        Training { case: "3000 bins", bins: 3000, stored: false, rows: large },
+        Training { case: "3000 bins stored", bins: 3000, stored: true, rows: large },
+    ] {
+        let [software, cpu, gpu] = rows;
         let rows = scaled(&device, software, cpu, gpu);
-        let mut expected = RowBlocks::<f32>::empty(&device, rows, bins, usize::MAX);
-        for block in &mut expected.blocks {
+        let mut values = RowBlocks::<f32>::empty(&device, rows, bins, usize::MAX);
+        for block in &mut values.blocks {
             // Smooth spectra of 1 to 40 counts per bin, brighter from row to row.
             let mean =
                 |i: usize| (1.0 + 39.0 * (i % bins) as f32 / bins as f32) * (0.5 + 0.01 * (i / bins % 100) as f32);
-            let means: Vec<f32> = (0..block.len()).map(mean).collect();
-            block.upload(&means);
+            let means = (0..block.len()).map(mean);
+            block.upload(&means.map(|mean| if stored { mean.round() } else { mean }).collect::<Vec<f32>>());
         }
-        let spectra = Spectra::Drawn { expected: &expected, source: SOURCE };
+        let spectra = match stored {
+            true => Spectra::counts(&values),
+            false => Spectra::Drawn { expected: &values, source: SOURCE },
+        };
         let settings = AutoEncoderSettings::default();
         let mut network = AutoEncoder::new(&device, bins, &settings)?;
         let fit = FitSettings { max_epochs: 1, ..settings.fit() };

@@ -23,8 +23,10 @@ const TILE: usize = 84;
 const LEAST_ROWS: usize = 48;
 /// Blocks of rows per thread: more than one, so that a thread that was held up can be helped.
 const BLOCKS_PER_THREAD: usize = 2;
+/// Rows that are asked for before they are used.
+const AHEAD: usize = 2;
 /// Widest networks, by the number of their weights: beyond, a tile's weight gradients leave the caches.
-pub(super) const MOST_WEIGHTS: usize = 1 << 17;
+pub(super) const MOST_WEIGHTS: usize = 1 << 18;
 
 /// The weights, packed for products with rows.
 #[derive(Debug)]
@@ -378,6 +380,7 @@ impl Block {
         for r in tile.first..tile.first + tile.rows {
             let kept = if self.kept.is_empty() { &mut [][..] } else { &mut self.kept[r * width..][..bins] };
             let input = &mut self.input[r * width..][..bins];
+            batch.prefetch(self.first + r + AHEAD);
             batch.fetch(cpu, self.first + r, &mut self.counts, kept, input);
         }
     }
@@ -442,6 +445,7 @@ impl Block {
             let kept = if self.kept.is_empty() { &[][..] } else { &self.kept[row * width..][..bins] };
             let y = &mut self.scratch[0][r * width..][..width];
             let mut sum = 0.0;
+            batch.prefetch(self.first + row + AHEAD);
             loss::loss_row(batch.target(self.first + row, kept), means, sds, Some(factor), y, &mut sum);
             y[bins..].fill(0.0);
             self.loss += check_loss(cpu, sum, self.first + row);

@@ -30,7 +30,8 @@ fn the_gradient_is_that_of_the_loss() {
     let index = Tensor::from_slice(&device, 1, rows, &index);
     let mut losses = Tensor::zeros(&device, 1, 1);
     let data = TrainingData { spectra: Spectra::counts(&counts), rows: None };
-    let mut training = Training { network: &mut network, data, work: Vec::new(), fused: None, drawn: 0 };
+    let mut training =
+        Training { network: &mut network, data, work: Vec::new(), fused: None, drawn: 0, kept: BTreeMap::new() };
     let mut at = |values: &[f32]| {
         training.store().value.upload(values);
         training.store().zero_gradient();
@@ -131,7 +132,8 @@ fn fused_steps_are_those_of_the_layers() {
             network.scale = Some(statistics(&device, spectra));
             let mut losses = Tensor::zeros(&device, 1, 2);
             let data = TrainingData { spectra, rows: selection };
-            let mut training = Training { network, data, work: Vec::new(), fused: None, drawn: 0 };
+            let mut training =
+                Training { network, data, work: Vec::new(), fused: None, drawn: 0, kept: BTreeMap::new() };
             training.store().zero_gradient();
             training.train_step(&device, &index, 0, n, &mut losses, 0);
             training.validate(&device, &index, 3, n - 3, &mut losses, 1);

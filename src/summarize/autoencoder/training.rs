@@ -1,6 +1,6 @@
 //! The auto-encoder and its data as the training loop sees them: batches in, losses and gradients out, snapshots kept.
 
-use super::batch::{Batch, TWIN_STREAM};
+use super::batch::{Batch, Drawn, TWIN_STREAM};
 use super::fused::{Columns, Fused, Inference, Step, Weights};
 use super::{AutoEncoder, Workspace};
 use crate::device::{Cpu, Device, Tensor};
@@ -9,9 +9,12 @@ use crate::kernels::{gather, loss, reduce, standardize};
 use crate::nn::store::copy;
 use crate::nn::{Objective, ParameterStore};
 use crate::summarize::{Spectra, Targets, TrainingData};
+use std::collections::BTreeMap;
 
 /// Stream of the validation's draws, apart from the caller's: they are the same in every epoch.
 const VALIDATION_STREAM: u32 = 0x4000_0000;
+/// Numbers of validation spectra kept on the CPU, so that they are drawn once: 256 MiB.
+const MOST_KEPT: usize = 1 << 26;
 
 /// The network with a round's data, as the training loop sees it.
 pub(super) struct Training<'a> {
@@ -23,6 +26,8 @@ pub(super) struct Training<'a> {
     pub(super) fused: Option<Fused>,
     /// Spectra drawn for training so far: the next batch's random numbers start here.
     pub(super) drawn: usize,
+    /// On the CPU, where drawing is dearer than reading: the validation's draws, by their first place in the index.
+    pub(super) kept: BTreeMap<usize, Drawn>,
 }
 
 impl Training<'_> {
@@ -54,8 +59,14 @@ impl Training<'_> {
                     false => (source.stream | VALIDATION_STREAM, start),
                 };
                 let source = Source { stream, ..source };
-                poisson(device, source, first, mu, 0, &mut work.counts, 0, n);
-                if let Some(twin) = &mut work.targets {
+                let kept = self.kept.get(&start).filter(|_| !training);
+                match kept {
+                    Some(drawn) => work.counts.cpu_mut().copy_from_slice(&drawn.counts),
+                    None => poisson(device, source, first, mu, 0, &mut work.counts, 0, n),
+                }
+                if let (Some(twin), Some(drawn)) = (&mut work.targets, kept) {
+                    twin.cpu_mut().copy_from_slice(&drawn.twins);
+                } else if let Some(twin) = &mut work.targets {
                     let source = Source { stream: stream | TWIN_STREAM, ..source };
                     poisson(device, source, first, mu, 0, twin, 0, n);
                 }
@@ -92,6 +103,27 @@ impl Training<'_> {
         loss
     }
 
+    /// The validation's rows from `index[start]` on.
+    fn validation<'b>(&'b self, scale: &'b [f32], index: &'b [u32], start: usize) -> Batch<'b> {
+        let mut data = self.data;
+        if let Spectra::Drawn { source, .. } = &mut data.spectra {
+            source.stream |= VALIDATION_STREAM;
+        }
+        Batch { drawn: self.kept.get(&start), ..batch(&data, self.network.settings.targets, scale, index, start) }
+    }
+
+    /// Draws them, if they are drawn and have not been yet.
+    fn keep_validation(&mut self, cpu: &Cpu, index: &[u32], start: usize, n: usize) {
+        let kept: usize = self.kept.values().map(|drawn| drawn.counts.len() + drawn.twins.len()).sum();
+        let Some(scale) = &self.network.scale else { return };
+        let stored = matches!(self.data.spectra, Spectra::Stored { .. });
+        if stored || self.kept.contains_key(&start) || kept + 2 * n * self.network.bins > MOST_KEPT {
+            return;
+        }
+        let drawn = self.validation(scale.cpu(), &index[start..start + n], start).draw_all(cpu);
+        self.kept.insert(start, drawn);
+    }
+
     fn fused_loss(&self, cpu: &Cpu, index: &[u32], start: usize, n: usize) -> f64 {
         let network = &*self.network;
         let (Some(scale), value) = (&network.scale, network.store.value.cpu()) else { return 0.0 };
@@ -100,11 +132,7 @@ impl Training<'_> {
         let columns = Columns::running(&network.layers, value, &network.running);
         let (layers, bins) = (&network.layers[..], network.bins);
         let inference = Inference { cpu, layers, weights: &weights, columns: &columns, value, bins };
-        let mut data = self.data;
-        if let Spectra::Drawn { source, .. } = &mut data.spectra {
-            source.stream |= VALIDATION_STREAM;
-        }
-        inference.loss(&batch(&data, network.settings.targets, scale.cpu(), &index[start..start + n], start))
+        inference.loss(&self.validation(scale.cpu(), &index[start..start + n], start))
     }
 
     /// The loss of every row and its sum; with `gradient`, the last layer's buffer becomes the gradient.
@@ -127,7 +155,7 @@ impl Training<'_> {
 
 /// The rows `index` of the data, within the selection where there is one; the draws begin with row `first`.
 fn batch<'a>(data: &TrainingData<'a>, targets: Targets, scale: &'a [f32], index: &'a [u32], first: usize) -> Batch<'a> {
-    Batch { spectra: data.spectra, targets, scale, index, selection: data.rows.map(Tensor::cpu), first }
+    Batch { spectra: data.spectra, targets, scale, index, selection: data.rows.map(Tensor::cpu), first, drawn: None }
 }
 
 impl Objective for Training<'_> {
@@ -171,6 +199,9 @@ impl Objective for Training<'_> {
         losses: &mut Tensor<f32>,
         slot: usize,
     ) {
+        if let Device::Cpu(cpu) = device {
+            self.keep_validation(cpu, index.cpu(), start, n);
+        }
         if let Some(cpu) = self.network.fused_on(device) {
             losses.cpu_mut()[slot] =
                 cpu.run("autoencoder.validate", || self.fused_loss(cpu, index.cpu(), start, n)) as f32;
