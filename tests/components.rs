@@ -170,8 +170,12 @@ fn limits_give_finite_photons() {
 fn zero_temperature_is_dark() {
     let edges: Vec<f64> = (0..=100).map(|k| 0.3 * 1.03f64.powi(k)).collect();
     for name in ["bbodyrad", "bbody", "diskbb", "bremss"] {
-        let values =
-            evaluate(name, &Settings::default(), &edges, &[(format!("{name}.{}", if name == "diskbb" { "Tin" } else { "kT" }), 0.0)]);
+        let values = evaluate(
+            name,
+            &Settings::default(),
+            &edges,
+            &[(format!("{name}.{}", if name == "diskbb" { "Tin" } else { "kT" }), 0.0)],
+        );
         assert!(values.oracle.iter().chain(&values.fast).all(|x| *x == 0.0), "{name}");
     }
 }
