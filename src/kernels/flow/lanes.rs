@@ -42,7 +42,7 @@ macro_rules! lanewise {
         fn $name(self, other: Self) -> Self {
             let mut out = self.0;
             for (out, other) in out.iter_mut().zip(other.0) {
-                *out = *out $op other;
+                *out $op other;
             }
             Plain(out)
         }
@@ -64,10 +64,10 @@ impl Lanes for Plain {
         // SAFETY: as above.
         unsafe { to.cast::<[f32; WIDTH]>().write(self.0) }
     }
-    lanewise!(add, +);
-    lanewise!(sub, -);
-    lanewise!(mul, *);
-    lanewise!(div, /);
+    lanewise!(add, +=);
+    lanewise!(sub, -=);
+    lanewise!(mul, *=);
+    lanewise!(div, /=);
     #[inline(always)]
     fn clamp(self, limit: f32) -> Self {
         Plain(self.0.map(|x| x.clamp(-limit, limit)))

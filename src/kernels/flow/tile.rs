@@ -242,9 +242,9 @@ unsafe fn forward_on<V>(plan: &Plan, weights: &[f32], shared: Option<&[f32]>, ws
                     with_count!(block.len, M => first_layer::<V, M>(seen, (transform, bias), (x, context, features), out));
                 }
             }
-            for layer in 1..layers {
-                let w = transform.add(dense[layer].offset);
-                let bias = transform.add(dense[layer].bias().start);
+            for (layer, at) in dense.iter().enumerate().take(layers).skip(1) {
+                let w = transform.add(at.offset);
+                let bias = transform.add(at.bias().start);
                 for n in 0..panels {
                     let before = hidden.add((layer - 1) * layer_len + n * (h + 1) * PANEL);
                     let out = hidden.add(layer * layer_len + n * (h + 1) * PANEL);
@@ -446,7 +446,6 @@ unsafe fn inverse_on<V>(plan: &Plan, weights: &[f32], biases: &[f32], ws: &mut W
         for n in 0..panels {
             let x = &mut ws.x[n * p * PANEL..][..p * PANEL];
             let log_det = &mut ws.log_det[n * PANEL..][..PANEL];
-            // SAFETY: see the module.
             let panel_of = |layer: usize| hidden.wrapping_add(layer * layer_len + n * (h + 1) * PANEL);
             for (degree, &i) in order.parameter.iter().enumerate() {
                 let mut out = [0.0f32; 2 * PANEL];
@@ -458,9 +457,9 @@ unsafe fn inverse_on<V>(plan: &Plan, weights: &[f32], biases: &[f32], ws: &mut W
                         let input = (x.as_ptr(), x.as_ptr(), 0);
                         with_count!(block.len, M => first_layer::<V, M>(seen, weights, input, panel_of(0)));
                     }
-                    for layer in 1..layers {
-                        let w = transform.add(dense[layer].offset);
-                        let bias = transform.add(dense[layer].bias().start);
+                    for (layer, at) in dense.iter().enumerate().take(layers).skip(1) {
+                        let w = transform.add(at.offset);
+                        let bias = transform.add(at.bias().start);
                         for block in &plan.of_degree[degree] {
                             let (before, out) = (panel_of(layer - 1), panel_of(layer));
                             with_count!(block.len, M => later_layer::<V, M>((plan, block), (w, bias), before, out));
