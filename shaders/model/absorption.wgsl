@@ -14,6 +14,9 @@ fn perbin_value(c: PerBin, i: u32) -> f32 {
     return safe_exp(c.minus * table(c.first + i));
 }
 
+fn perbin_scale(c: PerBin, i: u32) -> f32 { return 1.0; }
+fn perbin_exponent(c: PerBin, i: u32) -> f32 { return c.minus * table(c.first + i); }
+
 // ztbabs: exp(-nH sigma(E (1+z))). table: number of rows, ln E of the rows, ln sigma of the rows, ln of the lower and of
 // the upper edges.
 
@@ -46,9 +49,15 @@ fn shifted_sigma(c: Shifted, y: f32) -> f32 {
     return safe_exp(s0 + t * (table(at + c.rows + 1u) - s0));
 }
 
-fn shifted_value(c: Shifted, i: u32) -> f32 {
+fn shifted_scale(c: Shifted, i: u32) -> f32 { return 1.0; }
+
+fn shifted_exponent(c: Shifted, i: u32) -> f32 {
     let edges = c.first + 1u + 2u * c.rows;
     let below = shifted_sigma(c, table(edges + i) + c.ln_stretch);
     let above = shifted_sigma(c, table(edges + energies() + i) + c.ln_stretch);
-    return safe_exp(c.minus * 0.5 * (below + above));
+    return c.minus * 0.5 * (below + above);
+}
+
+fn shifted_value(c: Shifted, i: u32) -> f32 {
+    return safe_exp(shifted_exponent(c, i));
 }

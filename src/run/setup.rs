@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 use super::run_file::{FileChoice, Grouping, ParameterEntry, RunFile};
 use crate::{
     Error, Result,
-    model::{Model, ModelError, Parameters, Prior, Program, Setting, Settings},
     device::{Device, Tensor},
+    model::{Model, ModelError, Parameters, Prior, Program, Setting, Settings},
     observation::{self, Dataset, ObservationSpec},
     report::summary::GridSummary,
     simulate::{Compression, Coordinates, Outputs, Simulator, Source, compress, no_tick},
@@ -86,9 +86,7 @@ impl Problem {
     /// Those of [`Simulator::new`].
     pub fn simulator(&self, device: &Device) -> Result<Simulator> {
         match self.compression() {
-            Ok(compression) => {
-                Simulator::compressed(device, compression, &self.parameters, &self.dataset.counts)
-            }
+            Ok(compression) => Simulator::compressed(device, compression, &self.parameters, &self.dataset.counts),
             Err(_) => self.exact_simulator(device),
         }
     }

@@ -36,6 +36,8 @@ const JUDGING: usize = 512;
 const AIM: f64 = 0.5;
 /// Attempts, each with the draws that judged the one before and half its aim.
 const ATTEMPTS: usize = 3;
+/// Squared errors this much smaller than they may be are worth a second, coarser choice.
+const ROOM: f64 = 4.0;
 /// Kept bins as a fraction of all, above which compression is not worth having.
 const WORTH: f64 = 0.75;
 /// Counts in a bin below which changes count as if it had these: there the change is 2 e, not e^2/m.
@@ -114,6 +116,19 @@ impl Compression {
             worst = compression.judge(program, parameters, folded, counts, first);
             if worst < bound {
                 compression.report.largest_change = worst;
+                // A response much wider than its energies averages errors that the aim counts one by one.
+                let room = squared_error(bound * AIM) / squared_error(worst).max(f64::MIN_POSITIVE);
+                if room < ROOM {
+                    return Ok(compression);
+                }
+                let mut coarser = Grid::new(program.energies());
+                coarser.refine(&draws, &reference, aim * room);
+                if let Some(mut other) = coarser.compression(program, folded, &reference) {
+                    other.report.largest_change = other.judge(program, parameters, folded, counts, first);
+                    if other.report.largest_change < bound && other.report.kept < compression.report.kept {
+                        compression = other;
+                    }
+                }
                 return Ok(compression);
             }
             draws.extend(program, parameters, first, JUDGING);
@@ -131,7 +146,11 @@ impl Compression {
         let bins = self.row_start.windows(2);
         let fold = |flux: &[f64], w: &[u32]| -> f64 {
             let range = w[0] as usize..w[1] as usize;
-            self.column[range.clone()].iter().zip(&self.value[range]).map(|(&c, &v)| f64::from(v) * flux[c as usize]).sum()
+            self.column[range.clone()]
+                .iter()
+                .zip(&self.value[range])
+                .map(|(&c, &v)| f64::from(v) * flux[c as usize])
+                .sum()
         };
         let one = |theta: &Vec<f64>| {
             let mut flux = vec![0.0; self.program.energies()];
@@ -142,12 +161,7 @@ impl Compression {
     }
 
     pub(super) fn csr(&self) -> Csr<'_> {
-        Csr {
-            columns: self.program.energies(),
-            row_start: &self.row_start,
-            column: &self.column,
-            value: &self.value,
-        }
+        Csr { columns: self.program.energies(), row_start: &self.row_start, column: &self.column, value: &self.value }
     }
 
     /// The largest [`change`] over [`JUDGING`] draws from `first` on, with the arithmetic of the devices.
@@ -204,12 +218,7 @@ fn judged_change(exact: &[f32], compressed: &[f32], counts: f64) -> f64 {
 }
 
 fn csr(folded: &FoldedResponse) -> Csr<'_> {
-    Csr {
-        columns: folded.energies(),
-        row_start: &folded.row_start,
-        column: &folded.column,
-        value: &folded.value,
-    }
+    Csr { columns: folded.energies(), row_start: &folded.row_start, column: &folded.column, value: &folded.value }
 }
 
 /// All model parameters of draw number `draw` from the prior.

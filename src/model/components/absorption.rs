@@ -39,6 +39,8 @@ fn padded(mut bins: Vec<f64>) -> Vec<f64> {
 }
 
 impl<R: Real> Component<R> for PerBin<R> {
+    const FUSES: bool = true;
+
     #[inline(always)]
     fn value<const WIDE: bool>(&self, _bin: &Bin<R>) -> R {
         R::of(1.0)
@@ -53,6 +55,23 @@ impl<R: Real> Component<R> for PerBin<R> {
         };
         for (out, sigma) in out.iter_mut().zip(sigma) {
             *out = (self.minus * R::load(*sigma)).exp().store();
+        }
+    }
+
+    #[inline(always)]
+    fn fuse(
+        &self,
+        tile: &Tile<R::Store>,
+        table: &[R::Store],
+        exponents: &mut [R::Store; TILE],
+        scales: &mut [R::Store; TILE],
+    ) {
+        let Some(sigma) = table.get(tile.start..).and_then(|t| t.first_chunk::<TILE>()) else {
+            *scales = [R::of(f64::NAN).store(); TILE];
+            return;
+        };
+        for (exponent, sigma) in exponents.iter_mut().zip(sigma) {
+            *exponent = self.minus.fma(R::load(*sigma), R::load(*exponent)).store();
         }
     }
 }
@@ -119,16 +138,10 @@ impl<R: Real> Shifted<R> {
         }
         out
     }
-}
 
-impl<R: Real> Component<R> for Shifted<R> {
+    /// Mean cross section of every bin of a tile, NaN where the table is broken.
     #[inline(always)]
-    fn value<const WIDE: bool>(&self, _bin: &Bin<R>) -> R {
-        R::of(f64::NAN) // only `fill` has the table
-    }
-
-    #[inline(always)]
-    fn fill(&self, tile: &Tile<R::Store>, table: &[R::Store], out: &mut [R::Store; TILE]) {
+    fn means(&self, tile: &Tile<R::Store>, table: &[R::Store]) -> [R::Store; TILE] {
         let count = table.first().map_or(0, |n| R::load(*n).to_f64() as usize);
         let split = || {
             let (rows, edges) = table.get(1..)?.split_at_checked(2 * count)?;
@@ -136,8 +149,7 @@ impl<R: Real> Component<R> for Shifted<R> {
             Some((rows.split_at_checked(count)?, lower.get(tile.start..)?, upper.get(tile.start..)?))
         };
         let Some(((energies, sigmas), lower, upper)) = split().filter(|_| count >= 2) else {
-            *out = [R::of(f64::NAN).store(); TILE];
-            return;
+            return [R::of(f64::NAN).store(); TILE];
         };
         let bins = tile.len.min(TILE);
         let same = |a: &R::Store, b: &R::Store| !R::load(*a).lt(R::load(*b)) && !R::load(*b).lt(R::load(*a));
@@ -152,9 +164,39 @@ impl<R: Real> Component<R> for Shifted<R> {
         } else {
             self.sigmas(energies, sigmas, upper)
         };
-        for (j, out) in out.iter_mut().enumerate() {
-            let mean = (R::load(below[j]) + R::load(above[j])) * R::of(0.5);
-            *out = (self.minus * mean).exp().store();
+        let mut mean = below;
+        for (mean, above) in mean.iter_mut().zip(&above) {
+            *mean = ((R::load(*mean) + R::load(*above)) * R::of(0.5)).store();
+        }
+        mean
+    }
+}
+
+impl<R: Real> Component<R> for Shifted<R> {
+    const FUSES: bool = true;
+
+    #[inline(always)]
+    fn value<const WIDE: bool>(&self, _bin: &Bin<R>) -> R {
+        R::of(f64::NAN) // only `fill` has the table
+    }
+
+    #[inline(always)]
+    fn fill(&self, tile: &Tile<R::Store>, table: &[R::Store], out: &mut [R::Store; TILE]) {
+        for (out, mean) in out.iter_mut().zip(&self.means(tile, table)) {
+            *out = (self.minus * R::load(*mean)).exp().store();
+        }
+    }
+
+    #[inline(always)]
+    fn fuse(
+        &self,
+        tile: &Tile<R::Store>,
+        table: &[R::Store],
+        exponents: &mut [R::Store; TILE],
+        _scales: &mut [R::Store; TILE],
+    ) {
+        for (exponent, mean) in exponents.iter_mut().zip(&self.means(tile, table)) {
+            *exponent = self.minus.fma(R::load(*mean), R::load(*exponent)).store();
         }
     }
 }
