@@ -51,10 +51,8 @@ pub fn fold_tile(plan: &FoldPlan, flux: &[f32], stride: usize, out: &mut [f32], 
             }
         }
     }
-    if plan.bins > 0 {
-        let wanted = (out.len() / plan.bins).min(CPU_SPECTRA);
-        transpose(wide, &scratch.means[..plan.bins * CPU_SPECTRA], CPU_SPECTRA, wanted, out, plan.bins);
-    }
+    let wanted = out.len().checked_div(plan.bins).unwrap_or(0).min(CPU_SPECTRA);
+    transpose(wide, &scratch.means[..plan.bins * CPU_SPECTRA], CPU_SPECTRA, wanted, out, plan.bins);
 }
 
 /// Does the machine have AVX2 and FMA?
