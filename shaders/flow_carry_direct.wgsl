@@ -3,7 +3,6 @@
 // VALUE: the loss alone.
 //!include status
 //!include nonlinear
-//!include index
 //!include flow_fused
 struct Parameters { rows: u32, start: u32, tiles: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> parameters: Parameters;
@@ -77,14 +76,15 @@ fn put_sloped(sums: Eight, feature: u32, value: u32, n: u32) {
     if n > 7u { sloped(sums.h, feature + 7u, value + 7u); }
 }
 
+// The flow is that of the workgroup, so that an adapter can see that all its invocations read the same weights.
 @compute @workgroup_size(8)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) workgroup: vec3<u32>) {
     quads = (parameters.rows + 3u) / 4u;
-    let number = linear_index(id, groups, 8u);
-    if number >= FLOWS * quads { return; }
-    let flow = number / quads;
-    let row = 4u * (number % quads);
-    origin = flow * FEATURES * quads + number % quads;
+    let number = workgroup.x * 8u + lane;
+    if number >= quads { return; }
+    let flow = workgroup.y;
+    let row = 4u * number;
+    origin = flow * FEATURES * quads + number;
     let last = parameters.rows - 1u;
     let rows = min(vec4(row, row + 1u, row + 2u, row + 3u), vec4(last)) + parameters.start;
     let source = vec4(index[rows.x], index[rows.y], index[rows.z], index[rows.w]);

@@ -116,6 +116,10 @@ fn shaders_agree_with_the_oracle() {
     }
     check("bknpower", &[("bknpower.BreakE", 6.4001)], 2e-5);
     check("edge*powerlaw", &[("edge.edgeE", 6.4001)], 2e-4);
+    // Products that share one exponential, and a sum multiplied out.
+    check("tbabs*ztbabs*constant*cutoffpl", &[("ztbabs.Redshift", 0.1), ("cutoffpl.HighECut", 3.0)], 5e-4);
+    check("tbabs*phabs*(powerlaw+zpowerlw)*edge", &[("edge.edgeE", 7.1)], 2e-4);
+    check("tbabs*(powerlaw+gaussian)", &[("gaussian.LineE", 6.4), ("gaussian.Sigma", 0.002)], 2e-5);
     check("tbabs*(bbodyrad+powerlaw)", &[("bbodyrad.kT", 0.6), ("tbabs.nH", 0.15)], 2e-5);
     check("tbabs*zashift*(powerlaw+zashift*(bbody+gaussian))", &[("zashift.Redshift", 0.3)], 2e-4);
     assert!(failures.is_empty(), "{failures:#?}");

@@ -2,11 +2,12 @@
 
 mod common;
 
+use rontgen::device::{Device, RowBlocks};
 use rontgen::kernels::random;
 use rontgen::model::{Model, Parameters, Prior, Program, Setting, Settings};
 use rontgen::observation::{FileChoice, FoldedResponse, Grouping, ObservationSpec, load, load_response};
 use rontgen::simulate::compress::{MOST_CHANGE, change};
-use rontgen::simulate::{Compression, oracle};
+use rontgen::simulate::{Compression, Coordinates, Simulator, oracle};
 use std::collections::BTreeMap;
 
 struct Problem {
@@ -157,4 +158,67 @@ fn a_narrow_line_keeps_its_statistic() {
     let found = problem.compress(100_000).unwrap();
     assert!(found.report.kept * 5 < found.report.energies);
     problem.keeps_its_promise(&found, 100_000, 200);
+}
+
+/// What moves with a parameter and is sharper than the energies is noticed, and the exact grid stays.
+#[test]
+fn what_cannot_be_compressed_is_refused() {
+    let Some((folded, total)) = pn() else { return };
+    let refused = |expression: &str, settings: &[(&str, Setting)], part: &str| {
+        let why = problem(expression, settings, folded.clone()).compress(total).unwrap_err();
+        assert!(why.contains(part), "{expression}: {why}");
+    };
+    let continuum = [("powerlaw.PhoIndex", uniform(1.0, 3.0)), ("powerlaw.norm", log_uniform(1e-4, 1e-2))];
+    // A line that is one energy bin wide, anywhere in the band.
+    let mut line = continuum.to_vec();
+    line.extend([
+        ("gaussian.LineE", uniform(0.5, 9.0)),
+        ("gaussian.Sigma", Setting::Frozen(0.0)),
+        ("gaussian.norm", log_uniform(1e-6, 1e-3)),
+    ]);
+    refused("powerlaw+gaussian", &line, "C-STAT would change");
+    let mut shifted = continuum.to_vec();
+    shifted.push(("zashift.Redshift", uniform(0.0, 0.1)));
+    refused("zashift*powerlaw", &shifted, "convolution");
+}
+
+/// The compressed simulator on every device: the expected counts are those of the compressed response in f64, none is negative,
+/// and the C-STAT of the devices moves as promised.
+#[test]
+fn devices_fold_the_compressed_response() {
+    let Some((folded, total)) = pn() else { return };
+    let problem = problem("tbabs*(bbodyrad+powerlaw)", &pn_settings(), folded);
+    let found = problem.compress(total).unwrap();
+    let bins = problem.folded.bins();
+    let points: Vec<Vec<f64>> = (0..70)
+        .map(|s| {
+            let u = |k: u32| f64::from(random::unit(random::block([9, 9], 1, s, k, 0)[0]));
+            problem.parameters.from_cube(&[u(0), u(1), u(2), u(3), u(4)])
+        })
+        .collect();
+    let wanted = found.expected_counts(&problem.parameters, &points);
+    let exact = oracle::expected_counts(&problem.program, &problem.parameters, &problem.folded, &points);
+    let gpu = Device::open("gpu").or_else(|_| Device::open("software"));
+    if gpu.is_err() {
+        assert!(std::env::var("RONTGEN_REQUIRE_GPU").as_deref() != Ok("1"), "RONTGEN_REQUIRE_GPU=1 and no adapter");
+        println!("GPU part skipped");
+    }
+    for device in std::iter::once(Device::cpu()).chain(gpu) {
+        let counts: Vec<u32> = exact[0].iter().map(|&m| m.round() as u32).collect();
+        let simulator = Simulator::compressed(&device, &found, &problem.parameters, &counts).unwrap();
+        assert_eq!((simulator.bins(), simulator.energies()), (bins, found.report.kept));
+        let theta = simulator.physical(&points).unwrap();
+        let mut out = RowBlocks::empty(&device, points.len(), bins, 32);
+        simulator.expected(Coordinates::Physical, &theta, &mut out).unwrap();
+        let means: Vec<f32> = out.blocks.iter().flat_map(|block| block.download().unwrap()).collect();
+        for (row, wanted) in means.chunks(bins).zip(&wanted) {
+            let peak = wanted.iter().copied().fold(0.0, f64::max);
+            for (&mean, &wanted) in row.iter().zip(wanted) {
+                assert!(mean >= 0.0);
+                let error = (f64::from(mean) - wanted.max(0.0)).abs();
+                // f32 model and sums, as in the tests of the model and the fold.
+                assert!(error < 2e-5 * wanted.abs() + 2e-7 * peak, "{mean} for {wanted} on {}", device.name());
+            }
+        }
+    }
 }

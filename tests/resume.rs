@@ -15,8 +15,13 @@ use std::{
 use common::runs::{differences, epic_pn, files, stderr, stdout, tables};
 
 /// Enough work per stage that a signal finds the stage at work: about 0.3 s each.
-const MORE: &[&str] =
-    &["inference.rounds=3", "inference.simulations=400", "inference.autoencoder.epochs=30", "inference.flow.epochs=15"];
+const MORE: &[&str] = &[
+    "inference.rounds=3",
+    "inference.simulations=400",
+    "inference.autoencoder.epochs=30",
+    "inference.flow.epochs=15",
+    "inference.flow.ensemble=3",
+];
 /// Checkpoints of a run: three stages in each of three rounds.
 const STAGES: usize = 9;
 

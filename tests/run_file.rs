@@ -33,7 +33,7 @@ fn the_defaults_are_those_of_the_paper_but_for_the_networks() {
     assert_eq!((a.latent, a.batch, a.epochs, a.patience, a.validation), (64, 1024, 500, 20, 0.1));
     assert_eq!(a.hidden.widths(3001), [1500]);
     // The paper has the counts themselves as target, and 10 transforms of 100 units at a learning rate of 5e-4.
-    assert_eq!((a.target, a.min_improvement, a.reduce_patience, a.early_patience), (Target::Expected, 1e-3, 8, 5));
+    assert_eq!((a.target, a.min_improvement, a.reduce_patience, a.early_patience), (Target::Expected, 1e-3, 8, 8));
     let f = &i.flow;
     assert_eq!((f.transforms, f.hidden, f.layers, f.batch, f.patience), (6, 64, 2, 256, 20));
     assert_eq!((f.learning_rate, f.validation, f.realisations), (1e-3, 0.2, 8));

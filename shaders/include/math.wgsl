@@ -6,6 +6,11 @@ fn safe_exp(x: f32) -> f32 {
     return select(exp(clamp(x, -87.0, 88.0)), 0.0, x < -87.0);
 }
 
+// scale e^x; the scale is kept finite, for the exponential may be zero.
+fn scaled_exp(scale: f32, x: f32) -> f32 {
+    return select(scale, 1e37, scale > 1e37) * safe_exp(x);
+}
+
 // e^x - 1 without cancellation near 0.
 fn exp_m1(x: f32) -> f32 {
     let c = clamp(x, -87.0, 88.0);

@@ -1,46 +1,51 @@
-// tbabs, phabs, pcfabs: 1 - cover + cover exp(-nH sigma), sigma per bin from the table.
+// tbabs, phabs: exp(-nH sigma), sigma per bin from the table; pcfabs: 1 - cover + cover times that.
 
-struct PerBin { minus: f32, cover: f32, first: u32 }
+struct PerBin { minus: f32, first: u32 }
 
 fn tbabs_setup(p: u32, t: u32) -> PerBin {
-    return PerBin(-par(p), 1.0, t);
+    return PerBin(-par(p), t);
 }
 
 fn phabs_setup(p: u32, t: u32) -> PerBin {
-    return PerBin(-par(p), 1.0, t);
+    return PerBin(-par(p), t);
 }
 
-fn pcfabs_setup(p: u32, t: u32) -> PerBin {
-    return PerBin(-par(p), par(p + 1u), t);
-}
+fn perbin_scale(c: PerBin, i: u32) -> f32 { return 1.0; }
+fn perbin_exponent(c: PerBin, i: u32) -> f32 { return c.minus * table(c.first + i); }
 
 fn perbin_value(c: PerBin, i: u32) -> f32 {
-    return (1.0 - c.cover) + c.cover * safe_exp(c.minus * table(c.first + i));
+    return safe_exp(perbin_exponent(c, i));
 }
 
-// ztbabs, tbgas, zphabs, zpcfabs: the same with sigma(E (1+z)). table: number of rows, ln E of the rows, ln sigma of the
+struct PartlyPerBin { absorber: PerBin, cover: f32 }
+
+fn pcfabs_setup(p: u32, t: u32) -> PartlyPerBin {
+    return PartlyPerBin(PerBin(-par(p), t), par(p + 1u));
+}
+
+fn partly_perbin_value(c: PartlyPerBin, i: u32) -> f32 {
+    return (1.0 - c.cover) + c.cover * perbin_value(c.absorber, i);
+}
+
+// ztbabs, tbgas, zphabs; zpcfabs: the same with sigma(E (1+z)). table: number of rows, ln E of the rows, ln sigma of the
 // rows, ln of the lower and of the upper edges.
 
-struct Shifted { minus: f32, ln_stretch: f32, cover: f32, first: u32, rows: u32 }
+struct Shifted { minus: f32, ln_stretch: f32, first: u32, rows: u32 }
 
-fn shifted_column(nh: f32, redshift: f32, cover: f32, t: u32) -> Shifted {
-    return Shifted(-nh, log_1p(max(redshift, -0.999)), cover, t, u32(table(t)));
+fn shifted_column(nh: f32, redshift: f32, t: u32) -> Shifted {
+    return Shifted(-nh, log_1p(max(redshift, -0.999)), t, u32(table(t)));
 }
 
 fn ztbabs_setup(p: u32, t: u32) -> Shifted {
-    return shifted_column(par(p), par(p + 1u), 1.0, t);
+    return shifted_column(par(p), par(p + 1u), t);
 }
 
 fn tbgas_setup(p: u32, t: u32) -> Shifted {
-    return shifted_column(par(p), par(p + 1u), 1.0, t);
+    return shifted_column(par(p), par(p + 1u), t);
 }
 
 fn zphabs_setup(p: u32, t: u32) -> Shifted {
-    return shifted_column(par(p), par(p + 1u), 1.0, t);
-}
-
-fn zpcfabs_setup(p: u32, t: u32) -> Shifted {
-    return shifted_column(par(p), par(p + 2u), par(p + 1u), t);
+    return shifted_column(par(p), par(p + 1u), t);
 }
 
 fn shifted_sigma(c: Shifted, y: f32) -> f32 {
@@ -66,9 +71,25 @@ fn shifted_sigma(c: Shifted, y: f32) -> f32 {
     return safe_exp(s0 + t * (table(at + c.rows + 1u) - s0));
 }
 
-fn shifted_value(c: Shifted, i: u32) -> f32 {
+fn shifted_scale(c: Shifted, i: u32) -> f32 { return 1.0; }
+
+fn shifted_exponent(c: Shifted, i: u32) -> f32 {
     let edges = c.first + 1u + 2u * c.rows;
     let below = shifted_sigma(c, table(edges + i) + c.ln_stretch);
     let above = shifted_sigma(c, table(edges + energies() + i) + c.ln_stretch);
-    return (1.0 - c.cover) + c.cover * safe_exp(c.minus * 0.5 * (below + above));
+    return c.minus * 0.5 * (below + above);
+}
+
+fn shifted_value(c: Shifted, i: u32) -> f32 {
+    return safe_exp(shifted_exponent(c, i));
+}
+
+struct PartlyShifted { absorber: Shifted, cover: f32 }
+
+fn zpcfabs_setup(p: u32, t: u32) -> PartlyShifted {
+    return PartlyShifted(shifted_column(par(p), par(p + 2u), t), par(p + 1u));
+}
+
+fn partly_shifted_value(c: PartlyShifted, i: u32) -> f32 {
+    return (1.0 - c.cover) + c.cover * shifted_value(c.absorber, i);
 }

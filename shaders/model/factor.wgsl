@@ -10,6 +10,9 @@ fn constant_value(c: Constant, i: u32) -> f32 {
     return c.factor;
 }
 
+fn constant_scale(c: Constant, i: u32) -> f32 { return c.factor; }
+fn constant_exponent(c: Constant, i: u32) -> f32 { return 0.0; }
+
 struct Edge { threshold: f32, minus_tau: f32 }
 
 fn edge_setup(p: u32, t: u32) -> Edge {

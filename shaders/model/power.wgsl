@@ -11,9 +11,15 @@ fn zpowerlw_setup(p: u32, t: u32) -> Power {
     return Power(par(p + 2u) * safe_exp(-index * log(stretch(par(p + 1u)))), 1.0 - index);
 }
 
-fn power_value(c: Power, i: u32) -> f32 {
+fn power_exponent(c: Power, i: u32) -> f32 { return c.slope * ln_mid(i); }
+
+fn power_scale(c: Power, i: u32) -> f32 {
     let l = log_width(i);
-    return c.norm * safe_exp(c.slope * ln_mid(i)) * l * sinhc(0.5 * c.slope * l);
+    return c.norm * l * sinhc(0.5 * c.slope * l);
+}
+
+fn power_value(c: Power, i: u32) -> f32 {
+    return power_scale(c, i) * safe_exp(power_exponent(c, i));
 }
 
 // cutoffpl, zcutoffpl: norm E^-G e^(-E/cutoff).
@@ -30,9 +36,15 @@ fn zcutoffpl_setup(p: u32, t: u32) -> Cutoff {
     return Cutoff(norm, 1.0 - par(p), 1.0 / max(par(p + 1u) / z, 1e-6));
 }
 
-fn cutoff_value(c: Cutoff, i: u32) -> f32 {
+fn cutoff_exponent(c: Cutoff, i: u32) -> f32 { return c.slope * ln_mid(i) - centre(i) * c.inverse; }
+
+fn cutoff_scale(c: Cutoff, i: u32) -> f32 {
     let x = centre(i) * c.inverse;
-    return log_integral(c.norm * safe_exp(c.slope * ln_mid(i) - x), c.slope - x, -x, i);
+    return log_integral(c.norm, c.slope - x, -x, i);
+}
+
+fn cutoff_value(c: Cutoff, i: u32) -> f32 {
+    return cutoff_scale(c, i) * safe_exp(cutoff_exponent(c, i));
 }
 
 // bknpower: the parts of the bin below and above the break, each around its own middle.

@@ -106,52 +106,67 @@ vectorised! {
         let key = RowKey { seed: random::key(source.seed), stream: source.stream, row };
         let mut good = true;
         let mut waiting = Waiting::default();
-        let columns = means.len().min(counts.len());
-        for start in (0..columns).step_by(SHARED) {
-            let blocks = key.blocks(std::array::from_fn(|l| (start / 2 + l) as u32), 0);
-            for half in 0..2 {
-                let at = start + half * LANES;
-                let n = columns.saturating_sub(at).min(LANES);
-                if n == 0 {
-                    break;
-                }
-                let words = [blocks[2 * half], blocks[2 * half + 1]];
-                // A whole vector is copied in registers, not by a call.
-                let mut mu = F::try_from(&means[at..at + n]).unwrap_or_else(|_| {
-                    let mut padded = [0f32; LANES];
-                    padded[..n].copy_from_slice(&means[at..at + n]);
-                    padded
-                });
-                // One bit per question, gathered without branches.
-                let mut seen = 0u32;
-                for m in &mu {
-                    let valid = (*m >= 0.0) & (*m <= LARGEST);
-                    seen |= u32::from(!valid) | u32::from(*m < SWITCH) << 1 | u32::from(*m >= SWITCH) << 2;
-                }
-                if seen & 1 == 1 {
-                    good = false;
-                    mu = mu.map(|m| if (0.0..=LARGEST).contains(&m) { m } else { 0.0 });
-                    seen = 6;
-                }
-                let mut k = [0f32; LANES];
-                if seen & 2 != 0 {
-                    k = invert(&mu, &words);
-                }
-                if seen & 4 != 0 {
-                    squeeze(&mu, &words, &mut k, at, &mut waiting);
-                }
-                match <&mut F>::try_from(&mut counts[at..at + n]) {
-                    Ok(whole) => *whole = k,
-                    Err(_) => counts[at..at + n].copy_from_slice(&k[..n]),
-                }
+        for start in (0..means.len().min(counts.len())).step_by(SHARED) {
+            let mut shared = [0u32; LANES];
+            for (l, column) in shared.iter_mut().enumerate() {
+                *column = (start / 2 + l) as u32;
+            }
+            let blocks = key.blocks(&shared, 0);
+            for (half, (first, second)) in [(&blocks[0], &blocks[1]), (&blocks[2], &blocks[3])].into_iter().enumerate() {
+                good &= draw_lanes(means, counts, start + half * LANES, first, second, &mut waiting);
                 if waiting.first.n >= LANES {
-                    waiting.decide(&key, counts);
+                    decide(&key, &mut waiting, counts);
                 }
             }
         }
-        waiting.finish(&key, counts);
+        while waiting.first.n > 0 {
+            decide(&key, &mut waiting, counts);
+        }
+        while waiting.later.n > 0 {
+            again(&key, &mut waiting.later, counts);
+        }
         good
     }
+}
+
+/// The columns `at ..` of a row, at most [`LANES`] of them; `false` when a mean was impossible.
+#[inline(always)]
+fn draw_lanes(means: &[f32], counts: &mut [f32], at: usize, first: &U, second: &U, waiting: &mut Waiting) -> bool {
+    let n = means.len().min(counts.len()).saturating_sub(at).min(LANES);
+    if n == 0 {
+        return true;
+    }
+    // A whole vector is copied in registers, not by a call.
+    let mut mu = F::try_from(&means[at..at + n]).unwrap_or_else(|_| {
+        let mut padded = [0f32; LANES];
+        padded[..n].copy_from_slice(&means[at..at + n]);
+        padded
+    });
+    // One bit per question, gathered without branches.
+    let mut seen = 0u32;
+    for m in &mu {
+        let valid = (*m >= 0.0) & (*m <= LARGEST);
+        seen |= u32::from(!valid) | u32::from(*m < SWITCH) << 1 | u32::from(*m >= SWITCH) << 2;
+    }
+    let good = seen & 1 == 0;
+    if !good {
+        for m in &mut mu {
+            *m = if (0.0..=LARGEST).contains(m) { *m } else { 0.0 };
+        }
+        seen = 6;
+    }
+    let mut k = [0f32; LANES];
+    if seen & 2 != 0 {
+        invert(&mu, first, second, &mut k);
+    }
+    if seen & 4 != 0 {
+        squeeze(&mu, first, second, &mut k, at, waiting);
+    }
+    match <&mut F>::try_from(&mut counts[at..at + n]) {
+        Ok(whole) => *whole = k,
+        Err(_) => counts[at..at + n].copy_from_slice(&k[..n]),
+    }
+    good
 }
 
 /// Whose random numbers a row takes.
@@ -163,25 +178,24 @@ struct RowKey {
 
 impl RowKey {
     #[inline(always)]
-    fn blocks(&self, columns: U, draw: u32) -> [U; 4] {
+    fn blocks(&self, columns: &U, draw: u32) -> [U; 4] {
         random::lanes(self.seed, self.stream, self.row, columns, draw)
     }
 }
 
 /// The sequential search in all lanes at once; lanes whose mean is not below [`SWITCH`] idle.
 #[inline(always)]
-fn invert(mu: &F, words: &[U; 2]) -> F {
+fn invert(mu: &F, first: &U, second: &U, k: &mut F) {
     let mut u = [0f32; LANES];
     let mut p = [0f32; LANES];
     let mut rare = 0u32;
     for l in 0..LANES {
-        let mine = (mu[l] < SWITCH) & (words[0][l] < TAIL);
-        rare |= u32::from(words[0][l] >= TAIL);
-        u[l] = if mine { random::unit(words[0][l]) } else { 0.0 };
+        let mine = (mu[l] < SWITCH) & (first[l] < TAIL);
+        rare |= u32::from(first[l] >= TAIL);
+        u[l] = if mine { random::unit(first[l]) } else { 0.0 };
         p[l] = bounded_exp(if mine { -mu[l] } else { 0.0 });
     }
     let mut sum = p;
-    let mut k = [0f32; LANES];
     for n in 1..100 {
         let mut left = 0u32;
         for l in 0..LANES {
@@ -200,12 +214,11 @@ fn invert(mu: &F, words: &[U; 2]) -> F {
     }
     if rare != 0 {
         for l in 0..LANES {
-            if words[0][l] >= TAIL && mu[l] > 0.0 && mu[l] < SWITCH {
-                k[l] = tail(mu[l], (words[1][l] as f32 + 0.5) * 5.684_342e-14);
+            if first[l] >= TAIL && mu[l] > 0.0 && mu[l] < SWITCH {
+                k[l] = tail(mu[l], (second[l] as f32 + 0.5) * 5.684_342e-14);
             }
         }
     }
-    k
 }
 
 /// The smallest k whose survival P(X > k) is below `v`, for the rare uppermost draws.
@@ -299,23 +312,40 @@ fn attempt(mu: f32, hat: Hat, first: u32, second: u32) -> (bool, f32) {
 
 /// The first trial as far as it goes without a logarithm: accepted for seven in eight; the others wait.
 #[inline(always)]
-fn squeeze(mu: &F, words: &[U; 2], k: &mut F, at: usize, waiting: &mut Waiting) {
-    let mut value = [0f32; LANES];
-    let mut open = 0u32;
+fn squeeze(mu: &F, first: &U, second: &U, k: &mut F, at: usize, waiting: &mut Waiting) {
+    let mut open = [0u32; LANES];
     for l in 0..LANES {
         let large = mu[l] >= SWITCH;
         let hat = hat(if large { mu[l] } else { SWITCH });
-        let (us, v, offset) = proposal(hat, words[0][l], words[1][l]);
+        let (us, v, offset) = proposal(hat, first[l], second[l]);
         let count = hat.base + offset;
-        value[l] = if count < LARGEST { count } else { LARGEST };
-        open |= u32::from(large & !is_quick(hat, us, v)) << l;
-        k[l] = if large { value[l] } else { k[l] };
+        let count = if count < LARGEST { count } else { LARGEST };
+        open[l] = u32::from(large) & u32::from(!is_quick(hat, us, v));
+        k[l] = if large { count } else { k[l] };
     }
+    let mut open = bits(&open);
     while open != 0 {
         let l = open.trailing_zeros() as usize & (LANES - 1);
         open &= open - 1;
-        waiting.first.push((at + l) as u32, mu[l], [words[0][l], words[1][l]]);
+        waiting.first.push((at + l) as u32, mu[l], first[l], second[l]);
     }
+}
+
+/// Lanes of 0 or 1 as the bits of one number. (Shifting while they are computed keeps that loop out of vectors.)
+#[inline(always)]
+fn bits(lanes: &U) -> u32 {
+    let mut bits = 0;
+    for (l, lane) in lanes.iter().enumerate() {
+        bits |= lane << l;
+    }
+    bits
+}
+
+/// A vector's worth from `from` on.
+#[inline(always)]
+fn window<T>(all: &[T; SHARED], from: usize) -> &[T; LANES] {
+    let from = from & (LANES - 1);
+    all[from..].first_chunk().unwrap_or_else(|| unreachable!("a window starts in the first half"))
 }
 
 /// Columns that wait until they fill a vector.
@@ -324,29 +354,28 @@ struct List {
     n: usize,
     column: [u32; SHARED],
     mu: [f32; SHARED],
-    words: [[u32; SHARED]; 2],
+    first: [u32; SHARED],
+    second: [u32; SHARED],
 }
 
 impl List {
     #[inline(always)]
-    fn push(&mut self, column: u32, mu: f32, words: [u32; 2]) {
+    fn push(&mut self, column: u32, mu: f32, first: u32, second: u32) {
         // Never full: a vector's worth is taken out as soon as there is one.
         let n = self.n & (SHARED - 1);
         self.column[n] = column;
         self.mu[n] = mu;
-        (self.words[0][n], self.words[1][n]) = (words[0], words[1]);
+        self.first[n] = first;
+        self.second[n] = second;
         self.n += 1;
     }
 
-    /// Takes up to a vector's worth from the end: how many, columns, means, words. Lanes beyond are harmless.
+    /// Takes up to a vector's worth from the end: how many they are and where they start. Lanes beyond are harmless.
     #[inline(always)]
-    fn take(&mut self) -> (usize, U, F, [U; 2]) {
+    fn take(&mut self) -> (usize, usize) {
         let n = self.n.min(LANES);
         self.n -= n;
-        let from = self.n & (LANES - 1);
-        let lanes = |words: &[u32; SHARED]| -> U { std::array::from_fn(|l| words[from + l]) };
-        let mu = std::array::from_fn(|l| if self.mu[from + l] >= SWITCH { self.mu[from + l] } else { SWITCH });
-        (n, lanes(&self.column), mu, [lanes(&self.words[0]), lanes(&self.words[1])])
+        (n, self.n & (LANES - 1))
     }
 }
 
@@ -357,60 +386,59 @@ struct Waiting {
     later: List,
 }
 
-impl Waiting {
+vectorised! {
     /// Decides the first trial of a vector's worth.
-    #[inline(always)]
-    fn decide(&mut self, key: &RowKey, counts: &mut [f32]) {
-        let (n, columns, mu, words) = self.first.take();
-        let rejected = trial(n, &columns, &mu, &words, counts);
-        for l in (0..n).filter(|l| rejected >> l & 1 == 1) {
-            self.later.push(columns[l], mu[l], [0; 2]);
+    fn decide(key: &RowKey, waiting: &mut Waiting, counts: &mut [f32]) {
+        let (n, from) = waiting.first.take();
+        let List { column, mu, first, second, .. } = &waiting.first;
+        let mut tried = [0f32; LANES];
+        let rejected = trial(window(mu, from), window(first, from), window(second, from), &mut tried);
+        for l in 0..n {
+            if rejected >> l & 1 == 0 {
+                counts[column[from + l] as usize] = tried[l];
+            } else {
+                waiting.later.push(column[from + l], mu[from + l], 0, 0);
+            }
         }
-        if self.later.n >= LANES {
-            self.again(key, counts);
-        }
-    }
-
-    #[inline(always)]
-    fn again(&mut self, key: &RowKey, counts: &mut [f32]) {
-        let (n, columns, mu, _) = self.later.take();
-        let blocks = key.blocks(columns, 1);
-        // The third trial first, so that the second overwrites it.
-        let third = trial(n, &columns, &mu, &[blocks[2], blocks[3]], counts);
-        let second = trial(n, &columns, &mu, &[blocks[0], blocks[1]], counts);
-        for l in (0..n).filter(|l| (third & second) >> l & 1 == 1) {
-            let count = persist(mu[l], |draw| random::block(key.seed, key.stream, key.row, columns[l], draw));
-            counts[columns[l] as usize] = count;
-        }
-    }
-
-    #[inline(always)]
-    fn finish(&mut self, key: &RowKey, counts: &mut [f32]) {
-        while self.first.n > 0 {
-            self.decide(key, counts);
-        }
-        while self.later.n > 0 {
-            self.again(key, counts);
+        if waiting.later.n >= LANES {
+            again(key, &mut waiting.later, counts);
         }
     }
 }
 
-/// One trial in `n` lanes: writes the counts of those accepted, returns a bit for each that is not.
-#[inline(always)]
-fn trial(n: usize, columns: &U, mu: &F, words: &[U; 2], counts: &mut [f32]) -> u32 {
-    let mut value = [0f32; LANES];
-    let mut rejected = 0u32;
-    for l in 0..LANES {
-        let (accepted, count) = attempt(mu[l], hat(mu[l]), words[0][l], words[1][l]);
-        value[l] = if count < LARGEST { count } else { LARGEST };
-        rejected |= u32::from(!accepted) << l;
-    }
-    for l in 0..n {
-        if rejected >> l & 1 == 0 {
-            counts[columns[l] as usize] = value[l];
+vectorised! {
+    /// The second and third trial of a vector's worth; the few that are left one by one.
+    fn again(key: &RowKey, later: &mut List, counts: &mut [f32]) {
+        let (n, from) = later.take();
+        let (columns, mu) = (window(&later.column, from), window(&later.mu, from));
+        let blocks = key.blocks(columns, 1);
+        let mut open = (1u32 << n) - 1;
+        for (first, second) in [(&blocks[0], &blocks[1]), (&blocks[2], &blocks[3])] {
+            let mut tried = [0f32; LANES];
+            let rejected = trial(mu, first, second, &mut tried);
+            for l in (0..n).filter(|l| (open & !rejected) >> l & 1 == 1) {
+                counts[columns[l] as usize] = tried[l];
+            }
+            open &= rejected;
+        }
+        for l in (0..n).filter(|l| open >> l & 1 == 1) {
+            let count = persist(mu[l], |draw| random::block(key.seed, key.stream, key.row, columns[l], draw));
+            counts[columns[l] as usize] = count;
         }
     }
-    rejected
+}
+
+/// One trial in all lanes: their counts, and a bit for each that is rejected.
+#[inline(always)]
+fn trial(mu: &F, first: &U, second: &U, value: &mut F) -> u32 {
+    let mut rejected = [0u32; LANES];
+    for l in 0..LANES {
+        let mu = if mu[l] >= SWITCH { mu[l] } else { SWITCH };
+        let (accepted, count) = attempt(mu, hat(mu), first[l], second[l]);
+        value[l] = if count < LARGEST { count } else { LARGEST };
+        rejected[l] = u32::from(!accepted);
+    }
+    bits(&rejected)
 }
 
 /// The trials from the fourth on.

@@ -133,7 +133,10 @@ pub(crate) fn half_deviance(d: f32, m: f32, difference: f32) -> f32 {
     let series = w
         * (0.333_333_34 + w * (0.2 + w * (0.142_857_15 + w * (0.111_111_11 + w * (0.090_909_09 + w * 0.076_923_08)))));
     let near = difference * v + 2.0 * d * v * series;
-    let logarithm = if m < 1e-20 { ln(d) - ln(m) } else { ln(d / m) };
+    // The quotient of a count and a floored mean overflows: there by 2^64 less.
+    let floored = m < 1e-20;
+    let scaled = m * if floored { 18_446_744_073_709_551_616.0 } else { 1.0 };
+    let logarithm = ln(d / scaled) + if floored { 44.361_42 } else { 0.0 };
     let far = d * logarithm - difference;
     if v.abs() < 0.25 { near } else { far }
 }

@@ -35,8 +35,9 @@ pub struct Tile<S> {
     pub wide: bool,
     pub e_min: f64,
     pub e_max: f64,
-    /// Widest bin, keV.
+    /// Widest bin, keV, and largest ln(hi/lo).
     pub broadest: f64,
+    pub broadest_log: f64,
     pub lo: [S; TILE],
     pub hi: [S; TILE],
     pub width: [S; TILE],
@@ -83,6 +84,7 @@ impl<S: Copy + Default> Tile<S> {
             e_min: bins.first().map_or(last.0, |b| b.0),
             e_max: last.1,
             broadest: 0.0,
+            broadest_log: 0.0,
             lo: zero,
             hi: zero,
             width: zero,
@@ -99,6 +101,7 @@ impl<S: Copy + Default> Tile<S> {
             let (mid_hi, mid_lo) = split::<R>(n.mid);
             tile.wide |= n.log_width > WIDE;
             tile.broadest = tile.broadest.max(n.width);
+            tile.broadest_log = tile.broadest_log.max(n.log_width);
             tile.lo[j] = store(lo);
             tile.hi[j] = store(hi);
             tile.width[j] = store(n.width);

@@ -38,7 +38,8 @@ pub struct Stage {
 
 fn leaves(tree: &Tree, out: &mut Vec<Leaf>) {
     match tree {
-        Tree::Leaf(leaf) => out.push(*leaf),
+        Tree::Leaf(Leaf::Fused(list)) => out.extend(list.iter().map(|&k| Leaf::Component(k))),
+        Tree::Leaf(leaf) => out.push(leaf.clone()),
         Tree::Sum(a, b) | Tree::Product(a, b) => {
             leaves(a, out);
             leaves(b, out);
@@ -46,12 +47,21 @@ fn leaves(tree: &Tree, out: &mut Vec<Leaf>) {
     }
 }
 
+/// `NAME_value(c3, i)`, or another of a component's functions.
+fn call(instances: &[Instance], k: usize, function: &str) -> String {
+    let value = instances.get(k).and_then(|i| i.code).map(|code| code.shader().value);
+    value.map_or("0.0".into(), |value| format!("{}_{function}(c{k}, i)", value.trim_end_matches("_value")))
+}
+
 fn formula(tree: &Tree, instances: &[Instance]) -> String {
     match tree {
         Tree::Leaf(Leaf::Shift(k, slot)) => format!("shift_value(c{k}, {slot}u, i)"),
-        Tree::Leaf(Leaf::Component(k)) => {
-            let value = instances.get(*k).and_then(|i| i.code).map_or("0.0", |code| code.shader().value);
-            format!("{value}(c{k}, i)")
+        Tree::Leaf(Leaf::Component(k)) => call(instances, *k, "value"),
+        Tree::Leaf(Leaf::Fused(list)) => {
+            let all = |function: &str, sign: &str| {
+                list.iter().map(|&k| call(instances, k, function)).collect::<Vec<_>>().join(sign)
+            };
+            format!("scaled_exp({}, {})", all("scale", " * "), all("exponent", " + "))
         }
         Tree::Sum(a, b) => format!("({} + {})", formula(a, instances), formula(b, instances)),
         Tree::Product(a, b) => format!("({} * {})", formula(a, instances), formula(b, instances)),
@@ -63,11 +73,19 @@ pub(crate) fn stages(trees: &[Tree], instances: &[Instance]) -> Vec<Stage> {
     for (slot, tree) in trees.iter().enumerate() {
         let mut used = Vec::new();
         leaves(tree, &mut used);
+        // A factor of a sum that was multiplied out appears more than once.
+        let mut seen = Vec::new();
+        used.retain(|leaf| {
+            let new = !seen.contains(leaf);
+            seen.push(leaf.clone());
+            new
+        });
         let mut files: Vec<(&str, &str)> = vec![("math", MATH), ("bins", BINS)];
         let (mut variables, mut setup) = (String::new(), String::new());
         for leaf in used {
             let (file, source, structure, call, k) = match leaf {
                 Leaf::Shift(k, _) => ("shift", SHIFT, "Shift", "zashift_setup", k),
+                Leaf::Fused(_) => continue, // leaves() names its components
                 Leaf::Component(k) => {
                     let Some(code) = instances.get(k).and_then(|i| i.code) else { continue };
                     let shader = code.shader();

@@ -447,7 +447,7 @@ fn read_autoencoder(section: &Section<'_>) -> Result<Autoencoder, RunFileError> 
         batch: section.size("batch", 1024, 2..=1_000_000)?,
         epochs: section.size("epochs", 500, 1..=1_000_000)?,
         patience: section.size("patience", 20, 1..=1_000_000)?,
-        early_patience: section.size("early_patience", 5, 1..=1_000_000)?,
+        early_patience: section.size("early_patience", 8, 1..=1_000_000)?,
         learning_rate: section.number("learning_rate", 3e-3, 1e-8..=1.0)?,
         validation: section.number("validation", 0.1, 0.01..=0.5)?,
         clip_norm: section.number("clip_norm", 1.0, 1e-6..=1e9)?,

@@ -300,7 +300,7 @@ fn carry(
         [(tiles * tables.flows()) as u32, 1, 1]
     } else {
         bindings.push(buffers.kept.gpu());
-        grid_1d(tiles * tables.flows(), 8)
+        [tiles.div_ceil(8) as u32, tables.flows() as u32, 1]
     };
     bindings.push(gpu.status());
     gpu.dispatch(&fused.carry[usize::from(!train)], &parameters, &bindings, grid);

@@ -25,6 +25,11 @@ pub(super) trait Lanes: Copy {
     fn fma(self, factor: Self, sum: Self) -> Self;
     /// The sum over the lanes of each of the four.
     fn sums(parts: [Self; 4]) -> [f32; 4];
+    /// Writes the four sums, or adds them to what is there.
+    ///
+    /// # Safety
+    /// Four numbers can be read and written at `to`.
+    unsafe fn put_sums(parts: [Self; 4], to: *mut f32, add: bool);
 }
 
 /// For machines without AVX2; the compiler makes of it what it can.
@@ -37,7 +42,7 @@ macro_rules! lanewise {
         fn $name(self, other: Self) -> Self {
             let mut out = self.0;
             for (out, other) in out.iter_mut().zip(other.0) {
-                *out = *out $op other;
+                *out $op other;
             }
             Plain(out)
         }
@@ -59,10 +64,10 @@ impl Lanes for Plain {
         // SAFETY: as above.
         unsafe { to.cast::<[f32; WIDTH]>().write(self.0) }
     }
-    lanewise!(add, +);
-    lanewise!(sub, -);
-    lanewise!(mul, *);
-    lanewise!(div, /);
+    lanewise!(add, +=);
+    lanewise!(sub, -=);
+    lanewise!(mul, *=);
+    lanewise!(div, /=);
     #[inline(always)]
     fn clamp(self, limit: f32) -> Self {
         Plain(self.0.map(|x| x.clamp(-limit, limit)))
@@ -75,6 +80,13 @@ impl Lanes for Plain {
     #[inline(always)]
     fn sums(parts: [Self; 4]) -> [f32; 4] {
         parts.map(|part| part.0.iter().sum())
+    }
+    #[inline(always)]
+    unsafe fn put_sums(parts: [Self; 4], to: *mut f32, add: bool) {
+        for (i, sum) in Self::sums(parts).into_iter().enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe { *to.add(i) = if add { *to.add(i) + sum } else { sum } };
+        }
     }
 }
 
@@ -148,6 +160,18 @@ mod x86 {
                 out
             }
         }
+        #[inline(always)]
+        unsafe fn put_sums([a, b, c, d]: [Self; 4], to: *mut f32, add: bool) {
+            // SAFETY: see splat, and the caller's promise.
+            unsafe {
+                let pairs = _mm256_hadd_ps(_mm256_hadd_ps(a.0, b.0), _mm256_hadd_ps(c.0, d.0));
+                let mut sum = _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps::<1>(pairs));
+                if add {
+                    sum = _mm_add_ps(sum, _mm_loadu_ps(to));
+                }
+                _mm_storeu_ps(to, sum);
+            }
+        }
     }
 }
 
@@ -169,29 +193,31 @@ pub(super) fn tanh<V: Lanes>(x: V) -> V {
     x.mul(p).div(q)
 }
 
-/// Defines a function that is generic over [`Lanes`], and chooses the implementation for this machine. What the body calls must
-/// be `#[inline(always)]`.
+/// Defines a function (unsafe, as its caller's promise reads) that is generic over [`Lanes`], and chooses the implementation for this
+/// machine. What the body calls must be `#[inline(always)]`, or defined this way itself.
 macro_rules! for_lanes {
-    ($(#[$meta:meta])* $vis:vis fn $name:ident<$lanes:ident>($($arg:ident: $ty:ty),* $(,)?) $block:block) => {
+    ($(#[$meta:meta])* $vis:vis unsafe fn $name:ident<$lanes:ident>($($arg:ident: $ty:ty),* $(,)?) $block:block) => {
         $(#[$meta])*
         #[allow(clippy::too_many_arguments)]
-        $vis fn $name($($arg: $ty),*) {
+        $vis unsafe fn $name($($arg: $ty),*) {
             #[inline(always)]
             #[allow(clippy::too_many_arguments)]
-            fn body<$lanes: $crate::kernels::flow::lanes::Lanes>($($arg: $ty),*) $block
+            unsafe fn body<$lanes: $crate::kernels::flow::lanes::Lanes>($($arg: $ty),*) $block
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx2,fma")]
                 #[allow(clippy::too_many_arguments)]
-                fn wide($($arg: $ty),*) {
-                    body::<$crate::kernels::flow::lanes::Avx>($($arg),*)
+                unsafe fn wide($($arg: $ty),*) {
+                    // SAFETY: the caller's promise.
+                    unsafe { body::<$crate::kernels::flow::lanes::Avx>($($arg),*) }
                 }
                 if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-                    // SAFETY: the features were found on this machine.
+                    // SAFETY: the caller's promise, and the features were found on this machine.
                     return unsafe { wide($($arg),*) };
                 }
             }
-            body::<$crate::kernels::flow::lanes::Plain>($($arg),*)
+            // SAFETY: the caller's promise.
+            unsafe { body::<$crate::kernels::flow::lanes::Plain>($($arg),*) }
         }
     };
 }
@@ -202,12 +228,17 @@ mod tests {
     use super::*;
 
     for_lanes! {
-        fn tanh_of<V>(values: &mut [f32]) {
+        unsafe fn tanh_here<V>(values: &mut [f32]) {
             for eight in values.chunks_exact_mut(WIDTH) {
                 // SAFETY: the chunk has as many numbers as are read and written.
                 unsafe { tanh(V::load(eight.as_ptr())).store(eight.as_mut_ptr()) };
             }
         }
+    }
+
+    fn tanh_of(values: &mut [f32]) {
+        // SAFETY: nothing is asked of the caller.
+        unsafe { tanh_here(values) };
     }
 
     fn plain(values: &mut [f32]) {

@@ -4,7 +4,7 @@
 //! A panel of `F` features is `F x PANEL` numbers; panels of one array lie `stride` numbers apart. Everything here takes raw
 //! pointers, since the loops are too short for checks: [`super::tile`] sizes the arrays.
 
-use super::lanes::{Lanes, WIDTH, tanh};
+use super::lanes::{Lanes, WIDTH, for_lanes, tanh};
 
 /// Samples of a panel: two registers.
 pub(super) const PANEL: usize = 16;
@@ -222,6 +222,11 @@ unsafe fn outer_block<V: Lanes, const I: usize, const J: usize>(
     for (i, sums) in sums.into_iter().enumerate() {
         let mut four = [V::splat(0.0); 4];
         four[..J].copy_from_slice(&sums);
+        if J == 4 {
+            // SAFETY: the caller's promise.
+            unsafe { V::put_sums(four, out.add(i * ld), add) };
+            continue;
+        }
         let four = V::sums(four);
         for (j, sum) in four.into_iter().take(J).enumerate() {
             // SAFETY: the caller's promise.
@@ -238,24 +243,25 @@ const OUTER: (usize, usize) = (3, 4);
 /// Columns whose panels stay in the nearest cache while all rows pass.
 const STRIP: usize = 16;
 
-/// As [`outer_block`], for `rows x cols` features; `first(i)` is the first column that row `i` reaches (not falling with `i`), and
-/// what lies before it may or may not be written.
+for_lanes! {
+/// As [`outer_block`], for `rows x cols` features; `first[i]` (0 where there is none) is the first column that row `i` reaches, not falling
+/// with `i`, and what lies before it may or may not be written.
 ///
 /// # Safety
 /// As there.
-#[inline(always)]
-pub(super) unsafe fn outer<V: Lanes>(
-    (x, rows): (Panels, usize),
-    (d, cols): (Panels, usize),
+pub(super) unsafe fn outer<V>(
+    xs: (Panels, usize),
+    ds: (Panels, usize),
     panels: usize,
-    first: impl Fn(usize) -> usize,
-    (out, ld): (*mut f32, usize),
+    first: &[usize],
+    target: (*mut f32, usize),
     add: bool,
 ) {
+    let ((x, rows), (d, cols), (out, ld)) = (xs, ds, target);
     for strip in (0..cols).step_by(STRIP) {
         let end = (strip + STRIP).min(cols);
         for i in (0..rows).step_by(OUTER.0) {
-            let from = first(i);
+            let from = first.get(i).copied().unwrap_or_default();
             if from >= end {
                 break;
             }
@@ -267,32 +273,33 @@ pub(super) unsafe fn outer<V: Lanes>(
                 let target = (out.wrapping_add(i * ld + j), ld);
                 // SAFETY: the caller's promise, for a part of the features.
                 unsafe {
-                    match (rows - i, end - j) {
-                        (3.., 4..) => outer_block::<V, 3, 4>(operands, target, add),
-                        (3.., 3) => outer_block::<V, 3, 3>(operands, target, add),
-                        (3.., 2) => outer_block::<V, 3, 2>(operands, target, add),
-                        (3.., _) => outer_block::<V, 3, 1>(operands, target, add),
-                        (2, 4..) => outer_block::<V, 2, 4>(operands, target, add),
-                        (2, 3) => outer_block::<V, 2, 3>(operands, target, add),
-                        (2, 2) => outer_block::<V, 2, 2>(operands, target, add),
-                        (2, _) => outer_block::<V, 2, 1>(operands, target, add),
-                        (_, 4..) => outer_block::<V, 1, 4>(operands, target, add),
-                        (_, 3) => outer_block::<V, 1, 3>(operands, target, add),
-                        (_, 2) => outer_block::<V, 1, 2>(operands, target, add),
-                        (..) => outer_block::<V, 1, 1>(operands, target, add),
+                    match ((rows - i).min(OUTER.0), (end - j).min(OUTER.1)) {
+                        (3, 4) => outer_block::<V, 3, 4>(operands, target, add),
+                        (3, 2) => outer_block::<V, 3, 2>(operands, target, add),
+                        (2, 4) => outer_block::<V, 2, 4>(operands, target, add),
+                        (1, 4) => outer_block::<V, 1, 4>(operands, target, add),
+                        (height, width) => {
+                            for i in 0..height {
+                                for j in 0..width {
+                                    let target = (target.0.wrapping_add(i * ld + j), ld);
+                                    outer_block::<V, 1, 1>((operands.0.from(i), operands.1.from(j), panels), target, add);
+                                }
+                            }
+                        }
                     }
                 }
             }
         }
     }
 }
+}
 
+for_lanes! {
 /// `out[j]` = (or `+=`) the sum over samples of feature `j`.
 ///
 /// # Safety
 /// `cols` features of `panels` panels can be read.
-#[inline(always)]
-pub(super) unsafe fn feature_sums<V: Lanes>(d: Panels, panels: usize, out: &mut [f32], add: bool) {
+pub(super) unsafe fn feature_sums<V>(d: Panels, panels: usize, out: &mut [f32], add: bool) {
     for (j, out) in out.chunks_mut(4).enumerate() {
         let mut four = [V::splat(0.0); 4];
         for panel in 0..panels {
@@ -308,4 +315,5 @@ pub(super) unsafe fn feature_sums<V: Lanes>(d: Panels, panels: usize, out: &mut 
             *out = if add { *out + sum } else { sum };
         }
     }
+}
 }

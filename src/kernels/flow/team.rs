@@ -123,7 +123,8 @@ mod tests {
                         sums[member].fetch_add(phase, Relaxed);
                     });
                     // A phase ends when all are done.
-                    assert!(sums.iter().all(|sum| sum.load(Relaxed) == (0..=phase).sum::<usize>()));
+                    let want = (0..=phase).sum::<usize>();
+                    assert!(sums.iter().all(|sum| sum.load(Relaxed) == want));
                 }
             });
         }

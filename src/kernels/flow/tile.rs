@@ -17,6 +17,8 @@ pub(super) struct Workspace {
     rows: usize,
     capacity: usize,
     keeps: bool,
+    /// `[P, C, H, L, K]` of the plan.
+    sizes: [usize; 5],
     /// Inputs of each transform and the final output: `(K + 1) x panels x P`.
     x: Vec<f32>,
     /// `panels x C`.
@@ -44,6 +46,7 @@ impl Workspace {
             rows: 0,
             capacity,
             keeps: gradients,
+            sizes: sizes(plan),
             x: vec![0.0; (plan.transforms() + 1) * size(plan.p)],
             context: only_back(plan.c),
             hidden: vec![0.0; kept * plan.layers * size(plan.h + 1)],
@@ -53,6 +56,12 @@ impl Workspace {
             d_x: only_back(plan.p),
             log_det: vec![0.0; size(1)],
         }
+    }
+
+    /// Panics when the workspace was made for a plan of other sizes, or when these are not its weights.
+    fn check(&self, plan: &Plan, weights: &[f32]) {
+        assert_eq!(weights.len(), plan.len * plan.transforms(), "flow: weights");
+        assert!(self.sizes == sizes(plan) && self.rows > 0, "flow: workspace of another shape");
     }
 
     pub fn capacity(&self) -> usize {
@@ -112,6 +121,10 @@ impl Workspace {
             put(r, &mut (0..plan.p).map(|i| panel[i * PANEL + r % PANEL]));
         }
     }
+}
+
+fn sizes(plan: &Plan) -> [usize; 5] {
+    [plan.p, plan.c, plan.h, plan.layers, plan.transforms()]
 }
 
 /// Rows side by side; the last one again where a panel is not full.
@@ -200,14 +213,11 @@ unsafe fn last_layer<V: Lanes, const M: usize>(
 }
 
 for_lanes! {
-/// Carries the tile's points forward to base space. With `shared`, the first biases (`K x H`) contain the one context of all
-/// samples, else every sample has its own. Keeps what [`backward`] needs when the workspace was made for it.
-pub(super) fn forward<V>(plan: &Plan, weights: &[f32], shared: Option<&[f32]>, ws: &mut Workspace) {
+/// # Safety
+/// [`forward`]'s checks.
+unsafe fn forward_on<V>(plan: &Plan, weights: &[f32], shared: Option<&[f32]>, ws: &mut Workspace) {
     let Plan { p, h, layers, dense, .. } = plan;
     let (p, h, layers, panels) = (*p, *h, *layers, ws.panels());
-    assert_eq!(weights.len(), plan.len * plan.transforms(), "flow: weights");
-    assert!(shared.is_none_or(|biases| biases.len() == plan.transforms() * h), "flow: biases");
-    assert!(shared.is_some() || ws.keeps, "flow: a workspace without room for contexts");
     let features = if shared.is_some() { 0 } else { plan.c };
     let (layer_len, out_len, x_len) =
         (ws.capacity * (h + 1) * PANEL, ws.capacity * 2 * p * PANEL, ws.capacity * p * PANEL);
@@ -232,9 +242,9 @@ pub(super) fn forward<V>(plan: &Plan, weights: &[f32], shared: Option<&[f32]>, w
                     with_count!(block.len, M => first_layer::<V, M>(seen, (transform, bias), (x, context, features), out));
                 }
             }
-            for layer in 1..layers {
-                let w = transform.add(dense[layer].offset);
-                let bias = transform.add(dense[layer].bias().start);
+            for (layer, at) in dense.iter().enumerate().take(layers).skip(1) {
+                let w = transform.add(at.offset);
+                let bias = transform.add(at.bias().start);
                 for n in 0..panels {
                     let before = hidden.add((layer - 1) * layer_len + n * (h + 1) * PANEL);
                     let out = hidden.add(layer * layer_len + n * (h + 1) * PANEL);
@@ -317,13 +327,11 @@ unsafe fn parameters_back<V: Lanes, const M: usize>(w: *const f32, h: usize, abo
 }
 
 for_lanes! {
-/// Carries the gradient of `-sum of log q` back through the tile last carried forward, every sample having its own context, and
-/// writes or adds it to `gradient`. Weights that the mask forbids keep what stands there or get numbers without meaning.
-pub(super) fn backward<V>(plan: &Plan, weights: &[f32], ws: &mut Workspace, gradient: &mut [f32], add: bool) {
+/// # Safety
+/// [`backward`]'s checks.
+unsafe fn backward_on<V>(plan: &Plan, weights: &[f32], ws: &mut Workspace, gradient: &mut [f32], add: bool) {
     let Plan { p, c, h, layers, dense, .. } = plan;
     let (p, c, h, layers, panels) = (*p, *c, *h, *layers, ws.panels());
-    assert_eq!((weights.len(), gradient.len()), (plan.len * plan.transforms(), weights.len()), "flow: weights");
-    assert!(ws.keeps, "flow: a workspace without gradients");
     let (layer_len, out_len, x_len) =
         (ws.capacity * (h + 1) * PANEL, ws.capacity * 2 * p * PANEL, ws.capacity * p * PANEL);
     let layer_stride = (h + 1) * PANEL;
@@ -367,9 +375,9 @@ pub(super) fn backward<V>(plan: &Plan, weights: &[f32], ws: &mut Workspace, grad
         // SAFETY: see the module.
         unsafe {
             let at = dense[layers];
-            panel::feature_sums::<V>(d_out, panels, &mut gradient[at.bias()], add);
+            panel::feature_sums(d_out, panels, &mut gradient[at.bias()], add);
             let target = (gradient[at.offset..].as_mut_ptr(), 2 * p);
-            panel::outer::<V>((layer_at(layers - 1), h), (d_out, 2 * p), panels, |_| 0, target, add);
+            panel::outer((layer_at(layers - 1), h), (d_out, 2 * p), panels, &[], target, add);
             let w = transform.add(at.offset);
             for n in 0..panels {
                 let above = d_out.start.add(n * d_out.stride);
@@ -383,12 +391,12 @@ pub(super) fn backward<V>(plan: &Plan, weights: &[f32], ws: &mut Workspace, grad
             for layer in (0..layers).rev() {
                 let at = dense[layer];
                 let d = Panels { start: front, stride: layer_stride };
-                panel::feature_sums::<V>(d, panels, &mut gradient[at.bias()], add);
+                panel::feature_sums(d, panels, &mut gradient[at.bias()], add);
                 let w = transform.add(at.offset);
                 let target = gradient[at.offset..].as_mut_ptr();
                 if layer > 0 {
                     let below = layer_at(layer - 1);
-                    panel::outer::<V>((below, h), (d, h), panels, |i| plan.reaches[i], (target, h), add);
+                    panel::outer((below, h), (d, h), panels, &plan.reaches, (target, h), add);
                     for n in 0..panels {
                         for block in &plan.blocks {
                             let (start, from) = (block.start, block.reaches);
@@ -401,9 +409,9 @@ pub(super) fn backward<V>(plan: &Plan, weights: &[f32], ws: &mut Workspace, grad
                     std::mem::swap(&mut front, &mut spare);
                 } else {
                     let x = Panels { start: ws.x[k * x_len..].as_ptr(), stride: p * PANEL };
-                    panel::outer::<V>((x, p), (d, h), panels, |_| 0, (target, h), add);
+                    panel::outer((x, p), (d, h), panels, &[], (target, h), add);
                     let context = Panels { start: ws.context.as_ptr(), stride: c * PANEL };
-                    panel::outer::<V>((context, c), (d, h), panels, |_| 0, (target.add(p * h), h), add);
+                    panel::outer((context, c), (d, h), panels, &[], (target.add(p * h), h), add);
                     for n in 0..panels {
                         let above = d.start.add(n * layer_stride);
                         for first in (0..p).step_by(panel::BLOCK) {
@@ -420,14 +428,11 @@ pub(super) fn backward<V>(plan: &Plan, weights: &[f32], ws: &mut Workspace, grad
 }
 
 for_lanes! {
-/// Carries base-space points (set as the tile's points) to the flow's input space, one context being in the first biases; the
-/// log-determinants are those of the FORWARD map there. One sweep per transform: hidden units are computed degree by degree as
-/// parameters become known.
-pub(super) fn inverse<V>(plan: &Plan, weights: &[f32], biases: &[f32], ws: &mut Workspace) {
+/// # Safety
+/// [`inverse`]'s checks.
+unsafe fn inverse_on<V>(plan: &Plan, weights: &[f32], biases: &[f32], ws: &mut Workspace) {
     let Plan { p, h, layers, dense, .. } = plan;
     let (p, h, layers, panels) = (*p, *h, *layers, ws.panels());
-    assert_eq!(weights.len(), plan.len * plan.transforms(), "flow: weights");
-    assert_eq!(biases.len(), plan.transforms() * h, "flow: biases");
     let (layer_len, x_len) = (ws.capacity * (h + 1) * PANEL, ws.capacity * p * PANEL);
     ws.log_det.fill(0.0);
     // The base-space points, kept where the forward map would have put them.
@@ -441,7 +446,6 @@ pub(super) fn inverse<V>(plan: &Plan, weights: &[f32], biases: &[f32], ws: &mut 
         for n in 0..panels {
             let x = &mut ws.x[n * p * PANEL..][..p * PANEL];
             let log_det = &mut ws.log_det[n * PANEL..][..PANEL];
-            // SAFETY: see the module.
             let panel_of = |layer: usize| hidden.wrapping_add(layer * layer_len + n * (h + 1) * PANEL);
             for (degree, &i) in order.parameter.iter().enumerate() {
                 let mut out = [0.0f32; 2 * PANEL];
@@ -453,9 +457,9 @@ pub(super) fn inverse<V>(plan: &Plan, weights: &[f32], biases: &[f32], ws: &mut 
                         let input = (x.as_ptr(), x.as_ptr(), 0);
                         with_count!(block.len, M => first_layer::<V, M>(seen, weights, input, panel_of(0)));
                     }
-                    for layer in 1..layers {
-                        let w = transform.add(dense[layer].offset);
-                        let bias = transform.add(dense[layer].bias().start);
+                    for (layer, at) in dense.iter().enumerate().take(layers).skip(1) {
+                        let w = transform.add(at.offset);
+                        let bias = transform.add(at.bias().start);
                         for block in &plan.of_degree[degree] {
                             let (before, out) = (panel_of(layer - 1), panel_of(layer));
                             with_count!(block.len, M => later_layer::<V, M>((plan, block), (w, bias), before, out));
@@ -478,6 +482,35 @@ pub(super) fn inverse<V>(plan: &Plan, weights: &[f32], biases: &[f32], ws: &mut 
         }
     }
 }
+}
+
+/// Carries the tile's points forward to base space. With `shared`, the first biases (`K x H`) contain the one context of all
+/// samples, else every sample has its own. Keeps what [`backward`] needs when the workspace was made for it.
+pub(super) fn forward(plan: &Plan, weights: &[f32], shared: Option<&[f32]>, ws: &mut Workspace) {
+    ws.check(plan, weights);
+    assert!(shared.is_none_or(|biases| biases.len() == plan.transforms() * plan.h), "flow: biases");
+    assert!(shared.is_some() || ws.keeps, "flow: a workspace without room for contexts");
+    // SAFETY: what the pointers rely on was checked.
+    unsafe { forward_on(plan, weights, shared, ws) };
+}
+
+/// Carries the gradient of `-sum of log q` back through the tile last carried forward, every sample having its own context, and
+/// writes or adds it to `gradient`. Weights that the mask forbids keep what stands there or get numbers without meaning.
+pub(super) fn backward(plan: &Plan, weights: &[f32], ws: &mut Workspace, gradient: &mut [f32], add: bool) {
+    ws.check(plan, weights);
+    assert!(ws.keeps && gradient.len() == weights.len(), "flow: a workspace without gradients");
+    // SAFETY: what the pointers rely on was checked.
+    unsafe { backward_on(plan, weights, ws, gradient, add) };
+}
+
+/// Carries base-space points (set as the tile's points) to the flow's input space, one context being in the first biases; the
+/// log-determinants are those of the FORWARD map there. One sweep per transform: hidden units are computed degree by degree as
+/// parameters become known.
+pub(super) fn inverse(plan: &Plan, weights: &[f32], biases: &[f32], ws: &mut Workspace) {
+    ws.check(plan, weights);
+    assert_eq!(biases.len(), plan.transforms() * plan.h, "flow: biases");
+    // SAFETY: what the pointers rely on was checked.
+    unsafe { inverse_on(plan, weights, biases, ws) };
 }
 
 /// First-layer biases with one context folded in: `transforms x H`.

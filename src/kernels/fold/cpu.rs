@@ -15,6 +15,9 @@ pub struct Scratch {
 }
 
 type Lanes = [f32; CPU_SPECTRA];
+/// Columns that are summed on their own before they are added to the rest: rounding then grows with the root of 32, not with that
+/// of a thousand columns, and stays below what a million counts notice.
+const PART: usize = 32;
 /// Side of the squares that are transposed in registers.
 const SIDE: usize = 8;
 
@@ -37,14 +40,19 @@ pub fn fold_tile(plan: &FoldPlan, flux: &[f32], stride: usize, out: &mut [f32], 
         let mut sums = [[0f32; CPU_SPECTRA]; CPU_ROWS];
         for &Segment { column, columns: n, offset } in &strips.segments[range[0] as usize..range[1] as usize] {
             let (values, _) = strips.values[offset as usize..][..n as usize * CPU_ROWS].as_chunks::<CPU_ROWS>();
-            accumulate(wide, values, &columns[column as usize..][..n as usize], &mut sums);
+            let flux = &columns[column as usize..][..n as usize];
+            for (values, flux) in values.chunks(PART).zip(flux.chunks(PART)) {
+                accumulate(wide, values, flux, &mut sums);
+            }
         }
-        *rows = sums.map(|lanes| lanes.map(|sum| if sum < plan.least { plan.least } else { sum }));
+        for (row, sums) in rows.iter_mut().zip(&sums) {
+            for l in 0..CPU_SPECTRA {
+                row[l] = if sums[l] < plan.least { plan.least } else { sums[l] };
+            }
+        }
     }
-    if plan.bins > 0 {
-        let wanted = (out.len() / plan.bins).min(CPU_SPECTRA);
-        transpose(wide, &scratch.means[..plan.bins * CPU_SPECTRA], CPU_SPECTRA, wanted, out, plan.bins);
-    }
+    let wanted = out.len().checked_div(plan.bins).unwrap_or(0).min(CPU_SPECTRA);
+    transpose(wide, &scratch.means[..plan.bins * CPU_SPECTRA], CPU_SPECTRA, wanted, out, plan.bins);
 }
 
 /// Does the machine have AVX2 and FMA?
@@ -59,7 +67,7 @@ fn wide() -> bool {
     }
 }
 
-/// Adds the products of one segment, column by column.
+/// Adds the sum of the products of some columns.
 #[inline(always)]
 fn accumulate(wide: bool, values: &[[f32; CPU_ROWS]], flux: &[Lanes], sums: &mut [Lanes; CPU_ROWS]) {
     #[cfg(target_arch = "x86_64")]
@@ -68,11 +76,17 @@ fn accumulate(wide: bool, values: &[[f32; CPU_ROWS]], flux: &[Lanes], sums: &mut
         return unsafe { accumulate_avx2(values, flux, sums) };
     }
     let _ = wide;
+    let mut part = [[0f32; CPU_SPECTRA]; CPU_ROWS];
     for (values, flux) in values.iter().zip(flux) {
-        for (sums, value) in sums.iter_mut().zip(values) {
+        for (part, value) in part.iter_mut().zip(values) {
             for l in 0..CPU_SPECTRA {
-                sums[l] += value * flux[l];
+                part[l] += value * flux[l];
             }
+        }
+    }
+    for (sums, part) in sums.iter_mut().zip(&part) {
+        for l in 0..CPU_SPECTRA {
+            sums[l] += part[l];
         }
     }
 }
@@ -81,12 +95,14 @@ fn accumulate(wide: bool, values: &[[f32; CPU_ROWS]], flux: &[Lanes], sums: &mut
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 fn accumulate_avx2(values: &[[f32; CPU_ROWS]], flux: &[Lanes], sums: &mut [Lanes; CPU_ROWS]) {
-    use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_storeu_ps};
+    use std::arch::x86_64::{
+        _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps,
+    };
     let load = |lanes: &Lanes| {
         // SAFETY: sixteen numbers are there, and any alignment will do.
         unsafe { [_mm256_loadu_ps(lanes.as_ptr()), _mm256_loadu_ps(lanes.as_ptr().add(SIDE))] }
     };
-    let mut registers = [load(&sums[0]), load(&sums[1]), load(&sums[2]), load(&sums[3])];
+    let mut registers = [[_mm256_setzero_ps(); 2]; CPU_ROWS];
     for (values, flux) in values.iter().zip(flux) {
         let flux = load(flux);
         for (register, value) in registers.iter_mut().zip(values) {
@@ -96,10 +112,11 @@ fn accumulate_avx2(values: &[[f32; CPU_ROWS]], flux: &[Lanes], sums: &mut [Lanes
         }
     }
     for (lanes, [low, high]) in sums.iter_mut().zip(registers) {
+        let before = load(lanes);
         // SAFETY: room for sixteen numbers.
         unsafe {
-            _mm256_storeu_ps(lanes.as_mut_ptr(), low);
-            _mm256_storeu_ps(lanes.as_mut_ptr().add(SIDE), high);
+            _mm256_storeu_ps(lanes.as_mut_ptr(), _mm256_add_ps(before[0], low));
+            _mm256_storeu_ps(lanes.as_mut_ptr().add(SIDE), _mm256_add_ps(before[1], high));
         }
     }
 }

@@ -15,24 +15,50 @@ use crate::model::{
 /// Largest exponent of a factor above 1 (negative columns): far beyond use, inside f32.
 pub(super) const LARGEST: f64 = 60.0;
 
-/// 1 - cover + cover exp(-nH sigma), sigma from the component's table.
+/// exp(-nH sigma), sigma from the component's table.
 #[derive(Debug, Clone, Copy)]
 pub struct PerBin<R> {
     /// -nH in 1e22 cm-2.
     minus: R,
-    cover: R,
-    uncovered: R,
 }
 
 /// nH.
 pub(crate) fn column<R: Real>(par: &[f64]) -> PerBin<R> {
-    covered(&[par.first().copied().unwrap_or(0.0), 1.0])
+    PerBin { minus: R::of(-par.first().copied().unwrap_or(0.0)) }
+}
+
+/// 1 - cover + cover times an absorber.
+#[derive(Debug, Clone, Copy)]
+pub struct Partly<C, R> {
+    absorber: C,
+    cover: R,
+    uncovered: R,
+}
+
+impl<C, R: Real> Partly<C, R> {
+    fn new(absorber: C, cover: f64) -> Self {
+        Self { absorber, cover: R::of(cover), uncovered: R::of(1.0 - cover) }
+    }
 }
 
 /// nH, CvrFract.
-pub(crate) fn covered<R: Real>(par: &[f64]) -> PerBin<R> {
-    let &[nh, cover] = par else { return column(&[]) };
-    PerBin { minus: R::of(-nh), cover: R::of(cover), uncovered: R::of(1.0 - cover) }
+pub(crate) fn covered<R: Real>(par: &[f64]) -> Partly<PerBin<R>, R> {
+    Partly::new(column(par), par.get(1).copied().unwrap_or(1.0))
+}
+
+impl<R: Real, C: Component<R>> Component<R> for Partly<C, R> {
+    #[inline(always)]
+    fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R {
+        self.absorber.value::<WIDE>(bin).fma(self.cover, self.uncovered)
+    }
+
+    #[inline(always)]
+    fn fill(&self, tile: &Tile<R::Store>, table: &[R::Store], out: &mut [R::Store; TILE]) {
+        self.absorber.fill(tile, table, out);
+        for out in out {
+            *out = R::load(*out).fma(self.cover, self.uncovered).store();
+        }
+    }
 }
 
 pub(crate) fn tbabs_table(bins: &[(f64, f64)], settings: &Settings) -> Vec<f64> {
@@ -54,6 +80,8 @@ pub(super) fn padded(mut bins: Vec<f64>) -> Vec<f64> {
 }
 
 impl<R: Real> Component<R> for PerBin<R> {
+    const FUSES: bool = true;
+
     #[inline(always)]
     fn value<const WIDE: bool>(&self, _bin: &Bin<R>) -> R {
         R::of(1.0)
@@ -67,37 +95,45 @@ impl<R: Real> Component<R> for PerBin<R> {
             return;
         };
         for (out, sigma) in out.iter_mut().zip(sigma) {
-            let transmission = (self.minus * R::load(*sigma)).exp();
-            *out = transmission.fma(self.cover, self.uncovered).store();
+            *out = (self.minus * R::load(*sigma)).exp().store();
+        }
+    }
+
+    #[inline(always)]
+    fn fuse(
+        &self,
+        tile: &Tile<R::Store>,
+        table: &[R::Store],
+        exponents: &mut [R::Store; TILE],
+        scales: &mut [R::Store; TILE],
+    ) {
+        let Some(sigma) = table.get(tile.start..).and_then(|t| t.first_chunk::<TILE>()) else {
+            *scales = [R::of(f64::NAN).store(); TILE];
+            return;
+        };
+        for (exponent, sigma) in exponents.iter_mut().zip(sigma) {
+            *exponent = self.minus.fma(R::load(*sigma), R::load(*exponent)).store();
         }
     }
 }
 
-/// 1 - cover + cover exp(-nH sigma(E (1+z))) with a redshift that may be free: sigma is interpolated in a table of ln sigma
-/// over ln E.
+/// exp(-nH sigma(E (1+z))) with a redshift that may be free: sigma is interpolated in a table of ln sigma over ln E.
 #[derive(Debug, Clone, Copy)]
 pub struct Shifted<R> {
     minus: R,
     ln_stretch: R,
-    cover: R,
-    uncovered: R,
 }
 
 /// nH, Redshift.
 pub(crate) fn shifted_column<R: Real>(par: &[f64]) -> Shifted<R> {
     let &[nh, redshift] = par else { return shifted_column(&[0.0, 0.0]) };
-    shifted_covered(&[nh, 1.0, redshift])
+    Shifted { minus: R::of(-nh), ln_stretch: R::of(stretch(redshift).ln()) }
 }
 
 /// nH, CvrFract, Redshift.
-pub(crate) fn shifted_covered<R: Real>(par: &[f64]) -> Shifted<R> {
-    let &[nh, cover, redshift] = par else { return shifted_column(&[]) };
-    Shifted {
-        minus: R::of(-nh),
-        ln_stretch: R::of(stretch(redshift).ln()),
-        cover: R::of(cover),
-        uncovered: R::of(1.0 - cover),
-    }
+pub(crate) fn shifted_covered<R: Real>(par: &[f64]) -> Partly<Shifted<R>, R> {
+    let &[nh, cover, redshift] = par else { return Partly::new(shifted_column(&[]), 1.0) };
+    Partly::new(shifted_column(&[nh, redshift]), cover)
 }
 
 pub(crate) fn ztbabs_table(bins: &[(f64, f64)], settings: &Settings) -> Vec<f64> {
@@ -165,16 +201,10 @@ impl<R: Real> Shifted<R> {
         }
         out
     }
-}
 
-impl<R: Real> Component<R> for Shifted<R> {
+    /// Mean cross section of every bin of a tile, NaN where the table is broken.
     #[inline(always)]
-    fn value<const WIDE: bool>(&self, _bin: &Bin<R>) -> R {
-        R::of(f64::NAN) // only `fill` has the table
-    }
-
-    #[inline(always)]
-    fn fill(&self, tile: &Tile<R::Store>, table: &[R::Store], out: &mut [R::Store; TILE]) {
+    fn means(&self, tile: &Tile<R::Store>, table: &[R::Store]) -> [R::Store; TILE] {
         let count = table.first().map_or(0, |n| R::load(*n).to_f64() as usize);
         let split = || {
             let (rows, edges) = table.get(1..)?.split_at_checked(2 * count)?;
@@ -182,8 +212,7 @@ impl<R: Real> Component<R> for Shifted<R> {
             Some((rows.split_at_checked(count)?, lower.get(tile.start..)?, upper.get(tile.start..)?))
         };
         let Some(((energies, sigmas), lower, upper)) = split().filter(|_| count >= 2) else {
-            *out = [R::of(f64::NAN).store(); TILE];
-            return;
+            return [R::of(f64::NAN).store(); TILE];
         };
         let bins = tile.len.min(TILE);
         let same = |a: &R::Store, b: &R::Store| !R::load(*a).lt(R::load(*b)) && !R::load(*b).lt(R::load(*a));
@@ -198,9 +227,39 @@ impl<R: Real> Component<R> for Shifted<R> {
         } else {
             self.sigmas(energies, sigmas, upper)
         };
-        for (j, out) in out.iter_mut().enumerate() {
-            let mean = (R::load(below[j]) + R::load(above[j])) * R::of(0.5);
-            *out = (self.minus * mean).exp().fma(self.cover, self.uncovered).store();
+        let mut mean = below;
+        for (mean, above) in mean.iter_mut().zip(&above) {
+            *mean = ((R::load(*mean) + R::load(*above)) * R::of(0.5)).store();
+        }
+        mean
+    }
+}
+
+impl<R: Real> Component<R> for Shifted<R> {
+    const FUSES: bool = true;
+
+    #[inline(always)]
+    fn value<const WIDE: bool>(&self, _bin: &Bin<R>) -> R {
+        R::of(f64::NAN) // only `fill` has the table
+    }
+
+    #[inline(always)]
+    fn fill(&self, tile: &Tile<R::Store>, table: &[R::Store], out: &mut [R::Store; TILE]) {
+        for (out, mean) in out.iter_mut().zip(&self.means(tile, table)) {
+            *out = (self.minus * R::load(*mean)).exp().store();
+        }
+    }
+
+    #[inline(always)]
+    fn fuse(
+        &self,
+        tile: &Tile<R::Store>,
+        table: &[R::Store],
+        exponents: &mut [R::Store; TILE],
+        _scales: &mut [R::Store; TILE],
+    ) {
+        for (exponent, mean) in exponents.iter_mut().zip(&self.means(tile, table)) {
+            *exponent = self.minus.fma(R::load(*mean), R::load(*exponent)).store();
         }
     }
 }

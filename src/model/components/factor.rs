@@ -18,6 +18,9 @@ pub(crate) fn constant<R: Real>(par: &[f64]) -> Constant<R> {
 }
 
 impl<R: Real> Component<R> for Constant<R> {
+    // A scale alone: the default way to fuse will do.
+    const FUSES: bool = true;
+
     #[inline(always)]
     fn value<const WIDE: bool>(&self, _bin: &Bin<R>) -> R {
         self.factor

@@ -101,6 +101,8 @@ impl<R: Real> Gauss<R> {
 }
 
 impl<R: Real> Component<R> for Gauss<R> {
+    const SPARSE: bool = true;
+
     #[inline(always)]
     fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R {
         self.broad(bin)

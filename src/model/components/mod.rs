@@ -23,6 +23,12 @@ use super::{
 
 /// A component with its constants for one spectrum worked out.
 pub(crate) trait Component<R: Real>: Sized {
+    /// It is a scale times an exponential, so that [`Component::fuse`] saves one. Its shader then defines, beside `X_value(c, i)`,
+    /// `X_scale(c, i)` and `X_exponent(c, i)`.
+    const FUSES: bool = false;
+    /// It is zero on most of the band.
+    const SPARSE: bool = false;
+
     /// Photons/cm2/s in the bin (additive) or the factor (multiplicative). `WIDE`: bins may be wider than 10 %.
     fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R;
 
@@ -39,7 +45,35 @@ pub(crate) trait Component<R: Real>: Sized {
             }
         }
     }
+
+    /// Adds the exponents of a tile's bins to `exponents` and multiplies `scales` by the rest. Called where [`Component::FUSES`].
+    #[inline(always)]
+    fn fuse(
+        &self,
+        tile: &Tile<R::Store>,
+        table: &[R::Store],
+        _exponents: &mut [R::Store; TILE],
+        scales: &mut [R::Store; TILE],
+    ) {
+        let mut value = [R::Store::default(); TILE];
+        self.fill(tile, table, &mut value);
+        for (scale, value) in scales.iter_mut().zip(&value) {
+            *scale = (R::load(*scale) * R::load(*value)).store();
+        }
+    }
 }
+
+/// Adds `exponent(j)` and multiplies by `scale(j)` in bin j of a tile.
+macro_rules! fuse_bins {
+    ($tile:expr, $exponents:expr, $scales:expr, $bin:ident => $exponent:expr, $scale:expr) => {
+        for (j, (exponent, scale)) in $exponents.iter_mut().zip($scales.iter_mut()).enumerate() {
+            let $bin = $tile.bin::<R>(j);
+            *exponent = (R::load(*exponent) + $exponent).store();
+            *scale = (R::load(*scale) * $scale).store();
+        }
+    };
+}
+use fuse_bins;
 
 /// Makes a component's table from the energy bins (keV, ascending; they need not touch) and the settings.
 pub(crate) type TableFn = fn(&[(f64, f64)], &Settings) -> Vec<f64>;
@@ -83,6 +117,16 @@ macro_rules! registry {
                     Shader { file, source, structure: $structure, value: $value }
                 }),* }
             }
+            /// Whether it is a scale times an exponential.
+            pub fn fuses(self) -> bool {
+                type R = f64;
+                match self { $(Code::$variant => <$type as Component<R>>::FUSES),* }
+            }
+            /// Whether it is zero on most of the band.
+            pub fn sparse(self) -> bool {
+                type R = f64;
+                match self { $(Code::$variant => <$type as Component<R>>::SPARSE),* }
+            }
             #[inline(always)]
             pub fn prepare<R: Real>(self, par: &[f64]) -> Prepared<R> {
                 match self { $(Code::$variant => Prepared::$variant($setup(par))),* }
@@ -93,6 +137,16 @@ macro_rules! registry {
             #[inline(always)]
             pub fn fill(&self, tile: &Tile<R::Store>, table: &[R::Store], out: &mut [R::Store; TILE]) {
                 match self { $(Prepared::$variant(c) => c.fill(tile, table, out)),* }
+            }
+            #[inline(always)]
+            pub fn fuse(
+                &self,
+                tile: &Tile<R::Store>,
+                table: &[R::Store],
+                exponents: &mut [R::Store; TILE],
+                scales: &mut [R::Store; TILE],
+            ) {
+                match self { $(Prepared::$variant(c) => c.fuse(tile, table, exponents, scales)),* }
             }
         }
     };
@@ -130,8 +184,8 @@ registry! {
     Ztbabs "ztbabs": absorption::Shifted<R> = absorption::shifted_column, absorption::ztbabs_table, ABSORPTION, "Shifted", "shifted_value";
     Tbgas "tbgas": absorption::Shifted<R> = absorption::shifted_column, absorption::tbgas_table, ABSORPTION, "Shifted", "shifted_value";
     Zphabs "zphabs": absorption::Shifted<R> = absorption::shifted_column, absorption::zphabs_table, ABSORPTION, "Shifted", "shifted_value";
-    Pcfabs "pcfabs": absorption::PerBin<R> = absorption::covered, absorption::phabs_table, ABSORPTION, "PerBin", "perbin_value";
-    Zpcfabs "zpcfabs": absorption::Shifted<R> = absorption::shifted_covered, absorption::zphabs_table, ABSORPTION, "Shifted", "shifted_value";
+    Pcfabs "pcfabs": absorption::Partly<absorption::PerBin<R>, R> = absorption::covered, absorption::phabs_table, ABSORPTION, "PartlyPerBin", "partly_perbin_value";
+    Zpcfabs "zpcfabs": absorption::Partly<absorption::Shifted<R>, R> = absorption::shifted_covered, absorption::zphabs_table, ABSORPTION, "PartlyShifted", "partly_shifted_value";
     Wabs "wabs": wisconsin::Wisconsin<R> = wisconsin::wabs, wisconsin::table, WISCONSIN, "Wisconsin", "wisconsin_value";
     Zwabs "zwabs": wisconsin::Wisconsin<R> = wisconsin::zwabs, wisconsin::table, WISCONSIN, "Wisconsin", "wisconsin_value";
     Tbgrain "tbgrain": species::Species<R> = species::tbgrain, species::tbgrain_table, SPECIES, "Species", "species_value";

@@ -3,8 +3,11 @@
 //! The integral over a bin is written around its geometric middle, `E^(1-G) ln(hi/lo) sinh(q)/q`: exact for every index
 //! and without the cancellation that `hi^(1-G) - lo^(1-G)` suffers in f32, nor a special case at G = 1.
 
-use super::{Component, log_integral, stretch};
-use crate::model::{grid::Bin, real::Real};
+use super::{Component, fuse_bins, log_integral, stretch};
+use crate::model::{
+    grid::{Bin, TILE, Tile},
+    real::Real,
+};
 
 /// norm E^-G.
 #[derive(Debug, Clone, Copy)]
@@ -27,10 +30,40 @@ pub(crate) fn zpowerlw<R: Real>(par: &[f64]) -> Power<R> {
 }
 
 impl<R: Real> Component<R> for Power<R> {
+    const FUSES: bool = true;
+
     #[inline(always)]
     fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R {
         let q = self.slope * bin.log_width * R::of(0.5);
         self.norm * (self.slope * bin.ln_centre).exp() * bin.log_width * q.sinhc::<WIDE>()
+    }
+
+    #[inline(always)]
+    fn fuse(
+        &self,
+        tile: &Tile<R::Store>,
+        _table: &[R::Store],
+        exponents: &mut [R::Store; TILE],
+        scales: &mut [R::Store; TILE],
+    ) {
+        let half = self.slope * R::of(0.5);
+        if half.to_f64().abs() * tile.broadest_log < 0.1 {
+            // sinh(q)/q to 2e-9: most grids are that fine.
+            fuse_bins!(tile, exponents, scales, bin => self.slope * bin.ln_centre, {
+                let q = half * bin.log_width;
+                let s = q * q;
+                let series = s.fma(R::of(1.0 / 120.0), R::of(1.0 / 6.0)).fma(s, R::of(1.0));
+                self.norm * bin.log_width * series
+            });
+        } else if tile.wide {
+            fuse_bins!(tile, exponents, scales, bin => self.slope * bin.ln_centre, {
+                self.norm * bin.log_width * (half * bin.log_width).sinhc::<true>()
+            });
+        } else {
+            fuse_bins!(tile, exponents, scales, bin => self.slope * bin.ln_centre, {
+                self.norm * bin.log_width * (half * bin.log_width).sinhc::<false>()
+            });
+        }
     }
 }
 
@@ -57,11 +90,35 @@ pub(crate) fn zcutoffpl<R: Real>(par: &[f64]) -> Cutoff<R> {
 }
 
 impl<R: Real> Component<R> for Cutoff<R> {
+    const FUSES: bool = true;
+
     #[inline(always)]
     fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R {
         let x = bin.centre * self.inverse;
         let peak = self.norm * self.slope.fma(bin.ln_centre, -x).exp();
         log_integral::<R, WIDE>(peak, self.slope - x, -x, bin.log_width)
+    }
+
+    #[inline(always)]
+    fn fuse(
+        &self,
+        tile: &Tile<R::Store>,
+        _table: &[R::Store],
+        exponents: &mut [R::Store; TILE],
+        scales: &mut [R::Store; TILE],
+    ) {
+        let exponent = |bin: &Bin<R>| self.slope.fma(bin.ln_centre, -(bin.centre * self.inverse));
+        if tile.wide {
+            fuse_bins!(tile, exponents, scales, bin => exponent(&bin), {
+                let x = bin.centre * self.inverse;
+                log_integral::<R, true>(self.norm, self.slope - x, -x, bin.log_width)
+            });
+        } else {
+            fuse_bins!(tile, exponents, scales, bin => exponent(&bin), {
+                let x = bin.centre * self.inverse;
+                log_integral::<R, false>(self.norm, self.slope - x, -x, bin.log_width)
+            });
+        }
     }
 }
 

@@ -163,8 +163,9 @@ pub(super) fn simulate(bench: &mut Bench<'_>) -> Result<()> {
 
 pub(super) fn likelihood(bench: &mut Bench<'_>) -> Result<()> {
     for Subject { name, simulator, cube } in subjects(bench)? {
+        let what = if name.ends_with("kept") { "C-STAT" } else { "exact C-STAT" };
         let work = Work::units(cube.rows());
-        bench.measure(["likelihood", name, "exact C-STAT", "spectra"], work, &mut || {
+        bench.measure(["likelihood", name, what, "spectra"], work, &mut || {
             simulator.log_likelihood(&cube, &mut no_tick).map(drop)
         })?;
     }
