@@ -165,9 +165,8 @@ vectorised! {
             let (mut faint, mut high) = (0u32, 0u32);
             for (raw, ((&y, &sd), &mean)) in raw.iter_mut().zip(y.iter().zip(sds).zip(means)) {
                 *raw = y * sd + mean;
-                // What is not a number is high.
                 faint |= u32::from(*raw < BRIGHT);
-                high |= u32::from(!(*raw < CEILING));
+                high |= u32::from((*raw >= CEILING) | raw.is_nan());
             }
             let outputs = deviances.iter_mut().zip(&mut slopes).zip(&raw).zip(targets);
             if faint | high == 0 {

@@ -351,35 +351,4 @@ mod tests {
             assert!((x - y).abs() < 1e-5, "{x} {y}");
         }
     }
-
-    #[test]
-    #[ignore = "a measurement"]
-    fn rate() {
-        for (rows, depth, width) in
-            [(84, 120, 60), (84, 60, 64), (84, 60, 120), (84, 104, 52), (84, 52, 32), (96, 120, 60), (60, 120, 60)]
-        {
-            let (a_stride, c_stride) = (stride(depth), stride(width));
-            let mut a = Lines::new(rows * a_stride);
-            a.iter_mut().zip(numbers(rows * a_stride, 1)).for_each(|(a, x)| *a = x);
-            let mut panels = Panels::new(depth, width);
-            panels.pack(&numbers(depth * width, 2));
-            let mut c = Lines::new(rows * c_stride);
-            let mut g = Lines::new(depth * c_stride);
-            let mut best = [f64::INFINITY; 2];
-            for _ in 0..200 {
-                let start = std::time::Instant::now();
-                for _ in 0..10 {
-                    product(rows, &a, a_stride, &panels, &mut c, c_stride);
-                }
-                best[0] = best[0].min(start.elapsed().as_secs_f64() / 10.0);
-                let start = std::time::Instant::now();
-                for _ in 0..10 {
-                    outer(rows, (&a, a_stride, depth), (&c, c_stride, width), &mut g, c_stride, true);
-                }
-                best[1] = best[1].min(start.elapsed().as_secs_f64() / 10.0);
-            }
-            let flop = 2.0 * (rows * depth * width) as f64 * 1e-9;
-            println!("{rows} x {depth} x {width}: product {:.1}, outer {:.1} GFLOP/s", flop / best[0], flop / best[1]);
-        }
-    }
 }

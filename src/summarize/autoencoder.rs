@@ -13,7 +13,7 @@
 use super::{Spectra, Summary, Targets, TrainingData};
 use crate::device::{Cpu, Device, DeviceError, RowBlocks, Tensor};
 use crate::kernels::activation::Activation;
-use crate::kernels::batchnorm::{self, BatchNorm};
+use crate::kernels::batchnorm::BatchNorm;
 use crate::kernels::gemm::{Epilogue, Matrix, MatrixMut, gemm};
 use crate::kernels::poisson::poisson;
 use crate::kernels::{gather, loss, reduce, standardize};
@@ -21,15 +21,20 @@ use crate::nn::store::SNAPSHOTS;
 use crate::nn::{Epoch, FitSettings, History, ParameterStore, StoreState, fit};
 use crate::{Error, Result};
 use batch::Batch;
-use fused::{Columns, Inference, Weights};
+use fused::{Columns, Weights};
+use inference::Inference;
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 use std::collections::BTreeMap;
 use training::Training;
+use workspace::Workspace;
 
 mod batch;
 mod fused;
+mod inference;
+mod rows;
 mod training;
+mod workspace;
 
 /// Smallest weight of a new batch in the running statistics; the first batches are averaged evenly.
 const MOMENTUM: f32 = 0.1;
@@ -100,23 +105,6 @@ pub struct AutoEncoderState {
     pub running: Vec<Vec<f32>>,
     pub updates: u64,
     pub scale: Option<Vec<f32>>,
-}
-
-/// Buffers for batches of one size: made once, used for every batch. A layer's activations are overwritten by their gradients
-/// on the way back.
-#[derive(Debug)]
-struct Workspace {
-    /// Expected counts of the batch, where spectra are drawn from them.
-    expected: Option<Tensor<f32>>,
-    counts: Tensor<f32>,
-    targets: Option<Tensor<f32>>,
-    input: Tensor<f32>,
-    /// Before the normalisation (empty for linear layers), and its batch statistics.
-    linear: Vec<Tensor<f32>>,
-    statistics: Vec<Tensor<f32>>,
-    active: Vec<Tensor<f32>>,
-    losses: Tensor<f32>,
-    scratch: Tensor<f32>,
 }
 
 fn padded(width: usize) -> usize {
@@ -403,31 +391,6 @@ fn fresh_statistics(device: &Device, layer: &Layer) -> Tensor<f32> {
             let width = layer.output;
             let values: Vec<f32> = (0..2 * width).map(|i| f32::from(u8::from(i >= width))).collect();
             Tensor::from_slice(device, 1, 2 * width, &values)
-        }
-    }
-}
-
-impl Workspace {
-    fn new(device: &Device, network: &AutoEncoder, rows: usize, layers: usize, spectra: Option<Spectra<'_>>) -> Self {
-        let drawn = matches!(spectra, Some(Spectra::Drawn { .. }));
-        let separate_targets = match spectra {
-            Some(Spectra::Stored { targets, .. }) => targets.is_some(),
-            Some(Spectra::Drawn { .. }) => network.settings.targets == Targets::Twin,
-            None => false,
-        };
-        let widest = network.layers.iter().map(|layer| layer.output).max().unwrap_or(0);
-        let normalised = |layer: &Layer| matches!(layer.after, After::Normalised(_));
-        let each = |make: &dyn Fn(&Layer) -> Tensor<f32>| network.layers.iter().take(layers).map(make).collect();
-        Self {
-            expected: drawn.then(|| Tensor::empty(device, rows, network.bins)),
-            counts: Tensor::empty(device, rows, network.bins),
-            targets: separate_targets.then(|| Tensor::empty(device, rows, network.bins)),
-            input: Tensor::empty(device, rows, padded(network.bins)),
-            linear: each(&|layer| Tensor::empty(device, if normalised(layer) { rows } else { 0 }, layer.output)),
-            statistics: each(&|layer| Tensor::empty(device, 1, if normalised(layer) { 2 * layer.output } else { 0 })),
-            active: each(&|layer| Tensor::empty(device, rows, layer.output)),
-            losses: Tensor::empty(device, 1, rows),
-            scratch: Tensor::empty(device, 1, batchnorm::scratch(rows, widest)),
         }
     }
 }

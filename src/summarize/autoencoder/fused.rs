@@ -1,4 +1,4 @@
-//! Training steps and inference of a narrow network on the CPU: tiles of rows carried through the layers while they stay in cache.
+//! Training steps of a narrow network on the CPU: tiles of rows carried through the layers while they stay in cache.
 //!
 //! Only batch normalisation couples the rows of a batch, through sums over columns. So a step is cut there: from the spectra to
 //! the first normalisation's sums, on to the next, and back likewise; between two cuts every thread works on its own rows,
@@ -8,17 +8,16 @@
 //! The order of all sums depends on the batch's size and the number of threads alone.
 
 use super::batch::Batch;
+use super::rows::{activate_row, add_bias, add_rows, derive_row, merge, tile_moments, unnormalise_row};
 use super::{After, Layer, MOMENTUM};
 use crate::device::{Cpu, Fault, Tensor};
-use crate::kernels::activation::gelu_with_derivative;
 use crate::kernels::batchnorm::{BatchNorm, EPSILON};
 use crate::kernels::loss;
 use crate::kernels::tile::{Lines, Panels, outer, product, stride};
-use crate::kernels::vector::vectorised;
 use rayon::prelude::*;
 
 /// Rows of a tile, about: long enough that its weight gradients are worth adding up, short enough for the caches.
-const TILE: usize = 84;
+pub(super) const TILE: usize = 84;
 /// Fewest rows worth a thread.
 const LEAST_ROWS: usize = 48;
 /// Blocks of rows per thread: more than one, so that a thread that was held up can be helped.
@@ -31,7 +30,7 @@ pub(super) const MOST_WEIGHTS: usize = 1 << 18;
 /// The weights, packed for products with rows.
 #[derive(Debug)]
 pub(super) struct Weights {
-    forward: Vec<Panels>,
+    pub(super) forward: Vec<Panels>,
     /// Transposed, for the gradients at the inputs; the first layer needs none, and inference none at all.
     backward: Vec<Panels>,
 }
@@ -58,10 +57,10 @@ impl Weights {
 /// A normalisation by columns: `(h - mean) inverse` is the normal number, `(h - mean) slope + beta` what is activated.
 #[derive(Debug, Default)]
 pub(super) struct Columns {
-    mean: Vec<f32>,
-    inverse: Vec<f32>,
-    slope: Vec<f32>,
-    beta: Vec<f32>,
+    pub(super) mean: Vec<f32>,
+    pub(super) inverse: Vec<f32>,
+    pub(super) slope: Vec<f32>,
+    pub(super) beta: Vec<f32>,
     /// Backwards: `slope (d - shift - (h - mean) tilt)` is the gradient at h.
     shift: Vec<f32>,
     tilt: Vec<f32>,
@@ -160,7 +159,7 @@ pub(super) struct Step<'a> {
     pub(super) factor: f32,
 }
 
-fn widest(layers: &[Layer], bins: usize) -> usize {
+pub(super) fn widest(layers: &[Layer], bins: usize) -> usize {
     layers.iter().map(|layer| layer.output).max().unwrap_or(0).max(bins)
 }
 
@@ -512,202 +511,10 @@ impl Block {
     }
 }
 
-fn check_loss(cpu: &Cpu, sum: f64, row: usize) -> f64 {
+pub(super) fn check_loss(cpu: &Cpu, sum: f64, row: usize) -> f64 {
     let loss = sum as f32;
     if !loss.is_finite() {
         cpu.status.raise(Fault::Loss, row);
     }
     f64::from(loss)
-}
-
-/// The layers at inference, for as many as there are weights.
-pub(super) struct Inference<'a> {
-    pub(super) cpu: &'a Cpu,
-    pub(super) layers: &'a [Layer],
-    pub(super) weights: &'a Weights,
-    pub(super) columns: &'a [Columns],
-    pub(super) value: &'a [f32],
-    pub(super) bins: usize,
-}
-
-/// Buffers of one thread at inference.
-struct Buffers {
-    tiles: [Lines; 2],
-    counts: Vec<f32>,
-    kept: Vec<f32>,
-}
-
-impl Inference<'_> {
-    fn buffers(&self) -> Buffers {
-        let width = stride(widest(self.layers, self.bins));
-        let tiles = [0, 1].map(|_| Lines::new(TILE * width));
-        Buffers { tiles, counts: vec![0.0; self.bins], kept: vec![0.0; TILE * self.bins] }
-    }
-
-    /// Rows `first ..` through all layers, into the first tile.
-    fn tile(&self, batch: &Batch<'_>, first: usize, rows: usize, buffers: &mut Buffers) {
-        let width = stride(self.bins);
-        for r in 0..rows {
-            let kept = &mut buffers.kept[r * self.bins..][..self.bins];
-            let input = &mut buffers.tiles[0][r * width..][..self.bins];
-            batch.fetch(self.cpu, first + r, &mut buffers.counts, kept, input);
-        }
-        for (i, layer) in self.layers.iter().enumerate() {
-            let [from, to] = &mut buffers.tiles;
-            let width = stride(layer.output);
-            product(rows, from, stride(layer.input), &self.weights.forward[i], to, width);
-            match layer.after {
-                After::Linear(bias) => {
-                    add_bias(&mut to[..rows * width], width, &self.value[bias..][..layer.output]);
-                }
-                After::Normalised(_) => {
-                    let Columns { mean, slope, beta, .. } = &self.columns[i];
-                    to[..rows * width].chunks_exact_mut(width).for_each(|h| infer_row(h, mean, slope, beta));
-                }
-            }
-            buffers.tiles.swap(0, 1);
-        }
-    }
-
-    /// The sum of the loss over a batch.
-    pub(super) fn loss(&self, batch: &Batch<'_>) -> f64 {
-        let (means, sds) = batch.scale.split_at(self.bins);
-        let width = stride(self.bins);
-        let starts: Vec<usize> = (0..batch.rows()).step_by(TILE).collect();
-        let tile = |buffers: &mut Buffers, &first: &usize| {
-            let rows = TILE.min(batch.rows() - first);
-            self.tile(batch, first, rows, buffers);
-            let mut total = 0.0;
-            for r in 0..rows {
-                let kept = &buffers.kept[r * self.bins..][..self.bins];
-                let y = &mut buffers.tiles[0][r * width..][..width];
-                let mut sum = 0.0;
-                loss::loss_row(batch.target(first + r, kept), means, sds, None, y, &mut sum);
-                total += check_loss(self.cpu, sum, first + r);
-            }
-            total
-        };
-        let parts: Vec<f64> = starts.par_iter().with_max_len(1).map_init(|| self.buffers(), tile).collect();
-        parts.iter().sum()
-    }
-
-    /// The last layer's output, `width` numbers per row.
-    pub(super) fn output(&self, batch: &Batch<'_>, width: usize, out: &mut [f32]) {
-        let from = stride(self.layers.last().map_or(0, |layer| layer.output));
-        out.par_chunks_mut(TILE * width).enumerate().for_each_init(
-            || self.buffers(),
-            |buffers, (k, out)| {
-                let rows = out.len() / width;
-                self.tile(batch, k * TILE, rows, buffers);
-                for (out, row) in out.chunks_exact_mut(width).zip(buffers.tiles[0].chunks_exact(from)) {
-                    out.copy_from_slice(&row[..width]);
-                }
-            },
-        );
-    }
-}
-
-vectorised! {
-    fn add_bias(rows: &mut [f32], width: usize, bias: &[f32]) {
-        for row in rows.chunks_exact_mut(width) {
-            row.iter_mut().zip(bias).for_each(|(x, b)| *x += b);
-        }
-    }
-}
-
-vectorised! {
-    fn add_rows(rows: &[f32], sums: &mut [f32]) {
-        for row in rows.chunks_exact(sums.len()) {
-            sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
-        }
-    }
-}
-
-vectorised! {
-    /// Means and sums of squared deviations of the columns, in two passes over a tile that is in cache.
-    fn tile_moments(rows: &[f32], width: usize, mean: &mut [f32], squares: &mut [f32]) {
-        mean.fill(0.0);
-        squares.fill(0.0);
-        for row in rows.chunks_exact(width) {
-            mean.iter_mut().zip(row).for_each(|(mean, x)| *mean += x);
-        }
-        let scale = width as f32 / rows.len() as f32;
-        mean.iter_mut().for_each(|mean| *mean *= scale);
-        for row in rows.chunks_exact(width) {
-            for ((square, mean), x) in squares.iter_mut().zip(&*mean).zip(row) {
-                *square += (x - mean) * (x - mean);
-            }
-        }
-    }
-}
-
-vectorised! {
-    fn merge(mean: &mut [f32], squares: &mut [f32], other: &[f32], other_squares: &[f32], share: f32, cross: f32) {
-        let each = mean.iter_mut().zip(squares.iter_mut()).zip(other).zip(other_squares);
-        for (((mean, squares), other), other_squares) in each {
-            let d = other - *mean;
-            *mean += d * share;
-            *squares += other_squares + d * d * cross;
-        }
-    }
-}
-
-vectorised! {
-    fn activate_row(h: &[f32], mean: &[f32], slope: &[f32], beta: &[f32], active: &mut [f32], derivative: &mut [f32]) {
-        let columns = mean.iter().zip(slope).zip(beta);
-        for (((out, derivative), &h), ((&mean, &slope), &beta)) in
-            active.iter_mut().zip(derivative).zip(h).zip(columns)
-        {
-            (*out, *derivative) = gelu_with_derivative((h - mean) * slope + beta);
-        }
-    }
-}
-
-vectorised! {
-    fn infer_row(h: &mut [f32], mean: &[f32], slope: &[f32], beta: &[f32]) {
-        for (((h, &mean), &slope), &beta) in h.iter_mut().zip(mean).zip(slope).zip(beta) {
-            *h = gelu_with_derivative((*h - mean) * slope + beta).0;
-        }
-    }
-}
-
-vectorised! {
-    fn derive_row(
-        d: &[f32],
-        derivative: &[f32],
-        h: &[f32],
-        mean: &[f32],
-        inverse: &[f32],
-        delta: &mut [f32],
-        sums: &mut [f32],
-    ) {
-        let width = delta.len();
-        let (sums, products) = sums.split_at_mut(width);
-        let (d, derivative, h) = (&d[..width], &derivative[..width], &h[..width]);
-        let (mean, inverse) = (&mean[..width], &inverse[..width]);
-        let (sums, products) = (&mut sums[..width], &mut products[..width]);
-        for c in 0..width {
-            let g = d[c] * derivative[c];
-            delta[c] = g;
-            sums[c] += g;
-            products[c] += g * ((h[c] - mean[c]) * inverse[c]);
-        }
-    }
-}
-
-vectorised! {
-    fn unnormalise_row(
-        delta: &[f32],
-        h: &[f32],
-        mean: &[f32],
-        slope: &[f32],
-        shift: &[f32],
-        tilt: &[f32],
-        out: &mut [f32],
-    ) {
-        let columns = mean.iter().zip(slope).zip(shift).zip(tilt);
-        for (((out, delta), h), (((mean, slope), shift), tilt)) in out.iter_mut().zip(delta).zip(h).zip(columns) {
-            *out = slope * (delta - shift - (h - mean) * tilt);
-        }
-    }
 }

@@ -1,8 +1,10 @@
 //! The auto-encoder and its data as the training loop sees them: batches in, losses and gradients out, snapshots kept.
 
+use super::AutoEncoder;
 use super::batch::{Batch, Drawn, TWIN_STREAM};
-use super::fused::{Columns, Fused, Inference, Step, Weights};
-use super::{AutoEncoder, Workspace};
+use super::fused::{Columns, Fused, Step, Weights};
+use super::inference::Inference;
+use super::workspace::Workspace;
 use crate::device::{Cpu, Device, Tensor};
 use crate::kernels::poisson::{Source, poisson};
 use crate::kernels::{gather, loss, reduce, standardize};
