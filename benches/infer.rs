@@ -1,6 +1,7 @@
 //! The flow: one epoch of its training, and samples and densities at one observation, on the CPU and on a GPU where there is one.
 //!
-//! The shape is that of the EPIC-pn case: 5 parameters, 64 summaries, 10 transforms of 2 x 100 units, batches of 256.
+//! The shapes are those of the EPIC-pn case: 5 parameters, batches of 256; with 64 summaries and 10 transforms of 2 x 100 units, as
+//! published, and with 32 and 6 of 2 x 64, a run's default, alone and as an ensemble of four.
 //! `RONTGEN_BENCH_DEVICE=llvmpipe` (part of an adapter's name) names another device to put beside the CPU.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -10,7 +11,9 @@ use rontgen::kernels::random;
 use rontgen::nn::FitSettings;
 
 const PARAMETERS: usize = 5;
-const SUMMARIES: usize = 64;
+/// Name, summaries, transforms, units, flows.
+const SHAPES: [(&str, usize, usize, usize, usize); 3] =
+    [("10 x 2 x 100", 64, 10, 100, 1), ("6 x 2 x 64", 32, 6, 64, 1), ("four of 6 x 2 x 64", 32, 6, 64, 4)];
 
 fn devices() -> Vec<Device> {
     let name = std::env::var("RONTGEN_BENCH_DEVICE").unwrap_or_else(|_| "gpu".into());
@@ -18,17 +21,20 @@ fn devices() -> Vec<Device> {
 }
 
 fn flow(criterion: &mut Criterion) {
-    for device in devices() {
+    for (device, (shape, summary, transforms, hidden, flows)) in
+        devices().into_iter().flat_map(|device| SHAPES.map(|shape| (device.clone(), shape)))
+    {
         // A software adapter needs seconds for an epoch of the larger one.
         let (pairs, draws) = if device.kind() == "software" { (1024, 2000) } else { (10_240, 50_000) };
+        let settings = FlowSettings { transforms, hidden, layers: 2 };
         let mut estimator =
-            Estimator::new(&device, PARAMETERS, SUMMARIES, FlowSettings::default(), 1).expect("an estimator");
+            Estimator::ensemble(&device, PARAMETERS, summary, settings, flows, 1).expect("an estimator");
         let mut cube = Tensor::empty(&device, pairs, PARAMETERS);
         random::fill_uniform(&device, 1, 0, 0, &mut cube);
-        let mut summaries = Tensor::empty(&device, pairs, SUMMARIES);
+        let mut summaries = Tensor::empty(&device, pairs, summary);
         random::fill_normal(&device, 1, 1, 0, &mut summaries);
         let settings = FitSettings { batch: 256, max_epochs: 1, learning_rate: 5e-4, ..FitSettings::default() };
-        let mut group = criterion.benchmark_group(format!("flow, {}", device.name()));
+        let mut group = criterion.benchmark_group(format!("flow {shape}, {}", device.name()));
         group.sample_size(10).throughput(Throughput::Elements(pairs as u64));
         group.bench_function("epoch", |bencher| {
             bencher.iter(|| {
