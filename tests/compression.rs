@@ -160,6 +160,31 @@ fn a_narrow_line_keeps_its_statistic() {
     problem.keeps_its_promise(&found, 100_000, 200);
 }
 
+/// A run says how many energies it used and what that changed; `--exact-grid` uses all, and is another run.
+#[test]
+fn runs_use_the_kept_energies_and_say_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut found = Vec::new();
+    for (name, flag) in [("kept", None), ("exact", Some("--exact-grid"))] {
+        let out = folder.path().join(name);
+        let Some(mut command) = common::runs::epic_pn(&out, "cpu", &["inference.rounds=1"]) else { return };
+        let output = command.args(flag).output().unwrap();
+        assert!(matches!(output.status.code(), Some(0 | 4)), "{}", common::runs::stderr(&output));
+        let summary = std::fs::read_to_string(out.join("summary.json")).unwrap();
+        let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
+        let grid = &summary["model"]["grid"];
+        let number = |key: &str| grid[key].as_f64().unwrap();
+        assert!(number("cstat_change_prior") < MOST_CHANGE && number("cstat_change_posterior") < MOST_CHANGE, "{grid}");
+        found.push((number("energies"), number("kept"), number("cstat_change_posterior")));
+        let resolved = std::fs::read_to_string(out.join("run.toml")).unwrap();
+        assert!(resolved.contains(&format!("exact_grid = {}", flag.is_some())), "{resolved}");
+    }
+    let [(energies, kept, moved), (all, used, none)] = found[..] else { unreachable!("two runs") };
+    println!("{kept} of {energies} energies, C-STAT of the posterior moved by {moved:.1e}");
+    assert!(kept < 0.5 * energies && moved > 0.0);
+    assert_eq!((all, used, none), (energies, energies, 0.0));
+}
+
 /// What moves with a parameter and is sharper than the energies is noticed, and the exact grid stays.
 #[test]
 fn what_cannot_be_compressed_is_refused() {

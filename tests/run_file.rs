@@ -26,6 +26,7 @@ fn the_defaults_are_those_of_the_paper_but_for_the_networks() {
     assert_eq!(run.observation.response, FileChoice::FromSpectrum);
     assert_eq!(run.observation.grouping, Grouping::File);
     assert_eq!((run.model.abundances.as_str(), run.model.cross_sections.as_str()), ("wilm", "vern"));
+    assert!(!run.model.exact_grid);
     let i = &run.inference;
     assert_eq!((i.rounds, i.simulations, i.truncation), (5, 5000, 1e-3));
     assert_eq!((i.simulations_of_round(0), i.simulations_of_round(1)), (10_000, 5000));
@@ -149,6 +150,7 @@ fn every_message_names_the_line_and_the_key() {
         ("observation", "spektrum = \"x\"", &["\"spektrum\"", "\"spectrum\""]),
         ("model", "abundance = \"wilm\"", &["\"abundance\"", "\"abundances\""]),
         ("model", "abundances = ", &["case.toml, line"]),
+        ("model", "exact_grid = \"yes\"", &["model.exact_grid is the text \"yes\"", "true or false"]),
     ];
     for (section, line, parts) in cases {
         let text = match MINIMAL.find(&format!("[{section}]\n")) {
