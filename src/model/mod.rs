@@ -80,9 +80,9 @@ impl Settings {
         }
         match self.cross_sections.as_str() {
             "vern" | "bcmc" | "obcm" => Ok(()),
-            other => Err(ModelError::Settings(format!(
-                "cross_sections: no table '{other}'; there are vern, bcmc, obcm"
-            ))),
+            other => {
+                Err(ModelError::Settings(format!("cross_sections: no table '{other}'; there are vern, bcmc, obcm")))
+            }
         }
     }
 }

@@ -4,7 +4,6 @@
 //! wrapper calls; so the same component serves whatever layout the kernel chooses.
 
 use super::{
-    components::SHIFT,
     plan::{Leaf, Tree},
     program::Instance,
 };
@@ -48,7 +47,10 @@ fn leaves(tree: &Tree, out: &mut Vec<Leaf>) {
 
 fn formula(tree: &Tree, instances: &[Instance]) -> String {
     match tree {
-        Tree::Leaf(Leaf::Shift(k, slot)) => format!("shift_value(c{k}, {slot}u, i)"),
+        Tree::Leaf(Leaf::Shift(k, slot)) => {
+            let value = instances.get(*k).and_then(|i| i.convolution).map_or("0.0", |c| c.shader().value);
+            format!("{value}(c{k}, {slot}u, i)")
+        }
         Tree::Leaf(Leaf::Component(k)) => {
             let value = instances.get(*k).and_then(|i| i.code).map_or("0.0", |code| code.shader().value);
             format!("{value}(c{k}, i)")
@@ -66,25 +68,29 @@ pub(crate) fn stages(trees: &[Tree], instances: &[Instance]) -> Vec<Stage> {
         let mut files: Vec<(&str, &str)> = vec![("math", MATH), ("bins", BINS)];
         let (mut variables, mut setup) = (String::new(), String::new());
         for leaf in used {
-            let (file, source, structure, call, k) = match leaf {
-                Leaf::Shift(k, _) => ("shift", SHIFT, "Shift", "zashift_setup", k),
-                Leaf::Component(k) => {
-                    let Some(code) = instances.get(k).and_then(|i| i.code) else { continue };
-                    let shader = code.shader();
-                    (shader.file, shader.source, shader.structure, "", k)
-                }
-            };
+            let (Leaf::Shift(k, _) | Leaf::Component(k)) = leaf;
             let Some(instance) = instances.get(k) else { continue };
-            let call = match instance.code {
-                Some(code) => format!("{}_setup", code.name()),
-                None => call.to_string(),
+            let (file, source, structure, name, slot) = match (leaf, instance.code, instance.convolution) {
+                (Leaf::Shift(_, slot), _, Some(convolution)) => {
+                    let shader = convolution.shader();
+                    (shader.file, shader.source, shader.structure, convolution.name(), format!(", {slot}u"))
+                }
+                (Leaf::Component(_), Some(code), _) => {
+                    let shader = code.shader();
+                    (shader.file, shader.source, shader.structure, code.name(), String::new())
+                }
+                _ => continue,
             };
             if !files.iter().any(|(name, _)| *name == file) {
                 files.push((file, source));
             }
             // Writing to a String cannot fail.
             let _ = writeln!(variables, "var<private> c{k}: {structure};");
-            let _ = writeln!(setup, "    c{k} = {call}({}u, {}u);", instance.first_parameter, instance.table.start);
+            let _ = writeln!(
+                setup,
+                "    c{k} = {name}_setup({}u, {}u{slot});",
+                instance.first_parameter, instance.table.start
+            );
         }
         let mut wgsl = String::new();
         for (_, source) in files {

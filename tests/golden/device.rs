@@ -123,4 +123,3 @@ pub fn run(device: &wgpu::Device, queue: &wgpu::Queue, program: &Program, full: 
     }
     last
 }
-

@@ -11,9 +11,8 @@ use super::{
     stretch,
 };
 use crate::atomic::{
-    abundances,
     absorption::{Mixture, RADII, elements, grains},
-    cross_sections,
+    abundances, cross_sections,
 };
 use crate::model::{
     Settings,
@@ -333,12 +332,7 @@ impl<R: Real> Species<R> {
 
     /// Adds half a column's cross sections at the places, times the weights, to the sums.
     #[inline(always)]
-    fn add(
-        places: &Places<R::Store>,
-        ln_sigma: &[R::Store],
-        (gas, dust): (R, R),
-        sums: &mut [[R::Store; TILE]; 2],
-    ) {
+    fn add(places: &Places<R::Store>, ln_sigma: &[R::Store], (gas, dust): (R, R), sums: &mut [[R::Store; TILE]; 2]) {
         let mut at = [R::of(NOTHING).store(); TILE];
         for (j, at) in at.iter_mut().enumerate() {
             let row = places.row[j] as usize;
@@ -356,7 +350,13 @@ impl<R: Real> Species<R> {
 
     /// The sums of all columns, in the gas and in dust, for the bins of a tile. `None`: the table is not what it should be.
     #[inline(always)]
-    fn sums(&self, tile: &Tile<R::Store>, rows: usize, columns: usize, body: &[R::Store]) -> Option<[[R::Store; TILE]; 2]> {
+    fn sums(
+        &self,
+        tile: &Tile<R::Store>,
+        rows: usize,
+        columns: usize,
+        body: &[R::Store],
+    ) -> Option<[[R::Store; TILE]; 2]> {
         let mut sums = [[R::of(0.0).store(); TILE]; 2];
         if columns > MOST {
             return None;
