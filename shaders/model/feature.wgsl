@@ -60,8 +60,10 @@ fn notch_at(c: Notch, u: f32) -> f32 {
 fn notch_value(c: Notch, i: u32) -> f32 {
     let middle = ((mid_hi(i) - c.energy) + mid_lo(i)) * c.inverse;
     let half = 0.5 * width(i) * c.inverse;
-    let from_place = max(middle - half, -7.0);
-    let span = min(middle + half, 7.0) - from_place;
+    // What lies beyond the profile's reach is cut off; a bin all inside keeps its exact width.
+    let cut = max(-7.0 - (middle - half), 0.0);
+    let from_place = middle - half + cut;
+    let span = 2.0 * half - cut - max(middle + half - 7.0, 0.0);
     if span <= 0.0 {
         return 1.0;
     }

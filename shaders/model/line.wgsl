@@ -20,32 +20,16 @@ fn zgauss_setup(p: u32, t: u32) -> Gauss {
     return gauss_line(energy, rest, par(p + 1u) / z, par(p + 3u) / z);
 }
 
-// Area over u - half .. u + half, half small.
-fn gauss_narrow(u: f32, half: f32) -> f32 {
-    let q2 = u * half * u * half;
-    let h2 = half * half;
-    let second = 1.0 / 3.0 + q2 * (0.1 + q2 * (1.0 / 168.0 + q2 / 6480.0));
-    let fourth = 0.2 + q2 * (1.0 / 14.0 + q2 / 216.0);
-    let mean = sinhc(u * half) - 0.5 * h2 * second + 0.125 * h2 * h2 * fourth;
-    return safe_exp(-0.5 * u * u) * 0.79788456 * half * mean;
-}
-
 fn gauss_value(c: Gauss, i: u32) -> f32 {
     if c.is_delta {
         return select(0.0, c.norm, edge_lo(i) <= c.energy && c.energy < edge_hi(i));
     }
     let u = abs((mid_hi(i) - c.energy) + (mid_lo(i) - c.energy_low)) * c.inverse;
     let half = 0.5 * width(i) * c.inverse;
-    let near = u - half;
-    if near > 7.0 {
+    if u - half > 7.0 {
         return 0.0;
     }
-    if half < 0.15 {
-        return c.norm * gauss_narrow(u, half);
-    }
-    let a = 0.5 * erfc_positive(abs(near) * 0.70710678);
-    let b = 0.5 * erfc_positive((u + half) * 0.70710678);
-    return c.norm * select(a - b, 1.0 - a - b, near < 0.0);
+    return c.norm * normal_area(u, half);
 }
 
 // agauss, zagauss: Gaussian in wavelength; distances are taken in energy.
@@ -83,14 +67,8 @@ fn wavelength_value(c: Wavelength, i: u32) -> f32 {
     let distance = (mid_hi(i) - c.energy) + (mid_lo(i) - c.energy_low);
     let u = abs(c.ratio * (0.25 * width(i) * width(i) - distance * (mid_hi(i) + mid_lo(i))) / (lo * hi));
     let half = c.scale * width(i) / (lo * hi);
-    let near = u - half;
-    if near > 7.0 {
+    if u - half > 7.0 {
         return 0.0;
     }
-    if half < 0.15 {
-        return c.norm * gauss_narrow(u, half);
-    }
-    let a = 0.5 * erfc_positive(abs(near) * 0.70710678);
-    let b = 0.5 * erfc_positive((u + half) * 0.70710678);
-    return c.norm * select(a - b, 1.0 - a - b, near < 0.0);
+    return c.norm * normal_area(u, half);
 }

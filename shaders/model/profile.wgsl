@@ -19,23 +19,6 @@ fn zlorentz_setup(p: u32, t: u32) -> Lorentz {
     return lorentz_line(energy, rest, par(p + 1u) / z, par(p + 3u) / z);
 }
 
-// Abramowitz & Stegun 4.4.49.
-fn arctan_positive(x: f32) -> f32 {
-    let t = select(x, 1.0 / max(x, 1.0), x > 1.0);
-    let s = t * t;
-    let p = ((((((0.0028662257 * s - 0.0161657367) * s + 0.0429096138) * s - 0.0752896400) * s + 0.1065626393) * s
-        - 0.1420889944) * s + 0.1999355085) * s - 0.3333314528;
-    let angle = t + t * s * p;
-    return select(angle, 1.5707963 - angle, x > 1.0);
-}
-
-// arctan(middle + half) - arctan(middle - half).
-fn arctan_span(middle: f32, half: f32) -> f32 {
-    let along = 1.0 + (middle + half) * (middle - half);
-    let angle = arctan_positive(2.0 * half / max(abs(along), 1e-30));
-    return select(angle, 3.1415927 - angle, along < 0.0);
-}
-
 fn lorentz_value(c: Lorentz, i: u32) -> f32 {
     if c.is_delta {
         return select(0.0, c.photons, edge_lo(i) <= c.energy && c.energy < edge_hi(i));

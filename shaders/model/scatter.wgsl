@@ -10,6 +10,7 @@ fn simpl_setup(p: u32, t: u32, slot: u32) -> Scatter {
         up = (gamma + 2.0) / (1.0 + 2.0 * gamma);
         down = (gamma - 1.0) / (1.0 + 2.0 * gamma);
     }
+    scatter_next = 0u;
     let ln_reference = 0.5 * (log(edge_lo(0u)) + log(edge_hi(energies() - 1u)));
     return Scatter(par(p + 1u), up, down, 1.0 - gamma, 2.0 + gamma, ln_reference);
 }
@@ -25,17 +26,40 @@ fn scatter_part(slope: f32, y: f32, i: u32) -> f32 {
     return safe_exp(slope * y) * l * sinhc(0.5 * slope * l);
 }
 
+// The sums of the bin an invocation did last: the next bin's differ by one term each.
+var<private> scatter_next: u32;
+var<private> scatter_slot: u32;
+var<private> scatter_below: f32;
+var<private> scatter_above: f32;
+
+fn scatter_up(c: Scatter, slot: u32, k: u32) -> f32 {
+    return source(slot, k) * safe_exp(-c.slope * scatter_place(c, k));
+}
+
+fn scatter_down(c: Scatter, slot: u32, k: u32) -> f32 {
+    return source(slot, k) * safe_exp(-c.down_slope * scatter_place(c, k));
+}
+
 fn scatter_value(c: Scatter, slot: u32, i: u32) -> f32 {
-    var below = 0.0;
-    for (var k = 0u; k < i; k++) {
-        below += source(slot, k) * safe_exp(-c.slope * scatter_place(c, k));
-    }
-    var above = 0.0;
-    if c.down > 0.0 {
-        for (var k = i + 1u; k < energies(); k++) {
-            above += source(slot, k) * safe_exp(-c.down_slope * scatter_place(c, k));
+    if i > 0u && scatter_next == i && scatter_slot == slot {
+        scatter_below += scatter_up(c, slot, i - 1u);
+        scatter_above -= scatter_down(c, slot, i);
+    } else {
+        scatter_below = 0.0;
+        for (var k = 0u; k < i; k++) {
+            scatter_below += scatter_up(c, slot, k);
+        }
+        scatter_above = 0.0;
+        if c.down > 0.0 {
+            for (var k = energies() - 1u; k > i; k--) {
+                scatter_above += scatter_down(c, slot, k);
+            }
         }
     }
+    scatter_next = i + 1u;
+    scatter_slot = slot;
+    let below = scatter_below;
+    let above = select(0.0, max(scatter_above, 0.0), c.down > 0.0);
     let h = half_ratio(i);
     let half = 0.5 * log_width(i);
     let bend = 0.5 * log_1p(-h * h);

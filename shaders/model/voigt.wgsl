@@ -11,7 +11,7 @@ fn voigt_line(energy: f32, energy_low: f32, sigma: f32, gamma: f32, photons: f32
         norm = photons / (1.0 - 0.5 * erfc_positive(energy / max(sigma, 1e-9) * 0.70710678));
     } else {
         mode = select(0u, 2u, sigma <= 1e-4 * gamma || sigma <= 2e-7 * energy);
-        norm = photons / (1.5707963 + voigt_arctan(2.0 * energy / gamma));
+        norm = photons / (1.5707963 + arctan_positive(2.0 * energy / gamma));
     }
     return Voigt(norm, photons, energy, energy_low, max(sigma, 1e-9), 0.5 * max(gamma, 1e-9), mode);
 }
@@ -27,35 +27,10 @@ fn zvoigt_setup(p: u32, t: u32) -> Voigt {
     return voigt_line(energy, rest, par(p + 1u) / z, par(p + 2u) / z, par(p + 4u) / z);
 }
 
-// Abramowitz & Stegun 4.4.49.
-fn voigt_arctan(x: f32) -> f32 {
-    let t = select(x, 1.0 / max(x, 1.0), x > 1.0);
-    let s = t * t;
-    let p = ((((((0.0028662257 * s - 0.0161657367) * s + 0.0429096138) * s - 0.0752896400) * s + 0.1065626393) * s
-        - 0.1420889944) * s + 0.1999355085) * s - 0.3333314528;
-    let angle = t + t * s * p;
-    return select(angle, 1.5707963 - angle, x > 1.0);
-}
-
 fn voigt_asinh(x: f32) -> f32 {
     let a = abs(x);
     let value = log_1p(a + a * a / (1.0 + sqrt(1.0 + a * a)));
     return select(value, -value, x < 0.0);
-}
-
-// Area of the normal distribution over u - half .. u + half, u >= 0.
-fn voigt_area(u: f32, half: f32) -> f32 {
-    if half < 0.15 {
-        let q2 = u * half * u * half;
-        let h2 = half * half;
-        let second = 1.0 / 3.0 + q2 * (0.1 + q2 * (1.0 / 168.0 + q2 / 6480.0));
-        let fourth = 0.2 + q2 * (1.0 / 14.0 + q2 / 216.0);
-        let mean = sinhc(u * half) - 0.5 * h2 * second + 0.125 * h2 * h2 * fourth;
-        return safe_exp(-0.5 * u * u) * 0.79788456 * half * mean;
-    }
-    let a = 0.5 * erfc_positive(abs(u - half) * 0.70710678);
-    let b = 0.5 * erfc_positive((u + half) * 0.70710678);
-    return select(a - b, 1.0 - a - b, u < half);
 }
 
 fn voigt_value(c: Voigt, i: u32) -> f32 {
@@ -69,14 +44,12 @@ fn voigt_value(c: Voigt, i: u32) -> f32 {
         if u - half > 7.0 {
             return 0.0;
         }
-        return c.norm * voigt_area(u, half);
+        return c.norm * normal_area(u, half);
     }
     if c.mode == 2u {
         let m = clamp(middle / c.half_gamma, -1e15, 1e15);
         let h = min(0.5 * width(i) / c.half_gamma, 1e15);
-        let along = 1.0 + (m + h) * (m - h);
-        let angle = voigt_arctan(2.0 * h / max(abs(along), 1e-30));
-        return c.norm * select(angle, 3.1415927 - angle, along < 0.0);
+        return c.norm * arctan_span(m, h);
     }
     let reach = 0.5 * width(i) + 6.0 * c.sigma;
     let from_s = voigt_asinh((middle - reach) / c.half_gamma);
@@ -89,7 +62,7 @@ fn voigt_value(c: Voigt, i: u32) -> f32 {
     for (var k = 0.0; k < steps; k += 1.0) {
         let e = exp(from_s + step * (k + 0.5));
         let inverse = 1.0 / e;
-        sum += voigt_area(abs(place - ratio * (e - inverse)), half) * 2.0 / (e + inverse);
+        sum += normal_area(abs(place - ratio * (e - inverse)), half) * 2.0 / (e + inverse);
     }
     return c.norm * sum * step;
 }

@@ -120,9 +120,11 @@ impl<R: Real> Component<R> for Notch<R> {
     fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R {
         let distance = (bin.mid_hi - self.energy) + (bin.mid_lo - self.energy_low);
         let (middle, half) = (distance * self.inverse, bin.width * self.inverse * R::of(0.5));
-        let from = (middle - half).max(R::of(-REACH));
-        let to = (middle + half).min(R::of(REACH));
-        let span = (to - from).max(R::of(0.0));
+        // What lies beyond the profile's reach is cut off; a bin all inside keeps its exact width.
+        let zero = R::of(0.0);
+        let cut = (R::of(-REACH) - (middle - half)).max(zero);
+        let from = middle - half + cut;
+        let span = (half + half - cut - (middle + half - R::of(REACH)).max(zero)).max(zero);
         // Panels of at most one sigma.
         let panels = (span.to_f64().ceil() as usize).clamp(1, 14);
         let step = span * R::of(1.0 / panels as f64);

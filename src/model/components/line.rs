@@ -1,4 +1,5 @@
-//! Gaussian lines: gaussian, zgauss, and in wavelength agauss, zagauss; exact integrals over bins from a delta function to lines wider than the band.
+//! Gaussian lines: gaussian, zgauss, and in wavelength agauss, zagauss; exact integrals over bins from a delta function to
+//! lines wider than the band.
 //!
 //! In f32 a difference of error functions loses a narrow bin's digits. Bins narrow against the line use a series around
 //! their middle instead; wider ones a difference of erfc on the line's outer side, where it does not cancel.

@@ -9,6 +9,7 @@ mod body;
 mod bremss;
 pub(crate) mod convolution;
 mod disk;
+mod extinction;
 mod factor;
 mod feature;
 mod line;
@@ -118,6 +119,7 @@ const FEATURE: (&str, &str) = ("feature", include_str!("../../../shaders/model/f
 const PROFILE: (&str, &str) = ("profile", include_str!("../../../shaders/model/profile.wgsl"));
 const SURFACE: (&str, &str) = ("surface", include_str!("../../../shaders/model/surface.wgsl"));
 const VOIGT: (&str, &str) = ("voigt", include_str!("../../../shaders/model/voigt.wgsl"));
+const EXTINCTION: (&str, &str) = ("extinction", include_str!("../../../shaders/model/extinction.wgsl"));
 const FACTOR: (&str, &str) = ("factor", include_str!("../../../shaders/model/factor.wgsl"));
 
 registry! {
@@ -181,6 +183,9 @@ registry! {
     Bmc "bmc": surface::Surface<R> = surface::bmc, surface::bmc_table, SURFACE, "Surface", "surface_value";
     Voigt "voigt": voigt::Voigt<R> = voigt::voigt, no_table, VOIGT, "Voigt", "voigt_value";
     Zvoigt "zvoigt": voigt::Voigt<R> = voigt::zvoigt, no_table, VOIGT, "Voigt", "voigt_value";
+    Redden "redden": extinction::Milky<R> = extinction::redden, no_table, EXTINCTION, "Milky", "milky_value";
+    Uvred "uvred": extinction::Seaton<R> = extinction::uvred, no_table, EXTINCTION, "Seaton", "seaton_value";
+    Zdust "zdust": extinction::Pei<R> = extinction::zdust, no_table, EXTINCTION, "Pei", "pei_value";
     Step "step": profile::Step<R> = profile::step, no_table, PROFILE, "Step", "step_value";
 }
 
