@@ -74,7 +74,7 @@ fn pei_term(ln: f32, strength: f32, wavelength: f32, constant: f32, exponent: f3
 }
 
 fn pei_at(c: Pei, e: f32) -> f32 {
-    let ln = log(1.239841984e-3 / e);
+    let ln = log(1.239841984e-3 / (e * c.stretch));
     var curve = 0.0;
     if c.galaxy == 0u {
         curve = pei_term(ln, 165.0, 0.047, 90.0, 2.0) + pei_term(ln, 14.0, 0.08, 4.0, 6.5)
@@ -93,9 +93,9 @@ fn pei_at(c: Pei, e: f32) -> f32 {
 }
 
 fn pei_value(c: Pei, i: u32) -> f32 {
-    let lo = edge_lo(i) * c.stretch;
+    let lo = edge_lo(i);
     if lo >= 0.0135984 {
         return 1.0;
     }
-    return 0.5 * (pei_at(c, lo) + pei_at(c, min(edge_hi(i) * c.stretch, 0.0135984)));
+    return 0.5 * (pei_at(c, lo) + pei_at(c, min(edge_hi(i), 0.0135984)));
 }

@@ -140,10 +140,9 @@ pub(crate) fn zdust<R: Real>(par: &[f64]) -> Pei<R> {
 impl<R: Real> Component<R> for Pei<R> {
     #[inline(always)]
     fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R {
-        // The Lyman limit of the source.
-        let moved = Bin { lo: bin.lo * self.stretch, hi: bin.hi * self.stretch, ..*bin };
-        mean_of_edges(&moved, |e| {
-            let ln = (R::of(HC) / e).ln();
+        // The Lyman limit is the observer's, as in XSPEC.
+        mean_of_edges(bin, |e| {
+            let ln = (R::of(HC) / (e * self.stretch)).ln();
             let mut curve = R::of(0.0);
             for [strength, wavelength, constant, exponent] in PEI[self.galaxy] {
                 let p = ((ln - R::of(wavelength.ln())) * R::of(exponent)).exp().max(R::of(1e-30));

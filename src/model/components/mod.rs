@@ -9,6 +9,7 @@ mod body;
 mod bremss;
 pub(crate) mod convolution;
 mod disk;
+mod diskline;
 mod extinction;
 mod factor;
 mod feature;
@@ -120,6 +121,7 @@ const PROFILE: (&str, &str) = ("profile", include_str!("../../../shaders/model/p
 const SURFACE: (&str, &str) = ("surface", include_str!("../../../shaders/model/surface.wgsl"));
 const VOIGT: (&str, &str) = ("voigt", include_str!("../../../shaders/model/voigt.wgsl"));
 const EXTINCTION: (&str, &str) = ("extinction", include_str!("../../../shaders/model/extinction.wgsl"));
+const DISKLINE: (&str, &str) = ("diskline", include_str!("../../../shaders/model/diskline.wgsl"));
 const FACTOR: (&str, &str) = ("factor", include_str!("../../../shaders/model/factor.wgsl"));
 
 registry! {
@@ -186,6 +188,7 @@ registry! {
     Redden "redden": extinction::Milky<R> = extinction::redden, no_table, EXTINCTION, "Milky", "milky_value";
     Uvred "uvred": extinction::Seaton<R> = extinction::uvred, no_table, EXTINCTION, "Seaton", "seaton_value";
     Zdust "zdust": extinction::Pei<R> = extinction::zdust, no_table, EXTINCTION, "Pei", "pei_value";
+    Diskline "diskline": diskline::DiskLine<R> = diskline::diskline, no_table, DISKLINE, "DiskLine", "diskline_value";
     Step "step": profile::Step<R> = profile::step, no_table, PROFILE, "Step", "step_value";
 }
 

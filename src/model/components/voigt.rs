@@ -78,7 +78,7 @@ impl<R: Real> Component<R> for Voigt<R> {
         let at = |t: f64| (t / self.half_gamma).asinh();
         let (from, to) = (at(middle - reach), at(middle + reach));
         // Steps fine enough for s and for the Gaussian's edges in a bin much wider than sigma.
-        let steps = ((to - from) / STEP).max(2.0 * reach / (0.9 * self.sigma)).max(24.0).min(MOST).ceil();
+        let steps = ((to - from) / STEP).max(2.0 * reach / (0.9 * self.sigma)).clamp(24.0, MOST).ceil();
         let step = (to - from) / steps;
         let half = bin.width * self.inverse_sigma * R::of(0.5);
         let centre = distance * self.inverse_sigma;
