@@ -78,7 +78,7 @@ fn errors_say_what_and_point_where() {
         ("powerlaw*zashift", "needs something to act on", "         ^^^^^^^"),
         ("zashift*tbabs", "acts on photons", "^^^^^^^"),
         ("bb*tbabs", "could be bbody", "^^"),
-        ("kerrbb", "not available here yet", "^^^^^^"),
+        ("kerrbb", "cannot be distributed with this program", "^^^^^^"),
         ("2*powerlaw", "constant", "^"),
         ("powerlaw bbody", "expected '*', '+'", "         ^"),
         ("tbabs*", "found the end", "      ^"),

@@ -75,3 +75,35 @@ fn quotient_rest(a: f32, b: f32, b_low: f32, q: f32) -> f32 {
     let rest = ((a - q_high * b_high) - q_high * b_rest) - q_rest * b_high;
     return (rest - q_rest * b_rest - q * b_low) / b;
 }
+
+// arctan(x) for x >= 0, to 2e-8 (Abramowitz & Stegun 4.4.49).
+fn arctan_positive(x: f32) -> f32 {
+    let t = select(x, 1.0 / max(x, 1.0), x > 1.0);
+    let s = t * t;
+    let p = ((((((0.0028662257 * s - 0.0161657367) * s + 0.0429096138) * s - 0.0752896400) * s + 0.1065626393) * s
+        - 0.1420889944) * s + 0.1999355085) * s - 0.3333314528;
+    let angle = t + t * s * p;
+    return select(angle, 1.5707963 - angle, x > 1.0);
+}
+
+// arctan(middle + half) - arctan(middle - half), without their cancellation.
+fn arctan_span(middle: f32, half: f32) -> f32 {
+    let along = 1.0 + (middle + half) * (middle - half);
+    let angle = arctan_positive(2.0 * half / max(abs(along), 1e-30));
+    return select(angle, 3.1415927 - angle, along < 0.0);
+}
+
+// Area of the normal distribution over u - half .. u + half, u >= 0: a series for narrow bins, else a difference of tails.
+fn normal_area(u: f32, half: f32) -> f32 {
+    if half < 0.15 {
+        let q2 = u * half * u * half;
+        let h2 = half * half;
+        let second = 1.0 / 3.0 + q2 * (0.1 + q2 * (1.0 / 168.0 + q2 / 6480.0));
+        let fourth = 0.2 + q2 * (1.0 / 14.0 + q2 / 216.0);
+        let mean = sinhc(u * half) - 0.5 * h2 * second + 0.125 * h2 * h2 * fourth;
+        return safe_exp(-0.5 * u * u) * 0.79788456 * half * mean;
+    }
+    let a = 0.5 * erfc_positive(abs(u - half) * 0.70710678);
+    let b = 0.5 * erfc_positive((u + half) * 0.70710678);
+    return select(a - b, 1.0 - a - b, u < half);
+}

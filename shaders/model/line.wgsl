@@ -26,19 +26,49 @@ fn gauss_value(c: Gauss, i: u32) -> f32 {
     }
     let u = abs((mid_hi(i) - c.energy) + (mid_lo(i) - c.energy_low)) * c.inverse;
     let half = 0.5 * width(i) * c.inverse;
-    let near = u - half;
-    if near > 7.0 {
+    if u - half > 7.0 {
         return 0.0;
     }
-    if half < 0.15 {
-        let q2 = u * half * u * half;
-        let h2 = half * half;
-        let second = 1.0 / 3.0 + q2 * (0.1 + q2 * (1.0 / 168.0 + q2 / 6480.0));
-        let fourth = 0.2 + q2 * (1.0 / 14.0 + q2 / 216.0);
-        let mean = sinhc(u * half) - 0.5 * h2 * second + 0.125 * h2 * h2 * fourth;
-        return c.norm * safe_exp(-0.5 * u * u) * 0.39894228 * c.inverse * width(i) * mean;
+    return c.norm * normal_area(u, half);
+}
+
+// agauss, zagauss: Gaussian in wavelength; distances are taken in energy.
+
+struct Wavelength { norm: f32, energy: f32, energy_low: f32, ratio: f32, scale: f32, is_delta: bool }
+
+fn wavelength_line(line: f32, spread: f32, photons: f32, energy_low: f32) -> Wavelength {
+    let s = max(spread, 2e-7 * line);
+    let above_zero = 1.0 - 0.5 * erfc_positive(line / s * 0.70710678);
+    return Wavelength(photons / above_zero, 12.39841984 / line, energy_low, line / s, 6.19920992 / s, spread <= 2e-7 * line);
+}
+
+// hc = 12.39841984332 as two f32.
+fn wavelength_rest(line: f32) -> f32 {
+    return quotient_rest(12.39841938, line, 0.0, 12.39841938 / line);
+}
+
+fn agauss_setup(p: u32, t: u32) -> Wavelength {
+    let line = max(par(p), 1e-6);
+    return wavelength_line(line, par(p + 1u), par(p + 2u), wavelength_rest(line));
+}
+
+fn zagauss_setup(p: u32, t: u32) -> Wavelength {
+    let z = stretch(par(p + 2u));
+    let line = max(par(p) * z, 1e-6);
+    return wavelength_line(line, par(p + 1u) * z, par(p + 3u) / z, 0.0);
+}
+
+fn wavelength_value(c: Wavelength, i: u32) -> f32 {
+    if c.is_delta {
+        return select(0.0, c.norm, edge_lo(i) <= c.energy && c.energy < edge_hi(i));
     }
-    let a = 0.5 * erfc_positive(abs(near) * 0.70710678);
-    let b = 0.5 * erfc_positive((u + half) * 0.70710678);
-    return c.norm * select(a - b, 1.0 - a - b, near < 0.0);
+    let lo = edge_lo(i);
+    let hi = edge_hi(i);
+    let distance = (mid_hi(i) - c.energy) + (mid_lo(i) - c.energy_low);
+    let u = abs(c.ratio * (0.25 * width(i) * width(i) - distance * (mid_hi(i) + mid_lo(i))) / (lo * hi));
+    let half = c.scale * width(i) / (lo * hi);
+    if u - half > 7.0 {
+        return 0.0;
+    }
+    return c.norm * normal_area(u, half);
 }

@@ -11,6 +11,20 @@ fn zpowerlw_setup(p: u32, t: u32) -> Power {
     return Power(par(p + 2u) * safe_exp(-index * log(stretch(par(p + 1u)))), 1.0 - index);
 }
 
+// The energy flux between eMin and eMax (1e-12 erg/cm2/s), or the flux density where they are equal (micro-Jansky).
+fn pegpwrlw_setup(p: u32, t: u32) -> Power {
+    let index = par(p);
+    let low = clamp(min(par(p + 1u), par(p + 2u)), 1e-3, 1e6);
+    let high = clamp(max(par(p + 1u), par(p + 2u)), 1e-3, 1e6);
+    if low == high {
+        return Power(par(p + 3u) * 1.5091902e-3 * safe_exp((index - 1.0) * log(low)), 1.0 - index);
+    }
+    let slope = 2.0 - index;
+    let ratio = log(high / low);
+    let flux = safe_exp(slope * 0.5 * (log(low) + log(high))) * ratio * sinhc(0.5 * slope * ratio);
+    return Power(par(p + 3u) * 6.2415091e-4 / flux, 1.0 - index);
+}
+
 fn power_exponent(c: Power, i: u32) -> f32 { return c.slope * ln_mid(i); }
 
 fn power_scale(c: Power, i: u32) -> f32 {
@@ -57,6 +71,14 @@ fn bknpower_setup(p: u32, t: u32) -> Broken {
     return Broken(par(p + 3u), above, 1.0 - par(p), 1.0 - par(p + 2u), ln_break);
 }
 
+fn zbknpower_setup(p: u32, t: u32) -> Broken {
+    let ln_z = log(stretch(par(p + 3u)));
+    let ln_break = max(log(max(par(p + 1u), 1e-30)) - ln_z, -6.9077553);
+    let norm = par(p + 4u) * safe_exp(-par(p) * ln_z);
+    let above = norm * safe_exp((par(p + 2u) - par(p)) * ln_break);
+    return Broken(norm, above, 1.0 - par(p), 1.0 - par(p + 2u), ln_break);
+}
+
 fn broken_part(norm: f32, slope: f32, extent: f32, middle: f32) -> f32 {
     return norm * safe_exp(slope * middle) * extent * sinhc(0.5 * slope * extent);
 }
@@ -70,6 +92,29 @@ fn broken_value(c: Broken, i: u32) -> f32 {
         + broken_part(c.norm_above, c.slope_above, above, y + 0.5 * below);
 }
 
+// bkn2pow: three parts.
+
+struct TwiceBroken { norm: f32, norm1: f32, norm2: f32, slope: f32, slope1: f32, slope2: f32, ln_break1: f32, ln_break2: f32 }
+
+fn bkn2pow_setup(p: u32, t: u32) -> TwiceBroken {
+    let first = log(max(par(p + 1u), 1e-3));
+    let second = max(log(max(par(p + 3u), 1e-3)), first);
+    let norm = par(p + 5u);
+    let norm1 = norm * safe_exp((par(p + 2u) - par(p)) * first);
+    let norm2 = norm * safe_exp((par(p + 2u) - par(p)) * first + (par(p + 4u) - par(p + 2u)) * second);
+    return TwiceBroken(norm, min(norm1, 1e30), min(norm2, 1e30), 1.0 - par(p), 1.0 - par(p + 2u), 1.0 - par(p + 4u), first,
+        second);
+}
+
+fn twicebroken_value(c: TwiceBroken, i: u32) -> f32 {
+    let l = log_width(i);
+    let low = ln_mid(i) - 0.5 * l;
+    let a = clamp(c.ln_break1 - low, 0.0, l);
+    let b = clamp(c.ln_break2 - low, 0.0, l);
+    return broken_part(c.norm, c.slope, a, low + 0.5 * a) + broken_part(c.norm1, c.slope1, b - a, low + 0.5 * (a + b))
+        + broken_part(c.norm2, c.slope2, l - b, low + 0.5 * (b + l));
+}
+
 // logpar: norm (E/pivot)^(-alpha - beta log10(E/pivot)).
 
 struct LogParabola { norm: f32, slope: f32, bend: f32, ln_pivot: f32 }
@@ -77,6 +122,11 @@ struct LogParabola { norm: f32, slope: f32, bend: f32, ln_pivot: f32 }
 fn logpar_setup(p: u32, t: u32) -> LogParabola {
     let pivot = max(abs(par(p + 2u)), 1e-6);
     return LogParabola(par(p + 3u) * pivot, 1.0 - par(p), -par(p + 1u) * 0.43429448, log(pivot));
+}
+
+fn zlogpar_setup(p: u32, t: u32) -> LogParabola {
+    let pivot = max(abs(par(p + 2u) / stretch(par(p + 3u))), 1e-6);
+    return LogParabola(par(p + 4u) * pivot, 1.0 - par(p), -par(p + 1u) * 0.43429448, log(pivot));
 }
 
 fn logparabola_value(c: LogParabola, i: u32) -> f32 {

@@ -32,13 +32,19 @@ pub fn run(args: Args) -> Result<u8> {
     Ok(0)
 }
 
+/// Parameters named in the list.
+const MOST_SHOWN: usize = 9;
+
 fn list() -> String {
     let mut out = String::new();
-    for (heading, available) in [("available", true), ("known to XSPEC, not available yet", false)] {
+    for (heading, available) in [("available", true), ("known to XSPEC, not available", false)] {
         out.push_str(&format!("{heading}:\n"));
         for c in catalogue::components().iter().filter(|c| c.available() == available) {
             let names: Vec<&str> = c.parameters.iter().map(|p| p.name.as_str()).collect();
-            let names = if available { names.join(" ") } else { String::new() };
+            // Some absorbers have 42 parameters: `models NAME` lists them.
+            let shown = names.iter().take(MOST_SHOWN).copied().collect::<Vec<_>>().join(" ");
+            let more = if names.len() > MOST_SHOWN { format!(" ... ({} in all)", names.len()) } else { String::new() };
+            let names = c.missing().unwrap_or(format!("{shown}{more}"));
             let line = format!("  {:10} {:14}  {names}", c.name.to_lowercase(), c.kind.word());
             out.push_str(line.trim_end());
             out.push('\n');
@@ -48,7 +54,7 @@ fn list() -> String {
 }
 
 fn describe(c: &Component) -> String {
-    let missing = if c.available() { "" } else { " (not available yet)" };
+    let missing = c.missing().map_or(String::new(), |why| format!(" ({why})"));
     let mut out = format!("{}: {}{missing}\n\n{}\n", c.name.to_lowercase(), c.kind.word(), c.formula);
     for (label, text) in [("note", &c.note), ("reference", &c.reference)] {
         if !text.is_empty() && text != "-" {

@@ -84,6 +84,33 @@ impl Component {
     }
 }
 
+/// Components whose physics is a table of numbers that cannot be had: component, what it needs.
+const TABLES: [(&str, &str); 10] = [
+    ("laor", "Laor's transfer functions (XSPEC's ari.mod)"),
+    ("kdblur", "Laor's transfer functions (XSPEC's ari.mod)"),
+    ("kerrdisk", "the transfer functions of Brenneman & Reynolds (XSPEC's kerrtable)"),
+    ("kerrconv", "the transfer functions of Brenneman & Reynolds (XSPEC's kerrtable)"),
+    ("kerrbb", "the transfer functions of Li et al. (XSPEC's kbb.dat)"),
+    ("pexriv", "the ion cross sections of Done et al. (XSPEC's iond_mm.dat)"),
+    ("ireflect", "the ion cross sections of Done et al. (XSPEC's iond_mm.dat)"),
+    ("absori", "the ion cross sections of Done et al. (XSPEC's iond_mm.dat)"),
+    ("zxipcf", "the XSTAR grid of Reeves et al. (zxipcf.mod)"),
+    ("heilin", "the line list of neutral helium in XSPEC's code"),
+];
+
+impl Component {
+    /// Why this version cannot evaluate the component; `None` if it can.
+    pub fn missing(&self) -> Option<String> {
+        if self.available() {
+            return None;
+        }
+        let needs = TABLES.iter().find(|(name, _)| self.name.eq_ignore_ascii_case(name));
+        Some(needs.map_or("not available yet".into(), |(_, what)| {
+            format!("not available: it needs {what}, which cannot be distributed with this program")
+        }))
+    }
+}
+
 #[derive(Deserialize)]
 struct RawParameter {
     name: String,

@@ -6,6 +6,7 @@
 use super::{
     ModelError,
     catalogue::{self, Component, Kind, Lookup},
+    components::convolution::Convolution,
 };
 
 /// A model expression; numbers are positions in [`super::Model::components`].
@@ -152,17 +153,24 @@ impl Parser<'_> {
     fn combine(&self, left: Part, right: Part) -> Result<Part, ModelError> {
         let (start, end) = (left.start, right.end);
         if left.kind == Kind::Convolution {
-            if right.kind != Kind::Additive {
-                return Err(self.error(
-                    left.start,
-                    left.end - left.start,
-                    "a convolution acts on photons, but what follows it here is only multiplicative".into(),
-                ));
-            }
             let Expr::Component(k) = left.expr else {
                 return Err(self.error(left.start, 1, "expected a convolution component".into()));
             };
-            return Ok(Part { expr: Expr::Convolve(k, Box::new(right.expr)), kind: Kind::Additive, start, end });
+            let name = self.components.get(k).map_or(String::new(), |(c, _)| c.name.to_lowercase());
+            let wanted = if Convolution::of(&name).is_some_and(Convolution::acts_on_factors) {
+                Kind::Multiplicative
+            } else {
+                Kind::Additive
+            };
+            if right.kind != wanted {
+                let message = if wanted == Kind::Additive {
+                    "a convolution acts on photons, but what follows it here is only multiplicative".to_string()
+                } else {
+                    format!("{name} acts on factors, not on photons: write ({name}*absorption)*emission")
+                };
+                return Err(self.error(left.start, left.end - left.start, message));
+            }
+            return Ok(Part { expr: Expr::Convolve(k, Box::new(right.expr)), kind: wanted, start, end });
         }
         if left.kind == Kind::Additive && right.kind == Kind::Additive {
             return Err(self.error(
@@ -241,12 +249,8 @@ impl Parser<'_> {
                 return Err(self.error(start, length, format!("no component '{written}'{hint}")));
             }
         };
-        if !component.available() {
-            return Err(self.error(
-                start,
-                length,
-                format!("'{}' is known to XSPEC but not available here yet", component.name),
-            ));
+        if let Some(missing) = component.missing() {
+            return Err(self.error(start, length, format!("'{}' is known to XSPEC but {missing}", component.name)));
         }
         if self.components.len() >= MOST_COMPONENTS {
             return Err(self.error(start, length, format!("more than {MOST_COMPONENTS} components")));

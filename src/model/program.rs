@@ -6,7 +6,10 @@
 
 use super::{
     Kind, Model, ModelError, Settings,
-    components::{Code, Prepared, shift},
+    components::{
+        Code, Prepared,
+        convolution::{self, Convolution},
+    },
     grid::{BIN_ROW, Grid, TILE, Tile, bin_row, check_edges},
     plan::{How, Leaf, Op, REGISTERS, Traits, Tree, compile, fuse, registers, stages_of},
     real::{Real, Single},
@@ -22,6 +25,8 @@ const MOST_PARTS: usize = 64;
 pub(crate) struct Instance {
     /// `None` for convolutions.
     pub code: Option<Code>,
+    /// `None` for the others.
+    pub convolution: Option<Convolution>,
     pub additive: bool,
     pub first_parameter: usize,
     pub parameters: usize,
@@ -85,6 +90,7 @@ impl Program {
         }
         let instance = |component: &super::ComponentInstance| Instance {
             code: Code::of(&component.component.name.to_lowercase()),
+            convolution: Convolution::of(&component.component.name.to_lowercase()),
             additive: component.component.kind == Kind::Additive,
             first_parameter: component.first_parameter,
             parameters: component.component.parameters.len(),
@@ -259,6 +265,17 @@ impl Program {
         slots: &[Vec<R::Store>],
         out: &mut [R::Store],
     ) {
+        let source = |slot: usize| slots.get(slot).map_or(&[][..], Vec::as_slice);
+        let mut convolutions: Vec<(usize, convolution::Prepared<R>)> = Vec::new();
+        for op in &plan.ops {
+            if let Op::Leaf(Leaf::Shift(k, slot), ..) = op
+                && let Some(convolution) = self.instances[*k].convolution
+            {
+                let instance = &self.instances[*k];
+                let par = full.get(instance.first_parameter..instance.first_parameter + instance.parameters);
+                convolutions.push((*k, convolution.prepare::<R>(par.unwrap_or(&[]), grid, source(*slot))));
+            }
+        }
         let mut registers = [[R::Store::default(); TILE]; REGISTERS];
         let mut value = [R::Store::default(); TILE];
         let zero = |register: &[R::Store; TILE]| {
@@ -285,9 +302,9 @@ impl Program {
                         (*how, *to)
                     }
                     Op::Leaf(Leaf::Shift(k, slot), how, to) => {
-                        let par = full.get(self.instances[*k].first_parameter..).unwrap_or(&[]);
-                        let source = slots.get(*slot).map_or(&[][..], Vec::as_slice);
-                        shift::fill::<R>(shift::zashift(par), grid, source, tile, &mut value);
+                        if let Some((_, convolution)) = convolutions.iter().find(|(c, _)| c == k) {
+                            convolution.fill(grid, source(*slot), tile, &mut value);
+                        }
                         (*how, *to)
                     }
                 };

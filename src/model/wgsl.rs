@@ -4,7 +4,6 @@
 //! wrapper calls; so the same component serves whatever layout the kernel chooses.
 
 use super::{
-    components::SHIFT,
     plan::{Leaf, Tree},
     program::Instance,
 };
@@ -47,19 +46,27 @@ fn leaves(tree: &Tree, out: &mut Vec<Leaf>) {
     }
 }
 
-/// `NAME_value(c3, i)`, or another of a component's functions.
-fn call(instances: &[Instance], k: usize, function: &str) -> String {
-    let value = instances.get(k).and_then(|i| i.code).map(|code| code.shader().value);
-    value.map_or("0.0".into(), |value| format!("{}_{function}(c{k}, i)", value.trim_end_matches("_value")))
+/// `X_value(c3, i)`, or with a `function` that stands beside it `X_function(c3, i)`.
+fn call(instances: &[Instance], k: usize, function: Option<&str>) -> String {
+    let Some(value) = instances.get(k).and_then(|i| i.code).map(|code| code.shader().value) else {
+        return "0.0".into();
+    };
+    match function {
+        Some(function) => format!("{}_{function}(c{k}, i)", value.trim_end_matches("_value")),
+        None => format!("{value}(c{k}, i)"),
+    }
 }
 
 fn formula(tree: &Tree, instances: &[Instance]) -> String {
     match tree {
-        Tree::Leaf(Leaf::Shift(k, slot)) => format!("shift_value(c{k}, {slot}u, i)"),
-        Tree::Leaf(Leaf::Component(k)) => call(instances, *k, "value"),
+        Tree::Leaf(Leaf::Shift(k, slot)) => {
+            let value = instances.get(*k).and_then(|i| i.convolution).map_or("0.0", |c| c.shader().value);
+            format!("{value}(c{k}, {slot}u, i)")
+        }
+        Tree::Leaf(Leaf::Component(k)) => call(instances, *k, None),
         Tree::Leaf(Leaf::Fused(list)) => {
             let all = |function: &str, sign: &str| {
-                list.iter().map(|&k| call(instances, k, function)).collect::<Vec<_>>().join(sign)
+                list.iter().map(|&k| call(instances, k, Some(function))).collect::<Vec<_>>().join(sign)
             };
             format!("scaled_exp({}, {})", all("scale", " * "), all("exponent", " + "))
         }
@@ -83,26 +90,29 @@ pub(crate) fn stages(trees: &[Tree], instances: &[Instance]) -> Vec<Stage> {
         let mut files: Vec<(&str, &str)> = vec![("math", MATH), ("bins", BINS)];
         let (mut variables, mut setup) = (String::new(), String::new());
         for leaf in used {
-            let (file, source, structure, call, k) = match leaf {
-                Leaf::Shift(k, _) => ("shift", SHIFT, "Shift", "zashift_setup", k),
-                Leaf::Fused(_) => continue, // leaves() names its components
-                Leaf::Component(k) => {
-                    let Some(code) = instances.get(k).and_then(|i| i.code) else { continue };
-                    let shader = code.shader();
-                    (shader.file, shader.source, shader.structure, "", k)
-                }
-            };
+            let (Leaf::Shift(k, _) | Leaf::Component(k)) = leaf else { continue }; // leaves() names a fused one's components
             let Some(instance) = instances.get(k) else { continue };
-            let call = match instance.code {
-                Some(code) => format!("{}_setup", code.name()),
-                None => call.to_string(),
+            let (file, source, structure, name, slot) = match (leaf, instance.code, instance.convolution) {
+                (Leaf::Shift(_, slot), _, Some(convolution)) => {
+                    let shader = convolution.shader();
+                    (shader.file, shader.source, shader.structure, convolution.name(), format!(", {slot}u"))
+                }
+                (Leaf::Component(_), Some(code), _) => {
+                    let shader = code.shader();
+                    (shader.file, shader.source, shader.structure, code.name(), String::new())
+                }
+                _ => continue,
             };
             if !files.iter().any(|(name, _)| *name == file) {
                 files.push((file, source));
             }
             // Writing to a String cannot fail.
             let _ = writeln!(variables, "var<private> c{k}: {structure};");
-            let _ = writeln!(setup, "    c{k} = {call}({}u, {}u);", instance.first_parameter, instance.table.start);
+            let _ = writeln!(
+                setup,
+                "    c{k} = {name}_setup({}u, {}u{slot});",
+                instance.first_parameter, instance.table.start
+            );
         }
         let mut wgsl = String::new();
         for (_, source) in files {

@@ -1,4 +1,5 @@
-//! Gaussian lines: gaussian, zgauss; exact integrals over bins from a delta function to lines wider than the band.
+//! Gaussian lines: gaussian, zgauss, and in wavelength agauss, zagauss; exact integrals over bins from a delta function to
+//! lines wider than the band.
 //!
 //! In f32 a difference of error functions loses a narrow bin's digits. Bins narrow against the line use a series around
 //! their middle instead; wider ones a difference of erfc on the line's outer side, where it does not cancel.
@@ -71,32 +72,108 @@ impl<R: Real> Gauss<R> {
         (distance.abs() * self.inverse, bin.width * self.inverse * R::of(0.5))
     }
 
-    /// Bins narrow against sigma: width times density times the mean of e^(-u s - s^2/2) over +-half.
     #[inline(always)]
     fn narrow(&self, bin: &Bin<R>) -> R {
         let (u, half) = self.place(bin);
-        let q = u * half;
-        let q2 = q * q;
-        let h2 = half * half;
-        // Means of x^2 cosh(q x) and x^4 cosh(q x) over -1..1.
-        let second = q2.fma(R::of(1.0 / 6480.0), R::of(1.0 / 168.0));
-        let second = (second * q2 + R::of(0.1)).fma(q2, R::of(1.0 / 3.0));
-        let fourth = (q2 * R::of(1.0 / 216.0) + R::of(1.0 / 14.0)).fma(q2, R::of(0.2));
-        let mean = q.sinhc::<false>() - h2 * R::of(0.5) * second + h2 * h2 * R::of(0.125) * fourth;
-        let density = (u * u * R::of(-0.5)).exp() * R::of(0.398_942_280_401_432_7) * self.inverse;
-        self.norm * density * bin.width * mean
+        self.norm * narrow_area(u, half)
     }
 
-    /// Any bin: difference of tail areas, on the outer side unless the bin holds the line's centre.
     #[inline(always)]
     fn broad(&self, bin: &Bin<R>) -> R {
         let (u, half) = self.place(bin);
-        let root = R::of(std::f64::consts::FRAC_1_SQRT_2);
-        let near = u - half;
-        let a = (near.abs() * root).erfc() * R::of(0.5);
-        let b = ((u + half) * root).erfc() * R::of(0.5);
-        let inside = near.lt(R::of(0.0));
-        self.norm * R::pick(inside, R::of(1.0) - a - b, a - b)
+        self.norm * broad_area(u, half)
+    }
+}
+
+/// Area of the normal distribution over u - half .. u + half for bins narrow against sigma: width times density times the mean of
+/// e^(-u s - s^2/2) over +-half.
+#[inline(always)]
+fn narrow_area<R: Real>(u: R, half: R) -> R {
+    let q = u * half;
+    let q2 = q * q;
+    let h2 = half * half;
+    // Means of x^2 cosh(q x) and x^4 cosh(q x) over -1..1.
+    let second = q2.fma(R::of(1.0 / 6480.0), R::of(1.0 / 168.0));
+    let second = (second * q2 + R::of(0.1)).fma(q2, R::of(1.0 / 3.0));
+    let fourth = (q2 * R::of(1.0 / 216.0) + R::of(1.0 / 14.0)).fma(q2, R::of(0.2));
+    let mean = q.sinhc::<false>() - h2 * R::of(0.5) * second + h2 * h2 * R::of(0.125) * fourth;
+    let density = (u * u * R::of(-0.5)).exp() * R::of(0.398_942_280_401_432_7);
+    density * (half + half) * mean
+}
+
+/// The same for any bin, u >= 0: difference of tail areas, on the outer side unless the bin holds the line's centre.
+#[inline(always)]
+pub(super) fn broad_area<R: Real>(u: R, half: R) -> R {
+    let root = R::of(std::f64::consts::FRAC_1_SQRT_2);
+    let near = u - half;
+    let a = (near.abs() * root).erfc() * R::of(0.5);
+    let b = ((u + half) * root).erfc() * R::of(0.5);
+    R::pick(near.lt(R::of(0.0)), R::of(1.0) - a - b, a - b)
+}
+
+/// Any bin: the series where it is narrow, else the tails.
+#[inline(always)]
+pub(super) fn area<R: Real>(u: R, half: R) -> R {
+    R::pick(half.lt(R::of(0.5 * NARROW)), narrow_area(u, half), broad_area(u, half))
+}
+
+/// Planck's constant times the speed of light, keV A.
+const HC: f64 = 12.398_419_843_320_026;
+
+/// A line Gaussian in wavelength; distances are taken in energy, (E - E0) wavelength/E, which keeps a narrow line's digits.
+#[derive(Debug, Clone, Copy)]
+pub struct Wavelength<R> {
+    norm: R,
+    energy: R,
+    energy_low: R,
+    /// Wavelength over sigma, and hc over twice sigma (keV).
+    ratio: R,
+    scale: R,
+    is_delta: bool,
+}
+
+/// LineE, Sigma (both in A), norm; normalised over positive wavelengths.
+pub(crate) fn agauss<R: Real>(par: &[f64]) -> Wavelength<R> {
+    let &[wavelength, sigma, norm] = par else { return agauss(&[1.0, 1.0, 0.0]) };
+    // A line at zero wavelength lies above every bin but for its width.
+    let wavelength = wavelength.max(1e-6);
+    let is_delta = sigma <= DELTA * wavelength;
+    let sigma = sigma.max(DELTA * wavelength);
+    let energy = HC / wavelength;
+    let above_zero = 1.0 - 0.5 * special::erfc(wavelength / sigma / std::f64::consts::SQRT_2);
+    let high = if R::REFINE { energy } else { f64::from(energy as f32) };
+    Wavelength {
+        norm: R::of(norm / above_zero),
+        energy: R::of(high),
+        energy_low: R::of(energy - high),
+        ratio: R::of(wavelength / sigma),
+        scale: R::of(0.5 * HC / sigma),
+        is_delta,
+    }
+}
+
+/// LineE, Sigma (both in A, in the source's frame), Redshift, norm: norm/(1+z) photons are seen.
+pub(crate) fn zagauss<R: Real>(par: &[f64]) -> Wavelength<R> {
+    let &[wavelength, sigma, redshift, norm] = par else { return agauss(&[]) };
+    let z = stretch(redshift);
+    agauss(&[wavelength * z, sigma * z, norm / z])
+}
+
+impl<R: Real> Component<R> for Wavelength<R> {
+    #[inline(always)]
+    fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R {
+        if self.is_delta {
+            let inside = !self.energy.lt(bin.lo) & self.energy.lt(bin.hi);
+            return R::pick(inside, self.norm, R::of(0.0));
+        }
+        let distance = (bin.mid_hi - self.energy) + (bin.mid_lo - self.energy_low);
+        // (hc/lo + hc/hi)/2 - wavelength, and half of hc/lo - hc/hi, over sigma.
+        let product = bin.lo * bin.hi;
+        let middle = bin.mid_hi + bin.mid_lo;
+        let quarter = bin.width * bin.width * R::of(0.25);
+        // mean wavelength/line = E0 mid/(lo hi), so its distance is -(distance mid - width^2/4 ...)/(lo hi).
+        let u = self.ratio * (quarter - distance * middle) / product;
+        area(u.abs().min(R::of(1e6)), self.scale * bin.width / product) * self.norm
     }
 }
 

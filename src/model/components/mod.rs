@@ -7,12 +7,21 @@
 mod absorption;
 mod body;
 mod bremss;
+pub(crate) mod convolution;
 mod disk;
+mod diskline;
+mod extinction;
 mod factor;
+mod feature;
 mod line;
 mod power;
-pub(crate) mod shift;
+mod profile;
+mod shift;
+mod simple;
+mod smooth;
 mod species;
+mod surface;
+mod voigt;
 mod wisconsin;
 
 use super::{
@@ -160,8 +169,14 @@ const LINE: (&str, &str) = ("line", include_str!("../../../shaders/model/line.wg
 const ABSORPTION: (&str, &str) = ("absorption", include_str!("../../../shaders/model/absorption.wgsl"));
 const SPECIES: (&str, &str) = ("species", include_str!("../../../shaders/model/species.wgsl"));
 const WISCONSIN: (&str, &str) = ("wisconsin", include_str!("../../../shaders/model/wisconsin.wgsl"));
+const SIMPLE: (&str, &str) = ("simple", include_str!("../../../shaders/model/simple.wgsl"));
+const FEATURE: (&str, &str) = ("feature", include_str!("../../../shaders/model/feature.wgsl"));
+const PROFILE: (&str, &str) = ("profile", include_str!("../../../shaders/model/profile.wgsl"));
+const SURFACE: (&str, &str) = ("surface", include_str!("../../../shaders/model/surface.wgsl"));
+const VOIGT: (&str, &str) = ("voigt", include_str!("../../../shaders/model/voigt.wgsl"));
+const EXTINCTION: (&str, &str) = ("extinction", include_str!("../../../shaders/model/extinction.wgsl"));
+const DISKLINE: (&str, &str) = ("diskline", include_str!("../../../shaders/model/diskline.wgsl"));
 const FACTOR: (&str, &str) = ("factor", include_str!("../../../shaders/model/factor.wgsl"));
-pub(crate) const SHIFT: &str = include_str!("../../../shaders/model/shift.wgsl");
 
 registry! {
     Powerlaw "powerlaw": power::Power<R> = power::powerlaw, no_table, POWER, "Power", "power_value";
@@ -202,14 +217,39 @@ registry! {
     Zedge "zedge": factor::Edge<R> = factor::zedge, no_table, FACTOR, "Edge", "edge_value";
     Highecut "highecut": factor::HighCut<R> = factor::highecut, no_table, FACTOR, "HighCut", "highcut_value";
     Zhighect "zhighect": factor::HighCut<R> = factor::zhighect, no_table, FACTOR, "HighCut", "highcut_value";
+    Pegpwrlw "pegpwrlw": power::Power<R> = power::pegpwrlw, no_table, POWER, "Power", "power_value";
+    Zbknpower "zbknpower": power::Broken<R> = power::zbknpower, no_table, POWER, "Broken", "broken_value";
+    Bkn2pow "bkn2pow": power::TwiceBroken<R> = power::bkn2pow, no_table, POWER, "TwiceBroken", "twicebroken_value";
+    Zlogpar "zlogpar": power::LogParabola<R> = power::zlogpar, no_table, POWER, "LogParabola", "logparabola_value";
+    Expabs "expabs": simple::PowerCut<R> = simple::expabs, no_table, SIMPLE, "PowerCut", "powercut_value";
+    Spexpcut "spexpcut": simple::PowerCut<R> = simple::spexpcut, no_table, SIMPLE, "PowerCut", "powercut_value";
+    Plabs "plabs": simple::PowerFactor<R> = simple::plabs, no_table, SIMPLE, "PowerFactor", "powerfactor_value";
+    Expfac "expfac": simple::Modification<R> = simple::expfac, no_table, SIMPLE, "Modification", "modification_value";
+    Cabs "cabs": simple::Scattering<R> = simple::cabs, no_table, SIMPLE, "Scattering", "scattering_value";
+    Dust "dust": simple::Halo<R> = simple::dust, no_table, SIMPLE, "Halo", "halo_value";
+    Smedge "smedge": feature::Smeared<R> = feature::smedge, no_table, FEATURE, "Smeared", "smeared_value";
+    Cyclabs "cyclabs": feature::Cyclotron<R> = feature::cyclabs, no_table, FEATURE, "Cyclotron", "cyclotron_value";
+    Gabs "gabs": feature::Notch<R> = feature::gabs, no_table, FEATURE, "Notch", "notch_value";
+    Agauss "agauss": line::Wavelength<R> = line::agauss, no_table, LINE, "Wavelength", "wavelength_value";
+    Zagauss "zagauss": line::Wavelength<R> = line::zagauss, no_table, LINE, "Wavelength", "wavelength_value";
+    Lorentz "lorentz": profile::Lorentz<R> = profile::lorentz, no_table, PROFILE, "Lorentz", "lorentz_value";
+    Zlorentz "zlorentz": profile::Lorentz<R> = profile::zlorentz, no_table, PROFILE, "Lorentz", "lorentz_value";
+    Diskpbb "diskpbb": surface::Surface<R> = surface::diskpbb, surface::diskpbb_table, SURFACE, "Surface", "surface_value";
+    Ezdiskbb "ezdiskbb": surface::Surface<R> = surface::ezdiskbb, surface::ezdiskbb_table, SURFACE, "Surface", "surface_value";
+    Bmc "bmc": surface::Surface<R> = surface::bmc, surface::bmc_table, SURFACE, "Surface", "surface_value";
+    Voigt "voigt": voigt::Voigt<R> = voigt::voigt, no_table, VOIGT, "Voigt", "voigt_value";
+    Zvoigt "zvoigt": voigt::Voigt<R> = voigt::zvoigt, no_table, VOIGT, "Voigt", "voigt_value";
+    Redden "redden": extinction::Milky<R> = extinction::redden, no_table, EXTINCTION, "Milky", "milky_value";
+    Uvred "uvred": extinction::Seaton<R> = extinction::uvred, no_table, EXTINCTION, "Seaton", "seaton_value";
+    Zdust "zdust": extinction::Pei<R> = extinction::zdust, no_table, EXTINCTION, "Pei", "pei_value";
+    Diskline "diskline": diskline::DiskLine<R> = diskline::diskline, no_table, DISKLINE, "DiskLine", "diskline_value";
+    Step "step": profile::Step<R> = profile::step, no_table, PROFILE, "Step", "step_value";
 }
 
-/// Convolutions live outside the registry: they read another spectrum instead of filling tiles.
-pub(crate) const CONVOLUTIONS: [&str; 1] = ["zashift"];
-
-/// Whether this version can evaluate the component (lower-case name).
+/// Whether this version can evaluate the component (lower-case name). Convolutions live outside the registry: they read
+/// another spectrum instead of filling tiles on their own.
 pub fn implemented(name: &str) -> bool {
-    Code::of(name).is_some() || CONVOLUTIONS.contains(&name)
+    Code::of(name).is_some() || convolution::Convolution::of(name).is_some()
 }
 
 /// Integral over a bin of a density whose E f(E) is `peak` at the geometric middle and has logarithmic slope `a` and

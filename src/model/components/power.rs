@@ -1,4 +1,5 @@
-//! Power laws and their relatives: powerlaw, zpowerlw, cutoffpl, zcutoffpl, bknpower, logpar, expdec.
+//! Power laws and their relatives: powerlaw, zpowerlw, pegpwrlw, cutoffpl, zcutoffpl, bknpower, zbknpower, bkn2pow, logpar,
+//! zlogpar, expdec.
 //!
 //! The integral over a bin is written around its geometric middle, `E^(1-G) ln(hi/lo) sinh(q)/q`: exact for every index
 //! and without the cancellation that `hi^(1-G) - lo^(1-G)` suffers in f32, nor a special case at G = 1.
@@ -27,6 +28,26 @@ pub(crate) fn powerlaw<R: Real>(par: &[f64]) -> Power<R> {
 pub(crate) fn zpowerlw<R: Real>(par: &[f64]) -> Power<R> {
     let &[index, redshift, norm] = par else { return powerlaw(&[]) };
     powerlaw(&[index, norm * stretch(redshift).powf(-index)])
+}
+
+/// erg per keV.
+const ERG: f64 = 1.602_176_634e-9;
+/// Photons/cm2/s/keV at 1 keV of a flux density of 1 micro-Jansky: 1e-29 erg/cm2/s/Hz over Planck's constant in erg s.
+const MICRO_JANSKY: f64 = 1e-29 / 6.626_070_15e-27;
+
+/// PhoIndex, eMin, eMax, norm: the energy flux between eMin and eMax in 1e-12 erg/cm2/s or, when they are equal, the flux density
+/// there in micro-Jansky.
+pub(crate) fn pegpwrlw<R: Real>(par: &[f64]) -> Power<R> {
+    let &[index, from, to, norm] = par else { return powerlaw(&[]) };
+    let (from, to) = (from.min(to).clamp(1e-3, 1e6), from.max(to).clamp(1e-3, 1e6));
+    if from == to {
+        return powerlaw(&[index, norm * MICRO_JANSKY * from.powf(index - 1.0)]);
+    }
+    // Energy of E^-index between the two, around their geometric middle.
+    let (slope, middle, ratio) = (2.0 - index, (from * to).sqrt(), (to / from).ln());
+    let q = 0.5 * slope * ratio;
+    let mean = if q.abs() < 1e-4 { 1.0 + q * q / 6.0 } else { q.sinh() / q };
+    powerlaw(&[index, norm * 1e-12 / ERG / (middle.powf(slope) * ratio * mean)])
 }
 
 impl<R: Real> Component<R> for Power<R> {
@@ -147,6 +168,13 @@ pub(crate) fn bknpower<R: Real>(par: &[f64]) -> Broken<R> {
     }
 }
 
+/// PhoIndx1, BreakE (source's frame), PhoIndx2, Redshift, norm.
+pub(crate) fn zbknpower<R: Real>(par: &[f64]) -> Broken<R> {
+    let &[below, at, above, redshift, norm] = par else { return bknpower(&[]) };
+    let z = stretch(redshift);
+    bknpower(&[below, at / z, above, norm * z.powf(-below)])
+}
+
 impl<R: Real> Component<R> for Broken<R> {
     #[inline(always)]
     fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R {
@@ -159,6 +187,43 @@ impl<R: Real> Component<R> for Broken<R> {
         };
         part(self.norm, self.slope, below, bin.ln_centre - above * R::of(0.5))
             + part(self.norm_above, self.slope_above, above, bin.ln_centre + below * R::of(0.5))
+    }
+}
+
+/// Three power laws that meet at two breaks.
+#[derive(Debug, Clone, Copy)]
+pub struct TwiceBroken<R> {
+    norms: [R; 3],
+    slopes: [R; 3],
+    ln_breaks: [R; 2],
+}
+
+/// PhoIndx1, BreakE1, PhoIndx2, BreakE2, PhoIndx3, norm. With BreakE2 below BreakE1 the middle part is empty.
+pub(crate) fn bkn2pow<R: Real>(par: &[f64]) -> TwiceBroken<R> {
+    let &[low, first, middle, second, high, norm] = par else { return bkn2pow(&[1.0, 1.0, 1.0, 2.0, 1.0, 0.0]) };
+    let first = first.max(1e-3);
+    let second = second.max(first);
+    let norm1 = norm * first.powf(middle - low);
+    TwiceBroken {
+        norms: [norm, norm1, norm1 * second.powf(high - middle)].map(|n| R::of(n.min(1e30))),
+        slopes: [low, middle, high].map(|g| R::of(1.0 - g)),
+        ln_breaks: [R::of(first.ln()), R::of(second.ln())],
+    }
+}
+
+impl<R: Real> Component<R> for TwiceBroken<R> {
+    #[inline(always)]
+    fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R {
+        let half = bin.log_width * R::of(0.5);
+        let ends = self.ln_breaks.map(|b| (b - bin.ln_centre + half).max(R::of(0.0)).min(bin.log_width));
+        let part = |k: usize, from: R, width: R| {
+            let middle = bin.ln_centre - half + from + width * R::of(0.5);
+            self.norms[k]
+                * (self.slopes[k] * middle).exp()
+                * width
+                * (self.slopes[k] * width * R::of(0.5)).sinhc::<WIDE>()
+        };
+        part(0, R::of(0.0), ends[0]) + part(1, ends[0], ends[1] - ends[0]) + part(2, ends[1], bin.log_width - ends[1])
     }
 }
 
@@ -182,6 +247,12 @@ pub(crate) fn logpar<R: Real>(par: &[f64]) -> LogParabola<R> {
         bend: R::of(-beta / std::f64::consts::LN_10),
         ln_pivot: R::of(pivot.ln()),
     }
+}
+
+/// alpha, beta, pivotE (source's frame), Redshift, norm.
+pub(crate) fn zlogpar<R: Real>(par: &[f64]) -> LogParabola<R> {
+    let &[alpha, beta, pivot, redshift, norm] = par else { return logpar(&[]) };
+    logpar(&[alpha, beta, pivot / stretch(redshift), norm])
 }
 
 impl<R: Real> Component<R> for LogParabola<R> {

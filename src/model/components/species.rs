@@ -402,21 +402,20 @@ impl<R: Real> Component<R> for Species<R> {
             *out = [R::of(f64::NAN).store(); TILE];
             return;
         };
+        let [gas, dust] = &mut sums;
         if let Some(grains) = &self.grains {
             let mass = masses.iter().zip(&self.dust).map(|(m, d)| R::load(*m).to_f64() * d.to_f64()).sum::<f64>();
-            if mass > 1e-9 {
-                for (scaled, weight) in grains {
-                    let x = *scaled * R::of(1.0 / mass);
-                    let share = -(*weight / x);
-                    for j in 0..TILE {
-                        let blocked = (-(R::load(sums[1][j]) * x)).min(R::of(LARGEST)).exp_m1() * share;
-                        sums[0][j] = (R::load(sums[0][j]) + blocked).store();
-                    }
+            for (scaled, weight) in grains.iter().filter(|_| mass > 1e-9) {
+                let x = *scaled * R::of(1.0 / mass);
+                let share = -(*weight / x);
+                for (gas, dust) in gas.iter_mut().zip(dust.iter()) {
+                    let blocked = (-(R::load(*dust) * x)).min(R::of(LARGEST)).exp_m1() * share;
+                    *gas = (R::load(*gas) + blocked).store();
                 }
             }
         }
         let uncovered = R::of(1.0) - self.cover;
-        for (out, sum) in out.iter_mut().zip(&sums[0]) {
+        for (out, sum) in out.iter_mut().zip(gas.iter()) {
             let transmission = (self.minus * R::load(*sum)).min(R::of(LARGEST)).exp();
             *out = transmission.fma(self.cover, uncovered).store();
         }

@@ -1,0 +1,68 @@
+// voigt, zvoigt: int L(t) G(bin - t) dt with t = (Gamma/2) sinh s, by the trapezoidal rule in s.
+
+// mode: 0 both, 1 Gaussian alone, 2 Lorentzian alone, 3 a line without width.
+struct Voigt { norm: f32, photons: f32, energy: f32, energy_low: f32, sigma: f32, half_gamma: f32, mode: u32 }
+
+fn voigt_line(energy: f32, energy_low: f32, sigma: f32, gamma: f32, photons: f32) -> Voigt {
+    var mode = 0u;
+    var norm = photons;
+    if gamma <= 1e-4 * sigma || gamma <= 4e-7 * energy {
+        mode = select(1u, 3u, sigma <= 2e-7 * energy);
+        norm = photons / (1.0 - 0.5 * erfc_positive(energy / max(sigma, 1e-9) * 0.70710678));
+    } else {
+        mode = select(0u, 2u, sigma <= 1e-4 * gamma || sigma <= 2e-7 * energy);
+        norm = photons / (1.5707963 + arctan_positive(2.0 * energy / gamma));
+    }
+    return Voigt(norm, photons, energy, energy_low, max(sigma, 1e-9), 0.5 * max(gamma, 1e-9), mode);
+}
+
+fn voigt_setup(p: u32, t: u32) -> Voigt {
+    return voigt_line(par(p), 0.0, par(p + 1u), par(p + 2u), par(p + 3u));
+}
+
+fn zvoigt_setup(p: u32, t: u32) -> Voigt {
+    let z = stretch(par(p + 3u));
+    let energy = par(p) / z;
+    let rest = quotient_rest(par(p), z, par(p + 3u) - (z - 1.0), energy);
+    return voigt_line(energy, rest, par(p + 1u) / z, par(p + 2u) / z, par(p + 4u) / z);
+}
+
+fn voigt_asinh(x: f32) -> f32 {
+    let a = abs(x);
+    let value = log_1p(a + a * a / (1.0 + sqrt(1.0 + a * a)));
+    return select(value, -value, x < 0.0);
+}
+
+fn voigt_value(c: Voigt, i: u32) -> f32 {
+    let middle = (mid_hi(i) - c.energy) + (mid_lo(i) - c.energy_low);
+    let half = 0.5 * width(i) / c.sigma;
+    if c.mode == 3u {
+        return select(0.0, c.photons, edge_lo(i) <= c.energy && c.energy < edge_hi(i));
+    }
+    if c.mode == 1u {
+        let u = abs(middle) / c.sigma;
+        if u - half > 7.0 {
+            return 0.0;
+        }
+        return c.norm * normal_area(u, half);
+    }
+    if c.mode == 2u {
+        let m = clamp(middle / c.half_gamma, -1e15, 1e15);
+        let h = min(0.5 * width(i) / c.half_gamma, 1e15);
+        return c.norm * arctan_span(m, h);
+    }
+    let reach = 0.5 * width(i) + 6.0 * c.sigma;
+    let from_s = voigt_asinh((middle - reach) / c.half_gamma);
+    let to_s = voigt_asinh((middle + reach) / c.half_gamma);
+    let steps = ceil(min(max(max((to_s - from_s) / 0.1, 2.0 * reach / (0.9 * c.sigma)), 24.0), 400.0));
+    let step = (to_s - from_s) / steps;
+    let ratio = 0.5 * c.half_gamma / c.sigma;
+    let place = middle / c.sigma;
+    var sum = 0.0;
+    for (var k = 0.0; k < steps; k += 1.0) {
+        let e = exp(from_s + step * (k + 0.5));
+        let inverse = 1.0 / e;
+        sum += normal_area(abs(place - ratio * (e - inverse)), half) * 2.0 / (e + inverse);
+    }
+    return c.norm * sum * step;
+}

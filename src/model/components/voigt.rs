@@ -1,0 +1,110 @@
+//! voigt, zvoigt: a Gaussian line convolved with a Lorentzian one.
+//!
+//! The area in a bin is the Lorentzian's integral over the Gaussian's exact area, int L(t) G(bin - t) dt. With t = (Gamma/2)
+//! sinh s every feature of the integrand has a width of at least sigma/|t| or 1 in s, and it ends in Gaussian tails: the
+//! trapezoidal rule converges exponentially, from a line all Gaussian to one all Lorentzian, without a Faddeeva function.
+
+use super::{Component, line::area, profile, stretch};
+use crate::model::{
+    grid::{Bin, TILE, Tile},
+    real::Real,
+};
+
+/// Reach of the Gaussian kept, in sigma.
+const REACH: f64 = 6.0;
+/// Largest step in s, and most steps.
+const STEP: f64 = 0.1;
+const MOST: f64 = 400.0;
+/// Lines whose Gaussian is this much narrower than their Lorentzian are the latter, and the other way round.
+const PURE: f64 = 1e-4;
+
+/// Which of the two shapes matters.
+#[derive(Debug, Clone, Copy)]
+enum Shape<R: Real> {
+    Gauss(super::line::Gauss<R>),
+    Lorentz(profile::Lorentz<R>),
+    Both,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Voigt<R: Real> {
+    shape: Shape<R>,
+    norm: R,
+    energy: R,
+    energy_low: R,
+    sigma: f64,
+    half_gamma: f64,
+    inverse_sigma: R,
+}
+
+/// LineE, Sigma, Gamma (full width at half maximum), norm; normalised over E > 0 as its Lorentzian.
+pub(crate) fn voigt<R: Real>(par: &[f64]) -> Voigt<R> {
+    let &[energy, sigma, gamma, norm] = par else { return voigt(&[1.0, 1.0, 1.0, 0.0]) };
+    let shape = if gamma <= PURE * sigma || gamma <= 4e-7 * energy {
+        Shape::Gauss(super::line::gaussian(&[energy, sigma, norm]))
+    } else if sigma <= PURE * gamma || sigma <= 2e-7 * energy {
+        Shape::Lorentz(profile::lorentz(&[energy, gamma, norm]))
+    } else {
+        Shape::Both
+    };
+    let (sigma, gamma) = (sigma.max(1e-9), gamma.max(1e-9));
+    let above_zero = 0.5 + (2.0 * energy / gamma).atan() / std::f64::consts::PI;
+    let high = if R::REFINE { energy } else { f64::from(energy as f32) };
+    Voigt {
+        shape,
+        norm: R::of(norm / above_zero / std::f64::consts::PI),
+        energy: R::of(high),
+        energy_low: R::of(energy - high),
+        sigma,
+        half_gamma: 0.5 * gamma,
+        inverse_sigma: R::of(1.0 / sigma),
+    }
+}
+
+/// LineE, Sigma, Gamma (all in the source's frame), Redshift, norm: norm/(1+z) photons are seen.
+pub(crate) fn zvoigt<R: Real>(par: &[f64]) -> Voigt<R> {
+    let &[energy, sigma, gamma, redshift, norm] = par else { return voigt(&[]) };
+    let z = stretch(redshift);
+    voigt(&[energy / z, sigma / z, gamma / z, norm / z])
+}
+
+impl<R: Real> Component<R> for Voigt<R> {
+    #[inline(always)]
+    fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R {
+        let distance = (bin.mid_hi - self.energy) + (bin.mid_lo - self.energy_low);
+        let middle = distance.to_f64();
+        let width = bin.width.to_f64();
+        let reach = 0.5 * width + REACH * self.sigma;
+        let at = |t: f64| (t / self.half_gamma).asinh();
+        let (from, to) = (at(middle - reach), at(middle + reach));
+        // Steps fine enough for s and for the Gaussian's edges in a bin much wider than sigma.
+        let steps = ((to - from) / STEP).max(2.0 * reach / (0.9 * self.sigma)).clamp(24.0, MOST).ceil();
+        let step = (to - from) / steps;
+        let half = bin.width * self.inverse_sigma * R::of(0.5);
+        let centre = distance * self.inverse_sigma;
+        let ratio = R::of(0.5 * self.half_gamma) * self.inverse_sigma;
+        let mut sum = R::of(0.0);
+        for k in 0..steps as usize {
+            let e = R::of(from + step * (k as f64 + 0.5)).exp();
+            let inverse = R::of(1.0) / e;
+            // sinh and 1/cosh.
+            let u = centre - ratio * (e - inverse);
+            let weight = R::of(2.0) / (e + inverse);
+            sum = area(u.abs(), half).fma(weight, sum);
+        }
+        self.norm * sum * R::of(step)
+    }
+
+    #[inline(always)]
+    fn fill(&self, tile: &Tile<R::Store>, table: &[R::Store], out: &mut [R::Store; TILE]) {
+        match &self.shape {
+            Shape::Gauss(line) => line.fill(tile, table, out),
+            Shape::Lorentz(line) => line.fill(tile, table, out),
+            Shape::Both => {
+                for (j, out) in out.iter_mut().enumerate() {
+                    *out = self.value::<true>(&tile.bin(j)).store();
+                }
+            }
+        }
+    }
+}
