@@ -1,11 +1,9 @@
-// flow_carry for adapters that run on a CPU, where barriers are dear: sixteen samples per invocation (a matrix of them, whose layout means
-// nothing) through all transforms of one flow and back. Activations are in `kept` (feature-major, sixteen rows at a time: see flow_fused).
-// Eight hidden units are computed together: a load is made lane by lane there, and costs several times the arithmetic.
+// flow_carry for adapters that run on a CPU, where barriers are dear: four samples per invocation through all transforms of one flow and
+// back. Activations are in `kept` (feature-major, four rows at a time: see flow_fused), eight hidden units are computed together.
 // VALUE: the loss alone.
 //!include status
 //!include nonlinear
 //!include flow_fused
-alias S = mat4x4<f32>;
 struct Parameters { rows: u32, start: u32, tiles: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> parameters: Parameters;
 @group(0) @binding(1) var<storage, read> weights: array<f32>;
@@ -13,21 +11,21 @@ struct Parameters { rows: u32, start: u32, tiles: u32, scale: f32 }
 @group(0) @binding(3) var<storage, read> contexts: array<f32>;
 @group(0) @binding(4) var<storage, read> index: array<u32>;
 @group(0) @binding(5) var<storage, read_write> losses: array<f32>;
-@group(0) @binding(6) var<storage, read_write> kept: array<S>;
+@group(0) @binding(6) var<storage, read_write> kept: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> status: array<atomic<u32>>;
 
-struct Eight { a: S, b: S, c: S, d: S, e: S, f: S, g: S, h: S }
+struct Eight { a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>, e: vec4<f32>, f: vec4<f32>, g: vec4<f32>, h: vec4<f32> }
 
 // Where this invocation's part of feature 0 of its flow lies, and how far apart features are.
 var<private> origin: u32;
-var<private> lots: u32;
+var<private> quads: u32;
 
 fn at(feature: u32) -> u32 {
-    return origin + feature * lots;
+    return origin + feature * quads;
 }
 
 // Adds x times eight weights, `step` apart; those from `limit` on are not there (their sums are not used).
-fn add_eight(sums: ptr<function, Eight>, x: S, w: u32, step: u32) {
+fn add_eight(sums: ptr<function, Eight>, x: vec4<f32>, w: u32, step: u32) {
     (*sums).a += x * weights[w];
     (*sums).b += x * weights[w + step];
     (*sums).c += x * weights[w + 2u * step];
@@ -41,47 +39,29 @@ fn add_eight(sums: ptr<function, Eight>, x: S, w: u32, step: u32) {
 // Biases of eight units.
 fn start_eight(w: u32) -> Eight {
     var sums = Eight();
-    add_eight(&sums, same(1.0), w, 1u);
+    add_eight(&sums, vec4(1.0), w, 1u);
     return sums;
 }
 
-fn same(x: f32) -> S {
-    return S(vec4(x), vec4(x), vec4(x), vec4(x));
-}
-
-// Sample by sample: a product, a quotient, and functions.
-fn times(x: S, y: S) -> S {
-    return S(x[0] * y[0], x[1] * y[1], x[2] * y[2], x[3] * y[3]);
-}
-fn shrinking(raw: S) -> S {
-    let l = LOG_SCALE_LIMIT;
-    return S(1.0 / (1.0 + abs(raw[0]) / l), 1.0 / (1.0 + abs(raw[1]) / l), 1.0 / (1.0 + abs(raw[2]) / l), 1.0 / (1.0 + abs(raw[3]) / l));
-}
-fn exp_of(x: S) -> S {
-    return S(exp(x[0]), exp(x[1]), exp(x[2]), exp(x[3]));
-}
 fn tanh4(x: vec4<f32>) -> vec4<f32> {
     return vec4(tanh_accurate(x.x), tanh_accurate(x.y), tanh_accurate(x.z), tanh_accurate(x.w));
 }
 
-// tanh of up to eight sums into the features from `feature`; in a loop, since every copy of tanh is compiled for each sample.
+// tanh of up to eight sums into the features from `feature`.
 fn put_tanh(sums: Eight, feature: u32, n: u32) {
-    kept[at(feature)] = sums.a;
-    if n > 1u { kept[at(feature + 1u)] = sums.b; }
-    if n > 2u { kept[at(feature + 2u)] = sums.c; }
-    if n > 3u { kept[at(feature + 3u)] = sums.d; }
-    if n > 4u { kept[at(feature + 4u)] = sums.e; }
-    if n > 5u { kept[at(feature + 5u)] = sums.f; }
-    if n > 6u { kept[at(feature + 6u)] = sums.g; }
-    if n > 7u { kept[at(feature + 7u)] = sums.h; }
-    for (var i = 0u; i < min(n, 8u); i++) {
-        for (var c = 0u; c < 4u; c++) { kept[at(feature + i)][c] = tanh4(kept[at(feature + i)][c]); }
-    }
+    kept[at(feature)] = tanh4(sums.a);
+    if n > 1u { kept[at(feature + 1u)] = tanh4(sums.b); }
+    if n > 2u { kept[at(feature + 2u)] = tanh4(sums.c); }
+    if n > 3u { kept[at(feature + 3u)] = tanh4(sums.d); }
+    if n > 4u { kept[at(feature + 4u)] = tanh4(sums.e); }
+    if n > 5u { kept[at(feature + 5u)] = tanh4(sums.f); }
+    if n > 6u { kept[at(feature + 6u)] = tanh4(sums.g); }
+    if n > 7u { kept[at(feature + 7u)] = tanh4(sums.h); }
 }
 
-fn sloped(sum: S, feature: u32, value: u32) {
+fn sloped(sum: vec4<f32>, feature: u32, value: u32) {
     let x = kept[at(value)];
-    kept[at(feature)] = sum - times(sum, times(x, x));
+    kept[at(feature)] = sum * (1.0 - x * x);
 }
 
 // Up to eight sums times the slope of tanh at the features from `value`, into the features from `feature`.
@@ -99,29 +79,26 @@ fn put_sloped(sums: Eight, feature: u32, value: u32, n: u32) {
 // The flow is that of the workgroup, so that an adapter can see that all its invocations read the same weights.
 @compute @workgroup_size(8)
 fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) workgroup: vec3<u32>) {
-    lots = (parameters.rows + 15u) / 16u;
+    quads = (parameters.rows + 3u) / 4u;
     let number = workgroup.x * 8u + lane;
-    if number >= lots { return; }
+    if number >= quads { return; }
     let flow = workgroup.y;
-    let row = 16u * number;
-    origin = flow * FEATURES * lots + number;
-    var counts = S();
-    for (var c = 0u; c < 4u; c++) {
-        let rows = vec4(row, row + 1u, row + 2u, row + 3u) + 4u * c;
-        counts[c] = select(vec4(0.0), vec4(1.0), rows < vec4(parameters.rows));
-        let within = min(rows, vec4(parameters.rows - 1u)) + parameters.start;
-        let source = vec4(index[within.x], index[within.y], index[within.z], index[within.w]);
-        for (var i = 0u; i < P; i++) {
-            let s = source * P + i;
-            kept[at(POINTS + i)][c] = vec4(points[s.x], points[s.y], points[s.z], points[s.w]);
-        }
-        for (var i = 0u; i < C; i++) {
-            let s = source * C + i;
-            kept[at(CONTEXT + i)][c] = vec4(contexts[s.x], contexts[s.y], contexts[s.z], contexts[s.w]);
-        }
+    let row = 4u * number;
+    origin = flow * FEATURES * quads + number;
+    let last = parameters.rows - 1u;
+    let rows = min(vec4(row, row + 1u, row + 2u, row + 3u), vec4(last)) + parameters.start;
+    let source = vec4(index[rows.x], index[rows.y], index[rows.z], index[rows.w]);
+    let counts = select(vec4(0.0), vec4(1.0), vec4(row, row + 1u, row + 2u, row + 3u) <= vec4(last));
+    for (var i = 0u; i < P; i++) {
+        let s = source * P + i;
+        kept[at(POINTS + i)] = vec4(points[s.x], points[s.y], points[s.z], points[s.w]);
     }
-    kept[at(ONES)] = same(1.0);
-    var log_q = same(-f32(P) * HALF_LN_TWO_PI);
+    for (var i = 0u; i < C; i++) {
+        let s = source * C + i;
+        kept[at(CONTEXT + i)] = vec4(contexts[s.x], contexts[s.y], contexts[s.z], contexts[s.w]);
+    }
+    kept[at(ONES)] = vec4(1.0);
+    var log_q = vec4(-f32(P) * HALF_LN_TWO_PI);
     for (var k = 0u; k < TRANSFORMS; k++) {
         let base = (flow * TRANSFORMS + k) * STRIDE;
         let x = POINTS + k * P;
@@ -145,16 +122,16 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) workg
         let w = base + dense(LAYERS);
         let top = HIDDEN + (k * LAYERS + LAYERS - 1u) * H;
         for (var i = 0u; i < P; i++) {
-            var shift = same(weights[w + H * 2u * P + i]);
-            var raw = same(weights[w + H * 2u * P + P + i]);
+            var shift = vec4(weights[w + H * 2u * P + i]);
+            var raw = vec4(weights[w + H * 2u * P + P + i]);
             for (var j = 0u; j < H; j++) {
                 let value = kept[at(top + j)];
                 shift += value * weights[w + j * 2u * P + i];
                 raw += value * weights[w + j * 2u * P + P + i];
             }
-            let scale = times(raw, shrinking(raw));
-            let inverse = exp_of(-1.0 * scale);
-            kept[at(x + P + i)] = times(kept[at(x + i)] - shift, inverse);
+            let scale = raw / (1.0 + abs(raw) / LOG_SCALE_LIMIT);
+            let inverse = exp(-scale);
+            kept[at(x + P + i)] = (kept[at(x + i)] - shift) * inverse;
             kept[at(OUT + k * 2u * P + i)] = inverse;
             kept[at(OUT + k * 2u * P + P + i)] = raw;
             log_q -= scale;
@@ -162,28 +139,26 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) workg
     }
     for (var i = 0u; i < P; i++) {
         let b = kept[at(POINTS + TRANSFORMS * P + i)];
-        log_q -= 0.5 * times(b, b);
+        log_q -= 0.5 * b * b;
     }
-    for (var s = 0u; s < 16u && row + s < parameters.rows; s++) {
-        let value = log_q[s / 4u][s % 4u];
-        if !is_finite(value) { raise(FAULT_FLOW, row + s); }
-        losses[flow * parameters.rows + row + s] = -value;
+    for (var s = 0u; s < 4u && row + s < parameters.rows; s++) {
+        if !is_finite(log_q[s]) { raise(FAULT_FLOW, row + s); }
+        losses[flow * parameters.rows + row + s] = -log_q[s];
     }
 //!if TRAIN
     // Back: the gradient of the mean loss with respect to the point at hand.
-    var d: array<S, P>;
-    let counted = parameters.scale * counts;
-    for (var i = 0u; i < P; i++) { d[i] = times(kept[at(POINTS + TRANSFORMS * P + i)], counted); }
+    var d: array<vec4<f32>, P>;
+    for (var i = 0u; i < P; i++) { d[i] = kept[at(POINTS + TRANSFORMS * P + i)] * counts * parameters.scale; }
     for (var step = 0u; step < TRANSFORMS; step++) {
         let k = TRANSFORMS - 1u - step;
         let base = (flow * TRANSFORMS + k) * STRIDE;
         let out = D_OUT + k * 2u * P;
         for (var i = 0u; i < P; i++) {
             let raw = kept[at(OUT + k * 2u * P + P + i)];
-            let shrink = shrinking(raw);
-            let direct = times(d[i], kept[at(OUT + k * 2u * P + i)]);
-            kept[at(out + i)] = -1.0 * direct;
-            kept[at(out + P + i)] = times(counted - times(d[i], kept[at(POINTS + (k + 1u) * P + i)]), times(shrink, shrink));
+            let shrink = 1.0 / (1.0 + abs(raw) / LOG_SCALE_LIMIT);
+            let direct = d[i] * kept[at(OUT + k * 2u * P + i)];
+            kept[at(out + i)] = -direct;
+            kept[at(out + P + i)] = (counts * parameters.scale - d[i] * kept[at(POINTS + (k + 1u) * P + i)]) * shrink * shrink;
             d[i] = direct;
         }
         let w = base + dense(LAYERS);

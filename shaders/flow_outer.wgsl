@@ -125,8 +125,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let j = block.j + 4u * (index % 8u);
     var sum = 0.0;
     if i <= dense_rows(block.layer) && j < dense_cols(block.layer) {
-        // Features are as long as sixteen rows at a time make them; what is too much is zero in d.
-        let quads = (parameters.rows + 15u) / 16u * 4u;
+        let quads = (parameters.rows + 3u) / 4u;
         let start = flow * FEATURES;
         let x = (vec4(x_feature(block, i), x_feature(block, i + 1u), x_feature(block, i + 2u), x_feature(block, i + 3u)) + start) * quads;
         let d = (vec4(d_feature(block, j), d_feature(block, j + 1u), d_feature(block, j + 2u), d_feature(block, j + 3u)) + start) * quads;

@@ -24,8 +24,6 @@ pub enum Fusing {
 /// Invocations that carry one group of samples, and rows and columns of a block of weights: mirror the shaders.
 const LANES: usize = 32;
 const BLOCK: usize = 32;
-/// Rows that an invocation carries without barriers.
-const ROWS: usize = 16;
 /// Workgroup memory that WebGPU grants everywhere.
 const WORKGROUP_BYTES: usize = 16_384;
 /// Groups of samples per workgroup, samples per group: the first that fits.
@@ -96,8 +94,7 @@ fn loop_turns(shape: &FlowShape) -> usize {
     let (p, h) = (shape.parameters, shape.hidden);
     let eights = h.div_ceil(8);
     let between = 2 * (shape.layers - 1) * eights * h;
-    let tanh = shape.layers * h * 5;
-    shape.transforms() * (eights * (3 * p + shape.context + 4) + between + tanh + 2 * p * h + 3 * p)
+    shape.transforms() * (eights * (3 * p + shape.context + 4) + between + 2 * p * h + 3 * p)
 }
 
 /// The tiling whose workgroup memory fits.
@@ -134,7 +131,7 @@ impl Fused {
     pub fn new(device: &Device, shape: &FlowShape, flows: usize, fusing: Fusing) -> Option<Self> {
         let (groups, samples) = match fusing {
             Fusing::Workgroups => tiling(shape)?,
-            Fusing::Direct => (1, ROWS),
+            Fusing::Direct => (1, 4),
             Fusing::Off => return None,
         };
         let (suffix, shared) = defines(shape, flows);
@@ -185,7 +182,7 @@ impl Fused {
 
     /// Bytes of the scratch for batches of `rows`.
     fn scratch_bytes(&self, flows: usize, rows: usize) -> u64 {
-        (flows * self.features * rows.next_multiple_of(ROWS) * 4) as u64
+        (flows * self.features * rows.next_multiple_of(4) * 4) as u64
     }
 }
 
@@ -216,7 +213,7 @@ impl FusedBuffers {
         let flows = tables.flows();
         Self {
             rows,
-            kept: Tensor::empty(device, flows * rows.next_multiple_of(ROWS), fused.features),
+            kept: Tensor::empty(device, flows * rows.next_multiple_of(4), fused.features),
             losses: Tensor::empty(device, flows, rows),
             packed: Tensor::empty(device, 1, tables.weights()),
             squares: Tensor::empty(device, flows, fused.parts()),

@@ -175,7 +175,7 @@ mod x86 {
     }
 }
 
-/// Hyperbolic tangent, to 3e-7 of its value: a rational minimax approximation in `x^2`. Far out it may exceed 1 by the last rounding.
+/// Hyperbolic tangent, to 4e-7 of its value: a rational minimax approximation in `x^2`, of magnitude 1 at most.
 #[inline(always)]
 pub(super) fn tanh<V: Lanes>(x: V) -> V {
     // tanh is 1 to half an ulp beyond.
@@ -190,7 +190,8 @@ pub(super) fn tanh<V: Lanes>(x: V) -> V {
     let q = c(2.354_171_6e-4).fma(s, c(2.397_676_4e-2));
     let q = q.fma(s, c(4.630_097e-1));
     let q = q.fma(s, c(1.0));
-    x.mul(p).div(q)
+    // Roundings would carry it beyond 1.
+    x.mul(p).div(q).clamp(1.0)
 }
 
 /// Defines a function (unsafe, as its caller's promise reads) that is generic over [`Lanes`], and chooses the implementation for this
@@ -258,7 +259,7 @@ mod tests {
             for (x, y) in x.iter().zip(&y) {
                 let want = f64::from(*x).tanh();
                 assert!((f64::from(*y) - want).abs() <= 5e-7 * want.abs(), "tanh({x}) = {y}, not {want}");
-                assert!(y.abs() <= 1.0 + f32::EPSILON);
+                assert!(y.abs() <= 1.0, "tanh({x}) = {y}");
             }
         }
         let mut odd = [f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 0.0, 1e30, -1e30, 1e-38, 50.0];
