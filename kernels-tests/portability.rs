@@ -50,6 +50,10 @@ fn models() -> Vec<Kernel> {
         .filter(|component| component.available())
         .map(|component| match component.kind {
             Kind::Additive => component.name.to_lowercase(),
+            // These two act on factors.
+            _ if ["partcov", "zmshift"].contains(&component.name.as_str()) => {
+                format!("{}(tbabs)*powerlaw", component.name)
+            }
             _ => format!("{}(powerlaw)", component.name.to_lowercase()),
         })
         .collect();

@@ -3,7 +3,8 @@
 //! A ring of radius r sends 1/g = (1 - 3/r)^-1/2 (1 + s sin(phi) / sqrt(r - 2 (1 - s^2 cos^2 phi))), s the sine of the
 //! inclination: Fabian et al. 1989 with the bending term that XSPEC 12.15 evidently has (2, not 1, under the root). It can be
 //! solved for phi, so a ring's photons in a bin, g^3 d phi, need no integral over the angle (g is that of the bin's
-//! middle); 1024 rings in ln r remain. Their blue and red ends show as a ripple of about 1 % in bins of a few eV; XSPEC's own output has one, too.
+//! middle); 1024 rings in ln r remain. Their blue and red ends show as a ripple of about 1 % in bins of a few eV; XSPEC has one,
+//! too.
 
 use super::{Component, profile::arctan};
 use crate::model::{
