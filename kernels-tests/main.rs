@@ -17,6 +17,7 @@ mod poisson;
 mod portability;
 mod random;
 mod reduce;
+mod rescale;
 mod shuffle;
 mod standardize;
 mod timing;

@@ -5,7 +5,7 @@ use naga::back::{hlsl, msl, spv};
 use rontgen::device::{Device, Kernel};
 use rontgen::kernels::{
     activation, adam, batchnorm, compact, cstat, flow, fold, gather, gemm, loss, mlp, model::ModelPlan, moments,
-    parameters, poisson, random, reduce, shuffle, standardize, truncate, unbounded,
+    parameters, poisson, random, reduce, rescale, shuffle, standardize, truncate, unbounded,
 };
 use rontgen::model::{Kind, Model, Program, Settings, catalogue};
 
@@ -36,6 +36,7 @@ fn all() -> Vec<Kernel> {
         random::kernels(),
         reduce::kernels(),
         shuffle::kernels(),
+        rescale::kernels(),
         standardize::kernels(),
         truncate::kernels(),
         unbounded::kernels(),

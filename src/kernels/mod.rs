@@ -23,6 +23,7 @@ pub mod poisson;
 mod product;
 pub mod random;
 pub mod reduce;
+pub mod rescale;
 pub mod shuffle;
 pub mod standardize;
 pub(crate) mod tile;

@@ -4,6 +4,7 @@
 
 use crate::device::{Device, DeviceError, Tensor};
 use crate::kernels::adam::{self, AdamSettings, AdamTensors, PARTIALS, STATE};
+use crate::kernels::rescale::{self, Block, Side};
 
 /// Snapshots that a store can hold; the training loop needs three (best, awaited, newest).
 pub const SNAPSHOTS: usize = 3;
@@ -122,6 +123,12 @@ impl ParameterStore {
             state: &mut self.state,
         };
         adam::adam(&self.device, settings, self.step, tensors);
+    }
+
+    /// Carries the weights of a layer next to standardised numbers over to new statistics, and the optimiser's moments with them.
+    pub fn rescale(&mut self, scales: (&Tensor<f32>, &Tensor<f32>), side: Side, block: Block) {
+        let Self { value, first, second, device, .. } = self;
+        rescale::rescale(device, scales, side, block, [value, first, second]);
     }
 
     /// What a launch that makes steps by itself works on; [`ParameterStore::advance`] is to be told how many it made.

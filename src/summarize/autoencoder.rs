@@ -3,9 +3,7 @@
 //! Every hidden layer is linear, batch-normalised, GELU; the latent and the output layer are linear with a bias. Counts enter as
 //! standardised ln(1 + x), and the output is turned back by [`crate::kernels::loss`].
 //!
-//! The statistics of the FIRST training are kept for all later ones. New ones would change what weights and Adam's moments
-//! refer to, and a warm start would not be warm; spectra of a narrower proposal lie within the range of the first ones, and the
-//! batch normalisation behind the first layer absorbs their smaller spread.
+//! Every training standardises by the spectra it sees; the weights are carried over, so that a warm start stays warm.
 //!
 //! Widths are padded to multiples of 4 with columns that are zero and stay zero (zero weights have zero gradients there), since
 //! aligned products are several times faster.
@@ -33,6 +31,7 @@ mod batch;
 mod fused;
 mod inference;
 mod rows;
+mod scale;
 mod training;
 mod workspace;
 
@@ -40,8 +39,6 @@ mod workspace;
 const MOMENTUM: f32 = 0.1;
 /// Rows that are encoded at a time.
 pub(crate) const ENCODE_ROWS: usize = 1024;
-/// Spectra drawn for the first training's statistics.
-const STATISTICS_ROWS: usize = 8192;
 
 /// Shape and initialisation; how long to train is in [`FitSettings`].
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -90,7 +87,7 @@ pub struct AutoEncoder {
     kept: [Vec<Tensor<f32>>; SNAPSHOTS],
     /// Batches that the running statistics have seen.
     updates: u64,
-    /// Means and standard deviations of ln(1 + x) per bin, from the first training.
+    /// Means and standard deviations of ln(1 + x) per bin, of the last training's spectra.
     scale: Option<Tensor<f32>>,
     /// Layer by layer even where [`fused`] would do.
     layered: bool,
@@ -367,23 +364,6 @@ impl AutoEncoder {
     }
 }
 
-/// Means and standard deviations of ln(1 + x) per bin: of stored counts, or of some drawn for the purpose.
-fn statistics(device: &Device, spectra: Spectra<'_>) -> Tensor<f32> {
-    let (expected, source) = match spectra {
-        Spectra::Stored { counts, .. } => return standardize::statistics(device, counts),
-        Spectra::Drawn { expected, source } => (expected, source),
-    };
-    let rows = expected.rows().min(STATISTICS_ROWS);
-    let mut counts = RowBlocks::empty(device, rows, expected.cols(), expected.block_rows());
-    let mut first = 0;
-    for (mu, counts) in expected.blocks.iter().zip(&mut counts.blocks) {
-        let n = counts.rows();
-        poisson(device, source, first, mu, 0, counts, 0, n);
-        first += n;
-    }
-    standardize::statistics(device, &counts)
-}
-
 fn fresh_statistics(device: &Device, layer: &Layer) -> Tensor<f32> {
     match layer.after {
         After::Linear(_) => Tensor::zeros(device, 1, 0),
@@ -429,9 +409,7 @@ impl Summary for AutoEncoder {
                 _ => {}
             }
         }
-        if self.scale.is_none() {
-            self.scale = Some(statistics(device, data.spectra));
-        }
+        self.standardise(device, data);
         let rows = data.rows.map_or(rows, Tensor::len);
         let mut training =
             Training { network: self, data: *data, work: Vec::new(), fused: None, drawn: 0, kept: BTreeMap::new() };
