@@ -19,6 +19,7 @@ mod random;
 mod reduce;
 mod rescale;
 mod shuffle;
+mod spectral;
 mod standardize;
 mod timing;
 mod training;

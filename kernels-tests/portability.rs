@@ -5,7 +5,7 @@ use naga::back::{hlsl, msl, spv};
 use rontgen::device::{Device, Kernel};
 use rontgen::kernels::{
     activation, adam, batchnorm, compact, cstat, flow, fold, gather, gemm, loss, mlp, model::ModelPlan, moments,
-    parameters, poisson, random, reduce, rescale, shuffle, standardize, truncate, unbounded,
+    parameters, poisson, random, reduce, rescale, shuffle, spectral, standardize, truncate, unbounded,
 };
 use rontgen::model::{Kind, Model, Program, Settings, catalogue};
 
@@ -37,6 +37,7 @@ fn all() -> Vec<Kernel> {
         reduce::kernels(),
         shuffle::kernels(),
         rescale::kernels(),
+        spectral::kernels(),
         standardize::kernels(),
         truncate::kernels(),
         unbounded::kernels(),

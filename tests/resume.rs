@@ -132,6 +132,32 @@ fn a_run_killed_again_and_again_goes_on_to_the_same_bytes() {
     finish(&out, "killed six times");
 }
 
+/// Other summaries than the auto-encoder: their state is another one, and their flow starts afresh in every round.
+#[test]
+fn every_summary_is_resumed_to_the_same_bytes() {
+    for summary in ["pca", "spectral", "none"] {
+        let folder = tempfile::tempdir().unwrap();
+        let setting = format!("inference.summary={summary}");
+        let more: Vec<&str> = MORE.iter().copied().chain([&*setting]).collect();
+        let whole = folder.path().join("whole");
+        let Some(mut command) = start_on(&whole, "cpu", &more) else { return };
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(4), "{summary}: {}", stderr(&output));
+        // Of the second round: simulated, summarised.
+        for after in [4, 5] {
+            let out = folder.path().join(format!("killed-{after}"));
+            kill_after(start_on(&out, "cpu", &more).unwrap(), &out, after, Duration::ZERO);
+            let output = start_on(&out, "cpu", &more).unwrap().arg("--resume").output().unwrap();
+            assert_eq!(output.status.code(), Some(4), "{summary}: {}", stderr(&output));
+            assert_eq!(
+                differences(&tables(&whole), &tables(&out)),
+                Vec::<String>::new(),
+                "{summary}, killed after {after}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_folder_of_a_killed_run_is_not_taken_without_being_asked() {
     let folder = tempfile::tempdir().unwrap();

@@ -115,7 +115,11 @@ fn every_message_names_the_line_and_the_key() {
         ("inference", "truncation = 0.9", &["inference.truncation is 0.9", "0.0 to 0.5"]),
         ("inference", "truncation = nan", &["inference.truncation"]),
         ("inference", "seed = -4", &["inference.seed is -4"]),
-        ("inference", "summary = \"pca\"", &["inference.summary", "\"pca\"", "not available in this version"]),
+        (
+            "inference",
+            "summary = \"embedding\"",
+            &["inference.summary", "\"embedding\"", "not available in this version"],
+        ),
         ("inference", "summary = \"foo\"", &["inference.summary", "\"foo\"", "\"autoencoder\""]),
         ("inference", "density = \"nsf\"", &["inference.density", "not available in this version", "\"maf\""]),
         ("inference", "autoencoder = 3", &["autoencoder is 3", "section [inference.autoencoder]"]),

@@ -25,6 +25,7 @@ pub mod random;
 pub mod reduce;
 pub mod rescale;
 pub mod shuffle;
+pub mod spectral;
 pub mod standardize;
 pub(crate) mod tile;
 pub mod truncate;

@@ -122,6 +122,8 @@ pub struct Inference {
     pub truncation: f64,
     pub seed: u64,
     pub summary: String,
+    /// Share of the variance that the principal components are to hold (`summary = "pca"`).
+    pub pca_variance: f64,
     pub density: String,
     pub autoencoder: Autoencoder,
     pub flow: Flow,
@@ -425,9 +427,10 @@ fn read_inference(section: &Section<'_>) -> Result<Inference, RunFileError> {
         summary: section.choice(
             "summary",
             "autoencoder",
-            &["autoencoder"],
-            &["pca", "spectral", "embedding", "none"],
+            &["autoencoder", "pca", "spectral", "none"],
+            &["embedding"],
         )?,
+        pca_variance: section.number("pca_variance", 0.995, 1e-6..=1.0)?,
         density: section.choice("density", "maf", &["maf"], &["nsf", "mdn", "made", "maf_rqs"])?,
         autoencoder: read_autoencoder(&section.section("inference.autoencoder")?)?,
         flow: read_flow(&section.section("inference.flow")?)?,

@@ -10,7 +10,7 @@ use crate::infer::EstimatorState;
 use crate::nn::StoreState;
 use crate::report::summary::RoundSummary;
 use crate::report::tables::LossRow;
-use crate::summarize::AutoEncoder;
+use crate::summarize::{AutoEncoder, Encoder, PcaState};
 use crate::{Error, Result};
 
 pub(super) fn save(rounds: &Rounds<'_>) -> Result<Checkpoint<'static>> {
@@ -27,11 +27,11 @@ pub(super) fn save(rounds: &Rounds<'_>) -> Result<Checkpoint<'static>> {
     let (names, numbers): (Vec<_>, Vec<_>) =
         rounds.losses.iter().map(|row| (row.network.clone(), [row.epoch as f64, row.train, row.validation])).unzip();
     checkpoint = checkpoint.put_text("losses.network", &names).put_f64("losses", numbers.concat());
-    if rounds.encoder.trained() {
-        checkpoint = put_encoder(checkpoint, rounds)?;
-    }
-    // The flow is saved from the first round's end on; before that it is what the seed says.
-    if round > 0 || stage == Stage::Inferred {
+    checkpoint = put_encoder(checkpoint, rounds)?;
+    // The flow is saved from the first round's end on; before that it is what the seed says, and so it is where it is to start
+    // afresh on new summaries.
+    let fresh = stage == Stage::Summarized && !rounds.encoder.lasting();
+    if (round > 0 || stage == Stage::Inferred) && !fresh {
         checkpoint = put_flow(checkpoint, rounds)?;
     }
     Ok(checkpoint)
@@ -43,14 +43,55 @@ pub(super) fn networks(rounds: &Rounds<'_>) -> Result<Checkpoint<'static>> {
 }
 
 fn put_encoder(checkpoint: Checkpoint<'static>, rounds: &Rounds<'_>) -> Result<Checkpoint<'static>> {
-    let state = rounds.encoder.state()?;
-    let mut checkpoint = put_store(checkpoint, "encoder", state.store)
-        .put_u64("encoder.updates", vec![state.updates])
-        .put_f32("encoder.scale", state.scale.unwrap_or_default());
-    for (i, running) in state.running.into_iter().enumerate() {
-        checkpoint = checkpoint.put_f32(&format!("encoder.running.{i}"), running);
+    Ok(match &rounds.encoder {
+        Encoder::AutoEncoder(encoder) if encoder.trained() => {
+            let state = encoder.state()?;
+            let mut checkpoint = put_store(checkpoint, "encoder", state.store)
+                .put_u64("encoder.updates", vec![state.updates])
+                .put_f32("encoder.scale", state.scale.unwrap_or_default());
+            for (i, running) in state.running.into_iter().enumerate() {
+                checkpoint = checkpoint.put_f32(&format!("encoder.running.{i}"), running);
+            }
+            checkpoint
+        }
+        Encoder::AutoEncoder(_) => checkpoint,
+        Encoder::Pca(encoder) => match encoder.state()? {
+            Some(state) => checkpoint.put_f32("encoder.scale", state.scale).put_f32("encoder.basis", state.basis),
+            None => checkpoint,
+        },
+        Encoder::Spectral(encoder) => match encoder.state() {
+            kept if kept.is_empty() => checkpoint,
+            kept => checkpoint.put_u32("encoder.kept", kept),
+        },
+        Encoder::Raw(encoder) => match encoder.state()? {
+            Some(scale) => checkpoint.put_f32("encoder.scale", scale),
+            None => checkpoint,
+        },
+    })
+}
+
+fn take_encoder(checkpoint: &mut Checkpoint<'static>, rounds: &mut Rounds<'_>) -> Result<()> {
+    let has = |name: &str| checkpoint.contains(name);
+    match &mut rounds.encoder {
+        Encoder::AutoEncoder(encoder) if has("encoder.value") => {
+            let mut state = encoder.state()?;
+            state.store = take_store(checkpoint, "encoder")?;
+            state.updates = checkpoint.u64("encoder.updates")?.first().copied().unwrap_or(0);
+            state.scale = Some(checkpoint.take_f32("encoder.scale")?);
+            for (i, running) in state.running.iter_mut().enumerate() {
+                *running = checkpoint.take_f32(&format!("encoder.running.{i}"))?;
+            }
+            **encoder = AutoEncoder::from_state(&rounds.device, &state)?;
+        }
+        Encoder::Pca(encoder) if has("encoder.basis") => {
+            let (scale, basis) = (checkpoint.take_f32("encoder.scale")?, checkpoint.take_f32("encoder.basis")?);
+            encoder.restore(&PcaState { scale, basis })?;
+        }
+        Encoder::Spectral(encoder) if has("encoder.kept") => encoder.restore(&checkpoint.take_u32("encoder.kept")?)?,
+        Encoder::Raw(encoder) if has("encoder.scale") => encoder.restore(&checkpoint.take_f32("encoder.scale")?)?,
+        _ => {}
     }
-    Ok(checkpoint)
+    Ok(())
 }
 
 fn put_flow(checkpoint: Checkpoint<'static>, rounds: &Rounds<'_>) -> Result<Checkpoint<'static>> {
@@ -100,15 +141,9 @@ pub(super) fn restore(rounds: &mut Rounds<'_>, checkpoint: &mut Checkpoint<'stat
         rounds.simulate(&cube)?;
     }
 
-    if checkpoint.contains("encoder.value") {
-        let mut state = rounds.encoder.state()?;
-        state.store = take_store(checkpoint, "encoder")?;
-        state.updates = checkpoint.u64("encoder.updates")?.first().copied().unwrap_or(0);
-        state.scale = Some(checkpoint.take_f32("encoder.scale")?);
-        for (i, running) in state.running.iter_mut().enumerate() {
-            *running = checkpoint.take_f32(&format!("encoder.running.{i}"))?;
-        }
-        rounds.encoder = AutoEncoder::from_state(&rounds.device, &state)?;
+    take_encoder(checkpoint, rounds)?;
+    if !rounds.encoder.lasting() {
+        rounds.renew_estimator()?;
     }
     if checkpoint.contains("flow.value") {
         let state = EstimatorState {

@@ -24,7 +24,7 @@ use crate::refine::Importance;
 use crate::report::summary::{RoundSeconds, RoundSummary};
 use crate::report::tables::{self, LossRow};
 use crate::simulate::{Coordinates, Outputs, Simulator, Source};
-use crate::summarize::{AutoEncoder, AutoEncoderSettings, Spectra, Summary, Targets, TrainingData};
+use crate::summarize::{AutoEncoder, AutoEncoderSettings, Encoder, Pca, Raw, Spectra, Spectral, Targets, TrainingData};
 use crate::{Error, Result};
 use std::time::Instant;
 
@@ -91,7 +91,7 @@ pub struct Rounds<'a> {
     pub(super) expected: RowBlocks<f32>,
     /// Rows of the present training set.
     pub(super) selection: Tensor<u32>,
-    pub(super) encoder: AutoEncoder,
+    pub(super) encoder: Encoder,
     pub(super) estimator: Estimator,
     /// The round at work, from 0, and its last finished stage.
     pub(super) position: Option<(usize, Stage)>,
@@ -114,6 +114,39 @@ fn block_rows(run: &RunFile, device: &Device, bins: usize) -> usize {
     (1..=a).map(|parts| a / parts).find(|&rows| rows <= fits && a.is_multiple_of(rows)).unwrap_or(1).max(1)
 }
 
+/// What the run file calls `summary`, untrained.
+fn encoder(problem: &Problem, device: &Device, simulator: &Simulator) -> Result<Encoder> {
+    let (run, bins) = (&problem.run.inference, simulator.bins());
+    Ok(match run.summary.as_str() {
+        "pca" => Encoder::Pca(Pca::new(device, bins, run.pca_variance)),
+        "spectral" => {
+            let limits: Vec<(f64, f64)> = problem.dataset.bins.iter().map(|bin| (bin.e_min, bin.e_max)).collect();
+            Encoder::Spectral(Spectral::new(device, &limits, simulator.observed())?)
+        }
+        "none" => Encoder::Raw(Raw::new(device, bins)),
+        _ => {
+            let settings = AutoEncoderSettings {
+                hidden: run.autoencoder.hidden.widths(bins),
+                latent: run.autoencoder.latent,
+                targets: match run.autoencoder.target {
+                    Target::Counts => Targets::Counts,
+                    Target::Twin => Targets::Twin,
+                    Target::Expected => Targets::Expected,
+                },
+                seed: run.seed,
+            };
+            Encoder::AutoEncoder(Box::new(AutoEncoder::new(device, bins, &settings)?))
+        }
+    })
+}
+
+/// The density estimator for so many summaries, untrained.
+fn estimator(problem: &Problem, device: &Device, parameters: usize, summaries: usize) -> Result<Estimator> {
+    let run = &problem.run.inference;
+    let flow = FlowSettings { transforms: run.flow.transforms, hidden: run.flow.hidden, layers: run.flow.layers };
+    Estimator::ensemble(device, parameters, summaries, flow, run.flow.ensemble, run.seed)
+}
+
 impl<'a> Rounds<'a> {
     /// Lays the problem out on the device, before any round.
     ///
@@ -125,22 +158,10 @@ impl<'a> Rounds<'a> {
         folder: Option<&'a OutputFolder>,
         progress: &'a Progress,
     ) -> Result<Self> {
-        let run = &problem.run.inference;
         let simulator = problem.simulator(device)?;
         let (p, bins) = (problem.parameters.free().len(), simulator.bins());
-        let settings = AutoEncoderSettings {
-            hidden: run.autoencoder.hidden.widths(bins),
-            latent: run.autoencoder.latent,
-            targets: match run.autoencoder.target {
-                Target::Counts => Targets::Counts,
-                Target::Twin => Targets::Twin,
-                Target::Expected => Targets::Expected,
-            },
-            seed: run.seed,
-        };
-        let encoder = AutoEncoder::new(device, bins, &settings)?;
-        let flow = FlowSettings { transforms: run.flow.transforms, hidden: run.flow.hidden, layers: run.flow.layers };
-        let estimator = Estimator::ensemble(device, p, encoder.size(), flow, run.flow.ensemble, run.seed)?;
+        let encoder = encoder(problem, device, &simulator)?;
+        let estimator = estimator(problem, device, p, encoder.size())?;
         let block_rows = block_rows(&problem.run, device, bins);
         Ok(Self {
             problem,
@@ -313,7 +334,11 @@ impl<'a> Rounds<'a> {
     fn summarize(&mut self, round: usize) -> Result<()> {
         let start = Instant::now();
         let settings = &self.problem.run.inference.autoencoder;
-        self.progress.stage("auto-encoder", settings.epochs as u64);
+        let name = match self.encoder {
+            Encoder::AutoEncoder(_) => "auto-encoder",
+            _ => "summaries",
+        };
+        self.progress.stage(name, settings.epochs as u64);
         let fit = FitSettings {
             batch: settings.batch,
             max_epochs: settings.epochs,
@@ -366,6 +391,9 @@ impl<'a> Rounds<'a> {
             seed: self.seed(),
             stream: Streams(round as u32).training(1),
         };
+        if !self.encoder.lasting() {
+            self.renew_estimator()?;
+        }
         let mut watch = Self::watch(self.progress, "flow", settings.epochs, &mut self.losses);
         let history = self.estimator.train(&cube, summaries, &fit, &mut watch)?;
         drop(watch);
@@ -373,6 +401,12 @@ impl<'a> Rounds<'a> {
         self.current.validation_loss = history.best();
         self.current.efficiency = self.efficiency(round)?;
         self.current.seconds.infer = start.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    /// An untrained density estimator for the summaries as they are now.
+    pub(super) fn renew_estimator(&mut self) -> Result<()> {
+        self.estimator = estimator(self.problem, &self.device, self.cubes.cols(), self.encoder.size())?;
         Ok(())
     }
 

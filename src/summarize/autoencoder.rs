@@ -8,13 +8,13 @@
 //! Widths are padded to multiples of 4 with columns that are zero and stay zero (zero weights have zero gradients there), since
 //! aligned products are several times faster.
 
+use super::rows::{self as chosen_rows, ENCODE_ROWS};
 use super::{Spectra, Summary, Targets, TrainingData};
 use crate::device::{Cpu, Device, DeviceError, RowBlocks, Tensor};
 use crate::kernels::activation::Activation;
 use crate::kernels::batchnorm::BatchNorm;
 use crate::kernels::gemm::{Epilogue, Matrix, MatrixMut, gemm};
-use crate::kernels::poisson::poisson;
-use crate::kernels::{gather, loss, reduce, standardize};
+use crate::kernels::{loss, reduce, standardize};
 use crate::nn::store::SNAPSHOTS;
 use crate::nn::{Epoch, FitSettings, History, ParameterStore, StoreState, fit};
 use crate::{Error, Result};
@@ -37,8 +37,6 @@ mod workspace;
 
 /// Smallest weight of a new batch in the running statistics; the first batches are averaged evenly.
 const MOMENTUM: f32 = 0.1;
-/// Rows that are encoded at a time.
-pub(crate) const ENCODE_ROWS: usize = 1024;
 
 /// Shape and initialisation; how long to train is in [`FitSettings`].
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -442,13 +440,7 @@ impl Summary for AutoEncoder {
                 works.len() - 1
             });
             let work = &mut works[at];
-            match (spectra, &mut work.expected) {
-                (Spectra::Drawn { source, .. }, Some(mu)) => {
-                    gather::gather(device, blocks, rows, first, mu);
-                    poisson(device, source, first, mu, 0, &mut work.counts, 0, batch);
-                }
-                _ => gather::gather(device, blocks, rows, first, &mut work.counts),
-            }
+            chosen_rows::fetch(device, spectra, rows, first, &mut work.expected, &mut work.counts);
             standardize::apply(device, &work.counts, 0, scale, &mut work.input);
             self.forward(device, work, self.encoder - 1);
             self.latent(device, work, &mut MatrixMut::at(&mut out, first * latent, batch, latent));

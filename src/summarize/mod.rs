@@ -3,13 +3,23 @@
 //! A [`Summary`] is trained on the simulated counts of a round and then encodes all counts, those of earlier rounds included.
 
 pub mod autoencoder;
+mod encoder;
+mod pca;
+mod raw;
+mod rows;
+mod spectral;
 
 pub use autoencoder::{AutoEncoder, AutoEncoderSettings, AutoEncoderState};
+pub use encoder::Encoder;
+pub use pca::{Pca, PcaState};
+pub use raw::Raw;
+pub(crate) use rows::ENCODE_ROWS;
+pub use spectral::Spectral;
 
-use crate::Result;
 use crate::device::{Device, RowBlocks, Tensor};
 use crate::kernels::poisson::Source;
 use crate::nn::{Epoch, FitSettings, History};
+use crate::{Error, Result};
 
 /// What a reconstruction is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -58,8 +68,13 @@ pub struct TrainingData<'a> {
 
 /// A learned compression of spectra.
 pub trait Summary {
-    /// Numbers per spectrum.
+    /// Numbers per spectrum; a training may change it where summaries do not last.
     fn size(&self) -> usize;
+
+    /// Whether a summary keeps its meaning from one training to the next, so that a density estimator can go on from its weights.
+    fn lasting(&self) -> bool {
+        true
+    }
 
     /// Trains on these spectra, from where the last training ended (weights and optimiser state are kept).
     ///
@@ -85,3 +100,13 @@ pub trait Summary {
     /// As [`Summary::encode`].
     fn encode_one(&self, device: &Device, counts: &Tensor<f32>) -> Result<Tensor<f32>>;
 }
+
+fn check_bins(what: &str, found: usize, expected: usize) -> Result<()> {
+    match found == expected {
+        true => Ok(()),
+        false => Err(Error::Input(format!("{what}: spectra of {found} bins, expected {expected}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use crate::observation::{FoldedResponse, demo_instrument};
 use crate::refine::{Emulator, EmulatorSettings};
 use crate::simulate::compress::MOST_CHANGE;
 use crate::simulate::{Compression, Coordinates, Simulator, Source, no_tick};
-use crate::summarize::{AutoEncoder, AutoEncoderSettings, Spectra, Summary, TrainingData, autoencoder};
+use crate::summarize::{AutoEncoder, AutoEncoderSettings, ENCODE_ROWS, Spectra, Summary, TrainingData};
 use crate::{Error, Result};
 
 pub(super) const SOURCE: Source = Source { seed: 1, stream: 1 };
@@ -226,7 +226,7 @@ pub(super) fn summarize(bench: &mut Bench<'_>) -> Result<()> {
         })?;
         let all: Vec<u32> = (0..rows as u32).collect();
         let all = Tensor::from_slice(&device, rows, 1, &all);
-        let steps = rows.div_ceil(autoencoder::ENCODE_ROWS) as f64;
+        let steps = rows.div_ceil(ENCODE_ROWS) as f64;
         let work = Work { steps, ..Work::units(rows).flop(weights * rows as f64) };
         bench.measure(["summarize", case, "encoding", "rows"], work, &mut || {
             network.encode(&device, spectra, &all).map(drop)

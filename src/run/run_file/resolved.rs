@@ -170,6 +170,7 @@ impl RunFile {
             number("truncation", i.truncation),
             entry("seed", i.seed.to_string()),
             entry("summary", text(&i.summary)),
+            number("pca_variance", i.pca_variance),
             entry("density", text(&i.density)),
         ];
         let a = &i.autoencoder;

@@ -22,6 +22,7 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
             "truncation",
             "seed",
             "summary",
+            "pca_variance",
             "density",
             "autoencoder",
             "flow",

@@ -1,0 +1,187 @@
+//! Principal components: the directions in which standardised ln(1 + x) varies most, as many as hold a share of its variance.
+//!
+//! The covariance is summed on the device; its eigenvectors are found on the host in f64. Poisson noise is spread over all
+//! directions: of spectra that differ by little else, nearly every component is kept.
+
+use super::rows::{chosen, for_batches, statistics};
+use super::{Spectra, Summary, TrainingData};
+use crate::device::{Device, Tensor};
+use crate::kernels::gemm::{Epilogue, Matrix, MatrixMut, gemm};
+use crate::kernels::standardize;
+use crate::nn::{Epoch, FitSettings, History};
+use crate::{Error, Result};
+use nalgebra::{DMatrix, SymmetricEigen};
+
+/// Most spectra whose covariance is taken.
+const COVARIANCE_ROWS: usize = 32_768;
+
+/// A projection onto principal components.
+#[derive(Debug)]
+pub struct Pca {
+    device: Device,
+    bins: usize,
+    variance: f64,
+    fitted: Option<Fitted>,
+}
+
+#[derive(Debug)]
+struct Fitted {
+    /// Means and standard deviations of ln(1 + x): 1 x 2D.
+    scale: Tensor<f32>,
+    /// D x components, orthonormal columns by falling variance.
+    basis: Tensor<f32>,
+}
+
+/// What a checkpoint keeps of a [`Pca`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct PcaState {
+    pub scale: Vec<f32>,
+    pub basis: Vec<f32>,
+}
+
+impl Pca {
+    /// Components that together hold the share `variance` (of 1) of the variance of spectra of `bins` bins.
+    pub fn new(device: &Device, bins: usize, variance: f64) -> Self {
+        Self { device: device.clone(), bins, variance, fitted: None }
+    }
+
+    /// Downloads what a checkpoint needs, if it has been fitted.
+    pub fn state(&self) -> Result<Option<PcaState>> {
+        let state = |fitted: &Fitted| -> Result<PcaState> {
+            Ok(PcaState { scale: fitted.scale.download()?, basis: fitted.basis.download()? })
+        };
+        self.fitted.as_ref().map(state).transpose()
+    }
+
+    /// Brings a checkpoint's state back.
+    ///
+    /// # Errors
+    /// [`Error::Input`] when it belongs to spectra of other bins.
+    pub fn restore(&mut self, state: &PcaState) -> Result<()> {
+        let bins = self.bins;
+        if state.scale.len() != 2 * bins || state.basis.is_empty() || !state.basis.len().is_multiple_of(bins) {
+            return Err(Error::Input(format!("principal components of a checkpoint: not those of {bins} bins")));
+        }
+        let (device, components) = (&self.device, state.basis.len() / bins);
+        self.fitted = Some(Fitted {
+            scale: Tensor::from_slice(device, 1, 2 * bins, &state.scale),
+            basis: Tensor::from_slice(device, bins, components, &state.basis),
+        });
+        Ok(())
+    }
+
+    fn fitted(&self) -> Result<&Fitted> {
+        self.fitted.as_ref().ok_or_else(|| Error::Input("principal components: encoding before any training".into()))
+    }
+
+    /// Sum of z z^T over the spectra of up to [`COVARIANCE_ROWS`] rows (the last ones: the newest), and their number.
+    fn second_moments(&self, data: &TrainingData<'_>, scale: &Tensor<f32>) -> Result<(Vec<f32>, usize)> {
+        let (device, bins) = (&self.device, self.bins);
+        let rows = chosen(device, data);
+        let n = rows.len().min(COVARIANCE_ROWS);
+        let newest: Vec<u32> = rows.download()?.split_off(rows.len() - n);
+        let rows = Tensor::from_slice(device, n, 1, &newest);
+        let mut sum = Tensor::zeros(device, bins, bins);
+        let mut z: Option<Tensor<f32>> = None;
+        for_batches(device, data.spectra, &rows, &mut |_, counts| {
+            let fits = z.take().filter(|z| z.rows() == counts.rows());
+            let mut batch = fits.unwrap_or_else(|| Tensor::empty(device, counts.rows(), bins));
+            standardize::apply(device, counts, 0, scale, &mut batch);
+            let (a, b) = (Matrix::whole(&batch), Matrix::whole(&batch));
+            gemm(
+                device,
+                a.t(),
+                b,
+                &mut MatrixMut::whole(&mut sum),
+                Epilogue { accumulate: true, ..Default::default() },
+            );
+            z = Some(batch);
+            Ok(())
+        })?;
+        Ok((sum.download()?, n))
+    }
+}
+
+/// Eigenvectors (D x k, row-major) of the largest eigenvalues that together make `share` of the trace.
+fn principal(second_moments: &[f32], bins: usize, share: f64) -> Result<Vec<f32>> {
+    // Standardised columns have mean 0, but for what a subset of rows leaves: their second moments are the covariance.
+    let at = |i: usize, j: usize| f64::from(second_moments[i * bins + j]);
+    let matrix = DMatrix::from_fn(bins, bins, |i, j| 0.5 * (at(i, j) + at(j, i)));
+    let unfound =
+        || Error::Input("principal components: the covariance has no eigenvectors that could be found".into());
+    // Many times what any matrix takes; what is not finite would never end.
+    let eigen = SymmetricEigen::try_new(matrix, f64::EPSILON, 1000 * bins).ok_or_else(unfound)?;
+    let mut order: Vec<usize> = (0..bins).collect();
+    order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
+    let all: f64 = eigen.eigenvalues.iter().map(|value| value.max(0.0)).sum();
+    let mut held = 0.0;
+    let mut components = 0;
+    while components < bins && (components == 0 || held < share * all) {
+        held += eigen.eigenvalues[order[components]];
+        components += 1;
+    }
+    let mut basis = vec![0.0; bins * components];
+    for (k, &column) in order[..components].iter().enumerate() {
+        let vector = eigen.eigenvectors.column(column);
+        // Signs are arbitrary: the largest entry is made positive.
+        let sign = vector[vector.iamax()].signum();
+        for i in 0..bins {
+            basis[i * components + k] = (vector[i] * sign) as f32;
+        }
+    }
+    Ok(basis)
+}
+
+impl Summary for Pca {
+    fn size(&self) -> usize {
+        self.fitted.as_ref().map_or(self.bins, |fitted| fitted.basis.cols())
+    }
+
+    fn lasting(&self) -> bool {
+        false
+    }
+
+    fn train(
+        &mut self,
+        device: &Device,
+        data: &TrainingData<'_>,
+        _fit: &FitSettings,
+        _on_epoch: &mut dyn FnMut(&Epoch) -> Result<()>,
+    ) -> Result<History> {
+        super::check_bins("principal components", data.spectra.blocks().cols(), self.bins)?;
+        let scale = statistics(device, data);
+        let (second_moments, _) = self.second_moments(data, &scale)?;
+        let basis = principal(&second_moments, self.bins, self.variance)?;
+        let components = basis.len() / self.bins;
+        tracing::info!(components, "principal components");
+        self.fitted = Some(Fitted { scale, basis: Tensor::from_slice(device, self.bins, components, &basis) });
+        Ok(History::default())
+    }
+
+    fn encode(&self, device: &Device, spectra: Spectra<'_>, rows: &Tensor<u32>) -> Result<Tensor<f32>> {
+        super::check_bins("principal components", spectra.blocks().cols(), self.bins)?;
+        let Fitted { scale, basis } = self.fitted()?;
+        let mut out = Tensor::empty(device, rows.len(), basis.cols());
+        let mut z: Option<Tensor<f32>> = None;
+        for_batches(device, spectra, rows, &mut |first, counts| {
+            let fits = z.take().filter(|z| z.rows() == counts.rows());
+            let mut batch = fits.unwrap_or_else(|| Tensor::empty(device, counts.rows(), self.bins));
+            standardize::apply(device, counts, 0, scale, &mut batch);
+            let to = &mut MatrixMut::at(&mut out, first * basis.cols(), counts.rows(), basis.cols());
+            gemm(device, Matrix::whole(&batch), Matrix::whole(basis), to, Epilogue::default());
+            z = Some(batch);
+            Ok(())
+        })?;
+        Ok(out)
+    }
+
+    fn encode_one(&self, device: &Device, counts: &Tensor<f32>) -> Result<Tensor<f32>> {
+        super::check_bins("principal components", counts.cols(), self.bins)?;
+        let Fitted { scale, basis } = self.fitted()?;
+        let mut z = Tensor::empty(device, 1, self.bins);
+        standardize::apply(device, counts, 0, scale, &mut z);
+        let mut out = Tensor::empty(device, 1, basis.cols());
+        gemm(device, Matrix::whole(&z), Matrix::whole(basis), &mut MatrixMut::whole(&mut out), Epilogue::default());
+        Ok(out)
+    }
+}
