@@ -7,7 +7,7 @@
 use super::{
     Kind, Model, ModelError, Settings,
     components::{
-        Code, Prepared,
+        Code, MOST_ROOMS, Prepared,
         convolution::{self, Convolution},
     },
     grid::{BIN_ROW, Grid, TILE, Tile, bin_row, check_edges},
@@ -87,6 +87,15 @@ impl Program {
         let trees: Vec<Tree> = trees.into_iter().map(|tree| fuse(tree, &codes)).collect();
         if trees.iter().any(|tree| registers(tree) > REGISTERS) {
             return Err(ModelError::Parameter("the expression is nested too deeply to be evaluated".into()));
+        }
+        let has_room = |k: usize| {
+            let name = model.components.get(k).map(|c| c.component.name.to_lowercase()).unwrap_or_default();
+            Code::of(&name).is_some_and(|c| c.shader().room) || Convolution::of(&name).is_some_and(|c| c.shader().room)
+        };
+        if trees.iter().any(|tree| count(tree, &has_room) > MOST_ROOMS) {
+            return Err(ModelError::Parameter(format!(
+                "more than {MOST_ROOMS} components that are solved numerically (nthComp, compTT and the like) in one sum or product"
+            )));
         }
         let instance = |component: &super::ComponentInstance| Instance {
             code: Code::of(&component.component.name.to_lowercase()),
@@ -385,6 +394,15 @@ impl Program {
             let scale = R::of(1e37).min(R::load(*out));
             *out = (scale * R::load(*exponent).exp()).store();
         }
+    }
+}
+
+/// Components and convolutions of a stage that are `counted`.
+fn count(tree: &Tree, counted: &impl Fn(usize) -> bool) -> usize {
+    match tree {
+        Tree::Leaf(Leaf::Component(k) | Leaf::Shift(k, _)) => usize::from(counted(*k)),
+        Tree::Leaf(Leaf::Fused(list)) => list.iter().filter(|k| counted(**k)).count(),
+        Tree::Sum(a, b) | Tree::Product(a, b) => count(a, counted) + count(b, counted),
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! XSPEC's convolutions act on the bins of the grid they are given: photons outside it are unknown to them.
 
-use super::{shift, smooth, stretch};
+use super::{Shader, shift, smooth, stretch};
 use crate::model::{
     grid::{Grid, TILE, Tile},
     real::Real,
@@ -42,15 +42,6 @@ const SCALE: (&str, &str) = ("scale", include_str!("../../../shaders/model/scale
 const SMOOTH: (&str, &str) = ("smooth", include_str!("../../../shaders/model/smooth.wgsl"));
 const SCATTER: (&str, &str) = ("scatter", include_str!("../../../shaders/model/scatter.wgsl"));
 
-/// How a convolution looks in WGSL: a file that defines `struct STRUCT`, `NAME_setup(p, t, slot) -> STRUCT` and
-/// `VALUE(c, slot, i) -> f32`.
-pub(crate) struct Shader {
-    pub file: &'static str,
-    pub source: &'static str,
-    pub structure: &'static str,
-    pub value: &'static str,
-}
-
 impl Convolution {
     /// By XSPEC's name in lower case.
     pub fn of(name: &str) -> Option<Self> {
@@ -66,6 +57,8 @@ impl Convolution {
         matches!(self, Self::Zmshift | Self::Partcov)
     }
 
+    /// Its file defines `struct STRUCT`, `NAME_setup(p, t, slot) -> STRUCT` and `VALUE(c, slot, i) -> f32`; with a room
+    /// `NAME_setup(p, t, slot, a)` and `VALUE(c, a, slot, i)`.
     pub fn shader(self) -> Shader {
         let ((file, source), structure, value) = match self {
             Self::Zashift | Self::Vashift => (SHIFT, "Shift", "shift_value"),
@@ -76,7 +69,7 @@ impl Convolution {
             Self::Lsmooth => (SMOOTH, "Smooth", "lsmooth_value"),
             Self::Simpl => (SCATTER, "Scatter", "scatter_value"),
         };
-        Shader { file, source, structure, value }
+        Shader { file, source, structure, value, room: false, needs: &[] }
     }
 
     /// What one spectrum needs before its tiles are filled. `source`: the photons or factors of all bins of the grid.

@@ -21,6 +21,8 @@ mod simple;
 mod smooth;
 mod species;
 mod surface;
+mod thermal;
+mod titarchuk;
 mod voigt;
 mod wisconsin;
 
@@ -37,6 +39,8 @@ pub(crate) trait Component<R: Real>: Sized {
     const FUSES: bool = false;
     /// It is zero on most of the band.
     const SPARSE: bool = false;
+    /// Its shader tabulates something for each spectrum: setup and value take a room, [`ROOM`] numbers.
+    const ROOM: bool = false;
 
     /// Photons/cm2/s in the bin (additive) or the factor (multiplicative). `WIDE`: bins may be wider than 10 %.
     fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R;
@@ -98,7 +102,16 @@ pub(crate) struct Shader {
     pub source: &'static str,
     pub structure: &'static str,
     pub value: &'static str,
+    /// Whether it has a room; then `NAME_setup(p, t, a)` and `VALUE(c, a, i)` with `a: ptr<private, Room>`.
+    pub room: bool,
+    /// Files whose functions it calls.
+    pub needs: &'static [(&'static str, &'static str)],
 }
+
+/// Numbers in the room of a shader (`Room` in room.wgsl).
+pub(crate) const ROOM: usize = 480;
+/// Rooms that fit into the private memory of an invocation (8 KiB in WebGPU) beside what their shaders share.
+pub(crate) const MOST_ROOMS: usize = 3;
 
 macro_rules! registry {
     ($($variant:ident $name:literal: $type:ty = $setup:path, $table:path, $shader:path, $structure:literal, $value:literal;)*) => {
@@ -122,8 +135,10 @@ macro_rules! registry {
             }
             pub fn shader(self) -> Shader {
                 match self { $(Code::$variant => {
+                    type R = f64;
                     let (file, source) = $shader;
-                    Shader { file, source, structure: $structure, value: $value }
+                    let room = <$type as Component<R>>::ROOM;
+                    Shader { file, source, structure: $structure, value: $value, room, needs: needs(file) }
                 }),* }
             }
             /// Whether it is a scale times an exponential.
@@ -176,6 +191,8 @@ const SURFACE: (&str, &str) = ("surface", include_str!("../../../shaders/model/s
 const VOIGT: (&str, &str) = ("voigt", include_str!("../../../shaders/model/voigt.wgsl"));
 const EXTINCTION: (&str, &str) = ("extinction", include_str!("../../../shaders/model/extinction.wgsl"));
 const DISKLINE: (&str, &str) = ("diskline", include_str!("../../../shaders/model/diskline.wgsl"));
+const THERMAL: (&str, &str) = ("thermal", include_str!("../../../shaders/model/thermal.wgsl"));
+const TITARCHUK: (&str, &str) = ("titarchuk", include_str!("../../../shaders/model/titarchuk.wgsl"));
 const FACTOR: (&str, &str) = ("factor", include_str!("../../../shaders/model/factor.wgsl"));
 
 registry! {
@@ -243,7 +260,17 @@ registry! {
     Uvred "uvred": extinction::Seaton<R> = extinction::uvred, no_table, EXTINCTION, "Seaton", "seaton_value";
     Zdust "zdust": extinction::Pei<R> = extinction::zdust, no_table, EXTINCTION, "Pei", "pei_value";
     Diskline "diskline": diskline::DiskLine<R> = diskline::diskline, no_table, DISKLINE, "DiskLine", "diskline_value";
+    NthComp "nthcomp": thermal::Thermal<R> = thermal::nthcomp, no_table, THERMAL, "Thermal", "thermal_value";
+    CompTT "comptt": titarchuk::Titarchuk<R> = titarchuk::comptt, no_table, TITARCHUK, "Titarchuk", "titarchuk_value";
+    SssIce "sss_ice": simple::Ice<R> = simple::sss_ice, no_table, SIMPLE, "Ice", "ice_value";
     Step "step": profile::Step<R> = profile::step, no_table, PROFILE, "Step", "step_value";
+}
+
+/// Files whose functions a file of shaders calls.
+fn needs(file: &str) -> &'static [(&'static str, &'static str)] {
+    match file {
+        _ => &[],
+    }
 }
 
 /// Whether this version can evaluate the component (lower-case name). Convolutions live outside the registry: they read
