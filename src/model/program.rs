@@ -131,14 +131,19 @@ impl Program {
         bins: Vec<(f64, f64)>,
     ) -> Self {
         let mut oracle_tables: Vec<f64> = Vec::new();
-        let mut made: Vec<(Code, std::ops::Range<usize>)> = Vec::new();
+        let mut made: Vec<((Option<Code>, Option<Convolution>), std::ops::Range<usize>)> = Vec::new();
         for instance in &mut instances {
-            let Some(code) = instance.code else { continue };
-            let known = made.iter().find(|(c, _)| *c == code).map(|(_, range)| range.clone());
+            let table = match (instance.code, instance.convolution) {
+                (Some(code), _) => code.table(),
+                (_, Some(convolution)) => convolution.table(),
+                _ => continue,
+            };
+            let kind = (instance.code, instance.convolution);
+            let known = made.iter().find(|(k, _)| *k == kind).map(|(_, range)| range.clone());
             instance.table = known.unwrap_or_else(|| {
                 let start = oracle_tables.len();
-                oracle_tables.extend(code.table()(&bins, &settings));
-                made.push((code, start..oracle_tables.len()));
+                oracle_tables.extend(table(&bins, &settings));
+                made.push((kind, start..oracle_tables.len()));
                 start..oracle_tables.len()
             });
         }
@@ -282,7 +287,8 @@ impl Program {
             {
                 let instance = &self.instances[*k];
                 let par = full.get(instance.first_parameter..instance.first_parameter + instance.parameters);
-                convolutions.push((*k, convolution.prepare::<R>(par.unwrap_or(&[]), grid, source(*slot))));
+                let table = tables.get(instance.table.clone()).unwrap_or(&[]);
+                convolutions.push((*k, convolution.prepare::<R>(par.unwrap_or(&[]), grid, source(*slot), table)));
             }
         }
         let mut registers = [[R::Store::default(); TILE]; REGISTERS];
@@ -352,7 +358,7 @@ impl Program {
         let instance = &self.instances[k];
         let Some(component) = &prepared[k] else { return };
         let table = tables.get(instance.table.clone()).unwrap_or(&[]);
-        if R::REFINE && instance.additive {
+        if R::REFINE && instance.additive && instance.code.is_some_and(Code::refines) {
             refined(component, tile, table, out);
         } else {
             component.fill(tile, table, out);

@@ -134,10 +134,15 @@ pub const BOUNDS: &[(&str, f64, Rule, f64)] = &[
     // XSPEC's own wings at the far end of the grid are off by 3e-4.
     ("voigt", 4e-4, Rule::Ends, 1e-4),
     // The f32 forms take g^3 at the middle of a bin, the oracle at that of its parts: 1e-2 where a ring ends inside.
-    ("diskline", 2e-2, Rule::Rings, 1e-2),
+    ("diskline", 1e-3, Rule::Rings, 1e-2),
     // XSPEC evaluates the solution in single precision, and stops its search for the index at 1e-4.
     ("compTT", 1e-4, Rule::Trapezoid, 5e-5),
     ("nthComp", 1e-4, Rule::Trapezoid, 5e-5),
+    // XSPEC integrates the Green's function to 1 %.
+    ("pexrav", 1e-2, Rule::Plain, 1e-4),
+    ("pexmon", 1e-2, Rule::Plain, 1e-4),
+    ("reflect", 1e-2, Rule::Plain, 1e-4),
+    ("rdblur", 1e-2, Rule::Plain, 1e-3),
     ("SSS_ice", 1e-5, Rule::Plain, 2e-5),
     ("spexpcut", 1e-4, Rule::Plain, 5e-5),
     ("plabs", 1e-5, Rule::Plain, 2e-5),

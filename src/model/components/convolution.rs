@@ -3,7 +3,7 @@
 //!
 //! XSPEC's convolutions act on the bins of the grid they are given: photons outside it are unknown to them.
 
-use super::{Shader, shift, smooth, stretch};
+use super::{Shader, TableFn, blur, no_table, reflect, shift, slab, smooth, stretch};
 use crate::model::{
     grid::{Grid, TILE, Tile},
     real::Real,
@@ -22,9 +22,11 @@ pub(crate) enum Convolution {
     Gsmooth,
     Lsmooth,
     Simpl,
+    Rdblur,
+    Reflect,
 }
 
-const ALL: [(Convolution, &str); 10] = [
+const ALL: [(Convolution, &str); 12] = [
     (Convolution::Zashift, "zashift"),
     (Convolution::Vashift, "vashift"),
     (Convolution::Zmshift, "zmshift"),
@@ -35,11 +37,15 @@ const ALL: [(Convolution, &str); 10] = [
     (Convolution::Gsmooth, "gsmooth"),
     (Convolution::Lsmooth, "lsmooth"),
     (Convolution::Simpl, "simpl"),
+    (Convolution::Rdblur, "rdblur"),
+    (Convolution::Reflect, "reflect"),
 ];
 
 const SHIFT: (&str, &str) = ("shift", include_str!("../../../shaders/model/shift.wgsl"));
 const SCALE: (&str, &str) = ("scale", include_str!("../../../shaders/model/scale.wgsl"));
 const SMOOTH: (&str, &str) = ("smooth", include_str!("../../../shaders/model/smooth.wgsl"));
+const BLUR: (&str, &str) = ("blur", include_str!("../../../shaders/model/blur.wgsl"));
+const REFLECT: (&str, &str) = ("reflect", include_str!("../../../shaders/model/reflect.wgsl"));
 const SCATTER: (&str, &str) = ("scatter", include_str!("../../../shaders/model/scatter.wgsl"));
 
 impl Convolution {
@@ -68,13 +74,28 @@ impl Convolution {
             Self::Gsmooth => (SMOOTH, "Smooth", "gsmooth_value"),
             Self::Lsmooth => (SMOOTH, "Smooth", "lsmooth_value"),
             Self::Simpl => (SCATTER, "Scatter", "scatter_value"),
+            Self::Rdblur => (BLUR, "Blur", "blur_value"),
+            Self::Reflect => (REFLECT, "Slab", "reflect_value"),
         };
-        Shader { file, source, structure, value, room: false, needs: &[] }
+        let room = matches!(self, Self::Rdblur | Self::Reflect);
+        Shader { file, source, structure, value, room, needs: super::needs(file) }
     }
 
-    /// What one spectrum needs before its tiles are filled. `source`: the photons or factors of all bins of the grid.
+    /// What it needs of the atomic data.
+    pub fn table(self) -> TableFn {
+        if self == Self::Reflect { slab::table } else { no_table }
+    }
+
+    /// What one spectrum needs before its tiles are filled. `source`: the photons or factors of all bins of the grid; `table`:
+    /// what the table function made.
     #[inline(always)]
-    pub fn prepare<R: Real>(self, par: &[f64], grid: &Grid<R::Store>, source: &[R::Store]) -> Prepared<R> {
+    pub fn prepare<R: Real>(
+        self,
+        par: &[f64],
+        grid: &Grid<R::Store>,
+        source: &[R::Store],
+        table: &[R::Store],
+    ) -> Prepared<R> {
         let at = |k: usize| par.get(k).copied().unwrap_or(0.0);
         match self {
             Self::Zashift => Prepared::Shift(shift::zashift(par)),
@@ -95,6 +116,8 @@ impl Convolution {
             Self::Gsmooth => Prepared::Smooth(smooth::Smooth::new(par, false, grid, source)),
             Self::Lsmooth => Prepared::Smooth(smooth::Smooth::new(par, true, grid, source)),
             Self::Simpl => Prepared::Scatter(smooth::Scatter::new(par, grid, source)),
+            Self::Rdblur => Prepared::Blur(blur::Blur::new(par, grid, source)),
+            Self::Reflect => Prepared::Reflect(reflect::Reflect::new(par, grid, source, table)),
         }
     }
 }
@@ -110,6 +133,8 @@ pub(crate) enum Prepared<R: Real> {
     },
     Smooth(smooth::Smooth<R>),
     Scatter(smooth::Scatter<R>),
+    Blur(blur::Blur<R>),
+    Reflect(reflect::Reflect<R>),
 }
 
 impl<R: Real> Prepared<R> {
@@ -132,6 +157,8 @@ impl<R: Real> Prepared<R> {
             }
             Self::Smooth(smooth) => smooth.fill(tile, out),
             Self::Scatter(scatter) => scatter.fill(source, tile, out),
+            Self::Blur(blur) => blur.fill(tile, out),
+            Self::Reflect(reflect) => reflect.fill(tile, out),
         }
     }
 }

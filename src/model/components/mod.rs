@@ -5,6 +5,7 @@
 //! parameters, the hard limits and 0 included.
 
 mod absorption;
+mod blur;
 mod body;
 mod bremss;
 pub(crate) mod convolution;
@@ -13,11 +14,14 @@ mod diskline;
 mod extinction;
 mod factor;
 mod feature;
+mod green;
 mod line;
 mod power;
 mod profile;
+mod reflect;
 mod shift;
 mod simple;
+mod slab;
 mod smooth;
 mod species;
 mod surface;
@@ -41,6 +45,8 @@ pub(crate) trait Component<R: Real>: Sized {
     const SPARSE: bool = false;
     /// Its shader tabulates something for each spectrum: setup and value take a room, [`ROOM`] numbers.
     const ROOM: bool = false;
+    /// The oracle integrates it over parts of a bin; not where XSPEC's numbers are those at a bin's middle.
+    const REFINES: bool = true;
 
     /// Photons/cm2/s in the bin (additive) or the factor (multiplicative). `WIDE`: bins may be wider than 10 %.
     fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R;
@@ -146,6 +152,11 @@ macro_rules! registry {
                 type R = f64;
                 match self { $(Code::$variant => <$type as Component<R>>::FUSES),* }
             }
+            /// Whether the oracle integrates it over parts of a bin.
+            pub fn refines(self) -> bool {
+                type R = f64;
+                match self { $(Code::$variant => <$type as Component<R>>::REFINES),* }
+            }
             /// Whether it is zero on most of the band.
             pub fn sparse(self) -> bool {
                 type R = f64;
@@ -191,6 +202,8 @@ const SURFACE: (&str, &str) = ("surface", include_str!("../../../shaders/model/s
 const VOIGT: (&str, &str) = ("voigt", include_str!("../../../shaders/model/voigt.wgsl"));
 const EXTINCTION: (&str, &str) = ("extinction", include_str!("../../../shaders/model/extinction.wgsl"));
 const DISKLINE: (&str, &str) = ("diskline", include_str!("../../../shaders/model/diskline.wgsl"));
+const GREEN: (&str, &str) = ("green", include_str!("../../../shaders/model/green.wgsl"));
+const SLAB: (&str, &str) = ("slab", include_str!("../../../shaders/model/slab.wgsl"));
 const THERMAL: (&str, &str) = ("thermal", include_str!("../../../shaders/model/thermal.wgsl"));
 const TITARCHUK: (&str, &str) = ("titarchuk", include_str!("../../../shaders/model/titarchuk.wgsl"));
 const FACTOR: (&str, &str) = ("factor", include_str!("../../../shaders/model/factor.wgsl"));
@@ -262,6 +275,8 @@ registry! {
     Diskline "diskline": diskline::DiskLine<R> = diskline::diskline, no_table, DISKLINE, "DiskLine", "diskline_value";
     NthComp "nthcomp": thermal::Thermal<R> = thermal::nthcomp, no_table, THERMAL, "Thermal", "thermal_value";
     CompTT "comptt": titarchuk::Titarchuk<R> = titarchuk::comptt, no_table, TITARCHUK, "Titarchuk", "titarchuk_value";
+    Pexrav "pexrav": slab::Reflected<R> = slab::pexrav, slab::table, SLAB, "Reflected", "slab_value";
+    Pexmon "pexmon": slab::Reflected<R> = slab::pexmon, slab::table, SLAB, "Reflected", "slab_value";
     SssIce "sss_ice": simple::Ice<R> = simple::sss_ice, no_table, SIMPLE, "Ice", "ice_value";
     Step "step": profile::Step<R> = profile::step, no_table, PROFILE, "Step", "step_value";
 }
@@ -269,6 +284,8 @@ registry! {
 /// Files whose functions a file of shaders calls.
 fn needs(file: &str) -> &'static [(&'static str, &'static str)] {
     match file {
+        "slab" | "reflect" => &[GREEN],
+        "blur" => &[DISKLINE],
         _ => &[],
     }
 }
