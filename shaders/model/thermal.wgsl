@@ -2,9 +2,6 @@
 
 struct Thermal { ln_first: f32, low: f32, last: f32 }
 
-// Ratios of the elimination, shared by the components of a stage that solve.
-var<private> thermal_ratio: Room;
-
 // Klein-Nishina cross section over Thomson's: its expansion below 0.05; below 511 keV the integral of the differential cross
 // section over the angle, for the closed form cancels there.
 fn thermal_mu(x: f32, mu: f32, weight: f32) -> f32 {
@@ -114,16 +111,16 @@ fn nthcomp_setup(p: u32, t: u32, a: ptr<private, Room>) -> Thermal {
         rest = escape + fall * down * rest / pivot;
         let flow = fall * up * before;
         down = diffusion * (theta / THERMAL_STEP + 0.5 * between);
-        up = diffusion * (theta / THERMAL_STEP - 0.5 * between);
+        up = diffusion * max(theta / THERMAL_STEP - 0.5 * between, 0.0);
         pivot = rest + up;
         before = ((*a)[k] + flow) / pivot;
         (*a)[k] = before;
-        thermal_ratio[k] = down / pivot;
+        room_scratch[k] = down / pivot;
     }
     (*a)[count - 1u] = 0.0;
     var above = 0.0;
     for (var k = count - 1u; k > 0u; k--) {
-        above = (*a)[k - 1u] + thermal_ratio[k - 1u] * above;
+        above = (*a)[k - 1u] + room_scratch[k - 1u] * above;
         let j = first + k - 1u;
         let x = safe_exp(ln_lowest + THERMAL_STEP * f32(j));
         let escape = thermal_escape(x, j + 1u, tau, slow, fast, x_slow, x_fast);

@@ -129,7 +129,7 @@ fn comptt_setup(p: u32, t: u32, room: ptr<private, Room>) -> Titarchuk {
 
 fn titarchuk_value(c: Titarchuk, room: ptr<private, Room>, i: u32) -> f32 {
     let place = (ln_mid(i) - c.ln_first) * c.inverse;
-    let held = clamp(place, 1.0, 197.999);
+    let held = clamp(place, 1.001, 197.999);
     let k = u32(held);
     let t = held - f32(k);
     let f0 = (*room)[k - 1u];

@@ -3,7 +3,7 @@
 //!
 //! XSPEC's convolutions act on the bins of the grid they are given: photons outside it are unknown to them.
 
-use super::{Shader, TableFn, blur, no_table, reflect, shift, slab, smooth, stretch};
+use super::{Shader, TableFn, blur, no_table, reflect, shift, slab, smooth, stretch, thcomp};
 use crate::model::{
     grid::{Grid, TILE, Tile},
     real::Real,
@@ -24,9 +24,10 @@ pub(crate) enum Convolution {
     Simpl,
     Rdblur,
     Reflect,
+    Thcomp,
 }
 
-const ALL: [(Convolution, &str); 12] = [
+const ALL: [(Convolution, &str); 13] = [
     (Convolution::Zashift, "zashift"),
     (Convolution::Vashift, "vashift"),
     (Convolution::Zmshift, "zmshift"),
@@ -39,6 +40,7 @@ const ALL: [(Convolution, &str); 12] = [
     (Convolution::Simpl, "simpl"),
     (Convolution::Rdblur, "rdblur"),
     (Convolution::Reflect, "reflect"),
+    (Convolution::Thcomp, "thcomp"),
 ];
 
 const SHIFT: (&str, &str) = ("shift", include_str!("../../../shaders/model/shift.wgsl"));
@@ -46,6 +48,7 @@ const SCALE: (&str, &str) = ("scale", include_str!("../../../shaders/model/scale
 const SMOOTH: (&str, &str) = ("smooth", include_str!("../../../shaders/model/smooth.wgsl"));
 const BLUR: (&str, &str) = ("blur", include_str!("../../../shaders/model/blur.wgsl"));
 const REFLECT: (&str, &str) = ("reflect", include_str!("../../../shaders/model/reflect.wgsl"));
+const THCOMP: (&str, &str) = ("thcomp", include_str!("../../../shaders/model/thcomp.wgsl"));
 const SCATTER: (&str, &str) = ("scatter", include_str!("../../../shaders/model/scatter.wgsl"));
 
 impl Convolution {
@@ -76,8 +79,9 @@ impl Convolution {
             Self::Simpl => (SCATTER, "Scatter", "scatter_value"),
             Self::Rdblur => (BLUR, "Blur", "blur_value"),
             Self::Reflect => (REFLECT, "Slab", "reflect_value"),
+            Self::Thcomp => (THCOMP, "Comptonised", "thcomp_value"),
         };
-        let room = matches!(self, Self::Rdblur | Self::Reflect);
+        let room = matches!(self, Self::Rdblur | Self::Reflect | Self::Thcomp);
         Shader { file, source, structure, value, room, needs: super::needs(file) }
     }
 
@@ -117,6 +121,7 @@ impl Convolution {
             Self::Lsmooth => Prepared::Smooth(smooth::Smooth::new(par, true, grid, source)),
             Self::Simpl => Prepared::Scatter(smooth::Scatter::new(par, grid, source)),
             Self::Rdblur => Prepared::Blur(blur::Blur::new(par, grid, source)),
+            Self::Thcomp => Prepared::Thcomp(thcomp::Comptonised::new(par, grid, source)),
             Self::Reflect => Prepared::Reflect(reflect::Reflect::new(par, grid, source, table)),
         }
     }
@@ -135,6 +140,7 @@ pub(crate) enum Prepared<R: Real> {
     Scatter(smooth::Scatter<R>),
     Blur(blur::Blur<R>),
     Reflect(reflect::Reflect<R>),
+    Thcomp(thcomp::Comptonised<R>),
 }
 
 impl<R: Real> Prepared<R> {
@@ -159,6 +165,7 @@ impl<R: Real> Prepared<R> {
             Self::Scatter(scatter) => scatter.fill(source, tile, out),
             Self::Blur(blur) => blur.fill(tile, out),
             Self::Reflect(reflect) => reflect.fill(tile, out),
+            Self::Thcomp(thcomp) => thcomp.fill(tile, out),
         }
     }
 }

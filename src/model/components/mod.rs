@@ -8,6 +8,7 @@ mod absorption;
 mod blur;
 mod body;
 mod bremss;
+mod comptb;
 pub(crate) mod convolution;
 mod disk;
 mod diskline;
@@ -25,6 +26,7 @@ mod slab;
 mod smooth;
 mod species;
 mod surface;
+mod thcomp;
 mod thermal;
 mod titarchuk;
 mod voigt;
@@ -202,6 +204,7 @@ const SURFACE: (&str, &str) = ("surface", include_str!("../../../shaders/model/s
 const VOIGT: (&str, &str) = ("voigt", include_str!("../../../shaders/model/voigt.wgsl"));
 const EXTINCTION: (&str, &str) = ("extinction", include_str!("../../../shaders/model/extinction.wgsl"));
 const DISKLINE: (&str, &str) = ("diskline", include_str!("../../../shaders/model/diskline.wgsl"));
+const COMPTB: (&str, &str) = ("comptb", include_str!("../../../shaders/model/comptb.wgsl"));
 const GREEN: (&str, &str) = ("green", include_str!("../../../shaders/model/green.wgsl"));
 const SLAB: (&str, &str) = ("slab", include_str!("../../../shaders/model/slab.wgsl"));
 const THERMAL: (&str, &str) = ("thermal", include_str!("../../../shaders/model/thermal.wgsl"));
@@ -275,6 +278,7 @@ registry! {
     Diskline "diskline": diskline::DiskLine<R> = diskline::diskline, no_table, DISKLINE, "DiskLine", "diskline_value";
     NthComp "nthcomp": thermal::Thermal<R> = thermal::nthcomp, no_table, THERMAL, "Thermal", "thermal_value";
     CompTT "comptt": titarchuk::Titarchuk<R> = titarchuk::comptt, no_table, TITARCHUK, "Titarchuk", "titarchuk_value";
+    CompTB "comptb": comptb::Bulk<R> = comptb::comptb, no_table, COMPTB, "Bulk", "comptb_value";
     Pexrav "pexrav": slab::Reflected<R> = slab::pexrav, slab::table, SLAB, "Reflected", "slab_value";
     Pexmon "pexmon": slab::Reflected<R> = slab::pexmon, slab::table, SLAB, "Reflected", "slab_value";
     SssIce "sss_ice": simple::Ice<R> = simple::sss_ice, no_table, SIMPLE, "Ice", "ice_value";
@@ -286,6 +290,7 @@ fn needs(file: &str) -> &'static [(&'static str, &'static str)] {
     match file {
         "slab" | "reflect" => &[GREEN],
         "blur" => &[DISKLINE],
+        "thcomp" => &[THERMAL],
         _ => &[],
     }
 }

@@ -1,6 +1,6 @@
 //! nthComp: soft photons Comptonised by thermal electrons in a sphere, by solving the Kompaneets equation once per spectrum
 //! (Lightman & Zdziarski 1987, ApJ 319, 643; Zdziarski, Johnson & Magdziarz 1996, MNRAS 283, 193; Zycki, Done & Smith 1999,
-//! MNRAS 309, 561).
+//! MNRAS 309, 561). The same solver serves `thcomp.rs`.
 //!
 //! XSPEC solves it on steps of 0.02 dex that start at a ten-thousandth of the seed temperature, and interpolates E F_E linearly
 //! between them. Steps of 5 % are coarse enough to show (1e-3 in a cut-off), so the same steps are taken here.
@@ -18,10 +18,10 @@ const MOST_STEPS: usize = 899;
 /// Steps that hold seed photons: to 46 times their temperature.
 const SEEDS: usize = 284;
 /// Electron rest energy as XSPEC rounds it here, keV.
-const MASS: f64 = 511.0;
+pub(super) const MASS: f64 = 511.0;
 
 /// Klein-Nishina cross section over Thomson's at x = E/511 keV; its expansion below 0.05, as XSPEC has it.
-fn klein_nishina(x: f64) -> f64 {
+pub(super) fn klein_nishina(x: f64) -> f64 {
     if x <= 0.05 {
         return 1.0 - 2.0 * x + 5.2 * x * x;
     }
@@ -38,7 +38,7 @@ fn klein_nishina(x: f64) -> f64 {
 ///
 /// The matrix is tridiagonal; the elimination carries the sum of each column's remaining elements instead of the pivot, so
 /// that nothing is subtracted (an f32 solution keeps six digits over thirty decades).
-fn solve(tau: f64, theta: f64, step: f64, first: f64, escape: &[f64], photons: &mut [f64]) {
+pub(super) fn solve(tau: f64, theta: f64, step: f64, first: f64, escape: &[f64], photons: &mut [f64]) {
     let half = (0.5 * step).exp();
     let (strength, fall) = (tau / step * half.powi(3), (-3.0 * step).exp());
     let count = photons.len().saturating_sub(1);
@@ -51,7 +51,7 @@ fn solve(tau: f64, theta: f64, step: f64, first: f64, escape: &[f64], photons: &
         rest = escape + fall * down * rest / pivot;
         let flow = fall * up * before;
         down = diffusion * (theta / step + 0.5 * between);
-        up = diffusion * (theta / step - 0.5 * between);
+        up = diffusion * (theta / step - 0.5 * between).max(0.0);
         pivot = rest + up;
         before = (*photons + flow) / pivot;
         *photons = before;

@@ -170,9 +170,10 @@ impl<R: Real> Component<R> for Titarchuk<R> {
     fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R {
         let (one, two) = (R::of(1.0), R::of(2.0));
         let place = (bin.ln_centre - self.ln_first) * self.inverse;
-        let held = place.max(one).min(R::of((POINTS - 2) as f64 - 1e-3));
+        // Clear of whole numbers, where the floor may be one low.
+        let held = place.max(R::of(1.001)).min(R::of(POINTS as f64 - 2.001));
         let (floor, k) = held.floor();
-        let Some(&[f0, f1, f2, f3]) = self.values.get(k - 1..).and_then(|v| v.first_chunk::<4>()) else {
+        let Some(&[f0, f1, f2, f3]) = self.values.get(k.max(1) - 1..).and_then(|v| v.first_chunk::<4>()) else {
             return R::of(f64::NAN);
         };
         // The cubic through four values, about the second.
