@@ -20,13 +20,13 @@ fn comptb_step(n: u32, state: vec2<f32>, ratio: f32, fall: f32, gamma: f32, delt
     return vec2((state.x - decay) / pivot, (emitted * 2.5e-5 + state.y) / pivot);
 }
 
+// Ten terms, as in XSPEC.
 fn comptb_zeta(s: f32) -> f32 {
     var sum = 0.0;
-    for (var k = 1u; k < 10u; k++) {
+    for (var k = 1u; k <= 10u; k++) {
         sum += safe_exp(-s * log(f32(k)));
     }
-    let end = safe_exp(-s * 2.3025851);
-    return sum + end * 10.0 / (s - 1.0) + 0.5 * end + s * end / 120.0 - s * (s + 1.0) * (s + 2.0) * end / 720000.0;
+    return sum;
 }
 
 fn comptb_ln_gamma(x: f32) -> f32 {
@@ -79,7 +79,7 @@ fn comptb_setup(p: u32, t: u32, room: ptr<private, Room>) -> Bulk {
     }
     let weight = safe_exp(2.3025851 * clamp(par(p + 5u), -30.0, 30.0));
     let amplitude = 8.0525 * safe_exp((gamma - 4.0) * log(seeds)) * par(p + 6u);
-    let conserved = comptb_ln_gamma(gamma) + log(comptb_zeta(max(gamma, 1.000001))) - log(max(sum, 1e-37));
+    let conserved = comptb_ln_gamma(gamma) + log(comptb_zeta(gamma)) - log(max(sum, 1e-37));
     let share = 1.0 / (1.0 + safe_exp(-2.3025851 * clamp(par(p + 5u), -30.0, 30.0)));
     let scale = conserved + log(max(amplitude * share, 1e-37));
     for (var k = 0u; k < 445u; k++) {

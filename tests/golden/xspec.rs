@@ -154,7 +154,7 @@ pub const BOUNDS: &[(&str, f64, Rule, f64)] = &[
     // XSPEC averages over the bin in a way of its own, which shows at the 2175 A bump and the Lyman limit.
     ("redden", 4e-3, Rule::Plain, 2e-5),
     ("zdust", 2e-3, Rule::Plain, 2e-5),
-    ("uvred", 2e-4, Rule::Plain, 2e-5),
+    ("uvred", 2e-5, Rule::Plain, 2e-5),
     ("smedge", 1e-5, Rule::Plain, 2e-5),
     ("cyclabs", 1e-5, Rule::Plain, 2e-5),
     ("gabs", 1e-4, Rule::Plain, 2e-5),

@@ -16,12 +16,9 @@ const KEPT: usize = 9;
 /// Sources below this are none, as in XSPEC.
 const FAINT: f64 = 1e-15;
 
-/// Riemann's zeta function above 1, by Euler and Maclaurin's sum from the tenth term on.
+/// Riemann's zeta function as XSPEC has it: ten terms (0.4 % short at 3, and finite at 1).
 fn zeta(s: f64) -> f64 {
-    let n: f64 = 10.0;
-    let sum: f64 = (1..10).map(|k| f64::from(k).powf(-s)).sum();
-    let end = n.powf(-s);
-    sum + end * n / (s - 1.0) + 0.5 * end + s * end / n / 12.0 - s * (s + 1.0) * (s + 2.0) * end / n.powi(3) / 720.0
+    (1..=10).map(|k| f64::from(k).powf(-s)).sum()
 }
 
 pub struct Bulk<R> {
@@ -69,8 +66,8 @@ pub(crate) fn comptb<R: Real>(par: &[f64]) -> Bulk<R> {
             values[n / KEPT] = u;
         }
     }
-    // As many photons as there were seeds.
-    let conserved = (ln_gamma(gamma)).exp() * zeta(gamma.max(1.0 + 1e-6)) / sum.max(1e-300);
+    // As many photons as there were seeds, by XSPEC's count of them.
+    let conserved = ln_gamma(gamma).exp() * zeta(gamma) / sum.max(1e-300);
     let weight = 10f64.powf(log_a.clamp(-30.0, 30.0));
     let amplitude = 8.0525 * seeds.powf(gamma - 4.0) * norm;
     let scattered = amplitude * weight / (1.0 + weight) * conserved;
@@ -117,18 +114,5 @@ impl<R: Real> Component<R> for Bulk<R> {
             bin.log_width,
         );
         scattered + own
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn zeta_has_its_known_values() {
-        let pi = std::f64::consts::PI;
-        for (s, want) in [(2.0, pi * pi / 6.0), (4.0, pi.powi(4) / 90.0), (3.0, 1.202_056_903_159_594)] {
-            assert!((zeta(s) / want - 1.0).abs() < 1e-9, "{s}");
-        }
     }
 }
