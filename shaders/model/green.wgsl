@@ -14,6 +14,16 @@ fn green_bin(k: u32) -> f32 {
     return source(green_slot, k) * middle * middle / width(k);
 }
 
+// Halves the range of bins that an energy lies in; a range of one bin stays.
+fn green_halve(low: ptr<function, u32>, high: ptr<function, u32>, energy: f32) {
+    let middle = (*low + *high) / 2u;
+    if mid_hi(middle) > energy {
+        *high = middle;
+    } else {
+        *low = middle;
+    }
+}
+
 // E F_E of what is incident at x = E/511 keV.
 fn green_source(x: f32) -> f32 {
     let e = x * 511.0;
@@ -27,13 +37,11 @@ fn green_source(x: f32) -> f32 {
     }
     var low = 0u;
     var high = energies() - 1u;
+    // Three halvings a turn: Mesa's software rasteriser ends an invocation's loops after 65535 turns in all.
     while high - low > 1u {
-        let middle = (low + high) / 2u;
-        if mid_hi(middle) > seen {
-            high = middle;
-        } else {
-            low = middle;
-        }
+        green_halve(&low, &high, seen);
+        green_halve(&low, &high, seen);
+        green_halve(&low, &high, seen);
     }
     let along = clamp((seen - mid_hi(low)) / (mid_hi(high) - mid_hi(low)), 0.0, 1.0);
     return mix(green_bin(low), green_bin(high), along);
@@ -206,10 +214,12 @@ fn green_reflected(y: f32) -> f32 {
     if most <= green_least {
         return 0.0;
     }
-    let half = (most - green_least) / 6.0;
-    var sum = 0.0;
-    for (var k = 0u; k < 3u; k++) {
-        sum += green_few_panel(y, green_least + half * f32(2u * k + 1u), half);
+    let whole = most - green_least;
+    // The function sets in steeply, and has kinks further on.
+    var sum = green_few_panel(y, green_least + 0.01 * whole, 0.01 * whole)
+        + green_few_panel(y, green_least + 0.093333333 * whole, 0.073333333 * whole);
+    for (var k = 1u; k < 6u; k++) {
+        sum += green_few_panel(y, green_least + whole / 12.0 * f32(2u * k + 1u), whole / 12.0);
     }
     // More scatterings: over ln dy as long as y0 changes little, then over ln y0.
     if y > 4.0 {

@@ -21,6 +21,9 @@ const LEGENDRE: [(f64, f64); 4] = [
     (0.960_289_856_497_536_2, 0.101_228_536_290_376_26),
 ];
 
+/// Ends of the panels in dy for few scatterings: the function sets in steeply, and has kinks further on.
+const PANELS: [f64; 8] = [0.0, 0.02, 1.0 / 6.0, 1.0 / 3.0, 0.5, 2.0 / 3.0, 5.0 / 6.0, 1.0];
+
 /// Coefficients that depend on the angle, as polynomials in its cosine m plus +-e^(s (m - t)) where s > 0: c0..c4, sign, s, t.
 /// Rows 0-3, 4-7, 8-11, 12-16: the cubic (quartic) in ln y0 of each of the four terms of ln G for few scatterings.
 const TERMS: [[f64; 8]; 17] = [
@@ -199,9 +202,8 @@ impl Green {
             nodes.map(|(n, w)| w * f(middle + half * n)).sum::<f64>() * half
         };
         let at = |y0: f64| source(1.0 / y0) * self.value(y, y0);
-        let third = (longest - between) / 3.0;
-        let mut sum: f64 =
-            (0..3).map(|k| panel(between + third * k as f64, between + third * (k + 1) as f64, &at)).sum();
+        let whole = longest - between;
+        let mut sum: f64 = PANELS.windows(2).map(|p| panel(longest - whole * p[1], longest - whole * p[0], &at)).sum();
         // More scatterings: over ln dy as long as y0 changes little, then over ln y0.
         let split = (y - 2.0).min(0.5 * y);
         if y > 4.0 {
