@@ -7,6 +7,8 @@ var<private> green_inverse: f32;
 var<private> green_from_slot: bool;
 var<private> green_slot: u32;
 var<private> green_stretched: f32;
+// Wavelength below which nothing is incident.
+var<private> green_shortest: f32;
 
 // E F_E of bin k of an earlier stage.
 fn green_bin(k: u32) -> f32 {
@@ -210,7 +212,7 @@ fn green_more_panel(y: f32, middle: f32, half: f32) -> f32 {
 
 // E F_E reflected at wavelength y.
 fn green_reflected(y: f32) -> f32 {
-    let most = min(y - 0.03333, 2.0);
+    let most = min(y - green_shortest, 2.0);
     if most <= green_least {
         return 0.0;
     }
@@ -222,14 +224,15 @@ fn green_reflected(y: f32) -> f32 {
         sum += green_few_panel(y, green_least + whole / 12.0 * f32(2u * k + 1u), whole / 12.0);
     }
     // More scatterings: over ln dy as long as y0 changes little, then over ln y0.
-    if y > 4.0 {
+    let end = min(0.5 * y, y - green_shortest);
+    if end > 2.0 {
         let low = 0.69314718;
-        let quarter = 0.25 * (log(0.5 * y) - low);
+        let quarter = 0.25 * (log(end) - low);
         sum += green_more_panel(y, low + quarter, quarter) + green_more_panel(y, low + 3.0 * quarter, quarter);
     }
     let split = min(y - 2.0, 0.5 * y);
-    if split > 0.03333 {
-        let low = log(0.03333);
+    if split > green_shortest {
+        let low = log(green_shortest);
         let quarter = 0.25 * (log(split) - low);
         sum += green_many_panel(y, low + quarter, quarter) + green_many_panel(y, low + 3.0 * quarter, quarter);
     }

@@ -2,9 +2,11 @@
 
 fn reflect_setup(p: u32, t: u32, slot: u32, room: ptr<private, Room>) -> Slab {
     var slab = slab_new(par(p), par(p + 1u), par(p + 2u), par(p + 3u), par(p + 4u), t);
-    slab.end = min(slab.end, (mid_hi(energies() - 1u) + mid_lo(energies() - 1u)) * slab.stretch / 511.0);
+    let highest = (mid_hi(energies() - 1u) + mid_lo(energies() - 1u)) * slab.stretch / 511.0;
+    slab.end = min(slab.end, highest);
     if slab.amount > 0.0 && edge_hi(energies() - 1u) * slab.stretch > 9.9 {
         green_from_slot = true;
+        green_shortest = max(0.03333, 1.0 / highest);
         green_slot = slot;
         green_stretched = slab.stretch;
         green_setup(slab.cosine, slab_asymptotic(slab));

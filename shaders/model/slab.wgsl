@@ -22,6 +22,7 @@ fn slab_setup(p: u32, slab: Slab, room: ptr<private, Room>) -> Reflected {
     let index = par(p);
     let z = slab.stretch;
     green_from_slot = false;
+    green_shortest = 0.03333;
     green_index = index;
     green_inverse = select(0.0, 1.0 / par(p + 1u), par(p + 1u) > 0.0);
     let at_one = (slab_photons(max(z - 0.01, 1e-3)) + 4.0 * slab_photons(z) + slab_photons(z + 0.01)) / 6.0;

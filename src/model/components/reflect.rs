@@ -40,8 +40,9 @@ impl<R: Real> Reflect<R> {
             }
         };
         let reaches = slab.amount > 0.0 && incident.last().is_some_and(|(x, _)| *x > FROM);
-        let end = incident.last().map_or(0.0, |(x, _)| Green::end(slab.cosine).min(*x));
-        let nodes = reaches.then(|| Green::new(slab.cosine, slab.asymptotic::<R>(table)).nodes(end, between));
+        let highest = incident.last().map_or(1.0, |(x, _)| *x);
+        let end = Green::end(slab.cosine).min(highest);
+        let nodes = reaches.then(|| Green::new(slab.cosine, slab.asymptotic::<R>(table)).nodes(end, highest, between));
         let mut row = Row::default();
         let photons = bins()
             .zip(&incident)

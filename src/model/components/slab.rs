@@ -208,7 +208,7 @@ impl<R: Real> Reflected<R> {
     fn integral(&self, table: &[R::Store]) -> &[f64; NODES] {
         self.integral.get_or_init(|| {
             let green = Green::new(self.slab.cosine, self.slab.asymptotic::<R>(table));
-            green.nodes(Green::end(self.slab.cosine), |x| {
+            green.nodes(Green::end(self.slab.cosine), f64::INFINITY, |x| {
                 let e = x * MASS;
                 e.powf(2.0 - self.index) * (-e * self.inverse).exp()
             })
