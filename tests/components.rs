@@ -104,7 +104,8 @@ fn titarchuk_references_are_met() {
     let points: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(points).unwrap()).unwrap();
     let mut failures = Vec::new();
     for point in points["points"].as_array().unwrap() {
-        let set = ["redshift", "T0", "kT", "taup", "approx"].map(|p| (format!("comptt.{p}"), point[p].as_f64().unwrap()));
+        let set =
+            ["redshift", "T0", "kT", "taup", "approx"].map(|p| (format!("comptt.{p}"), point[p].as_f64().unwrap()));
         let case = golden::xspec::Case {
             name: "comptt".into(),
             expression: "comptt".into(),
@@ -133,7 +134,8 @@ fn thcomp_makes_a_power_law_of_soft_photons() {
     let set = |list: &[(&str, f64)]| list.iter().map(|(n, v)| (n.to_string(), *v)).collect::<Vec<_>>();
     let seeds = evaluate("bbody", &Settings::default(), &edges, &set(&[("bbody.kT", 0.02)]));
     for index in [1.5, 1.9, 2.4] {
-        let set = set(&[("bbody.kT", 0.02), ("thcomp.Gamma_tau", index), ("thcomp.kT_e", 100.0), ("thcomp.cov_frac", 1.0)]);
+        let set =
+            set(&[("bbody.kT", 0.02), ("thcomp.Gamma_tau", index), ("thcomp.kT_e", 100.0), ("thcomp.cov_frac", 1.0)]);
         let values = evaluate("thcomp*bbody", &Settings::default(), &edges, &set);
         let (made, had) = (values.oracle.iter().sum::<f64>(), seeds.oracle.iter().sum::<f64>());
         assert!((made / had - 1.0).abs() < 1e-9, "{index}: {made} of {had}");

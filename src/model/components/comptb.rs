@@ -107,12 +107,8 @@ impl<R: Real> Component<R> for Bulk<R> {
         let occupation = one / x.exp_m1();
         let total = occupation + one;
         let peak = self.seeds * (self.gamma * (bin.ln_centre + self.ln_inverse)).exp() * occupation;
-        let own = log_integral::<R, WIDE>(
-            peak,
-            self.gamma - x * total,
-            x * total * (x * occupation - one),
-            bin.log_width,
-        );
+        let own =
+            log_integral::<R, WIDE>(peak, self.gamma - x * total, x * total * (x * occupation - one), bin.log_width);
         scattered + own
     }
 }

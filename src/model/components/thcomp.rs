@@ -96,7 +96,8 @@ impl<R: Real> Comptonised<R> {
         let mut solution: Vec<f64> = seeds.iter().enumerate().map(|(k, s)| s / (x(k) * x(k))).collect();
         solve(1.0, corrected.theta, step, x(0), &escape, &mut solution);
         // E F_E at the nodes.
-        let fluxes: Vec<f64> = (0..ROOM).map(|k| solution[k] * escape[k] * x(k).powi(2) * node(k as f64).powi(2)).collect();
+        let fluxes: Vec<f64> =
+            (0..ROOM).map(|k| solution[k] * escape[k] * x(k).powi(2) * node(k as f64).powi(2)).collect();
         let direct = unscattered(tau);
         let made: Vec<f64> = (0..count)
             .map(|i| {

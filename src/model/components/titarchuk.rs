@@ -188,7 +188,8 @@ impl<R: Real> Component<R> for Titarchuk<R> {
         let (b, x) = (bin.centre * self.seed, bin.centre * self.plasma);
         let peak = self.amplitude * bin.centre * b * b;
         let own = log_integral::<R, WIDE>(peak * self.share * (-b).exp(), R::of(3.0) - b, -b, bin.log_width);
-        let scattered = log_integral::<R, WIDE>(peak * (value - x).exp(), slope + one + two - x, bend - x, bin.log_width);
+        let scattered =
+            log_integral::<R, WIDE>(peak * (value - x).exp(), slope + one + two - x, bend - x, bin.log_width);
         own + scattered
     }
 }
