@@ -131,7 +131,8 @@ impl Program {
         bins: Vec<(f64, f64)>,
     ) -> Self {
         let mut oracle_tables: Vec<f64> = Vec::new();
-        let mut made: Vec<((Option<Code>, Option<Convolution>), std::ops::Range<usize>)> = Vec::new();
+        type Kind = (Option<Code>, Option<Convolution>);
+        let mut made: Vec<(Kind, std::ops::Range<usize>)> = Vec::new();
         for instance in &mut instances {
             let table = match (instance.code, instance.convolution) {
                 (Some(code), _) => code.table(),
