@@ -96,6 +96,63 @@ fn xspec_references_are_met() {
     assert!(failures.is_empty(), "{failures:#?}");
 }
 
+/// compTT at more points, from an older version of XSPEC.
+#[test]
+fn titarchuk_references_are_met() {
+    let Some(table) = Table::read("reference/xspec_comptt.csv.gz") else { return };
+    let Some(points) = golden::path("reference/xspec_comptt.json") else { return };
+    let points: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(points).unwrap()).unwrap();
+    let mut failures = Vec::new();
+    for point in points["points"].as_array().unwrap() {
+        let set =
+            ["redshift", "T0", "kT", "taup", "approx"].map(|p| (format!("comptt.{p}"), point[p].as_f64().unwrap()));
+        let case = golden::xspec::Case {
+            name: "comptt".into(),
+            expression: "comptt".into(),
+            without: None,
+            settings: Settings::default(),
+            parameters: set.to_vec(),
+            edges: table.edges(),
+            want: table.column(point["column"].as_str().unwrap()),
+        };
+        let values = values(&case);
+        let (worst, at) = judge(Rule::Trapezoid, &case, &values.oracle, &values.oracle);
+        let (noise, _) = difference(&values.fast, &values.oracle_rounded, 1e-6);
+        println!("{:4} {worst:10.2e} {:8.3} {noise:10.2e}", point["column"], case.edges[at]);
+        if worst > 2e-4 || noise > 5e-5 || worst.is_nan() || noise.is_nan() {
+            failures.push(format!("{}: {worst:.2e} at {}, f32 {noise:.2e}", point["column"], case.edges[at]));
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
+/// thcomp has no reference numbers: it conserves photons, leaves what it does not cover, and turns soft seeds into a power law of
+/// the index it was given.
+#[test]
+fn thcomp_makes_a_power_law_of_soft_photons() {
+    let edges: Vec<f64> = (0..=1000).map(|k| 0.005 * 2e5f64.powf(f64::from(k) / 1000.0)).collect();
+    let set = |list: &[(&str, f64)]| list.iter().map(|(n, v)| (n.to_string(), *v)).collect::<Vec<_>>();
+    let seeds = evaluate("bbody", &Settings::default(), &edges, &set(&[("bbody.kT", 0.02)]));
+    for index in [1.5, 1.9, 2.4] {
+        let set =
+            set(&[("bbody.kT", 0.02), ("thcomp.Gamma_tau", index), ("thcomp.kT_e", 100.0), ("thcomp.cov_frac", 1.0)]);
+        let values = evaluate("thcomp*bbody", &Settings::default(), &edges, &set);
+        let (made, had) = (values.oracle.iter().sum::<f64>(), seeds.oracle.iter().sum::<f64>());
+        assert!((made / had - 1.0).abs() < 1e-9, "{index}: {made} of {had}");
+        let density = |e: f64| {
+            let k = edges.partition_point(|x| *x <= e) - 1;
+            values.oracle[k] / (edges[k + 1] - edges[k])
+        };
+        let slope = -(density(3.0) / density(1.0)).ln() / 3f64.ln();
+        assert!((slope / index - 1.0).abs() < 0.03, "{index}: {slope}");
+        let (noise, _) = difference(&values.fast, &values.oracle_rounded, 1e-6);
+        assert!(noise < 2e-5, "{index}: {noise:.2e}");
+    }
+    let none = set(&[("bbody.kT", 0.02), ("thcomp.cov_frac", 0.0)]);
+    let none = evaluate("thcomp*bbody", &Settings::default(), &edges, &none);
+    assert!(difference(&none.oracle, &seeds.oracle, 1e-9).0 < 1e-12);
+}
+
 #[test]
 fn every_stage_is_valid_wgsl() {
     let edges: Vec<f64> = (0..=200).map(|k| 0.1 * 1.02f64.powi(k)).collect();

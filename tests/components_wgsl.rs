@@ -105,6 +105,10 @@ fn shaders_agree_with_the_oracle() {
             "lsmooth" | "gsmooth" | "simpl" | "diskpbb" | "bmc" => 5e-5,
             // Far wings: a narrow Gaussian's place in units of its sigma.
             "voigt" | "zvoigt" => 2e-4,
+            // Lines of 5 eV: distances from their middles in units of their width.
+            "pexmon" => 1e-4,
+            // A bin of 0.5 eV is a hundredth of a cell of the line, whose place in ln E f32 knows to 1e-6.
+            "rdblur" => 1e-3,
             // g^3 is taken at the middle of a bin, in the oracle at that of its parts.
             "diskline" => 2e-2,
             _ => 2e-5,

@@ -1,4 +1,4 @@
-// diskline: 1024 rings in ln r, each solved for the angles that fall into a bin.
+// diskline: 999 rings, each solved for the angles that fall into a bin.
 
 struct DiskLine {
     energy: f32,
@@ -26,12 +26,16 @@ fn diskline_cube(r: f32, sine: f32, u: f32) -> f32 {
 }
 
 fn diskline_setup(p: u32, t: u32) -> DiskLine {
-    let energy = max(par(p), 1e-3);
-    let inner = max(par(p + 2u), 6.0);
-    let outer = max(par(p + 3u), inner * 1.001);
-    let sine = clamp(sin(par(p + 4u) * 0.017453293), 1e-3, 1.0);
+    return diskline_new(max(par(p), 1e-3), p + 1u, par(p + 5u));
+}
+
+// Emissivity, radii and inclination are the four parameters from p.
+fn diskline_new(energy: f32, p: u32, photons: f32) -> DiskLine {
+    let inner = max(par(p + 1u), 6.0);
+    let outer = max(par(p + 2u), inner * 1.001);
+    let sine = clamp(sin(par(p + 3u) * 0.017453293), 1e-3, 1.0);
     let fastest = sine / sqrt(inner - 2.0);
-    var c = DiskLine(energy, par(p + 1u), sine * sine, log(inner), log(outer / inner), 0.0, 1.0,
+    var c = DiskLine(energy, par(p), sine * sine, log(inner), log(outer / inner), 0.0, 1.0,
         energy * sqrt(1.0 - 3.0 / inner) / (1.0 + fastest), energy / (1.0 - fastest));
     c.ln_reference = select(log(inner), log(outer), c.power + 2.0 > 0.0);
     var total = 0.0;
@@ -46,7 +50,7 @@ fn diskline_setup(p: u32, t: u32) -> DiskLine {
         let slow = 1.0 - 3.0 / r;
         total += sum * slow * sqrt(slow) * diskline_emissivity(c, ln_r);
     }
-    c.norm = par(p + 5u) / max(total * 1.5707963 / 128.0, 1e-30) / 1024.0;
+    c.norm = photons / max(total * 1.5707963 / 128.0, 1e-30) / 999.0;
     return c;
 }
 
@@ -58,7 +62,9 @@ fn diskline_angle(c: DiskLine, over: f32, slow: f32, spread: f32, root: f32) -> 
 }
 
 fn diskline_ring(c: DiskLine, k: u32, above: f32, below: f32) -> f32 {
-    let ln_r = c.ln_inner + c.ln_range * (f32(k) + 0.5) / 1024.0;
+    // The mean of two radii in geometric progression.
+    let half = c.ln_range / 1998.0;
+    let ln_r = c.ln_inner + half * (2.0 * f32(k) + 1.0) + 0.5 * half * half;
     let r = safe_exp(ln_r);
     let slow = sqrt(1.0 - 3.0 / r);
     let spread = r - 2.0 + 2.0 * c.square;
@@ -67,21 +73,28 @@ fn diskline_ring(c: DiskLine, k: u32, above: f32, below: f32) -> f32 {
     return angles * diskline_emissivity(c, ln_r);
 }
 
-fn diskline_value(c: DiskLine, i: u32) -> f32 {
-    if edge_lo(i) > c.highest || edge_hi(i) < c.lowest {
-        return 0.0;
-    }
-    let e = centre(i);
-    let half = 0.5 * log_width(i);
+fn diskline_three(c: DiskLine, k: u32, above: f32, below: f32) -> f32 {
+    return diskline_ring(c, k, above, below) + diskline_ring(c, k + 1u, above, below) + diskline_ring(c, k + 2u, above, below);
+}
+
+// Photons around an energy, in a bin of half its logarithmic width.
+fn diskline_photons(c: DiskLine, e: f32, half: f32) -> f32 {
     let over = c.energy / e;
     let above = over + over * exp_m1(half);
     let below = over + over * exp_m1(-half);
     var sum = 0.0;
-    // Four at a time: Mesa's software rasteriser ends an invocation's loops after 65535 turns in all.
-    for (var k = 0u; k < 1024u; k += 4u) {
-        sum += (diskline_ring(c, k, above, below) + diskline_ring(c, k + 1u, above, below))
-            + (diskline_ring(c, k + 2u, above, below) + diskline_ring(c, k + 3u, above, below));
+    // Nine at a time: Mesa's software rasteriser ends an invocation's loops after 65535 turns in all.
+    for (var k = 0u; k < 999u; k += 9u) {
+        sum += diskline_three(c, k, above, below) + diskline_three(c, k + 3u, above, below)
+            + diskline_three(c, k + 6u, above, below);
     }
     let g = e / c.energy;
     return max(c.norm * sum * g * g * g, 0.0);
+}
+
+fn diskline_value(c: DiskLine, i: u32) -> f32 {
+    if edge_lo(i) > c.highest || edge_hi(i) < c.lowest {
+        return 0.0;
+    }
+    return diskline_photons(c, centre(i), 0.5 * log_width(i));
 }

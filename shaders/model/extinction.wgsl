@@ -46,7 +46,8 @@ fn uvred_setup(p: u32, t: u32) -> Seaton {
 }
 
 fn seaton_value(c: Seaton, i: u32) -> f32 {
-    let x = (mid_hi(i) + mid_lo(i)) * 806.55440;
+    // hc as XSPEC has it here.
+    let x = (mid_hi(i) + mid_lo(i)) * 806.54658;
     if x < 2.7 || x > 10.0 {
         return 1.0;
     }

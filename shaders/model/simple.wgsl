@@ -96,3 +96,18 @@ fn halo_value(c: Halo, i: u32) -> f32 {
     let inside = min(e * c.inverse_size, 1.0);
     return 1.0 - c.fraction / (e * e) * (1.0 - inside * inside);
 }
+
+// SSS_ice: clumps of thick and of thin ice.
+
+struct Ice { clumps: f32, thick: f32, thin: f32 }
+
+fn sss_ice_setup(p: u32, t: u32) -> Ice {
+    let thick = (1.165 + 1.944 * par(p)) * 1e-4;
+    return Ice(par(p), thick, thick / 26.68);
+}
+
+fn ice_value(c: Ice, i: u32) -> f32 {
+    let e = mid_hi(i) + mid_lo(i);
+    let sigma = select(213.0, 4860.0, e > 0.5317) * safe_exp(-2.84 * log(e));
+    return safe_exp(c.clumps * (exp_m1(-sigma * c.thick) + 3.02 * exp_m1(-sigma * c.thin)));
+}

@@ -11,6 +11,9 @@ use sha2::{Digest, Sha256};
 const SOURCE: &str = include_str!("../../shaders/model.wgsl");
 /// Energies per invocation.
 const RUN: usize = 64;
+/// Bins that an invocation may visit on a software adapter: Mesa's ends an invocation's loops after 65535 turns in all, and a
+/// convolution, which takes four bins per turn, may visit every bin of the grid for each of its energies.
+const VISITS: usize = 120_000;
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -130,13 +133,14 @@ pub fn model(
         (Device::Gpu(gpu), Some((bins, tables))) => {
             let stride = flux.tensor().cols();
             assert_eq!(full.cols(), stride, "model: parameters and flux of tiles of one size");
-            let grid = [rows.div_ceil(64) as u32, energies.div_ceil(RUN) as u32, 1];
+            let run = if gpu.is_software() && plan.slots() > 0 { (VISITS / energies).clamp(1, RUN) } else { RUN };
+            let grid = [rows.div_ceil(64) as u32, energies.div_ceil(run) as u32, 1];
             for (slot, stage) in plan.stages.iter().enumerate() {
                 let launch = Launch {
                     stride: stride as u32,
                     rows: rows as u32,
                     energies: energies as u32,
-                    run: RUN as u32,
+                    run: run as u32,
                     slot: slot as u32,
                     first_row: first_row as u32,
                 };

@@ -7,7 +7,7 @@
 use super::{
     Kind, Model, ModelError, Settings,
     components::{
-        Code, Prepared,
+        Code, MOST_ROOMS, Prepared,
         convolution::{self, Convolution},
     },
     grid::{BIN_ROW, Grid, TILE, Tile, bin_row, check_edges},
@@ -88,6 +88,15 @@ impl Program {
         if trees.iter().any(|tree| registers(tree) > REGISTERS) {
             return Err(ModelError::Parameter("the expression is nested too deeply to be evaluated".into()));
         }
+        let has_room = |k: usize| {
+            let name = model.components.get(k).map(|c| c.component.name.to_lowercase()).unwrap_or_default();
+            Code::of(&name).is_some_and(|c| c.shader().room) || Convolution::of(&name).is_some_and(|c| c.shader().room)
+        };
+        if trees.iter().any(|tree| count(tree, &has_room) > MOST_ROOMS) {
+            return Err(ModelError::Parameter(format!(
+                "more than {MOST_ROOMS} components that are solved numerically (nthComp, compTT and the like) in one sum or product"
+            )));
+        }
         let instance = |component: &super::ComponentInstance| Instance {
             code: Code::of(&component.component.name.to_lowercase()),
             convolution: Convolution::of(&component.component.name.to_lowercase()),
@@ -122,14 +131,20 @@ impl Program {
         bins: Vec<(f64, f64)>,
     ) -> Self {
         let mut oracle_tables: Vec<f64> = Vec::new();
-        let mut made: Vec<(Code, std::ops::Range<usize>)> = Vec::new();
+        type Kind = (Option<Code>, Option<Convolution>);
+        let mut made: Vec<(Kind, std::ops::Range<usize>)> = Vec::new();
         for instance in &mut instances {
-            let Some(code) = instance.code else { continue };
-            let known = made.iter().find(|(c, _)| *c == code).map(|(_, range)| range.clone());
+            let table = match (instance.code, instance.convolution) {
+                (Some(code), _) => code.table(),
+                (_, Some(convolution)) => convolution.table(),
+                _ => continue,
+            };
+            let kind = (instance.code, instance.convolution);
+            let known = made.iter().find(|(k, _)| *k == kind).map(|(_, range)| range.clone());
             instance.table = known.unwrap_or_else(|| {
                 let start = oracle_tables.len();
-                oracle_tables.extend(code.table()(&bins, &settings));
-                made.push((code, start..oracle_tables.len()));
+                oracle_tables.extend(table(&bins, &settings));
+                made.push((kind, start..oracle_tables.len()));
                 start..oracle_tables.len()
             });
         }
@@ -273,7 +288,8 @@ impl Program {
             {
                 let instance = &self.instances[*k];
                 let par = full.get(instance.first_parameter..instance.first_parameter + instance.parameters);
-                convolutions.push((*k, convolution.prepare::<R>(par.unwrap_or(&[]), grid, source(*slot))));
+                let table = tables.get(instance.table.clone()).unwrap_or(&[]);
+                convolutions.push((*k, convolution.prepare::<R>(par.unwrap_or(&[]), grid, source(*slot), table)));
             }
         }
         let mut registers = [[R::Store::default(); TILE]; REGISTERS];
@@ -343,7 +359,7 @@ impl Program {
         let instance = &self.instances[k];
         let Some(component) = &prepared[k] else { return };
         let table = tables.get(instance.table.clone()).unwrap_or(&[]);
-        if R::REFINE && instance.additive {
+        if R::REFINE && instance.additive && instance.code.is_some_and(Code::refines) {
             refined(component, tile, table, out);
         } else {
             component.fill(tile, table, out);
@@ -385,6 +401,15 @@ impl Program {
             let scale = R::of(1e37).min(R::load(*out));
             *out = (scale * R::load(*exponent).exp()).store();
         }
+    }
+}
+
+/// Components and convolutions of a stage that are `counted`.
+fn count(tree: &Tree, counted: &impl Fn(usize) -> bool) -> usize {
+    match tree {
+        Tree::Leaf(Leaf::Component(k) | Leaf::Shift(k, _)) => usize::from(counted(*k)),
+        Tree::Leaf(Leaf::Fused(list)) => list.iter().filter(|k| counted(**k)).count(),
+        Tree::Sum(a, b) | Tree::Product(a, b) => count(a, counted) + count(b, counted),
     }
 }
 

@@ -41,6 +41,18 @@ pub fn erfc(x: f64) -> f64 {
     (-x * x).exp() / (PI.sqrt() * fraction)
 }
 
+/// ln Gamma(x) for x > 0: Stirling's series (Abramowitz & Stegun 6.1.41) above 10, the recurrence below.
+pub fn ln_gamma(x: f64) -> f64 {
+    let (mut z, mut product) = (x, 1.0);
+    while z < 10.0 {
+        product *= z;
+        z += 1.0;
+    }
+    let s = 1.0 / (z * z);
+    let series = (1.0 / 12.0 - s * (1.0 / 360.0 - s * (1.0 / 1260.0 - s * (1.0 / 1680.0 - s / 1188.0)))) / z;
+    (z - 0.5) * z.ln() - z + 0.5 * (2.0 * PI).ln() + series - product.ln()
+}
+
 /// Cumulative distribution of the standard normal.
 pub fn normal_cdf(x: f64) -> f64 {
     if x > 0.0 { 1.0 - 0.5 * erfc(x * FRAC_1_SQRT_2) } else { 0.5 * erfc(-x * FRAC_1_SQRT_2) }
@@ -89,6 +101,16 @@ mod tests {
             assert!((erfc(x) / want - 1.0).abs() < 1e-13, "{x}: {} {want}", erfc(x));
         }
         assert!((erfc(2.0 - 1e-12) / erfc(2.0) - 1.0).abs() < 1e-11);
+    }
+
+    #[test]
+    fn gamma_function_matches_factorials() {
+        let mut factorial: f64 = 1.0;
+        for n in 1..30 {
+            assert!((ln_gamma(f64::from(n)) - factorial.ln()).abs() < 1e-12 * factorial.ln().max(1.0), "{n}");
+            factorial *= f64::from(n);
+        }
+        assert!((ln_gamma(0.5) - 0.5 * PI.ln()).abs() < 1e-13);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::fmt::Write;
 
 const MATH: &str = include_str!("../../shaders/include/math.wgsl");
 const BINS: &str = include_str!("../../shaders/include/bins.wgsl");
+const ROOM: (&str, &str) = ("room", include_str!("../../shaders/model/room.wgsl"));
 
 /// One stage of a model on a device.
 ///
@@ -27,7 +28,7 @@ const BINS: &str = include_str!("../../shaders/include/bins.wgsl");
 /// - `fn energies() -> u32`: E;
 /// - `fn source(slot: u32, i: u32) -> f32`: bin i of the output of an earlier stage (0 where there is none).
 ///
-/// Names in use: those above, `stage_*`, `c0`, `c1`, ... and the functions of `shaders/include` and `shaders/model`.
+/// Names in use: those above, `stage_*`, `c0`, `c1`, ..., `a0`, `a1`, ... (the components' rooms) and the functions of `shaders/include` and `shaders/model`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stage {
     pub wgsl: String,
@@ -48,20 +49,28 @@ fn leaves(tree: &Tree, out: &mut Vec<Leaf>) {
 
 /// `X_value(c3, i)`, or with a `function` that stands beside it `X_function(c3, i)`.
 fn call(instances: &[Instance], k: usize, function: Option<&str>) -> String {
-    let Some(value) = instances.get(k).and_then(|i| i.code).map(|code| code.shader().value) else {
+    let Some(shader) = instances.get(k).and_then(|i| i.code).map(|code| code.shader()) else {
         return "0.0".into();
     };
+    let (value, room) = (shader.value, room(shader.room, k));
     match function {
-        Some(function) => format!("{}_{function}(c{k}, i)", value.trim_end_matches("_value")),
-        None => format!("{value}(c{k}, i)"),
+        Some(function) => format!("{}_{function}(c{k}{room}, i)", value.trim_end_matches("_value")),
+        None => format!("{value}(c{k}{room}, i)"),
     }
+}
+
+/// The argument that hands a component its room.
+fn room(has_one: bool, k: usize) -> String {
+    if has_one { format!(", &a{k}") } else { String::new() }
 }
 
 fn formula(tree: &Tree, instances: &[Instance]) -> String {
     match tree {
         Tree::Leaf(Leaf::Shift(k, slot)) => {
-            let value = instances.get(*k).and_then(|i| i.convolution).map_or("0.0", |c| c.shader().value);
-            format!("{value}(c{k}, {slot}u, i)")
+            let Some(shader) = instances.get(*k).and_then(|i| i.convolution).map(|c| c.shader()) else {
+                return "0.0".into();
+            };
+            format!("{}(c{k}{}, {slot}u, i)", shader.value, room(shader.room, *k))
         }
         Tree::Leaf(Leaf::Component(k)) => call(instances, *k, None),
         Tree::Leaf(Leaf::Fused(list)) => {
@@ -92,26 +101,34 @@ pub(crate) fn stages(trees: &[Tree], instances: &[Instance]) -> Vec<Stage> {
         for leaf in used {
             let (Leaf::Shift(k, _) | Leaf::Component(k)) = leaf else { continue }; // leaves() names a fused one's components
             let Some(instance) = instances.get(k) else { continue };
-            let (file, source, structure, name, slot) = match (leaf, instance.code, instance.convolution) {
+            let (shader, name, slot) = match (leaf, instance.code, instance.convolution) {
                 (Leaf::Shift(_, slot), _, Some(convolution)) => {
-                    let shader = convolution.shader();
-                    (shader.file, shader.source, shader.structure, convolution.name(), format!(", {slot}u"))
+                    (convolution.shader(), convolution.name(), format!(", {slot}u"))
                 }
-                (Leaf::Component(_), Some(code), _) => {
-                    let shader = code.shader();
-                    (shader.file, shader.source, shader.structure, code.name(), String::new())
-                }
+                (Leaf::Component(_), Some(code), _) => (code.shader(), code.name(), String::new()),
                 _ => continue,
             };
-            if !files.iter().any(|(name, _)| *name == file) {
-                files.push((file, source));
+            let mut needs: Vec<(&str, &str)> = shader.needs.to_vec();
+            if shader.room {
+                needs.insert(0, ROOM);
+            }
+            needs.push((shader.file, shader.source));
+            for (file, source) in needs {
+                if !files.iter().any(|(name, _)| *name == file) {
+                    files.push((file, source));
+                }
             }
             // Writing to a String cannot fail.
-            let _ = writeln!(variables, "var<private> c{k}: {structure};");
+            let _ = writeln!(variables, "var<private> c{k}: {};", shader.structure);
+            if shader.room {
+                let _ = writeln!(variables, "var<private> a{k}: Room;");
+            }
             let _ = writeln!(
                 setup,
-                "    c{k} = {name}_setup({}u, {}u{slot});",
-                instance.first_parameter, instance.table.start
+                "    c{k} = {name}_setup({}u, {}u{slot}{});",
+                instance.first_parameter,
+                instance.table.start,
+                room(shader.room, k)
             );
         }
         let mut wgsl = String::new();

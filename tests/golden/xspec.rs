@@ -134,7 +134,21 @@ pub const BOUNDS: &[(&str, f64, Rule, f64)] = &[
     // XSPEC's own wings at the far end of the grid are off by 3e-4.
     ("voigt", 4e-4, Rule::Ends, 1e-4),
     // The f32 forms take g^3 at the middle of a bin, the oracle at that of its parts: 1e-2 where a ring ends inside.
-    ("diskline", 2e-2, Rule::Rings, 1e-2),
+    ("diskline", 3e-3, Rule::Rings, 1e-2),
+    // XSPEC evaluates the solution in single precision, and stops its search for the index at 1e-4.
+    ("compTT", 1e-4, Rule::Trapezoid, 5e-5),
+    // Black-body seeds 2e-5; the first bins of disc seeds 2.4e-4, where XSPEC's own disc shows.
+    ("nthComp", 3e-4, Rule::Trapezoid, 5e-5),
+    // XSPEC interpolates linearly between its steps: (0.005 E/kT)^2/8 in the cut-off.
+    ("comptb", 1e-3, Rule::Trapezoid, 5e-5),
+    // The Green's function has kinks, over which the quadratures differ.
+    ("pexrav", 1.5e-3, Rule::Plain, 2e-4),
+    ("pexmon", 1e-3, Rule::Plain, 2e-4),
+    // Near the grid's end XSPEC's adaptive quadrature, good to 1 %, meets the end of the incident spectrum.
+    ("reflect", 2e-2, Rule::Plain, 2e-4),
+    // XSPEC's line lies up to half a bin (0.4 %) beside its place.
+    ("rdblur", 1e-2, Rule::Plain, 1e-3),
+    ("SSS_ice", 1e-5, Rule::Plain, 2e-5),
     ("spexpcut", 1e-4, Rule::Plain, 5e-5),
     ("plabs", 1e-5, Rule::Plain, 2e-5),
     ("expfac", 5e-5, Rule::Plain, 2e-5),
@@ -143,7 +157,7 @@ pub const BOUNDS: &[(&str, f64, Rule, f64)] = &[
     // XSPEC averages over the bin in a way of its own, which shows at the 2175 A bump and the Lyman limit.
     ("redden", 4e-3, Rule::Plain, 2e-5),
     ("zdust", 2e-3, Rule::Plain, 2e-5),
-    ("uvred", 2e-4, Rule::Plain, 2e-5),
+    ("uvred", 2e-5, Rule::Plain, 2e-5),
     ("smedge", 1e-5, Rule::Plain, 2e-5),
     ("cyclabs", 1e-5, Rule::Plain, 2e-5),
     ("gabs", 1e-4, Rule::Plain, 2e-5),

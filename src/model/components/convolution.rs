@@ -3,7 +3,7 @@
 //!
 //! XSPEC's convolutions act on the bins of the grid they are given: photons outside it are unknown to them.
 
-use super::{shift, smooth, stretch};
+use super::{Shader, TableFn, blur, no_table, reflect, shift, slab, smooth, stretch, thcomp};
 use crate::model::{
     grid::{Grid, TILE, Tile},
     real::Real,
@@ -22,9 +22,12 @@ pub(crate) enum Convolution {
     Gsmooth,
     Lsmooth,
     Simpl,
+    Rdblur,
+    Reflect,
+    Thcomp,
 }
 
-const ALL: [(Convolution, &str); 10] = [
+const ALL: [(Convolution, &str); 13] = [
     (Convolution::Zashift, "zashift"),
     (Convolution::Vashift, "vashift"),
     (Convolution::Zmshift, "zmshift"),
@@ -35,21 +38,18 @@ const ALL: [(Convolution, &str); 10] = [
     (Convolution::Gsmooth, "gsmooth"),
     (Convolution::Lsmooth, "lsmooth"),
     (Convolution::Simpl, "simpl"),
+    (Convolution::Rdblur, "rdblur"),
+    (Convolution::Reflect, "reflect"),
+    (Convolution::Thcomp, "thcomp"),
 ];
 
 const SHIFT: (&str, &str) = ("shift", include_str!("../../../shaders/model/shift.wgsl"));
 const SCALE: (&str, &str) = ("scale", include_str!("../../../shaders/model/scale.wgsl"));
 const SMOOTH: (&str, &str) = ("smooth", include_str!("../../../shaders/model/smooth.wgsl"));
+const BLUR: (&str, &str) = ("blur", include_str!("../../../shaders/model/blur.wgsl"));
+const REFLECT: (&str, &str) = ("reflect", include_str!("../../../shaders/model/reflect.wgsl"));
+const THCOMP: (&str, &str) = ("thcomp", include_str!("../../../shaders/model/thcomp.wgsl"));
 const SCATTER: (&str, &str) = ("scatter", include_str!("../../../shaders/model/scatter.wgsl"));
-
-/// How a convolution looks in WGSL: a file that defines `struct STRUCT`, `NAME_setup(p, t, slot) -> STRUCT` and
-/// `VALUE(c, slot, i) -> f32`.
-pub(crate) struct Shader {
-    pub file: &'static str,
-    pub source: &'static str,
-    pub structure: &'static str,
-    pub value: &'static str,
-}
 
 impl Convolution {
     /// By XSPEC's name in lower case.
@@ -66,6 +66,8 @@ impl Convolution {
         matches!(self, Self::Zmshift | Self::Partcov)
     }
 
+    /// Its file defines `struct STRUCT`, `NAME_setup(p, t, slot) -> STRUCT` and `VALUE(c, slot, i) -> f32`; with a room
+    /// `NAME_setup(p, t, slot, a)` and `VALUE(c, a, slot, i)`.
     pub fn shader(self) -> Shader {
         let ((file, source), structure, value) = match self {
             Self::Zashift | Self::Vashift => (SHIFT, "Shift", "shift_value"),
@@ -75,13 +77,29 @@ impl Convolution {
             Self::Gsmooth => (SMOOTH, "Smooth", "gsmooth_value"),
             Self::Lsmooth => (SMOOTH, "Smooth", "lsmooth_value"),
             Self::Simpl => (SCATTER, "Scatter", "scatter_value"),
+            Self::Rdblur => (BLUR, "Blur", "blur_value"),
+            Self::Reflect => (REFLECT, "Slab", "reflect_value"),
+            Self::Thcomp => (THCOMP, "Comptonised", "thcomp_value"),
         };
-        Shader { file, source, structure, value }
+        let room = matches!(self, Self::Rdblur | Self::Reflect | Self::Thcomp);
+        Shader { file, source, structure, value, room, needs: super::needs(file) }
     }
 
-    /// What one spectrum needs before its tiles are filled. `source`: the photons or factors of all bins of the grid.
+    /// What it needs of the atomic data.
+    pub fn table(self) -> TableFn {
+        if self == Self::Reflect { slab::table } else { no_table }
+    }
+
+    /// What one spectrum needs before its tiles are filled. `source`: the photons or factors of all bins of the grid; `table`:
+    /// what the table function made.
     #[inline(always)]
-    pub fn prepare<R: Real>(self, par: &[f64], grid: &Grid<R::Store>, source: &[R::Store]) -> Prepared<R> {
+    pub fn prepare<R: Real>(
+        self,
+        par: &[f64],
+        grid: &Grid<R::Store>,
+        source: &[R::Store],
+        table: &[R::Store],
+    ) -> Prepared<R> {
         let at = |k: usize| par.get(k).copied().unwrap_or(0.0);
         match self {
             Self::Zashift => Prepared::Shift(shift::zashift(par)),
@@ -102,6 +120,9 @@ impl Convolution {
             Self::Gsmooth => Prepared::Smooth(smooth::Smooth::new(par, false, grid, source)),
             Self::Lsmooth => Prepared::Smooth(smooth::Smooth::new(par, true, grid, source)),
             Self::Simpl => Prepared::Scatter(smooth::Scatter::new(par, grid, source)),
+            Self::Rdblur => Prepared::Blur(blur::Blur::new(par, grid, source)),
+            Self::Thcomp => Prepared::Thcomp(thcomp::Comptonised::new(par, grid, source)),
+            Self::Reflect => Prepared::Reflect(reflect::Reflect::new(par, grid, source, table)),
         }
     }
 }
@@ -117,6 +138,9 @@ pub(crate) enum Prepared<R: Real> {
     },
     Smooth(smooth::Smooth<R>),
     Scatter(smooth::Scatter<R>),
+    Blur(blur::Blur<R>),
+    Reflect(reflect::Reflect<R>),
+    Thcomp(thcomp::Comptonised<R>),
 }
 
 impl<R: Real> Prepared<R> {
@@ -139,6 +163,9 @@ impl<R: Real> Prepared<R> {
             }
             Self::Smooth(smooth) => smooth.fill(tile, out),
             Self::Scatter(scatter) => scatter.fill(source, tile, out),
+            Self::Blur(blur) => blur.fill(tile, out),
+            Self::Reflect(reflect) => reflect.fill(tile, out),
+            Self::Thcomp(thcomp) => thcomp.fill(tile, out),
         }
     }
 }

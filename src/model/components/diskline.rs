@@ -3,8 +3,8 @@
 //! A ring of radius r sends 1/g = (1 - 3/r)^-1/2 (1 + s sin(phi) / sqrt(r - 2 (1 - s^2 cos^2 phi))), s the sine of the
 //! inclination: Fabian et al. 1989 with the bending term that XSPEC 12.15 evidently has (2, not 1, under the root). It can be
 //! solved for phi, so a ring's photons in a bin, g^3 d phi, need no integral over the angle (g is that of the bin's
-//! middle); 1024 rings in ln r remain. Their blue and red ends show as a ripple of about 1 % in bins of a few eV; XSPEC has one,
-//! too.
+//! middle); rings remain. Their blue and red ends show as a ripple of about 1 % in bins of a few eV; so that it is that of XSPEC,
+//! the rings are XSPEC's: 999, at the mean of two radii in geometric progression.
 
 use super::{Component, profile::arctan};
 use crate::model::{
@@ -12,7 +12,7 @@ use crate::model::{
     real::Real,
 };
 
-const RINGS: usize = 1024;
+const RINGS: usize = 999;
 /// Rings and angles (Gauss-Legendre nodes) for the total.
 const COARSE: usize = 128;
 const NODES: [(f64, f64); 4] = [
@@ -36,8 +36,8 @@ pub struct DiskLine<R> {
     square: R,
     rings: Vec<Ring<R>>,
     /// Energies with photons lie between these, keV.
-    lowest: f64,
-    highest: f64,
+    pub(super) lowest: f64,
+    pub(super) highest: f64,
     energy: R,
 }
 
@@ -76,9 +76,10 @@ pub(crate) fn diskline<R: Real>(par: &[f64]) -> DiskLine<R> {
             .sum();
         total += sum * std::f64::consts::FRAC_PI_2 * emissivity(power, r, from, to) / COARSE as f64;
     }
+    let progression = decades / RINGS as f64;
     let rings = (0..RINGS)
         .map(|k| {
-            let r = radius(k, RINGS);
+            let r = from * (progression * k as f64).exp() * 0.5 * (1.0 + progression.exp());
             let spread = r - 2.0 + 2.0 * square;
             Ring {
                 slow: R::of((1.0 - 3.0 / r).sqrt()),

@@ -68,6 +68,9 @@ impl<R: Real> Component<R> for Milky<R> {
     }
 }
 
+/// The same as XSPEC has it for this curve, which is steep enough to show it.
+const SEATON_HC: f64 = 1.239_854e-3;
+
 /// The curve of Seaton 1979 (MNRAS 187, 73P), 2.7 to 10 per micron; 1 outside.
 #[derive(Debug, Clone, Copy)]
 pub struct Seaton<R> {
@@ -83,7 +86,7 @@ impl<R: Real> Component<R> for Seaton<R> {
     #[inline(always)]
     fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R {
         let of = R::of;
-        let x = (bin.mid_hi + bin.mid_lo) * of(1.0 / HC);
+        let x = (bin.mid_hi + bin.mid_lo) * of(1.0 / SEATON_HC);
         let bump = of(1.01) / (x - of(4.6)).fma(x - of(4.6), of(0.28));
         let near = x.fma(of(1.048), of(1.56)) + bump;
         let middle = x.fma(of(0.848), of(2.29)) + bump;

@@ -5,22 +5,30 @@
 //! parameters, the hard limits and 0 included.
 
 mod absorption;
+mod blur;
 mod body;
 mod bremss;
+mod comptb;
 pub(crate) mod convolution;
 mod disk;
 mod diskline;
 mod extinction;
 mod factor;
 mod feature;
+mod green;
 mod line;
 mod power;
 mod profile;
+mod reflect;
 mod shift;
 mod simple;
+mod slab;
 mod smooth;
 mod species;
 mod surface;
+mod thcomp;
+mod thermal;
+mod titarchuk;
 mod voigt;
 mod wisconsin;
 
@@ -37,6 +45,10 @@ pub(crate) trait Component<R: Real>: Sized {
     const FUSES: bool = false;
     /// It is zero on most of the band.
     const SPARSE: bool = false;
+    /// Its shader tabulates something for each spectrum: setup and value take a room, [`ROOM`] numbers.
+    const ROOM: bool = false;
+    /// The oracle integrates it over parts of a bin; not where XSPEC's numbers are those at a bin's middle.
+    const REFINES: bool = true;
 
     /// Photons/cm2/s in the bin (additive) or the factor (multiplicative). `WIDE`: bins may be wider than 10 %.
     fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R;
@@ -98,7 +110,16 @@ pub(crate) struct Shader {
     pub source: &'static str,
     pub structure: &'static str,
     pub value: &'static str,
+    /// Whether it has a room; then `NAME_setup(p, t, a)` and `VALUE(c, a, i)` with `a: ptr<private, Room>`.
+    pub room: bool,
+    /// Files whose functions it calls.
+    pub needs: &'static [(&'static str, &'static str)],
 }
+
+/// Numbers in the room of a shader (`Room` in room.wgsl).
+pub(crate) const ROOM: usize = 480;
+/// Rooms that fit into the private memory of an invocation (8 KiB in WebGPU) beside what their shaders share.
+pub(crate) const MOST_ROOMS: usize = 3;
 
 macro_rules! registry {
     ($($variant:ident $name:literal: $type:ty = $setup:path, $table:path, $shader:path, $structure:literal, $value:literal;)*) => {
@@ -122,14 +143,21 @@ macro_rules! registry {
             }
             pub fn shader(self) -> Shader {
                 match self { $(Code::$variant => {
+                    type R = f64;
                     let (file, source) = $shader;
-                    Shader { file, source, structure: $structure, value: $value }
+                    let room = <$type as Component<R>>::ROOM;
+                    Shader { file, source, structure: $structure, value: $value, room, needs: needs(file) }
                 }),* }
             }
             /// Whether it is a scale times an exponential.
             pub fn fuses(self) -> bool {
                 type R = f64;
                 match self { $(Code::$variant => <$type as Component<R>>::FUSES),* }
+            }
+            /// Whether the oracle integrates it over parts of a bin.
+            pub fn refines(self) -> bool {
+                type R = f64;
+                match self { $(Code::$variant => <$type as Component<R>>::REFINES),* }
             }
             /// Whether it is zero on most of the band.
             pub fn sparse(self) -> bool {
@@ -176,6 +204,11 @@ const SURFACE: (&str, &str) = ("surface", include_str!("../../../shaders/model/s
 const VOIGT: (&str, &str) = ("voigt", include_str!("../../../shaders/model/voigt.wgsl"));
 const EXTINCTION: (&str, &str) = ("extinction", include_str!("../../../shaders/model/extinction.wgsl"));
 const DISKLINE: (&str, &str) = ("diskline", include_str!("../../../shaders/model/diskline.wgsl"));
+const COMPTB: (&str, &str) = ("comptb", include_str!("../../../shaders/model/comptb.wgsl"));
+const GREEN: (&str, &str) = ("green", include_str!("../../../shaders/model/green.wgsl"));
+const SLAB: (&str, &str) = ("slab", include_str!("../../../shaders/model/slab.wgsl"));
+const THERMAL: (&str, &str) = ("thermal", include_str!("../../../shaders/model/thermal.wgsl"));
+const TITARCHUK: (&str, &str) = ("titarchuk", include_str!("../../../shaders/model/titarchuk.wgsl"));
 const FACTOR: (&str, &str) = ("factor", include_str!("../../../shaders/model/factor.wgsl"));
 
 registry! {
@@ -243,7 +276,23 @@ registry! {
     Uvred "uvred": extinction::Seaton<R> = extinction::uvred, no_table, EXTINCTION, "Seaton", "seaton_value";
     Zdust "zdust": extinction::Pei<R> = extinction::zdust, no_table, EXTINCTION, "Pei", "pei_value";
     Diskline "diskline": diskline::DiskLine<R> = diskline::diskline, no_table, DISKLINE, "DiskLine", "diskline_value";
+    NthComp "nthcomp": thermal::Thermal<R> = thermal::nthcomp, no_table, THERMAL, "Thermal", "thermal_value";
+    CompTT "comptt": titarchuk::Titarchuk<R> = titarchuk::comptt, no_table, TITARCHUK, "Titarchuk", "titarchuk_value";
+    CompTB "comptb": comptb::Bulk<R> = comptb::comptb, no_table, COMPTB, "Bulk", "comptb_value";
+    Pexrav "pexrav": slab::Reflected<R> = slab::pexrav, slab::table, SLAB, "Reflected", "slab_value";
+    Pexmon "pexmon": slab::Reflected<R> = slab::pexmon, slab::table, SLAB, "Reflected", "slab_value";
+    SssIce "sss_ice": simple::Ice<R> = simple::sss_ice, no_table, SIMPLE, "Ice", "ice_value";
     Step "step": profile::Step<R> = profile::step, no_table, PROFILE, "Step", "step_value";
+}
+
+/// Files whose functions a file of shaders calls.
+fn needs(file: &str) -> &'static [(&'static str, &'static str)] {
+    match file {
+        "slab" | "reflect" => &[GREEN],
+        "blur" => &[DISKLINE],
+        "thcomp" => &[THERMAL],
+        _ => &[],
+    }
 }
 
 /// Whether this version can evaluate the component (lower-case name). Convolutions live outside the registry: they read

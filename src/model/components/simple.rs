@@ -1,7 +1,7 @@
-//! Smooth multiplicative factors: expabs, spexpcut, plabs, expfac, cabs, dust.
+//! Smooth multiplicative factors: expabs, spexpcut, plabs, expfac, cabs, dust, SSS_ice.
 //!
 //! XSPEC takes each over the bin in its own way: plabs and expfac are means over the bin, expabs and spexpcut the mean of the
-//! edges' values, cabs and dust the value at the middle.
+//! edges' values, cabs, dust and SSS_ice the value at the middle.
 
 use super::Component;
 use crate::model::{grid::Bin, real::Real};
@@ -150,5 +150,36 @@ impl<R: Real> Component<R> for Halo<R> {
         let e = bin.mid_hi + bin.mid_lo;
         let inside = (e * self.inverse_size).min(R::of(1.0));
         R::of(1.0) - self.fraction / (e * e) * (R::of(1.0) - inside * inside)
+    }
+}
+
+/// Clumps of ice on the window of the Einstein Observatory's SSS.
+#[derive(Debug, Clone, Copy)]
+pub struct Ice<R> {
+    clumps: R,
+    thick: R,
+    thin: R,
+}
+
+/// Clumps of thin ice per clump of thick ice.
+const THIN_CLUMPS: f64 = 3.02;
+/// Oxygen's edge in ice, keV.
+const ICE_EDGE: f64 = 0.5317;
+
+/// clumps. Thickness of the two sorts of ice as XSPEC has them.
+pub(crate) fn sss_ice<R: Real>(par: &[f64]) -> Ice<R> {
+    let clumps = par.first().copied().unwrap_or(0.0);
+    let thick = (1.165 + 1.944 * clumps) * 1e-4;
+    Ice { clumps: R::of(clumps), thick: R::of(thick), thin: R::of(thick / 26.68) }
+}
+
+impl<R: Real> Component<R> for Ice<R> {
+    #[inline(always)]
+    fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R {
+        let e = bin.mid_hi + bin.mid_lo;
+        let sigma = R::pick(R::of(ICE_EDGE).lt(e), R::of(4860.0), R::of(213.0)) * (e.ln() * R::of(-2.84)).exp();
+        // exp_m1 of what underflows is -1: all of the light behind a clump is lost.
+        let lost = (-(sigma * self.thick)).exp_m1() + (-(sigma * self.thin)).exp_m1() * R::of(THIN_CLUMPS);
+        (self.clumps * lost).exp()
     }
 }

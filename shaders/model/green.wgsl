@@ -1,0 +1,326 @@
+// Compton reflection: the Green's function of Magdziarz & Zdziarski (1995) and its integral over an incident spectrum; see
+// green.rs.
+
+// What is incident: a power law with a cutoff, or the output of an earlier stage (from_slot) that is seen at a redshift.
+var<private> green_index: f32;
+var<private> green_inverse: f32;
+var<private> green_from_slot: bool;
+var<private> green_slot: u32;
+var<private> green_stretched: f32;
+// Wavelength below which nothing is incident.
+var<private> green_shortest: f32;
+
+// E F_E of bin k of an earlier stage.
+fn green_bin(k: u32) -> f32 {
+    let middle = mid_hi(k) + mid_lo(k);
+    return source(green_slot, k) * middle * middle / width(k);
+}
+
+// Halves the range of bins that an energy lies in; a range of one bin stays.
+fn green_halve(low: ptr<function, u32>, high: ptr<function, u32>, energy: f32) {
+    let middle = (*low + *high) / 2u;
+    if mid_hi(middle) > energy {
+        *high = middle;
+    } else {
+        *low = middle;
+    }
+}
+
+// E F_E of what is incident at x = E/511 keV.
+fn green_source(x: f32) -> f32 {
+    let e = x * 511.0;
+    if !green_from_slot {
+        return safe_exp((2.0 - green_index) * log(e) - e * green_inverse);
+    }
+    // Linear between the middles of bins, nothing beyond them.
+    let seen = e / green_stretched;
+    if seen < mid_hi(0u) || seen > mid_hi(energies() - 1u) {
+        return 0.0;
+    }
+    var low = 0u;
+    var high = energies() - 1u;
+    // Three halvings a turn: Mesa's software rasteriser ends an invocation's loops after 65535 turns in all.
+    while high - low > 1u {
+        green_halve(&low, &high, seen);
+        green_halve(&low, &high, seen);
+        green_halve(&low, &high, seen);
+    }
+    let along = clamp((seen - mid_hi(low)) / (mid_hi(high) - mid_hi(low)), 0.0, 1.0);
+    return mix(green_bin(low), green_bin(high), along);
+}
+
+// Coefficients for the angle and opacity that green_setup was given.
+var<private> green_terms: array<f32, 17>;
+var<private> green_opacity: f32;
+var<private> green_surface: f32;
+var<private> green_stretch: f32;
+var<private> green_small: vec2<f32>;
+var<private> green_constant: f32;
+var<private> green_first: vec3<f32>;
+var<private> green_second: vec2<f32>;
+var<private> green_exponent: f32;
+var<private> green_onset: vec2<f32>;
+var<private> green_hard: vec2<f32>;
+var<private> green_soft: array<f32, 5>;
+var<private> green_factor: array<f32, 5>;
+var<private> green_least: f32;
+
+fn green_poly(x: f32, a: f32, b: f32, c: f32, d: f32, e: f32) -> f32 {
+    return a + x * (b + x * (c + x * (d + x * e)));
+}
+
+// x^p for x >= 0.
+fn green_power(x: f32, p: f32) -> f32 {
+    return select(0.0, safe_exp(p * log(max(x, 1e-37))), x > 0.0);
+}
+
+fn green_setup(m: f32, opacity: f32) {
+    let p = 0.254 - 0.041 * green_power(m, -3.798);
+    let low = min(m, 0.524);
+    green_terms[0] = green_poly(m, 0.8827, -0.5885, 0.7988, -0.4117, 0.0);
+    green_terms[1] = green_poly(m, 0.0517, 0.1076, -0.1691, 0.0678, 0.0);
+    green_terms[2] = green_poly(m, 0.0014, 0.0043, 0.0, 0.0, 0.0);
+    green_terms[3] = green_poly(m, -0.0003, -0.0027, 0.0021, 0.0, 0.0);
+    green_terms[4] = green_poly(m, -1.3259, 1.6214, -3.7007, 2.1722, 0.0) + safe_exp(20.3 * (m - 1.063));
+    green_terms[5] = green_poly(m, 0.079, -0.4029, 0.6619, 0.221, 0.0) - safe_exp(17.7 * (m - 1.041));
+    green_terms[6] = green_poly(m, 0.0751, -0.1848, 0.4068, -0.4126, 0.0) + safe_exp(9.8 * (m - 1.185));
+    green_terms[7] = green_poly(m, -0.002, -0.0394, 0.1004, -0.0597, 0.0);
+    green_terms[8] = green_poly(m, 3.2953, -3.6996, 7.9837, -4.6855, 0.0);
+    green_terms[9] = green_poly(m, -0.5278, 0.9857, -1.7454, -0.3464, 0.0) + safe_exp(27.6 * (m - 0.959));
+    green_terms[10] = green_poly(m, -0.1919, 0.5798, -1.2879, 1.4885, 0.0) - safe_exp(18.3 * (m - 0.986));
+    green_terms[11] = green_poly(m, 0.02, 0.0832, -0.0333, -0.237, 0.0) + safe_exp(16.6 * (m - 1.086));
+    green_terms[12] = green_poly(m, -2.2779, 2.4031, -4.0733, 1.9499, 0.0) - safe_exp(19.6 * (m - 0.968));
+    green_terms[13] = green_poly(m, 0.479, -1.0166, 3.1727, -4.0108, 3.0545) - safe_exp(30.4 * (m - 0.957));
+    green_terms[14] = green_poly(m, 0.1122, -0.358, 0.4985, -0.375, -0.5349) + safe_exp(31.2 * (m - 0.972));
+    green_terms[15] = green_poly(m, -0.016, -0.0471, -0.0536, 0.2006, 0.2929) - safe_exp(30.6 * (m - 1.009));
+    green_terms[16] = green_poly(m, 0.0005, 0.0021, -0.0447, 0.1749, -0.2303) + safe_exp(16.9 * (m - 1.13));
+    green_opacity = opacity;
+    green_surface = green_poly(m, 0.802, -1.019, 2.528, -3.198, 1.457) + green_power(0.030 / m, 4.0);
+    green_stretch = green_poly(m, 0.006, 0.089, -0.102, 0.056, 0.0);
+    green_small = vec2(0.911 - 0.549 * green_power(1.0 - m, 1.471) - 2.0 * p, p);
+    green_constant = 0.161 + 0.439 * green_power(m, 0.189) - 0.791 * green_power(m, 7.789);
+    green_first = vec3(max(-0.871 + 1.740 * green_power(m, 0.176) - 1.088 * green_power(m, 0.907), 0.0),
+        0.934 + 0.054 * green_power(m, -0.666), green_poly(low, 4.647, -11.574, 11.046, 0.0, 0.0));
+    green_second = vec2(0.012 + 0.199 * green_power(m, 0.939) + 0.861 * green_power(m, 8.999),
+        green_poly(m, -1.281, 2.374, -4.332, 2.630, 0.0));
+    green_exponent = 2.882 + 0.035 * green_power(m, -1.065);
+    green_onset = vec2(30.28 + 69.29 * m, 1.037 * green_power(1.0 - sqrt(1.0 - 0.874 * m * m), 0.123));
+    green_hard = vec2(0.618 - 0.830 * m, 0.128 - 0.132 * m);
+    green_soft = array<f32, 5>(0.632 - 0.875 * m, green_poly(m, -0.672, -0.286, 0.717, -0.481, 0.0),
+        green_poly(m, 0.0126, -0.0160, 0.0077, 0.0, 0.0), green_poly(m, 0.0111, 0.0030, -0.0014, 0.0, 0.0),
+        green_poly(m, -2.437, -0.328, -0.260, 0.279, 0.0));
+    green_factor = array<f32, 5>(green_poly(m, 56.50, -27.54, 671.8, -1245.0, 708.4),
+        green_poly(m, -0.897, -0.826, 2.273, -0.984, 0.0), 1.240 - 1.297 * m, green_poly(m, -0.490, 1.181, -1.038, 0.0, 0.0),
+        1.858 * (green_power(m, 2.033) + 0.745 * green_power(m, 1.065)));
+    green_least = 1.0 - sqrt(1.0 - (m - 0.05) * (m - 0.05));
+}
+
+fn green_primitive(y: f32, root: f32) -> f32 {
+    let d = root * y;
+    let t = 0.5774 * (2.0 * d - 1.0);
+    return y * (3.0 - log_1p(green_opacity * y * y * y)) + 0.5 / root * log((1.0 - d + d * d) / ((1.0 + d) * (1.0 + d)))
+        - 1.73205 / root * sign(t) * arctan_positive(abs(t));
+}
+
+fn green_survival(y0: f32, y: f32) -> f32 {
+    let root = green_power(green_opacity, 0.3333);
+    return green_primitive(y, root) - green_primitive(y0, root);
+}
+
+fn green_scattered(y: f32) -> f32 {
+    return 1.0 / (1.0 + green_opacity * y * y * y);
+}
+
+// Few scatterings: wavelengths that differ by less than 2.
+fn green_few(y: f32, dy: f32) -> f32 {
+    let y0 = y - dy;
+    let ln = log(min(y0, 10.0));
+    let a = ln * green_poly(ln, green_terms[0], green_terms[1], green_terms[2], green_terms[3], 0.0);
+    let b = ln * green_poly(ln, green_terms[4], green_terms[5], green_terms[6], green_terms[7], 0.0);
+    let c = ln * green_poly(ln, green_terms[8], green_terms[9], green_terms[10], green_terms[11], 0.0);
+    let d = ln * green_poly(ln, green_terms[12], green_terms[13], green_terms[14], green_terms[15], green_terms[16]);
+    var base = 0.0;
+    if y0 < 10.0 {
+        // ln of (y0 + 2)/y by what is missing to 2.
+        base = safe_exp(green_poly(log_1p((2.0 - dy) / y) / log((y0 + 2.0) / y0), a, b, c, d, 0.0));
+    } else {
+        let inverse = 1.0 / (10.0 + dy);
+        let long = 1.0 + green_stretch * (0.326 * (green_power(0.1 * y0, 1.692) - 1.0) + ln - 2.303);
+        base = long * y * inverse * safe_exp(green_poly(5.4848 * log_1p((2.0 - dy) * inverse), a, b, c, d, 0.0));
+    }
+    let small = green_small.x + green_small.y * dy;
+    let first = green_first.x * green_power(max(green_first.y - dy, 0.0), green_first.z);
+    let second = green_second.x * green_power(2.150 - dy, green_second.y);
+    let large = green_power(max(green_constant + first + second, 0.0), green_exponent)
+        / (1.0 + safe_exp(green_onset.x * (green_onset.y - green_power(dy, 0.123))));
+    let deep = 1.0 + (safe_exp(0.381 * dy) - 2.0) * sqrt(max(1.0 - green_scattered(y), 0.0));
+    let escapes = green_surface + (1.0 - green_surface) * deep * safe_exp(green_survival(y0, y));
+    return base * min(small, large) * green_scattered(y0) * escapes;
+}
+
+// Many scatterings.
+fn green_many(y: f32, y0: f32) -> f32 {
+    let dy = y - y0;
+    let ln = log(y0);
+    let height = 0.230 + 0.033 * ln + 0.763 * green_power(y0, -0.507) + 0.007 * green_power(y0, -1.553);
+    let slope = -0.100 + 0.115 * ln + 0.100 * green_power(y0, 1.623);
+    var bend = green_hard.x + green_hard.y * ln;
+    if y0 >= 1.0 {
+        bend = green_soft[0] + green_soft[1] * ln + green_soft[2] * green_power(green_soft[3] + 1.0 / y0, green_soft[4]);
+    }
+    let one = 1.0 + dy;
+    return height * green_power(1.0 + 75.180 / (y0 * y), slope * (1.0 + bend / y)) * green_factor[4] * green_power(dy, -1.5)
+        * one * green_power(1.0 + green_factor[0] / one, green_factor[1] + green_factor[2] * green_power(one, green_factor[3]))
+        * safe_exp(green_survival(y0, y0 + dy - 0.15));
+}
+
+fn green_few_part(y: f32, dy: f32, weight: f32) -> f32 {
+    return weight * green_source(1.0 / (y - dy)) * green_few(y, dy);
+}
+
+fn green_many_part(y: f32, ln: f32, weight: f32) -> f32 {
+    let y0 = safe_exp(ln);
+    return weight * y0 * green_source(1.0 / y0) * green_many(y, y0);
+}
+
+fn green_more_part(y: f32, ln: f32, weight: f32) -> f32 {
+    let dy = safe_exp(ln);
+    return weight * dy * green_source(1.0 / (y - dy)) * green_many(y, y - dy);
+}
+
+// Eight points of Gauss-Legendre around a middle.
+fn green_few_panel(y: f32, middle: f32, half: f32) -> f32 {
+    return half * (green_few_part(y, middle + 0.18343464 * half, 0.36268378) + green_few_part(y, middle - 0.18343464 * half, 0.36268378)
+        + green_few_part(y, middle + 0.52553241 * half, 0.31370665) + green_few_part(y, middle - 0.52553241 * half, 0.31370665)
+        + green_few_part(y, middle + 0.79666648 * half, 0.22238103) + green_few_part(y, middle - 0.79666648 * half, 0.22238103)
+        + green_few_part(y, middle + 0.96028986 * half, 0.10122854) + green_few_part(y, middle - 0.96028986 * half, 0.10122854));
+}
+
+fn green_many_panel(y: f32, middle: f32, half: f32) -> f32 {
+    return half * (green_many_part(y, middle + 0.18343464 * half, 0.36268378) + green_many_part(y, middle - 0.18343464 * half, 0.36268378)
+        + green_many_part(y, middle + 0.52553241 * half, 0.31370665) + green_many_part(y, middle - 0.52553241 * half, 0.31370665)
+        + green_many_part(y, middle + 0.79666648 * half, 0.22238103) + green_many_part(y, middle - 0.79666648 * half, 0.22238103)
+        + green_many_part(y, middle + 0.96028986 * half, 0.10122854) + green_many_part(y, middle - 0.96028986 * half, 0.10122854));
+}
+
+fn green_more_panel(y: f32, middle: f32, half: f32) -> f32 {
+    return half * (green_more_part(y, middle + 0.18343464 * half, 0.36268378) + green_more_part(y, middle - 0.18343464 * half, 0.36268378)
+        + green_more_part(y, middle + 0.52553241 * half, 0.31370665) + green_more_part(y, middle - 0.52553241 * half, 0.31370665)
+        + green_more_part(y, middle + 0.79666648 * half, 0.22238103) + green_more_part(y, middle - 0.79666648 * half, 0.22238103)
+        + green_more_part(y, middle + 0.96028986 * half, 0.10122854) + green_more_part(y, middle - 0.96028986 * half, 0.10122854));
+}
+
+// E F_E reflected at wavelength y.
+fn green_reflected(y: f32) -> f32 {
+    let most = min(y - green_shortest, 2.0);
+    if most <= green_least {
+        return 0.0;
+    }
+    let whole = most - green_least;
+    // The function sets in steeply, and has kinks further on.
+    var sum = green_few_panel(y, green_least + 0.01 * whole, 0.01 * whole)
+        + green_few_panel(y, green_least + 0.093333333 * whole, 0.073333333 * whole);
+    for (var k = 1u; k < 6u; k++) {
+        sum += green_few_panel(y, green_least + whole / 12.0 * f32(2u * k + 1u), whole / 12.0);
+    }
+    // More scatterings: over ln dy as long as y0 changes little, then over ln y0.
+    let end = min(0.5 * y, y - green_shortest);
+    if end > 2.0 {
+        let low = 0.69314718;
+        let quarter = 0.25 * (log(end) - low);
+        sum += green_more_panel(y, low + quarter, quarter) + green_more_panel(y, low + 3.0 * quarter, quarter);
+    }
+    let split = min(y - 2.0, 0.5 * y);
+    if split > green_shortest {
+        let low = log(green_shortest);
+        let quarter = 0.25 * (log(split) - low);
+        sum += green_many_panel(y, low + quarter, quarter) + green_many_panel(y, low + 3.0 * quarter, quarter);
+    }
+    return sum / y;
+}
+
+fn green_end(m: f32) -> f32 {
+    return min(1.0 / (1.03333 - sqrt(1.0 - (m - 0.05) * (m - 0.05))), 4.0);
+}
+
+// ln of the reflected E F_E at 64 nodes over ln x from 0.0195 to an end.
+fn green_nodes(end: f32, room: ptr<private, Room>) {
+    let span = log(end / 0.0195) / 63.0;
+    for (var k = 0u; k < 64u; k++) {
+        (*room)[k] = log(max(green_reflected(1.0 / (0.0195 * safe_exp(span * f32(k)))), 1e-30));
+    }
+}
+
+fn green_at(room: ptr<private, Room>, x: f32, end: f32) -> f32 {
+    if x > end {
+        return 0.0;
+    }
+    let place = max(log(x / 0.0195) / log(end / 0.0195) * 63.0, 0.0);
+    let k = clamp(u32(place), 1u, 61u);
+    let t = place - f32(k);
+    let f0 = (*room)[k - 1u];
+    let f1 = (*room)[k];
+    let f2 = (*room)[k + 1u];
+    let f3 = (*room)[k + 2u];
+    let c1 = f2 - 0.5 * f1 - f0 / 3.0 - f3 / 6.0;
+    let c2 = 0.5 * (f0 + f2) - f1;
+    let c3 = (f3 - f0) / 6.0 + 0.5 * (f1 - f2);
+    let cubic = f1 + t * (c1 + t * (c2 + t * c3));
+    return safe_exp(clamp(cubic, min(min(f0, f1), min(f2, f3)), max(max(f0, f1), max(f2, f3))));
+}
+
+// The slab: opacities, and reflection without loss of energy.
+
+struct Slab { cosine: f32, metals: f32, iron: f32, stretch: f32, amount: f32, direct: f32, end: f32, first: u32, rows: u32 }
+
+fn slab_new(amount: f32, redshift: f32, metals: f32, iron: f32, cosine: f32, t: u32) -> Slab {
+    let m = clamp(cosine, 0.05, 0.95);
+    return Slab(m, max(metals, 0.0), max(iron, 0.0), stretch(redshift), abs(amount), select(0.0, 1.0, amount >= 0.0),
+        green_end(m), t, u32(table(t)));
+}
+
+// Opacity over that of scattering at E/0.55 keV in the slab's frame.
+fn slab_opacity(c: Slab, ln_e: f32) -> f32 {
+    var low = 0u;
+    var high = c.rows;
+    while low < high {
+        let middle = (low + high) / 2u;
+        if table(c.first + 1u + middle) <= ln_e {
+            low = middle + 1u;
+        } else {
+            high = middle;
+        }
+    }
+    let at = c.first + clamp(low, 1u, c.rows - 1u);
+    let along = (ln_e - table(at)) / max(table(at + 1u) - table(at), 1e-12);
+    let metals = table(at + c.rows);
+    let iron = table(at + 2u * c.rows);
+    let sum = c.metals * safe_exp(metals + along * (table(at + c.rows + 1u) - metals))
+        + c.iron * safe_exp(iron + along * (table(at + 2u * c.rows + 1u) - iron));
+    return max(sum * 124.21488, 1e-5);
+}
+
+fn slab_albedo(c: Slab, ln_e: f32) -> f32 {
+    let mu = c.cosine;
+    let ln = log(1.0 + 1.0 / mu);
+    let once = 0.375 * ((3.0 + mu * mu * (3.0 * mu * mu - 2.0)) * ln + (3.0 * mu * mu - 1.0) * (0.5 - mu));
+    let opacity = slab_opacity(c, ln_e);
+    let scattered = 1.0 / (1.0 + opacity);
+    let absorbed = sqrt(opacity * scattered);
+    let depth = 1.7320508 * absorbed;
+    // 1 - ln(1 + d)/d cancels at small depths.
+    let lost = select(1.0 - log_1p(depth) / depth, depth * (0.5 - depth * (1.0 / 3.0 - depth * (0.25 - depth * 0.2))), depth < 0.05);
+    let more = ((1.0 / absorbed - 1.0) * lost + 1.0) * (1.0 + 1.7320508 * mu) / (1.0 + depth * mu);
+    return scattered * 0.5 * mu * ((more - 1.0) * ln + once);
+}
+
+// Share of the Green's function in what is reflected.
+fn slab_share(x: f32) -> f32 {
+    let along = clamp(log(x / 0.01957) / 0.18215121, 0.0, 1.0);
+    return 0.5 * (1.0 - cos(3.1415927 * along));
+}
+
+fn slab_asymptotic(c: Slab) -> f32 {
+    // At x = 0.01947, 9.949 keV.
+    return slab_opacity(c, 2.8953261) * 0.01947 * 0.01947 * 0.01947;
+}
