@@ -21,6 +21,7 @@ mod simple;
 mod smooth;
 mod species;
 mod surface;
+mod tabulated;
 mod voigt;
 mod wisconsin;
 
@@ -28,6 +29,7 @@ use super::{
     Settings,
     grid::{Bin, TILE, Tile},
     real::Real,
+    table,
 };
 
 /// A component with its constants for one spectrum worked out.
@@ -176,6 +178,7 @@ const SURFACE: (&str, &str) = ("surface", include_str!("../../../shaders/model/s
 const VOIGT: (&str, &str) = ("voigt", include_str!("../../../shaders/model/voigt.wgsl"));
 const EXTINCTION: (&str, &str) = ("extinction", include_str!("../../../shaders/model/extinction.wgsl"));
 const DISKLINE: (&str, &str) = ("diskline", include_str!("../../../shaders/model/diskline.wgsl"));
+const TABLE: (&str, &str) = ("table", include_str!("../../../shaders/model/table.wgsl"));
 const FACTOR: (&str, &str) = ("factor", include_str!("../../../shaders/model/factor.wgsl"));
 
 registry! {
@@ -244,12 +247,16 @@ registry! {
     Zdust "zdust": extinction::Pei<R> = extinction::zdust, no_table, EXTINCTION, "Pei", "pei_value";
     Diskline "diskline": diskline::DiskLine<R> = diskline::diskline, no_table, DISKLINE, "DiskLine", "diskline_value";
     Step "step": profile::Step<R> = profile::step, no_table, PROFILE, "Step", "step_value";
+    Atable "atable": tabulated::Tabulated<R> = tabulated::tabulated, no_table, TABLE, "Tabulated", "tabulated_value";
+    Mtable "mtable": tabulated::Tabulated<R> = tabulated::tabulated, no_table, TABLE, "Tabulated", "tabulated_value";
+    Etable "etable": tabulated::Tabulated<R> = tabulated::tabulated, no_table, TABLE, "Tabulated", "tabulated_value";
 }
 
 /// Whether this version can evaluate the component (lower-case name). Convolutions live outside the registry: they read
-/// another spectrum instead of filling tiles on their own.
+/// another spectrum instead of filling tiles on their own. The table models are nothing without a file.
 pub fn implemented(name: &str) -> bool {
-    Code::of(name).is_some() || convolution::Convolution::of(name).is_some()
+    let built_in = Code::of(name).is_some() || convolution::Convolution::of(name).is_some();
+    built_in && table::Kind::of(name).is_none()
 }
 
 /// Integral over a bin of a density whose E f(E) is `peak` at the geometric middle and has logarithmic slope `a` and
