@@ -9,7 +9,7 @@ use common::{
     runs::{rontgen, stderr},
     table::{self, Axis, power_law},
 };
-use rontgen::model::{Model, Program, Scratch, Settings};
+use rontgen::model::{Model, Parameters, Prior, Program, Scratch, Setting, Settings};
 use std::path::Path;
 
 const TOYS: &str = "table_models/xspec_table_models";
@@ -406,4 +406,35 @@ fn the_pn_spectrum_with_a_table_agrees_with_the_component() {
         let bound = if k < 2 { 0.02 } else { 0.2 };
         assert!((component - table).abs() < bound, "point {k}: {component} {table}");
     }
+}
+
+#[test]
+fn a_table_with_fixed_parameters_is_smaller_and_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("made.mod");
+    std::fs::write(&path, made(true).set("REDSHIFT", "T").set("ESCALE", "T").bytes()).unwrap();
+    let mut model = Model::parse(&format!("atable{{{}}}", path.display()), &Settings::default()).unwrap();
+    let edges: Vec<f64> = (0..=40).map(|k| 0.5 + 0.13 * f64::from(k)).collect();
+    let values = [30.0, 0.25, 0.02, 0.9, 0.3, 2.0];
+    let evaluate = |model: &Model| {
+        let program = Program::new(model, &edges).unwrap();
+        let mut flux = vec![0.0; program.energies()];
+        program.evaluate(&values, &mut flux);
+        (flux, program.tables().len())
+    };
+    let (before, large) = evaluate(&model);
+    let settings = model.parameters().iter().zip(values).map(|(p, value)| {
+        let free = ["atable.log_xi", "atable.norm"].contains(&p.name.as_str());
+        let setting = if free { Setting::Free(Prior::Uniform { lo: 0.0, hi: 1.0 }) } else { Setting::Frozen(value) };
+        (p.name.clone(), setting)
+    });
+    let parameters = Parameters::resolve(&model, &settings.collect()).unwrap();
+    model.fix_tables(&parameters);
+    let (after, small) = evaluate(&model);
+    near("fixed", &after, &before, 1e-6);
+    assert!(before.iter().sum::<f64>() > 1.0);
+    // 3 x 2 spectra on the table's 4 energies became 2 on the model's, in tiles of 128.
+    assert!(large < 100 && small < 2 * 2 * 128 + 40, "{large} {small}");
+    let rontgen::model::Origin::Table(table) = &model.components[0].origin else { panic!("no table") };
+    assert_eq!(table.spectra.len(), 2 * 2 * 4);
 }

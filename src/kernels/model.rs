@@ -107,6 +107,9 @@ pub fn sound(flux: &[f32]) -> bool {
     flux.iter().fold(true, |good, &x| good & (x >= 0.0) & (x < f32::INFINITY))
 }
 
+/// Computes one stage of the host: its number, all parameters of a spectrum, one number per energy.
+pub type HostStage<'a> = dyn Fn(usize, &[f64], &mut [f64]) + Sync + 'a;
+
 /// Computes the stages of the host for the first `rows` spectra and uploads them: `evaluate(stage, full, out)` with all M
 /// parameters of a spectrum and one number per energy. Nothing to do on the CPU, whose form computes all stages itself.
 ///
@@ -114,7 +117,7 @@ pub fn sound(flux: &[f32]) -> bool {
 /// A device that failed.
 pub fn host_stages(
     plan: &ModelPlan,
-    evaluate: &(dyn Fn(usize, &[f64], &mut [f64]) + Sync),
+    evaluate: &HostStage<'_>,
     full: &Tensor<f32>,
     rows: usize,
     slots: Option<&mut Tensor<f32>>,

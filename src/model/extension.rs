@@ -58,11 +58,14 @@ pub trait UserComponent: Debug + Send + Sync {
     fn evaluate(&self, parameters: &[f64], bins: &[(f64, f64)], out: &mut [f64]) -> Result<(), String>;
 }
 
+/// Finds a file by its name; the error says where it was looked for.
+pub type FindFile<'a> = dyn Fn(&str) -> Result<PathBuf, String> + 'a;
+
 /// How an expression's names that are not in the catalogue are understood.
 #[derive(Clone, Default)]
 pub struct Extensions<'a> {
     /// Finds the file of a table model by its name in the expression. `None`: as it is written, then in RONTGEN_DATA.
-    pub find_file: Option<&'a dyn Fn(&str) -> Result<PathBuf, String>>,
+    pub find_file: Option<&'a FindFile<'a>>,
     /// Components of the user's own; their names must be new.
     pub components: Vec<Arc<dyn UserComponent>>,
 }
@@ -105,7 +108,7 @@ impl Extensions<'_> {
             }
             for (k, p) in component.parameters.iter().enumerate() {
                 let ordered = p.hard_min <= p.soft_min && p.soft_min <= p.soft_max && p.soft_max <= p.hard_max;
-                if !ordered || !(p.default >= p.hard_min && p.default <= p.hard_max) {
+                if !(ordered && p.default >= p.hard_min && p.default <= p.hard_max) {
                     return refuse(&format!("{}: default and limits are not in order", p.name));
                 }
                 if p.name.is_empty() || p.name.contains(char::is_whitespace) {

@@ -181,6 +181,20 @@ impl Model {
         self.expression.print(&self.components.iter().map(name).collect::<Vec<_>>())
     }
 
+    /// Interpolates the model's tables once and for all where `parameters` fixes a parameter of theirs: they become as many times
+    /// smaller. From then on only parameters with these fixed values may be evaluated.
+    pub fn fix_tables(&mut self, parameters: &Parameters) {
+        for instance in &mut self.components {
+            let Origin::Table(table) = &instance.origin else { continue };
+            let own = instance.first_parameter..instance.first_parameter + instance.component.parameters.len();
+            let map = parameters.map().get(own).unwrap_or(&[]);
+            let fixed: Vec<Option<f64>> = map.iter().map(|entry| (entry.free < 0).then_some(entry.offset)).collect();
+            if fixed.iter().any(Option::is_some) {
+                instance.origin = Origin::Table(Arc::new(table.fixed(&fixed)));
+            }
+        }
+    }
+
     /// Position of a parameter by name, ignoring case; the component may be spelt as in the expression.
     ///
     /// Errors name the nearest known parameter.

@@ -200,11 +200,12 @@ pub fn model(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComponent>])
         components.push(Arc::new(external));
     }
     let extensions = Extensions { find_file: Some(&find), components };
-    let model = Model::parse_with(&run.model.expression, &settings, &extensions)?;
+    let mut model = Model::parse_with(&run.model.expression, &settings, &extensions)?;
     let parameters = Parameters::resolve(&model, &parameter_settings(run)).map_err(|error| match error {
         ModelError::Parameter(text) => ModelError::Parameter(format!("{}, [parameters]: {text}", run.path)),
         other => other,
     })?;
+    model.fix_tables(&parameters);
     Ok((model, parameters))
 }
 

@@ -37,7 +37,7 @@ impl<'a> Model<'a> {
         }
         let kinds = 1 + added.len();
         let spectra = points.iter().map(|p| (0..kinds).map(|k| spectrum(p, k)).collect()).collect();
-        let cards = vec![("MODLNAME", "'test'"), ("REDSHIFT", "F"), ("ESCALE", "F")];
+        let cards = [("MODLNAME", "'test'"), ("REDSHIFT", "F"), ("ESCALE", "F")];
         let add = [("ADDMODEL", if additive { "T" } else { "F" })];
         Self {
             cards: [&cards[..], &add[..]].concat(),

@@ -9,7 +9,7 @@ use crate::model::{
     real::Real,
     table::{
         ADDED, AXES, AXIS, AXIS_HEADER, CELLS, DATA, EDGES, HIGH, KIND, LOW, REDSHIFTED, RESCALED, SHIFTED, SLIVER,
-        STRIDE,
+        STRIDE, between,
     },
 };
 use std::marker::PhantomData;
@@ -40,17 +40,6 @@ struct Reading<'t, S> {
     /// Energy in the table per energy in the model, and what multiplies the result.
     scale: f64,
     norm: f64,
-}
-
-/// Node below a value and how far it is on the way to the next.
-fn between<S: Copy>(nodes: &[S], log: bool, value: f64, number: impl Fn(S) -> f64) -> (usize, f64) {
-    let above = nodes.partition_point(|node| number(*node) <= value);
-    let low = above.saturating_sub(1);
-    let (Some(a), Some(b)) = (nodes.get(low).copied().map(&number), nodes.get(low + 1).copied().map(&number)) else {
-        return (low, 0.0);
-    };
-    let fraction = if log && a > 0.0 { (value / a).ln() / (b / a).ln() } else { (value - a) / (b - a) };
-    (low, fraction.clamp(0.0, 1.0))
 }
 
 impl<R: Real> Tabulated<R> {

@@ -144,6 +144,7 @@ pub fn read(path: &Path, kind: Kind) -> Result<TableModel, ModelError> {
         rescaled,
         redshifted,
         edges,
+        in_place: None,
         low,
         high,
         spectra,
@@ -289,25 +290,24 @@ fn place(reader: &Reader<'_>, hdu: &Hdu, axes: &[Axis], added: usize, energies: 
     let mut columns = vec!["INTPSPEC".to_string()];
     columns.extend((1..=added).map(|k| format!("ADDSP{k:03}")));
     let kinds = columns.len();
-    let mut out = vec![0f32; grid * kinds * energies];
-    for (c, name) in columns.iter().enumerate() {
-        let width = hdu.column(name).map(|column| column.repeat);
-        if hdu.column(name).is_some_and(|column| !column.variable) && width != Some(energies) {
-            return Err(refuse(format!(
-                "{name} has {} values a row, ENERGIES has {energies} rows",
-                width.unwrap_or_default()
-            )));
+    for name in &columns {
+        let column = hdu.column(name).ok_or_else(|| refuse(format!("column {name} is missing")))?;
+        if !column.variable && column.repeat != energies {
+            return Err(refuse(format!("{name} has {} values a row, ENERGIES has {energies} rows", column.repeat)));
         }
+    }
+    let mut out: Vec<f32> = Vec::new();
+    for (c, name) in columns.iter().enumerate() {
         let (values, offsets) = reader.fits(reader.file.ragged(hdu, name))?;
+        if let Some(row) = offsets.windows(2).position(|w| w[1] - w[0] != energies) {
+            let found = offsets[row + 1] - offsets[row];
+            let text = format!("row {}: {name} has {found} values, ENERGIES has {energies} rows", row + 1);
+            return Err(refuse(text));
+        }
+        // Only now is it known that the file holds as many numbers.
+        out.resize(grid * kinds * energies, 0.0);
         for (at, &row) in order.iter().enumerate() {
             let spectrum = &values[offsets[row]..offsets[row + 1]];
-            if spectrum.len() != energies {
-                return Err(refuse(format!(
-                    "row {}: {name} has {} values, ENERGIES has {energies} rows",
-                    row + 1,
-                    spectrum.len()
-                )));
-            }
             let place = &mut out[(at * kinds + c) * energies..][..energies];
             for (k, (place, value)) in place.iter_mut().zip(spectrum).enumerate() {
                 *place = *value as f32;

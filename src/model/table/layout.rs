@@ -33,8 +33,8 @@ pub(crate) const AXIS_HEADER: usize = 2;
 
 /// Optical depth that stands for a factor of 0.
 const OPAQUE: f64 = 200.0;
-/// Largest table on an energy grid: 2^29 numbers take 6 GiB in the two precisions that a program keeps.
-const MOST_NUMBERS: usize = 1 << 29;
+/// Largest table on an energy grid: 2^28 numbers take 3 GiB in the two precisions that a program keeps.
+const MOST_NUMBERS: usize = 1 << 28;
 
 /// Less of an energy bin than this inside the table is rounding of an edge that both share.
 pub(crate) const SLIVER: f64 = 1e-4;
@@ -76,7 +76,7 @@ impl TableModel {
     }
 
     fn shifted(&self) -> bool {
-        self.rescaled || self.redshifted
+        (self.rescaled || self.redshifted) && self.in_place.is_none()
     }
 
     /// Spectra, with those of the additional parameters.

@@ -34,8 +34,7 @@ fn density(edges: &[f64], photons: &[f64]) -> Vec<(f64, f64, f64)> {
 /// Photons/cm2/s/keV of a model and of its components (name, photons per bin) over E + 1 edges (keV).
 pub fn model(title: &str, edges: &[f64], whole: &[f64], components: &[(String, Vec<f64>)]) -> String {
     let total = density(edges, whole);
-    let parts: Vec<(&str, Vec<(f64, f64, f64)>)> =
-        components.iter().map(|(name, photons)| (name.as_str(), density(edges, photons))).collect();
+    let parts: Vec<_> = components.iter().map(|(name, photons)| (name, density(edges, photons))).collect();
     let positive = |bins: &[(f64, f64, f64)]| -> Vec<f64> {
         bins.iter().map(|b| b.2).filter(|v| v.is_finite() && *v > 0.0).collect()
     };
