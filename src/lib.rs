@@ -12,6 +12,7 @@
 //! | [`refine`] | importance sampling with the exact likelihood, evidence |
 //! | [`diagnose`], [`report`] | divergences, checks, posterior files, plots |
 //! | [`run`] | the run file, the scheduler of the rounds, checkpoints, the output folder |
+//! | [`mod@import`] | XSPEC's save files as run files |
 //! | [`nn`], [`kernels`], [`device`] | layers and training, one file per kernel family, the GPU or CPU underneath |
 //!
 //! Dependencies point downwards only; nothing below [`run`] reads a configuration file or prints.
@@ -21,6 +22,7 @@ pub mod cli;
 pub mod device;
 pub mod diagnose;
 pub mod error;
+pub mod import;
 pub mod infer;
 pub mod kernels;
 pub mod model;

@@ -5,6 +5,7 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use common::data;
+use rontgen::model::{Model, Settings};
 use rontgen::observation::{Area, FileChoice, Grouping, ObservationSpec, Response, fits::FitsFile, inspect, load};
 
 fn files_below(folder: &Path, out: &mut Vec<PathBuf>) {
@@ -41,6 +42,8 @@ fn use_everywhere(path: &Path) -> usize {
         energies: vec![[0.5, 8.0]],
         grouping: Grouping::File,
     };
+    let as_table = format!("atable{{{}}}", path.display());
+    told("table", Model::parse(&as_table, &Settings::default()).err().map(|e| e.to_string()));
     told("load", load(&spec(path, FileChoice::Keyword)).err().map(|e| e.to_string()));
     told("load", load(&spec(path, FileChoice::File(path.to_path_buf()))).err().map(|e| e.to_string()));
     refusals

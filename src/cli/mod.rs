@@ -17,6 +17,7 @@ mod demo;
 mod devices;
 mod fake;
 mod group;
+mod import;
 mod infer;
 mod inspect;
 mod likelihood;
@@ -64,6 +65,8 @@ enum Command {
     Group(group::Args),
     /// A mock observation (OGIP) at given parameters
     Fake(fake::Args),
+    /// A run file from a save file of XSPEC
+    Import(import::Args),
     /// Components, their parameters, units and limits
     Models(models::Args),
     /// What an OGIP file is and holds, and what is odd about it
@@ -85,6 +88,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Report(args) => report::run(args),
         Command::Group(args) => group::run(args),
         Command::Fake(args) => fake::run(args),
+        Command::Import(args) => import::run(args),
         Command::Models(args) => models::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Devices(args) => devices::run(args),

@@ -2,21 +2,36 @@
 
 use crate::{
     Error, Result,
-    model::catalogue::{self, Component, Lookup},
+    model::{
+        Model, Settings,
+        catalogue::{self, Component, Lookup},
+        table,
+    },
 };
 use std::io::Write;
 
 /// List the spectral components, or describe one.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Component to describe (any case; unambiguous abbreviations work).
+    /// Component to describe (any case; unambiguous abbreviations work), or a table model with its file: "atable{FILE}".
     pub name: Option<String>,
+    /// Every component with its formula, parameters and reference, as Markdown (docs/catalogue.md).
+    #[arg(long, conflicts_with = "name")]
+    pub markdown: bool,
 }
 
 /// Prints the list or the description; exit status 0.
 pub fn run(args: Args) -> Result<u8> {
     let text = match &args.name {
+        None if args.markdown => markdown(),
         None => list(),
+        Some(name) if name.contains('{') => {
+            // A factor alone is no model: it acts on something here.
+            let whole =
+                if name.trim_start().get(..1).is_some_and(|c| c.eq_ignore_ascii_case("a")) { "" } else { "*powerlaw" };
+            let model = Model::parse(&format!("{name}{whole}"), &Settings::default())?;
+            model.components.first().map_or(String::new(), |c| describe(&c.component))
+        }
         Some(name) => match catalogue::find(name.trim()) {
             Lookup::Found(component) => describe(component),
             Lookup::Ambiguous(names) => {
@@ -37,9 +52,15 @@ const MOST_SHOWN: usize = 9;
 
 fn list() -> String {
     let mut out = String::new();
-    for (heading, available) in [("available", true), ("known to XSPEC, not available", false)] {
+    let rank = |c: &&Component| match table::Kind::of(&c.name) {
+        Some(_) => 1,
+        None if c.available() => 0,
+        None => 2,
+    };
+    let headings = ["available", "tables from a file, as in atable{FILE}", "known to XSPEC, not available"];
+    for (group, heading) in headings.iter().enumerate() {
         out.push_str(&format!("{heading}:\n"));
-        for c in catalogue::components().iter().filter(|c| c.available() == available) {
+        for c in catalogue::components().iter().filter(|c| rank(c) == group) {
             let names: Vec<&str> = c.parameters.iter().map(|p| p.name.as_str()).collect();
             // Some absorbers have 42 parameters: `models NAME` lists them.
             let shown = names.iter().take(MOST_SHOWN).copied().collect::<Vec<_>>().join(" ");
@@ -85,6 +106,38 @@ fn describe(c: &Component) -> String {
     out
 }
 
+/// docs/catalogue.md.
+fn markdown() -> String {
+    let mut out = String::from(
+        "# The components\n\nWritten by `rontgen models --markdown`. Parameters in XSPEC's order with unit, default and hard limits; \
+         `*`: frozen by default. Additive components give photons/cm2/s per bin; what norm 1 means stands in the formula. \
+         How well each agrees with XSPEC: [components.md](components.md).\n",
+    );
+    for c in catalogue::components() {
+        out.push_str(&format!("\n## {}\n\n{}. {}\n", c.name, c.kind.word(), c.formula));
+        for (label, text) in [("Note", &c.note), ("Reference", &c.reference)] {
+            if !text.is_empty() && text != "-" {
+                out.push_str(&format!("{label}: {text}\n"));
+            }
+        }
+        if !c.parameters.is_empty() {
+            out.push_str("\n| parameter | unit | default | limits |\n|---|---|---|---|\n");
+        }
+        for p in &c.parameters {
+            let frozen = if p.frozen_by_default || p.never_free { "*" } else { "" };
+            out.push_str(&format!(
+                "| {}{frozen} | {} | {} | {} .. {} |\n",
+                p.name,
+                p.unit,
+                short(p.default),
+                short(p.hard_min),
+                short(p.hard_max)
+            ));
+        }
+    }
+    out
+}
+
 fn short(x: f64) -> String {
     if x.is_infinite() {
         "-".into()
@@ -109,7 +162,15 @@ mod tests {
         }
         let text = describe(catalogue::components().iter().find(|c| c.name == "TBabs").unwrap());
         assert!(text.contains("nH           1e22 cm-2           1"), "{text}");
-        assert!(run(Args { name: Some("powerlwa".into()) }).unwrap_err().to_string().contains("powerlaw"));
-        assert!(run(Args { name: Some("bb".into()) }).unwrap_err().to_string().contains("bbody"));
+        let run = |name: &str| run(Args { name: Some(name.into()), markdown: false });
+        assert!(run("atable{nowhere.mod}").unwrap_err().to_string().contains("nowhere.mod"));
+        assert!(run("powerlwa").unwrap_err().to_string().contains("powerlaw"));
+        assert!(run("bb").unwrap_err().to_string().contains("bbody"));
+    }
+
+    #[test]
+    fn the_document_is_that_of_the_catalogue() {
+        let written = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/catalogue.md")).unwrap();
+        assert!(written == markdown(), "docs/catalogue.md is not what `rontgen models --markdown` prints");
     }
 }

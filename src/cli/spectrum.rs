@@ -1,12 +1,13 @@
-//! `rontgen spectrum`: a model's photons per energy bin, without any instrument.
+//! `rontgen spectrum`: a model's photons per energy bin, without any instrument, as a table or a picture.
 
 use crate::{
     Error, Result,
-    model::{Model, ModelError, Program, Settings},
+    model::{Kind, Model, ModelError, Program, Settings},
+    report::plots,
 };
 use std::{io::Write, path::PathBuf};
 
-/// Write the unfolded model (photons/cm2/s per energy bin) as CSV.
+/// Write the unfolded model (photons/cm2/s per energy bin) as CSV, or draw it.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// XSPEC expression, for example "tbabs*(bbodyrad+powerlaw)".
@@ -18,8 +19,11 @@ pub struct Args {
     #[arg(long, num_args = 3, value_names = ["LO", "HI", "N"], required = true)]
     pub energies: Vec<String>,
     /// CSV file to write: e_lo, e_hi (keV), photons.
-    #[arg(long, value_name = "FILE")]
-    pub out: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "plot")]
+    pub out: Option<PathBuf>,
+    /// Picture (SVG) to write: the model with its additive components.
+    #[arg(long, value_name = "FILE.svg")]
+    pub plot: Option<PathBuf>,
     /// Abundance table.
     #[arg(long, default_value = "wilm")]
     pub abund: String,
@@ -39,12 +43,56 @@ pub fn run(args: Args) -> Result<u8> {
     let program = Program::new(&model, &edges)?;
     let mut flux = vec![0.0; program.energies()];
     program.evaluate(&full, &mut flux);
-    let mut text = String::from("e_lo,e_hi,photons\n");
-    for (edge, photons) in edges.windows(2).zip(&flux) {
-        text.push_str(&format!("{},{},{photons:e}\n", edge[0], edge[1]));
+    if let Some(out) = &args.out {
+        let mut text = String::from("e_lo,e_hi,photons\n");
+        for (edge, photons) in edges.windows(2).zip(&flux) {
+            text.push_str(&format!("{},{},{photons:e}\n", edge[0], edge[1]));
+        }
+        write_whole(out, text.as_bytes())?;
     }
-    write_whole(&args.out, text.as_bytes())?;
+    if let Some(plot) = &args.plot {
+        let mut parts = components(&model, &program, &full);
+        if !add_up(&parts, &flux) {
+            eprintln!(
+                "warning: a component normalises the photons of what it acts on (as cflux does), so these do not add up to the \
+                 model: only the whole is drawn"
+            );
+            parts.clear();
+        }
+        let svg = plots::model::model(&model.canonical(), &edges, &flux, &parts);
+        write_whole(plot, svg.as_bytes())?;
+    }
     Ok(0)
+}
+
+/// What each additive component gives by itself, absorbed and convolved as in the model: its name and photons per bin.
+fn components(model: &Model, program: &Program, full: &[f64]) -> Vec<(String, Vec<f64>)> {
+    let emit = |c: &&crate::model::ComponentInstance| c.component.kind == Kind::Additive;
+    let norm = |c: &crate::model::ComponentInstance| {
+        let own = c.component.parameters.iter().position(|p| p.is_norm);
+        own.map(|k| c.first_parameter + k)
+    };
+    let alone = |shown: &crate::model::ComponentInstance| {
+        let mut full = full.to_vec();
+        for other in model.components.iter().filter(emit).filter(|other| other.name != shown.name) {
+            if let Some(place) = norm(other).and_then(|k| full.get_mut(k)) {
+                *place = 0.0;
+            }
+        }
+        let mut flux = vec![0.0; program.energies()];
+        program.evaluate(&full, &mut flux);
+        (shown.name.clone(), flux)
+    };
+    model.components.iter().filter(emit).map(alone).collect()
+}
+
+/// Whether the parts are all of the whole, bin by bin.
+fn add_up(parts: &[(String, Vec<f64>)], whole: &[f64]) -> bool {
+    let peak = whole.iter().fold(0.0f64, |m, x| m.max(*x));
+    whole.iter().enumerate().all(|(i, whole)| {
+        let sum: f64 = parts.iter().filter_map(|(_, photons)| photons.get(i)).sum();
+        (sum - whole).abs() <= 1e-3 * whole.abs() + 1e-9 * peak
+    })
 }
 
 fn edges(words: &[String]) -> Result<Vec<f64>> {
@@ -120,7 +168,8 @@ mod tests {
             expression: "tbabs*powerlaw".into(),
             set: set.iter().map(|s| s.to_string()).collect(),
             energies: energies.map(str::to_string).to_vec(),
-            out,
+            out: Some(out),
+            plot: None,
             abund: "wilm".into(),
             xsect: "vern".into(),
         }
@@ -140,6 +189,36 @@ mod tests {
         let sum: f64 = rows.iter().map(|r| r[2]).sum();
         assert!((sum - 3.0 * 0.9).abs() < 1e-12, "{sum}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn the_picture_shows_every_component_and_the_parts_add_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let plot = folder.path().join("model.svg");
+        let drawn = |expression: &str, set: &[&str]| {
+            let mut args = args(folder.path().join("model.csv"), set, ["0.3", "10", "300"]);
+            (args.expression, args.out, args.plot) = (expression.into(), None, Some(plot.clone()));
+            assert_eq!(run(args).unwrap(), 0);
+            std::fs::read_to_string(&plot).unwrap()
+        };
+        let svg = drawn("tbabs*(powerlaw+bbodyrad+gaussian)", &["tbabs.nH=0.2", "bbodyrad.norm=50"]);
+        for name in ["whole model", "powerlaw", "bbodyrad", "gaussian", "tbabs*(powerlaw+bbodyrad+gaussian)"] {
+            assert!(svg.contains(name), "{name}");
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert!(!drawn("powerlaw", &[]).contains(">powerlaw+"));
+
+        let model = Model::parse("tbabs*(powerlaw+gsmooth(bbodyrad+gaussian))", &Settings::default()).unwrap();
+        let full: Vec<f64> = model.parameters().iter().map(|p| p.default).collect();
+        let edges: Vec<f64> = (0..=200).map(|k| 0.3 * 1.02f64.powi(k)).collect();
+        let program = Program::new(&model, &edges).unwrap();
+        let mut whole = vec![0.0; 200];
+        program.evaluate(&full, &mut whole);
+        let mut parts = components(&model, &program, &full);
+        assert_eq!(parts.iter().map(|(n, _)| n.as_str()).collect::<Vec<_>>(), ["powerlaw", "bbodyrad", "gaussian"]);
+        assert!(add_up(&parts, &whole));
+        parts.pop();
+        assert!(!add_up(&parts, &whole));
     }
 
     #[test]

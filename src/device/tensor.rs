@@ -83,6 +83,20 @@ impl<T: Element> Tensor<T> {
         }
     }
 
+    /// Overwrites the first `data.len()` elements.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    pub fn upload_first(&mut self, data: &[T]) {
+        assert!(data.len() <= self.len(), "upload into a {} x {} tensor", self.rows, self.cols);
+        self.device.profiler().count_upload(size_of_val(data) as u64);
+        match (&mut self.storage, &self.device) {
+            (Storage::Cpu(values), _) => values[..data.len()].copy_from_slice(data),
+            (Storage::Gpu(buffer), Device::Gpu(gpu)) => gpu.write(buffer, bytemuck::cast_slice(data)),
+            _ => unreachable!("storage and device agree by construction"),
+        }
+    }
+
     /// Waits for the device and copies everything to the host. Counted in the device's traffic.
     pub fn download(&self) -> Result<Vec<T>, DeviceError> {
         self.download_later().wait()

@@ -4,7 +4,7 @@
 //! or negative photons raise [`Fault::Model`] with the spectrum's row.
 
 use super::fold::FluxTile;
-use crate::device::{Device, Fault, Kernel, Tensor};
+use crate::device::{Device, DeviceError, Fault, Kernel, Tensor};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -30,12 +30,15 @@ struct Launch {
 #[derive(Debug)]
 pub struct ModelPlan {
     energies: usize,
+    /// First the stages that the host computes.
+    hosts: usize,
     stages: Vec<Kernel>,
     gpu: Option<(Tensor<f32>, Tensor<f32>)>,
 }
 
 impl ModelPlan {
-    /// `stages` are WGSL texts in the order they run, each reading the ones before it; `bins` is row-major with `columns`
+    /// `stages` are WGSL texts in the order they run, each reading the ones before it; an empty text is a stage whose output the
+    /// host computes, and these come first. `bins` is row-major with `columns`
     /// numbers per energy; `tables` is flat.
     ///
     /// # Panics
@@ -43,7 +46,10 @@ impl ModelPlan {
     pub fn new(device: &Device, stages: &[&str], bins: &[f32], columns: usize, tables: &[f32]) -> Self {
         assert!(!stages.is_empty() && columns > 0 && bins.len().is_multiple_of(columns), "model: stages and bins");
         let last = stages.len() - 1;
-        let kernels = stages.iter().enumerate().map(|(k, text)| kernel(text, columns, last > 0, k == last)).collect();
+        let hosts = stages.iter().take_while(|text| text.is_empty()).count();
+        assert!(hosts <= last, "model: a stage of the host is not the last one");
+        let own = stages.iter().enumerate().skip(hosts);
+        let kernels = own.map(|(k, text)| kernel(text, columns, last > 0, k == last)).collect();
         let gpu = device.is_gpu().then(|| {
             let tables = if tables.is_empty() { &[0.0][..] } else { tables };
             (
@@ -51,7 +57,7 @@ impl ModelPlan {
                 Tensor::from_slice(device, 1, tables.len(), tables),
             )
         });
-        Self { energies: bins.len() / columns, stages: kernels, gpu }
+        Self { energies: bins.len() / columns, hosts, stages: kernels, gpu }
     }
 
     /// Model energies, E.
@@ -61,7 +67,12 @@ impl ModelPlan {
 
     /// Stages whose output a later one reads.
     pub fn slots(&self) -> usize {
-        self.stages.len() - 1
+        self.hosts + self.stages.len() - 1
+    }
+
+    /// Those of them that the host computes.
+    pub fn hosts(&self) -> usize {
+        self.hosts
     }
 
     /// The assembled stages, for the portability test.
@@ -97,6 +108,45 @@ fn kernel(text: &str, columns: usize, slots: bool, last: bool) -> Kernel {
 #[allow(clippy::manual_range_contains)] // without a branch, for vectors; NaN fails the first comparison
 pub fn sound(flux: &[f32]) -> bool {
     flux.iter().fold(true, |good, &x| good & (x >= 0.0) & (x < f32::INFINITY))
+}
+
+/// Computes one stage of the host: its number, all parameters of a spectrum, one number per energy.
+pub type HostStage<'a> = dyn Fn(usize, &[f64], &mut [f64]) + Sync + 'a;
+
+/// Computes the stages of the host for the first `rows` spectra and uploads them: `evaluate(stage, full, out)` with all M
+/// parameters of a spectrum and one number per energy. Nothing to do on the CPU, whose form computes all stages itself.
+///
+/// # Errors
+/// A device that failed.
+pub fn host_stages(
+    plan: &ModelPlan,
+    evaluate: &HostStage<'_>,
+    full: &Tensor<f32>,
+    rows: usize,
+    slots: Option<&mut Tensor<f32>>,
+) -> Result<(), DeviceError> {
+    let (Some(slots), true) = (slots, plan.hosts > 0 && full.device().is_gpu()) else { return Ok(()) };
+    let (stride, energies) = (full.cols(), plan.energies);
+    let parameters = full.download()?;
+    let columns: Vec<Vec<f64>> = (0..plan.hosts * rows)
+        .into_par_iter()
+        .map(|job| {
+            let (stage, row) = (job / rows, job % rows);
+            let own: Vec<f64> = parameters.iter().skip(row).step_by(stride).map(|&x| f64::from(x)).collect();
+            let mut out = vec![0.0; energies];
+            evaluate(stage, &own, &mut out);
+            out
+        })
+        .collect();
+    let mut values = vec![0f32; plan.hosts * energies * stride];
+    for (job, column) in columns.iter().enumerate() {
+        let (stage, row) = (job / rows, job % rows);
+        for (i, photons) in column.iter().enumerate() {
+            values[(stage * energies + i) * stride + row] = *photons as f32;
+        }
+    }
+    slots.upload_first(&values);
+    Ok(())
 }
 
 /// Photons/cm2/s of the first `rows` spectra of a tile from their parameters (`full`, see [`super::parameters`]).
@@ -135,7 +185,8 @@ pub fn model(
             assert_eq!(full.cols(), stride, "model: parameters and flux of tiles of one size");
             let run = if gpu.is_software() && plan.slots() > 0 { (VISITS / energies).clamp(1, RUN) } else { RUN };
             let grid = [rows.div_ceil(64) as u32, energies.div_ceil(run) as u32, 1];
-            for (slot, stage) in plan.stages.iter().enumerate() {
+            for (k, stage) in plan.stages.iter().enumerate() {
+                let slot = plan.hosts + k;
                 let launch = Launch {
                     stride: stride as u32,
                     rows: rows as u32,

@@ -104,6 +104,9 @@ impl Component {
         if self.available() {
             return None;
         }
+        if let Some(kind) = super::table::Kind::of(&self.name) {
+            return Some(format!("needs a file: {}{{FILE}}", kind.name()));
+        }
         let needs = TABLES.iter().find(|(name, _)| self.name.eq_ignore_ascii_case(name));
         Some(needs.map_or("not available yet".into(), |(_, what)| {
             format!("not available: it needs {what}, which cannot be distributed with this program")

@@ -4,10 +4,13 @@
 //! `tbabs*zashift*(a+b)` absorbs in the observer's frame and `zashift*tbabs*(a+b)` in the source's.
 
 use super::{
-    ModelError,
+    ModelError, Origin,
     catalogue::{self, Component, Kind, Lookup},
     components::convolution::Convolution,
+    extension::Extensions,
+    table,
 };
+use std::sync::Arc;
 
 /// A model expression; numbers are positions in [`super::Model::components`].
 #[derive(Debug, Clone, PartialEq)]
@@ -45,12 +48,16 @@ impl Expr {
 const DEEPEST: usize = 50;
 const MOST_COMPONENTS: usize = 200;
 
-/// Components in order of appearance, each with its spelling in the text.
-pub(crate) type Written = Vec<(&'static Component, String)>;
+/// A component as it appears in the text.
+pub(crate) struct Written {
+    pub component: Arc<Component>,
+    pub origin: Origin,
+    pub text: String,
+}
 
-/// Parses and checks; the result is always additive.
-pub(crate) fn parse(text: &str) -> Result<(Expr, Written), ModelError> {
-    let mut parser = Parser { text, at: 0, depth: 0, components: Vec::new() };
+/// Parses and checks; the result is always additive. The components are in order of appearance.
+pub(crate) fn parse(text: &str, extensions: &Extensions<'_>) -> Result<(Expr, Vec<Written>), ModelError> {
+    let mut parser = Parser { text, at: 0, depth: 0, components: Vec::new(), extensions };
     let whole = parser.sum()?;
     if let Some(c) = parser.peek() {
         let message = match c {
@@ -81,7 +88,8 @@ struct Parser<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
-    components: Written,
+    components: Vec<Written>,
+    extensions: &'a Extensions<'a>,
 }
 
 impl Parser<'_> {
@@ -156,7 +164,7 @@ impl Parser<'_> {
             let Expr::Component(k) = left.expr else {
                 return Err(self.error(left.start, 1, "expected a convolution component".into()));
             };
-            let name = self.components.get(k).map_or(String::new(), |(c, _)| c.name.to_lowercase());
+            let name = self.components.get(k).map_or(String::new(), |c| c.component.name.to_lowercase());
             let wanted = if Convolution::of(&name).is_some_and(Convolution::acts_on_factors) {
                 Kind::Multiplicative
             } else {
@@ -238,6 +246,11 @@ impl Parser<'_> {
         let length = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
         let written = rest.get(..length).unwrap_or("");
         self.at += length;
+        if let Some(user) = self.extensions.components.iter().find(|c| c.component().name.eq_ignore_ascii_case(written))
+        {
+            let component = Arc::new(user.component().clone());
+            return self.placed(start, component, Origin::User(user.clone()), written.to_string());
+        }
         let component = match catalogue::find(written) {
             Lookup::Found(component) => component,
             Lookup::Ambiguous(names) => {
@@ -249,15 +262,52 @@ impl Parser<'_> {
                 return Err(self.error(start, length, format!("no component '{written}'{hint}")));
             }
         };
+        if let Some(kind) = table::Kind::of(&component.name) {
+            return self.table(start, kind);
+        }
         if let Some(missing) = component.missing() {
             return Err(self.error(start, length, format!("'{}' is known to XSPEC but {missing}", component.name)));
         }
+        self.placed(start, Arc::new(component.clone()), Origin::Catalogue, written.to_string())
+    }
+
+    /// `atable{FILE}`; the text position is behind the name.
+    fn table(&mut self, start: usize, kind: table::Kind) -> Result<Part, ModelError> {
+        let name = kind.name();
+        let example = format!("'{name}' needs a file: {name}{{FILE}}");
+        if self.peek() != Some('{') {
+            return Err(self.error(start, self.at - start, example));
+        }
+        let open = self.at;
+        let rest = self.text.get(open + 1..).unwrap_or("");
+        let Some(length) = rest.find('}') else {
+            return Err(self.error(open, 1, "this '{' is never closed".into()));
+        };
+        let file = rest.get(..length).unwrap_or("").trim();
+        self.at = open + length + 2;
+        if file.is_empty() || file.contains('{') {
+            return Err(self.error(open, self.at - open, example));
+        }
+        let path = self.extensions.find(file).map_err(|message| ModelError::Table { path: file.into(), message })?;
+        let table = Arc::new(table::read(&path, kind)?);
+        self.placed(start, table.component.clone(), Origin::Table(table), format!("{name}{{{file}}}"))
+    }
+
+    /// Takes a component that stands from `start` to the text position, with its argument in parentheses if it has one.
+    fn placed(
+        &mut self,
+        start: usize,
+        component: Arc<Component>,
+        origin: Origin,
+        text: String,
+    ) -> Result<Part, ModelError> {
+        let length = self.at - start;
         if self.components.len() >= MOST_COMPONENTS {
             return Err(self.error(start, length, format!("more than {MOST_COMPONENTS} components")));
         }
         let index = self.components.len();
-        self.components.push((component, written.to_string()));
         let this = Part { expr: Expr::Component(index), kind: component.kind, start, end: start + length };
+        self.components.push(Written { component: component.clone(), origin, text });
         if self.peek() != Some('(') {
             return Ok(this);
         }

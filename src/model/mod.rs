@@ -9,6 +9,8 @@
 pub mod catalogue;
 pub mod components;
 pub mod expression;
+pub mod extension;
+pub mod external;
 pub mod grid;
 pub mod parameters;
 mod plan;
@@ -16,17 +18,19 @@ pub mod prior;
 pub mod program;
 pub mod real;
 pub mod special;
+pub mod table;
 mod wgsl;
 
 pub use catalogue::{Kind, ParameterInfo};
 pub use expression::Expr;
+pub use extension::{Extensions, UserComponent};
 pub use parameters::{FreeParameter, MapEntry, Parameters, Setting};
 pub use prior::Prior;
 pub use program::{Program, Scratch};
 pub use wgsl::Stage;
 
 use crate::atomic;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 /// A model expression, parameter or prior that makes no sense.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -40,6 +44,9 @@ pub enum ModelError {
     /// A setting (abundance or cross-section table) is unknown.
     #[error("{0}")]
     Settings(String),
+    /// The file of a table model cannot be found, read or used. The text names HDU, keyword or row.
+    #[error("{}: {message}", path.display())]
+    Table { path: PathBuf, message: String },
     /// The energy grid cannot carry a model.
     #[error("energy grid: {0}")]
     Grid(String),
@@ -87,13 +94,35 @@ impl Settings {
     }
 }
 
+/// Where a component of an expression comes from.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    Catalogue,
+    /// A table model's file.
+    Table(Arc<table::TableModel>),
+    /// The user's own code.
+    User(Arc<dyn UserComponent>),
+}
+
+impl PartialEq for Origin {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Origin::Catalogue, Origin::Catalogue) => true,
+            (Origin::Table(a), Origin::Table(b)) => Arc::ptr_eq(a, b) || a == b,
+            (Origin::User(a), Origin::User(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+}
+
 /// One component of an expression.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ComponentInstance {
     /// Name used in parameter names: `powerlaw`, then `powerlaw_2`, ...
     pub name: String,
-    /// The component's entry in the catalogue.
-    pub component: &'static catalogue::Component,
+    /// The component's entry in the catalogue, or what its file or code says.
+    pub component: Arc<catalogue::Component>,
+    pub origin: Origin,
     /// Position of its first parameter among the model's.
     pub first_parameter: usize,
     /// As it was written in the expression (abbreviations stay).
@@ -111,20 +140,28 @@ pub struct Model {
 
 impl Model {
     /// Parses an XSPEC expression. The whole must be additive: something that emits photons.
+    ///
+    /// Files of table models are looked for as they are written, then in the folder RONTGEN_DATA.
     pub fn parse(text: &str, settings: &Settings) -> Result<Self, ModelError> {
+        Self::parse_with(text, settings, &Extensions::default())
+    }
+
+    /// The same with components of the user's own and another place for files.
+    pub fn parse_with(text: &str, settings: &Settings, extensions: &Extensions<'_>) -> Result<Self, ModelError> {
         settings.validate()?;
-        let (expression, written) = expression::parse(text)?;
-        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+        extensions.check()?;
+        let (expression, written) = expression::parse(text, extensions)?;
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         let mut components = Vec::with_capacity(written.len());
         let mut parameters = Vec::new();
-        for (component, written) in written {
-            let count = seen.entry(component.name.as_str()).or_insert(0);
-            *count += 1;
+        for expression::Written { component, origin, text: written } in written {
             let base = component.name.to_lowercase();
+            let count = seen.entry(base.clone()).or_insert(0);
+            *count += 1;
             let name = if *count == 1 { base } else { format!("{base}_{count}") };
             let first_parameter = parameters.len();
             parameters.extend(component.parameters.iter().map(|p| p.named(&name)));
-            components.push(ComponentInstance { name, component, first_parameter, written });
+            components.push(ComponentInstance { name, component, origin, first_parameter, written });
         }
         Ok(Self { expression, components, settings: settings.clone(), parameters })
     }
@@ -136,7 +173,26 @@ impl Model {
 
     /// The expression in canonical spelling; parsing it again gives the same tree.
     pub fn canonical(&self) -> String {
-        self.expression.print(&self.components.iter().map(|c| c.component.name.to_lowercase()).collect::<Vec<_>>())
+        let name = |c: &ComponentInstance| match c.origin {
+            // The name of a file keeps its case.
+            Origin::Table(_) => c.written.clone(),
+            _ => c.component.name.to_lowercase(),
+        };
+        self.expression.print(&self.components.iter().map(name).collect::<Vec<_>>())
+    }
+
+    /// Interpolates the model's tables once and for all where `parameters` fixes a parameter of theirs: they become as many times
+    /// smaller. From then on only parameters with these fixed values may be evaluated.
+    pub fn fix_tables(&mut self, parameters: &Parameters) {
+        for instance in &mut self.components {
+            let Origin::Table(table) = &instance.origin else { continue };
+            let own = instance.first_parameter..instance.first_parameter + instance.component.parameters.len();
+            let map = parameters.map().get(own).unwrap_or(&[]);
+            let fixed: Vec<Option<f64>> = map.iter().map(|entry| (entry.free < 0).then_some(entry.offset)).collect();
+            if fixed.iter().any(Option::is_some) {
+                instance.origin = Origin::Table(Arc::new(table.fixed(&fixed)));
+            }
+        }
     }
 
     /// Position of a parameter by name, ignoring case; the component may be spelt as in the expression.

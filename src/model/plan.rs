@@ -14,6 +14,10 @@ pub(crate) enum Leaf {
     Fused(Vec<usize>),
     /// Convolution: instance number and the stage it reads.
     Shift(usize, usize),
+    /// A whole spectrum from the host's code: instance number. It is a stage of its own.
+    Host(usize),
+    /// The output of a stage, as it is.
+    Given(usize),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,10 +43,14 @@ pub(crate) enum Tree {
     Product(Box<Tree>, Box<Tree>),
 }
 
-/// Splits an expression into stages; the last one is the model.
+/// Splits an expression into stages; the last one is the model. `stages` already holds those of the host's components, first
+/// of all so that a device can be given them in one piece.
 pub(super) fn stages_of(expr: &Expr, stages: &mut Vec<Tree>) -> Tree {
     match expr {
-        Expr::Component(k) => Tree::Leaf(Leaf::Component(*k)),
+        Expr::Component(k) => match stages.iter().position(|stage| *stage == Tree::Leaf(Leaf::Host(*k))) {
+            Some(slot) => Tree::Leaf(Leaf::Given(slot)),
+            None => Tree::Leaf(Leaf::Component(*k)),
+        },
         Expr::Sum(a, b) => Tree::Sum(Box::new(stages_of(a, stages)), Box::new(stages_of(b, stages))),
         Expr::Product(a, b) => Tree::Product(Box::new(stages_of(a, stages)), Box::new(stages_of(b, stages))),
         Expr::Convolve(k, inner) => {

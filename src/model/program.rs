@@ -5,7 +5,7 @@
 //! convolutions has several stages, because a convolution reads whole spectra of what it acts on.
 
 use super::{
-    Kind, Model, ModelError, Settings,
+    Kind, Model, ModelError, Origin, Settings, UserComponent,
     components::{
         Code, MOST_ROOMS, Prepared,
         convolution::{self, Convolution},
@@ -13,8 +13,10 @@ use super::{
     grid::{BIN_ROW, Grid, TILE, Tile, bin_row, check_edges},
     plan::{How, Leaf, Op, REGISTERS, Traits, Tree, compile, fuse, registers, stages_of},
     real::{Real, Single},
+    table::TableModel,
     wgsl::{self, Stage},
 };
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The oracle divides bins until ln(hi/lo) is below this.
 const FINEST: f64 = 0.005;
@@ -31,6 +33,10 @@ pub(crate) struct Instance {
     pub first_parameter: usize,
     pub parameters: usize,
     pub table: std::ops::Range<usize>,
+    /// What an atable, mtable or etable interpolates in.
+    pub file: Option<Arc<TableModel>>,
+    /// The user's own code, which fills whole spectra.
+    pub user: Option<Arc<dyn UserComponent>>,
 }
 
 /// The components by instance number; `None` for convolutions.
@@ -65,6 +71,8 @@ pub struct Program {
     oracle: Grid<f64>,
     tables: Vec<f32>,
     oracle_tables: Vec<f64>,
+    /// What the user's own code last complained about.
+    trouble: Arc<Mutex<Option<String>>>,
 }
 
 /// Working memory of [`Program::evaluate_f32`]; one per thread.
@@ -80,10 +88,26 @@ impl Program {
     /// Errors: edges that do not ascend or are not finite; an expression too deeply nested.
     pub fn new(model: &Model, edges: &[f64]) -> Result<Self, ModelError> {
         let edges = check_edges(edges)?;
-        let mut trees = Vec::new();
+        let user = |component: &super::ComponentInstance| match &component.origin {
+            Origin::User(user) => Some(user.clone()),
+            _ => None,
+        };
+        let file = |component: &super::ComponentInstance| match &component.origin {
+            Origin::Table(file) => Some(file.clone()),
+            _ => None,
+        };
+        for file in model.components.iter().filter_map(file) {
+            file.check_size(edges.len() - 1)?;
+        }
+        let own = model.components.iter().enumerate().filter(|(_, c)| user(c).is_some());
+        let mut trees: Vec<Tree> = own.map(|(k, _)| Tree::Leaf(Leaf::Host(k))).collect();
         let whole = stages_of(&model.expression, &mut trees);
         trees.push(whole);
-        let codes = Codes(model.components.iter().map(|c| Code::of(&c.component.name.to_lowercase())).collect());
+        let code = |component: &super::ComponentInstance| match &component.origin {
+            Origin::User(_) => None,
+            _ => Code::of(&component.component.name.to_lowercase()),
+        };
+        let codes = Codes(model.components.iter().map(code).collect());
         let trees: Vec<Tree> = trees.into_iter().map(|tree| fuse(tree, &codes)).collect();
         if trees.iter().any(|tree| registers(tree) > REGISTERS) {
             return Err(ModelError::Parameter("the expression is nested too deeply to be evaluated".into()));
@@ -98,12 +122,14 @@ impl Program {
             )));
         }
         let instance = |component: &super::ComponentInstance| Instance {
-            code: Code::of(&component.component.name.to_lowercase()),
+            code: code(component),
             convolution: Convolution::of(&component.component.name.to_lowercase()),
             additive: component.component.kind == Kind::Additive,
             first_parameter: component.first_parameter,
             parameters: component.component.parameters.len(),
             table: 0..0,
+            file: file(component),
+            user: user(component),
         };
         let instances = model.components.iter().map(instance).collect();
         let bins = edges.windows(2).map(|w| (w[0], w[1])).collect();
@@ -111,8 +137,8 @@ impl Program {
     }
 
     /// The same model on some of its bins only, which then need not touch: `kept` are their numbers, ascending. In each of
-    /// them the photons are those of the whole program. `None` for a model with convolutions, which read all bins, and when
-    /// a number is out of range or order.
+    /// them the photons are those of the whole program. `None` for a model with convolutions or code of the user's own, which
+    /// take all bins, and when a number is out of range or order.
     pub fn thinned(&self, kept: &[u32]) -> Option<Self> {
         let ascend = kept.windows(2).all(|w| w[0] < w[1]);
         if self.plans.len() > 1 || kept.is_empty() || !ascend {
@@ -131,20 +157,23 @@ impl Program {
         bins: Vec<(f64, f64)>,
     ) -> Self {
         let mut oracle_tables: Vec<f64> = Vec::new();
-        type Kind = (Option<Code>, Option<Convolution>);
-        let mut made: Vec<(Kind, std::ops::Range<usize>)> = Vec::new();
+        type Key = (Option<Code>, Option<Convolution>, Option<Arc<TableModel>>);
+        let mut made: Vec<(Key, std::ops::Range<usize>)> = Vec::new();
         for instance in &mut instances {
-            let table = match (instance.code, instance.convolution) {
-                (Some(code), _) => code.table(),
-                (_, Some(convolution)) => convolution.table(),
-                _ => continue,
-            };
-            let kind = (instance.code, instance.convolution);
-            let known = made.iter().find(|(k, _)| *k == kind).map(|(_, range)| range.clone());
+            if instance.code.is_none() && instance.convolution.is_none() {
+                continue;
+            }
+            let key = (instance.code, instance.convolution, instance.file.clone());
+            let known = made.iter().find(|(k, _)| *k == key).map(|(_, range)| range.clone());
             instance.table = known.unwrap_or_else(|| {
                 let start = oracle_tables.len();
-                oracle_tables.extend(table(&bins, &settings));
-                made.push((kind, start..oracle_tables.len()));
+                match &key {
+                    (_, _, Some(file)) => oracle_tables.extend(file.lay_out(&bins)),
+                    (Some(code), ..) => oracle_tables.extend(code.table()(&bins, &settings)),
+                    (_, Some(convolution), _) => oracle_tables.extend(convolution.table()(&bins, &settings)),
+                    _ => {}
+                }
+                made.push((key, start..oracle_tables.len()));
                 start..oracle_tables.len()
             });
         }
@@ -165,6 +194,7 @@ impl Program {
             bins,
             tables: oracle_tables.iter().map(|x| *x as f32).collect(),
             oracle_tables,
+            trouble: Arc::default(),
         }
     }
 
@@ -197,6 +227,50 @@ impl Program {
     /// The GPU form: stages in the order they must run; see [`Stage`].
     pub fn stages(&self) -> &[Stage] {
         &self.stages
+    }
+
+    /// The largest table of a file, in words, with its size on this grid; `None` without table models.
+    pub fn largest_file(&self) -> Option<(String, usize)> {
+        let files =
+            self.instances.iter().filter_map(|i| Some((i.file.as_ref()?.path.display().to_string(), i.table.len())));
+        files.max_by_key(|(_, numbers)| *numbers)
+    }
+
+    /// What the user's own code complained about, if anything, since this was last asked.
+    pub fn take_trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Stages of code of the user's own: they come before all others.
+    pub fn host_stages(&self) -> usize {
+        self.plans.iter().filter(|plan| matches!(plan.tree, Tree::Leaf(Leaf::Host(_)))).count()
+    }
+
+    /// The output of host stage `stage` (E bins) for all M parameters; NaN where the user's code fails.
+    pub fn host_stage(&self, stage: usize, full: &[f64], out: &mut [f64]) {
+        match self.plans.get(stage).map(|plan| &plan.tree) {
+            Some(Tree::Leaf(Leaf::Host(k))) => self.host(*k, full, out),
+            _ => out.fill(f64::NAN),
+        }
+    }
+
+    fn host(&self, k: usize, full: &[f64], out: &mut [f64]) {
+        let Some((instance, user)) = self.instances.get(k).and_then(|i| Some((i, i.user.as_ref()?))) else {
+            return out.fill(f64::NAN);
+        };
+        let par = full.get(instance.first_parameter..instance.first_parameter + instance.parameters).unwrap_or(&[]);
+        let (norm, par) = match par.split_last() {
+            Some((norm, par)) if instance.additive => (*norm, par),
+            _ => (1.0, par),
+        };
+        match user.evaluate(par, &self.bins, out) {
+            Ok(()) => out.iter_mut().for_each(|out| *out *= norm),
+            Err(text) => {
+                out.fill(f64::NAN);
+                let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+                trouble.get_or_insert_with(|| format!("{}: {text}", user.component().name));
+            }
+        }
     }
 
     /// The oracle: photons/cm2/s in each of the E bins for all M parameters. Fills `flux` with NaN when lengths differ.
@@ -264,6 +338,14 @@ impl Program {
                 }
                 _ => flux,
             };
+            if let Tree::Leaf(Leaf::Host(k)) = plan.tree {
+                let mut photons = vec![0.0; out.len()];
+                self.host(k, full, &mut photons);
+                for (out, photons) in out.iter_mut().zip(photons) {
+                    *out = R::of(photons).store();
+                }
+                continue;
+            }
             self.run_plan::<R>(plan, full, &prepared, grid, tables, before, out);
         }
     }
@@ -317,6 +399,14 @@ impl Program {
                         self.fused::<R>(list, prepared, tile, tables, &mut value);
                         (*how, *to)
                     }
+                    Op::Leaf(Leaf::Given(slot), how, to) => {
+                        value = [R::Store::default(); TILE];
+                        if let Some(given) = source(*slot).get(tile.start..tile.start + tile.len) {
+                            value[..tile.len].copy_from_slice(given);
+                        }
+                        (*how, *to)
+                    }
+                    Op::Leaf(Leaf::Host(_), how, to) => (*how, *to), // a stage of its own
                     Op::Leaf(Leaf::Shift(k, slot), how, to) => {
                         if let Some((_, convolution)) = convolutions.iter().find(|(c, _)| c == k) {
                             convolution.fill(grid, source(*slot), tile, &mut value);
@@ -359,7 +449,8 @@ impl Program {
         let instance = &self.instances[k];
         let Some(component) = &prepared[k] else { return };
         let table = tables.get(instance.table.clone()).unwrap_or(&[]);
-        if R::REFINE && instance.additive && instance.code.is_some_and(Code::refines) {
+        // A table is exact on the bins it was laid out for.
+        if R::REFINE && instance.additive && instance.file.is_none() && instance.code.is_some_and(Code::refines) {
             refined(component, tile, table, out);
         } else {
             component.fill(tile, table, out);
@@ -409,6 +500,7 @@ fn count(tree: &Tree, counted: &impl Fn(usize) -> bool) -> usize {
     match tree {
         Tree::Leaf(Leaf::Component(k) | Leaf::Shift(k, _)) => usize::from(counted(*k)),
         Tree::Leaf(Leaf::Fused(list)) => list.iter().filter(|k| counted(**k)).count(),
+        Tree::Leaf(Leaf::Host(_) | Leaf::Given(_)) => 0,
         Tree::Sum(a, b) | Tree::Product(a, b) => count(a, counted) + count(b, counted),
     }
 }

@@ -34,6 +34,8 @@ pub struct Stage {
     pub wgsl: String,
     /// Where the output goes: later stages read it by this number; the last stage's output is the model.
     pub slot: u32,
+    /// The output does not come from a shader but from [`super::Program::host_stages`]; `wgsl` is empty. Such stages come first.
+    pub host: bool,
 }
 
 fn leaves(tree: &Tree, out: &mut Vec<Leaf>) {
@@ -73,6 +75,8 @@ fn formula(tree: &Tree, instances: &[Instance]) -> String {
             format!("{}(c{k}{}, {slot}u, i)", shader.value, room(shader.room, *k))
         }
         Tree::Leaf(Leaf::Component(k)) => call(instances, *k, None),
+        Tree::Leaf(Leaf::Given(slot)) => format!("source({slot}u, i)"),
+        Tree::Leaf(Leaf::Host(_)) => "0.0".into(),
         Tree::Leaf(Leaf::Fused(list)) => {
             let all = |function: &str, sign: &str| {
                 list.iter().map(|&k| call(instances, k, Some(function))).collect::<Vec<_>>().join(sign)
@@ -87,6 +91,10 @@ fn formula(tree: &Tree, instances: &[Instance]) -> String {
 pub(crate) fn stages(trees: &[Tree], instances: &[Instance]) -> Vec<Stage> {
     let mut out = Vec::with_capacity(trees.len());
     for (slot, tree) in trees.iter().enumerate() {
+        if matches!(tree, Tree::Leaf(Leaf::Host(_))) {
+            out.push(Stage { wgsl: String::new(), slot: u32::try_from(slot).unwrap_or(u32::MAX), host: true });
+            continue;
+        }
         let mut used = Vec::new();
         leaves(tree, &mut used);
         // A factor of a sum that was multiplied out appears more than once.
@@ -142,7 +150,7 @@ pub(crate) fn stages(trees: &[Tree], instances: &[Instance]) -> Vec<Stage> {
              fn stage_value(i: u32) -> f32 {{\n    stage_setup();\n    return stage_bin(i);\n}}\n",
             formula(tree, instances)
         );
-        out.push(Stage { wgsl, slot: u32::try_from(slot).unwrap_or(u32::MAX) });
+        out.push(Stage { wgsl, slot: u32::try_from(slot).unwrap_or(u32::MAX), host: false });
     }
     out
 }

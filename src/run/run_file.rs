@@ -8,6 +8,7 @@ use std::{fmt, path::Path};
 
 use crate::Error;
 
+mod external;
 mod files;
 mod parameters;
 mod resolved;
@@ -101,13 +102,15 @@ pub enum Grouping {
 }
 
 /// `[model]`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ModelChoice {
     pub expression: String,
     pub abundances: String,
     pub cross_sections: String,
     /// Evaluate the model at every energy of the response, instead of those that the folded spectrum notices.
     pub exact_grid: bool,
+    /// `[model.external.NAME]`: components computed by a command.
+    pub external: Vec<crate::model::external::ExternalSpec>,
 }
 
 /// `[inference]`
@@ -413,6 +416,7 @@ fn read_model(section: &Section<'_>) -> Result<ModelChoice, RunFileError> {
         abundances: section.text("abundances")?.unwrap_or_else(|| "wilm".into()),
         cross_sections: section.text("cross_sections")?.unwrap_or_else(|| "vern".into()),
         exact_grid: section.truth("exact_grid", false)?,
+        external: external::read(section)?,
     })
 }
 

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
 };
 
 use sha2::{Digest, Sha256};
@@ -13,7 +13,9 @@ use super::run_file::{FileChoice, Grouping, ParameterEntry, RunFile};
 use crate::{
     Error, Result,
     device::{Device, Tensor},
-    model::{Model, ModelError, Parameters, Prior, Program, Setting, Settings},
+    model::{
+        Extensions, Model, ModelError, Parameters, Prior, Program, Setting, Settings, UserComponent, external::External,
+    },
     observation::{self, Dataset, ObservationSpec},
     report::summary::GridSummary,
     simulate::{Compression, Coordinates, Outputs, Simulator, Source, compress, no_tick},
@@ -38,8 +40,13 @@ impl Problem {
     /// Reads the observation and the model. `data` is `--data` or `RONTGEN_DATA`. The built-in spectrum has no counts
     /// yet: [`Self::with_counts`] gives it some.
     pub fn open(run: RunFile, data: Option<&Path>) -> Result<Problem> {
+        Self::open_with(run, data, &[])
+    }
+
+    /// The same with components of the caller's own, which the expression may name.
+    pub fn open_with(run: RunFile, data: Option<&Path>, own: &[Arc<dyn UserComponent>]) -> Result<Problem> {
         // The model first: its mistakes are found in no time, while a response may take seconds to read.
-        let (model, parameters) = model(&run)?;
+        let (model, parameters) = model(&run, data, own)?;
         if parameters.free().is_empty() {
             return Err(Error::Input(format!(
                 "{}, [parameters]: every parameter is frozen or tied; there is nothing to infer",
@@ -179,14 +186,26 @@ impl Problem {
     }
 }
 
-/// The model of a run file and its parameters.
-pub fn model(run: &RunFile) -> Result<(Model, Parameters)> {
+/// The model of a run file and its parameters. Files of table models are looked for as those of the observation; `own`:
+/// components beside those that the run file defines.
+pub fn model(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComponent>]) -> Result<(Model, Parameters)> {
     let settings = Settings::new(&run.model.abundances, &run.model.cross_sections)?;
-    let model = Model::parse(&run.model.expression, &settings)?;
+    let find = |name: &str| {
+        run.find_named(&format!("{name:?} of model.expression"), name, data).map_err(|error| error.to_string())
+    };
+    let mut components = own.to_vec();
+    for external in &run.model.external {
+        let external = External::new(external.clone(), &run.folder());
+        external.start().map_err(|error| Error::Input(format!("{}, [model.external]: {error}", run.path)))?;
+        components.push(Arc::new(external));
+    }
+    let extensions = Extensions { find_file: Some(&find), components };
+    let mut model = Model::parse_with(&run.model.expression, &settings, &extensions)?;
     let parameters = Parameters::resolve(&model, &parameter_settings(run)).map_err(|error| match error {
         ModelError::Parameter(text) => ModelError::Parameter(format!("{}, [parameters]: {text}", run.path)),
         other => other,
     })?;
+    model.fix_tables(&parameters);
     Ok((model, parameters))
 }
 

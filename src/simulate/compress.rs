@@ -94,7 +94,7 @@ impl Compression {
             return Err("the model's energies are not the response's".into());
         }
         if program.thinned(&[0]).is_none() {
-            return Err("the model has a convolution, which reads every energy".into());
+            return Err("the model has a convolution or code of the user's own, which takes every energy".into());
         }
         let counts = counts.max(1) as f64;
         let mut draws = Draws::new(program, folded, counts);

@@ -47,6 +47,8 @@ impl Simulator {
         while row < rows {
             let n = together(&outputs, row, tile.min(rows - row));
             parameters::parameters(device, &self.parameters, coordinates, theta, row, n, &mut full);
+            let host = |stage: usize, full: &[f64], out: &mut [f64]| self.program.host_stage(stage, full, out);
+            model::host_stages(&self.model, &host, &full, n, slots.as_mut())?;
             model::model(device, &self.model, &unused, &full, n, slots.as_mut(), &mut flux, offset + row);
             let (mean, mean_row) = match (&mut outputs.expected, &mut scratch) {
                 (Some(blocks), _) => {

@@ -119,6 +119,24 @@ impl Simulator {
                 1 << 24
             )));
         }
+        let limit = device.binding_limit();
+        let bytes = 4 * program.tables().len() as u64;
+        if bytes > limit {
+            let what = match program.largest_file() {
+                Some((file, numbers)) => format!(
+                    "the table model {file} on {} energies, {} MiB (use --device cpu, fewer energies, or a smaller table)",
+                    program.energies(),
+                    (4 * numbers) >> 20
+                ),
+                None => "the tables of the model (use --device cpu)".into(),
+            };
+            return Err(Error::Device(DeviceError::TooLarge {
+                what,
+                requested: bytes,
+                available: limit,
+                limit: "max_storage_buffer_binding_size",
+            }));
+        }
         let bins = program.bin_table();
         let columns = bins.first().map_or(1, |row| row.len());
         let stages: Vec<&str> = program.stages().iter().map(|stage| stage.wgsl.as_str()).collect();
@@ -302,7 +320,11 @@ impl Simulator {
         };
         let list: Vec<String> =
             self.names.iter().zip(&shown).map(|(name, value)| format!("{name} = {value}")).collect();
-        Error::Model(ModelError::Parameter(format!("{stage}: {what}, for spectrum {row} with {}", list.join(", "))))
+        let why = self.program.take_trouble().map_or(String::new(), |text| format!("\n  {text}"));
+        Error::Model(ModelError::Parameter(format!(
+            "{stage}: {what}, for spectrum {row} with {}{why}",
+            list.join(", ")
+        )))
     }
 }
 

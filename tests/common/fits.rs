@@ -117,7 +117,14 @@ pub fn table(name: &str, cards: &[(&str, &str)], columns: &[(&str, Data)]) -> Ve
 
 /// A file: an empty primary HDU and these extensions.
 pub fn file(extensions: &[Vec<u8>]) -> Vec<u8> {
-    let mut out = header(&pairs(&[("SIMPLE", "T"), ("BITPIX", "8"), ("NAXIS", "0"), ("EXTEND", "T")]));
+    file_with(&[], extensions)
+}
+
+/// The same with keywords in the primary HDU.
+pub fn file_with(cards: &[(&str, &str)], extensions: &[Vec<u8>]) -> Vec<u8> {
+    let mut all = vec![("SIMPLE", "T"), ("BITPIX", "8"), ("NAXIS", "0"), ("EXTEND", "T")];
+    all.extend_from_slice(cards);
+    let mut out = header(&pairs(&all));
     for extension in extensions {
         out.extend(extension);
     }

@@ -4,6 +4,7 @@
 
 pub mod fits;
 pub mod runs;
+pub mod table;
 
 use std::path::{Path, PathBuf};
 

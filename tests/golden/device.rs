@@ -55,6 +55,7 @@ pub fn run(device: &wgpu::Device, queue: &wgpu::Queue, program: &Program, full: 
     let mut slots: Vec<f32> = Vec::new();
     let mut last = Vec::new();
     for stage in program.stages() {
+        assert!(!stage.host);
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: None,
             source: wgpu::ShaderSource::Wgsl(Cow::Owned(format!("{}\n{WRAPPER}", stage.wgsl))),

@@ -26,6 +26,7 @@ mod slab;
 mod smooth;
 mod species;
 mod surface;
+mod tabulated;
 mod thcomp;
 mod thermal;
 mod titarchuk;
@@ -36,6 +37,7 @@ use super::{
     Settings,
     grid::{Bin, TILE, Tile},
     real::Real,
+    table,
 };
 
 /// A component with its constants for one spectrum worked out.
@@ -209,6 +211,7 @@ const GREEN: (&str, &str) = ("green", include_str!("../../../shaders/model/green
 const SLAB: (&str, &str) = ("slab", include_str!("../../../shaders/model/slab.wgsl"));
 const THERMAL: (&str, &str) = ("thermal", include_str!("../../../shaders/model/thermal.wgsl"));
 const TITARCHUK: (&str, &str) = ("titarchuk", include_str!("../../../shaders/model/titarchuk.wgsl"));
+const TABLE: (&str, &str) = ("table", include_str!("../../../shaders/model/table.wgsl"));
 const FACTOR: (&str, &str) = ("factor", include_str!("../../../shaders/model/factor.wgsl"));
 
 registry! {
@@ -283,6 +286,9 @@ registry! {
     Pexmon "pexmon": slab::Reflected<R> = slab::pexmon, slab::table, SLAB, "Reflected", "slab_value";
     SssIce "sss_ice": simple::Ice<R> = simple::sss_ice, no_table, SIMPLE, "Ice", "ice_value";
     Step "step": profile::Step<R> = profile::step, no_table, PROFILE, "Step", "step_value";
+    Atable "atable": tabulated::Tabulated<R> = tabulated::tabulated, no_table, TABLE, "Tabulated", "tabulated_value";
+    Mtable "mtable": tabulated::Tabulated<R> = tabulated::tabulated, no_table, TABLE, "Tabulated", "tabulated_value";
+    Etable "etable": tabulated::Tabulated<R> = tabulated::tabulated, no_table, TABLE, "Tabulated", "tabulated_value";
 }
 
 /// Files whose functions a file of shaders calls.
@@ -296,9 +302,10 @@ fn needs(file: &str) -> &'static [(&'static str, &'static str)] {
 }
 
 /// Whether this version can evaluate the component (lower-case name). Convolutions live outside the registry: they read
-/// another spectrum instead of filling tiles on their own.
+/// another spectrum instead of filling tiles on their own. The table models are nothing without a file.
 pub fn implemented(name: &str) -> bool {
-    Code::of(name).is_some() || convolution::Convolution::of(name).is_some()
+    let built_in = Code::of(name).is_some() || convolution::Convolution::of(name).is_some();
+    built_in && table::Kind::of(name).is_none()
 }
 
 /// Integral over a bin of a density whose E f(E) is `peak` at the geometric middle and has logarithmic slope `a` and

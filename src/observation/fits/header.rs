@@ -86,6 +86,8 @@ pub struct Column {
     /// Stored as a descriptor into the heap (`P` or `Q`).
     pub variable: bool,
     pub unit: Option<String>,
+    /// Bytes before it in a row.
+    pub offset: usize,
 }
 
 impl Column {
@@ -132,6 +134,8 @@ pub struct Hdu {
     pub name: String,
     pub header: Header,
     pub rows: usize,
+    /// Byte of the file at which the data begin.
+    pub data: usize,
     /// Bytes of one table row.
     pub row_bytes: usize,
     pub columns: Vec<Column>,
@@ -273,6 +277,7 @@ fn columns(header: &Header, index: usize, row_bytes: usize) -> Result<Vec<Column
             repeat,
             variable,
             unit: header.text(&format!("TUNIT{number}")).map(str::to_string),
+            offset: used,
         };
         used = used.saturating_add(column.row_bytes(wide));
         out.push(column);
@@ -347,6 +352,7 @@ pub fn walk(bytes: &[u8]) -> Result<(Vec<Hdu>, Vec<String>), FitsError> {
             name: header.text("EXTNAME").unwrap_or("").to_uppercase(),
             header,
             rows: 0,
+            data,
             row_bytes: 0,
             columns: Vec::new(),
             heap_bytes: 0,

@@ -66,7 +66,7 @@ pub struct FitsFile {
     // cfitsio keeps the addresses of both boxed values until the handle is closed; `bytes` owns what `memory.0` points to.
     memory: Box<(*mut c_void, usize)>,
     handle: *mut sys::fitsfile,
-    _bytes: Vec<u8>,
+    bytes: Vec<u8>,
 }
 
 /// Resolves a file name: the name itself, else the name with `.gz` appended (keywords often name the unpacked file).
@@ -118,7 +118,7 @@ impl FitsFile {
             sys::ffomem(&mut handle, c"memory".as_ptr(), 0, &mut memory.0, &mut memory.1, 0, None, &mut status);
         }
         check(status, || "opening".into())?;
-        Ok(FitsFile { path, hdus, notes, memory, handle, _bytes: bytes })
+        Ok(FitsFile { path, hdus, notes, memory, handle, bytes })
     }
 
     /// The file that was opened (with `.gz` where that was needed).
@@ -196,6 +196,28 @@ impl FitsFile {
             )));
         }
         self.fixed(hdu, name)
+    }
+
+    /// One text a row of a fixed-width text column, without surrounding blanks and zero bytes.
+    pub fn texts(&self, hdu: &Hdu, name: &str) -> Result<Vec<String>, FitsError> {
+        let column = hdu
+            .column(name)
+            .ok_or_else(|| FitsError::Structure(format!("{}: column {name} is missing", hdu.label())))?;
+        if column.code != 'A' || column.variable {
+            return Err(FitsError::Structure(format!(
+                "{}: column {name} has format {}, expected text of fixed length",
+                hdu.label(),
+                column.form
+            )));
+        }
+        let text = |row: usize| {
+            // The walk has checked the table against the file.
+            let start = hdu.data + row * hdu.row_bytes + column.offset;
+            let bytes = self.bytes.get(start..start + column.repeat).unwrap_or(&[]);
+            let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
+            String::from_utf8_lossy(&bytes[..end]).trim().to_string()
+        };
+        Ok((0..hdu.rows).map(text).collect())
     }
 
     /// A numeric column of any layout as flat values with row offsets (`rows + 1`): scalar, fixed vector or heap array.

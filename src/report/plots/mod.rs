@@ -6,12 +6,14 @@
 //! | [`spectrum`] | `plots/spectrum.svg`, `plots/coverage.svg`: the fit with residuals; what the simulations cover |
 //! | [`training`] | `plots/losses.svg`, `plots/efficiency.svg` |
 //! | [`scaling`] | `scaling.svg` of `rontgen bench --scaling`: cost against size |
+//! | [`model`] | an unfolded model with its components, for `rontgen spectrum --plot` |
 //! | [`density`], [`axis`], [`canvas`] | kernel densities and contours; axes and ticks; the drawing surface and the colours |
 
 pub mod axis;
 pub mod canvas;
 pub mod corner;
 pub mod density;
+pub mod model;
 pub mod scaling;
 pub mod spectrum;
 pub mod training;

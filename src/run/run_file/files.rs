@@ -49,6 +49,19 @@ impl RunFile {
 
     /// Finds the file `name` that `observation.KEY` names; a row selector such as `{3}` at its end is kept.
     pub fn find_file(&self, key: &str, name: &str, data: Option<&Path>) -> Result<PathBuf, RunFileError> {
+        self.find_named(&format!("observation.{key} = {name:?}"), name, data)
+    }
+
+    /// Folder that relative names start from: that of the run file, of the original one for a `run.toml`.
+    pub fn folder(&self) -> PathBuf {
+        match &self.written_by {
+            Some(before) if !before.run_file.is_empty() => folder_of(&before.run_file),
+            _ => folder_of(&self.path),
+        }
+    }
+
+    /// The same for a file that is named elsewhere; `what` begins the messages.
+    pub fn find_named(&self, what: &str, name: &str, data: Option<&Path>) -> Result<PathBuf, RunFileError> {
         let (file, selector) = split_selector(name);
         let with_selector = |path: PathBuf| match selector {
             "" => path,
@@ -75,10 +88,7 @@ impl RunFile {
                     let list: Vec<_> = below.iter().map(|p| p.display().to_string()).collect();
                     return Err(RunFileError::File {
                         path: self.path.clone(),
-                        message: format!(
-                            "observation.{key} = {name:?} is found more than once ({}); write the folder too",
-                            list.join(", ")
-                        ),
+                        message: format!("{what} is found more than once ({}); write the folder too", list.join(", ")),
                     });
                 }
             }
@@ -86,7 +96,7 @@ impl RunFile {
         let hint = if data.is_none() { "; --data DIR or RONTGEN_DATA names another folder" } else { "" };
         Err(RunFileError::File {
             path: self.path.clone(),
-            message: format!("observation.{key} = {name:?} is not found in {}{hint}", looked.join(", nor in ")),
+            message: format!("{what} is not found in {}{hint}", looked.join(", nor in ")),
         })
     }
 }

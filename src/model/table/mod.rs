@@ -1,0 +1,134 @@
+//! XSPEC table models: `atable{FILE}`, `mtable{FILE}`, `etable{FILE}` (OGIP memo 92-009).
+//!
+//! Spectra tabulated on a grid of parameters are interpolated multilinearly, additional parameters add multiples of spectra of
+//! their own, and the result is brought from the table's energies to the model's. All of it is linear in the spectra, so
+//! without a redshift or an energy scale the whole table is brought to the model's energies once.
+//!
+//! Conventions of XSPEC 12.15 that one would get wrong (measured with its own routine, see docs/table-models.md):
+//! the order of the parameters is interpolated, additional, Escale, z, norm; a factor is averaged over a bin with the FRACTION of
+//! each table bin that is covered as weight, not with its width; `etable` takes the exponential after that mean, and
+//! LOELIMIT, HIELIMIT are factors also there; additive tables are 0 outside their energies whatever these say.
+
+mod file;
+mod layout;
+
+pub use file::{MOST_AXES, read};
+pub(crate) use layout::{
+    ADDED, AXES, AXIS, AXIS_HEADER, CELLS, DATA, EDGES, HIGH, KIND, LOW, REDSHIFTED, RESCALED, SHIFTED, SLIVER, STRIDE,
+};
+
+use super::catalogue::Component;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Which of the three kinds of table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `atable`: photons/cm2/s per bin.
+    Additive,
+    /// `mtable`: factors.
+    Multiplicative,
+    /// `etable`: optical depths, factor e^-value.
+    Exponential,
+}
+
+impl Kind {
+    /// By the component's name in any case.
+    pub fn of(name: &str) -> Option<Self> {
+        [Kind::Additive, Kind::Multiplicative, Kind::Exponential]
+            .into_iter()
+            .find(|kind| kind.name().eq_ignore_ascii_case(name))
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Additive => "atable",
+            Kind::Multiplicative => "mtable",
+            Kind::Exponential => "etable",
+        }
+    }
+}
+
+/// One interpolated parameter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Axis {
+    /// Tabulated values, ascending, at least one.
+    pub nodes: Vec<f64>,
+    /// Interpolated in the logarithm. Between a node that is not positive and the next one XSPEC's formula is undefined (it
+    /// gives NaN): there the interpolation is linear.
+    pub log: bool,
+}
+
+/// A table model read from its file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TableModel {
+    pub path: PathBuf,
+    pub kind: Kind,
+    /// Name, parameters and limits, as the catalogue has them for other components.
+    pub component: Arc<Component>,
+    pub axes: Vec<Axis>,
+    /// Additional parameters.
+    pub added: usize,
+    /// ESCALE: the energies of the table are multiplied by a parameter.
+    pub rescaled: bool,
+    /// REDSHIFT: the table is seen at a redshift.
+    pub redshifted: bool,
+    /// n + 1 energies, keV.
+    pub edges: Vec<f64>,
+    /// Set where the energies are already those of the observer: Escale / (1 + z), which they were multiplied by.
+    pub in_place: Option<f64>,
+    /// Factors below and above the tabulated energies (multiplicative and exponential tables).
+    pub low: f64,
+    pub high: f64,
+    /// Grid points (last axis fastest) x (1 + added) x n.
+    pub spectra: Vec<f32>,
+}
+
+/// Node below a value and how far it is on the way to the next.
+pub(crate) fn between<S: Copy>(nodes: &[S], log: bool, value: f64, number: impl Fn(S) -> f64) -> (usize, f64) {
+    let above = nodes.partition_point(|node| number(*node) <= value);
+    let low = above.saturating_sub(1);
+    let (Some(a), Some(b)) = (nodes.get(low).copied().map(&number), nodes.get(low + 1).copied().map(&number)) else {
+        return (low, 0.0);
+    };
+    let fraction = if log && a > 0.0 { (value / a).ln() / (b / a).ln() } else { (value - a) / (b - a) };
+    (low, fraction.clamp(0.0, 1.0))
+}
+
+impl TableModel {
+    /// The same model for parameters that are fixed (`None`: not): interpolated there once and for all, and moved to its place in
+    /// energy. `fixed` are the component's parameters in order. What varies keeps its full range.
+    pub fn fixed(&self, fixed: &[Option<f64>]) -> Self {
+        let mut out = self.clone();
+        let cells = self.edges.len().saturating_sub(1);
+        for (k, value) in fixed.iter().enumerate().take(self.axes.len()) {
+            let (Some(value), Some(axis)) = (value, out.axes.get(k).cloned()) else { continue };
+            let inner = (1 + self.added) * cells * out.axes[k + 1..].iter().map(|a| a.nodes.len()).product::<usize>();
+            let (low, fraction) = between(&axis.nodes, axis.log, *value, |x| x);
+            let mut spectra = Vec::with_capacity(out.spectra.len() / axis.nodes.len().max(1));
+            for block in out.spectra.chunks_exact(inner * axis.nodes.len()) {
+                let below = &block[low * inner..][..inner];
+                match block.get((low + 1) * inner..(low + 2) * inner).filter(|_| fraction > 0.0) {
+                    None => spectra.extend_from_slice(below),
+                    Some(above) => spectra.extend(
+                        below
+                            .iter()
+                            .zip(above)
+                            .map(|(a, b)| (f64::from(*a) * (1.0 - fraction) + f64::from(*b) * fraction) as f32),
+                    ),
+                }
+            }
+            out.spectra = spectra;
+            out.axes[k] = Axis { nodes: vec![*value], log: axis.log };
+        }
+        let mut rest = fixed.iter().copied().skip(self.axes.len() + self.added);
+        let escale = if self.rescaled { rest.next().flatten() } else { Some(1.0) };
+        let redshift = if self.redshifted { rest.next().flatten() } else { Some(0.0) };
+        if let (Some(escale), Some(redshift), true) = (escale, redshift, self.in_place.is_none()) {
+            let place = escale.max(1e-30) / (1.0 + redshift).max(1e-3);
+            out.edges.iter_mut().for_each(|edge| *edge *= place);
+            out.in_place = Some(place);
+        }
+        out
+    }
+}
