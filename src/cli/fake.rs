@@ -46,7 +46,7 @@ pub fn run(args: Args) -> Result<u8> {
     }
     let run = args.run.read(args.seed)?;
     let data = args.run.data.folder()?;
-    let (model, parameters) = setup::model(&run)?;
+    let (model, parameters) = setup::model(&run, data.as_deref())?;
     let names: Vec<String> = parameters.free().iter().map(|p| p.name.clone()).collect();
     let theta = values_in_order(&names, &args.at, "--at")?;
 

@@ -9,12 +9,14 @@ use super::{
     components::{
         Code, Prepared,
         convolution::{self, Convolution},
+        plasma,
     },
     grid::{BIN_ROW, Grid, TILE, Tile, bin_row, check_edges},
     plan::{How, Leaf, Op, REGISTERS, Traits, Tree, compile, fuse, registers, stages_of},
     real::{Real, Single},
     wgsl::{self, Stage},
 };
+use std::sync::Arc;
 
 /// The oracle divides bins until ln(hi/lo) is below this.
 const FINEST: f64 = 0.005;
@@ -30,7 +32,15 @@ pub(crate) struct Instance {
     pub additive: bool,
     pub first_parameter: usize,
     pub parameters: usize,
+    /// Its numbers among the tables of the f32 forms, and of the oracle.
     pub table: std::ops::Range<usize>,
+    pub oracle_table: std::ops::Range<usize>,
+}
+
+impl Instance {
+    fn table_of<R: Real>(&self) -> std::ops::Range<usize> {
+        if R::REFINE { self.oracle_table.clone() } else { self.table.clone() }
+    }
 }
 
 /// The components by instance number; `None` for convolutions.
@@ -63,7 +73,7 @@ pub struct Program {
     bins: Vec<(f64, f64)>,
     grid: Grid<f32>,
     oracle: Grid<f64>,
-    tables: Vec<f32>,
+    tables: Arc<Vec<f32>>,
     oracle_tables: Vec<f64>,
 }
 
@@ -80,6 +90,9 @@ impl Program {
     /// Errors: edges that do not ascend or are not finite; an expression too deeply nested.
     pub fn new(model: &Model, edges: &[f64]) -> Result<Self, ModelError> {
         let edges = check_edges(edges)?;
+        if model.components.iter().any(|c| plasma::is_plasma(&c.component.name.to_lowercase())) {
+            plasma::check(&model.settings)?;
+        }
         let mut trees = Vec::new();
         let whole = stages_of(&model.expression, &mut trees);
         trees.push(whole);
@@ -95,10 +108,11 @@ impl Program {
             first_parameter: component.first_parameter,
             parameters: component.component.parameters.len(),
             table: 0..0,
+            oracle_table: 0..0,
         };
         let instances = model.components.iter().map(instance).collect();
         let bins = edges.windows(2).map(|w| (w[0], w[1])).collect();
-        Ok(Self::lay_out(trees, instances, model.parameters().len(), model.settings.clone(), bins))
+        Ok(Self::lay_out(trees, instances, model.parameters().len(), model.settings.clone(), bins, &[]))
     }
 
     /// The same model on some of its bins only, which then need not touch: `kept` are their numbers, ascending. In each of
@@ -111,27 +125,40 @@ impl Program {
         }
         let bins = kept.iter().map(|&k| self.bins.get(k as usize).copied()).collect::<Option<Vec<_>>>()?;
         let trees = self.plans.iter().map(|plan| plan.tree.clone()).collect();
-        Some(Self::lay_out(trees, self.instances.clone(), self.parameters, self.settings.clone(), bins))
+        Some(Self::lay_out(trees, self.instances.clone(), self.parameters, self.settings.clone(), bins, &self.tables))
     }
 
+    /// `known`: the f32 tables of a program with these instances, where there is one. What does not depend on single bins is
+    /// taken from there.
     fn lay_out(
         trees: Vec<Tree>,
         mut instances: Vec<Instance>,
         parameters: usize,
         settings: Settings,
         bins: Vec<(f64, f64)>,
+        known: &[f32],
     ) -> Self {
-        let mut oracle_tables: Vec<f64> = Vec::new();
-        let mut made: Vec<(Code, std::ops::Range<usize>)> = Vec::new();
+        let (mut tables, mut oracle_tables): (Vec<f32>, Vec<f64>) = (Vec::new(), Vec::new());
+        let mut made: Vec<(Code, Instance)> = Vec::new();
         for instance in &mut instances {
             let Some(code) = instance.code else { continue };
-            let known = made.iter().find(|(c, _)| *c == code).map(|(_, range)| range.clone());
-            instance.table = known.unwrap_or_else(|| {
-                let start = oracle_tables.len();
-                oracle_tables.extend(code.table()(&bins, &settings));
-                made.push((code, start..oracle_tables.len()));
-                start..oracle_tables.len()
-            });
+            if let Some((_, same)) = made.iter().find(|(c, _)| *c == code) {
+                (instance.table, instance.oracle_table) = (same.table.clone(), same.oracle_table.clone());
+                continue;
+            }
+            let (start, oracle_start) = (tables.len(), oracle_tables.len());
+            match known.get(instance.table.clone()) {
+                Some(known) if code.single_table() && !known.is_empty() => tables.extend(known),
+                _ => {
+                    let table = code.table()(&bins, &settings);
+                    tables.extend(table.iter().map(|x| *x as f32));
+                    if !code.single_table() {
+                        oracle_tables.extend(table);
+                    }
+                }
+            }
+            (instance.table, instance.oracle_table) = (start..tables.len(), oracle_start..oracle_tables.len());
+            made.push((code, instance.clone()));
         }
         let stages = wgsl::stages(&trees, &instances);
         let plan = |tree: Tree| {
@@ -148,7 +175,7 @@ impl Program {
             grid: Grid::new::<Single<false>>(&bins),
             oracle: Grid::new::<f64>(&bins),
             bins,
-            tables: oracle_tables.iter().map(|x| *x as f32).collect(),
+            tables: Arc::new(tables),
             oracle_tables,
         }
     }
@@ -235,7 +262,11 @@ impl Program {
             .iter()
             .map(|i| {
                 let par = full.get(i.first_parameter..i.first_parameter + i.parameters).unwrap_or(&[]);
-                i.code.map(|code| code.prepare::<R>(par))
+                i.code.map(|code| {
+                    let mut prepared = code.prepare::<R>(par);
+                    prepared.ready(tables.get(i.table_of::<R>()).unwrap_or(&[]));
+                    prepared
+                })
             })
             .collect();
         let last = self.plans.len() - 1;
@@ -342,7 +373,10 @@ impl Program {
     ) {
         let instance = &self.instances[k];
         let Some(component) = &prepared[k] else { return };
-        let table = tables.get(instance.table.clone()).unwrap_or(&[]);
+        let table = tables.get(instance.table_of::<R>()).unwrap_or(&[]);
+        if R::REFINE && component.exact(tile, &self.settings, out) {
+            return;
+        }
         if R::REFINE && instance.additive {
             refined(component, tile, table, out);
         } else {
@@ -375,7 +409,7 @@ impl Program {
         let mut exponent = [R::of(0.0).store(); TILE];
         *out = [one; TILE];
         for &k in list {
-            let table = tables.get(self.instances[k].table.clone()).unwrap_or(&[]);
+            let table = tables.get(self.instances[k].table_of::<R>()).unwrap_or(&[]);
             if let Some(component) = &prepared[k] {
                 component.fuse(tile, table, &mut exponent, out);
             }

@@ -39,7 +39,7 @@ impl Problem {
     /// yet: [`Self::with_counts`] gives it some.
     pub fn open(run: RunFile, data: Option<&Path>) -> Result<Problem> {
         // The model first: its mistakes are found in no time, while a response may take seconds to read.
-        let (model, parameters) = model(&run)?;
+        let (model, parameters) = model(&run, data)?;
         if parameters.free().is_empty() {
             return Err(Error::Input(format!(
                 "{}, [parameters]: every parameter is frozen or tied; there is nothing to infer",
@@ -179,9 +179,12 @@ impl Problem {
     }
 }
 
-/// The model of a run file and its parameters.
-pub fn model(run: &RunFile) -> Result<(Model, Parameters)> {
+/// The model of a run file and its parameters. `data` is `--data` or `RONTGEN_DATA`, where AtomDB's tables may be.
+pub fn model(run: &RunFile, data: Option<&Path>) -> Result<(Model, Parameters)> {
     let settings = Settings::new(&run.model.abundances, &run.model.cross_sections)?;
+    // Looked for only where they are needed: the search reads folders.
+    let plasma = run.model.expression.to_lowercase().contains("apec");
+    let settings = settings.with_atomdb(if plasma { run.atomdb_folder(data) } else { None });
     let model = Model::parse(&run.model.expression, &settings)?;
     let parameters = Parameters::resolve(&model, &parameter_settings(run)).map_err(|error| match error {
         ModelError::Parameter(text) => ModelError::Parameter(format!("{}, [parameters]: {text}", run.path)),

@@ -14,6 +14,7 @@ mod extinction;
 mod factor;
 mod feature;
 mod line;
+pub(crate) mod plasma;
 mod power;
 mod profile;
 mod shift;
@@ -37,6 +38,17 @@ pub(crate) trait Component<R: Real>: Sized {
     const FUSES: bool = false;
     /// It is zero on most of the band.
     const SPARSE: bool = false;
+    /// Its table serves the f32 forms only; the oracle goes by [`Component::exact`].
+    const SINGLE_TABLE: bool = false;
+
+    /// Works out what the table decides for one spectrum; called once, before any tile.
+    #[inline(always)]
+    fn ready(&mut self, _table: &[R::Store]) {}
+
+    /// The oracle's own way to the photons of a tile's bins, without a table. `false`: there is none.
+    fn exact(&self, _tile: &Tile<R::Store>, _settings: &Settings, _out: &mut [R::Store; TILE]) -> bool {
+        false
+    }
 
     /// Photons/cm2/s in the bin (additive) or the factor (multiplicative). `WIDE`: bins may be wider than 10 %.
     fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R;
@@ -131,6 +143,12 @@ macro_rules! registry {
                 type R = f64;
                 match self { $(Code::$variant => <$type as Component<R>>::FUSES),* }
             }
+            /// Whether only the f32 forms have its table. It then depends on the band and the width of the bins, not on which
+            /// of them are there.
+            pub fn single_table(self) -> bool {
+                type R = f64;
+                match self { $(Code::$variant => <$type as Component<R>>::SINGLE_TABLE),* }
+            }
             /// Whether it is zero on most of the band.
             pub fn sparse(self) -> bool {
                 type R = f64;
@@ -144,8 +162,15 @@ macro_rules! registry {
 
         impl<R: Real> Prepared<R> {
             #[inline(always)]
+            pub fn ready(&mut self, table: &[R::Store]) {
+                match self { $(Prepared::$variant(c) => Component::<R>::ready(c, table)),* }
+            }
+            pub fn exact(&self, tile: &Tile<R::Store>, settings: &Settings, out: &mut [R::Store; TILE]) -> bool {
+                match self { $(Prepared::$variant(c) => Component::<R>::exact(c, tile, settings, out)),* }
+            }
+            #[inline(always)]
             pub fn fill(&self, tile: &Tile<R::Store>, table: &[R::Store], out: &mut [R::Store; TILE]) {
-                match self { $(Prepared::$variant(c) => c.fill(tile, table, out)),* }
+                match self { $(Prepared::$variant(c) => Component::<R>::fill(c, tile, table, out)),* }
             }
             #[inline(always)]
             pub fn fuse(
@@ -155,7 +180,7 @@ macro_rules! registry {
                 exponents: &mut [R::Store; TILE],
                 scales: &mut [R::Store; TILE],
             ) {
-                match self { $(Prepared::$variant(c) => c.fuse(tile, table, exponents, scales)),* }
+                match self { $(Prepared::$variant(c) => Component::<R>::fuse(c, tile, table, exponents, scales)),* }
             }
         }
     };
@@ -176,6 +201,7 @@ const SURFACE: (&str, &str) = ("surface", include_str!("../../../shaders/model/s
 const VOIGT: (&str, &str) = ("voigt", include_str!("../../../shaders/model/voigt.wgsl"));
 const EXTINCTION: (&str, &str) = ("extinction", include_str!("../../../shaders/model/extinction.wgsl"));
 const DISKLINE: (&str, &str) = ("diskline", include_str!("../../../shaders/model/diskline.wgsl"));
+const PLASMA: (&str, &str) = ("plasma", include_str!("../../../shaders/model/plasma.wgsl"));
 const FACTOR: (&str, &str) = ("factor", include_str!("../../../shaders/model/factor.wgsl"));
 
 registry! {
@@ -243,6 +269,12 @@ registry! {
     Uvred "uvred": extinction::Seaton<R> = extinction::uvred, no_table, EXTINCTION, "Seaton", "seaton_value";
     Zdust "zdust": extinction::Pei<R> = extinction::zdust, no_table, EXTINCTION, "Pei", "pei_value";
     Diskline "diskline": diskline::DiskLine<R> = diskline::diskline, no_table, DISKLINE, "DiskLine", "diskline_value";
+    Apec "apec": plasma::Plasma = plasma::apec, plasma::apec_table, PLASMA, "Plasma", "plasma_value";
+    Vapec "vapec": plasma::Plasma = plasma::vapec, plasma::vapec_table, PLASMA, "Plasma", "plasma_value";
+    Vvapec "vvapec": plasma::Plasma = plasma::vvapec, plasma::vvapec_table, PLASMA, "Plasma", "plasma_value";
+    Bapec "bapec": plasma::Plasma = plasma::bapec, plasma::bapec_table, PLASMA, "Plasma", "plasma_value";
+    Bvapec "bvapec": plasma::Plasma = plasma::bvapec, plasma::bvapec_table, PLASMA, "Plasma", "plasma_value";
+    Bvvapec "bvvapec": plasma::Plasma = plasma::bvvapec, plasma::bvvapec_table, PLASMA, "Plasma", "plasma_value";
     Step "step": profile::Step<R> = profile::step, no_table, PROFILE, "Step", "step_value";
 }
 

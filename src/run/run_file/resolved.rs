@@ -154,12 +154,15 @@ impl RunFile {
         observation.push(entry("grouping", o.grouping.to_string()));
 
         let m = &self.model;
-        let model = vec![
+        let mut model = vec![
             entry("expression", text(&m.expression)),
             entry("abundances", text(&m.abundances)),
             entry("cross_sections", text(&m.cross_sections)),
             entry("exact_grid", m.exact_grid.to_string()),
         ];
+        if let Some(folder) = &m.atomdb {
+            model.push(entry("atomdb", text(folder)));
+        }
         let parameters = self.parameters.iter().map(|(name, setting)| (text(name), setting.toml(), "")).collect();
 
         let i = &self.inference;
