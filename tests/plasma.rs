@@ -215,3 +215,50 @@ fn an_excerpt_is_enough_to_evaluate() {
         );
     }
 }
+
+/// Spectra per second of one core on a grid like the X-IFU's (0.2 to 12 keV in steps of 0.4 eV). A measurement, hence on demand:
+/// `cargo test --release --test plasma throughput -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn throughput() {
+    let settings = settings("angr").unwrap();
+    let edges: Vec<f64> = (0..=29_500).map(|k| 0.2 + 4e-4 * f64::from(k)).collect();
+    let mut state = 1u64;
+    let mut uniform = |lo: f64, hi: f64| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        lo + (hi - lo) * (state >> 11) as f64 / (1u64 << 53) as f64
+    };
+    for expression in ["bvapec", "tbabs*(bvapec+bvapec)", "tbabs*apec"] {
+        let model = Model::parse(expression, &settings).unwrap();
+        let start = std::time::Instant::now();
+        let program = Program::new(&model, &edges).unwrap();
+        let laid_out = start.elapsed().as_secs_f64();
+        let default: Vec<f64> = model.parameters().iter().map(|p| p.default).collect();
+        let spectra: Vec<Vec<f32>> = (0..300)
+            .map(|_| {
+                let mut full = default.clone();
+                for (value, info) in full.iter_mut().zip(model.parameters()) {
+                    *value = match info.name.rsplit('.').next().unwrap() {
+                        "kT" => uniform(0.5, 5.0),
+                        "Redshift" => uniform(0.05, 0.2),
+                        "Velocity" => 100.0,
+                        "nH" => 0.02,
+                        _ => *value,
+                    };
+                }
+                full.iter().map(|x| *x as f32).collect()
+            })
+            .collect();
+        let (mut flux, mut scratch) = (vec![0.0f32; program.energies()], Scratch::default());
+        program.evaluate_f32(&spectra[0], &mut flux, &mut scratch);
+        let start = std::time::Instant::now();
+        for full in &spectra {
+            program.evaluate_f32(full, &mut flux, &mut scratch);
+        }
+        let rate = spectra.len() as f64 / start.elapsed().as_secs_f64();
+        println!(
+            "{expression:24} {rate:8.0} spectra/s per core; tables of {:.1} MiB made in {laid_out:.2} s",
+            program.tables().len() as f64 * 4.0 / 1048576.0
+        );
+    }
+}

@@ -155,9 +155,10 @@ fn plasma_lines(c: Plasma, i: u32, side: u32, middle: vec2<f32>, extent: f32) ->
     let from_line = u32(table(starts));
     let to_line = u32(table(starts + 1u));
     let half = 0.5 * extent;
-    // No triangle has a side longer than 2.1 eV.
-    var lowest = middle.x - half - 0.0021;
-    var highest = middle.x + half + 0.0021;
+    // What the sides of triangles and the reach of lines ask for; a little more for f32's rounding.
+    let longest = table(c.first + 12u) + 1e-6;
+    var lowest = (middle.x - half - 0.00215) / (1.0 + longest);
+    var highest = (middle.x + half + 0.00215) / (1.0 - longest);
     if c.broad {
         let broadest = 5.5 * plasma_broadest(&spread, side, 0.8 * (middle.x - half));
         lowest = min(lowest, (middle.x - half) / (1.0 + broadest));

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! 0                nodes N, groups G, knots K, then for three segments of the knots: ln E of the first, knots per ln E, number
-//!                  of the first; ln E of the end; parts per ln E; lines in all L; see HEADER
+//!                  of the first; ln E of the end; parts per ln E; lines in all L; and what SHORT
+//!                  leaves of the longest side of a triangle, over its energy
 //! HEADER           kT of the nodes (keV), N
 //!                  number of each node's first line, N + 1
 //!                  group of each element, 30
@@ -18,6 +19,9 @@ use crate::atomic::atomdb::ELEMENTS;
 pub(super) const HEADER: usize = 16;
 /// Added to the element of what is no line but a triangle.
 pub(super) const TRIANGLE: usize = 32;
+
+/// Sides of triangles of up to this (keV; the shader has it, too) are usual.
+pub(super) const SHORT: f64 = 2.15e-3;
 
 /// Energy (keV), photons at norm 1, reach (sigma) or left side (keV), element or TRIANGLE + element, 0 or right side (keV).
 pub(super) type Line = [f64; 5];
@@ -72,6 +76,8 @@ impl Content {
         let mut out = vec![self.kt.len() as f64, self.group_count as f64, k.count() as f64];
         out.extend([k.at[0], k.density[0], k.at[1], k.density[1], k.at[2], k.density[2], k.at[3]]);
         out.extend([self.parts_per_ln, self.lines.len() as f64]);
+        let triangles = self.lines.iter().filter(|l| l[3] >= TRIANGLE as f64);
+        out.push(triangles.map(|l| (l[2].max(l[4]) - SHORT) / l[0]).fold(0.0, f64::max) * 1.001);
         out.resize(HEADER, 0.0);
         out.extend(&self.kt);
         out.extend(self.starts.iter().map(|s| *s as f64));
@@ -106,6 +112,8 @@ pub(super) struct View<'a> {
     at: [f32; 4],
     density: [f32; 3],
     pub parts_per_ln: f64,
+    /// The longest side of a triangle less SHORT, over its energy.
+    pub longest: f64,
 }
 
 impl<'a> View<'a> {
@@ -120,6 +128,7 @@ impl<'a> View<'a> {
             at: [head[3], head[5], head[7], head[9]],
             density: [head[4], head[6], head[8]],
             parts_per_ln: f64::from(head[10]),
+            longest: f64::from(head[12]),
         };
         (view.nodes >= 2 && view.start_of_lines() + 5 * view.lines <= table.len()).then_some(view)
     }

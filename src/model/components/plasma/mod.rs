@@ -6,6 +6,7 @@
 //! temperature, redshift, velocity and abundances may all be free. The oracle ([`reference`]) has no grid and leaves out no line.
 
 mod layout;
+mod ragged;
 mod reference;
 mod single;
 mod table;

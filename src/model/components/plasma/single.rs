@@ -5,8 +5,7 @@
 
 use super::{
     Plasma, REACH,
-    layout::{TRIANGLE, View},
-    table::LONGEST_SIDE,
+    layout::{SHORT, TRIANGLE, View},
 };
 use crate::atomic::atomdb::ELEMENTS;
 use crate::model::{
@@ -129,8 +128,9 @@ fn lines<const FUSED: bool>(plasma: &Plasma, view: &View<'_>, tile: &Tile<f32>, 
         }
         let lines = view.lines(node);
         let broadest = REACH * plasma.width[side][lightest(e_min * 0.8)];
-        let lowest = (e_min / (1.0 + broadest)).min(e_min - LONGEST_SIDE);
-        let highest = (e_max / (1.0 - broadest).max(0.1)).max(e_max + LONGEST_SIDE);
+        let broadest = if plasma.broad { broadest } else { 0.0 };
+        let lowest = (e_min / (1.0 + broadest)).min((e_min - SHORT) / (1.0 + view.longest));
+        let highest = (e_max / (1.0 - broadest).max(0.1)).max((e_max + SHORT) / (1.0 - view.longest));
         let from = lines.energy.partition_point(|e| f64::from(*e) < lowest);
         let to = lines.energy.partition_point(|e| f64::from(*e) <= highest);
         let weights = plasma.element_weight.map(|w| (w * share) as f32);

@@ -4,12 +4,12 @@
 //! interpolated density holds exactly the photons of the tables. Lines that are faint against what else is there (see [`FAINT`]) are
 //! shared out in the same way, at their place; no photon is lost.
 //!
-//! The pseudo-continuum is AtomDB's sum of lines too faint to be listed, in steps of 1 eV; it is as ragged as they are. A point of it
-//! that stands out is kept as a triangle between its two neighbours, of which the piecewise linear curve is the sum.
+//! What varies faster than the knots can follow, the ragged parts of the curves, is kept beside the lines; see [`ragged`].
 
 use super::{
     ATOMIC_MASS, Family, REACH,
-    layout::{Content, Knots, Line, TRIANGLE},
+    layout::{Content, Knots, Line},
+    ragged,
     reference::NORM,
     widths,
 };
@@ -22,11 +22,9 @@ use rayon::prelude::*;
 
 /// A line is faint when at its peak, at rest, it adds less than this to the continuum of its element and a third of those of hydrogen
 /// and helium; so abundances up to three times the table's are within the tolerance.
-const FAINT: f64 = 5e-4;
+pub(super) const FAINT: f64 = 5e-4;
 /// All faint lines of an element between two knots together add less than this.
 const FAINT_TOGETHER: f64 = 1e-3;
-/// Sides of a triangle are at most this long (keV); longer ones vary slowly.
-pub(super) const LONGEST_SIDE: f64 = 2.1e-3;
 /// A line ends where it adds less than this.
 const WING: f64 = 1e-5;
 /// Distance of knots in ln E: in the band (150 km/s; at most 2e-3, and a third of the narrowest bin), and outside.
@@ -152,10 +150,10 @@ fn made(
     db.nodes[first..].par_iter().map(|node| part(node, &grid, ratios, family, broad)).collect()
 }
 
-struct Grid {
+pub(super) struct Grid {
     energies: Vec<f64>,
     /// Integral of each knot's hat over ln E.
-    extent: Vec<f64>,
+    pub extent: Vec<f64>,
     /// Width in ln E of the bin at each knot.
     widths: Vec<f64>,
 }
@@ -179,7 +177,7 @@ impl Grid {
     }
 
     /// The knot at or below an energy; `None` outside.
-    fn below(&self, energy: f64) -> Option<usize> {
+    pub fn below(&self, energy: f64) -> Option<usize> {
         let knot = self.energies.partition_point(|e| *e <= energy);
         (knot > 0 && knot < self.energies.len()).then(|| knot - 1)
     }
@@ -215,17 +213,20 @@ impl Grid {
 
 fn part(node: &Node, grid: &Grid, ratios: &[f64; ELEMENTS], family: Family, broad: bool) -> Part {
     let knots = grid.energies.len();
-    let curves = |element: usize| {
+    let continuum = |element: usize| {
         let mut mass = vec![0.0; knots];
         grid.add_curve(&mut mass, &node.continuum[element], NORM * ratios[element]);
         mass
     };
-    let masses: Vec<Vec<f64>> = (0..ELEMENTS).map(curves).collect();
-    let base: Vec<f64> = (0..knots).map(|k| (masses[0][k] + masses[1][k]) / grid.extent[k] / 3.0).collect();
+    let base = {
+        let (hydrogen, helium) = (continuum(0), continuum(1));
+        let third = |k: usize| (hydrogen[k] + helium[k]) / grid.extent[k] / 3.0;
+        (0..knots).map(third).collect::<Vec<f64>>()
+    };
     let sigma = widths(node.kt, 0.0);
     let mut smooth = vec![vec![0.0; knots]; family.groups()];
     let mut lines = Vec::new();
-    for (element, mut mass) in masses.into_iter().enumerate() {
+    for element in 0..ELEMENTS {
         let own: Vec<(f64, f64, usize)> = (0..node.lines.energy.len())
             .filter(|l| usize::from(node.lines.element[*l]) == element)
             .filter_map(|l| {
@@ -234,9 +235,17 @@ fn part(node: &Node, grid: &Grid, ratios: &[f64; ELEMENTS], family: Family, broa
                 Some((energy, photons, grid.below(energy)?))
             })
             .collect();
+        let factor = NORM * ratios[element];
+        let mut mass = continuum(element);
         let floor: Vec<f64> = (0..knots).map(|k| base[k] + mass[k] / grid.extent[k]).collect();
-        let rest = triangles(&node.pseudo[element], NORM * ratios[element], grid, &floor, element, &mut lines);
-        grid.add_curve(&mut mass, &rest, NORM * ratios[element]);
+        mass.fill(0.0);
+        let place = ragged::Place { grid, floor: &floor, factor, element };
+        for rest in [
+            ragged::without_edges(&node.continuum[element], &place, &mut lines),
+            ragged::without_points(&node.pseudo[element], &place, &mut lines),
+        ] {
+            grid.add_curve(&mut mass, &rest, factor);
+        }
         // What a line adds at its peak, relative to the floor there.
         let peak = |&(_, photons, below): &(f64, f64, usize)| {
             let spread = if broad { 2.5066 * sigma[element] } else { 0.0 };
@@ -264,26 +273,4 @@ fn part(node: &Node, grid: &Grid, ratios: &[f64; ELEMENTS], family: Family, broa
     }
     lines.sort_by(|a, b| a[0].total_cmp(&b[0]));
     Part { kt: node.kt, smooth, lines }
-}
-
-/// Moves the points of a pseudo-continuum that stand out to `lines`; what is left of it.
-fn triangles(curve: &Curve, factor: f64, grid: &Grid, floor: &[f64], element: usize, lines: &mut Vec<Line>) -> Curve {
-    let mut rest = curve.clone();
-    for (k, points) in curve.energy.windows(3).enumerate() {
-        let [before, at, after] = [points[0], points[1], points[2]].map(f64::from);
-        let density = factor * f64::from(curve.density[k + 1]);
-        let (left, right) = (at - before, after - at);
-        let Some(below) = grid.below(at).filter(|_| left > 0.0 && right > 0.0 && left.max(right) <= LONGEST_SIDE)
-        else {
-            continue;
-        };
-        // Knots closer than the triangle is wide nearly resolve it.
-        let lost = (2.0 * at * grid.extent[below] / (left + right)).min(1.0);
-        if density * at * lost < FAINT * floor[below] {
-            continue;
-        }
-        rest.density[k + 1] = 0.0;
-        lines.push([at, 0.5 * density * (left + right), left, (TRIANGLE + element) as f64, right]);
-    }
-    rest
 }
