@@ -22,9 +22,9 @@ use rayon::prelude::*;
 
 /// A line is faint when at its peak, at rest, it adds less than this to the continuum of its element and a third of those of hydrogen
 /// and helium; so abundances up to three times the table's are within the tolerance.
-pub(super) const FAINT: f64 = 5e-4;
+pub(super) const FAINT: f64 = 3e-4;
 /// All faint lines of an element between two knots together add less than this.
-const FAINT_TOGETHER: f64 = 1e-3;
+const FAINT_TOGETHER: f64 = 6e-4;
 /// A line ends where it adds less than this.
 const WING: f64 = 1e-5;
 /// Distance of knots in ln E: in the band (150 km/s; at most 2e-3, and a third of the narrowest bin), and outside.
