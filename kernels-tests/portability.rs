@@ -60,12 +60,14 @@ fn models() -> Vec<Kernel> {
         })
         .collect();
     assert!(expressions.len() >= 15, "{expressions:?}");
+    let tables = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/apec");
+    let settings = Settings::default().with_atomdb(Some(tables));
     expressions.push("tbabs*(bbodyrad+powerlaw+gaussian)".into());
     expressions.push("tbabs*zashift(diskbb+zashift(powerlaw))".into());
     let edges: Vec<f64> = (0..=100).map(|i| 0.3 + 0.1 * f64::from(i)).collect();
     let mut kernels: Vec<Kernel> = Vec::new();
     for expression in expressions {
-        let model = Model::parse(&expression, &Settings::default()).expect("a model");
+        let model = Model::parse(&expression, &settings).expect("a model");
         let program = Program::new(&model, &edges).expect("a program");
         let stages: Vec<&str> = program.stages().iter().map(|stage| stage.wgsl.as_str()).collect();
         let bins = program.bin_table();

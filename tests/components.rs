@@ -6,7 +6,7 @@ mod golden;
 use golden::{
     Table,
     device::WRAPPER,
-    reference,
+    reference, with_excerpt,
     xspec::{BOUNDS, Rule, case, difference, evaluate, judge, values},
 };
 use rontgen::model::{Model, Program, Scratch, Settings};
@@ -169,7 +169,7 @@ fn every_stage_is_valid_wgsl() {
             }
             _ => format!("{name}*({name}*powerlaw+powerlaw)"),
         };
-        let model = Model::parse(&expression, &Settings::default()).unwrap();
+        let model = Model::parse(&expression, &with_excerpt()).unwrap();
         let program = Program::new(&model, &edges).unwrap();
         for (k, stage) in program.stages().iter().enumerate() {
             assert_eq!(stage.slot, k as u32);
@@ -198,7 +198,7 @@ fn limits_give_finite_photons() {
         };
         // Its formula is negative where more than all photons would be scattered.
         let may_be_negative = name == "dust";
-        let model = Model::parse(&expression, &Settings::default()).unwrap();
+        let model = Model::parse(&expression, &with_excerpt()).unwrap();
         let program = Program::new(&model, &edges).unwrap();
         let mut oracle = vec![0.0; program.energies()];
         let mut fast = vec![0.0f32; program.energies()];

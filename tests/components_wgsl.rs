@@ -6,10 +6,10 @@ mod golden;
 
 use golden::{
     device::{device, run},
-    reference,
+    reference, with_excerpt,
     xspec::{BOUNDS, Rule, case, difference, judge, ratio, values},
 };
-use rontgen::model::{Kind, Model, Program, Settings, catalogue};
+use rontgen::model::{Kind, Model, Program, catalogue};
 
 #[test]
 fn shaders_meet_the_xspec_references() {
@@ -66,7 +66,7 @@ fn shaders_agree_with_the_oracle() {
     let mut failures = Vec::new();
     println!("{:44} {:>10} {:>10}", "model", "GPU-f64", "at keV");
     let mut check = |expression: &str, set: &[(&str, f64)], limit: f64| {
-        let model = Model::parse(expression, &Settings::default()).unwrap();
+        let model = Model::parse(expression, &with_excerpt()).unwrap();
         let mut full: Vec<f32> = model.parameters().iter().map(|p| p.default as f32).collect();
         for (name, value) in set {
             full[model.find(name).unwrap()] = *value as f32;
@@ -111,6 +111,8 @@ fn shaders_agree_with_the_oracle() {
             "rdblur" => 1e-3,
             // g^3 is taken at the middle of a bin, in the oracle at that of its parts.
             "diskline" => 2e-2,
+            // Faint lines and edges of continua on a grid in ln E; tests/plasma.rs has the closer bounds.
+            plasma if plasma.ends_with("apec") => 1e-2,
             _ => 2e-5,
         };
         check(&expression, &[], limit);

@@ -325,6 +325,31 @@ fn files_are_found_beside_the_run_file_then_in_the_data_folder() {
     assert_eq!(files.response, Some(root.join("data/one/a.rmf.gz")));
 }
 
+#[test]
+fn the_tables_of_atomdb_are_found_by_key_or_in_the_data_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    for sub in ["runs", "runs/beside", "data/atomic"] {
+        fs::create_dir_all(root.join(sub)).unwrap();
+    }
+    for kind in ["line", "coco"] {
+        fs::write(root.join(format!("data/atomic/apec_v3.0.9_{kind}.fits.gz")), "").unwrap();
+    }
+    let name = root.join("runs/run.toml").display().to_string();
+    let data = root.join("data");
+    let run = |sets: &[String]| RunFile::parse(MINIMAL, &name, sets).unwrap();
+    assert_eq!(run(&[]).atomdb_folder(Some(&data)), Some(data.clone()));
+    let named = run(&["model.atomdb=beside".into()]);
+    assert_eq!(named.atomdb_folder(Some(&data)), Some(root.join("runs/beside")), "the run file's folder comes first");
+    assert_eq!(run(&["model.atomdb=atomic".into()]).atomdb_folder(Some(&data)), Some(data.join("atomic")));
+    // Named and nowhere: the name itself goes on, for the message.
+    assert_eq!(run(&["model.atomdb=nowhere".into()]).atomdb_folder(None), Some("nowhere".into()));
+    let resolved = named.resolved_toml(&Provenance::new(&named, "cpu", Some(&data), None));
+    assert!(resolved.contains("atomdb = \"beside\""), "{resolved}");
+    let again = RunFile::parse(&resolved, &root.join("out-run.toml").display().to_string(), &[]).unwrap();
+    assert_eq!(again.atomdb_folder(None), Some(root.join("runs/beside")));
+}
+
 proptest! {
     #[test]
     fn no_text_makes_the_reader_panic(text in "\\PC*", option in "\\PC{0,40}") {

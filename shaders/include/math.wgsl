@@ -76,6 +76,17 @@ fn quotient_rest(a: f32, b: f32, b_low: f32, q: f32) -> f32 {
     return (rest - q_rest * b_rest - q * b_low) / b;
 }
 
+// a b as a rounded product and what it is short of the exact one; as in quotient_rest.
+fn product_parts(a: f32, b: f32) -> vec2<f32> {
+    let a_high = bitcast<f32>(bitcast<u32>(a) & 0xfffff000u);
+    let a_rest = a - a_high;
+    let b_high = bitcast<f32>(bitcast<u32>(b) & 0xfffff000u);
+    let b_rest = b - b_high;
+    let product = a * b;
+    let rest = (((a_high * b_high - product) + a_high * b_rest) + a_rest * b_high) + a_rest * b_rest;
+    return vec2<f32>(product, rest);
+}
+
 // arctan(x) for x >= 0, to 2e-8 (Abramowitz & Stegun 4.4.49).
 fn arctan_positive(x: f32) -> f32 {
     let t = select(x, 1.0 / max(x, 1.0), x > 1.0);

@@ -30,6 +30,9 @@ pub struct Args {
     /// Photoelectric cross sections of the phabs family.
     #[arg(long, default_value = "vern")]
     pub xsect: String,
+    /// Folder with AtomDB's apec_v*_line.fits and apec_v*_coco.fits; also ATOMDB, RONTGEN_DATA
+    #[arg(long, value_name = "DIR")]
+    pub atomdb: Option<PathBuf>,
 }
 
 /// Most bins that are written.
@@ -38,7 +41,8 @@ const MOST_BINS: usize = 10_000_000;
 /// Evaluates in f64 and writes the file; exit status 0.
 pub fn run(args: Args) -> Result<u8> {
     let edges = edges(&args.energies)?;
-    let model = Model::parse(&args.expression, &Settings::new(&args.abund, &args.xsect)?)?;
+    let settings = Settings::new(&args.abund, &args.xsect)?.with_atomdb(args.atomdb);
+    let model = Model::parse(&args.expression, &settings)?;
     let full = values(&model, &args.set)?;
     let program = Program::new(&model, &edges)?;
     let mut flux = vec![0.0; program.energies()];
@@ -172,6 +176,7 @@ mod tests {
             plot: None,
             abund: "wilm".into(),
             xsect: "vern".into(),
+            atomdb: None,
         }
     }
 

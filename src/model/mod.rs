@@ -50,6 +50,9 @@ pub enum ModelError {
     /// The energy grid cannot carry a model.
     #[error("energy grid: {0}")]
     Grid(String),
+    /// The tables of plasma emission cannot be had.
+    #[error(transparent)]
+    Atomic(#[from] atomic::atomdb::AtomDbError),
 }
 
 /// The tables that XSPEC keeps as global settings.
@@ -59,21 +62,31 @@ pub struct Settings {
     pub abundances: String,
     /// Photoelectric cross sections (`xsect`) of the phabs family: vern, bcmc or obcm. The TBabs family has its own.
     pub cross_sections: String,
+    /// Folder with AtomDB's tables of plasma emission. `None`: what the environment names, see [`atomic::atomdb::open`].
+    pub atomdb: Option<PathBuf>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { abundances: "wilm".into(), cross_sections: "vern".into() }
+        Self { abundances: "wilm".into(), cross_sections: "vern".into(), atomdb: None }
     }
 }
 
 impl Settings {
     /// Checks both names (case-insensitive); the error lists what exists.
     pub fn new(abundances: &str, cross_sections: &str) -> Result<Self, ModelError> {
-        let settings =
-            Self { abundances: abundances.trim().to_lowercase(), cross_sections: cross_sections.trim().to_lowercase() };
+        let settings = Self {
+            abundances: abundances.trim().to_lowercase(),
+            cross_sections: cross_sections.trim().to_lowercase(),
+            atomdb: None,
+        };
         settings.validate()?;
         Ok(settings)
+    }
+
+    /// The same with the folder of AtomDB's tables.
+    pub fn with_atomdb(self, folder: Option<PathBuf>) -> Self {
+        Self { atomdb: folder, ..self }
     }
 
     fn validate(&self) -> Result<(), ModelError> {

@@ -9,6 +9,7 @@ use super::{
     components::{
         Code, MOST_ROOMS, Prepared,
         convolution::{self, Convolution},
+        plasma,
     },
     grid::{BIN_ROW, Grid, TILE, Tile, bin_row, check_edges},
     plan::{How, Leaf, Op, REGISTERS, Traits, Tree, compile, fuse, registers, stages_of},
@@ -32,11 +33,19 @@ pub(crate) struct Instance {
     pub additive: bool,
     pub first_parameter: usize,
     pub parameters: usize,
+    /// Its numbers among the tables of the f32 forms, and of the oracle.
     pub table: std::ops::Range<usize>,
     /// What an atable, mtable or etable interpolates in.
     pub file: Option<Arc<TableModel>>,
     /// The user's own code, which fills whole spectra.
     pub user: Option<Arc<dyn UserComponent>>,
+    pub oracle_table: std::ops::Range<usize>,
+}
+
+impl Instance {
+    fn table_of<R: Real>(&self) -> std::ops::Range<usize> {
+        if R::REFINE { self.oracle_table.clone() } else { self.table.clone() }
+    }
 }
 
 /// The components by instance number; `None` for convolutions.
@@ -69,7 +78,7 @@ pub struct Program {
     bins: Vec<(f64, f64)>,
     grid: Grid<f32>,
     oracle: Grid<f64>,
-    tables: Vec<f32>,
+    tables: Arc<Vec<f32>>,
     oracle_tables: Vec<f64>,
     /// What the user's own code last complained about.
     trouble: Arc<Mutex<Option<String>>>,
@@ -101,6 +110,9 @@ impl Program {
         }
         let own = model.components.iter().enumerate().filter(|(_, c)| user(c).is_some());
         let mut trees: Vec<Tree> = own.map(|(k, _)| Tree::Leaf(Leaf::Host(k))).collect();
+        if model.components.iter().any(|c| plasma::is_plasma(&c.component.name.to_lowercase())) {
+            plasma::check(&model.settings)?;
+        }
         let whole = stages_of(&model.expression, &mut trees);
         trees.push(whole);
         let code = |component: &super::ComponentInstance| match &component.origin {
@@ -130,10 +142,11 @@ impl Program {
             table: 0..0,
             file: file(component),
             user: user(component),
+            oracle_table: 0..0,
         };
         let instances = model.components.iter().map(instance).collect();
         let bins = edges.windows(2).map(|w| (w[0], w[1])).collect();
-        Ok(Self::lay_out(trees, instances, model.parameters().len(), model.settings.clone(), bins))
+        Ok(Self::lay_out(trees, instances, model.parameters().len(), model.settings.clone(), bins, &[]))
     }
 
     /// The same model on some of its bins only, which then need not touch: `kept` are their numbers, ascending. In each of
@@ -146,36 +159,50 @@ impl Program {
         }
         let bins = kept.iter().map(|&k| self.bins.get(k as usize).copied()).collect::<Option<Vec<_>>>()?;
         let trees = self.plans.iter().map(|plan| plan.tree.clone()).collect();
-        Some(Self::lay_out(trees, self.instances.clone(), self.parameters, self.settings.clone(), bins))
+        Some(Self::lay_out(trees, self.instances.clone(), self.parameters, self.settings.clone(), bins, &self.tables))
     }
 
+    /// `known`: the f32 tables of a program with these instances, where there is one. What does not depend on single bins is
+    /// taken from there.
     fn lay_out(
         trees: Vec<Tree>,
         mut instances: Vec<Instance>,
         parameters: usize,
         settings: Settings,
         bins: Vec<(f64, f64)>,
+        known: &[f32],
     ) -> Self {
-        let mut oracle_tables: Vec<f64> = Vec::new();
+        let (mut tables, mut oracle_tables): (Vec<f32>, Vec<f64>) = (Vec::new(), Vec::new());
         type Key = (Option<Code>, Option<Convolution>, Option<Arc<TableModel>>);
-        let mut made: Vec<(Key, std::ops::Range<usize>)> = Vec::new();
+        let mut made: Vec<(Key, Instance)> = Vec::new();
         for instance in &mut instances {
             if instance.code.is_none() && instance.convolution.is_none() {
                 continue;
             }
             let key = (instance.code, instance.convolution, instance.file.clone());
-            let known = made.iter().find(|(k, _)| *k == key).map(|(_, range)| range.clone());
-            instance.table = known.unwrap_or_else(|| {
-                let start = oracle_tables.len();
-                match &key {
-                    (_, _, Some(file)) => oracle_tables.extend(file.lay_out(&bins)),
-                    (Some(code), ..) => oracle_tables.extend(code.table()(&bins, &settings)),
-                    (_, Some(convolution), _) => oracle_tables.extend(convolution.table()(&bins, &settings)),
-                    _ => {}
+            if let Some((_, same)) = made.iter().find(|(k, _)| *k == key) {
+                (instance.table, instance.oracle_table) = (same.table.clone(), same.oracle_table.clone());
+                continue;
+            }
+            let (start, oracle_start) = (tables.len(), oracle_tables.len());
+            let single = instance.code.is_some_and(Code::single_table);
+            match known.get(instance.table.clone()) {
+                Some(known) if single && !known.is_empty() => tables.extend(known),
+                _ => {
+                    let table = match &key {
+                        (_, _, Some(file)) => file.lay_out(&bins),
+                        (Some(code), ..) => code.table()(&bins, &settings),
+                        (_, Some(convolution), _) => convolution.table()(&bins, &settings),
+                        _ => Vec::new(),
+                    };
+                    tables.extend(table.iter().map(|x| *x as f32));
+                    if !single {
+                        oracle_tables.extend(table);
+                    }
                 }
-                made.push((key, start..oracle_tables.len()));
-                start..oracle_tables.len()
-            });
+            }
+            (instance.table, instance.oracle_table) = (start..tables.len(), oracle_start..oracle_tables.len());
+            made.push((key, instance.clone()));
         }
         let stages = wgsl::stages(&trees, &instances);
         let plan = |tree: Tree| {
@@ -192,7 +219,7 @@ impl Program {
             grid: Grid::new::<Single<false>>(&bins),
             oracle: Grid::new::<f64>(&bins),
             bins,
-            tables: oracle_tables.iter().map(|x| *x as f32).collect(),
+            tables: Arc::new(tables),
             oracle_tables,
             trouble: Arc::default(),
         }
@@ -324,7 +351,11 @@ impl Program {
             .iter()
             .map(|i| {
                 let par = full.get(i.first_parameter..i.first_parameter + i.parameters).unwrap_or(&[]);
-                i.code.map(|code| code.prepare::<R>(par))
+                i.code.map(|code| {
+                    let mut prepared = code.prepare::<R>(par);
+                    prepared.ready(tables.get(i.table_of::<R>()).unwrap_or(&[]));
+                    prepared
+                })
             })
             .collect();
         let last = self.plans.len() - 1;
@@ -370,7 +401,7 @@ impl Program {
             {
                 let instance = &self.instances[*k];
                 let par = full.get(instance.first_parameter..instance.first_parameter + instance.parameters);
-                let table = tables.get(instance.table.clone()).unwrap_or(&[]);
+                let table = tables.get(instance.table_of::<R>()).unwrap_or(&[]);
                 convolutions.push((*k, convolution.prepare::<R>(par.unwrap_or(&[]), grid, source(*slot), table)));
             }
         }
@@ -448,7 +479,10 @@ impl Program {
     ) {
         let instance = &self.instances[k];
         let Some(component) = &prepared[k] else { return };
-        let table = tables.get(instance.table.clone()).unwrap_or(&[]);
+        let table = tables.get(instance.table_of::<R>()).unwrap_or(&[]);
+        if R::REFINE && component.exact(tile, &self.settings, out) {
+            return;
+        }
         // A table is exact on the bins it was laid out for.
         if R::REFINE && instance.additive && instance.file.is_none() && instance.code.is_some_and(Code::refines) {
             refined(component, tile, table, out);
@@ -482,7 +516,7 @@ impl Program {
         let mut exponent = [R::of(0.0).store(); TILE];
         *out = [one; TILE];
         for &k in list {
-            let table = tables.get(self.instances[k].table.clone()).unwrap_or(&[]);
+            let table = tables.get(self.instances[k].table_of::<R>()).unwrap_or(&[]);
             if let Some(component) = &prepared[k] {
                 component.fuse(tile, table, &mut exponent, out);
             }

@@ -4,7 +4,7 @@
 //! The easily missed fact: every method of [`Single`] is straight-line code without calls or branches. One `f32::exp` or
 //! one data-dependent `if` in a component turns the whole loop over bins scalar and costs a factor of ten.
 
-use super::special;
+use super::{grid::Tile, special};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// A real number a spectral component can be evaluated in.
@@ -15,6 +15,19 @@ pub trait Real:
     type Store: Copy + Default + Send + Sync + 'static;
     /// Whether additive components are evaluated on sub-divided bins (the oracle does).
     const REFINE: bool;
+    /// Whether the code runs only where AVX2 and fused multiply-add were found.
+    const FUSED: bool = false;
+
+    /// What is stored as f32, where it is: for a component whose fast form is a function of its own.
+    fn singles(_stored: &[Self::Store]) -> Option<&[f32]> {
+        None
+    }
+    fn singles_mut(_stored: &mut [Self::Store]) -> Option<&mut [f32]> {
+        None
+    }
+    fn single_tile(_tile: &Tile<Self::Store>) -> Option<&Tile<f32>> {
+        None
+    }
 
     fn load(stored: Self::Store) -> Self;
     fn store(self) -> Self::Store;
@@ -223,6 +236,17 @@ impl<const FUSED: bool> Single<FUSED> {
 impl<const FUSED: bool> Real for Single<FUSED> {
     type Store = f32;
     const REFINE: bool = false;
+    const FUSED: bool = FUSED;
+
+    fn singles(stored: &[f32]) -> Option<&[f32]> {
+        Some(stored)
+    }
+    fn singles_mut(stored: &mut [f32]) -> Option<&mut [f32]> {
+        Some(stored)
+    }
+    fn single_tile(tile: &Tile<f32>) -> Option<&Tile<f32>> {
+        Some(tile)
+    }
 
     #[inline(always)]
     fn load(stored: f32) -> Self {

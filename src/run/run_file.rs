@@ -107,6 +107,8 @@ pub struct ModelChoice {
     pub expression: String,
     pub abundances: String,
     pub cross_sections: String,
+    /// Folder with AtomDB's tables; looked for like a data file. `None`: `--data`, then what the environment names.
+    pub atomdb: Option<String>,
     /// Evaluate the model at every energy of the response, instead of those that the folded spectrum notices.
     pub exact_grid: bool,
     /// `[model.external.NAME]`: components computed by a command.
@@ -415,6 +417,7 @@ fn read_model(section: &Section<'_>) -> Result<ModelChoice, RunFileError> {
         expression,
         abundances: section.text("abundances")?.unwrap_or_else(|| "wilm".into()),
         cross_sections: section.text("cross_sections")?.unwrap_or_else(|| "vern".into()),
+        atomdb: section.text("atomdb")?,
         exact_grid: section.truth("exact_grid", false)?,
         external: external::read(section)?,
     })

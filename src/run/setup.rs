@@ -190,6 +190,9 @@ impl Problem {
 /// components beside those that the run file defines.
 pub fn model(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComponent>]) -> Result<(Model, Parameters)> {
     let settings = Settings::new(&run.model.abundances, &run.model.cross_sections)?;
+    // AtomDB's tables are looked for only where they are needed: the search reads folders.
+    let plasma = run.model.expression.to_lowercase().contains("apec");
+    let settings = settings.with_atomdb(if plasma { run.atomdb_folder(data) } else { None });
     let find = |name: &str| {
         run.find_named(&format!("{name:?} of model.expression"), name, data).map_err(|error| error.to_string())
     };

@@ -26,6 +26,12 @@ pub fn path(name: &str) -> Option<PathBuf> {
     None
 }
 
+/// Default settings with the excerpt of AtomDB's tables that comes with the tests.
+pub fn with_excerpt() -> rontgen::model::Settings {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/apec");
+    rontgen::model::Settings::default().with_atomdb(Some(folder))
+}
+
 /// A CSV table with columns e_lo and e_hi.
 pub struct Table {
     columns: BTreeMap<String, Vec<f64>>,
@@ -63,6 +69,8 @@ pub struct Set {
     pub parameters: Vec<(String, f64)>,
     pub abund: Option<String>,
     pub xsect: Option<String>,
+    /// XSPEC's `xset` strings were not the defaults.
+    pub xset: bool,
 }
 
 pub struct Golden {
@@ -95,6 +103,7 @@ pub fn reference() -> Option<Vec<Golden>> {
                     .collect(),
                 abund: text(&set["abund"]),
                 xsect: text(&set["xsect"]),
+                xset: set.get("xset").is_some_and(|x| x.as_object().is_some_and(|x| !x.is_empty())),
             })
             .collect();
         out.push(Golden {

@@ -17,6 +17,7 @@ mod factor;
 mod feature;
 mod green;
 mod line;
+pub(crate) mod plasma;
 mod power;
 mod profile;
 mod reflect;
@@ -51,6 +52,17 @@ pub(crate) trait Component<R: Real>: Sized {
     const ROOM: bool = false;
     /// The oracle integrates it over parts of a bin; not where XSPEC's numbers are those at a bin's middle.
     const REFINES: bool = true;
+    /// Its table serves the f32 forms only; the oracle goes by [`Component::exact`].
+    const SINGLE_TABLE: bool = false;
+
+    /// Works out what the table decides for one spectrum; called once, before any tile.
+    #[inline(always)]
+    fn ready(&mut self, _table: &[R::Store]) {}
+
+    /// The oracle's own way to the photons of a tile's bins, without a table. `false`: there is none.
+    fn exact(&self, _tile: &Tile<R::Store>, _settings: &Settings, _out: &mut [R::Store; TILE]) -> bool {
+        false
+    }
 
     /// Photons/cm2/s in the bin (additive) or the factor (multiplicative). `WIDE`: bins may be wider than 10 %.
     fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R;
@@ -161,6 +173,12 @@ macro_rules! registry {
                 type R = f64;
                 match self { $(Code::$variant => <$type as Component<R>>::REFINES),* }
             }
+            /// Whether only the f32 forms have its table. It then depends on the band and the width of the bins, not on which
+            /// of them are there.
+            pub fn single_table(self) -> bool {
+                type R = f64;
+                match self { $(Code::$variant => <$type as Component<R>>::SINGLE_TABLE),* }
+            }
             /// Whether it is zero on most of the band.
             pub fn sparse(self) -> bool {
                 type R = f64;
@@ -174,8 +192,15 @@ macro_rules! registry {
 
         impl<R: Real> Prepared<R> {
             #[inline(always)]
+            pub fn ready(&mut self, table: &[R::Store]) {
+                match self { $(Prepared::$variant(c) => Component::<R>::ready(c, table)),* }
+            }
+            pub fn exact(&self, tile: &Tile<R::Store>, settings: &Settings, out: &mut [R::Store; TILE]) -> bool {
+                match self { $(Prepared::$variant(c) => Component::<R>::exact(c, tile, settings, out)),* }
+            }
+            #[inline(always)]
             pub fn fill(&self, tile: &Tile<R::Store>, table: &[R::Store], out: &mut [R::Store; TILE]) {
-                match self { $(Prepared::$variant(c) => c.fill(tile, table, out)),* }
+                match self { $(Prepared::$variant(c) => Component::<R>::fill(c, tile, table, out)),* }
             }
             #[inline(always)]
             pub fn fuse(
@@ -185,7 +210,7 @@ macro_rules! registry {
                 exponents: &mut [R::Store; TILE],
                 scales: &mut [R::Store; TILE],
             ) {
-                match self { $(Prepared::$variant(c) => c.fuse(tile, table, exponents, scales)),* }
+                match self { $(Prepared::$variant(c) => Component::<R>::fuse(c, tile, table, exponents, scales)),* }
             }
         }
     };
@@ -212,6 +237,7 @@ const SLAB: (&str, &str) = ("slab", include_str!("../../../shaders/model/slab.wg
 const THERMAL: (&str, &str) = ("thermal", include_str!("../../../shaders/model/thermal.wgsl"));
 const TITARCHUK: (&str, &str) = ("titarchuk", include_str!("../../../shaders/model/titarchuk.wgsl"));
 const TABLE: (&str, &str) = ("table", include_str!("../../../shaders/model/table.wgsl"));
+const PLASMA: (&str, &str) = ("plasma", include_str!("../../../shaders/model/plasma.wgsl"));
 const FACTOR: (&str, &str) = ("factor", include_str!("../../../shaders/model/factor.wgsl"));
 
 registry! {
@@ -285,6 +311,12 @@ registry! {
     Pexrav "pexrav": slab::Reflected<R> = slab::pexrav, slab::table, SLAB, "Reflected", "slab_value";
     Pexmon "pexmon": slab::Reflected<R> = slab::pexmon, slab::table, SLAB, "Reflected", "slab_value";
     SssIce "sss_ice": simple::Ice<R> = simple::sss_ice, no_table, SIMPLE, "Ice", "ice_value";
+    Apec "apec": plasma::Plasma = plasma::apec, plasma::apec_table, PLASMA, "Plasma", "plasma_value";
+    Vapec "vapec": plasma::Plasma = plasma::vapec, plasma::vapec_table, PLASMA, "Plasma", "plasma_value";
+    Vvapec "vvapec": plasma::Plasma = plasma::vvapec, plasma::vvapec_table, PLASMA, "Plasma", "plasma_value";
+    Bapec "bapec": plasma::Plasma = plasma::bapec, plasma::bapec_table, PLASMA, "Plasma", "plasma_value";
+    Bvapec "bvapec": plasma::Plasma = plasma::bvapec, plasma::bvapec_table, PLASMA, "Plasma", "plasma_value";
+    Bvvapec "bvvapec": plasma::Plasma = plasma::bvvapec, plasma::bvvapec_table, PLASMA, "Plasma", "plasma_value";
     Step "step": profile::Step<R> = profile::step, no_table, PROFILE, "Step", "step_value";
     Atable "atable": tabulated::Tabulated<R> = tabulated::tabulated, no_table, TABLE, "Tabulated", "tabulated_value";
     Mtable "mtable": tabulated::Tabulated<R> = tabulated::tabulated, no_table, TABLE, "Tabulated", "tabulated_value";

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{FileChoice, RunFile, RunFileError};
+use crate::atomic::atomdb;
 
 /// The `spectrum` of a run that uses the built-in instrument and its mock spectrum.
 pub const BUILT_IN_SPECTRUM: &str = "built-in";
@@ -45,6 +46,24 @@ impl RunFile {
             arf: optional("arf", &o.arf)?,
             background: optional("background", &o.background)?,
         })
+    }
+
+    /// The folder with AtomDB's tables: what `model.atomdb` names (from the run file's folder on, or in the data folder), else
+    /// the data folder if it or a folder in it has them. `None`: the environment decides.
+    pub fn atomdb_folder(&self, data: Option<&Path>) -> Option<PathBuf> {
+        let before = self.written_by.as_ref();
+        let data: Vec<&Path> = data.into_iter().chain(before.and_then(|p| p.data.as_deref()).map(Path::new)).collect();
+        let Some(name) = &self.model.atomdb else {
+            let found = data.iter().find(|folder| atomdb::find(&[folder.to_path_buf()]).is_ok());
+            // Named but without them: the message will name it, unless the environment knows another.
+            let only = data.first().filter(|_| atomdb::open(None).is_err());
+            return found.or(only).map(|folder| folder.to_path_buf());
+        };
+        let mut folders = vec![folder_of(&self.path)];
+        folders.extend(before.filter(|p| !p.run_file.is_empty()).map(|p| folder_of(&p.run_file)));
+        folders.extend(data.iter().map(|folder| folder.to_path_buf()));
+        let beside = folders.iter().map(|folder| folder.join(name)).find(|path| path.is_dir());
+        Some(beside.unwrap_or_else(|| PathBuf::from(name)))
     }
 
     /// Finds the file `name` that `observation.KEY` names; a row selector such as `{3}` at its end is kept.

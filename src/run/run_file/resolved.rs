@@ -163,6 +163,9 @@ impl RunFile {
         if !m.external.is_empty() {
             model.push(entry("external", super::external::toml(&m.external)));
         }
+        if let Some(folder) = &m.atomdb {
+            model.push(entry("atomdb", text(folder)));
+        }
         let parameters = self.parameters.iter().map(|(name, setting)| (text(name), setting.toml(), "")).collect();
 
         let i = &self.inference;

@@ -12,7 +12,7 @@ use super::{
 pub(super) const SECTIONS: &[(&str, &[&str])] = &[
     ("", &["observation", "model", "parameters", "inference", "refine", "output", "written_by"]),
     ("observation", &["name", "spectrum", "response", "arf", "background", "energies", "grouping"]),
-    ("model", &["expression", "abundances", "cross_sections", "exact_grid", "external"]),
+    ("model", &["expression", "abundances", "cross_sections", "atomdb", "exact_grid", "external"]),
     (
         "inference",
         &[

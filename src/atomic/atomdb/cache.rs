@@ -1,0 +1,139 @@
+//! The binary copy of the tables in the user's cache folder.
+//!
+//! A copy is used only when its version, the length and time of the original files, its length and its checksum all agree; in any
+//! other case the originals are read again and the copy is replaced, under a temporary name first.
+
+use super::{AtomDb, Curve, ELEMENTS, Files, Lines, Node};
+use sha2::{Digest, Sha256};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    time::UNIX_EPOCH,
+};
+
+/// Changes whenever the layout or what is kept changes.
+const MAGIC: &[u8; 8] = b"RXAPEC01";
+const DIGEST: usize = 32;
+
+/// `$XDG_CACHE_HOME/rontgen`, else the system's usual place; `None` where there is none.
+pub(super) fn folder() -> Option<PathBuf> {
+    let named = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let base =
+        named("XDG_CACHE_HOME").or_else(|| named("LOCALAPPDATA")).or_else(|| Some(named("HOME")?.join(".cache")));
+    Some(base?.join("rontgen"))
+}
+
+/// Names, lengths and times of both files.
+fn identity(files: &Files) -> Option<[u8; DIGEST]> {
+    let mut hash = Sha256::new();
+    for path in [&files.line, &files.coco] {
+        let about = std::fs::metadata(path).ok()?;
+        let time = about.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+        hash.update(path.canonicalize().ok()?.as_os_str().as_encoded_bytes());
+        hash.update(about.len().to_le_bytes());
+        hash.update(time.as_nanos().to_le_bytes());
+    }
+    Some(hash.finalize().into())
+}
+
+/// One file per place of the originals, so that newer originals replace the copy of older ones.
+pub(super) fn file(folder: &Path, files: &Files) -> Option<PathBuf> {
+    let mut hash = Sha256::new();
+    hash.update(files.line.canonicalize().ok()?.as_os_str().as_encoded_bytes());
+    let name: String = hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect();
+    Some(folder.join(format!("apec-{name}.bin")))
+}
+
+pub(super) fn load(folder: &Path, files: &Files) -> Option<AtomDb> {
+    let bytes = std::fs::read(file(folder, files)?).ok()?;
+    let rest = bytes.strip_prefix(MAGIC)?;
+    let (known, rest) = rest.split_at_checked(DIGEST)?;
+    let (digest, payload) = rest.split_at_checked(DIGEST)?;
+    if known != identity(files)? || Sha256::digest(payload).as_slice() != digest {
+        return None;
+    }
+    let mut reader = Reader(payload);
+    let db = reader.database()?;
+    reader.0.is_empty().then_some(db)
+}
+
+/// Best effort: without a copy the next start takes seconds longer, nothing else.
+pub(super) fn store(folder: &Path, files: &Files, db: &AtomDb) {
+    let (Some(path), Some(identity)) = (file(folder, files), identity(files)) else { return };
+    let mut payload = Vec::new();
+    write_database(db, &mut payload);
+    let part = path.with_extension(format!("{}.part", std::process::id()));
+    let written = std::fs::create_dir_all(folder).and_then(|()| {
+        let mut out = std::fs::File::create(&part)?;
+        out.write_all(MAGIC)?;
+        out.write_all(&identity)?;
+        out.write_all(&Sha256::digest(&payload))?;
+        out.write_all(&payload)?;
+        out.sync_all()?;
+        std::fs::rename(&part, &path)
+    });
+    if let Err(error) = written {
+        tracing::debug!("no copy of the AtomDB tables in {}: {error}", folder.display());
+        let _ = std::fs::remove_file(&part);
+    }
+}
+
+fn write_curve(curve: &Curve, out: &mut Vec<u8>) {
+    out.extend((curve.energy.len() as u32).to_le_bytes());
+    curve.energy.iter().chain(&curve.density).for_each(|x| out.extend(x.to_le_bytes()));
+}
+
+fn write_database(db: &AtomDb, out: &mut Vec<u8>) {
+    out.extend((db.nodes.len() as u32).to_le_bytes());
+    for node in &db.nodes {
+        out.extend(node.kt.to_le_bytes());
+        out.extend((node.lines.energy.len() as u32).to_le_bytes());
+        node.lines.energy.iter().for_each(|x| out.extend(x.to_le_bytes()));
+        node.lines.emissivity.iter().for_each(|x| out.extend(x.to_le_bytes()));
+        out.extend(&node.lines.element);
+        node.continuum.iter().chain(&node.pseudo).for_each(|c| write_curve(c, out));
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, n: usize) -> Option<&'a [u8]> {
+        let (head, tail) = self.0.split_at_checked(n)?;
+        self.0 = tail;
+        Some(head)
+    }
+
+    fn count(&mut self) -> Option<usize> {
+        Some(u32::from_le_bytes(*self.take(4)?.first_chunk()?) as usize)
+    }
+
+    fn singles(&mut self, n: usize) -> Option<Vec<f32>> {
+        Some(self.take(n.checked_mul(4)?)?.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect())
+    }
+
+    fn doubles(&mut self, n: usize) -> Option<Vec<f64>> {
+        Some(self.take(n.checked_mul(8)?)?.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect())
+    }
+
+    fn curves(&mut self) -> Option<Vec<Curve>> {
+        let curve = |reader: &mut Self| {
+            let n = reader.count()?;
+            Some(Curve { energy: reader.singles(n)?, density: reader.singles(n)? })
+        };
+        (0..ELEMENTS).map(|_| curve(self)).collect()
+    }
+
+    fn database(&mut self) -> Option<AtomDb> {
+        let nodes = self.count()?;
+        let node = |reader: &mut Self| {
+            let kt = *reader.doubles(1)?.first()?;
+            let n = reader.count()?;
+            let (energy, emissivity, element) = (reader.doubles(n)?, reader.singles(n)?, reader.take(n)?.to_vec());
+            let lines = Lines { energy, emissivity, element };
+            Some(Node { kt, lines, continuum: reader.curves()?, pseudo: reader.curves()? })
+        };
+        let nodes = (0..nodes).map(|_| node(self)).collect::<Option<Vec<_>>>()?;
+        Some(AtomDb { nodes })
+    }
+}

@@ -1,0 +1,139 @@
+//! What varies faster than the knots can follow: edges of recombination continua, and the pseudo-continuum, which is AtomDB's sum of
+//! lines too faint to be listed, in steps of about 1 eV, and as ragged as they are.
+//!
+//! A piecewise linear curve is a sum of triangles, one per point, between the neighbours of the point. Points that stand out become
+//! such triangles in the list of lines; what is left of the curve is smooth.
+
+use super::{
+    layout::{Line, TRIANGLE},
+    table::{FAINT, Grid},
+};
+use crate::atomic::atomdb::Curve;
+
+/// Sides of a pseudo-continuum's triangles are at most this long (keV).
+const LONGEST_SIDE: f64 = 2.1e-3;
+/// Longer gaps than this in a pseudo-continuum (keV) vary slowly.
+const LONGEST_GAP: f64 = 0.05;
+/// A step of a continuum takes place within this (keV).
+const STEEP: f64 = 4e-3;
+/// On both sides of a step, this many distances of knots are straightened.
+const MARGIN: f64 = 3.0;
+/// Steps stay where knots are farther apart in ln E: those lie outside the band.
+const COARSEST: f64 = 3e-3;
+
+/// One element at one temperature.
+pub(super) struct Place<'a> {
+    pub grid: &'a Grid,
+    /// Photons per ln E at the knots that others are faint against.
+    pub floor: &'a [f64],
+    /// From a curve's density to photons/cm2/s/keV at norm 1.
+    pub factor: f64,
+    pub element: usize,
+}
+
+impl Place<'_> {
+    /// Whether a difference of densities at an energy over `width` (keV) would be seen; `None` outside the knots.
+    fn stands_out(&self, density: f64, energy: f64, width: f64) -> Option<bool> {
+        let below = self.grid.below(energy)?;
+        // Knots closer than that nearly resolve it.
+        let lost = (energy * self.grid.extent[below] / width).min(1.0);
+        Some(self.factor * density.abs() * energy * lost > FAINT * self.floor[below])
+    }
+
+    fn triangle(&self, energy: f64, density: f64, left: f64, right: f64) -> Line {
+        let photons = 0.5 * self.factor * density * (left + right);
+        [energy, photons, left, (TRIANGLE + self.element) as f64, right]
+    }
+}
+
+fn points(curve: &Curve) -> Vec<(f64, f64)> {
+    curve.energy.iter().zip(&curve.density).map(|(x, y)| (f64::from(*x), f64::from(*y))).collect()
+}
+
+fn curve(points: Vec<(f64, f64)>) -> Curve {
+    Curve { energy: points.iter().map(|p| p.0 as f32).collect(), density: points.iter().map(|p| p.1 as f32).collect() }
+}
+
+/// The value at `x` of the line through two points.
+fn between(a: (f64, f64), b: (f64, f64), x: f64) -> f64 {
+    if b.0 > a.0 { a.1 + (b.1 - a.1) * (x - a.0) / (b.0 - a.0) } else { a.1 }
+}
+
+/// A pseudo-continuum less its points that stand out, which are moved to `lines`.
+pub(super) fn without_points(pseudo: &Curve, place: &Place<'_>, lines: &mut Vec<Line>) -> Curve {
+    // Longer sides of points that stand out are divided, so that they have short ones only.
+    let given = points(pseudo);
+    let mut all: Vec<(f64, f64)> = Vec::with_capacity(given.len());
+    for pair in given.windows(2) {
+        all.push(pair[0]);
+        let gap = pair[1].0 - pair[0].0;
+        let higher = pair[0].1.max(pair[1].1);
+        if gap > LONGEST_SIDE && gap <= LONGEST_GAP && place.stands_out(higher, pair[0].0, LONGEST_SIDE) == Some(true) {
+            let parts = (gap / LONGEST_SIDE).ceil();
+            for k in 1..parts as usize {
+                // A number that f32 holds, as all energies of triangles must be.
+                let x = f64::from((pair[0].0 + gap * k as f64 / parts) as f32);
+                all.push((x, between(pair[0], pair[1], x)));
+            }
+        }
+    }
+    all.extend(given.last());
+    let mut rest = all.clone();
+    for (k, three) in all.windows(3).enumerate() {
+        let (energy, density) = three[1];
+        let (left, right) = (energy - three[0].0, three[2].0 - energy);
+        if left > 0.0 && right > 0.0 && left.max(right) <= LONGEST_SIDE * 1.01 {
+            let width = 0.5 * (left + right);
+            if place.stands_out(density, energy, width) == Some(true) {
+                rest[k + 1].1 = 0.0;
+                lines.push(place.triangle(energy, density, left, right));
+            }
+        }
+    }
+    curve(rest)
+}
+
+/// A continuum with its steep steps straightened; the differences are moved to `lines`.
+pub(super) fn without_edges(continuum: &Curve, place: &Place<'_>, lines: &mut Vec<Line>) -> Curve {
+    let mut all = points(continuum);
+    // Where the curve is straightened; what overlaps is one.
+    let mut windows: Vec<(f64, f64)> = Vec::new();
+    for pair in all.windows(2) {
+        let gap = pair[1].0 - pair[0].0;
+        let steep =
+            gap <= STEEP && place.stands_out(pair[1].1 - pair[0].1, pair[0].0.max(1e-3), gap.max(1e-9)) == Some(true);
+        let fine = |below: &usize| place.grid.extent[*below] < COARSEST;
+        let Some(below) = place.grid.below(pair[0].0).filter(|below| steep && fine(below)) else { continue };
+        let margin = MARGIN * place.grid.extent[below] * pair[0].0;
+        let window = (f64::from((pair[0].0 - margin) as f32), f64::from((pair[1].0 + margin) as f32));
+        match windows.last_mut() {
+            Some(last) if last.1 >= window.0 => last.1 = window.1,
+            _ => windows.push(window),
+        }
+    }
+    let at = |all: &[(f64, f64)], x: f64| {
+        let k = all.partition_point(|p| p.0 <= x);
+        (k > 0 && k < all.len()).then(|| (x, between(all[k - 1], all[k], x)))
+    };
+    for (lo, hi) in windows {
+        let (Some(start), Some(end)) = (at(&all, lo), at(&all, hi)) else { continue };
+        let from = all.partition_point(|p| p.0 <= lo);
+        let to = all.partition_point(|p| p.0 < hi);
+        let inner: Vec<(f64, f64)> = all[from..to].to_vec();
+        let mut straight = vec![start];
+        for (k, &(energy, density)) in inner.iter().enumerate() {
+            let line = between(start, end, energy);
+            let left = energy - if k > 0 { inner[k - 1].0 } else { lo };
+            let right = inner.get(k + 1).map_or(hi, |next| next.0) - energy;
+            if left > 0.0 && right > 0.0 {
+                lines.push(place.triangle(energy, density - line, left, right));
+                straight.push((energy, line));
+            } else {
+                straight.push((energy, density)); // two values at one energy, which the tables do not have
+            }
+        }
+        straight.push(end);
+        all.splice(from..to, straight);
+    }
+    curve(all)
+}

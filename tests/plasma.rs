@@ -1,0 +1,264 @@
+//! Plasma emission against XSPEC's own numbers and pyatomdb's; the f32 form and the shader against the f64 oracle.
+
+mod golden;
+
+use golden::{Table, device, path, reference, with_excerpt};
+use rontgen::model::{Model, Program, Scratch, Settings};
+
+/// Per bin above 1e-3 of the brightest, and in all photons together: what is asked for of the oracle and of the fast forms.
+const PER_BIN: f64 = 1e-3;
+const TOTAL: f64 = 1e-4;
+/// The fast forms in every bin above 1e-6 of the brightest: faint lines are shared out between knots 150 km/s apart, and so are the
+/// edges of the continua.
+const ANY_BIN: f64 = 1e-2;
+
+fn settings(abundances: &str) -> Option<Settings> {
+    Some(Settings::new(abundances, "vern").unwrap().with_atomdb(Some(path("apec")?)))
+}
+
+/// Largest relative difference in bins above a share of the brightest, and that of the sums.
+fn compare(got: &[f64], want: &[f64], share: f64) -> (f64, usize, f64) {
+    let peak = want.iter().copied().fold(0.0, f64::max);
+    let mut worst = (0.0, 0);
+    for (k, (g, w)) in got.iter().zip(want).enumerate().filter(|(_, (_, w))| **w > share * peak) {
+        let d = (g / w - 1.0).abs();
+        if d > worst.0 || d.is_nan() {
+            worst = (d, k);
+        }
+    }
+    (worst.0, worst.1, (got.iter().sum::<f64>() / want.iter().sum::<f64>() - 1.0).abs())
+}
+
+fn full(model: &Model, set: &[(String, f64)]) -> Vec<f64> {
+    let mut full: Vec<f64> = model.parameters().iter().map(|p| p.default).collect();
+    for (name, value) in set {
+        full[model.find(name).unwrap()] = *value;
+    }
+    full
+}
+
+fn oracle(program: &Program, full: &[f64]) -> Vec<f64> {
+    let mut flux = vec![0.0; program.energies()];
+    program.evaluate(full, &mut flux);
+    flux
+}
+
+fn fast(program: &Program, full: &[f64]) -> Vec<f64> {
+    let single: Vec<f32> = full.iter().map(|x| *x as f32).collect();
+    let mut flux = vec![0.0f32; program.energies()];
+    program.evaluate_f32(&single, &mut flux, &mut Scratch::default());
+    flux.into_iter().map(f64::from).collect()
+}
+
+fn rounded(full: &[f64]) -> Vec<f64> {
+    full.iter().map(|x| f64::from(*x as f32)).collect()
+}
+
+/// Every parameter set of the apec family that XSPEC evaluated with its default settings.
+#[test]
+fn xspec_references_are_met() {
+    let (Some(all), Some(_)) = (reference(), path("apec")) else { return };
+    let gpu = device::device();
+    let mut failures = Vec::new();
+    let mut sets = 0;
+    println!(
+        "{:12} {:4} {:>9} {:>9} | {:>9} {:>9} {:>9} {:>8} | {:>9} {:>9} {:>9}",
+        "file", "", "f64 bin", "total", "f32 bin", "total", "any bin", "at keV", "GPU bin", "total", "any bin"
+    );
+    for golden in all.iter().filter(|g| g.component.ends_with("apec")) {
+        let edges = golden.table.edges();
+        let mut programs: Vec<(String, Model, Program)> = Vec::new();
+        // XSET strings other than the defaults are not offered.
+        for set in golden.sets.iter().filter(|s| !s.xset) {
+            let abundances = set.abund.clone().unwrap();
+            if !programs.iter().any(|p| p.0 == abundances) {
+                let model = Model::parse(&golden.component, &settings(&abundances).unwrap()).unwrap();
+                let program = Program::new(&model, &edges).unwrap();
+                programs.push((abundances.clone(), model, program));
+            }
+            let (_, model, program) = programs.iter().find(|p| p.0 == abundances).unwrap();
+            let named: Vec<(String, f64)> =
+                set.parameters.iter().map(|(n, v)| (format!("{}.{n}", golden.component), *v)).collect();
+            let full = full(model, &named);
+            // XSPEC leaves out lines that lie outside the grid, wings and all: 0.6 % of the energy at each end.
+            let (first, last) = (edges[0] * 1.006, edges[edges.len() - 1] / 1.006);
+            let inner = |all: Vec<f64>| -> Vec<f64> {
+                all.iter().zip(edges.windows(2)).filter(|(_, e)| e[0] > first && e[1] < last).map(|(x, _)| *x).collect()
+            };
+            let begin = edges.windows(2).take_while(|e| e[0] <= first).count();
+            let want = inner(golden.table.column(&set.column));
+            let exact = inner(oracle(program, &full));
+            let (bin, _, total) = compare(&exact, &want, 1e-3);
+            let at_rounded = inner(oracle(program, &rounded(&full)));
+            let quick = inner(fast(program, &full));
+            let (fast_bin, fast_at, fast_total) = compare(&quick, &want, 1e-3);
+            let (any, any_at, _) = compare(&quick, &at_rounded, 1e-6);
+            let mut line = format!(
+                "{:12} {:4} {bin:9.1e} {total:9.1e} | {fast_bin:9.1e} {fast_total:9.1e} {any:9.1e} {:8.4}",
+                golden.key,
+                set.column,
+                edges[any_at + begin]
+            );
+            let mut bad = bin > PER_BIN || total > TOTAL || fast_bin > PER_BIN || fast_total > TOTAL || any > ANY_BIN;
+            bad |= [bin, total, fast_bin, fast_total, any].iter().any(|x| x.is_nan());
+            if let Some((device, queue)) = gpu.as_ref() {
+                let single: Vec<f32> = full.iter().map(|x| *x as f32).collect();
+                let shader = device::run(device, queue, program, &single).into_iter().map(f64::from).collect();
+                let shader = inner(shader);
+                let (bin, _, total) = compare(&shader, &want, 1e-3);
+                let (any, _, _) = compare(&shader, &at_rounded, 1e-6);
+                line += &format!(" | {bin:9.1e} {total:9.1e} {any:9.1e}");
+                bad |= !(bin <= PER_BIN && total <= TOTAL && any <= ANY_BIN);
+            }
+            println!("{line}");
+            if bad {
+                failures.push(format!("{line} (f32 at {})", edges[fast_at + begin]));
+            }
+            sets += 1;
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+    assert_eq!(sets, 72, "parameter sets");
+}
+
+/// pyatomdb at the nodes of the tables per bin, and in totals elsewhere (it broadens with another temperature there).
+#[test]
+fn pyatomdb_references_are_met() {
+    let Some(table) = Table::read("reference/apec_pyatomdb_v308.csv.gz") else { return };
+    let Some(settings) = settings("angr") else { return };
+    let model = Model::parse("bapec", &settings).unwrap();
+    let edges = table.edges();
+    let program = Program::new(&model, &edges).unwrap();
+    for (column, kt, at_node) in [
+        ("node0.684503", 0.684503198, true),
+        ("node4.318923", 4.318923473, true),
+        ("kT0.7_linT", 0.7, false),
+        ("kT1.5_linT", 1.5, false),
+        ("kT4_linT", 4.0, false),
+        ("kT6_linT", 6.0, false),
+    ] {
+        let want: Vec<f64> = table.column(column).iter().map(|x| 1e14 * x).collect();
+        let full = full(&model, &[("bapec.kT".into(), kt), ("bapec.Velocity".into(), 100.0)]);
+        for (form, got) in [("f64", oracle(&program, &full)), ("f32", fast(&program, &full))] {
+            let (bin, at, total) = compare(&got, &want, 1e-3);
+            println!("{column:14} {form} {bin:9.1e} at {:.3}, total {total:9.1e}", edges[at]);
+            assert!(total < TOTAL, "{column} {form}: total {total:e}");
+            assert!(bin < if at_node { PER_BIN } else { 2e-2 }, "{column} {form}: {bin:e} at {}", edges[at]);
+        }
+    }
+}
+
+/// Fine bins, extreme settings, gaps between bins: the fast form against the oracle.
+#[test]
+fn fast_form_agrees_with_the_oracle() {
+    let Some(settings) = settings("lodd") else { return };
+    let fine: Vec<f64> = (0..=8000).map(|k| 5.8 + 2.5e-4 * f64::from(k)).collect();
+    let wide: Vec<f64> = (0..=60).map(|k| 0.1 * 1.08f64.powi(k)).collect();
+    let xifu: Vec<f64> = (0..=20_000).map(|k| 0.3 + 4e-4 * f64::from(k)).collect();
+    for (expression, edges, set) in [
+        ("bvapec", &fine, vec![("kT", 4.1), ("Fe", 0.6), ("Ni", 0.0), ("Redshift", 0.0172), ("Velocity", 163.0)]),
+        ("bvapec", &fine, vec![("kT", 2.3), ("Velocity", 0.0)]),
+        ("bapec", &fine, vec![("kT", 9.3), ("Velocity", 3000.0), ("Redshift", -0.02)]),
+        ("bvvapec", &wide, vec![("kT", 0.9), ("Cr", 3.0), ("Velocity", 100.0)]),
+        ("vapec", &wide, vec![("kT", 0.3), ("O", 2.0), ("Redshift", 0.3)]),
+        ("bvapec", &xifu, vec![("kT", 0.9), ("Velocity", 100.0), ("Redshift", 0.1)]),
+        ("bvapec", &xifu, vec![("kT", 0.55), ("Velocity", 100.0), ("Redshift", 0.05), ("Fe", 3.0)]),
+        ("bapec", &xifu, vec![("kT", 1.1), ("Velocity", 100.0), ("Redshift", 0.2), ("Abundanc", 0.2)]),
+    ] {
+        let model = Model::parse(expression, &settings).unwrap();
+        let program = Program::new(&model, edges).unwrap();
+        let set: Vec<(String, f64)> = set.iter().map(|(n, v)| (format!("{expression}.{n}"), *v)).collect();
+        let full = rounded(&full(&model, &set));
+        let (want, got) = (oracle(&program, &full), fast(&program, &full));
+        let (bin, at, total) = compare(&got, &want, 1e-3);
+        let (any, any_at, _) = compare(&got, &want, 1e-6);
+        println!(
+            "{expression:8} {bin:9.1e} at {:.4}, any {any:9.1e} at {:.4}, total {total:9.1e}",
+            edges[at], edges[any_at]
+        );
+        assert!(bin < 2e-3 && any < ANY_BIN && total < TOTAL, "{expression} {set:?}: {bin:e} {any:e} {total:e}");
+        let kept: Vec<u32> = (0..program.energies() as u32).filter(|k| k % 7 < 3 && k % 5 != 0).collect();
+        let thin = program.thinned(&kept).unwrap();
+        for (k, photons) in kept.iter().zip(fast(&thin, &full)) {
+            let whole = got[*k as usize];
+            assert!((photons - whole).abs() <= 1e-4 * whole, "bin {k}: {photons} {whole}");
+        }
+    }
+}
+
+#[test]
+fn without_the_tables_the_error_says_where_they_are_published() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings::default().with_atomdb(Some(folder.path().to_path_buf()));
+    let model = Model::parse("tbabs*bvapec", &settings).unwrap();
+    let error = Program::new(&model, &[1.0, 2.0]).unwrap_err().to_string();
+    for part in ["atomdb.org", "atomdb = \"DIR\"", "apec_v*_line.fits", &folder.path().display().to_string()] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+}
+
+/// The excerpt in this folder is read like the whole, and through every way of naming it.
+#[test]
+fn an_excerpt_is_enough_to_evaluate() {
+    let settings = with_excerpt();
+    let edges: Vec<f64> = (0..=2000).map(|k| 0.3 + 0.004 * f64::from(k)).collect();
+    for name in ["apec", "vapec", "vvapec", "bapec", "bvapec", "bvvapec"] {
+        let model = Model::parse(name, &settings).unwrap();
+        let program = Program::new(&model, &edges).unwrap();
+        let full = full(&model, &[(format!("{name}.kT"), 1.0)]);
+        let (want, got) = (oracle(&program, &full), fast(&program, &full));
+        let (bin, at, total) = compare(&got, &want, 1e-3);
+        assert!(
+            want.iter().sum::<f64>() > 0.0 && bin < 2e-3 && total < TOTAL,
+            "{name}: {bin:e} at {} {total:e}",
+            edges[at]
+        );
+    }
+}
+
+/// Spectra per second of one core on a grid like the X-IFU's (0.2 to 12 keV in steps of 0.4 eV). A measurement, hence on demand:
+/// `cargo test --release --test plasma throughput -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn throughput() {
+    let settings = settings("angr").unwrap();
+    let edges: Vec<f64> = (0..=29_500).map(|k| 0.2 + 4e-4 * f64::from(k)).collect();
+    let mut state = 1u64;
+    let mut uniform = |lo: f64, hi: f64| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        lo + (hi - lo) * (state >> 11) as f64 / (1u64 << 53) as f64
+    };
+    for expression in ["bvapec", "tbabs*(bvapec+bvapec)", "tbabs*apec"] {
+        let model = Model::parse(expression, &settings).unwrap();
+        let start = std::time::Instant::now();
+        let program = Program::new(&model, &edges).unwrap();
+        let laid_out = start.elapsed().as_secs_f64();
+        let default: Vec<f64> = model.parameters().iter().map(|p| p.default).collect();
+        let spectra: Vec<Vec<f32>> = (0..300)
+            .map(|_| {
+                let mut full = default.clone();
+                for (value, info) in full.iter_mut().zip(model.parameters()) {
+                    *value = match info.name.rsplit('.').next().unwrap() {
+                        "kT" => uniform(0.5, 5.0),
+                        "Redshift" => uniform(0.05, 0.2),
+                        "Velocity" => 100.0,
+                        "nH" => 0.02,
+                        _ => *value,
+                    };
+                }
+                full.iter().map(|x| *x as f32).collect()
+            })
+            .collect();
+        let (mut flux, mut scratch) = (vec![0.0f32; program.energies()], Scratch::default());
+        program.evaluate_f32(&spectra[0], &mut flux, &mut scratch);
+        let start = std::time::Instant::now();
+        for full in &spectra {
+            program.evaluate_f32(full, &mut flux, &mut scratch);
+        }
+        let rate = spectra.len() as f64 / start.elapsed().as_secs_f64();
+        println!(
+            "{expression:24} {rate:8.0} spectra/s per core; tables of {:.1} MiB made in {laid_out:.2} s",
+            program.tables().len() as f64 * 4.0 / 1048576.0
+        );
+    }
+}
