@@ -1,0 +1,425 @@
+//! A mixture of multivariate Student-t densities, fitted to weighted draws: the polish of a posterior that is known but for its
+//! details, as a proposal with tails heavier than what it proposes for.
+//!
+//! Everything is in f64 on the host, in the unbounded space of the logits, `y = ln u - ln(1 - u)`; densities are given in the unit cube,
+//! that is relative to the prior. The fit is expectation maximisation with weighted draws (Peel & McLachlan 2000), at a fixed number of
+//! degrees of freedom; that number and the number of components are those with the best likelihood of draws held out.
+
+use super::matrix;
+use rand::{Rng, SeedableRng};
+use rand_pcg::Pcg64;
+use rayon::prelude::*;
+
+/// Rows per piece of parallel work; sums are added up piece by piece, so that they do not depend on the number of threads.
+const CHUNK: usize = 512;
+/// Numbers of components that are tried, in turn, while they gain.
+const COMPONENTS: [usize; 6] = [1, 2, 4, 8, 16, 32];
+/// Degrees of freedom that are tried.
+const FREEDOMS: [u32; 3] = [4, 8, 16];
+const ITERATIONS: usize = 40;
+/// Gain in mean log-likelihood [nat] per iteration below which a fit has converged, and per doubling of components below which it stops.
+const CONVERGED: f64 = 1e-4;
+const WORTH: f64 = 2e-3;
+/// Effective draws per free number of a component below which it is dropped.
+const SUPPORT: f64 = 2.0;
+/// Draws that a fit uses, at most.
+const MOST: usize = 16_384;
+/// Coordinates are kept within what an f32 logit can tell apart from the edges, as the flow's are.
+const LOWEST: f64 = f32::EPSILON as f64;
+const HIGHEST: f64 = 1.0 - f32::EPSILON as f64 / 2.0;
+
+#[derive(Debug, Clone)]
+struct Component {
+    log_share: f64,
+    mean: Vec<f64>,
+    lower: Vec<f64>,
+    /// `ln` of what is in front of the t density.
+    log_norm: f64,
+}
+
+/// The mixture in logit space.
+#[derive(Debug, Clone)]
+pub struct StudentMixture {
+    p: usize,
+    freedom: u32,
+    components: Vec<Component>,
+}
+
+impl StudentMixture {
+    /// Fits to the rows of `cube` (N x P, unit cube) with `weights` (N, not negative). `None` when fewer than ten effective draws per
+    /// parameter are there.
+    pub fn fit(cube: &[f64], weights: &[f64], p: usize, seed: u64) -> Option<Self> {
+        let every = weights.len().div_ceil(MOST).max(1);
+        let rows = cube.chunks_exact(p).zip(weights).step_by(every).filter(|(_, w)| **w > 0.0);
+        // Every fourth draw judges what is learnt from the others.
+        let mut sets = [(Vec::new(), Vec::new()), (Vec::new(), Vec::new())];
+        for (i, (u, &w)) in rows.enumerate() {
+            let (points, weights) = &mut sets[usize::from(i % 4 == 3)];
+            points.extend(u.iter().map(|&u| logit(u)));
+            weights.push(w);
+        }
+        let [(train, mut train_w), (held, mut held_w)] = sets;
+        if effective(&train_w) < 10.0 * p as f64 || effective(&held_w) < 2.0 * p as f64 {
+            return None;
+        }
+        normalise(&mut train_w);
+        normalise(&mut held_w);
+        let fitted = |components, freedom| {
+            let mixture = Self::expectation_maximisation(&train, &train_w, p, components, freedom, seed);
+            let score = mean(&mixture.log_densities(&held), &held_w);
+            (score, mixture)
+        };
+        let (mut best, mut mixture) = fitted(COMPONENTS[0], FREEDOMS[1]);
+        for &components in &COMPONENTS[1..] {
+            let (score, candidate) = fitted(components, FREEDOMS[1]);
+            if score <= best + WORTH {
+                break;
+            }
+            (best, mixture) = (score, candidate);
+        }
+        let components = mixture.components.len();
+        for freedom in [FREEDOMS[0], FREEDOMS[2]] {
+            let (score, candidate) = fitted(components, freedom);
+            if score > best {
+                (best, mixture) = (score, candidate);
+            }
+        }
+        Some(mixture)
+    }
+
+    pub fn components(&self) -> usize {
+        self.components.len()
+    }
+
+    /// Degrees of freedom of every component.
+    pub fn freedom(&self) -> u32 {
+        self.freedom
+    }
+
+    fn expectation_maximisation(
+        points: &[f64],
+        weights: &[f64],
+        p: usize,
+        components: usize,
+        freedom: u32,
+        seed: u64,
+    ) -> Self {
+        let mut mixture = Self::start(points, weights, p, components, freedom, seed);
+        let mut last = f64::NEG_INFINITY;
+        for _ in 0..ITERATIONS {
+            let (log_likelihood, next) = mixture.improved(points, weights);
+            if log_likelihood < last + CONVERGED {
+                break;
+            }
+            last = log_likelihood;
+            mixture = next;
+        }
+        mixture
+    }
+
+    /// Means at draws far from each other (chosen with probability weight times squared distance), everything as wide as the whole.
+    fn start(points: &[f64], weights: &[f64], p: usize, components: usize, freedom: u32, seed: u64) -> Self {
+        let mut generator = Pcg64::seed_from_u64(seed ^ 0x6d69_7874);
+        let rows = points.chunks_exact(p).zip(weights.iter().copied());
+        let (centre, mut covariance) = matrix::moments(p, rows);
+        let whole = matrix::factor(&covariance, p);
+        let mut z = vec![0.0; p];
+        let white: Vec<f64> = points
+            .chunks_exact(p)
+            .flat_map(|x| {
+                matrix::whiten(&whole, &centre, x, &mut z);
+                z.clone()
+            })
+            .collect();
+        let mut distance = vec![1.0; weights.len()];
+        let mut means = Vec::new();
+        for k in 0..components {
+            let total: f64 = distance.iter().zip(weights).map(|(d, w)| d * w).sum();
+            let mut left = generator.random::<f64>() * total;
+            let at = distance.iter().zip(weights).position(|(d, w)| {
+                left -= d * w;
+                left <= 0.0
+            });
+            let at = at.unwrap_or(weights.len() - 1);
+            means.push(if components == 1 { centre.clone() } else { points[at * p..][..p].to_vec() });
+            let own = white[at * p..][..p].to_vec();
+            for (d, x) in distance.iter_mut().zip(white.chunks_exact(p)) {
+                let new: f64 = x.iter().zip(&own).map(|(a, b)| (a - b) * (a - b)).sum();
+                *d = if k == 0 { new } else { d.min(new) };
+            }
+        }
+        let narrower = (components as f64).powf(-2.0 / p as f64);
+        covariance.iter_mut().for_each(|c| *c *= narrower);
+        let lower = matrix::factor(&covariance, p);
+        let log_share = -(components as f64).ln();
+        let components = means.into_iter().map(|mean| Component::new(log_share, mean, lower.clone(), freedom)).collect();
+        Self { p, freedom, components }
+    }
+
+    /// The mean log-likelihood of the draws, and the next mixture.
+    fn improved(&self, points: &[f64], weights: &[f64]) -> (f64, Self) {
+        let (p, k) = (self.p, self.components.len());
+        let freedom = f64::from(self.freedom);
+        // Per component: sum of w r, of w r u, of w r u x and of w r u x x^T (about the old mean), with u the weight of outliers.
+        let width = 2 + p + p * p;
+        let pieces: Vec<(f64, Vec<f64>)> = points
+            .par_chunks(CHUNK * p)
+            .zip(weights.par_chunks(CHUNK))
+            .map(|(points, weights)| {
+                let mut sums = vec![0.0; k * width];
+                let mut log_likelihood = 0.0;
+                let (mut z, mut logs, mut squares) = (vec![0.0; p], vec![0.0; k], vec![0.0; k]);
+                for (x, &w) in points.chunks_exact(p).zip(weights) {
+                    for (i, c) in self.components.iter().enumerate() {
+                        (logs[i], squares[i]) = c.log_density(x, self.freedom, &mut z);
+                    }
+                    let total = log_sum(&logs);
+                    log_likelihood += w * total;
+                    for (i, c) in self.components.iter().enumerate() {
+                        let r = w * (logs[i] - total).exp();
+                        if r < 1e-12 * w {
+                            continue;
+                        }
+                        let u = r * (freedom + p as f64) / (freedom + squares[i]);
+                        let sums = &mut sums[i * width..][..width];
+                        sums[0] += r;
+                        sums[1] += u;
+                        for a in 0..p {
+                            sums[2 + a] += u * (x[a] - c.mean[a]);
+                        }
+                        matrix::add_outer(&mut sums[2 + p..], &c.mean, x, u);
+                    }
+                }
+                (log_likelihood, sums)
+            })
+            .collect();
+        let (mut log_likelihood, mut sums) = (0.0, vec![0.0; k * width]);
+        for (value, piece) in pieces {
+            log_likelihood += value;
+            sums.iter_mut().zip(piece).for_each(|(a, b)| *a += b);
+        }
+        let draws = effective(weights);
+        let least = SUPPORT * (p * (p + 3) / 2) as f64 / draws;
+        let mut components: Vec<Component> = sums
+            .chunks_exact(width)
+            .zip(&self.components)
+            .filter(|(sums, _)| k == 1 || sums[0] >= least)
+            .map(|(sums, old)| {
+                let shift: Vec<f64> = sums[2..2 + p].iter().map(|s| s / sums[1]).collect();
+                let mean: Vec<f64> = old.mean.iter().zip(&shift).map(|(m, s)| m + s).collect();
+                let mut covariance = sums[2 + p..].to_vec();
+                for a in 0..p {
+                    for b in 0..=a {
+                        covariance[a * p + b] = (covariance[a * p + b] - sums[1] * shift[a] * shift[b]) / sums[0];
+                    }
+                }
+                matrix::mirror(&mut covariance, p);
+                Component::new(sums[0].ln(), mean, matrix::factor(&covariance, p), self.freedom)
+            })
+            .collect();
+        if components.is_empty() {
+            components = self.components.clone();
+        }
+        let total = log_sum(&components.iter().map(|c| c.log_share).collect::<Vec<_>>());
+        for c in &mut components {
+            c.log_share -= total;
+            c.log_norm -= total;
+        }
+        (log_likelihood, Self { p, freedom: self.freedom, components })
+    }
+
+    /// Log-densities of logits.
+    fn log_densities(&self, points: &[f64]) -> Vec<f64> {
+        let p = self.p;
+        points
+            .par_chunks(CHUNK * p)
+            .flat_map_iter(|points| {
+                let (mut z, mut logs) = (vec![0.0; p], vec![0.0; self.components.len()]);
+                points
+                    .chunks_exact(p)
+                    .map(|x| {
+                        for (log, c) in logs.iter_mut().zip(&self.components) {
+                            *log = c.log_density(x, self.freedom, &mut z).0;
+                        }
+                        log_sum(&logs)
+                    })
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    /// Log-densities in the unit cube at the rows of `cube` (N x P).
+    pub fn log_density(&self, cube: &[f32]) -> Vec<f64> {
+        let points: Vec<f64> = cube.iter().map(|&u| logit(f64::from(u))).collect();
+        let mut logs = self.log_densities(&points);
+        for (log, y) in logs.iter_mut().zip(points.chunks_exact(self.p)) {
+            // dy/du = 1/(u (1 - u)).
+            *log += y.iter().map(|y| softplus(*y) + softplus(-y)).sum::<f64>();
+        }
+        logs
+    }
+
+    /// `n` draws in the unit cube (n x P); row `r` depends on (`seed`, `first + r`) alone.
+    pub fn draw(&self, seed: u64, first: usize, n: usize) -> Vec<f32> {
+        let p = self.p;
+        let row = |r: usize| {
+            let mut generator = Pcg64::new(u128::from(seed) << 64 | (first + r) as u128, 0x7374_7564_656e_74);
+            // The first numbers of neighbouring states are alike.
+            generator.random::<u64>();
+            let mut lot = generator.random::<f64>();
+            let chosen = self.components.iter().find(|c| {
+                lot -= c.log_share.exp();
+                lot < 0.0
+            });
+            let Some(c) = chosen.or(self.components.last()) else { return vec![0.5; p] };
+            let (mut z, mut x) = (vec![0.0; p], vec![0.0; p]);
+            matrix::normals(&mut generator, &mut z);
+            // Chi squared with an even number of degrees of freedom: a sum of exponentials.
+            let chi2: f64 = (0..self.freedom / 2).map(|_| -2.0 * (1.0 - generator.random::<f64>()).ln()).sum();
+            let stretch = (f64::from(self.freedom) / chi2).sqrt();
+            z.iter_mut().for_each(|z| *z *= stretch);
+            matrix::unwhiten(&c.lower, &c.mean, &z, &mut x);
+            x
+        };
+        (0..n)
+            .into_par_iter()
+            .with_min_len(CHUNK)
+            .flat_map_iter(row)
+            .map(|y| (1.0 / (1.0 + (-y).exp())).clamp(LOWEST, HIGHEST) as f32)
+            .collect()
+    }
+}
+
+impl Component {
+    fn new(log_share: f64, mean: Vec<f64>, lower: Vec<f64>, freedom: u32) -> Self {
+        let (p, v) = (mean.len(), f64::from(freedom));
+        let log_norm = log_share + half_gamma_ratio(freedom, p)
+            - 0.5 * p as f64 * (v * std::f64::consts::PI).ln()
+            - matrix::log_determinant(&lower, p);
+        Self { log_share, mean, lower, log_norm }
+    }
+
+    /// `ln` of share times density, and the squared Mahalanobis distance.
+    fn log_density(&self, x: &[f64], freedom: u32, z: &mut [f64]) -> (f64, f64) {
+        let (p, v) = (x.len() as f64, f64::from(freedom));
+        let square = matrix::whiten(&self.lower, &self.mean, x, z);
+        (self.log_norm - 0.5 * (v + p) * (square / v).ln_1p(), square)
+    }
+}
+
+/// `ln [Gamma((v + p)/2) / Gamma(v/2)]` for even `v`: with Gamma(x + 1) = x Gamma(x) down to Gamma(1) or Gamma(1/2).
+fn half_gamma_ratio(freedom: u32, p: usize) -> f64 {
+    let log_gamma = |twice: usize| -> f64 {
+        let start = if twice.is_multiple_of(2) { 0.0 } else { 0.5 * std::f64::consts::PI.ln() };
+        let first = if twice.is_multiple_of(2) { 2 } else { 1 };
+        start + (first..twice).step_by(2).map(|t| (0.5 * t as f64).ln()).sum::<f64>()
+    };
+    log_gamma(freedom as usize + p) - log_gamma(freedom as usize)
+}
+
+fn logit(u: f64) -> f64 {
+    let u = u.clamp(LOWEST, HIGHEST);
+    u.ln() - (-u).ln_1p()
+}
+
+fn softplus(t: f64) -> f64 {
+    t.max(0.0) + (-t.abs()).exp().ln_1p()
+}
+
+pub(super) fn log_sum(logs: &[f64]) -> f64 {
+    let top = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    if top == f64::NEG_INFINITY { top } else { top + logs.iter().map(|l| (l - top).exp()).sum::<f64>().ln() }
+}
+
+fn effective(weights: &[f64]) -> f64 {
+    let (sum, squares) = weights.iter().fold((0.0, 0.0), |(s, q), w| (s + w, q + w * w));
+    if squares > 0.0 { sum * sum / squares } else { 0.0 }
+}
+
+fn normalise(weights: &mut [f64]) {
+    let sum: f64 = weights.iter().sum();
+    weights.iter_mut().for_each(|w| *w /= sum);
+}
+
+fn mean(values: &[f64], weights: &[f64]) -> f64 {
+    values.iter().zip(weights).map(|(v, w)| v * w).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn some(components: Vec<(f64, Vec<f64>, Vec<f64>)>, freedom: u32) -> StudentMixture {
+        let p = components[0].1.len();
+        let components = components
+            .into_iter()
+            .map(|(share, mean, covariance)| {
+                Component::new(share.ln(), mean, matrix::factor(&covariance, p), freedom)
+            })
+            .collect();
+        StudentMixture { p, freedom, components }
+    }
+
+    /// Over the unit interval and the unit square, by the midpoint rule: the density in the cube is normalised.
+    #[test]
+    fn the_density_integrates_to_one() {
+        for freedom in [2, 4, 8] {
+            let one = some(vec![(0.3, vec![-0.5], vec![0.3]), (0.7, vec![1.0], vec![0.04])], freedom);
+            let n = 400_000;
+            let cube: Vec<f32> = (0..n).map(|i| ((i as f64 + 0.5) / n as f64) as f32).collect();
+            let sum: f64 = one.log_density(&cube).iter().map(|l| l.exp()).sum::<f64>() / n as f64;
+            assert!((sum - 1.0).abs() < 1e-3, "{freedom}: {sum}");
+            let two = some(vec![(1.0, vec![-0.5, 0.4], vec![0.3, 0.1, 0.1, 0.2])], freedom);
+            let n = 800;
+            let at = |i: usize| ((i as f64 + 0.5) / n as f64) as f32;
+            let cube: Vec<f32> = (0..n * n).flat_map(|k| [at(k / n), at(k % n)]).collect();
+            let sum: f64 = two.log_density(&cube).iter().map(|l| l.exp()).sum::<f64>() / (n * n) as f64;
+            assert!((sum - 1.0).abs() < 5e-3, "{freedom}: {sum}");
+        }
+    }
+
+    /// Draws have the density that is claimed: the mean of g/q over draws is the integral of g, here that of a part of the square.
+    #[test]
+    fn draws_have_the_density_that_is_stated() {
+        let q = some(vec![(0.4, vec![-1.0, 0.5], vec![0.4, 0.1, 0.1, 0.2]), (0.6, vec![0.8, -0.3], vec![0.2, 0.0, 0.0, 0.3])], 4);
+        let n = 200_000;
+        let cube = q.draw(11, 0, n);
+        assert_eq!(cube[2 * 100..2 * 110], q.draw(11, 100, 10)[..], "a row depends on its number alone");
+        let log_q = q.log_density(&cube);
+        for (a, b) in [([0.2, 0.4], [0.5, 0.7]), ([0.55, 0.3], [0.8, 0.6])] {
+            let inside = |u: &[f32]| (0..2).all(|i| u[i] > a[i] && u[i] < b[i]);
+            let terms: Vec<f64> =
+                cube.chunks_exact(2).zip(&log_q).map(|(u, l)| if inside(u) { (-l).exp() } else { 0.0 }).collect();
+            let mean = terms.iter().sum::<f64>() / n as f64;
+            let error = (terms.iter().map(|t| (t - mean).powi(2)).sum::<f64>()).sqrt() / n as f64;
+            let area = f64::from((b[0] - a[0]) * (b[1] - a[1]));
+            assert!((mean - area).abs() < 5.0 * error && error < 0.02 * area, "{mean} +- {error}, {area}");
+        }
+    }
+
+    /// Two far modes of unequal weight, from weighted draws: both are found, with their shares.
+    #[test]
+    fn a_fit_finds_the_modes_and_their_shares() {
+        let truth = some(
+            vec![(0.25, vec![-3.0, 0.0], vec![0.05, 0.0, 0.0, 0.1]), (0.75, vec![2.0, 1.0], vec![0.2, 0.15, 0.15, 0.2])],
+            8,
+        );
+        let n = 12_000;
+        let cube: Vec<f64> = truth.draw(3, 0, n).into_iter().map(f64::from).collect();
+        // Every second draw counts double and every fourth not at all: on average all as before.
+        let weights: Vec<f64> = (0..n).map(|i| [2.0, 1.0, 0.0, 1.0][i % 4]).collect();
+        let fit = StudentMixture::fit(&cube, &weights, 2, 1).unwrap();
+        assert!(fit.components() >= 2);
+        let left: f64 = fit.components.iter().filter(|c| c.mean[0] < -1.0).map(|c| c.log_share.exp()).sum();
+        // 6000 effective draws: 0.0056 is one sigma.
+        assert!((left - 0.25).abs() < 0.025, "{left}");
+        // As a proposal for the truth it wastes next to nothing.
+        let draws = fit.draw(5, 0, 20_000);
+        let logs: Vec<f64> =
+            truth.log_density(&draws).iter().zip(fit.log_density(&draws)).map(|(p, q)| p - q).collect();
+        let importance = super::super::Importance::new(&logs).unwrap();
+        assert!(importance.efficiency > 0.95, "{}", importance.efficiency);
+        assert!(importance.log_z.abs() < 5.0 * importance.log_z_err);
+        assert!(StudentMixture::fit(&cube[..20], &weights[..10], 2, 1).is_none());
+    }
+}
