@@ -6,12 +6,13 @@
 use super::checkpoint::Checkpoint;
 use super::scheduler::{Rounds, Stage};
 use crate::device::Tensor;
-use crate::infer::EstimatorState;
+use crate::infer::{Estimator, EstimatorState};
 use crate::nn::StoreState;
 use crate::report::summary::RoundSummary;
 use crate::report::tables::LossRow;
 use crate::summarize::AutoEncoder;
 use crate::{Error, Result};
+use std::path::Path;
 
 pub(super) fn save(rounds: &Rounds<'_>) -> Result<Checkpoint<'static>> {
     let (round, stage) = rounds.position.ok_or_else(|| Error::Input("nothing to save yet".into()))?;
@@ -101,25 +102,40 @@ pub(super) fn restore(rounds: &mut Rounds<'_>, checkpoint: &mut Checkpoint<'stat
     }
 
     if checkpoint.contains("encoder.value") {
-        let mut state = rounds.encoder.state()?;
-        state.store = take_store(checkpoint, "encoder")?;
-        state.updates = checkpoint.u64("encoder.updates")?.first().copied().unwrap_or(0);
-        state.scale = Some(checkpoint.take_f32("encoder.scale")?);
-        for (i, running) in state.running.iter_mut().enumerate() {
-            *running = checkpoint.take_f32(&format!("encoder.running.{i}"))?;
-        }
-        rounds.encoder = AutoEncoder::from_state(&rounds.device, &state)?;
+        rounds.encoder = take_encoder(rounds, checkpoint)?;
     }
     if checkpoint.contains("flow.value") {
-        let state = EstimatorState {
-            store: take_store(checkpoint, "flow")?,
-            theta_moments: checkpoint.take_f32("flow.theta_moments")?,
-            summary_moments: checkpoint.take_f32("flow.summary_moments")?,
-        };
-        rounds.estimator.restore(&state)?;
+        take_flow(&mut rounds.estimator, checkpoint)?;
     }
     rounds.position = Some((round, stage));
     Ok(())
+}
+
+/// The networks of an earlier round from its folder. `estimator`: a flow of the run's shape.
+pub(super) fn restore_networks(rounds: &Rounds<'_>, path: &Path, mut estimator: Estimator) -> Result<(AutoEncoder, Estimator)> {
+    let mut checkpoint = Checkpoint::load(path)?;
+    let encoder = take_encoder(rounds, &mut checkpoint)?;
+    take_flow(&mut estimator, &mut checkpoint)?;
+    Ok((encoder, estimator))
+}
+
+fn take_encoder(rounds: &Rounds<'_>, checkpoint: &mut Checkpoint<'static>) -> Result<AutoEncoder> {
+    let mut state = rounds.encoder.state()?;
+    state.store = take_store(checkpoint, "encoder")?;
+    state.updates = checkpoint.u64("encoder.updates")?.first().copied().unwrap_or(0);
+    state.scale = Some(checkpoint.take_f32("encoder.scale")?);
+    for (i, running) in state.running.iter_mut().enumerate() {
+        *running = checkpoint.take_f32(&format!("encoder.running.{i}"))?;
+    }
+    AutoEncoder::from_state(&rounds.device, &state)
+}
+
+fn take_flow(estimator: &mut Estimator, checkpoint: &mut Checkpoint<'static>) -> Result<()> {
+    estimator.restore(&EstimatorState {
+        store: take_store(checkpoint, "flow")?,
+        theta_moments: checkpoint.take_f32("flow.theta_moments")?,
+        summary_moments: checkpoint.take_f32("flow.summary_moments")?,
+    })
 }
 
 fn put_store(checkpoint: Checkpoint<'static>, name: &str, state: StoreState) -> Checkpoint<'static> {

@@ -114,6 +114,26 @@ fn block_rows(run: &RunFile, device: &Device, bins: usize) -> usize {
     (1..=a).map(|parts| a / parts).find(|&rows| rows <= fits && a.is_multiple_of(rows)).unwrap_or(1).max(1)
 }
 
+/// A round's flow and its summary of the observed spectrum.
+pub struct Networks {
+    estimator: Estimator,
+    summary: Tensor<f32>,
+}
+
+impl Networks {
+    /// The flow at the observation.
+    pub fn posterior(&self) -> Posterior<'_> {
+        self.estimator.at(&self.summary)
+    }
+}
+
+/// An untrained flow of the run's shape.
+fn new_estimator(problem: &Problem, device: &Device, encoder: &AutoEncoder) -> Result<Estimator> {
+    let run = &problem.run.inference;
+    let flow = FlowSettings { transforms: run.flow.transforms, hidden: run.flow.hidden, layers: run.flow.layers };
+    Estimator::ensemble(device, problem.parameters.free().len(), encoder.size(), flow, run.flow.ensemble, run.seed)
+}
+
 impl<'a> Rounds<'a> {
     /// Lays the problem out on the device, before any round.
     ///
@@ -139,8 +159,7 @@ impl<'a> Rounds<'a> {
             seed: run.seed,
         };
         let encoder = AutoEncoder::new(device, bins, &settings)?;
-        let flow = FlowSettings { transforms: run.flow.transforms, hidden: run.flow.hidden, layers: run.flow.layers };
-        let estimator = Estimator::ensemble(device, p, encoder.size(), flow, run.flow.ensemble, run.seed)?;
+        let estimator = new_estimator(problem, device, &encoder)?;
         let block_rows = block_rows(&problem.run, device, bins);
         Ok(Self {
             problem,
@@ -218,6 +237,22 @@ impl<'a> Rounds<'a> {
     /// When the encoder has never been trained.
     pub fn posterior(&self) -> Result<Posterior<'_>> {
         Ok(self.estimator.at(&self.observed_summary()?))
+    }
+
+    /// The networks of all rounds but the last, from the first on, as the rounds' folders keep them; none without a folder.
+    ///
+    /// # Errors
+    /// Files that cannot be read or do not belong to this run.
+    pub fn earlier_networks(&self) -> Result<Vec<Networks>> {
+        let Some(folder) = self.folder else { return Ok(Vec::new()) };
+        (1..self.done.len())
+            .map(|round| {
+                let path = folder.round(round)?.join("network.checkpoint");
+                let (encoder, estimator) = saved::restore_networks(self, &path, new_estimator(self.problem, &self.device, &self.encoder)?)?;
+                let summary = encoder.encode_one(&self.device, self.simulator.observed())?;
+                Ok(Networks { estimator, summary })
+            })
+            .collect()
     }
 
     /// Bytes that only checkpoints and the files of the rounds brought to the host.

@@ -10,7 +10,7 @@ use super::{
 
 /// Every section and its keys; a key that is not here is refused, so a new key starts here.
 pub(super) const SECTIONS: &[(&str, &[&str])] = &[
-    ("", &["observation", "model", "parameters", "inference", "refine", "output", "written_by"]),
+    ("", &["observation", "model", "parameters", "inference", "refine", "reference", "output", "written_by"]),
     ("observation", &["name", "spectrum", "response", "arf", "background", "energies", "grouping"]),
     ("model", &["expression", "abundances", "cross_sections", "exact_grid"]),
     (
@@ -64,7 +64,14 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
             "ensemble",
         ],
     ),
-    ("refine", &["method", "samples", "likelihood"]),
+    (
+        "refine",
+        &["method", "samples", "likelihood", "ess", "polish", "proposals", "smooth", "oversampling"],
+    ),
+    (
+        "reference",
+        &["sampler", "live", "steps", "remain", "walkers", "ensembles", "burn_in", "length", "polish"],
+    ),
     ("output", &["posterior_samples"]),
     ("written_by", &["version", "device", "run_file", "data", "data_sha256"]),
 ];
