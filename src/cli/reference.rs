@@ -25,6 +25,12 @@ pub struct Args {
     /// Live points of nested sampling (the same as --set reference.live=N)
     #[arg(long, value_name = "N")]
     pub(super) live: Option<usize>,
+    /// prior, or round-K: sample within the truncated prior after round K of the finished run in --from
+    #[arg(long, value_name = "prior|round-K")]
+    pub(super) start: Option<String>,
+    /// Output folder of the finished run whose round --start names
+    #[arg(long, value_name = "DIR")]
+    pub(super) from: Option<std::path::PathBuf>,
     /// Walkers of each ensemble (the same as --set reference.walkers=N)
     #[arg(long, value_name = "N")]
     pub(super) walkers: Option<usize>,
@@ -44,6 +50,8 @@ pub fn run(args: Args) -> Result<u8> {
         common.run.sets.extend(value.map(|value| format!("reference.{key}={value}")));
     }
     common.run.sets.extend(args.sampler.map(|sampler| format!("reference.sampler=\"{sampler}\"")));
+    common.run.sets.extend(args.start.map(|start| format!("reference.start=\"{start}\"")));
+    common.run.sets.extend(args.from.map(|from| format!("reference.from='{}'", from.display())));
     let mut run = common.run.read(common.seed)?;
     run.reference.sampler.get_or_insert(Sampler::Nested);
     let data = common.run.data.folder()?;

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 const BOOTSTRAPS: usize = 30;
 /// Nearest neighbours kept per point; a bootstrap leaves all of them out with a probability of e^-24.
 const NEIGHBOURS: usize = 24;
-/// Clusters with fewer points than this many per parameter (and one) have no ellipsoid of their own.
+/// Clusters with fewer points than this many per parameter (and one) have an ellipsoid that just holds all of their balls.
 const POINTS_PER_PARAMETER: usize = 4;
 /// Host-side draws behind the choice between balls and ellipsoids.
 const PILOT: usize = 256;
@@ -52,6 +52,17 @@ impl Ellipsoid {
             })
             .reduce(|| own, f64::max);
         Self { mean, lower, enlargement }
+    }
+
+    /// The ball, in the common metric, that holds the balls of all `points`.
+    fn around(points: &[f64], metric: &Metric) -> Self {
+        let p = metric.origin.len();
+        let (mean, _) = matrix::moments(p, points.chunks_exact(p).map(|x| (x, 1.0)));
+        let mut z = vec![0.0; p];
+        let farthest = points.chunks_exact(p).map(|x| matrix::whiten(&metric.lower, &mean, x, &mut z)).fold(0.0, f64::max);
+        let radius = farthest.sqrt() + metric.radius2.sqrt();
+        // A hair more, so that rounding leaves no ball outside.
+        Self { mean, lower: metric.lower.clone(), enlargement: radius * radius * (1.0 + 1e-9) }
     }
 
     fn holds(&self, x: &[f64], z: &mut [f64]) -> bool {
@@ -102,9 +113,9 @@ pub struct Region {
     /// Squared radius of the balls.
     radius2: f64,
     cluster: Vec<u32>,
-    /// One per cluster; `None` for clusters too small to have one.
-    ellipsoids: Vec<Option<Ellipsoid>>,
-    /// Cumulative shares of the ellipsoids' volumes; empty unless every cluster has one.
+    /// One per cluster.
+    ellipsoids: Vec<Ellipsoid>,
+    /// Cumulative shares of the ellipsoids' volumes.
     shares: Vec<f64>,
     source: Source,
 }
@@ -127,34 +138,35 @@ impl Region {
             (cluster, clusters) = (found, count);
             metric = Metric::new(points, p, &cluster, clusters, &picks);
         }
-        let ellipsoids: Vec<Option<Ellipsoid>> = (0..clusters)
+        let ellipsoids: Vec<Ellipsoid> = (0..clusters)
             .map(|k| {
                 let own = points.chunks_exact(p).zip(&cluster).filter(|(_, c)| **c as usize == k);
                 let own: Vec<f64> = own.flat_map(|(x, _)| x).copied().collect();
-                (own.len() >= POINTS_PER_PARAMETER * (p + 1)).then(|| Ellipsoid::bounding(&own, p, &mut generator))
+                match own.len() >= POINTS_PER_PARAMETER * p * (p + 1) {
+                    true => Ellipsoid::bounding(&own, p, &mut generator),
+                    false => Ellipsoid::around(&own, &metric),
+                }
             })
             .collect();
-        let mut shares = Vec::new();
-        if ellipsoids.iter().all(Option::is_some) {
-            let logs: Vec<f64> = ellipsoids.iter().flatten().map(Ellipsoid::log_volume).collect();
-            let top = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let mut sum = 0.0;
-            shares.extend(logs.iter().map(|log| {
+        let logs: Vec<f64> = ellipsoids.iter().map(Ellipsoid::log_volume).collect();
+        let top = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let mut sum = 0.0;
+        let mut shares: Vec<f64> = logs
+            .iter()
+            .map(|log| {
                 sum += (log - top).exp();
                 sum
-            }));
-            shares.iter_mut().for_each(|share| *share /= sum);
-        }
-        let Metric { lower, friends, radius2 } = metric;
+            })
+            .collect();
+        shares.iter_mut().for_each(|share| *share /= sum);
+        let Metric { lower, friends, radius2, .. } = metric;
         let mut region = Self { p, lower, friends, radius2, cluster, ellipsoids, shares, source: Source::Balls };
-        if !region.shares.is_empty() {
-            let accepted = |source| {
-                let region = Self { source, ..region.clone() };
-                region.draw(&mut super::generator(seed, iteration, 2 << 32), PILOT).len()
-            };
-            if accepted(Source::Ellipsoids) >= accepted(Source::Balls) {
-                region.source = Source::Ellipsoids;
-            }
+        let accepted = |source| {
+            let region = Self { source, ..region.clone() };
+            region.draw(&mut super::generator(seed, iteration, 2 << 32), PILOT).len()
+        };
+        if accepted(Source::Ellipsoids) >= accepted(Source::Balls) {
+            region.source = Source::Ellipsoids;
         }
         region
     }
@@ -204,9 +216,7 @@ impl Region {
                 Source::Ellipsoids => {
                     let at = generator.random::<f64>();
                     let k = self.shares.partition_point(|share| *share < at).min(self.shares.len() - 1);
-                    if let Some(ellipsoid) = &self.ellipsoids[k] {
-                        ellipsoid.draw(generator, &mut z, &mut x);
-                    }
+                    self.ellipsoids[k].draw(generator, &mut z, &mut x);
                 }
             }
             let lot = generator.random::<f64>();
@@ -215,8 +225,7 @@ impl Region {
             }
             x.iter_mut().for_each(|u| *u = rounded(*u));
             matrix::whiten(&self.lower, &origin, &x, &mut white);
-            let inside: Vec<bool> =
-                self.ellipsoids.iter().map(|e| e.as_ref().is_none_or(|e| e.holds(&x, &mut z))).collect();
+            let inside: Vec<bool> = self.ellipsoids.iter().map(|e| e.holds(&x, &mut z)).collect();
             // A point that several balls (ellipsoids) could have given is taken that many times less often.
             let multiplicity = match self.source {
                 Source::Balls => self.friends_at(&white, &inside, usize::MAX),
@@ -247,6 +256,7 @@ impl Region {
 
 /// Whitened points and the radius of their balls.
 struct Metric {
+    origin: Vec<f64>,
     lower: Vec<f64>,
     friends: Vec<f64>,
     radius2: f64,
@@ -302,7 +312,7 @@ impl Metric {
                 })
             })
             .fold(0.0, f64::max);
-        Self { lower, friends, radius2 }
+        Self { origin, lower, friends, radius2 }
     }
 }
 
@@ -363,8 +373,7 @@ mod tests {
                 .chunks_exact(p)
                 .filter(|x| {
                     matrix::whiten(&region.lower, &origin, x, &mut white);
-                    let inside: Vec<bool> =
-                        region.ellipsoids.iter().map(|e| e.as_ref().is_none_or(|e| e.holds(x, &mut z))).collect();
+                    let inside: Vec<bool> = region.ellipsoids.iter().map(|e| e.holds(x, &mut z)).collect();
                     region.friends_at(&white, &inside, 1) == 0
                 })
                 .count();

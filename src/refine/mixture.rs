@@ -3,7 +3,9 @@
 //!
 //! Everything is in f64 on the host, in the unbounded space of the logits, `y = ln u - ln(1 - u)`; densities are given in the unit cube,
 //! that is relative to the prior. The fit is expectation maximisation with weighted draws (Peel & McLachlan 2000), at a fixed number of
-//! degrees of freedom; that number and the number of components are those with the best likelihood of draws held out.
+//! degrees of freedom; the number of components is that with the best likelihood of draws held out. A defensive component, as wide as
+//! everything and heavier in its tails, is added afterwards: where the fit is too narrow it bounds the weights, and the evidence of a
+//! mixture without it was seen to be four of its errors too low.
 
 use super::matrix;
 use rand::{Rng, SeedableRng};
@@ -13,23 +15,27 @@ use rayon::prelude::*;
 /// Rows per piece of parallel work; sums are added up piece by piece, so that they do not depend on the number of threads.
 const CHUNK: usize = 512;
 /// Numbers of components that are tried, in turn, while they gain.
-const COMPONENTS: [usize; 6] = [1, 2, 4, 8, 16, 32];
-/// Degrees of freedom that are tried.
-const FREEDOMS: [u32; 3] = [4, 8, 16];
-const ITERATIONS: usize = 40;
+const COMPONENTS: [usize; 5] = [1, 2, 4, 8, 16];
+/// Degrees of freedom of the fitted components and of the defensive one, whose share and covariance (over that of all draws) follow.
+const FREEDOM: u32 = 10;
+const DEFENSIVE_FREEDOM: u32 = 4;
+const DEFENSIVE_SHARE: f64 = 0.1;
+const DEFENSIVE_WIDTH: f64 = 1.5;
+const ITERATIONS: usize = 25;
 /// Gain in mean log-likelihood [nat] per iteration below which a fit has converged, and per doubling of components below which it stops.
-const CONVERGED: f64 = 1e-4;
-const WORTH: f64 = 2e-3;
+const CONVERGED: f64 = 5e-4;
+const WORTH: f64 = 4e-3;
 /// Effective draws per free number of a component below which it is dropped.
 const SUPPORT: f64 = 2.0;
 /// Draws that a fit uses, at most.
-const MOST: usize = 16_384;
+const MOST: usize = 6144;
 /// Coordinates are kept within what an f32 logit can tell apart from the edges, as the flow's are.
 const LOWEST: f64 = f32::EPSILON as f64;
 const HIGHEST: f64 = 1.0 - f32::EPSILON as f64 / 2.0;
 
 #[derive(Debug, Clone)]
 struct Component {
+    freedom: u32,
     log_share: f64,
     mean: Vec<f64>,
     lower: Vec<f64>,
@@ -41,7 +47,6 @@ struct Component {
 #[derive(Debug, Clone)]
 pub struct StudentMixture {
     p: usize,
-    freedom: u32,
     components: Vec<Component>,
 }
 
@@ -64,36 +69,34 @@ impl StudentMixture {
         }
         normalise(&mut train_w);
         normalise(&mut held_w);
-        let fitted = |components, freedom| {
-            let mixture = Self::expectation_maximisation(&train, &train_w, p, components, freedom, seed);
+        let fitted = |components| {
+            let mixture = Self::expectation_maximisation(&train, &train_w, p, components, seed);
             let score = mean(&mixture.log_densities(&held), &held_w);
             (score, mixture)
         };
-        let (mut best, mut mixture) = fitted(COMPONENTS[0], FREEDOMS[1]);
+        let (mut best, mut mixture) = fitted(COMPONENTS[0]);
         for &components in &COMPONENTS[1..] {
-            let (score, candidate) = fitted(components, FREEDOMS[1]);
+            let (score, candidate) = fitted(components);
             if score <= best + WORTH {
                 break;
             }
             (best, mixture) = (score, candidate);
         }
-        let components = mixture.components.len();
-        for freedom in [FREEDOMS[0], FREEDOMS[2]] {
-            let (score, candidate) = fitted(components, freedom);
-            if score > best {
-                (best, mixture) = (score, candidate);
-            }
+        let (centre, mut covariance) = matrix::moments(p, train.chunks_exact(p).zip(train_w.iter().copied()));
+        covariance.iter_mut().for_each(|c| *c *= DEFENSIVE_WIDTH);
+        let keep = (1.0 - DEFENSIVE_SHARE).ln();
+        for c in &mut mixture.components {
+            c.log_share += keep;
+            c.log_norm += keep;
         }
+        let lower = matrix::factor(&covariance, p);
+        mixture.components.push(Component::new(DEFENSIVE_SHARE.ln(), centre, lower, DEFENSIVE_FREEDOM));
         Some(mixture)
     }
 
+    /// Number of components, the defensive one among them.
     pub fn components(&self) -> usize {
         self.components.len()
-    }
-
-    /// Degrees of freedom of every component.
-    pub fn freedom(&self) -> u32 {
-        self.freedom
     }
 
     fn expectation_maximisation(
@@ -101,10 +104,9 @@ impl StudentMixture {
         weights: &[f64],
         p: usize,
         components: usize,
-        freedom: u32,
         seed: u64,
     ) -> Self {
-        let mut mixture = Self::start(points, weights, p, components, freedom, seed);
+        let mut mixture = Self::start(points, weights, p, components, seed);
         let mut last = f64::NEG_INFINITY;
         for _ in 0..ITERATIONS {
             let (log_likelihood, next) = mixture.improved(points, weights);
@@ -118,7 +120,7 @@ impl StudentMixture {
     }
 
     /// Means at draws far from each other (chosen with probability weight times squared distance), everything as wide as the whole.
-    fn start(points: &[f64], weights: &[f64], p: usize, components: usize, freedom: u32, seed: u64) -> Self {
+    fn start(points: &[f64], weights: &[f64], p: usize, components: usize, seed: u64) -> Self {
         let mut generator = Pcg64::seed_from_u64(seed ^ 0x6d69_7874);
         let rows = points.chunks_exact(p).zip(weights.iter().copied());
         let (centre, mut covariance) = matrix::moments(p, rows);
@@ -152,14 +154,14 @@ impl StudentMixture {
         covariance.iter_mut().for_each(|c| *c *= narrower);
         let lower = matrix::factor(&covariance, p);
         let log_share = -(components as f64).ln();
-        let components = means.into_iter().map(|mean| Component::new(log_share, mean, lower.clone(), freedom)).collect();
-        Self { p, freedom, components }
+        let components = means.into_iter().map(|mean| Component::new(log_share, mean, lower.clone(), FREEDOM)).collect();
+        Self { p, components }
     }
 
     /// The mean log-likelihood of the draws, and the next mixture.
     fn improved(&self, points: &[f64], weights: &[f64]) -> (f64, Self) {
         let (p, k) = (self.p, self.components.len());
-        let freedom = f64::from(self.freedom);
+        let freedom = f64::from(FREEDOM);
         // Per component: sum of w r, of w r u, of w r u x and of w r u x x^T (about the old mean), with u the weight of outliers.
         let width = 2 + p + p * p;
         let pieces: Vec<(f64, Vec<f64>)> = points
@@ -171,7 +173,7 @@ impl StudentMixture {
                 let (mut z, mut logs, mut squares) = (vec![0.0; p], vec![0.0; k], vec![0.0; k]);
                 for (x, &w) in points.chunks_exact(p).zip(weights) {
                     for (i, c) in self.components.iter().enumerate() {
-                        (logs[i], squares[i]) = c.log_density(x, self.freedom, &mut z);
+                        (logs[i], squares[i]) = c.log_density(x, &mut z);
                     }
                     let total = log_sum(&logs);
                     log_likelihood += w * total;
@@ -214,7 +216,7 @@ impl StudentMixture {
                     }
                 }
                 matrix::mirror(&mut covariance, p);
-                Component::new(sums[0].ln(), mean, matrix::factor(&covariance, p), self.freedom)
+                Component::new(sums[0].ln(), mean, matrix::factor(&covariance, p), FREEDOM)
             })
             .collect();
         if components.is_empty() {
@@ -225,7 +227,7 @@ impl StudentMixture {
             c.log_share -= total;
             c.log_norm -= total;
         }
-        (log_likelihood, Self { p, freedom: self.freedom, components })
+        (log_likelihood, Self { p, components })
     }
 
     /// Log-densities of logits.
@@ -239,7 +241,7 @@ impl StudentMixture {
                     .chunks_exact(p)
                     .map(|x| {
                         for (log, c) in logs.iter_mut().zip(&self.components) {
-                            *log = c.log_density(x, self.freedom, &mut z).0;
+                            *log = c.log_density(x, &mut z).0;
                         }
                         log_sum(&logs)
                     })
@@ -275,8 +277,8 @@ impl StudentMixture {
             let (mut z, mut x) = (vec![0.0; p], vec![0.0; p]);
             matrix::normals(&mut generator, &mut z);
             // Chi squared with an even number of degrees of freedom: a sum of exponentials.
-            let chi2: f64 = (0..self.freedom / 2).map(|_| -2.0 * (1.0 - generator.random::<f64>()).ln()).sum();
-            let stretch = (f64::from(self.freedom) / chi2).sqrt();
+            let chi2: f64 = (0..c.freedom / 2).map(|_| -2.0 * (1.0 - generator.random::<f64>()).ln()).sum();
+            let stretch = (f64::from(c.freedom) / chi2).sqrt();
             z.iter_mut().for_each(|z| *z *= stretch);
             matrix::unwhiten(&c.lower, &c.mean, &z, &mut x);
             x
@@ -296,12 +298,12 @@ impl Component {
         let log_norm = log_share + half_gamma_ratio(freedom, p)
             - 0.5 * p as f64 * (v * std::f64::consts::PI).ln()
             - matrix::log_determinant(&lower, p);
-        Self { log_share, mean, lower, log_norm }
+        Self { freedom, log_share, mean, lower, log_norm }
     }
 
     /// `ln` of share times density, and the squared Mahalanobis distance.
-    fn log_density(&self, x: &[f64], freedom: u32, z: &mut [f64]) -> (f64, f64) {
-        let (p, v) = (x.len() as f64, f64::from(freedom));
+    fn log_density(&self, x: &[f64], z: &mut [f64]) -> (f64, f64) {
+        let (p, v) = (x.len() as f64, f64::from(self.freedom));
         let square = matrix::whiten(&self.lower, &self.mean, x, z);
         (self.log_norm - 0.5 * (v + p) * (square / v).ln_1p(), square)
     }
@@ -357,7 +359,7 @@ mod tests {
                 Component::new(share.ln(), mean, matrix::factor(&covariance, p), freedom)
             })
             .collect();
-        StudentMixture { p, freedom, components }
+        StudentMixture { p, components }
     }
 
     /// Over the unit interval and the unit square, by the midpoint rule: the density in the cube is normalised.
@@ -409,16 +411,17 @@ mod tests {
         // Every second draw counts double and every fourth not at all: on average all as before.
         let weights: Vec<f64> = (0..n).map(|i| [2.0, 1.0, 0.0, 1.0][i % 4]).collect();
         let fit = StudentMixture::fit(&cube, &weights, 2, 1).unwrap();
-        assert!(fit.components() >= 2);
-        let left: f64 = fit.components.iter().filter(|c| c.mean[0] < -1.0).map(|c| c.log_share.exp()).sum();
-        // 6000 effective draws: 0.0056 is one sigma.
-        assert!((left - 0.25).abs() < 0.025, "{left}");
-        // As a proposal for the truth it wastes next to nothing.
+        assert!(fit.components() >= 3);
+        let fitted = &fit.components[..fit.components() - 1];
+        let left: f64 = fitted.iter().filter(|c| c.mean[0] < -1.0).map(|c| c.log_share.exp()).sum();
+        // Some 3000 effective draws: 0.008 is one sigma.
+        assert!((left / (1.0 - DEFENSIVE_SHARE) - 0.25).abs() < 0.035, "{left}");
+        // As a proposal for the truth it wastes little more than the share of the defensive component.
         let draws = fit.draw(5, 0, 20_000);
         let logs: Vec<f64> =
             truth.log_density(&draws).iter().zip(fit.log_density(&draws)).map(|(p, q)| p - q).collect();
         let importance = super::super::Importance::new(&logs).unwrap();
-        assert!(importance.efficiency > 0.95, "{}", importance.efficiency);
+        assert!(importance.efficiency > 0.85, "{}", importance.efficiency);
         assert!(importance.log_z.abs() < 5.0 * importance.log_z_err);
         assert!(StudentMixture::fit(&cube[..20], &weights[..10], 2, 1).is_none());
     }

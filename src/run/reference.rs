@@ -10,11 +10,12 @@ use super::interrupt;
 use super::output::{FINISHED, OutputFolder, State};
 use super::pipeline::Execution;
 use super::progress::Progress;
-use super::refinement::{BATCH, log_likelihood, mixture_names, weigh};
+use super::refinement::{BATCH, log_likelihood, mixture_name, mixture_names, weigh};
 use super::run_file::{Provenance, Sampler};
-use super::scheduler::physical;
+use super::scheduler::{Rounds, physical};
 use super::setup::Problem;
-use crate::device::Device;
+use crate::device::{Device, Tensor};
+use crate::infer::{Posterior, Region, propose};
 use crate::reference::nested::{self, NestedState, Points};
 use crate::reference::{EnsembleSettings, Likelihood, NestedSettings, ensemble};
 use crate::refine::{Importance, Pool, PoolSettings, StudentMixture, Student, poisson_constant};
@@ -24,6 +25,7 @@ use crate::report::tables::{Samples, WeightedSamples};
 use crate::report::{ReportData, Summary, Verdict};
 use crate::simulate::Simulator;
 use crate::{Error, Result};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Time between checkpoints.
@@ -43,6 +45,8 @@ const R_HAT: [f64; 2] = [1.05, 1.2];
 struct OnDevice<'a> {
     simulator: &'a Simulator,
     device: &'a Device,
+    /// A part of the prior outside of which there is no likelihood: the flow's log-density has to be above the threshold.
+    within: Option<(&'a Posterior<'a>, f32)>,
 }
 
 impl Likelihood for OnDevice<'_> {
@@ -51,9 +55,59 @@ impl Likelihood for OnDevice<'_> {
     }
 
     fn evaluate(&mut self, cube: &[f64]) -> Result<Vec<f64>> {
+        let p = self.parameters();
         let cube: Vec<f32> = cube.iter().map(|&u| u as f32).collect();
-        log_likelihood(self.simulator, self.device, &cube)
+        let mut log_l = log_likelihood(self.simulator, self.device, &cube)?;
+        if let Some((posterior, threshold)) = self.within {
+            for (rows, log_l) in cube.chunks(BATCH * p).zip(log_l.chunks_mut(BATCH)) {
+                let rows = Tensor::from_slice(self.device, rows.len() / p, p, rows);
+                let log_q = posterior.log_density(&rows).download()?;
+                log_l.iter_mut().zip(log_q).filter(|(_, q)| *q <= threshold).for_each(|(l, _)| *l = f64::NEG_INFINITY);
+            }
+        }
+        Ok(log_l)
     }
+}
+
+/// Random streams of the start within a round's region: no round uses them.
+const REGION_STREAM: u32 = 10;
+const START_STREAM: u32 = 11;
+const VOLUME_STREAM: u32 = 13;
+/// Draws of the flow behind the region's volume.
+const VOLUME_DRAWS: usize = 131_072;
+
+/// Live points that are uniform in a round's truncation region, and the log of the region's volume with its error: the mean of
+/// `1/q` over draws of the flow inside it.
+fn start_within(
+    likelihood: &mut OnDevice<'_>,
+    (posterior, region): (&Posterior<'_>, Region),
+    settings: &NestedSettings,
+) -> Result<(NestedState, f64)> {
+    let p = likelihood.parameters();
+    let mut volumes = Vec::with_capacity(VOLUME_DRAWS);
+    for first in (0..VOLUME_DRAWS).step_by(BATCH) {
+        let log_q = posterior.sample(settings.seed, VOLUME_STREAM, first, BATCH).log_q.download()?;
+        volumes.extend(log_q.into_iter().map(|q| if q > region.threshold { f64::from(-q).exp() } else { 0.0 }));
+    }
+    let n = volumes.len() as f64;
+    let mean = volumes.iter().sum::<f64>() / n;
+    let error = (volumes.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0) / n).sqrt() / mean;
+    let proposed = propose(posterior, region, settings.live, settings.seed, START_STREAM, &interrupt::check)?;
+    let cube: Vec<f64> = proposed.cube.download()?.into_iter().map(f64::from).collect();
+    let log_l = likelihood.evaluate(&cube)?;
+    // The cube's own density of the flow may differ in the last bit from that of the check above.
+    let inside: Vec<usize> = (0..log_l.len()).filter(|&i| log_l[i] > f64::NEG_INFINITY).collect();
+    if inside.is_empty() {
+        return Err(Error::Inference("no draw from the round's truncated prior has a likelihood".into()));
+    }
+    let mut order: Vec<usize> = (0..settings.live).map(|k| inside[k % inside.len()]).collect();
+    order.sort_by(|&a, &b| log_l[a].total_cmp(&log_l[b]));
+    let live = Points {
+        cube: order.iter().flat_map(|&i| &cube[i * p..][..p]).copied().collect(),
+        log_l: order.iter().map(|&i| log_l[i]).collect(),
+    };
+    let evaluations = log_l.len() as u64;
+    Ok((NestedState { live, evaluations, log_volume: mean.ln(), acceptance: 1.0, ..NestedState::default() }, error))
 }
 
 /// Samples a problem into its folder and returns the verdict.
@@ -147,7 +201,21 @@ fn by_nesting(
     let start = Instant::now();
     let mut saved_at = start;
     progress.stage("nested sampling", 0);
-    let mut likelihood = OnDevice { simulator: scene.simulator, device: scene.device };
+    let rounds;
+    let networks;
+    let posterior;
+    let mut likelihood = OnDevice { simulator: scene.simulator, device: scene.device, within: None };
+    let mut volume_error = 0.0;
+    if let Some((round, from)) = &chosen.start {
+        rounds = Rounds::new(problem, scene.device, None, progress)?;
+        networks = rounds.networks_from(Path::new(from), *round)?;
+        posterior = networks.posterior();
+        let region = Region::of(&posterior, problem.run.inference.truncation, seed, REGION_STREAM)?;
+        likelihood.within = Some((&posterior, region.threshold));
+        let (first, error) = start_within(&mut likelihood, (&posterior, region), &settings)?;
+        volume_error = error;
+        before.get_or_insert(first);
+    }
     let mut told = start;
     let result = nested::sample(&mut likelihood, &settings, before, &mut |now| {
         if told.elapsed() > Duration::from_secs(2) {
@@ -172,7 +240,7 @@ fn by_nesting(
         evaluations: result.evaluations,
         seconds,
         log_z: evidence.log_z,
-        log_z_err: evidence.log_z_err,
+        log_z_err: evidence.log_z_err.hypot(volume_error),
         information: evidence.information,
         ess: evidence.ess,
         rank_score: result.rank_score,
@@ -250,7 +318,7 @@ fn polish(
     let Some(mixture) = StudentMixture::fit(&result.points.cube, &result.evidence.weights, p, seed) else {
         return Ok(Err("too few of them to fit a mixture to".into()));
     };
-    let first = (mixture.components(), mixture.freedom());
+    let first = mixture_name(mixture.components());
     let mut pool = Pool::new(p, vec![Box::new(Student { mixture, seed })]);
     pool.fill(
         &settings,
@@ -260,7 +328,7 @@ fn polish(
             interrupt::check()
         },
     )?;
-    let mut names = vec![format!("mixture of {} Student-t, {} degrees of freedom", first.0, first.1)];
+    let mut names = vec![first];
     names.extend(mixture_names(&pool));
     let drawn = names.into_iter().zip(pool.drawn()).map(|(name, &draws)| ProposalSummary { name, draws }).collect();
     let refined = weigh(problem, &pool, drawn)?;
@@ -298,7 +366,7 @@ fn by_ensembles(scene: &Scene<'_>, progress: &Progress) -> Result<(Refined, Refe
     };
     let start = Instant::now();
     progress.stage("ensembles", 1000);
-    let mut likelihood = OnDevice { simulator: scene.simulator, device: scene.device };
+    let mut likelihood = OnDevice { simulator: scene.simulator, device: scene.device, within: None };
     let mut shown = 0;
     let run = ensemble::sample(&mut likelihood, &settings, &mut |share| {
         let now = (1000.0 * share) as u64;

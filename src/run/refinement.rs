@@ -111,11 +111,12 @@ pub fn refine(rounds: &Rounds<'_>, progress: &Progress) -> Result<Refined> {
 /// Streams of the draws from flows of earlier rounds: beyond those of the rounds and of the flows' training spectra.
 const EARLIER_STREAM: u32 = 1 << 28;
 
+pub(super) fn mixture_name(components: usize) -> String {
+    format!("mixture of {components} Student-t")
+}
+
 pub(super) fn mixture_names(pool: &Pool<'_>) -> Vec<String> {
-    let name = |(components, freedom): &(usize, u32)| {
-        format!("mixture of {components} Student-t, {freedom} degrees of freedom")
-    };
-    pool.mixtures.iter().map(name).collect()
+    pool.mixtures.iter().map(|components| mixture_name(*components)).collect()
 }
 
 /// Weighs a pool of draws as the run file says.

@@ -21,11 +21,13 @@ use crate::kernels::poisson::poisson;
 use crate::kernels::random;
 use crate::nn::{Epoch, FitSettings, History, Plateau};
 use crate::refine::Importance;
+use crate::report::round_folder;
 use crate::report::summary::{RoundSeconds, RoundSummary};
 use crate::report::tables::{self, LossRow};
 use crate::simulate::{Coordinates, Outputs, Simulator, Source};
 use crate::summarize::{AutoEncoder, AutoEncoderSettings, Spectra, Summary, Targets, TrainingData};
 use crate::{Error, Result};
+use std::path::Path;
 use std::time::Instant;
 
 /// Posterior draws whose likelihoods tell a round's efficiency.
@@ -246,13 +248,21 @@ impl<'a> Rounds<'a> {
     pub fn earlier_networks(&self) -> Result<Vec<Networks>> {
         let Some(folder) = self.folder else { return Ok(Vec::new()) };
         (1..self.done.len())
-            .map(|round| {
-                let path = folder.round(round)?.join("network.checkpoint");
-                let (encoder, estimator) = saved::restore_networks(self, &path, new_estimator(self.problem, &self.device, &self.encoder)?)?;
-                let summary = encoder.encode_one(&self.device, self.simulator.observed())?;
-                Ok(Networks { estimator, summary })
-            })
+            .map(|round| self.networks_from(folder.path(), round))
             .collect()
+    }
+
+    /// The networks of a round (from 1) of a finished run of the same shape in another folder.
+    ///
+    /// # Errors
+    /// Files that cannot be read or do not fit this run.
+    pub fn networks_from(&self, folder: &Path, round: usize) -> Result<Networks> {
+        let path = round_folder(folder, round).join("network.checkpoint");
+        let fresh = new_estimator(self.problem, &self.device, &self.encoder)?;
+        let (encoder, estimator) = saved::restore_networks(self, &path, fresh)
+            .map_err(|error| Error::Input(format!("{}: {error}", path.display())))?;
+        let summary = encoder.encode_one(&self.device, self.simulator.observed())?;
+        Ok(Networks { estimator, summary })
     }
 
     /// Bytes that only checkpoints and the files of the rounds brought to the host.

@@ -21,6 +21,8 @@ pub struct Reference {
     pub length: usize,
     /// Draw the posterior's samples from a mixture fitted to the nested samples, weighed with the exact likelihood.
     pub polish: bool,
+    /// Start nested sampling within the truncated prior after this round (from 1) of the finished run in a folder; `None`: the prior.
+    pub start: Option<(usize, String)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +48,23 @@ pub(super) fn read(section: &Section<'_>) -> Result<Reference, RunFileError> {
         "ensemble" => Some(Sampler::Ensemble),
         _ => None,
     };
+    let start = section.text("start")?.unwrap_or_else(|| "prior".into());
+    let round = match start.strip_prefix("round-").map(str::parse) {
+        Some(Ok(round)) if round > 0 => Some(round),
+        _ if start == "prior" => None,
+        _ => {
+            let expected = "\"prior\" or \"round-K\", K from 1";
+            return Err(match section.get("start") {
+                Some(node) => section.wrong("start", node, expected),
+                None => section.missing("start", expected),
+            });
+        }
+    };
+    let start = match (round, section.text("from")?) {
+        (Some(round), Some(folder)) => Some((round, folder)),
+        (Some(_), None) => return Err(section.missing("from", "the output folder of the finished run whose round this starts from")),
+        (None, _) => None,
+    };
     Ok(Reference {
         sampler,
         live: section.size("live", 400, 20..=10_000_000)?,
@@ -56,5 +75,6 @@ pub(super) fn read(section: &Section<'_>) -> Result<Reference, RunFileError> {
         burn_in: section.size("burn_in", 25_000, 0..=1_000_000_000)?,
         length: section.size("length", 100_000, 100..=1_000_000_000)?,
         polish: section.truth("polish", true)?,
+        start,
     })
 }

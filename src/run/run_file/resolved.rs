@@ -222,13 +222,20 @@ impl RunFile {
         let r = &self.reference;
         // A run of the rounds has no reference sampler, and does not say which one it has not.
         let reference = r.sampler.map(|sampler| match sampler {
-            Sampler::Nested => vec![
-                entry("sampler", text(sampler.name())),
-                size("live", r.live),
-                size("steps", r.steps),
-                number("remain", r.remain),
-                entry("polish", r.polish.to_string()),
-            ],
+            Sampler::Nested => {
+                let mut entries = vec![
+                    entry("sampler", text(sampler.name())),
+                    size("live", r.live),
+                    size("steps", r.steps),
+                    number("remain", r.remain),
+                    entry("polish", r.polish.to_string()),
+                ];
+                if let Some((round, folder)) = &r.start {
+                    entries.push(entry("start", text(&format!("round-{round}"))));
+                    entries.push(entry("from", text(folder)));
+                }
+                entries
+            }
             Sampler::Ensemble => vec![
                 entry("sampler", text(sampler.name())),
                 size("walkers", r.walkers),

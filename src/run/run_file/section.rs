@@ -70,7 +70,7 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
     ),
     (
         "reference",
-        &["sampler", "live", "steps", "remain", "walkers", "ensembles", "burn_in", "length", "polish"],
+        &["sampler", "live", "steps", "remain", "walkers", "ensembles", "burn_in", "length", "polish", "start", "from"],
     ),
     ("output", &["posterior_samples"]),
     ("written_by", &["version", "device", "run_file", "data", "data_sha256"]),
