@@ -4,8 +4,8 @@
 //! 0.3 % each; the seeds are fixed), the errors have to be neither too small nor too large over all of them, and the ranks of new points
 //! have to be those of points that are uniform above their bound.
 
-use rontgen::reference::nested::{self, Nested, NestedSettings};
 use rontgen::reference::Function;
+use rontgen::reference::nested::{self, Nested, NestedSettings};
 use std::f64::consts::PI;
 
 struct Problem {
@@ -43,7 +43,8 @@ fn two_modes(x: &[f64]) -> f64 {
 /// ln of the mean of L over the unit square, by the midpoint rule.
 fn quadrature(log_l: fn(&[f64]) -> f64, n: usize) -> f64 {
     let at = |i: usize| (i as f64 + 0.5) / n as f64;
-    let top = (0..400 * 400).map(|k| log_l(&[(k / 400) as f64 / 399.0, (k % 400) as f64 / 399.0])).fold(f64::MIN, f64::max);
+    let top =
+        (0..400 * 400).map(|k| log_l(&[(k / 400) as f64 / 399.0, (k % 400) as f64 / 399.0])).fold(f64::MIN, f64::max);
     let sum: f64 = (0..n).map(|i| (0..n).map(|j| (log_l(&[at(i), at(j)]) - top).exp()).sum::<f64>()).sum();
     top + (sum / (n * n) as f64).ln()
 }
@@ -79,7 +80,7 @@ fn check(seeds: u64, problems: &[Problem], settings: &NestedSettings) {
         let scores: Vec<f64> = runs.iter().map(|r| r.rank_score).collect();
         let mean = |of: fn(&Nested) -> f64| runs.iter().map(of).sum::<f64>() / seeds as f64;
         println!(
-            "{:15} ln Z {:8.3} ({:8.3}) +- {:.3}, H {:5.1}, {:7.0} evaluations, {seconds:.2} s, ESS {:5.0}, regions {}; pulls {own:.1?}, \
+            "{:15} ln Z {:8.3} ({:8.3}) +- {:.3}, H {:5.1}, {:7.0} evaluations, {seconds:.2} s, ESS {:5.0}, {:.0} % sliced; pulls {own:.1?}, \
              ranks {scores:.1?}",
             problem.name,
             mean(|r| r.evidence.log_z),
@@ -88,7 +89,7 @@ fn check(seeds: u64, problems: &[Problem], settings: &NestedSettings) {
             mean(|r| r.evidence.information),
             mean(|r| r.evaluations as f64),
             mean(|r| r.evidence.ess),
-            mean(|r| f64::from(r.region_until.is_none())),
+            mean(|r| 100.0 * r.sliced as f64 / r.iterations as f64),
         );
         assert!(own.iter().all(|pull| pull.abs() < 3.0), "{}: {own:?}", problem.name);
         pulls.extend(own);
@@ -97,7 +98,13 @@ fn check(seeds: u64, problems: &[Problem], settings: &NestedSettings) {
     let n = pulls.len() as f64;
     let square = |values: &[f64]| values.iter().map(|v| v * v).sum::<f64>() / values.len() as f64;
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-    println!("pulls: mean {:.2}, mean square {:.2}; ranks: mean {:.2}, mean square {:.2}", mean(&pulls), square(&pulls), mean(&ranks), square(&ranks));
+    println!(
+        "pulls: mean {:.2}, mean square {:.2}; ranks: mean {:.2}, mean square {:.2}",
+        mean(&pulls),
+        square(&pulls),
+        mean(&ranks),
+        square(&ranks)
+    );
     // A mean square of n standard normals has a standard deviation of sqrt(2/n).
     assert!(mean(&pulls).abs() < 3.0 / n.sqrt() + 0.2, "{}", mean(&pulls));
     assert!(square(&pulls) < 1.0 + 3.5 * (2.0 / n).sqrt(), "errors are too small: {}", square(&pulls));
@@ -133,6 +140,9 @@ fn no_mode_is_lost() {
         let left: f64 = rows.filter(|(x, _)| x[0] < 0.45).map(|(_, w)| w).sum();
         // Where the modes part, a few dozen live points are in the narrow one; from there on its share of the evidence is known to
         // 1/sqrt(those), about a fifth.
-        assert!((left.ln() - 0.2f64.ln()).abs() < 1.0, "{left} of the evidence is in the narrow mode (regions: {region})");
+        assert!(
+            (left.ln() - 0.2f64.ln()).abs() < 1.0,
+            "{left} of the evidence is in the narrow mode (regions: {region})"
+        );
     }
 }

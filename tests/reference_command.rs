@@ -58,9 +58,16 @@ const LOG_Z: f64 = -65.0246;
 fn a_nested_run_is_complete_and_right() {
     let Some(out) = nested() else { return };
     let found: Vec<String> = files(out).iter().map(|path| path.display().to_string()).collect();
-    for file in
-        ["posterior.csv", "posterior.fits", "weighted.csv", "spectrum.csv", "summary.json", "report.html", "run.toml", "plots/corner.svg"]
-    {
+    for file in [
+        "posterior.csv",
+        "posterior.fits",
+        "weighted.csv",
+        "spectrum.csv",
+        "summary.json",
+        "report.html",
+        "run.toml",
+        "plots/corner.svg",
+    ] {
         assert!(found.iter().any(|name| name == file), "{file} is missing among {found:?}");
     }
     assert!(!found.iter().any(|name| name.contains("checkpoint") || name.ends_with(".part")), "left over: {found:?}");
@@ -112,7 +119,9 @@ fn both_samplers_find_one_posterior() {
     for r_hat in summary["reference"]["r_hat"].as_array().unwrap() {
         assert!(number(r_hat) < 1.05, "{summary}");
     }
-    assert!(summary["refine"]["log_z"].is_null() && summary["reference"]["autocorrelation"].as_array().unwrap().len() == 5);
+    assert!(
+        summary["refine"]["log_z"].is_null() && summary["reference"]["autocorrelation"].as_array().unwrap().len() == 5
+    );
     let truth = json(out);
     for other in [&plain, &walked] {
         let other = json(other);
@@ -135,12 +144,14 @@ fn an_inference_and_a_reference_are_different_runs() {
     let folder = common::data("xmm_pn_ngc7793_ulx4").unwrap();
     let mut command = rontgen();
     command.arg("infer").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/epic-pn.toml"));
-    let output = command.arg("--data").arg(folder).args(["--resume", "--device", "cpu", "--out"]).arg(out).output().unwrap();
+    let output =
+        command.arg("--data").arg(folder).args(["--resume", "--device", "cpu", "--out"]).arg(out).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("reference.sampler"), "{}", stderr(&output));
     let bad = epic_pn(&out.with_extension("bad"), &["--sampler", "gibbs"]).unwrap().output().unwrap();
     assert!(bad.status.code() == Some(2) && stderr(&bad).contains("nested"), "{}", stderr(&bad));
-    let few = epic_pn(&out.with_extension("bad"), &["--sampler", "ensemble", "--walkers", "8"]).unwrap().output().unwrap();
+    let few =
+        epic_pn(&out.with_extension("bad"), &["--sampler", "ensemble", "--walkers", "8"]).unwrap().output().unwrap();
     assert!(few.status.code() == Some(2) && stderr(&few).contains("at least 12 walkers"), "{}", stderr(&few));
     let _ = fs::remove_dir_all(out.with_extension("bad"));
     let plan = epic_pn(&out.with_extension("none"), &["--dry-run"]).unwrap().output().unwrap();

@@ -14,8 +14,10 @@ use crate::{
 };
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The output folder is like that of infer, so that `rontgen compare` takes both. An interrupted nested run goes \
-    on with --resume.")]
+#[command(
+    after_help = "The output folder is like that of infer, so that `rontgen compare` takes both. An interrupted nested run goes \
+    on with --resume."
+)]
 pub struct Args {
     #[command(flatten)]
     pub(super) infer: infer::Args,
@@ -44,8 +46,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<u8> {
     let mut common = args.infer;
-    let numbers =
-        [("live", args.live), ("walkers", args.walkers), ("burn_in", args.burn_in), ("length", args.length)];
+    let numbers = [("live", args.live), ("walkers", args.walkers), ("burn_in", args.burn_in), ("length", args.length)];
     for (key, value) in numbers {
         common.run.sets.extend(value.map(|value| format!("reference.{key}={value}")));
     }

@@ -34,8 +34,7 @@ pub fn integrate(log_l: &[f64], live: &[u32], log_volume: f64, seed: u64) -> Opt
     weights.iter_mut().for_each(|w| *w /= z);
     // H = integral of p ln(L/Z).
     let log_z = top + z.ln();
-    let information =
-        weights.iter().zip(log_l).filter(|(w, _)| **w > 0.0).map(|(w, l)| w * (l - log_z)).sum::<f64>();
+    let information = weights.iter().zip(log_l).filter(|(w, _)| **w > 0.0).map(|(w, l)| w * (l - log_z)).sum::<f64>();
     let draws: Vec<f64> = (0..VOLUME_DRAWS)
         .map(|draw| {
             let mut generator = generator(seed, u64::MAX, draw);

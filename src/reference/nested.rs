@@ -100,8 +100,10 @@ pub struct NestedState {
     /// Points above the last bound that no place was free for.
     pub spare: Points,
     pub evaluations: u64,
-    /// Evaluations until regions were given up; `None` while they are used.
-    pub region_until: Option<u64>,
+    /// Iterations for which slices gave points.
+    pub sliced: u64,
+    /// The iteration from which on regions are tried again.
+    pub region_from: u64,
     /// Log of the share of the prior that has a likelihood at all.
     pub log_volume: f64,
     /// Sum of the new points' ranks among the survivors less their expectation, and its variance.
@@ -118,8 +120,8 @@ pub struct Nested {
     pub evidence: Evidence,
     pub evaluations: u64,
     pub iterations: u64,
-    /// Evaluations until slices took over from regions; `None` when they never did.
-    pub region_until: Option<u64>,
+    /// Iterations in which walkers had to slice, because candidates from a region were too rarely above the bound.
+    pub sliced: u64,
     /// Standard normal when every new point is uniform above its bound: from the ranks of new points among the survivors. Far above
     /// zero: new points stay away from the bound, as when a region misses the rim; far below: they stick to it.
     pub rank_score: f64,
@@ -173,7 +175,9 @@ const MOST_STARTS: usize = 2000;
 /// Candidates of one batch, at least and at most.
 const BATCH: (usize, usize) = (128, 16_384);
 /// Evaluations that one slice step takes, for the choice between region and slices.
-const STEP_COST: f64 = 3.5;
+const STEP_COST: f64 = 3.0;
+/// Iterations that slice after a region was too large; then it is tried again.
+const PAUSE: u64 = 5;
 
 impl Sampler<'_> {
     fn steps(&self) -> usize {
@@ -237,10 +241,11 @@ impl Sampler<'_> {
         self.state.dead.extend(&dying);
         self.state.spare.retain_above(bound, p);
 
-        if self.settings.region && self.state.region_until.is_none() {
+        if self.settings.region && self.state.iteration >= self.state.region_from {
             self.from_region(removed, bound)?;
         }
         if self.state.spare.len() < removed {
+            self.state.sliced += 1;
             self.from_slices(removed - self.state.spare.len(), bound)?;
         }
         let fresh = self.state.spare.take(removed, p);
@@ -250,7 +255,7 @@ impl Sampler<'_> {
         Ok(())
     }
 
-    /// Fills the spare points up to `wanted` from the region; leaves off, for good, where that costs more than walking.
+    /// Fills the spare points up to `wanted` from the region; leaves off for a while where that costs more than walking.
     fn from_region(&mut self, wanted: usize, bound: f64) -> Result<()> {
         let (p, seed, iteration) = (self.p, self.settings.seed, self.state.iteration);
         if self.state.spare.len() >= wanted {
@@ -279,7 +284,7 @@ impl Sampler<'_> {
             give_up = log_l.len() < n / 2 || (tried >= 1000 && self.state.acceptance < worth);
         }
         if give_up {
-            self.state.region_until = Some(self.state.evaluations);
+            self.state.region_from = iteration + PAUSE;
         }
         Ok(())
     }
@@ -322,7 +327,7 @@ impl Sampler<'_> {
             evidence,
             evaluations: self.state.evaluations,
             iterations: self.state.iteration,
-            region_until: self.state.region_until,
+            sliced: self.state.sliced,
             rank_score: if ranks[1] > 0.0 { ranks[0] / ranks[1].sqrt() } else { 0.0 },
         })
     }
@@ -372,7 +377,8 @@ mod tests {
         for (outermost, seed) in [(1.0, 1), (1.0, 2), (0.9, 3)] {
             let settings = NestedSettings::default();
             let mut target = Function(1, |_: &[f64]| 0.0);
-            let mut sampler = Sampler { likelihood: &mut target, settings: &settings, p: 1, state: NestedState::default() };
+            let mut sampler =
+                Sampler { likelihood: &mut target, settings: &settings, p: 1, state: NestedState::default() };
             let mut generator = generator(seed, 0, 0);
             let mut points = |n: usize, outermost: f64| {
                 let log_l: Vec<f64> = (0..n).map(|_| -outermost * generator.random::<f64>()).collect();
@@ -393,15 +399,15 @@ mod tests {
 
     #[test]
     fn a_flat_likelihood_and_one_that_is_zero_on_half_of_the_prior() {
-        let flat = sample(&mut Function(2, |_: &[f64]| -3.0), &NestedSettings::default(), None, &mut |_| Ok(())).unwrap();
+        let flat =
+            sample(&mut Function(2, |_: &[f64]| -3.0), &NestedSettings::default(), None, &mut |_| Ok(())).unwrap();
         assert!((flat.evidence.log_z + 3.0).abs() < 0.01, "{}", flat.evidence.log_z);
         let half = |x: &[f64]| if x[0] < 0.5 { gaussian(2, 0.05)(&[x[0] + 0.25, x[1]]) } else { f64::NEG_INFINITY };
         let result = sample(&mut Function(2, half), &NestedSettings::default(), None, &mut |_| Ok(())).unwrap();
         let evidence = &result.evidence;
         assert!(evidence.log_z.abs() < 4.0 * evidence.log_z_err, "{} +- {}", evidence.log_z, evidence.log_z_err);
-        let nowhere = sample(&mut Function(2, |_: &[f64]| f64::NEG_INFINITY), &NestedSettings::default(), None, &mut |_| {
-            Ok(())
-        });
+        let nowhere =
+            sample(&mut Function(2, |_: &[f64]| f64::NEG_INFINITY), &NestedSettings::default(), None, &mut |_| Ok(()));
         assert!(matches!(nowhere, Err(Error::Inference(_))));
     }
 }

@@ -59,7 +59,8 @@ impl Ellipsoid {
         let p = metric.origin.len();
         let (mean, _) = matrix::moments(p, points.chunks_exact(p).map(|x| (x, 1.0)));
         let mut z = vec![0.0; p];
-        let farthest = points.chunks_exact(p).map(|x| matrix::whiten(&metric.lower, &mean, x, &mut z)).fold(0.0, f64::max);
+        let farthest =
+            points.chunks_exact(p).map(|x| matrix::whiten(&metric.lower, &mean, x, &mut z)).fold(0.0, f64::max);
         let radius = farthest.sqrt() + metric.radius2.sqrt();
         // A hair more, so that rounding leaves no ball outside.
         Self { mean, lower: metric.lower.clone(), enlargement: radius * radius * (1.0 + 1e-9) }

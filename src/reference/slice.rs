@@ -106,7 +106,11 @@ impl<'a> Slices<'a> {
                     self.turn(walker);
                 } else {
                     let t = offsets[i];
-                    if t < 0.0 { walker.bracket.0 = t } else { walker.bracket.1 = t }
+                    if t < 0.0 {
+                        walker.bracket.0 = t
+                    } else {
+                        walker.bracket.1 = t
+                    }
                     // Below the resolution of the coordinates there is nothing left to find: the walker stays.
                     if point == walker.x {
                         walker.steps += 1;

@@ -212,7 +212,11 @@ mod tests {
         let bootstrap = result.bootstrap(1);
         // 400 resamplings of 256 groups: about 1/sqrt(800) and 1/sqrt(512).
         assert!((bootstrap.log_z_err / result.log_z_err - 1.0).abs() < 0.25, "{bootstrap:?} {}", result.log_z_err);
-        assert!(bootstrap.ess_lower < result.ess && bootstrap.ess_lower > 0.98 * result.ess, "{bootstrap:?} {}", result.ess);
+        assert!(
+            bootstrap.ess_lower < result.ess && bootstrap.ess_lower > 0.98 * result.ess,
+            "{bootstrap:?} {}",
+            result.ess
+        );
         let kept = sir(&logs, 32, usize::MAX, 1);
         assert_eq!(kept.len(), n / 32);
         let m = kept.len() as f64;

@@ -106,7 +106,8 @@ impl<'a> Pool<'a> {
     ) -> Result<()> {
         let n = settings.samples;
         let mut shares = vec![1.0 / self.proposals.len() as f64; self.proposals.len()];
-        let stages: Vec<usize> = match settings.polish {
+        // Several proposals: a first lot tells how much of the rest each should give.
+        let stages: Vec<usize> = match settings.polish || shares.len() > 1 {
             true => FITS.iter().map(|share| (share * n as f64) as usize).chain([n]).collect(),
             false => vec![n],
         };
@@ -119,9 +120,15 @@ impl<'a> Pool<'a> {
                     return Ok(());
                 }
             }
-            if k + 1 < stages.len() && self.fit_mixture(settings.seed.wrapping_add(k as u64))? {
+            if k + 1 == stages.len() {
+                break;
+            }
+            if settings.polish {
+                self.fit_mixture(settings.seed.wrapping_add(k as u64))?;
+            }
+            if self.proposals.len() > 1 {
                 shares = self.best_shares();
-                tracing::info!(?shares, mixtures = ?self.mixtures, "polish");
+                tracing::info!(?shares, mixtures = ?self.mixtures, "proposals");
             }
         }
         Ok(())
@@ -156,16 +163,16 @@ impl<'a> Pool<'a> {
         Ok(())
     }
 
-    /// Fits a mixture to all draws so far and adds it to the proposals; `false` when there is too little to fit.
-    fn fit_mixture(&mut self, seed: u64) -> Result<bool> {
-        let Some(importance) = Importance::new(&self.log_weights()) else { return Ok(false) };
+    /// Fits a mixture to all draws so far and adds it to the proposals, unless there is too little to fit.
+    fn fit_mixture(&mut self, seed: u64) -> Result<()> {
+        let Some(importance) = Importance::new(&self.log_weights()) else { return Ok(()) };
         if importance.ess < FITTABLE * self.p as f64 {
-            return Ok(false);
+            return Ok(());
         }
         let cube: Vec<f64> = self.cube.iter().map(|&u| f64::from(u)).collect();
-        let Some(mixture) = StudentMixture::fit(&cube, &importance.weights, self.p, seed) else { return Ok(false) };
+        let Some(mixture) = StudentMixture::fit(&cube, &importance.weights, self.p, seed) else { return Ok(()) };
         self.add_mixture(mixture, seed);
-        Ok(true)
+        Ok(())
     }
 
     /// Adds a mixture to the proposals.
@@ -298,7 +305,9 @@ mod tests {
         let narrow = |mean, seed| Box::new(Normal { mean, sd: 0.3, seed });
         let mut pool = Pool::new(1, vec![narrow(0.1, 1), narrow(0.7, 2)]);
         pool.fill(&settings(false), &mut likelihood, &mut |_| Ok(())).unwrap();
-        assert_eq!(pool.drawn(), [20_000, 20_000]);
+        let [a, b] = pool.drawn() else { panic!("{:?}", pool.drawn()) };
+        // As far from the one as from the other: about half of the draws each.
+        assert!(a + b == 40_000 && *a > 15_000 && *b > 15_000, "{a} {b}");
         let importance = Importance::new(&pool.log_weights()).unwrap();
         assert!((importance.log_z + 7.0).abs() < 5.0 * importance.log_z_err, "{}", importance.log_z);
         assert!(importance.efficiency > 0.7, "{}", importance.efficiency);

@@ -26,9 +26,8 @@ pub struct NestedSummary {
     pub ess: f64,
     /// Standard normal when new points were uniform above their bounds.
     pub rank_score: f64,
-    /// Evaluations after which walkers took over from regions; absent when they never did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub region_until: Option<u64>,
+    /// Iterations in which walkers had to slice instead of drawing from a region.
+    pub sliced: u64,
     /// Present when the posterior's samples come from a mixture fitted to the nested ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub polish: Option<PolishSummary>,
@@ -70,7 +69,11 @@ impl ReferenceSummary {
                     ("Sampler", "nested sampling".into(), "on the exact likelihood, over the whole prior"),
                     ("Live points", n.live.to_string(), ""),
                     ("Likelihoods", n.evaluations.to_string(), "until the nested samples were there"),
-                    ("ln Z (-C-STAT/2)", format!("{:.3} \u{b1} {:.3}", n.log_z, n.log_z_err), "evidence of the nested samples"),
+                    (
+                        "ln Z (-C-STAT/2)",
+                        format!("{:.3} \u{b1} {:.3}", n.log_z, n.log_z_err),
+                        "evidence of the nested samples",
+                    ),
                     ("Information", format!("{:.2} nat", n.information), "from the prior to the posterior"),
                     ("Effective sample size", format!("{:.0}", n.ess), "of the nested samples themselves"),
                     (
@@ -97,7 +100,11 @@ impl ReferenceSummary {
                     ("Draws", format!("{} after {}", e.length, e.burn_in), "of each ensemble, after burn-in"),
                     ("Likelihoods", e.evaluations.to_string(), ""),
                     ("Acceptance", format!("{:.1} %", 100.0 * e.acceptance), ""),
-                    ("R-hat", format!("{:.4}", most(&e.r_hat)), "largest of any parameter, between the ensembles; 1 when they agree"),
+                    (
+                        "R-hat",
+                        format!("{:.4}", most(&e.r_hat)),
+                        "largest of any parameter, between the ensembles; 1 when they agree",
+                    ),
                     (
                         "Autocorrelation time",
                         format!("{:.0} steps", most(&e.autocorrelation)),

@@ -8,8 +8,8 @@ use crate::device::{Device, RowBlocks, Tensor, Traffic};
 use crate::diagnose::cstat_expectation;
 use crate::report::chain::{self, ChainColumn};
 use crate::report::summary::{
-    CstatSummary, DeviceSummary, ModelSummary, ObservationSummary, ParameterSummary, RefineSummary, RoundSummary, Seconds,
-    Summary, Transfers, Verdict,
+    CstatSummary, DeviceSummary, ModelSummary, ObservationSummary, ParameterSummary, RefineSummary, RoundSummary,
+    Seconds, Summary, Transfers, Verdict,
 };
 use crate::report::tables::{self, Coverage, Samples, SpectrumTable, WeightedSamples};
 use crate::report::{PriorShape, ReportData, RoundData, round_folder};

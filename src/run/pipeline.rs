@@ -1,11 +1,11 @@
 //! A whole run: open the problem, run the rounds, refine, write the folder.
 
-use super::{finish, refinement};
 use super::output::{Existing, FINISHED, OutputFolder, State};
 use super::progress::Progress;
 use super::run_file::{Provenance, RunFile};
 use super::scheduler::Rounds;
 use super::setup::Problem;
+use super::{finish, refinement};
 use crate::device::Device;
 use crate::report::{Summary, Verdict};
 use crate::simulate::{Coordinates, Outputs, Source, no_tick};

@@ -18,7 +18,7 @@ use crate::device::{Device, Tensor};
 use crate::infer::{Posterior, Region, propose};
 use crate::reference::nested::{self, NestedState, Points};
 use crate::reference::{EnsembleSettings, Likelihood, NestedSettings, ensemble};
-use crate::refine::{Importance, Pool, PoolSettings, StudentMixture, Student, poisson_constant};
+use crate::refine::{Importance, Pool, PoolSettings, Student, StudentMixture, poisson_constant};
 use crate::report::reference::{EnsembleSummary, NestedSummary, PolishSummary, ReferenceSummary};
 use crate::report::summary::{ProposalSummary, RefineSummary, Seconds, Transfers, VerdictStatus, limits};
 use crate::report::tables::{Samples, WeightedSamples};
@@ -118,7 +118,11 @@ pub fn run(problem: &Problem, execution: &Execution<'_>) -> Result<Verdict> {
     let started = Instant::now();
     let Execution { out, device, data, existing, progress } = execution;
     let sampler = problem.run.reference.sampler.ok_or_else(|| {
-        Error::Input(format!("{}: reference.sampler is none; expected one of {}", problem.run.path, Sampler::NAMES.join(", ")))
+        Error::Input(format!(
+            "{}: reference.sampler is none; expected one of {}",
+            problem.run.path,
+            Sampler::NAMES.join(", ")
+        ))
     })?;
     let provenance = Provenance::new(&problem.run, &device.name(), *data, Some(problem.data_sha256()));
     let (folder, state, remarks) = OutputFolder::open(out, &problem.run, &provenance, *existing)?;
@@ -244,7 +248,7 @@ fn by_nesting(
         information: evidence.information,
         ess: evidence.ess,
         rank_score: result.rank_score,
-        region_until: result.region_until,
+        sliced: result.sliced,
         polish: None,
     };
     let mut refined = nested_samples(problem, &result);
@@ -290,7 +294,12 @@ fn nested_samples(problem: &Problem, result: &nested::Nested) -> Refined {
         .collect();
     Refined {
         chosen: importance.resample(problem.run.output.posterior_samples, problem.run.inference.seed),
-        refine: RefineSummary { ess: evidence.ess, likelihood: "exact".into(), method: "nested".into(), ..RefineSummary::default() },
+        refine: RefineSummary {
+            ess: evidence.ess,
+            likelihood: "exact".into(),
+            method: "nested".into(),
+            ..RefineSummary::default()
+        },
         best: n - 1,
         weighted: WeightedSamples {
             samples: Samples { names: problem.names(), values },
@@ -313,21 +322,18 @@ fn polish(
     let start = Instant::now();
     let (p, seed) = (problem.names().len(), problem.run.inference.seed);
     let wanted = problem.run.output.posterior_samples;
-    let settings = PoolSettings { samples: POLISH_SAMPLES * wanted, ess: wanted as f64, polish: true, batch: BATCH, seed };
+    let settings =
+        PoolSettings { samples: POLISH_SAMPLES * wanted, ess: wanted as f64, polish: true, batch: BATCH, seed };
     progress.stage("polish", settings.samples as u64);
     let Some(mixture) = StudentMixture::fit(&result.points.cube, &result.evidence.weights, p, seed) else {
         return Ok(Err("too few of them to fit a mixture to".into()));
     };
     let first = mixture_name(mixture.components());
     let mut pool = Pool::new(p, vec![Box::new(Student { mixture, seed })]);
-    pool.fill(
-        &settings,
-        &mut |cube| log_likelihood(scene.simulator, scene.device, cube),
-        &mut |rows| {
-            progress.advance(rows as u64);
-            interrupt::check()
-        },
-    )?;
+    pool.fill(&settings, &mut |cube| log_likelihood(scene.simulator, scene.device, cube), &mut |rows| {
+        progress.advance(rows as u64);
+        interrupt::check()
+    })?;
     let mut names = vec![first];
     names.extend(mixture_names(&pool));
     let drawn = names.into_iter().zip(pool.drawn()).map(|(name, &draws)| ProposalSummary { name, draws }).collect();
@@ -343,7 +349,10 @@ fn polish(
     };
     let apart = (r.log_z - result.evidence.log_z).abs() / result.evidence.log_z_err.hypot(r.log_z_err);
     if r.efficiency < POLISH_EFFICIENCY || r.pareto_k > limits::PARETO_K {
-        return Ok(Err(format!("a mixture fitted to them has an efficiency of {:.3} and k-hat {:.2}", r.efficiency, r.pareto_k)));
+        return Ok(Err(format!(
+            "a mixture fitted to them has an efficiency of {:.3} and k-hat {:.2}",
+            r.efficiency, r.pareto_k
+        )));
     }
     if apart > AGREEMENT {
         return Ok(Err(format!(
@@ -452,7 +461,7 @@ fn save(state: &NestedState, seconds: f64) -> Checkpoint<'static> {
             .put_f64(&format!("{name}.log_l"), points.log_l.clone())
     };
     let mut checkpoint = Checkpoint::new()
-        .put_u64("nested", vec![state.iteration, state.evaluations, state.region_until.map_or(0, |n| n + 1)])
+        .put_u64("nested", vec![state.iteration, state.evaluations, state.sliced, state.region_from])
         .put_f64("numbers", vec![state.log_volume, state.ranks[0], state.ranks[1], state.acceptance, seconds])
         .put_u32("counts", state.counts.clone());
     for (name, set) in [("live", &state.live), ("dead", &state.dead), ("spare", &state.spare)] {
@@ -469,7 +478,9 @@ fn restore(checkpoint: &Checkpoint<'_>, p: usize, settings: &NestedSettings) -> 
         let log_l = checkpoint.f64(&format!("{name}.log_l"))?.to_vec();
         if cube.len() == p * log_l.len() { Ok(Points { cube, log_l }) } else { Err(foreign(name)) }
     };
-    let [iteration, evaluations, region] = *checkpoint.u64("nested")? else { return Err(foreign("nested")) };
+    let [iteration, evaluations, sliced, region_from] = *checkpoint.u64("nested")? else {
+        return Err(foreign("nested"));
+    };
     let [log_volume, rank_sum, rank_variance, acceptance, seconds] = *checkpoint.f64("numbers")? else {
         return Err(foreign("numbers"));
     };
@@ -480,7 +491,8 @@ fn restore(checkpoint: &Checkpoint<'_>, p: usize, settings: &NestedSettings) -> 
         counts: checkpoint.u32("counts")?.to_vec(),
         spare: points("spare")?,
         evaluations,
-        region_until: region.checked_sub(1),
+        sliced,
+        region_from,
         log_volume,
         ranks: [rank_sum, rank_variance],
         acceptance,

@@ -86,21 +86,18 @@ pub fn refine(rounds: &Rounds<'_>, progress: &Progress) -> Result<Refined> {
     };
     let earlier: Vec<Posterior<'_>> = earlier.iter().map(Networks::posterior).collect();
     // Of the streams of the refinement the last round has the first, so that more proposals do not change its draws.
-    let mut proposals: Vec<Box<dyn Proposal + '_>> = vec![Box::new(Flow { posterior: &last, seed, stream: REFINE_STREAM })];
+    let mut proposals: Vec<Box<dyn Proposal + '_>> =
+        vec![Box::new(Flow { posterior: &last, seed, stream: REFINE_STREAM })];
     let mut names = vec![format!("flow of round {}", rounds.summaries().len())];
     for (k, posterior) in earlier.iter().enumerate() {
         proposals.push(Box::new(Flow { posterior, seed, stream: EARLIER_STREAM + k as u32 }));
         names.push(format!("flow of round {}", k + 1));
     }
     let mut pool = Pool::new(problem.names().len(), proposals);
-    pool.fill(
-        &pool_settings,
-        &mut |cube| log_likelihood(rounds.simulator(), &rounds.device, cube),
-        &mut |rows| {
-            progress.advance(rows as u64);
-            interrupt::check()
-        },
-    )?;
+    pool.fill(&pool_settings, &mut |cube| log_likelihood(rounds.simulator(), &rounds.device, cube), &mut |rows| {
+        progress.advance(rows as u64);
+        interrupt::check()
+    })?;
     names.extend(mixture_names(&pool));
     let drawn = names.into_iter().zip(pool.drawn()).map(|(name, &draws)| ProposalSummary { name, draws }).collect();
     let mut refined = weigh(problem, &pool, drawn)?;

@@ -112,7 +112,11 @@ pub(super) fn restore(rounds: &mut Rounds<'_>, checkpoint: &mut Checkpoint<'stat
 }
 
 /// The networks of an earlier round from its folder. `estimator`: a flow of the run's shape.
-pub(super) fn restore_networks(rounds: &Rounds<'_>, path: &Path, mut estimator: Estimator) -> Result<(AutoEncoder, Estimator)> {
+pub(super) fn restore_networks(
+    rounds: &Rounds<'_>,
+    path: &Path,
+    mut estimator: Estimator,
+) -> Result<(AutoEncoder, Estimator)> {
     let mut checkpoint = Checkpoint::load(path)?;
     let encoder = take_encoder(rounds, &mut checkpoint)?;
     take_flow(&mut estimator, &mut checkpoint)?;

@@ -247,9 +247,7 @@ impl<'a> Rounds<'a> {
     /// Files that cannot be read or do not belong to this run.
     pub fn earlier_networks(&self) -> Result<Vec<Networks>> {
         let Some(folder) = self.folder else { return Ok(Vec::new()) };
-        (1..self.done.len())
-            .map(|round| self.networks_from(folder.path(), round))
-            .collect()
+        (1..self.done.len()).map(|round| self.networks_from(folder.path(), round)).collect()
     }
 
     /// The networks of a round (from 1) of a finished run of the same shape in another folder.

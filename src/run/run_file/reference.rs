@@ -62,7 +62,9 @@ pub(super) fn read(section: &Section<'_>) -> Result<Reference, RunFileError> {
     };
     let start = match (round, section.text("from")?) {
         (Some(round), Some(folder)) => Some((round, folder)),
-        (Some(_), None) => return Err(section.missing("from", "the output folder of the finished run whose round this starts from")),
+        (Some(_), None) => {
+            return Err(section.missing("from", "the output folder of the finished run whose round this starts from"));
+        }
         (None, _) => None,
     };
     Ok(Reference {

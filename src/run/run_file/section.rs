@@ -64,10 +64,7 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
             "ensemble",
         ],
     ),
-    (
-        "refine",
-        &["method", "samples", "likelihood", "ess", "polish", "proposals", "smooth", "oversampling"],
-    ),
+    ("refine", &["method", "samples", "likelihood", "ess", "polish", "proposals", "smooth", "oversampling"]),
     (
         "reference",
         &["sampler", "live", "steps", "remain", "walkers", "ensembles", "burn_in", "length", "polish", "start", "from"],
