@@ -1,7 +1,8 @@
 //! Affine-invariant ensembles of walkers with the stretch move (Goodman & Weare 2010), which is what XSPEC's `chain` runs.
 //!
 //! Each ensemble moves one half of its walkers at a time, against the other half. Several independent ensembles run side by side: they
-//! fill the device's batches, and only between them does R-hat say anything (walkers of one ensemble are not independent).
+//! fill the device's batches, and only between them does R-hat say anything (walkers of one ensemble are not independent). Walkers that
+//! are caught far from all others, in a corner of the prior, would stay there for ever: twice during burn-in they are put among the others.
 
 use super::{Likelihood, generator, rounded};
 use crate::Result;
@@ -103,6 +104,9 @@ pub fn sample(
                 }
             }
         }
+        if step > 0 && (step == burn / 4 || step == burn / 2) {
+            evaluations += free_the_caught(likelihood, settings, step as u64, (&mut x, &mut log_l))?;
+        }
         if step >= burn {
             for ensemble in 0..ensembles {
                 cube[ensemble].extend_from_slice(&x[ensemble * walkers * p..][..walkers * p]);
@@ -160,6 +164,44 @@ fn starts(
         }
     }
     Ok((x, log_l))
+}
+
+/// Puts walkers whose likelihood is hopeless beside the best of their ensemble's on the line between two that are not.
+fn free_the_caught(
+    likelihood: &mut dyn Likelihood,
+    settings: &EnsembleSettings,
+    step: u64,
+    (x, log_l): (&mut [f64], &mut [f64]),
+) -> Result<u64> {
+    let p = likelihood.parameters();
+    // ln L of the posterior's draws is the best one less about p/2, seldom less than p + 10.
+    let hopeless = p as f64 + 15.0;
+    let mut generator = generator(settings.seed, step + 1, 3);
+    let (mut caught, mut points) = (Vec::new(), Vec::new());
+    for first in (0..log_l.len()).step_by(settings.walkers) {
+        let own = first..first + settings.walkers;
+        let best = log_l[own.clone()].iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let (good, bad): (Vec<usize>, Vec<usize>) = own.partition(|&k| log_l[k] > best - hopeless);
+        if good.len() < settings.walkers / 2 {
+            // Most of them are still on their way: nobody is caught yet.
+            continue;
+        }
+        for k in bad {
+            let (a, b) = (good[generator.random_range(0..good.len())], good[generator.random_range(0..good.len())]);
+            let t = generator.random::<f64>();
+            points.extend((0..p).map(|i| rounded(x[a * p + i] + t * (x[b * p + i] - x[a * p + i]))));
+            caught.push(k);
+        }
+    }
+    if caught.is_empty() {
+        return Ok(0);
+    }
+    let values = likelihood.evaluate(&points)?;
+    for ((&k, point), &l) in caught.iter().zip(points.chunks_exact(p)).zip(&values) {
+        x[k * p..][..p].copy_from_slice(point);
+        log_l[k] = l;
+    }
+    Ok(values.len() as u64)
 }
 
 /// R-hat of chains that are each cut into two halves (Gelman et al. 2013).
@@ -259,6 +301,24 @@ mod tests {
         }
         let again = sample(&mut Function(2, log_l), &settings, &mut |_| Ok(())).unwrap();
         assert_eq!(again.cube, run.cube);
+    }
+
+    /// A pit of the likelihood in a corner, too far away to be left by stretching: walkers in it are freed, those on the peak stay.
+    #[test]
+    fn caught_walkers_are_freed() {
+        let log_l = |x: &[f64]| -0.5 * (((x[0] - 0.8) / 0.01).powi(2) + ((x[1] - 0.8) / 0.01).powi(2));
+        let settings = EnsembleSettings { walkers: 8, ensembles: 2, ..EnsembleSettings::default() };
+        let mut x: Vec<f64> = (0..16).flat_map(|k| [0.79 + 0.001 * f64::from(k), 0.8]).collect();
+        x[2 * 3] = 0.1;
+        x[2 * 12] = 0.05;
+        let before = x.clone();
+        let mut values: Vec<f64> = x.chunks_exact(2).map(log_l).collect();
+        let moved = free_the_caught(&mut Function(2, log_l), &settings, 5, (&mut x, &mut values)).unwrap();
+        assert_eq!(moved, 2);
+        for k in 0..16 {
+            assert!(if k == 3 || k == 12 { values[k] > -10.0 } else { x[2 * k..][..2] == before[2 * k..][..2] }, "{k}");
+            assert_eq!(values[k], log_l(&x[2 * k..][..2]));
+        }
     }
 
     #[test]
