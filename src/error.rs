@@ -27,7 +27,7 @@ pub enum Error {
     #[error("{path}: {source}")]
     Io { path: std::path::PathBuf, source: std::io::Error },
     /// The user asked to stop; the run can be resumed (exit status 130).
-    #[error("interrupted; `infer` goes on where it was with --resume")]
+    #[error("interrupted; the same command goes on where it was with --resume")]
     Interrupted,
 }
 

@@ -10,6 +10,7 @@
 //! | [`summarize`] | spectra -> a few numbers (auto-encoder) |
 //! | [`infer`] | normalising flows, their training, truncated proposals |
 //! | [`refine`] | importance sampling with the exact likelihood, evidence |
+//! | [`reference`](mod@reference) | nested sampling and ensemble MCMC on the same likelihood |
 //! | [`diagnose`], [`report`] | divergences, checks, posterior files, plots |
 //! | [`run`] | the run file, the scheduler of the rounds, checkpoints, the output folder |
 //! | [`mod@import`] | XSPEC's save files as run files |
@@ -28,6 +29,7 @@ pub mod kernels;
 pub mod model;
 pub mod nn;
 pub mod observation;
+pub mod reference;
 pub mod refine;
 pub mod report;
 pub mod run;

@@ -63,14 +63,7 @@ pub fn run(args: Args) -> Result<u8> {
         problem.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     }
     if args.dry_run {
-        let provenance = Provenance::new(&problem.run, &args.device.device, data.as_deref(), None);
-        print!("{}", problem.run.resolved_toml(&provenance));
-        let plan = pipeline::plan(&problem, &Device::open(&args.device.device)?)?;
-        println!();
-        plan.lines().for_each(|line| println!("# {line}"));
-        println!("\n# {}", summary(&problem));
-        println!("# output folder: {}", args.output().0.display());
-        return Ok(0);
+        return dry_run(&args, &problem, data.as_deref());
     }
     let device = Device::open(&args.device.device)?;
     let progress = Progress::new(Mode::detect(args.quiet));
@@ -81,6 +74,18 @@ pub fn run(args: Args) -> Result<u8> {
         report_verdict(&out, &verdict);
     }
     Ok(exit_status(&verdict))
+}
+
+/// The resolved run and the memory plan on standard output.
+pub(super) fn dry_run(args: &Args, problem: &Problem, data: Option<&Path>) -> Result<u8> {
+    let provenance = Provenance::new(&problem.run, &args.device.device, data, None);
+    print!("{}", problem.run.resolved_toml(&provenance));
+    let plan = pipeline::plan(problem, &Device::open(&args.device.device)?)?;
+    println!();
+    plan.lines().for_each(|line| println!("# {line}"));
+    println!("\n# {}", summary(problem));
+    println!("# output folder: {}", args.output().0.display());
+    Ok(0)
 }
 
 /// Where the result is and whether to trust it, in one or a few lines on standard output.

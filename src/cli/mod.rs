@@ -22,6 +22,7 @@ mod infer;
 mod inspect;
 mod likelihood;
 mod models;
+mod reference;
 pub mod report;
 mod simulate;
 mod spectrum;
@@ -51,6 +52,8 @@ enum Command {
     Demo(demo::Args),
     /// The posterior of a run file's model for its spectrum
     Infer(infer::Args),
+    /// A reference posterior on the same likelihood: nested sampling or an ensemble of walkers
+    Reference(reference::Args),
     /// Parameters from the prior and spectra simulated from them, as FITS
     Simulate(simulate::Args),
     /// Exact log-likelihood, C-STAT and folded counts at given parameters
@@ -81,6 +84,7 @@ fn dispatch(command: Command) -> Result<u8> {
     match command {
         Command::Demo(args) => demo::run(args),
         Command::Infer(args) => infer::run(args),
+        Command::Reference(args) => reference::run(args),
         Command::Simulate(args) => simulate::run(args),
         Command::Likelihood(args) => likelihood::run(args),
         Command::Spectrum(args) => spectrum::run(args),

@@ -29,7 +29,10 @@ pub fn html(data: &ReportData, plots: &Plots) -> String {
         figure(&mut body, "Posterior", svg, &caption);
     }
     fit(&mut body, s, plots);
-    refinement(&mut body, s);
+    match &s.reference {
+        Some(reference) => sampler(&mut body, reference),
+        None => refinement(&mut body, s),
+    }
     rounds(&mut body, s, plots);
     if let Some(svg) = &plots.coverage {
         figure(
@@ -240,6 +243,20 @@ fn fit(out: &mut String, s: &Summary, plots: &Plots) {
     }
 }
 
+fn sampler(out: &mut String, reference: &super::reference::ReferenceSummary) {
+    out.push_str("<h2>Reference sampler</h2>\n<div class=\"wide\"><table>\n");
+    for (name, value, meaning) in reference.rows() {
+        let _ = writeln!(
+            out,
+            "<tr><td>{}</td><td class=\"n\"><b>{}</b></td><td class=\"muted\">{}</td></tr>",
+            escape(name),
+            escape(&value),
+            escape(meaning)
+        );
+    }
+    out.push_str("</table></div>\n");
+}
+
 fn refinement(out: &mut String, s: &Summary) {
     let r = &s.refine;
     out.push_str("<h2>Refinement with the exact likelihood</h2>\n");
@@ -251,9 +268,10 @@ fn refinement(out: &mut String, s: &Summary) {
         (
             "Samples weighted",
             thousands(r.samples as f64),
-            "draws of the last round's network, each weighted by prior × likelihood / density",
+            "draws of the network and of mixtures fitted to its weighted draws, each weighted by prior × likelihood / density",
         ),
         ("Effective sample size", thousands(r.ess), "as many independent draws of the posterior are they worth"),
+        ("Its lower bound", thousands(r.ess_lower), "5 % quantile over bootstraps of the draws"),
         ("Sampling efficiency", percent(r.efficiency), "the same as a share; 100 % if the network had been exact"),
         (
             "Pareto k",

@@ -21,6 +21,7 @@ mod error;
 pub mod html;
 pub mod plots;
 pub mod prior;
+pub mod reference;
 pub mod summary;
 pub mod tables;
 

@@ -33,6 +33,9 @@ pub struct Summary {
     pub observation: ObservationSummary,
     #[serde(default)]
     pub model: ModelSummary,
+    /// Present when a reference sampler gave the posterior.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<super::reference::ReferenceSummary>,
     #[serde(default)]
     pub warnings: Vec<String>,
     pub seed: u64,
@@ -120,6 +123,43 @@ pub struct RefineSummary {
     pub likelihood: String,
     #[serde(default = "nan", deserialize_with = "number_or_nan")]
     pub max_weight_share: f64,
+    /// 5 % quantile of the effective sample size over bootstraps, and their standard deviation of ln Z.
+    #[serde(default = "nan", deserialize_with = "number_or_nan")]
+    pub ess_lower: f64,
+    #[serde(default = "nan", deserialize_with = "number_or_nan")]
+    pub log_z_err_bootstrap: f64,
+    /// What the samples were drawn from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proposals: Vec<ProposalSummary>,
+}
+
+/// One density of the mixture that the refinement drew from.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProposalSummary {
+    pub name: String,
+    pub draws: usize,
+}
+
+/// Nothing is known: all numbers are NaN or zero.
+impl Default for RefineSummary {
+    fn default() -> Self {
+        let nan = f64::NAN;
+        Self {
+            samples: 0,
+            ess: nan,
+            efficiency: nan,
+            pareto_k: nan,
+            log_z: nan,
+            log_z_err: nan,
+            log_z_poisson: nan,
+            method: "none".into(),
+            likelihood: "none".into(),
+            max_weight_share: nan,
+            ess_lower: nan,
+            log_z_err_bootstrap: nan,
+            proposals: Vec::new(),
+        }
+    }
 }
 
 /// One round: what was simulated, how long the networks trained, and how good the round's posterior was as a proposal.
@@ -270,8 +310,11 @@ impl Verdict {
                 WithCare,
                 "the posterior is the network's alone: it was not corrected with the exact likelihood".into(),
             );
-        } else {
+        } else if refine.max_weight_share.is_finite() {
             verdict.judge_weights(refine);
+        } else if refine.ess < limits::ESS {
+            // A chain has no weights.
+            verdict.add(WithCare, format!("the effective sample size is {:.0}, below {:.0}", refine.ess, limits::ESS));
         }
         let pull = (cstat.best - cstat.expected) / cstat.expected_std;
         if !pull.is_finite() {
@@ -377,7 +420,7 @@ fn nan() -> f64 {
     f64::NAN
 }
 
-fn number_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+pub(super) fn number_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 

@@ -1,121 +1,55 @@
-//! After the rounds: refinement by importance sampling, and everything that goes into the output folder.
+//! After the refinement: everything that goes into the output folder.
 
 use super::output::OutputFolder;
-use super::progress::Progress;
-use super::scheduler::{REFINE_STREAM, Rounds, physical};
+use super::scheduler::Rounds;
 use super::setup::Problem;
-use super::{interrupt, run_file::RefineMethod};
+use crate::Result;
 use crate::device::{Device, RowBlocks, Tensor, Traffic};
 use crate::diagnose::cstat_expectation;
-use crate::refine::{Importance, poisson_constant};
 use crate::report::chain::{self, ChainColumn};
 use crate::report::summary::{
-    CstatSummary, DeviceSummary, ModelSummary, ObservationSummary, ParameterSummary, RefineSummary, Seconds, Summary,
-    Transfers, Verdict,
+    CstatSummary, DeviceSummary, ModelSummary, ObservationSummary, ParameterSummary, RefineSummary, RoundSummary,
+    Seconds, Summary, Transfers, Verdict,
 };
 use crate::report::tables::{self, Coverage, Samples, SpectrumTable, WeightedSamples};
 use crate::report::{PriorShape, ReportData, RoundData, round_folder};
 use crate::simulate::compress::MOST_CHANGE;
-use crate::simulate::{Coordinates, no_tick};
-use crate::{Error, Result};
+use crate::simulate::{Coordinates, Simulator, no_tick};
+use std::path::Path;
 use std::time::Instant;
 
-/// Draws per batch of the refinement.
-const BATCH: usize = 16_384;
 /// Posterior draws behind the band of the spectrum plot, and spectra behind the coverage plot.
 const BAND_DRAWS: usize = 512;
 
 /// The posterior: weighted draws, equal-weight draws, and what they tell.
 pub struct Refined {
-    weighted: WeightedSamples,
+    pub(super) weighted: WeightedSamples,
     /// Rows of `weighted` that make up the equal-weight posterior.
-    chosen: Vec<u32>,
-    refine: RefineSummary,
-    best: usize,
-    seconds: f64,
+    pub(super) chosen: Vec<u32>,
+    pub(super) refine: RefineSummary,
+    pub(super) best: usize,
+    pub(super) seconds: f64,
+}
+
+/// What a posterior is described with: the problem and where it is computed.
+pub(super) struct Scene<'a> {
+    pub problem: &'a Problem,
+    pub simulator: &'a Simulator,
+    pub device: &'a Device,
+}
+
+impl<'a> Scene<'a> {
+    fn of(rounds: &'a Rounds<'_>) -> Self {
+        Self { problem: rounds.problem, simulator: rounds.simulator(), device: &rounds.device }
+    }
 }
 
 /// Samples of the posterior that say what the choice of energies changes.
 const GRID_SAMPLES: usize = 256;
 
-/// Draws from the last round's flow, computes their exact likelihoods and weighs them.
-///
-/// # Errors
-/// Device failures, interruptions, and [`Error::Inference`] when no draw has any likelihood.
-pub fn refine(rounds: &Rounds<'_>, progress: &Progress) -> Result<Refined> {
-    let problem = rounds.problem;
-    let run = &problem.run;
-    let start = Instant::now();
-    let weighs = run.refine.method == RefineMethod::Weighted;
-    let n = if weighs { run.refine.samples } else { run.output.posterior_samples };
-    progress.stage("refine", n as u64);
-    let posterior = rounds.posterior()?;
-    let (mut theta, mut log_q, mut log_likelihood) = (Vec::new(), Vec::new(), Vec::new());
-    let mut first = 0;
-    while first < n {
-        interrupt::check()?;
-        let rows = BATCH.min(n - first);
-        let draws = posterior.sample(run.inference.seed, REFINE_STREAM, first, rows);
-        let likelihood = rounds.simulator().log_likelihood(&draws.cube, &mut no_tick)?;
-        theta.extend(physical(problem, &draws.cube.download()?));
-        log_q.extend(draws.log_q.download()?.into_iter().map(f64::from));
-        log_likelihood.extend(likelihood.download()?.into_iter().map(f64::from));
-        first += rows;
-        progress.advance(rows as u64);
-    }
-    let log_weights: Vec<f64> = log_likelihood.iter().zip(&log_q).map(|(l, q)| l - q).collect();
-    let nothing =
-        || Error::Inference("no draw of the posterior has a finite likelihood: the rounds have failed".into());
-    let importance = Importance::new(&log_weights).ok_or_else(nothing)?;
-    let wanted = run.output.posterior_samples;
-    let (chosen, weight, refine) = if weighs {
-        let refine = RefineSummary {
-            samples: n,
-            ess: importance.ess,
-            efficiency: importance.efficiency,
-            pareto_k: importance.pareto_k,
-            log_z: importance.log_z,
-            log_z_err: importance.log_z_err,
-            log_z_poisson: importance.log_z + poisson_constant(&problem.dataset.counts),
-            method: run.refine.method.name().into(),
-            likelihood: "exact".into(),
-            max_weight_share: importance.max_weight_share,
-        };
-        (importance.resample(wanted, run.inference.seed), importance.weights, refine)
-    } else {
-        let nan = f64::NAN;
-        let refine = RefineSummary {
-            samples: 0,
-            ess: nan,
-            efficiency: nan,
-            pareto_k: nan,
-            log_z: nan,
-            log_z_err: nan,
-            log_z_poisson: nan,
-            method: run.refine.method.name().into(),
-            likelihood: "none".into(),
-            max_weight_share: nan,
-        };
-        ((0..n as u32).collect(), vec![1.0 / n as f64; n], refine)
-    };
-    let best = (0..n).max_by(|&a, &b| log_likelihood[a].total_cmp(&log_likelihood[b])).ok_or_else(nothing)?;
-    let p = problem.names().len();
-    let log_prior: Vec<f64> = theta.chunks_exact(p).map(|theta| problem.parameters.ln_prior(theta)).collect();
-    // q is known relative to the prior; the file has both as densities of the physical parameters.
-    let log_q = log_q.iter().zip(&log_prior).map(|(q, prior)| q + prior).collect();
-    let samples = Samples { names: problem.names(), values: theta };
-    Ok(Refined {
-        weighted: WeightedSamples { samples, log_prior, log_likelihood, log_q, weight },
-        chosen,
-        refine,
-        best,
-        seconds: start.elapsed().as_secs_f64(),
-    })
-}
-
 impl Refined {
     /// Equal-weight draws, row-major, physical units.
-    fn posterior(&self) -> Vec<f64> {
+    pub(super) fn posterior(&self) -> Vec<f64> {
         self.chosen.iter().flat_map(|&row| self.row(row as usize)).copied().collect()
     }
 
@@ -142,20 +76,9 @@ pub fn write(
     let path = folder.path();
     let names = problem.names();
     let posterior = refined.posterior();
-    let mut summary = summary(rounds, refined, &posterior, truth, warnings)?;
-
-    tables::write_samples(&path.join("posterior.csv"), &names, &posterior)?;
-    tables::write_weighted(&path.join("weighted.csv"), &refined.weighted)?;
-    let columns: Vec<ChainColumn> = summary
-        .parameters
-        .iter()
-        .map(|(name, p)| ChainColumn { name: name.clone(), number: p.number, unit: p.unit.clone() })
-        .collect();
-    let cstat: Vec<f64> =
-        refined.chosen.iter().map(|&row| -2.0 * refined.weighted.log_likelihood[row as usize]).collect();
-    chain::write_chain(&path.join("posterior.fits"), &columns, &posterior, &cstat)?;
-    let spectrum = spectrum(rounds, &posterior)?;
-    tables::write_spectrum(&path.join("spectrum.csv"), &spectrum)?;
+    let scene = Scene::of(rounds);
+    let mut summary = summary(&scene, rounds.summaries(), refined, &posterior, truth, warnings)?;
+    let spectrum = write_posterior(&scene, &summary, refined, &posterior, path)?;
     let coverage = coverage(rounds)?;
     tables::write_coverage(&path.join("coverage.csv"), &coverage)?;
 
@@ -192,6 +115,29 @@ pub fn write(
     Ok(verdict)
 }
 
+/// Writes the posterior as tables and as a chain, and the spectrum with its band.
+pub(super) fn write_posterior(
+    scene: &Scene<'_>,
+    summary: &Summary,
+    refined: &Refined,
+    posterior: &[f64],
+    path: &Path,
+) -> Result<SpectrumTable> {
+    tables::write_samples(&path.join("posterior.csv"), &scene.problem.names(), posterior)?;
+    tables::write_weighted(&path.join("weighted.csv"), &refined.weighted)?;
+    let columns: Vec<ChainColumn> = summary
+        .parameters
+        .iter()
+        .map(|(name, p)| ChainColumn { name: name.clone(), number: p.number, unit: p.unit.clone() })
+        .collect();
+    let cstat: Vec<f64> =
+        refined.chosen.iter().map(|&row| -2.0 * refined.weighted.log_likelihood[row as usize]).collect();
+    chain::write_chain(&path.join("posterior.fits"), &columns, posterior, &cstat)?;
+    let spectrum = spectrum(scene, posterior)?;
+    tables::write_spectrum(&path.join("spectrum.csv"), &spectrum)?;
+    Ok(spectrum)
+}
+
 fn read_rounds(folder: &OutputFolder, rounds: usize) -> Result<Vec<RoundData>> {
     (1..=rounds)
         .map(|round| {
@@ -204,14 +150,15 @@ fn read_rounds(folder: &OutputFolder, rounds: usize) -> Result<Vec<RoundData>> {
         .collect()
 }
 
-fn summary(
-    rounds: &Rounds<'_>,
+pub(super) fn summary(
+    scene: &Scene<'_>,
+    rounds: &[RoundSummary],
     refined: &Refined,
     posterior: &[f64],
     truth: Option<&[f64]>,
     mut warnings: Vec<String>,
 ) -> Result<Summary> {
-    let problem = rounds.problem;
+    let problem = scene.problem;
     let (run, dataset) = (&problem.run, &problem.dataset);
     let free = problem.parameters.free();
     let p = free.len();
@@ -229,11 +176,11 @@ fn summary(
         .collect();
     let medians: Vec<f64> = parameters.iter().map(|(_, summary)| summary.median).collect();
     let best_theta = refined.row(refined.best).to_vec();
-    let expected = expected(rounds, &[best_theta])?;
+    let expected = expected(scene, &[best_theta])?;
     let (mean, std) = cstat_expectation::of_spectrum(&expected.iter().map(|&mu| f64::from(mu)).collect::<Vec<_>>());
     let cstat = CstatSummary {
         best: -2.0 * refined.weighted.log_likelihood[refined.best],
-        at_median: -2.0 * log_likelihood_at(rounds, &medians)?,
+        at_median: -2.0 * log_likelihood_at(scene, &medians)?,
         dof: dataset.bins.len() as i64 - p as i64,
         expected: mean,
         expected_std: std,
@@ -257,8 +204,8 @@ fn summary(
         parameters,
         cstat,
         refine: refined.refine.clone(),
-        rounds: rounds.summaries().to_vec(),
-        device: device(&rounds.device),
+        rounds: rounds.to_vec(),
+        device: device(scene.device),
         seconds: Seconds::default(),
         transfers: Transfers::default(),
         verdict,
@@ -283,6 +230,7 @@ fn summary(
             fixed: problem.fixed(),
             grid: Some(grid),
         },
+        reference: None,
         warnings,
         seed: run.inference.seed,
         version: env!("CARGO_PKG_VERSION").into(),
@@ -310,9 +258,9 @@ fn prior_shape(prior: &crate::model::Prior) -> PriorShape {
 }
 
 /// Expected counts at physical parameters, row-major.
-fn expected(rounds: &Rounds<'_>, theta: &[Vec<f64>]) -> Result<Vec<f32>> {
-    let simulator = rounds.simulator();
-    let mut out = RowBlocks::empty(&rounds.device, theta.len(), simulator.bins(), theta.len());
+fn expected(scene: &Scene<'_>, theta: &[Vec<f64>]) -> Result<Vec<f32>> {
+    let simulator = scene.simulator;
+    let mut out = RowBlocks::empty(scene.device, theta.len(), simulator.bins(), theta.len());
     simulator.expected(Coordinates::Physical, &simulator.physical(theta)?, &mut out)?;
     let mut values = Vec::new();
     for block in &out.blocks {
@@ -321,21 +269,21 @@ fn expected(rounds: &Rounds<'_>, theta: &[Vec<f64>]) -> Result<Vec<f32>> {
     Ok(values)
 }
 
-fn log_likelihood_at(rounds: &Rounds<'_>, theta: &[f64]) -> Result<f64> {
-    let simulator = rounds.simulator();
+fn log_likelihood_at(scene: &Scene<'_>, theta: &[f64]) -> Result<f64> {
+    let simulator = scene.simulator;
     let theta = simulator.physical(&[theta.to_vec()])?;
-    let mut out = Tensor::empty(&rounds.device, 1, 1);
+    let mut out = Tensor::empty(scene.device, 1, 1);
     let outputs = crate::simulate::Outputs { log_likelihood: Some(&mut out), ..Default::default() };
     let source = crate::simulate::Source { seed: 0, stream: 0 };
     simulator.run(Coordinates::Physical, &theta, source, outputs, &mut no_tick)?;
     Ok(f64::from(out.download()?[0]))
 }
 
-fn spectrum(rounds: &Rounds<'_>, posterior: &[f64]) -> Result<SpectrumTable> {
-    let problem = rounds.problem;
+fn spectrum(scene: &Scene<'_>, posterior: &[f64]) -> Result<SpectrumTable> {
+    let problem = scene.problem;
     let p = problem.names().len();
     let draws: Vec<Vec<f64>> = posterior.chunks_exact(p).take(BAND_DRAWS).map(<[f64]>::to_vec).collect();
-    let band = expected(rounds, &draws)?;
+    let band = expected(scene, &draws)?;
     let dataset = &problem.dataset;
     let edges = edges(problem);
     Ok(SpectrumTable::from_expected(&edges, &dataset.counts, dataset.exposure, &band)?)

@@ -8,7 +8,9 @@
 //! | `evaluate` | likelihoods and simulations outside a run, on a device or in f64 |
 //! | `interrupt` | Ctrl-C as a flag that stages poll |
 //! | `scheduler`, `saved` | the rounds on the device; what a checkpoint of them holds |
-//! | `finish` | refinement, and every file of the folder |
+//! | `refinement` | draws, exact likelihoods and weights after the rounds |
+//! | `reference` | the reference samplers instead of rounds |
+//! | `finish` | every file of the folder |
 //! | `pipeline` | a whole run, and the memory plan |
 //! | `setup` | the run file's words in the terms of `observation` and `model` |
 //! | `bench` | throughput of the stages, for `rontgen bench` |
@@ -22,6 +24,8 @@ pub mod interrupt;
 pub mod output;
 pub mod pipeline;
 pub mod progress;
+pub mod reference;
+mod refinement;
 pub mod run_file;
 mod saved;
 pub mod scheduler;

@@ -1,11 +1,11 @@
 //! A whole run: open the problem, run the rounds, refine, write the folder.
 
-use super::finish;
 use super::output::{Existing, FINISHED, OutputFolder, State};
 use super::progress::Progress;
 use super::run_file::{Provenance, RunFile};
 use super::scheduler::Rounds;
 use super::setup::Problem;
+use super::{finish, refinement};
 use crate::device::Device;
 use crate::report::{Summary, Verdict};
 use crate::simulate::{Coordinates, Outputs, Source, no_tick};
@@ -50,7 +50,7 @@ pub fn run(problem: &Problem, execution: &Execution<'_>, truth: Option<&[f64]>) 
     let before = device.profiler().traffic();
     rounds.run()?;
     let in_rounds = device.profiler().traffic() - before;
-    let refined = finish::refine(&rounds, progress)?;
+    let refined = refinement::refine(&rounds, progress)?;
     progress.stage("report", 0);
     let verdict = finish::write(&rounds, &refined, &folder, (started, traffic, in_rounds), truth, warnings)?;
     rounds.forget_checkpoints()?;

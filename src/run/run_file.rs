@@ -11,12 +11,14 @@ use crate::Error;
 mod external;
 mod files;
 mod parameters;
+mod reference;
 mod resolved;
 mod section;
 mod tree;
 
 pub use files::{BUILT_IN_SPECTRUM, ObservationFiles};
 pub use parameters::ParameterEntry;
+pub use reference::{Reference, Sampler};
 pub use resolved::Provenance;
 pub use tree::Place;
 
@@ -57,6 +59,7 @@ pub struct RunFile {
     pub parameters: Vec<(String, ParameterEntry)>,
     pub inference: Inference,
     pub refine: Refine,
+    pub reference: Reference,
     pub output: Output,
     /// Present when this is a `run.toml` that rontgen wrote.
     pub written_by: Option<Provenance>,
@@ -235,18 +238,46 @@ pub struct Flow {
 const MAX_ENSEMBLE: usize = 64;
 
 /// `[refine]`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Refine {
     pub method: RefineMethod,
     /// Likelihoods to compute.
     pub samples: usize,
     /// Always "exact" here; "auto" reads as "exact".
     pub likelihood: String,
+    /// Effective sample size whose lower bound ends the refinement before `samples`; 0: never.
+    pub ess: f64,
+    /// Fit a heavy-tailed mixture to the weighted draws, draw from it too, and weigh everything together.
+    pub polish: bool,
+    /// The flow of the last round as a proposal, or those of all rounds.
+    pub proposals: Proposals,
+    /// Pareto-smoothed weights.
+    pub smooth: bool,
+    /// Draws per one that SIR keeps.
+    pub oversampling: usize,
+}
+
+/// Which rounds' flows the refinement draws from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proposals {
+    Last,
+    All,
+}
+
+impl Proposals {
+    pub fn name(self) -> &'static str {
+        match self {
+            Proposals::Last => "last",
+            Proposals::All => "all",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefineMethod {
     Weighted,
+    /// Sampling-importance-resampling: one draw of each batch is kept.
+    Sir,
     None,
 }
 
@@ -254,6 +285,7 @@ impl RefineMethod {
     pub fn name(self) -> &'static str {
         match self {
             RefineMethod::Weighted => "weighted",
+            RefineMethod::Sir => "sir",
             RefineMethod::None => "none",
         }
     }
@@ -287,16 +319,16 @@ impl RunFile {
         let root = Section::root(&tree, name)?;
         let written_by =
             root.get("written_by").map(|_| resolved::read_provenance(&root.section("written_by")?)).transpose()?;
+        let posterior_samples = root.section("output")?.size("posterior_samples", 50_000, 100..=10_000_000)?;
         Ok(RunFile {
             path: name.to_string(),
             observation: read_observation(&root.section("observation")?)?,
             model: read_model(&root.section("model")?)?,
             parameters: parameters::read(&root.section("parameters")?)?,
             inference: read_inference(&root.section("inference")?)?,
-            refine: read_refine(&root.section("refine")?)?,
-            output: Output {
-                posterior_samples: root.section("output")?.size("posterior_samples", 50_000, 100..=10_000_000)?,
-            },
+            refine: read_refine(&root.section("refine")?, posterior_samples)?,
+            reference: reference::read(&root.section("reference")?)?,
+            output: Output { posterior_samples },
             written_by,
         })
     }
@@ -510,13 +542,29 @@ fn read_flow(section: &Section<'_>) -> Result<Flow, RunFileError> {
     })
 }
 
-fn read_refine(section: &Section<'_>) -> Result<Refine, RunFileError> {
-    let method = match section.choice("method", "weighted", &["weighted", "none"], &["sir"])?.as_str() {
+fn read_refine(section: &Section<'_>, posterior_samples: usize) -> Result<Refine, RunFileError> {
+    let method = match section.choice("method", "weighted", &["weighted", "sir", "none"], &[])?.as_str() {
         "none" => RefineMethod::None,
+        "sir" => RefineMethod::Sir,
         _ => RefineMethod::Weighted,
     };
     section.choice("likelihood", "exact", &["exact", "auto"], &["emulator"])?;
-    Ok(Refine { method, samples: section.size("samples", 200_000, 1000..=1_000_000_000)?, likelihood: "exact".into() })
+    let oversampling = section.size("oversampling", 32, 2..=10_000)?;
+    // SIR has as many draws to give as it has batches.
+    let samples = if method == RefineMethod::Sir { oversampling.saturating_mul(posterior_samples) } else { 200_000 };
+    Ok(Refine {
+        method,
+        samples: section.size("samples", samples, 1000..=1_000_000_000)?,
+        likelihood: "exact".into(),
+        ess: section.number("ess", 0.0, 0.0..=1e9)?,
+        polish: section.truth("polish", true)?,
+        proposals: match section.choice("proposals", "last", &["last", "all"], &[])?.as_str() {
+            "all" => Proposals::All,
+            _ => Proposals::Last,
+        },
+        smooth: section.truth("smooth", false)?,
+        oversampling,
+    })
 }
 
 impl fmt::Display for Grouping {

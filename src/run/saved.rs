@@ -5,13 +5,14 @@
 
 use super::checkpoint::Checkpoint;
 use super::scheduler::{Rounds, Stage};
-use crate::device::Tensor;
-use crate::infer::EstimatorState;
+use crate::device::{Device, Tensor};
+use crate::infer::{Estimator, EstimatorState};
 use crate::nn::StoreState;
 use crate::report::summary::RoundSummary;
 use crate::report::tables::LossRow;
 use crate::summarize::{AutoEncoder, Encoder, PcaState};
 use crate::{Error, Result};
+use std::path::Path;
 
 pub(super) fn save(rounds: &Rounds<'_>) -> Result<Checkpoint<'static>> {
     let (round, stage) = rounds.position.ok_or_else(|| Error::Input("nothing to save yet".into()))?;
@@ -70,9 +71,9 @@ fn put_encoder(checkpoint: Checkpoint<'static>, rounds: &Rounds<'_>) -> Result<C
     })
 }
 
-fn take_encoder(checkpoint: &mut Checkpoint<'static>, rounds: &mut Rounds<'_>) -> Result<()> {
+fn take_encoder(device: &Device, encoder: &mut Encoder, checkpoint: &mut Checkpoint<'static>) -> Result<()> {
     let has = |name: &str| checkpoint.contains(name);
-    match &mut rounds.encoder {
+    match encoder {
         Encoder::AutoEncoder(encoder) if has("encoder.value") => {
             let mut state = encoder.state()?;
             state.store = take_store(checkpoint, "encoder")?;
@@ -81,7 +82,7 @@ fn take_encoder(checkpoint: &mut Checkpoint<'static>, rounds: &mut Rounds<'_>) -
             for (i, running) in state.running.iter_mut().enumerate() {
                 *running = checkpoint.take_f32(&format!("encoder.running.{i}"))?;
             }
-            **encoder = AutoEncoder::from_state(&rounds.device, &state)?;
+            **encoder = AutoEncoder::from_state(device, &state)?;
         }
         Encoder::Pca(encoder) if has("encoder.basis") => {
             let (scale, basis) = (checkpoint.take_f32("encoder.scale")?, checkpoint.take_f32("encoder.basis")?);
@@ -141,20 +142,38 @@ pub(super) fn restore(rounds: &mut Rounds<'_>, checkpoint: &mut Checkpoint<'stat
         rounds.simulate(&cube)?;
     }
 
-    take_encoder(checkpoint, rounds)?;
+    take_encoder(&rounds.device, &mut rounds.encoder, checkpoint)?;
     if !rounds.encoder.lasting() {
         rounds.renew_estimator()?;
     }
     if checkpoint.contains("flow.value") {
-        let state = EstimatorState {
-            store: take_store(checkpoint, "flow")?,
-            theta_moments: checkpoint.take_f32("flow.theta_moments")?,
-            summary_moments: checkpoint.take_f32("flow.summary_moments")?,
-        };
-        rounds.estimator.restore(&state)?;
+        take_flow(&mut rounds.estimator, checkpoint)?;
     }
     rounds.position = Some((round, stage));
     Ok(())
+}
+
+/// The networks of an earlier round from its folder, into an untrained `encoder` and the flow that `estimator` makes for so many
+/// summaries.
+pub(super) fn restore_networks(
+    device: &Device,
+    path: &Path,
+    mut encoder: Encoder,
+    estimator: impl FnOnce(usize) -> Result<Estimator>,
+) -> Result<(Encoder, Estimator)> {
+    let mut checkpoint = Checkpoint::load(path)?;
+    take_encoder(device, &mut encoder, &mut checkpoint)?;
+    let mut estimator = estimator(encoder.size())?;
+    take_flow(&mut estimator, &mut checkpoint)?;
+    Ok((encoder, estimator))
+}
+
+fn take_flow(estimator: &mut Estimator, checkpoint: &mut Checkpoint<'static>) -> Result<()> {
+    estimator.restore(&EstimatorState {
+        store: take_store(checkpoint, "flow")?,
+        theta_moments: checkpoint.take_f32("flow.theta_moments")?,
+        summary_moments: checkpoint.take_f32("flow.summary_moments")?,
+    })
 }
 
 fn put_store(checkpoint: Checkpoint<'static>, name: &str, state: StoreState) -> Checkpoint<'static> {

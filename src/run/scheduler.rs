@@ -21,11 +21,13 @@ use crate::kernels::poisson::poisson;
 use crate::kernels::random;
 use crate::nn::{Epoch, FitSettings, History, Plateau};
 use crate::refine::Importance;
+use crate::report::round_folder;
 use crate::report::summary::{RoundSeconds, RoundSummary};
 use crate::report::tables::{self, LossRow};
 use crate::simulate::{Coordinates, Outputs, Simulator, Source};
 use crate::summarize::{AutoEncoder, AutoEncoderSettings, Encoder, Pca, Raw, Spectra, Spectral, Targets, TrainingData};
 use crate::{Error, Result};
+use std::path::Path;
 use std::time::Instant;
 
 /// Posterior draws whose likelihoods tell a round's efficiency.
@@ -115,7 +117,7 @@ fn block_rows(run: &RunFile, device: &Device, bins: usize) -> usize {
 }
 
 /// What the run file calls `summary`, untrained.
-fn encoder(problem: &Problem, device: &Device, simulator: &Simulator) -> Result<Encoder> {
+fn untrained_encoder(problem: &Problem, device: &Device, simulator: &Simulator) -> Result<Encoder> {
     let (run, bins) = (&problem.run.inference, simulator.bins());
     Ok(match run.summary.as_str() {
         "pca" => Encoder::Pca(Pca::new(device, bins, run.pca_variance)),
@@ -141,10 +143,24 @@ fn encoder(problem: &Problem, device: &Device, simulator: &Simulator) -> Result<
 }
 
 /// The density estimator for so many summaries, untrained.
-fn estimator(problem: &Problem, device: &Device, parameters: usize, summaries: usize) -> Result<Estimator> {
+fn untrained_estimator(problem: &Problem, device: &Device, summaries: usize) -> Result<Estimator> {
     let run = &problem.run.inference;
     let flow = FlowSettings { transforms: run.flow.transforms, hidden: run.flow.hidden, layers: run.flow.layers };
+    let parameters = problem.parameters.free().len();
     Estimator::ensemble(device, parameters, summaries, flow, run.flow.ensemble, run.seed)
+}
+
+/// A round's flow and its summary of the observed spectrum.
+pub struct Networks {
+    estimator: Estimator,
+    summary: Tensor<f32>,
+}
+
+impl Networks {
+    /// The flow at the observation.
+    pub fn posterior(&self) -> Posterior<'_> {
+        self.estimator.at(&self.summary)
+    }
 }
 
 impl<'a> Rounds<'a> {
@@ -160,8 +176,8 @@ impl<'a> Rounds<'a> {
     ) -> Result<Self> {
         let simulator = problem.simulator(device)?;
         let (p, bins) = (problem.parameters.free().len(), simulator.bins());
-        let encoder = encoder(problem, device, &simulator)?;
-        let estimator = estimator(problem, device, p, encoder.size())?;
+        let encoder = untrained_encoder(problem, device, &simulator)?;
+        let estimator = untrained_estimator(problem, device, encoder.size())?;
         let block_rows = block_rows(&problem.run, device, bins);
         Ok(Self {
             problem,
@@ -239,6 +255,29 @@ impl<'a> Rounds<'a> {
     /// When the encoder has never been trained.
     pub fn posterior(&self) -> Result<Posterior<'_>> {
         Ok(self.estimator.at(&self.observed_summary()?))
+    }
+
+    /// The networks of all rounds but the last, from the first on, as the rounds' folders keep them; none without a folder.
+    ///
+    /// # Errors
+    /// Files that cannot be read or do not belong to this run.
+    pub fn earlier_networks(&self) -> Result<Vec<Networks>> {
+        let Some(folder) = self.folder else { return Ok(Vec::new()) };
+        (1..self.done.len()).map(|round| self.networks_from(folder.path(), round)).collect()
+    }
+
+    /// The networks of a round (from 1) of a finished run of the same shape in another folder.
+    ///
+    /// # Errors
+    /// Files that cannot be read or do not fit this run.
+    pub fn networks_from(&self, folder: &Path, round: usize) -> Result<Networks> {
+        let path = round_folder(folder, round).join("network.checkpoint");
+        let encoder = untrained_encoder(self.problem, &self.device, &self.simulator)?;
+        let estimator = |summaries| untrained_estimator(self.problem, &self.device, summaries);
+        let (encoder, estimator) = saved::restore_networks(&self.device, &path, encoder, estimator)
+            .map_err(|error| Error::Input(format!("{}: {error}", path.display())))?;
+        let summary = encoder.encode_one(&self.device, self.simulator.observed())?;
+        Ok(Networks { estimator, summary })
     }
 
     /// Bytes that only checkpoints and the files of the rounds brought to the host.
@@ -406,7 +445,7 @@ impl<'a> Rounds<'a> {
 
     /// An untrained density estimator for the summaries as they are now.
     pub(super) fn renew_estimator(&mut self) -> Result<()> {
-        self.estimator = estimator(self.problem, &self.device, self.cubes.cols(), self.encoder.size())?;
+        self.estimator = untrained_estimator(self.problem, &self.device, self.encoder.size())?;
         Ok(())
     }
 

@@ -38,6 +38,9 @@ fn example() -> ReportData {
         method: "weighted".into(),
         likelihood: "exact".into(),
         max_weight_share: 1e-4,
+        ess_lower: 1.49e5,
+        log_z_err_bootstrap: 0.0021,
+        proposals: Vec::new(),
     };
     let losses = |n: usize| {
         let rows = (1..=n).flat_map(|epoch| {
@@ -103,6 +106,7 @@ fn example() -> ReportData {
                 ..Default::default()
             },
             model: ModelSummary { expression: "tbabs*powerlaw".into(), ..Default::default() },
+            reference: None,
             warnings: vec!["a warning".into()],
             seed: u64::MAX,
             version: "0.1.0".into(),

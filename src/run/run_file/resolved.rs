@@ -3,7 +3,7 @@
 //! `[written_by]` tells where a run came from and never decides what it computes: [`RunFile::identity`] leaves it out,
 //! so the same run resumed from another folder or under another name is still the same run.
 
-use super::{FileChoice, Hidden, RunFile, RunFileError, section::Section};
+use super::{FileChoice, Hidden, RunFile, RunFileError, Sampler, section::Section};
 
 /// Who wrote a `run.toml`, on what, from which file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -220,9 +220,39 @@ impl RunFile {
             entry("method", text(self.refine.method.name())),
             size("samples", self.refine.samples),
             entry("likelihood", text(&self.refine.likelihood)),
+            number("ess", self.refine.ess),
+            entry("polish", self.refine.polish.to_string()),
+            entry("proposals", text(self.refine.proposals.name())),
+            entry("smooth", self.refine.smooth.to_string()),
+            size("oversampling", self.refine.oversampling),
         ];
+        let r = &self.reference;
+        // A run of the rounds has no reference sampler, and does not say which one it has not.
+        let reference = r.sampler.map(|sampler| match sampler {
+            Sampler::Nested => {
+                let mut entries = vec![
+                    entry("sampler", text(sampler.name())),
+                    size("live", r.live),
+                    size("steps", r.steps),
+                    number("remain", r.remain),
+                    entry("polish", r.polish.to_string()),
+                ];
+                if let Some((round, folder)) = &r.start {
+                    entries.push(entry("start", text(&format!("round-{round}"))));
+                    entries.push(entry("from", text(folder)));
+                }
+                entries
+            }
+            Sampler::Ensemble => vec![
+                entry("sampler", text(sampler.name())),
+                size("walkers", r.walkers),
+                size("ensembles", r.ensembles),
+                size("burn_in", r.burn_in),
+                size("length", r.length),
+            ],
+        });
         let output = vec![size("posterior_samples", self.output.posterior_samples)];
-        vec![
+        let mut sections = vec![
             ("observation", observation),
             ("model", model),
             ("parameters", parameters),
@@ -231,6 +261,8 @@ impl RunFile {
             ("inference.flow", flow),
             ("refine", refine),
             ("output", output),
-        ]
+        ];
+        sections.extend(reference.map(|entries| ("reference", entries)));
+        sections
     }
 }

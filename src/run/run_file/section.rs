@@ -10,7 +10,7 @@ use super::{
 
 /// Every section and its keys; a key that is not here is refused, so a new key starts here.
 pub(super) const SECTIONS: &[(&str, &[&str])] = &[
-    ("", &["observation", "model", "parameters", "inference", "refine", "output", "written_by"]),
+    ("", &["observation", "model", "parameters", "inference", "refine", "reference", "output", "written_by"]),
     ("observation", &["name", "spectrum", "response", "arf", "background", "energies", "grouping"]),
     ("model", &["expression", "abundances", "cross_sections", "atomdb", "exact_grid", "external"]),
     (
@@ -65,7 +65,11 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
             "ensemble",
         ],
     ),
-    ("refine", &["method", "samples", "likelihood"]),
+    ("refine", &["method", "samples", "likelihood", "ess", "polish", "proposals", "smooth", "oversampling"]),
+    (
+        "reference",
+        &["sampler", "live", "steps", "remain", "walkers", "ensembles", "burn_in", "length", "polish", "start", "from"],
+    ),
     ("output", &["posterior_samples"]),
     ("written_by", &["version", "device", "run_file", "data", "data_sha256"]),
 ];

@@ -1,0 +1,75 @@
+//! `rontgen reference`: the posterior of a run file's model by a reference sampler on the same likelihood.
+
+use super::infer;
+use crate::{
+    Result,
+    device::Device,
+    run::{
+        pipeline::Execution,
+        progress::{Mode, Progress},
+        reference,
+        run_file::Sampler,
+        setup::Problem,
+    },
+};
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The output folder is like that of infer, so that `rontgen compare` takes both. An interrupted nested run goes \
+    on with --resume."
+)]
+pub struct Args {
+    #[command(flatten)]
+    pub(super) infer: infer::Args,
+    /// nested sampling, or ensembles of walkers (Goodman & Weare) [default: reference.sampler of the run file, else nested]
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(Sampler::NAMES))]
+    pub(super) sampler: Option<String>,
+    /// Live points of nested sampling (the same as --set reference.live=N)
+    #[arg(long, value_name = "N")]
+    pub(super) live: Option<usize>,
+    /// prior, or round-K: sample within the truncated prior after round K of the finished run in --from
+    #[arg(long, value_name = "prior|round-K")]
+    pub(super) start: Option<String>,
+    /// Output folder of the finished run whose round --start names
+    #[arg(long, value_name = "DIR")]
+    pub(super) from: Option<std::path::PathBuf>,
+    /// Walkers of each ensemble (the same as --set reference.walkers=N)
+    #[arg(long, value_name = "N")]
+    pub(super) walkers: Option<usize>,
+    /// Draws of each ensemble that are thrown away first (the same as --set reference.burn_in=N)
+    #[arg(long, value_name = "N")]
+    pub(super) burn_in: Option<usize>,
+    /// Draws of each ensemble that are kept then (the same as --set reference.length=N)
+    #[arg(long, value_name = "N")]
+    pub(super) length: Option<usize>,
+}
+
+pub fn run(args: Args) -> Result<u8> {
+    let mut common = args.infer;
+    let numbers = [("live", args.live), ("walkers", args.walkers), ("burn_in", args.burn_in), ("length", args.length)];
+    for (key, value) in numbers {
+        common.run.sets.extend(value.map(|value| format!("reference.{key}={value}")));
+    }
+    common.run.sets.extend(args.sampler.map(|sampler| format!("reference.sampler=\"{sampler}\"")));
+    common.run.sets.extend(args.start.map(|start| format!("reference.start=\"{start}\"")));
+    common.run.sets.extend(args.from.map(|from| format!("reference.from='{}'", from.display())));
+    let mut run = common.run.read(common.seed)?;
+    run.reference.sampler.get_or_insert(Sampler::Nested);
+    let data = common.run.data.folder()?;
+    let problem = Problem::open(run, data.as_deref())?;
+    if !common.quiet {
+        problem.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    }
+    if common.dry_run {
+        return infer::dry_run(&common, &problem, data.as_deref());
+    }
+    let device = Device::open(&common.device.device)?;
+    let progress = Progress::new(Mode::detect(common.quiet));
+    let (out, existing) = common.output();
+    let execution = Execution { out: &out, device, data: data.as_deref(), existing, progress: &progress };
+    let verdict = reference::run(&problem, &execution)?;
+    if !common.quiet {
+        infer::report_verdict(&out, &verdict);
+    }
+    Ok(infer::exit_status(&verdict))
+}

@@ -1,0 +1,532 @@
+//! `rontgen reference`: a posterior by nested sampling or by ensembles of walkers, in a folder like that of `infer`.
+//!
+//! Nested sampling gives few independent draws (about six per live point in five dimensions), too few for a comparison to a per
+//! mille. Unless told otherwise, the posterior's samples are therefore drawn from a mixture fitted to the nested ones and weighed with
+//! the exact likelihood; where that does not work well, or disagrees with the nested evidence, the nested samples are given.
+
+use super::checkpoint::Checkpoint;
+use super::finish::{self, Refined, Scene};
+use super::interrupt;
+use super::output::{FINISHED, OutputFolder, State};
+use super::pipeline::Execution;
+use super::progress::Progress;
+use super::refinement::{BATCH, log_likelihood, mixture_name, mixture_names, weigh};
+use super::run_file::{Provenance, Sampler};
+use super::scheduler::{Rounds, physical};
+use super::setup::Problem;
+use crate::device::{Device, Tensor};
+use crate::infer::{Posterior, Region, propose};
+use crate::reference::nested::{self, NestedState, Points};
+use crate::reference::{EnsembleSettings, Likelihood, NestedSettings, ensemble};
+use crate::refine::{Importance, Pool, PoolSettings, Student, StudentMixture, poisson_constant};
+use crate::report::reference::{EnsembleSummary, NestedSummary, PolishSummary, ReferenceSummary};
+use crate::report::summary::{ProposalSummary, RefineSummary, Seconds, Transfers, VerdictStatus, limits};
+use crate::report::tables::{Samples, WeightedSamples};
+use crate::report::{ReportData, Summary, Verdict};
+use crate::simulate::Simulator;
+use crate::{Error, Result};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Time between checkpoints.
+const SAVE_EVERY: Duration = Duration::from_secs(20);
+/// A polish is taken when its efficiency is at least this and its k-hat at most `limits::PARETO_K`...
+const POLISH_EFFICIENCY: f64 = 0.1;
+/// ... and its evidence within so many errors of the nested one.
+const AGREEMENT: f64 = 4.0;
+/// Likelihoods of a polish per sample wanted, at most.
+const POLISH_SAMPLES: usize = 4;
+/// Rank scores beyond this are no chance.
+const RANK_SCORE: f64 = 4.5;
+/// R-hat above which ensembles disagree a little, and plainly.
+const R_HAT: [f64; 2] = [1.05, 1.2];
+
+/// The run's likelihood on a device.
+struct OnDevice<'a> {
+    simulator: &'a Simulator,
+    device: &'a Device,
+    /// A part of the prior outside of which there is no likelihood: the flow's log-density has to be above the threshold.
+    within: Option<(&'a Posterior<'a>, f32)>,
+}
+
+impl Likelihood for OnDevice<'_> {
+    fn parameters(&self) -> usize {
+        self.simulator.names().len()
+    }
+
+    fn evaluate(&mut self, cube: &[f64]) -> Result<Vec<f64>> {
+        let p = self.parameters();
+        let cube: Vec<f32> = cube.iter().map(|&u| u as f32).collect();
+        let mut log_l = log_likelihood(self.simulator, self.device, &cube)?;
+        if let Some((posterior, threshold)) = self.within {
+            for (rows, log_l) in cube.chunks(BATCH * p).zip(log_l.chunks_mut(BATCH)) {
+                let rows = Tensor::from_slice(self.device, rows.len() / p, p, rows);
+                let log_q = posterior.log_density(&rows).download()?;
+                log_l.iter_mut().zip(log_q).filter(|(_, q)| *q <= threshold).for_each(|(l, _)| *l = f64::NEG_INFINITY);
+            }
+        }
+        Ok(log_l)
+    }
+}
+
+/// Random streams of the start within a round's region: no round uses them.
+const REGION_STREAM: u32 = 10;
+const START_STREAM: u32 = 11;
+const VOLUME_STREAM: u32 = 13;
+/// Draws of the flow behind the region's volume.
+const VOLUME_DRAWS: usize = 131_072;
+
+/// Live points that are uniform in a round's truncation region, and the log of the region's volume with its error: the mean of
+/// `1/q` over draws of the flow inside it.
+fn start_within(
+    likelihood: &mut OnDevice<'_>,
+    (posterior, region): (&Posterior<'_>, Region),
+    settings: &NestedSettings,
+) -> Result<(NestedState, f64)> {
+    let p = likelihood.parameters();
+    let mut volumes = Vec::with_capacity(VOLUME_DRAWS);
+    for first in (0..VOLUME_DRAWS).step_by(BATCH) {
+        let log_q = posterior.sample(settings.seed, VOLUME_STREAM, first, BATCH).log_q.download()?;
+        volumes.extend(log_q.into_iter().map(|q| if q > region.threshold { f64::from(-q).exp() } else { 0.0 }));
+    }
+    let n = volumes.len() as f64;
+    let mean = volumes.iter().sum::<f64>() / n;
+    let error = (volumes.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0) / n).sqrt() / mean;
+    let proposed = propose(posterior, region, settings.live, settings.seed, START_STREAM, &interrupt::check)?;
+    let cube: Vec<f64> = proposed.cube.download()?.into_iter().map(f64::from).collect();
+    let log_l = likelihood.evaluate(&cube)?;
+    // The cube's own density of the flow may differ in the last bit from that of the check above.
+    let inside: Vec<usize> = (0..log_l.len()).filter(|&i| log_l[i] > f64::NEG_INFINITY).collect();
+    if inside.is_empty() {
+        return Err(Error::Inference("no draw from the round's truncated prior has a likelihood".into()));
+    }
+    let mut order: Vec<usize> = (0..settings.live).map(|k| inside[k % inside.len()]).collect();
+    order.sort_by(|&a, &b| log_l[a].total_cmp(&log_l[b]));
+    let live = Points {
+        cube: order.iter().flat_map(|&i| &cube[i * p..][..p]).copied().collect(),
+        log_l: order.iter().map(|&i| log_l[i]).collect(),
+    };
+    let evaluations = log_l.len() as u64;
+    Ok((NestedState { live, evaluations, log_volume: mean.ln(), acceptance: 1.0, ..NestedState::default() }, error))
+}
+
+/// Samples a problem into its folder and returns the verdict.
+///
+/// # Errors
+/// Everything that can go wrong; [`Error::Interrupted`] leaves a folder that can be resumed (nested sampling) or started anew.
+pub fn run(problem: &Problem, execution: &Execution<'_>) -> Result<Verdict> {
+    let started = Instant::now();
+    let Execution { out, device, data, existing, progress } = execution;
+    let sampler = problem.run.reference.sampler.ok_or_else(|| {
+        Error::Input(format!(
+            "{}: reference.sampler is none; expected one of {}",
+            problem.run.path,
+            Sampler::NAMES.join(", ")
+        ))
+    })?;
+    let provenance = Provenance::new(&problem.run, &device.name(), *data, Some(problem.data_sha256()));
+    let (folder, state, remarks) = OutputFolder::open(out, &problem.run, &provenance, *existing)?;
+    let mut warnings = problem.warnings.clone();
+    warnings.extend(remarks);
+    if state == State::Finished {
+        progress.message(&format!("{}: this run is finished", out.display()));
+        return Ok(Summary::read(&folder.path().join(FINISHED))?.verdict);
+    }
+    progress.message(&format!("energies: {}", problem.grid()));
+    interrupt::install()?;
+    let traffic = device.profiler().traffic();
+    let simulator = problem.simulator(device)?;
+    let scene = Scene { problem, simulator: &simulator, device };
+    let (refined, reference) = match sampler {
+        Sampler::Nested => by_nesting(&scene, &folder, state, progress, &mut warnings)?,
+        Sampler::Ensemble => by_ensembles(&scene, progress)?,
+    };
+    progress.stage("report", 0);
+    let report = Instant::now();
+    let posterior = refined.posterior();
+    let mut summary = finish::summary(&scene, &[], &refined, &posterior, None, warnings)?;
+    judge(&mut summary.verdict, &reference);
+    summary.reference = Some(reference);
+    let spectrum = finish::write_posterior(&scene, &summary, &refined, &posterior, folder.path())?;
+    let used = device.profiler().traffic() - traffic;
+    summary.transfers =
+        Transfers { to_device_bytes: used.to_device_bytes, to_host_bytes: used.to_host_bytes, ..Transfers::default() };
+    let verdict = summary.verdict.clone();
+    let mut data = ReportData {
+        summary,
+        posterior: Samples { names: problem.names(), values: posterior },
+        rounds: Vec::new(),
+        spectrum: Some(spectrum),
+        coverage: Vec::new(),
+    };
+    let seconds = |started: Instant| Seconds {
+        refine: refined.seconds,
+        report: report.elapsed().as_secs_f64(),
+        total: started.elapsed().as_secs_f64(),
+        ..Seconds::default()
+    };
+    data.summary.seconds = seconds(started);
+    data.write_report(folder.path())?;
+    data.summary.seconds = seconds(started);
+    // Last of all: a folder with a summary is a finished run.
+    data.summary.write(&folder.path().join(FINISHED))?;
+    folder.checkpoints()?.clear()?;
+    progress.done();
+    Ok(verdict)
+}
+
+fn by_nesting(
+    scene: &Scene<'_>,
+    folder: &OutputFolder,
+    state: State,
+    progress: &Progress,
+    warnings: &mut Vec<String>,
+) -> Result<(Refined, ReferenceSummary)> {
+    let problem = scene.problem;
+    let (chosen, seed) = (&problem.run.reference, problem.run.inference.seed);
+    let settings = NestedSettings {
+        live: chosen.live,
+        steps: (chosen.steps > 0).then_some(chosen.steps),
+        remain: chosen.remain,
+        seed,
+        ..NestedSettings::default()
+    };
+    let mut store = folder.checkpoints()?;
+    let mut before = None;
+    let mut spent = 0.0;
+    if state == State::Unfinished
+        && let Some(loaded) = store.load()?
+    {
+        warnings.extend(loaded.warnings);
+        let (state, seconds) = restore(&loaded.checkpoint, problem.names().len(), &settings)
+            .map_err(|error| Error::Input(format!("{}: {error}", loaded.path.display())))?;
+        (before, spent) = (Some(state), seconds);
+    }
+    let start = Instant::now();
+    let mut saved_at = start;
+    progress.stage("nested sampling", 0);
+    let rounds;
+    let networks;
+    let posterior;
+    let mut likelihood = OnDevice { simulator: scene.simulator, device: scene.device, within: None };
+    let mut volume_error = 0.0;
+    if let Some((round, from)) = &chosen.start {
+        rounds = Rounds::new(problem, scene.device, None, progress)?;
+        networks = rounds.networks_from(Path::new(from), *round)?;
+        posterior = networks.posterior();
+        let region = Region::of(&posterior, problem.run.inference.truncation, seed, REGION_STREAM)?;
+        likelihood.within = Some((&posterior, region.threshold));
+        let (first, error) = start_within(&mut likelihood, (&posterior, region), &settings)?;
+        volume_error = error;
+        before.get_or_insert(first);
+    }
+    let mut told = start;
+    let result = nested::sample(&mut likelihood, &settings, before, &mut |now| {
+        if told.elapsed() > Duration::from_secs(2) {
+            told = Instant::now();
+            let share = 100.0 * now.remaining.exp();
+            progress.message(&format!(
+                "iteration {}: {} likelihoods, ln Z {:.2}, {share:.3} % left, acceptance {:.3}",
+                now.state.iteration, now.state.evaluations, now.log_z, now.state.acceptance
+            ));
+        }
+        if saved_at.elapsed() > SAVE_EVERY || interrupt::check().is_err() {
+            store.save(&save(now.state, spent + start.elapsed().as_secs_f64()))?;
+            saved_at = Instant::now();
+        }
+        interrupt::check()
+    })?;
+    let seconds = spent + start.elapsed().as_secs_f64();
+    let evidence = &result.evidence;
+    let mut summary = NestedSummary {
+        live: settings.live,
+        iterations: result.iterations,
+        evaluations: result.evaluations,
+        seconds,
+        log_z: evidence.log_z,
+        log_z_err: evidence.log_z_err.hypot(volume_error),
+        information: evidence.information,
+        ess: evidence.ess,
+        rank_score: result.rank_score,
+        sliced: result.sliced,
+        polish: None,
+    };
+    let mut refined = nested_samples(problem, &result);
+    if chosen.polish {
+        match polish(scene, &result, progress)? {
+            Ok((polished, told)) => {
+                refined = polished;
+                summary.polish = Some(told);
+            }
+            Err(why) => warnings.push(format!("the posterior's samples are the nested ones: {why}")),
+        }
+    }
+    refined.seconds = seconds + summary.polish.as_ref().map_or(0.0, |polish| polish.seconds);
+    // The evidence is the sampler's own; the weights' numbers are those of the samples.
+    refined.refine.method = "nested".into();
+    refined.refine.log_z = summary.log_z;
+    refined.refine.log_z_err = summary.log_z_err;
+    refined.refine.log_z_poisson = summary.log_z + poisson_constant(&problem.dataset.counts);
+    refined.refine.samples = (result.evaluations + summary.polish.as_ref().map_or(0, |p| p.evaluations)) as usize;
+    refined.refine.efficiency = refined.refine.ess / refined.refine.samples as f64;
+    Ok((refined, ReferenceSummary::Nested(summary)))
+}
+
+/// The nested samples as weighted ones.
+fn nested_samples(problem: &Problem, result: &nested::Nested) -> Refined {
+    let (n, p) = (result.points.len(), problem.names().len());
+    let evidence = &result.evidence;
+    let importance = Importance {
+        weights: evidence.weights.clone(),
+        ess: evidence.ess,
+        efficiency: evidence.ess / result.evaluations as f64,
+        max_weight_share: evidence.weights.iter().copied().fold(0.0, f64::max),
+        pareto_k: f64::NAN,
+        log_z: evidence.log_z,
+        log_z_err: evidence.log_z_err,
+    };
+    let values: Vec<f64> = result.points.cube.chunks_exact(p).flat_map(|u| problem.parameters.from_cube(u)).collect();
+    let log_prior: Vec<f64> = values.chunks_exact(p).map(|theta| problem.parameters.ln_prior(theta)).collect();
+    let log_likelihood = result.points.log_l.clone();
+    // The density that the points would have to be draws of for their weights to be prior * L / q, with the evidence as their mean.
+    let log_q = (0..n)
+        .map(|i| log_prior[i] + log_likelihood[i] - evidence.weights[i].ln() - evidence.log_z - (n as f64).ln())
+        .collect();
+    Refined {
+        chosen: importance.resample(problem.run.output.posterior_samples, problem.run.inference.seed),
+        refine: RefineSummary {
+            ess: evidence.ess,
+            likelihood: "exact".into(),
+            method: "nested".into(),
+            ..RefineSummary::default()
+        },
+        best: n - 1,
+        weighted: WeightedSamples {
+            samples: Samples { names: problem.names(), values },
+            log_prior,
+            log_likelihood,
+            log_q,
+            weight: importance.weights,
+        },
+        seconds: 0.0,
+    }
+}
+
+/// Independent draws: importance sampling from mixtures fitted to the nested samples. The inner error says why they are not to be used.
+fn polish(
+    scene: &Scene<'_>,
+    result: &nested::Nested,
+    progress: &Progress,
+) -> Result<std::result::Result<(Refined, PolishSummary), String>> {
+    let problem = scene.problem;
+    let start = Instant::now();
+    let (p, seed) = (problem.names().len(), problem.run.inference.seed);
+    let wanted = problem.run.output.posterior_samples;
+    let settings =
+        PoolSettings { samples: POLISH_SAMPLES * wanted, ess: wanted as f64, polish: true, batch: BATCH, seed };
+    progress.stage("polish", settings.samples as u64);
+    let Some(mixture) = StudentMixture::fit(&result.points.cube, &result.evidence.weights, p, seed) else {
+        return Ok(Err("too few of them to fit a mixture to".into()));
+    };
+    let first = mixture_name(mixture.components());
+    let mut pool = Pool::new(p, vec![Box::new(Student { mixture, seed })]);
+    pool.fill(&settings, &mut |cube| log_likelihood(scene.simulator, scene.device, cube), &mut |rows| {
+        progress.advance(rows as u64);
+        interrupt::check()
+    })?;
+    let mut names = vec![first];
+    names.extend(mixture_names(&pool));
+    let drawn = names.into_iter().zip(pool.drawn()).map(|(name, &draws)| ProposalSummary { name, draws }).collect();
+    let refined = weigh(problem, &pool, drawn)?;
+    let r = &refined.refine;
+    let summary = PolishSummary {
+        evaluations: pool.len() as u64,
+        seconds: start.elapsed().as_secs_f64(),
+        log_z: r.log_z,
+        log_z_err: r.log_z_err,
+        efficiency: r.efficiency,
+        pareto_k: r.pareto_k,
+    };
+    let apart = (r.log_z - result.evidence.log_z).abs() / result.evidence.log_z_err.hypot(r.log_z_err);
+    if r.efficiency < POLISH_EFFICIENCY || r.pareto_k > limits::PARETO_K {
+        return Ok(Err(format!(
+            "a mixture fitted to them has an efficiency of {:.3} and k-hat {:.2}",
+            r.efficiency, r.pareto_k
+        )));
+    }
+    if apart > AGREEMENT {
+        return Ok(Err(format!(
+            "a mixture fitted to them has an evidence of {:.3}, {apart:.1} errors from the nested {:.3}",
+            r.log_z, result.evidence.log_z
+        )));
+    }
+    Ok(Ok((refined, summary)))
+}
+
+fn by_ensembles(scene: &Scene<'_>, progress: &Progress) -> Result<(Refined, ReferenceSummary)> {
+    let problem = scene.problem;
+    let chosen = &problem.run.reference;
+    let settings = EnsembleSettings {
+        walkers: chosen.walkers,
+        ensembles: chosen.ensembles,
+        burn_in: chosen.burn_in,
+        length: chosen.length,
+        seed: problem.run.inference.seed,
+    };
+    let start = Instant::now();
+    progress.stage("ensembles", 1000);
+    let mut likelihood = OnDevice { simulator: scene.simulator, device: scene.device, within: None };
+    let mut shown = 0;
+    let run = ensemble::sample(&mut likelihood, &settings, &mut |share| {
+        let now = (1000.0 * share) as u64;
+        progress.advance(now - shown);
+        shown = now;
+        interrupt::check()
+    })?;
+    let seconds = start.elapsed().as_secs_f64();
+    let n = run.log_l.len();
+    let wanted = problem.run.output.posterior_samples.min(n);
+    // Evenly over all draws: neighbours are the least independent.
+    let rows: Vec<usize> = (0..wanted).map(|i| i * n / wanted).collect();
+    let p = problem.names().len();
+    let cube: Vec<f32> = rows.iter().flat_map(|&i| &run.cube[i * p..][..p]).map(|&u| u as f32).collect();
+    let values = physical(problem, &cube);
+    let log_prior: Vec<f64> = values.chunks_exact(p).map(|theta| problem.parameters.ln_prior(theta)).collect();
+    let log_likelihood: Vec<f64> = rows.iter().map(|&i| run.log_l[i]).collect();
+    let log_q = log_prior.iter().zip(&log_likelihood).map(|(prior, l)| prior + l).collect();
+    let best = (0..wanted).max_by(|&a, &b| log_likelihood[a].total_cmp(&log_likelihood[b])).unwrap_or(0);
+    let refine = RefineSummary {
+        samples: run.evaluations as usize,
+        ess: run.ess,
+        efficiency: run.ess / run.evaluations as f64,
+        method: "ensemble".into(),
+        likelihood: "exact".into(),
+        ..RefineSummary::default()
+    };
+    let summary = EnsembleSummary {
+        walkers: settings.walkers,
+        ensembles: settings.ensembles,
+        burn_in: settings.burn_in,
+        length: settings.length,
+        evaluations: run.evaluations,
+        seconds,
+        acceptance: run.acceptance,
+        r_hat: run.r_hat,
+        autocorrelation: run.autocorrelation,
+        ess: run.ess,
+    };
+    let refined = Refined {
+        weighted: WeightedSamples {
+            samples: Samples { names: problem.names(), values },
+            log_prior,
+            log_likelihood,
+            log_q,
+            weight: vec![1.0 / wanted as f64; wanted],
+        },
+        chosen: (0..wanted as u32).collect(),
+        refine,
+        best,
+        seconds,
+    };
+    Ok((refined, ReferenceSummary::Ensemble(summary)))
+}
+
+/// What the samplers' own diagnostics add to the verdict.
+fn judge(verdict: &mut Verdict, reference: &ReferenceSummary) {
+    use VerdictStatus::{NotTrusted, WithCare};
+    match reference {
+        ReferenceSummary::Nested(nested) if nested.rank_score.abs() > RANK_SCORE => verdict.add(
+            WithCare,
+            format!(
+                "new live points were not uniform above their bounds (rank score {:.1}): take more live points or steps",
+                nested.rank_score
+            ),
+        ),
+        ReferenceSummary::Ensemble(ensemble) => {
+            let r_hat = ensemble.r_hat.iter().copied().fold(1.0, |a: f64, b| if b.is_nan() { b } else { a.max(b) });
+            if r_hat.is_nan() || r_hat > R_HAT[0] {
+                let status = if r_hat < R_HAT[1] { WithCare } else { NotTrusted };
+                verdict.add(status, format!("the ensembles disagree: R-hat is {r_hat:.3}, above {}", R_HAT[0]));
+            }
+        }
+        ReferenceSummary::Nested(_) => {}
+    }
+}
+
+/// The state of nested sampling as a checkpoint.
+fn save(state: &NestedState, seconds: f64) -> Checkpoint<'static> {
+    let points = |checkpoint: Checkpoint<'static>, name: &str, points: &Points| {
+        checkpoint
+            .put_f64(&format!("{name}.cube"), points.cube.clone())
+            .put_f64(&format!("{name}.log_l"), points.log_l.clone())
+    };
+    let mut checkpoint = Checkpoint::new()
+        .put_u64("nested", vec![state.iteration, state.evaluations, state.sliced, state.region_from])
+        .put_f64("numbers", vec![state.log_volume, state.ranks[0], state.ranks[1], state.acceptance, seconds])
+        .put_u32("counts", state.counts.clone());
+    for (name, set) in [("live", &state.live), ("dead", &state.dead), ("spare", &state.spare)] {
+        checkpoint = points(checkpoint, name, set);
+    }
+    checkpoint
+}
+
+/// The state and the seconds spent on it.
+fn restore(checkpoint: &Checkpoint<'_>, p: usize, settings: &NestedSettings) -> Result<(NestedState, f64)> {
+    let foreign = |what: &str| Error::Input(format!("{what:?} in the checkpoint does not fit this run"));
+    let points = |name: &str| -> Result<Points> {
+        let cube = checkpoint.f64(&format!("{name}.cube"))?.to_vec();
+        let log_l = checkpoint.f64(&format!("{name}.log_l"))?.to_vec();
+        if cube.len() == p * log_l.len() { Ok(Points { cube, log_l }) } else { Err(foreign(name)) }
+    };
+    let [iteration, evaluations, sliced, region_from] = *checkpoint.u64("nested")? else {
+        return Err(foreign("nested"));
+    };
+    let [log_volume, rank_sum, rank_variance, acceptance, seconds] = *checkpoint.f64("numbers")? else {
+        return Err(foreign("numbers"));
+    };
+    let state = NestedState {
+        iteration,
+        live: points("live")?,
+        dead: points("dead")?,
+        counts: checkpoint.u32("counts")?.to_vec(),
+        spare: points("spare")?,
+        evaluations,
+        sliced,
+        region_from,
+        log_volume,
+        ranks: [rank_sum, rank_variance],
+        acceptance,
+    };
+    if state.live.len() != settings.live || state.counts.len() != state.dead.len() {
+        return Err(foreign("live"));
+    }
+    Ok((state, seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference::Function;
+
+    #[test]
+    fn a_checkpoint_keeps_the_whole_state() {
+        let settings = NestedSettings { live: 50, ..NestedSettings::default() };
+        let mut seen = None;
+        let mut target = Function(2, |x: &[f64]| -50.0 * ((x[0] - 0.3).powi(2) + (x[1] - 0.6).powi(2)));
+        nested::sample(&mut target, &settings, None, &mut |now| {
+            if now.state.iteration == 5 {
+                seen = Some(now.state.clone());
+            }
+            Ok(())
+        })
+        .unwrap();
+        let state = seen.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.checkpoint");
+        save(&state, 1.5).save(&path).unwrap();
+        let loaded = Checkpoint::load(&path).unwrap();
+        assert_eq!(restore(&loaded, 2, &settings).unwrap(), (state, 1.5));
+        assert!(restore(&loaded, 3, &settings).is_err());
+        assert!(restore(&loaded, 2, &NestedSettings { live: 60, ..settings }).is_err());
+    }
+}
