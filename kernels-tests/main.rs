@@ -9,6 +9,7 @@ mod flow;
 mod fold;
 mod gather;
 mod gemm;
+mod gemm_fused;
 mod loss;
 mod mlp;
 mod model;
