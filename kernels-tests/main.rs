@@ -13,6 +13,7 @@ mod gemm_fused;
 mod loss;
 mod mlp;
 mod model;
+mod model_fold;
 mod parameters;
 mod poisson;
 mod portability;

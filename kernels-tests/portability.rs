@@ -4,8 +4,8 @@
 use naga::back::{hlsl, msl, spv};
 use rontgen::device::{Device, Kernel};
 use rontgen::kernels::{
-    activation, adam, batchnorm, compact, cstat, flow, fold, gather, gemm, loss, mlp, model::ModelPlan, moments,
-    parameters, poisson, random, reduce, rescale, shuffle, standardize, truncate, unbounded,
+    activation, adam, batchnorm, compact, cstat, flow, fold, gather, gemm, loss, mlp, model::ModelPlan, model_fold,
+    moments, parameters, poisson, random, reduce, rescale, shuffle, standardize, truncate, unbounded,
 };
 use rontgen::model::{Kind, Model, Program, Settings, catalogue};
 
@@ -70,8 +70,9 @@ fn models() -> Vec<Kernel> {
         let bins = program.bin_table();
         let plan = ModelPlan::new(&Device::cpu(), &stages, bins.as_flattened(), bins[0].len(), program.tables());
         // Models share stages (a power law that is shifted by several): one kernel each.
-        let new = plan.kernels().iter().filter(|kernel| kernels.iter().all(|known| known.name != kernel.name));
-        kernels.extend(new.cloned().collect::<Vec<_>>());
+        let all = plan.kernels().iter().cloned().chain(model_fold::kernel(&plan));
+        let new = all.filter(|kernel| kernels.iter().all(|known| known.name != kernel.name));
+        kernels.extend(new.collect::<Vec<_>>());
     }
     kernels
 }

@@ -17,6 +17,7 @@ pub mod loss;
 pub mod matrix;
 pub mod mlp;
 pub mod model;
+pub mod model_fold;
 pub mod moments;
 pub mod parameters;
 pub mod poisson;
