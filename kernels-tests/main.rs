@@ -10,6 +10,7 @@ mod fold;
 mod gather;
 mod gemm;
 mod gemm_fused;
+mod gemm_half;
 mod loss;
 mod mlp;
 mod model;

@@ -4,8 +4,8 @@
 use naga::back::{hlsl, msl, spv};
 use rontgen::device::{Device, Kernel};
 use rontgen::kernels::{
-    activation, adam, batchnorm, compact, cstat, flow, fold, gather, gemm, loss, mlp, model::ModelPlan, model_fold,
-    moments, parameters, poisson, random, reduce, rescale, shuffle, standardize, truncate, unbounded,
+    activation, adam, batchnorm, compact, cstat, flow, fold, gather, gemm, gemm_half, loss, mlp, model::ModelPlan,
+    model_fold, moments, parameters, poisson, random, reduce, rescale, shuffle, standardize, truncate, unbounded,
 };
 use rontgen::model::{Kind, Model, Program, Settings, catalogue};
 
@@ -138,6 +138,36 @@ fn larger_variants_translate_within_larger_limits() {
     for kernel in &kernels {
         check(kernel, LARGE).unwrap_or_else(|error| panic!("{}: {error}", kernel.name));
         assert!(check(kernel, DEFAULT).is_err(), "{} is portable", kernel.name);
+    }
+}
+
+/// Cooperative matrices exist in SPIR-V only, and in no default: their shaders validate with the two capabilities they name and not without,
+/// translate, and keep the default limits. Nothing here can run them.
+#[test]
+fn cooperative_matrices_validate_and_translate() {
+    use naga::valid::{Capabilities, ValidationFlags, Validator};
+    let kernels = gemm_half::kernels();
+    assert_eq!(kernels.len(), 4);
+    for kernel in &kernels {
+        let source = kernel.assemble().unwrap();
+        let module = naga::front::wgsl::parse_str(&source).unwrap_or_else(|e| panic!("{}", e.emit_to_string(&source)));
+        let needed = Capabilities::COOPERATIVE_MATRIX | Capabilities::SHADER_FLOAT16;
+        let info = Validator::new(ValidationFlags::all(), needed)
+            .validate(&module)
+            .unwrap_or_else(|error| panic!("{}: {}", kernel.name, error.emit_to_string(&source)));
+        for missing in [Capabilities::COOPERATIVE_MATRIX, Capabilities::SHADER_FLOAT16] {
+            assert!(Validator::new(ValidationFlags::all(), needed - missing).validate(&module).is_err());
+        }
+        let shared: u32 = module
+            .global_variables
+            .iter()
+            .filter(|(_, variable)| variable.space == naga::AddressSpace::WorkGroup)
+            .map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx()))
+            .sum();
+        assert!(shared <= DEFAULT[1] && module.entry_points[0].workgroup_size == [128, 1, 1], "{shared} bytes");
+        let words = spv::write_vec(&module, &info, &spv::Options::default(), None).unwrap();
+        // OpCooperativeMatrixMulAddKHR: four products, in each of two steps of a loop.
+        assert_eq!(words.iter().filter(|word| **word & 0xffff == 4459).count(), 4, "{}", kernel.name);
     }
 }
 

@@ -13,6 +13,7 @@ pub mod flow;
 pub mod fold;
 pub mod gather;
 pub mod gemm;
+pub mod gemm_half;
 pub mod loss;
 pub mod matrix;
 pub mod mlp;
