@@ -234,3 +234,35 @@ fn shape_name(shape: Shape) -> &'static str {
         Shape::Direct => "direct",
     }
 }
+
+#[test]
+fn the_portable_tiles_keep_the_default_limits_and_the_larger_ones_do_not() {
+    let default = wgpu::Limits::default();
+    for (i, tile) in TILES.iter().enumerate() {
+        assert_eq!(tile.fits(&default), i < PORTABLE, "{}", tile.name);
+        // Column sums of every invocation's rows take the place of the operands.
+        let [lanes, _] = tile.lanes();
+        for size in [tile.rows, tile.cols] {
+            assert!(lanes * tile.cols <= tile.buffers * tile.depth * size, "{}", tile.name);
+        }
+    }
+}
+
+#[test]
+fn larger_problems_and_limits_take_larger_tiles() {
+    let default = wgpu::Limits::default();
+    let larger = wgpu::Limits {
+        max_compute_workgroup_storage_size: 48 << 10,
+        max_compute_invocations_per_workgroup: 1024,
+        max_compute_workgroup_size_x: 1024,
+        ..default.clone()
+    };
+    let name = |limits, shape| shape_name(Shape::tiles(limits, shape));
+    assert_eq!(name(&default, [8192, 3000, 3000]), "128x128");
+    assert_eq!(name(&larger, [8192, 3000, 3000]), "256x128x2");
+    assert_eq!(name(&larger, [1024, 3000, 3000]), "128x128x2");
+    assert_eq!(name(&larger, [1024, 3000, 1500]), "128x64");
+    assert_eq!(name(&larger, [1024, 2800, 256]), "64x64");
+    assert_eq!(name(&larger, [1024, 104, 52]), "32x32");
+    assert_eq!(name(&default, [1, 1, 1]), "32x32");
+}

@@ -1,8 +1,7 @@
 //! The pipelines of the family: which defines make which variant of the shader.
 
-use super::{Shape, TILES};
+use super::{PORTABLE, Shape, TILES};
 use crate::device::Kernel;
-use crate::kernels::gemm::PORTABLE;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -164,9 +163,12 @@ fn family(shape: Shape) -> Vec<Variant> {
         sums: false,
     };
     let mut whole = Vec::new();
-    for k in 0..8 {
+    for k in 0..16 {
         let bit = |at: usize| k >> at & 1 == 1;
-        let ways = Variant { transposed: [bit(0), bit(1)], vec4: [bit(2); 2], ..plain };
+        let ways = Variant { transposed: [bit(0), bit(1)], vec4: [bit(2), bit(3)], ..plain };
+        if shape == Shape::Direct && bit(2) != bit(3) {
+            continue;
+        }
         for bias in [false, true] {
             whole.extend([Saved::None, Saved::Save, Saved::Derivative].map(|saved| Variant { bias, saved, ..ways }));
         }
@@ -175,10 +177,8 @@ fn family(shape: Shape) -> Vec<Variant> {
             for columns in [Columns::None, Columns::Moments, Columns::Back] {
                 whole.push(Variant { columns, ..ways });
             }
-            for vec4 in [[false, true], [true, true]] {
-                for columns in [Columns::None, Columns::Moments] {
-                    whole.push(Variant { vec4, columns, standardise: true, ..ways });
-                }
+            for columns in [Columns::None, Columns::Moments] {
+                whole.push(Variant { columns, standardise: true, ..ways });
             }
         }
     }
