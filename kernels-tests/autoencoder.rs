@@ -267,7 +267,10 @@ fn a_training_step_takes_at_most_40_dispatches() {
             {
                 for (batch, latent) in [(1024, 64), (1024, 32), (256, 64), (100, 16)] {
                     let widths = [bins, hidden, latent, hidden, bins];
-                    let split = |shape: [usize; 3]| u32::from(gemm::splits(gemm::Shape::Tiles, shape) > 1);
+                    let split = |shape: [usize; 3]| {
+                        let tiles = gemm::Shape::tiles(&wgpu::Limits::default(), shape);
+                        u32::from(gemm::splits(tiles, shape) > 1)
+                    };
                     let extra: u32 = (0..4)
                         .map(|i| {
                             let (from, to) = (widths[i], widths[i + 1]);

@@ -1,10 +1,10 @@
 use crate::{devices, noise};
-use rontgen::device::{Device, Tensor};
+use rontgen::device::{Device, Gpu, Tensor};
 use rontgen::kernels::activation::Activation;
-use rontgen::kernels::gemm::{self, Epilogue, Matrix, MatrixMut, Shape};
+use rontgen::kernels::gemm::{self, Epilogue, Matrix, MatrixMut, PORTABLE, Shape, TILES};
 
 /// Ones, primes, below, at and above a tile; multiples of 4 take the other way of reading; long K is split.
-const SIZES: [(usize, usize, usize); 11] = [
+const SIZES: [(usize, usize, usize); 13] = [
     (1, 1, 1),
     (1, 5, 3),
     (7, 1, 130),
@@ -16,15 +16,27 @@ const SIZES: [(usize, usize, usize); 11] = [
     (128, 12, 300),
     (12, 8, 1027),
     (20, 36, 1028),
+    (132, 260, 36),
+    (263, 129, 18),
 ];
 
-/// How a launch is made on each device: the CPU's, and both shapes of the GPU.
+/// The tiles that an adapter's limits allow.
+pub fn tiles(gpu: &Gpu) -> Vec<Shape> {
+    let fits = |i: &usize| TILES[*i].fits(gpu.limits());
+    (0..TILES.len()).filter(fits).map(Shape::Tiles).collect()
+}
+
+/// How a launch is made on each device: the CPU's, and every shape that the GPU allows.
 fn ways() -> Vec<(Device, Option<Shape>)> {
     devices()
         .into_iter()
-        .flat_map(|device| match device.is_gpu() {
-            true => vec![(device.clone(), None), (device.clone(), Some(Shape::Tiles)), (device, Some(Shape::Direct))],
-            false => vec![(device, None)],
+        .flat_map(|device| {
+            let mut ways = vec![(device.clone(), None)];
+            if let Device::Gpu(gpu) = &device {
+                let shapes = [tiles(gpu), vec![Shape::Direct]].concat();
+                ways.extend(shapes.into_iter().map(|shape| (device.clone(), Some(shape))));
+            }
+            ways
         })
         .collect()
 }
@@ -93,6 +105,7 @@ impl Placed {
 #[test]
 fn products_of_views_with_every_epilogue() {
     for (device, shape) in ways() {
+        let start = std::time::Instant::now();
         for (case, &(m, n, k)) in SIZES.iter().enumerate() {
             for (ta, tb) in [(false, false), (true, false), (false, true), (true, true)] {
                 for aligned in [true, false] {
@@ -158,6 +171,7 @@ fn products_of_views_with_every_epilogue() {
                 }
             }
         }
+        println!("{} {:?}: {:.1?}", device.name(), shape, start.elapsed());
     }
 }
 
@@ -194,4 +208,61 @@ fn an_empty_sum_is_zero() {
         gemm::gemm(&device, Matrix::whole(&a), Matrix::whole(&b), &mut MatrixMut::whole(&mut c), epilogue);
         assert_eq!(c.download().unwrap(), [1.0, 2.0, 1.0, 2.0, 1.0, 2.0]);
     }
+}
+
+/// A device is opened with all that its adapter has, so that the larger tiles are not left out; and the portable ones always run.
+#[test]
+fn every_tile_that_the_adapter_allows_is_run() {
+    for device in devices() {
+        let Device::Gpu(gpu) = &device else { continue };
+        let adapter = rontgen::device::adapters().into_iter().find(|adapter| adapter.name == device.name()).unwrap();
+        assert_eq!(gpu.limits().max_compute_workgroup_storage_size, adapter.workgroup_memory_bytes);
+        assert_eq!(gpu.limits().max_compute_invocations_per_workgroup, adapter.max_workgroup_invocations);
+        let run = tiles(gpu);
+        println!("{}: {:?}", device.name(), run.iter().map(|shape| shape_name(*shape)).collect::<Vec<_>>());
+        assert!((0..PORTABLE).all(|i| run.contains(&Shape::Tiles(i))));
+        let large = Shape::tiles(gpu.limits(), [8192, 1024, 8192]);
+        assert!(
+            adapter.workgroup_memory_bytes < 32 << 10 || large != Shape::tiles(&Default::default(), [8192, 1024, 8192])
+        );
+    }
+}
+
+fn shape_name(shape: Shape) -> &'static str {
+    match shape {
+        Shape::Tiles(i) => TILES[i].name,
+        Shape::Direct => "direct",
+    }
+}
+
+#[test]
+fn the_portable_tiles_keep_the_default_limits_and_the_larger_ones_do_not() {
+    let default = wgpu::Limits::default();
+    for (i, tile) in TILES.iter().enumerate() {
+        assert_eq!(tile.fits(&default), i < PORTABLE, "{}", tile.name);
+        // Column sums of every invocation's rows take the place of the operands.
+        let [lanes, _] = tile.lanes();
+        for size in [tile.rows, tile.cols] {
+            assert!(lanes * tile.cols <= tile.buffers * tile.depth * size, "{}", tile.name);
+        }
+    }
+}
+
+#[test]
+fn larger_problems_and_limits_take_larger_tiles() {
+    let default = wgpu::Limits::default();
+    let larger = wgpu::Limits {
+        max_compute_workgroup_storage_size: 48 << 10,
+        max_compute_invocations_per_workgroup: 1024,
+        max_compute_workgroup_size_x: 1024,
+        ..default.clone()
+    };
+    let name = |limits, shape| shape_name(Shape::tiles(limits, shape));
+    assert_eq!(name(&default, [8192, 3000, 3000]), "128x128");
+    assert_eq!(name(&larger, [8192, 3000, 3000]), "256x128x2");
+    assert_eq!(name(&larger, [1024, 3000, 3000]), "128x128x2");
+    assert_eq!(name(&larger, [1024, 3000, 1500]), "128x64");
+    assert_eq!(name(&larger, [1024, 2800, 256]), "64x64");
+    assert_eq!(name(&larger, [1024, 104, 52]), "32x32");
+    assert_eq!(name(&default, [1, 1, 1]), "32x32");
 }

@@ -4,8 +4,9 @@
 use naga::back::{hlsl, msl, spv};
 use rontgen::device::{Device, Kernel};
 use rontgen::kernels::{
-    activation, adam, batchnorm, compact, cstat, flow, fold, gather, gemm, loss, mlp, model::ModelPlan, moments,
-    parameters, poisson, random, reduce, rescale, shuffle, spectral, standardize, truncate, unbounded,
+    activation, adam, batchnorm, compact, cstat, flow, fold, gather, gemm, gemm_half, loss, mlp, model::ModelPlan,
+    model_fold, moments, parameters, poisson, random, reduce, rescale, shuffle, spectral, standardize, truncate,
+    unbounded,
 };
 use rontgen::model::{Kind, Model, Program, Settings, catalogue};
 
@@ -73,13 +74,19 @@ fn models() -> Vec<Kernel> {
         let bins = program.bin_table();
         let plan = ModelPlan::new(&Device::cpu(), &stages, bins.as_flattened(), bins[0].len(), program.tables());
         // Models share stages (a power law that is shifted by several): one kernel each.
-        let new = plan.kernels().iter().filter(|kernel| kernels.iter().all(|known| known.name != kernel.name));
-        kernels.extend(new.cloned().collect::<Vec<_>>());
+        let all = plan.kernels().iter().cloned().chain(model_fold::kernel(&plan));
+        let new = all.filter(|kernel| kernels.iter().all(|known| known.name != kernel.name));
+        kernels.extend(new.collect::<Vec<_>>());
     }
     kernels
 }
 
-fn check(kernel: &Kernel) -> Result<(), String> {
+/// Invocations, and bytes of workgroup memory.
+const DEFAULT: [u32; 2] = [256, 16_384];
+/// What a shader that is chosen by the adapter's limits may ask for: 48 KiB is what desktop adapters have.
+const LARGE: [u32; 2] = [1024, 49_152];
+
+fn check(kernel: &Kernel, [most_invocations, most_shared]: [u32; 2]) -> Result<(), String> {
     let source = kernel.assemble()?;
     let module = naga::front::wgsl::parse_str(&source).map_err(|error| error.emit_to_string(&source))?;
     let info = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty())
@@ -99,7 +106,7 @@ fn check(kernel: &Kernel) -> Result<(), String> {
         .filter(|(_, variable)| variable.space == naga::AddressSpace::WorkGroup)
         .map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx()))
         .sum();
-    if invocations > 256 || storage > 8 || shared > 16_384 {
+    if invocations > most_invocations || storage > 8 || shared > most_shared {
         return Err(format!(
             "{invocations} invocations, {storage} storage buffers, {shared} bytes of workgroup memory"
         ));
@@ -120,20 +127,61 @@ fn every_shader_translates_within_the_default_limits() {
     let kernels = all();
     let failures: Vec<String> = kernels
         .iter()
-        .filter_map(|kernel| check(kernel).err().map(|error| format!("{}: {error}", kernel.name)))
+        .filter_map(|kernel| check(kernel, DEFAULT).err().map(|error| format!("{}: {error}", kernel.name)))
         .collect();
     assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), kernels.len(), failures.join("\n"));
     let names: std::collections::BTreeSet<_> = kernels.iter().map(|kernel| &kernel.name).collect();
     assert_eq!(names.len(), kernels.len(), "pipelines are cached by name: a name means one kernel");
 }
 
+/// Variants that an adapter's larger limits allow translate too; each does more than the default limits hold, or it would be portable.
+#[test]
+fn larger_variants_translate_within_larger_limits() {
+    let kernels: Vec<_> = gemm::large_kernels().into_iter().filter(|kernel| kernel.name.contains("tiles")).collect();
+    assert!(!kernels.is_empty());
+    for kernel in &kernels {
+        check(kernel, LARGE).unwrap_or_else(|error| panic!("{}: {error}", kernel.name));
+        assert!(check(kernel, DEFAULT).is_err(), "{} is portable", kernel.name);
+    }
+}
+
+/// Cooperative matrices exist in SPIR-V only, and in no default: their shaders validate with the two capabilities they name and not without,
+/// translate, and keep the default limits. Nothing here can run them.
+#[test]
+fn cooperative_matrices_validate_and_translate() {
+    use naga::valid::{Capabilities, ValidationFlags, Validator};
+    let kernels = gemm_half::kernels();
+    assert_eq!(kernels.len(), 4);
+    for kernel in &kernels {
+        let source = kernel.assemble().unwrap();
+        let module = naga::front::wgsl::parse_str(&source).unwrap_or_else(|e| panic!("{}", e.emit_to_string(&source)));
+        let needed = Capabilities::COOPERATIVE_MATRIX | Capabilities::SHADER_FLOAT16;
+        let info = Validator::new(ValidationFlags::all(), needed)
+            .validate(&module)
+            .unwrap_or_else(|error| panic!("{}: {}", kernel.name, error.emit_to_string(&source)));
+        for missing in [Capabilities::COOPERATIVE_MATRIX, Capabilities::SHADER_FLOAT16] {
+            assert!(Validator::new(ValidationFlags::all(), needed - missing).validate(&module).is_err());
+        }
+        let shared: u32 = module
+            .global_variables
+            .iter()
+            .filter(|(_, variable)| variable.space == naga::AddressSpace::WorkGroup)
+            .map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx()))
+            .sum();
+        assert!(shared <= DEFAULT[1] && module.entry_points[0].workgroup_size == [128, 1, 1], "{shared} bytes");
+        let words = spv::write_vec(&module, &info, &spv::Options::default(), None).unwrap();
+        // OpCooperativeMatrixMulAddKHR: four products, in each of two steps of a loop.
+        assert_eq!(words.iter().filter(|word| **word & 0xffff == 4459).count(), 4, "{}", kernel.name);
+    }
+}
+
 /// The check itself must be able to fail.
 #[test]
 fn limits_are_noticed() {
     let wide = Kernel::new("wide", "@compute @workgroup_size(512) fn main() {}");
-    assert!(check(&wide).is_err());
+    assert!(check(&wide, DEFAULT).is_err());
     let big = "var<workgroup> x: array<f32, 5000>; @compute @workgroup_size(1) fn main() { x[0] = 1.0; }";
-    assert!(check(&Kernel::new("big", big)).is_err());
-    assert!(check(&Kernel::new("wrong", "fn main( {}")).is_err());
-    assert!(check(&Kernel::new("fine", "@compute @workgroup_size(64) fn main() {}")).is_ok());
+    assert!(check(&Kernel::new("big", big), DEFAULT).is_err());
+    assert!(check(&Kernel::new("wrong", "fn main( {}"), DEFAULT).is_err());
+    assert!(check(&Kernel::new("fine", "@compute @workgroup_size(64) fn main() {}"), DEFAULT).is_ok());
 }

@@ -42,20 +42,40 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) gro
         let segment = segments[s];
         var at = segment.x * parameters.quads + quad;
         var value = segment.z;
-        for (var n = 0u; n < segment.y; n++) {
-            let x = flux[at];
-            let low = values[value];
-            let high = values[value + 1u];
-            a0 += low.x * x;
-            a1 += low.y * x;
-            a2 += low.z * x;
-            a3 += low.w * x;
-            a4 += high.x * x;
-            a5 += high.y * x;
-            a6 += high.z * x;
-            a7 += high.w * x;
-            at += parameters.quads;
-            value += 2u;
+        // Sums of 32 terms, then the sum of those: one running sum over a wide response would round at every step.
+        for (var n = 0u; n < segment.y; n += 32u) {
+            let stop = min(n + 32u, segment.y);
+            var p0 = vec4<f32>();
+            var p1 = vec4<f32>();
+            var p2 = vec4<f32>();
+            var p3 = vec4<f32>();
+            var p4 = vec4<f32>();
+            var p5 = vec4<f32>();
+            var p6 = vec4<f32>();
+            var p7 = vec4<f32>();
+            for (var j = n; j < stop; j++) {
+                let x = flux[at];
+                let low = values[value];
+                let high = values[value + 1u];
+                p0 += low.x * x;
+                p1 += low.y * x;
+                p2 += low.z * x;
+                p3 += low.w * x;
+                p4 += high.x * x;
+                p5 += high.y * x;
+                p6 += high.z * x;
+                p7 += high.w * x;
+                at += parameters.quads;
+                value += 2u;
+            }
+            a0 += p0;
+            a1 += p1;
+            a2 += p2;
+            a3 += p3;
+            a4 += p4;
+            a5 += p5;
+            a6 += p6;
+            a7 += p7;
         }
     }
     let spectrum = id.x * 4u;

@@ -228,6 +228,18 @@ fn devices_draw_the_same_spectra() {
             sum / expected.iter().map(|&m| f64::from(m)).sum::<f64>().sqrt()
         };
         assert!(pull(&counts).abs() < 5.0 && pull(&twin).abs() < 5.0, "{} {}", pull(&counts), pull(&twin));
+        // Model and fold in one kernel: the same means but for the order of their sums.
+        let mut one_kernel = Simulator::new(&device, &program, &parameters, &dataset.folded, &dataset.counts).unwrap();
+        assert_eq!(one_kernel.fold_while_evaluating(true), device.is_gpu());
+        if device.is_gpu() {
+            let mut other = RowBlocks::empty(&device, n, d, 1000);
+            let mut drawn = RowBlocks::empty(&device, n, d, 300);
+            one_kernel.simulate(&cube, source, &mut drawn, Some(&mut other), None, &mut no_tick).unwrap();
+            for (one, two) in all(&other).iter().zip(&expected) {
+                assert!((one - two).abs() <= 2e-6 * two.abs(), "{one} in one kernel, {two} in two");
+            }
+            assert!(!device.profiler().kernels().keys().all(|name| !name.starts_with("model_fold")));
+        }
         // Other blocks, no expected counts kept: the same draws.
         let mut again = RowBlocks::empty(&device, n, d, 64);
         simulator.simulate(&cube, source, &mut again, None, None, &mut no_tick).unwrap();

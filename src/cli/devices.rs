@@ -51,7 +51,7 @@ fn describe(a: &AdapterSummary) -> String {
     };
     format!(
         "{}\n  kind            {} ({}){note}\n  driver          {}\n  largest buffer  {}, binding {}\n  \
-         workgroup       {} invocations, {} KiB\n  features        {}\n",
+         workgroup       {} invocations, {} KiB\n  matrices        {}\n  features        {}\n",
         a.name,
         a.kind,
         a.backend,
@@ -60,6 +60,7 @@ fn describe(a: &AdapterSummary) -> String {
         mib(a.max_binding_bytes),
         a.max_workgroup_invocations,
         a.workgroup_memory_bytes >> 10,
+        a.cooperative_matrix,
         a.features.join(" ")
     )
 }

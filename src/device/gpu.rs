@@ -82,6 +82,7 @@ pub struct Gpu {
     queue: wgpu::Queue,
     info: wgpu::AdapterInfo,
     limits: wgpu::Limits,
+    cooperative: bool,
     parameter_buffer: wgpu::Buffer,
     status: Arc<GpuBuffer>,
     recorder: Mutex<Recorder>,
@@ -111,15 +112,9 @@ impl Gpu {
         let info = adapter.get_info();
         let wanted = wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16 | wgpu::Features::TIMESTAMP_QUERY;
         let limits = adapter.limits();
-        let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
-            label: Some("rontgen"),
-            required_features: adapter.features() & wanted,
-            required_limits: limits.clone(),
-            experimental_features: wgpu::ExperimentalFeatures::disabled(),
-            memory_hints: wgpu::MemoryHints::Performance,
-            trace: wgpu::Trace::Off,
-        }))
-        .map_err(|error| DeviceError::Refused { adapter: info.name.clone(), message: error.to_string() })?;
+        let ((device, queue), cooperative) =
+            super::cooperative::open(&adapter, adapter.features() & wanted, &limits)
+                .map_err(|error| DeviceError::Refused { adapter: info.name.clone(), message: error.to_string() })?;
 
         let failure = Arc::new(Mutex::new(None));
         let keep = failure.clone();
@@ -160,6 +155,7 @@ impl Gpu {
             queue,
             info,
             limits,
+            cooperative,
             parameter_buffer,
             status,
             recorder: Mutex::default(),
@@ -184,6 +180,11 @@ impl Gpu {
     /// A software adapter runs on the CPU: barriers are dear there and lanes are few.
     pub fn is_software(&self) -> bool {
         self.info.device_type == wgpu::DeviceType::Cpu
+    }
+
+    /// Opened with cooperative matrices: allowed by the user, and the adapter has those that [`crate::kernels::gemm_half`] takes.
+    pub fn cooperative(&self) -> bool {
+        self.cooperative
     }
 
     pub fn binding_limit(&self) -> u64 {

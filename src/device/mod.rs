@@ -3,6 +3,7 @@
 //! A launch is infallible to write: work is recorded and submitted in batches, and what goes wrong is kept by the device and
 //! returned by the next download, [`Device::synchronize`] or [`Device::check`].
 
+mod cooperative;
 mod error;
 mod gpu;
 mod profile;

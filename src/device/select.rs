@@ -14,6 +14,8 @@ pub struct AdapterSummary {
     pub max_binding_bytes: u64,
     pub max_workgroup_invocations: u32,
     pub workgroup_memory_bytes: u32,
+    /// Cooperative matrices, and whether they may be used.
+    pub cooperative_matrix: String,
     /// Would `--device auto` take it?
     pub auto: bool,
 }
@@ -66,6 +68,7 @@ pub fn adapters() -> Vec<AdapterSummary> {
                 max_binding_bytes: limits.max_storage_buffer_binding_size,
                 max_workgroup_invocations: limits.max_compute_invocations_per_workgroup,
                 workgroup_memory_bytes: limits.max_compute_workgroup_storage_size,
+                cooperative_matrix: super::cooperative::describe(adapter),
                 auto: chosen == Some(i),
             }
         })

@@ -46,6 +46,7 @@ pub const INCLUDES: &[(&str, &str)] = &[
     ("flow", include_str!("../../shaders/include/flow.wgsl")),
     ("flow_fused", include_str!("../../shaders/include/flow_fused.wgsl")),
     ("index", include_str!("../../shaders/include/index.wgsl")),
+    ("model", include_str!("../../shaders/include/model.wgsl")),
     ("moments", include_str!("../../shaders/include/moments.wgsl")),
     ("nonlinear", include_str!("../../shaders/include/nonlinear.wgsl")),
     ("random", include_str!("../../shaders/include/random.wgsl")),

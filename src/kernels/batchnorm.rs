@@ -8,7 +8,7 @@ use super::activation::{Activation, activate_slice, derive_slice};
 use super::matrix::Matrix;
 use super::reduce::{self, CHUNK};
 use super::vector::vectorised;
-use crate::device::{Device, Kernel, Tensor, grid_1d};
+use crate::device::{Device, Gpu, Kernel, Tensor, grid_1d};
 use rayon::prelude::*;
 use std::sync::LazyLock;
 
@@ -25,10 +25,12 @@ static STATISTICS: LazyLock<Kernel> = LazyLock::new(|| variant("batchnorm.statis
 static FORWARD: LazyLock<Kernel> = LazyLock::new(|| variant("batchnorm", "FORWARD"));
 static BACKWARD: LazyLock<Kernel> = LazyLock::new(|| variant("batchnorm.backward", "BACKWARD"));
 static APPLY: LazyLock<Kernel> = LazyLock::new(|| variant("batchnorm.apply", "APPLY"));
+static FROM_MOMENTS: LazyLock<Kernel> = LazyLock::new(|| variant("batchnorm.from_moments", "FROM_MOMENTS"));
+static FROM_PRODUCTS: LazyLock<Kernel> = LazyLock::new(|| variant("batchnorm.from_products", "FROM_PRODUCTS"));
 
 /// Every shader of this family, for the tests of portability.
 pub fn kernels() -> Vec<Kernel> {
-    [&STATISTICS, &FORWARD, &BACKWARD, &APPLY].map(|kernel| (**kernel).clone()).into()
+    [&STATISTICS, &FORWARD, &BACKWARD, &APPLY, &FROM_MOMENTS, &FROM_PRODUCTS].map(|kernel| (**kernel).clone()).into()
 }
 
 /// One layer of batch normalisation: its width and where gamma and beta lie in the flat store.
@@ -52,6 +54,7 @@ struct Parameters {
     momentum: f32,
     epsilon: f32,
     unbiased: f32,
+    chunk: u32,
 }
 
 /// Numbers of scratch for a batch of this shape.
@@ -71,6 +74,7 @@ impl BatchNorm {
             momentum,
             epsilon: EPSILON,
             unbiased: if rows > 1 { rows as f32 / (rows - 1) as f32 } else { 1.0 },
+            chunk: 0,
         }
     }
 
@@ -205,6 +209,57 @@ impl BatchNorm {
             }
         }
     }
+}
+
+/// The same on a GPU in one pass each, from the partial sums that a product left behind ([`super::gemm::gemm_fused`]): chunks of
+/// `chunk` rows.
+impl BatchNorm {
+    /// [`BatchNorm::statistics`] and [`BatchNorm::forward`] by them, from means and sums of squared deviations.
+    #[allow(clippy::too_many_arguments)]
+    pub fn forward_from_moments(
+        &self,
+        gpu: &Gpu,
+        h: &Tensor<f32>,
+        (parts, chunk): (&Tensor<f32>, usize),
+        momentum: f32,
+        statistics: &mut Tensor<f32>,
+        running: &mut Tensor<f32>,
+        value: &Tensor<f32>,
+        out: &mut Tensor<f32>,
+    ) {
+        let cols = self.cols;
+        assert!(h.cols() == cols && statistics.len() == 2 * cols && running.len() == 2 * cols, "batchnorm: shapes");
+        assert!(out.len() == h.len() && parts.len() >= 2 * h.rows().div_ceil(chunk) * cols, "batchnorm: shapes");
+        let p = Parameters { chunk: chunk as u32, ..self.parameters(h.rows(), momentum, false) };
+        let bindings = [h.gpu(), parts.gpu(), statistics.gpu(), running.gpu(), value.gpu(), out.gpu()];
+        gpu.dispatch(&FROM_MOMENTS, &p, &bindings, from_parts(h));
+    }
+
+    /// The rest of [`BatchNorm::backward`] where `d` is the gradient before the activation already, from the sums of `d` and of `d`
+    /// times the normalised `h`.
+    #[allow(clippy::too_many_arguments)]
+    pub fn backward_from_products(
+        &self,
+        gpu: &Gpu,
+        h: &Tensor<f32>,
+        statistics: &Tensor<f32>,
+        value: &Tensor<f32>,
+        (parts, chunk): (&Tensor<f32>, usize),
+        d: &mut Tensor<f32>,
+        gradient: &mut Tensor<f32>,
+    ) {
+        let cols = self.cols;
+        assert!(h.cols() == cols && d.len() == h.len() && statistics.len() == 2 * cols, "batchnorm: shapes");
+        assert!(parts.len() >= 2 * h.rows().div_ceil(chunk) * cols, "batchnorm: shapes");
+        let p = Parameters { chunk: chunk as u32, ..self.parameters(h.rows(), 0.0, false) };
+        let bindings = [h.gpu(), statistics.gpu(), value.gpu(), parts.gpu(), d.gpu(), gradient.gpu()];
+        gpu.dispatch(&FROM_PRODUCTS, &p, &bindings, from_parts(h));
+    }
+}
+
+/// Workgroups of 64 rows and 64 columns.
+fn from_parts(h: &Tensor<f32>) -> [u32; 3] {
+    [h.cols().div_ceil(64) as u32, h.rows().div_ceil(64) as u32, 1]
 }
 
 /// Rows for one task of a row-wise pass.

@@ -65,6 +65,15 @@ impl ModelPlan {
         self.energies
     }
 
+    /// Energy bins and the components' tables, on a GPU.
+    ///
+    /// # Panics
+    /// On the CPU.
+    pub(super) fn tables(&self) -> (&Tensor<f32>, &Tensor<f32>) {
+        let Some((bins, tables)) = &self.gpu else { panic!("model: the plan was made for the CPU") };
+        (bins, tables)
+    }
+
     /// Stages whose output a later one reads.
     pub fn slots(&self) -> usize {
         self.hosts + self.stages.len() - 1

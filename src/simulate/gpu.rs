@@ -1,4 +1,4 @@
-//! Tiles on a GPU: five launches each, recorded without waiting; the host looks in every few tiles.
+//! Tiles on a GPU: at most five launches each, recorded without waiting; the host looks in every few tiles.
 
 use super::{Outputs, Simulator, TWIN_STREAM, Tick, place, together};
 use crate::Result;
@@ -6,7 +6,7 @@ use crate::device::{Device, Tensor};
 use crate::kernels::cstat::{self, Form, Rows};
 use crate::kernels::parameters::Coordinates;
 use crate::kernels::poisson::{self, Source};
-use crate::kernels::{fold, model, parameters};
+use crate::kernels::{fold, model, model_fold, parameters};
 
 /// Bytes of a tile's flux: enough spectra to fill an adapter, far below any binding limit.
 const FLUX_BYTES: u64 = 64 << 20;
@@ -39,29 +39,37 @@ impl Simulator {
         let rows = theta.rows();
         let tile = self.gpu_tile.min(rows.next_multiple_of(4));
         let mut full = self.parameters.room(device, tile);
+        let one_kernel = self.model_fold.as_ref().filter(|_| self.one_kernel);
+        let mut flux = one_kernel.is_none().then(|| fold::FluxTile::zeros(device, tile, self.energies()));
         let mut slots = self.model.room(device, tile);
-        let mut flux = fold::FluxTile::zeros(device, tile, self.energies());
         let mut scratch = outputs.expected.is_none().then(|| Tensor::empty(device, tile, self.bins()));
         let unused = |_: &[f32], _: &mut [f32]| {};
         let (mut row, mut tiles) = (0, 0);
         while row < rows {
             let n = together(&outputs, row, tile.min(rows - row));
             parameters::parameters(device, &self.parameters, coordinates, theta, row, n, &mut full);
-            let host = |stage: usize, full: &[f64], out: &mut [f64]| self.program.host_stage(stage, full, out);
-            model::host_stages(&self.model, &host, &full, n, slots.as_mut())?;
-            model::model(device, &self.model, &unused, &full, n, slots.as_mut(), &mut flux, offset + row);
+            if let Some(flux) = &mut flux {
+                let host = |stage: usize, full: &[f64], out: &mut [f64]| self.program.host_stage(stage, full, out);
+                model::host_stages(&self.model, &host, &full, n, slots.as_mut())?;
+                model::model(device, &self.model, &unused, &full, n, slots.as_mut(), flux, offset + row);
+            }
             let (mean, mean_row) = match (&mut outputs.expected, &mut scratch) {
                 (Some(blocks), _) => {
                     let (block, local, _) = place(blocks, row);
-                    fold::fold(device, &self.fold, &flux, n, &mut blocks.blocks[block], local, offset + row);
-                    (&blocks.blocks[block], local)
+                    (&mut blocks.blocks[block], local)
                 }
-                (None, Some(scratch)) => {
-                    fold::fold(device, &self.fold, &flux, n, scratch, 0, offset + row);
-                    (&*scratch, 0)
-                }
+                (None, Some(scratch)) => (scratch, 0),
                 (None, None) => unreachable!("there is a scratch where no expected counts are wanted"),
             };
+            match (&flux, one_kernel, device) {
+                (Some(flux), _, _) => fold::fold(device, &self.fold, flux, n, mean, mean_row, offset + row),
+                (None, Some(plan), Device::Gpu(gpu)) => {
+                    let rows = (mean_row, offset + row);
+                    model_fold::model_fold(gpu, plan, &self.model, self.fold.least(), &full, n, mean, rows);
+                }
+                _ => unreachable!("a flux is kept where the plan for one kernel is missing"),
+            }
+            let mean = &*mean;
             for (blocks, stream) in [(&mut outputs.counts, 0), (&mut outputs.twin, TWIN_STREAM)] {
                 if let Some(blocks) = blocks {
                     let source = Source { seed: source.seed, stream: source.stream ^ stream };

@@ -16,7 +16,9 @@ pub use compress::Compression;
 pub use plan::parameter_plan;
 
 use crate::device::{Device, DeviceError, RowBlocks, Tensor};
-use crate::kernels::{fold::Csr, fold::FoldPlan, model::ModelPlan, parameters::ParameterPlan};
+use crate::kernels::{
+    fold::Csr, fold::FoldPlan, model::ModelPlan, model_fold::ModelFoldPlan, parameters::ParameterPlan,
+};
 use crate::model::{ModelError, Parameters, Program};
 use crate::observation::FoldedResponse;
 use crate::{Error, Result};
@@ -55,6 +57,9 @@ pub struct Simulator {
     parameters: ParameterPlan,
     model: ModelPlan,
     fold: FoldPlan,
+    /// Model and fold in one kernel, and whether they go that way.
+    model_fold: Option<ModelFoldPlan>,
+    one_kernel: bool,
     observed: Tensor<f32>,
     gpu_tile: usize,
     scratch: Mutex<Vec<cpu::Scratch>>,
@@ -144,6 +149,10 @@ impl Simulator {
         let observed: Vec<f32> = counts.iter().map(|&count| count as f32).collect();
         let gpu_tile = gpu::tile(device, csr.columns, csr.rows(), model.slots());
         let fold = FoldPlan::new(device, csr).at_least(least);
+        let model_fold = ModelFoldPlan::new(device, &model, csr);
+        // Software adapters pay more for a barrier than for memory.
+        let software = matches!(device, Device::Gpu(gpu) if gpu.is_software());
+        let one_kernel = !software && model_fold.as_ref().is_some_and(ModelFoldPlan::narrow);
         if fold.largest_binding() > device.binding_limit() {
             return Err(Error::Device(DeviceError::TooLarge {
                 what: "the response (group its channels, or use --device cpu)".into(),
@@ -159,6 +168,8 @@ impl Simulator {
             parameters: plan::parameter_plan(device, parameters),
             model,
             fold,
+            model_fold,
+            one_kernel,
             observed: Tensor::from_slice(device, 1, observed.len(), &observed),
             gpu_tile,
             scratch: Mutex::default(),
@@ -189,6 +200,13 @@ impl Simulator {
         &self.observed
     }
 
+    /// Evaluates the model and folds it in one kernel, or not: chosen by the device and the width of the response otherwise. `false`
+    /// where this is impossible (native CPU, models of several stages). For tests and measurements.
+    pub fn fold_while_evaluating(&mut self, on: bool) -> bool {
+        self.one_kernel = on && self.model_fold.is_some();
+        self.one_kernel == on
+    }
+
     /// The kernels of the model's stages, for the portability test.
     pub fn model_plan(&self) -> &ModelPlan {
         &self.model
@@ -201,7 +219,9 @@ impl Simulator {
             Device::Gpu(_) => self.gpu_tile.min(rows.next_multiple_of(4)) as u64,
             Device::Cpu(_) => (cpu::TILE * rayon::current_num_threads()) as u64,
         };
-        self.fold.bytes() as u64 + 4 * (8 * e + tile * (e * (1 + self.model.slots() as u64) + d))
+        self.fold.bytes() as u64
+            + self.model_fold.as_ref().map_or(0, ModelFoldPlan::bytes) as u64
+            + 4 * (8 * e + tile * (e * (1 + self.model.slots() as u64) + d))
     }
 
     /// Draws spectra for every row of `cube` (N x P, unit cube). Row `i` of an output uses the random numbers of row `i` of

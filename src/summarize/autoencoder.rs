@@ -27,9 +27,12 @@ use std::collections::BTreeMap;
 use training::Training;
 use workspace::Workspace;
 
+pub use products::Fusion;
+
 mod batch;
 mod fused;
 mod inference;
+mod products;
 mod rows;
 mod scale;
 mod training;
@@ -89,6 +92,7 @@ pub struct AutoEncoder {
     scale: Option<Tensor<f32>>,
     /// Layer by layer even where [`fused`] would do.
     layered: bool,
+    fusion: Fusion,
 }
 
 /// Everything that [`AutoEncoder::from_state`] needs to go on bit for bit.
@@ -173,6 +177,7 @@ impl AutoEncoder {
             updates: 0,
             scale: None,
             layered: false,
+            fusion: Fusion::default(),
         })
     }
 
@@ -324,6 +329,9 @@ impl AutoEncoder {
     fn forward_training(&mut self, device: &Device, work: &mut Workspace) {
         let momentum = MOMENTUM.max(1.0 / (self.updates + 1) as f32);
         self.updates += 1;
+        if let Some(gpu) = self.fuses_on(device) {
+            return self.forward_fused(device, gpu, momentum, work);
+        }
         for i in 0..self.layers.len() {
             self.product(device, i, work);
             if let After::Normalised(norm) = self.layers[i].after {
@@ -336,6 +344,9 @@ impl AutoEncoder {
 
     /// From the loss's gradient in the last layer's buffer to the store's gradient.
     fn backward(&mut self, device: &Device, work: &mut Workspace) {
+        if let Some(gpu) = self.fuses_on(device) {
+            return self.backward_fused(device, gpu, work);
+        }
         let ParameterStore { value, gradient, .. } = &mut self.store;
         for (i, layer) in self.layers.iter().enumerate().rev() {
             let (before, from) = work.active.split_at_mut(i);

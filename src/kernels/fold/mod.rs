@@ -117,6 +117,11 @@ impl FoldPlan {
         Self { least, ..self }
     }
 
+    /// What smaller expected counts become.
+    pub fn least(&self) -> f32 {
+        self.least
+    }
+
     /// Kept bins, D.
     pub fn bins(&self) -> usize {
         self.bins

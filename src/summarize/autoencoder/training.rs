@@ -84,6 +84,9 @@ impl Training<'_> {
             }
             (Spectra::Drawn { .. }, None) => {}
         }
+        if training && self.network.reads_counts(device, n) {
+            return;
+        }
         if let Some(scale) = &self.network.scale {
             standardize::apply(device, &work.counts, 0, scale, &mut work.input);
         }

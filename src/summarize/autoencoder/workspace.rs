@@ -3,6 +3,7 @@
 use super::{After, AutoEncoder, Layer, padded};
 use crate::device::{Device, Tensor};
 use crate::kernels::batchnorm;
+use crate::kernels::gemm::Columns;
 use crate::summarize::{Spectra, Targets};
 
 /// Buffers for batches of one size: made once, used for every batch. A layer's activations are overwritten by their gradients
@@ -48,7 +49,7 @@ impl Workspace {
             statistics: each(&|layer| Tensor::empty(device, 1, if normalised(layer) { 2 * layer.output } else { 0 })),
             active: each(&|layer| Tensor::empty(device, rows, layer.output)),
             losses: Tensor::empty(device, 1, rows),
-            scratch: Tensor::empty(device, 1, batchnorm::scratch(rows, widest)),
+            scratch: Tensor::empty(device, 1, batchnorm::scratch(rows, widest).max(Columns::room(rows, widest))),
         }
     }
 }

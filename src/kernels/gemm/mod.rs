@@ -1,28 +1,31 @@
 //! Dense products on views: C = epilogue(op(A) op(B)), the epilogue being accumulation, bias and an activation or its derivative.
 //!
 //! A forward layer is X W (+ bias, activation), its backward pass dY W^T and X^T dY. The CPU twin is the crate `gemm` with the
-//! epilogue as one more pass. On a GPU the shape of the work is chosen from a table: 64 x 64 tiles in workgroup memory, or no
-//! workgroup memory at all on software adapters, where a barrier costs more than it saves; reads of four numbers where
-//! offsets, strides and extents are multiples of 4 (pad!), else of one; and the sum over K split among workgroups where C is
-//! small. The order of every sum is fixed by the shapes.
+//! epilogue as one more pass. On a GPU the shape of the work is chosen from a table by the adapter's limits and the problem
+//! ([`tile`]): tiles in workgroup memory, or no workgroup memory at all on software adapters, where a barrier costs more than it
+//! saves; reads of four numbers where offsets, strides and extents are multiples of 4 (pad!), else of one; and the sum over K split
+//! among workgroups where C is small. The order of every sum is fixed by the shapes.
+
+mod fused;
+mod tile;
+mod variant;
+
+pub use fused::{Back, Columns, Extra, Standardised, gemm_fused, gemm_fused_shaped};
+pub use tile::{PORTABLE, TILES, Tile};
+pub use variant::{kernels, large_kernels};
 
 pub use super::matrix::{Matrix, MatrixMut, Operand};
 
 use super::activation::{Activation, activate_slice, derive_slice};
-use crate::device::{Device, Gpu, Kernel, Tensor, grid_1d};
+use crate::device::{Device, Gpu, Tensor, grid_1d};
 use rayon::prelude::*;
-use std::sync::OnceLock;
+use variant::{Saved, Variant};
 
-const SOURCE: &str = include_str!("../../shaders/gemm.wgsl");
-/// Rows and columns of C per workgroup with tiles, and K per step.
-const TILE: usize = 64;
-const STEP: usize = 16;
-/// Rows and columns of C per workgroup without tiles.
+/// Rows and columns of C per workgroup without tiles, and terms of K that are read at once.
 const DIRECT: (usize, usize) = (4, 32);
-/// Fewer workgroups than this leave a GPU idle: K is split until there are about so many.
-const ENOUGH_GROUPS: usize = 128;
-/// Smallest share of K worth a workgroup.
-const MIN_SPLIT: usize = 128;
+const STEP: usize = 4;
+/// Rows of one pair of column sums where the parts of a split product are added.
+const FINISH_ROWS: usize = 32;
 
 /// What happens to a sum before it is stored, in this order: `+ C`, `+ bias`, keep in `save`, activation; or times the
 /// derivative of an activation.
@@ -58,126 +61,43 @@ struct Parameters {
     accumulate: u32,
     activation: u32,
     splits: u32,
+    part_rows: u32,
+    sums_offset: u32,
+    gamma: u32,
+    beta: u32,
 }
 
 /// How the product itself is computed on a GPU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Shape {
-    Tiles,
+    /// Through workgroup memory: a place in [`TILES`].
+    Tiles(usize),
     Direct,
 }
 
-/// What the epilogue does with a saved matrix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Saved {
-    None,
-    Save,
-    Derivative,
-}
-
-/// One pipeline of the table.
-#[derive(Debug, Clone, Copy)]
-struct Variant {
-    shape: Option<Shape>,
-    vec4: bool,
-    a_transposed: bool,
-    b_transposed: bool,
-    /// Stores partial sums: no epilogue.
-    split: bool,
-    bias: bool,
-    saved: Saved,
-}
-
-const VARIANTS: usize = 3 * 2 * 2 * 2 * 2 * 2 * 3;
-static TABLE: [OnceLock<Kernel>; VARIANTS] = [const { OnceLock::new() }; VARIANTS];
-
-impl Variant {
-    fn index(self) -> usize {
-        let shape = self.shape.map_or(0, |shape| 1 + shape as usize);
-        [self.vec4, self.a_transposed, self.b_transposed, self.split, self.bias]
-            .iter()
-            .fold(shape * 3 + self.saved as usize, |index, &bit| 2 * index + usize::from(bit))
+impl Shape {
+    /// What [`gemm`] takes on an adapter for `m x k` times `k x n`.
+    pub fn choose(gpu: &Gpu, shape: [usize; 3]) -> Self {
+        if gpu.is_software() { Shape::Direct } else { Shape::tiles(gpu.limits(), shape) }
     }
 
-    fn kernel(self) -> &'static Kernel {
-        TABLE[self.index()].get_or_init(|| self.build())
+    /// The tiles for a problem, within limits.
+    pub fn tiles(limits: &wgpu::Limits, shape: [usize; 3]) -> Self {
+        Shape::Tiles(tile::choose(limits, shape))
     }
 
-    fn build(self) -> Kernel {
-        let mut name = String::from("gemm");
-        let mut defines: Vec<(&'static str, String)> = Vec::new();
-        // Bindings are numbered without gaps; C comes after A and B, or after the partial sums.
-        let mut next = if self.shape.is_some() { 3 } else { 2 };
-        let mut binding = || {
-            next += 1;
-            (next - 1).to_string()
-        };
-        if let Some(shape) = self.shape {
-            name += if shape == Shape::Tiles { ".tiles" } else { ".direct" };
-            name += if self.vec4 { ".vec4" } else { ".scalar" };
-            name += if self.a_transposed { ".t" } else { ".n" };
-            name += if self.b_transposed { "t" } else { "n" };
-            defines.push((if shape == Shape::Tiles { "TILES" } else { "DIRECT" }, String::new()));
-            defines.push((if self.vec4 { "VEC4" } else { "SCALAR" }, String::new()));
-            defines.push((if self.a_transposed { "A_T" } else { "A_N" }, String::new()));
-            defines.push((if self.b_transposed { "B_T" } else { "B_N" }, String::new()));
-            defines.push(("PRODUCT", String::new()));
-        } else {
-            name += ".finish";
-            defines.push(("FINISH", String::new()));
-        }
-        defines.push(("C", binding()));
-        if self.split {
-            name += ".split";
-            defines.push(("SPLIT", String::new()));
-        } else {
-            defines.push(("WHOLE", String::new()));
-            if self.bias {
-                name += ".bias";
-                defines.push(("BIAS", binding()));
-            }
-            match self.saved {
-                Saved::None => defines.push(("FORWARD", String::new())),
-                Saved::Save => {
-                    name += ".save";
-                    defines.push(("SAVE", binding()));
-                    defines.push(("FORWARD", String::new()));
-                }
-                Saved::Derivative => {
-                    name += ".derivative";
-                    defines.push(("DERIVATIVE", binding()));
-                }
-            }
-        }
-        Kernel::variant(name, SOURCE, defines)
+    /// Rows of C per workgroup.
+    pub fn rows(self) -> usize {
+        self.extent().0
     }
-}
 
-/// Every shader of this family, for the tests of portability.
-pub fn kernels() -> Vec<Kernel> {
-    let mut all = Vec::new();
-    let bits = |k: usize, bit: usize| k >> bit & 1 == 1;
-    for shape in [Some(Shape::Tiles), Some(Shape::Direct), None] {
-        for saved in [Saved::None, Saved::Save, Saved::Derivative] {
-            for k in 0..32 {
-                let variant = Variant {
-                    shape,
-                    saved,
-                    vec4: bits(k, 0),
-                    a_transposed: bits(k, 1),
-                    b_transposed: bits(k, 2),
-                    split: bits(k, 3),
-                    bias: bits(k, 4),
-                };
-                let unused = variant.split && (shape.is_none() || variant.bias || saved != Saved::None)
-                    || shape.is_none() && (variant.vec4 || variant.a_transposed || variant.b_transposed);
-                if !unused {
-                    all.push(variant.build());
-                }
-            }
+    /// Rows and columns of C per workgroup.
+    fn extent(self) -> (usize, usize) {
+        match self {
+            Shape::Tiles(i) => (TILES[i].rows, TILES[i].cols),
+            Shape::Direct => DIRECT,
         }
     }
-    all
 }
 
 /// `C = epilogue(op(A) op(B))`, with A, B and their transposes as operands ([`Matrix::t`]).
@@ -207,8 +127,8 @@ pub fn gemm<'a>(
     match device {
         Device::Cpu(cpu) => cpu.run("gemm", || twin(a, b, c, epilogue)),
         Device::Gpu(gpu) => {
-            let shape = if gpu.is_software() { Shape::Direct } else { Shape::Tiles };
-            launch(device, gpu, shape, a, b, c, epilogue);
+            let shape = Shape::choose(gpu, [m, k, n]);
+            launch(device, gpu, shape, [a, b], c, epilogue, Extra::default());
         }
     }
 }
@@ -223,7 +143,7 @@ pub fn gemm_shaped<'a>(
     epilogue: Epilogue<'_>,
 ) {
     if let Device::Gpu(gpu) = device {
-        launch(device, gpu, shape, a.into(), b.into(), c, epilogue);
+        launch(device, gpu, shape, [a.into(), b.into()], c, epilogue, Extra::default());
     }
 }
 
@@ -233,35 +153,55 @@ pub fn splits(shape: Shape, [m, k, n]: [usize; 3]) -> usize {
 }
 
 /// Parts, and terms in each.
-fn split(shape: Shape, [m, k, n]: [usize; 3]) -> (usize, usize) {
-    let (rows, cols) = if shape == Shape::Tiles { (TILE, TILE) } else { DIRECT };
-    let groups = m.div_ceil(rows) * n.div_ceil(cols);
-    let most = (ENOUGH_GROUPS / groups).min(k / MIN_SPLIT).max(1);
-    // A software adapter has few threads to feed.
-    let most = if shape == Shape::Direct && groups > 4 { 1 } else { most };
-    let k_chunk = k.div_ceil(most).next_multiple_of(STEP).max(STEP);
-    (k.div_ceil(k_chunk).max(1), k_chunk)
+fn split(shape: Shape, problem @ [m, k, n]: [usize; 3]) -> (usize, usize) {
+    match shape {
+        Shape::Tiles(i) => TILES[i].split(problem),
+        // A software adapter has few threads to feed: only the smallest results are split.
+        Shape::Direct => {
+            let groups = m.div_ceil(DIRECT.0) * n.div_ceil(DIRECT.1);
+            let most = if groups > 4 { 1 } else { (128 / groups).min(k / 128).max(1) };
+            let chunk = k.div_ceil(most).next_multiple_of(STEP).max(STEP);
+            (k.div_ceil(chunk).max(1), chunk)
+        }
+    }
 }
 
+/// Rows for which the launch left a pair of numbers per column in [`Extra::columns`]'s tensor.
 fn launch(
     device: &Device,
     gpu: &Gpu,
     shape: Shape,
-    a: Operand<'_>,
-    b: Operand<'_>,
+    [a, b]: [Operand<'_>; 2],
     c: &mut MatrixMut<'_>,
     epilogue: Epilogue<'_>,
-) {
+    extra: Extra<'_>,
+) -> usize {
     let ((m, k), (_, n)) = (a.shape(), b.shape());
-    let vec4 = a.aligned() && b.aligned();
-    let (rows, cols) = if shape == Shape::Tiles { (TILE, TILE) } else { DIRECT };
+    let direct = shape == Shape::Direct;
+    let vec4 = match [a.aligned(), b.aligned()] {
+        [a, b] if direct => [a && b; 2],
+        each => each,
+    };
+    let (rows, cols) = shape.extent();
     let (splits, k_chunk) = split(shape, [m, k, n]);
     let (saved, saved_view) = match (&epilogue.save, &epilogue.derivative) {
         (Some(save), _) => (Saved::Save, (save.offset(), save.stride())),
         (None, Some((_, matrix))) => (Saved::Derivative, (matrix.offset(), matrix.stride())),
         (None, None) => (Saved::None, (0, 0)),
     };
-    let activation = epilogue.derivative.map_or(epilogue.activation, |(activation, _)| activation);
+    let columns = match &extra.columns {
+        None => variant::Columns::None,
+        Some(Columns { back: None, .. }) => variant::Columns::Moments,
+        Some(Columns { back: Some(_), .. }) => variant::Columns::Back,
+    };
+    let back = extra.columns.as_ref().and_then(|columns| columns.back);
+    let activation = match (epilogue.derivative, back) {
+        (Some((activation, _)), _) => activation,
+        (None, Some(back)) => back.norm.activation,
+        (None, None) => epilogue.activation,
+    };
+    let split = splits > 1;
+    let part_rows = m + usize::from(extra.sums.is_some());
     let parameters = Parameters {
         m: m as u32,
         n: n as u32,
@@ -279,45 +219,54 @@ fn launch(
         accumulate: u32::from(epilogue.accumulate),
         activation: activation as u32,
         splits: splits as u32,
+        part_rows: part_rows as u32,
+        sums_offset: extra.sums.unwrap_or(0) as u32,
+        gamma: back.map_or(0, |back| back.norm.gamma) as u32,
+        beta: back.map_or(0, |back| back.norm.beta) as u32,
     };
-    let split = splits > 1;
     let grid = [n.div_ceil(cols) as u32, m.div_ceil(rows) as u32, splits as u32];
-    let variant = Variant {
+    let whole = Variant {
         shape: Some(shape),
         vec4,
-        a_transposed: a.transposed,
-        b_transposed: b.transposed,
-        split,
-        bias: !split && epilogue.bias.is_some(),
-        saved: if split { Saved::None } else { saved },
+        transposed: [a.transposed, b.transposed],
+        split: false,
+        standardise: extra.standardised.is_some(),
+        bias: epilogue.bias.is_some(),
+        saved,
+        columns,
+        sums: extra.sums.is_some(),
     };
-    let (first, second) = (a.matrix.tensor().gpu(), b.matrix.tensor().gpu());
-    let scratch = if split { Some(Tensor::<f32>::empty(device, splits * m, n)) } else { None };
+    let mut operands = vec![a.matrix.tensor().gpu(), b.matrix.tensor().gpu()];
+    operands.extend(extra.standardised.map(|scale| scale.0.gpu()));
+    let scratch = split.then(|| Tensor::<f32>::empty(device, splits * part_rows, n));
     if let Some(scratch) = &scratch {
-        gpu.dispatch(variant.kernel(), &parameters, &[first, second, scratch.gpu()], grid);
+        operands.push(scratch.gpu());
+        gpu.dispatch(&whole.partial().kernel(), &parameters, &operands, grid);
+        operands = vec![scratch.gpu()];
     }
-    let c = c.tensor().gpu();
-    let mut bindings = match &scratch {
-        Some(scratch) => vec![scratch.gpu(), c],
-        None => vec![first, second, c],
-    };
-    bindings.extend(epilogue.bias.map(|bias| bias.tensor().gpu()));
+    operands.push(c.tensor().gpu());
+    operands.extend(epilogue.bias.map(|bias| bias.tensor().gpu()));
     let save = epilogue.save.map(MatrixMut::into_tensor);
-    bindings.extend(save.as_ref().map(|tensor| tensor.gpu()));
-    bindings.extend(epilogue.derivative.map(|(_, matrix)| matrix.tensor().gpu()));
-    if split {
-        let finish = Variant {
-            shape: None,
-            vec4: false,
-            a_transposed: false,
-            b_transposed: false,
-            split: false,
-            bias: epilogue.bias.is_some(),
-            saved,
-        };
-        gpu.dispatch(finish.kernel(), &parameters, &bindings, grid_1d(m * n, 64));
-    } else {
-        gpu.dispatch(variant.kernel(), &parameters, &bindings, grid);
+    operands.extend(save.as_ref().map(|tensor| tensor.gpu()));
+    operands.extend(epilogue.derivative.map(|(_, matrix)| matrix.tensor().gpu()));
+    if let Some(Back { h, statistics, value, .. }) = back {
+        operands.extend([h.gpu(), statistics.gpu(), value.gpu()]);
+    }
+    operands.extend(extra.columns.as_ref().map(|columns| columns.parts.gpu()));
+    match (split, columns) {
+        (false, _) => {
+            gpu.dispatch(&whole.kernel(), &parameters, &operands, grid);
+            rows
+        }
+        (true, variant::Columns::None) => {
+            gpu.dispatch(&whole.finish().kernel(), &parameters, &operands, grid_1d(part_rows * n, 64));
+            rows
+        }
+        (true, _) => {
+            let grid = [n.div_ceil(64) as u32, m.div_ceil(FINISH_ROWS) as u32, 1];
+            gpu.dispatch(&whole.finish().kernel(), &parameters, &operands, grid);
+            FINISH_ROWS
+        }
     }
 }
 
