@@ -329,7 +329,7 @@ impl StudentMixture {
 
 /// The generator of one row.
 fn generator_of(seed: u64, row: usize) -> Pcg64 {
-    let mut generator = Pcg64::new(u128::from(seed) << 64 | row as u128, 0x7374_7564_656e_74);
+    let mut generator = Pcg64::new(u128::from(seed) << 64 | row as u128, 0x0073_7475_6465_6e74);
     // The first numbers of neighbouring states are alike.
     generator.random::<u64>();
     generator
