@@ -164,11 +164,10 @@ fn lines<const FUSED: bool>(plasma: &Plasma, view: &View<'_>, tile: &Tile<f32>, 
             if kind < TRIANGLE && !plasma.broad {
                 // Edges in f32 alone might put it one bin off.
                 let edge = |j: usize, low: &[f32; ROOM]| f64::from(edges.middle[j]) + f64::from(low[j]);
-                for j in bin.saturating_sub(1)..(bin + 2).min(tile.len) {
-                    if energy >= edge(j, &edges.lower) && energy < edge(j, &edges.upper) {
-                        sums[j] += photons;
-                        break;
-                    }
+                let near = bin.saturating_sub(1)..(bin + 2).min(tile.len);
+                let holds = |j: &usize| energy >= edge(*j, &edges.lower) && energy < edge(*j, &edges.upper);
+                if let Some(sum) = near.into_iter().find(holds).and_then(|j| sums.get_mut(j)) {
+                    *sum += photons;
                 }
                 continue;
             }
