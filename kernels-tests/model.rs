@@ -79,6 +79,24 @@ fn stages_agree_with_the_oracle() {
     }
 }
 
+/// A kernel as broad as the band, on a grid whose bins are more than a software adapter's invocation may visit for all of its
+/// energies.
+#[test]
+fn broad_convolutions_read_the_whole_grid() {
+    let program = program("gsmooth*powerlaw", 6000);
+    let row = vec![1.5f32, 0.5, 1.7, 1.0];
+    let full: Vec<f64> = row.iter().map(|&x| f64::from(x)).collect();
+    let mut exact = vec![0.0; program.energies()];
+    program.evaluate(&full, &mut exact);
+    for device in devices() {
+        let flux = run(&device, &program, std::slice::from_ref(&row), 0);
+        for (i, (found, exact)) in flux.iter().zip(&exact).enumerate() {
+            let error = (f64::from(*found) / exact - 1.0).abs();
+            assert!(error < 2e-4, "bin {i} off by {error:.1e} on {}", device.name());
+        }
+    }
+}
+
 /// NaN parameters raise the fault with the row of the whole array.
 #[test]
 fn a_flux_that_cannot_be_names_its_row() {

@@ -243,19 +243,23 @@ fn green_end(m: f32) -> f32 {
     return min(1.0 / (1.03333 - sqrt(1.0 - (m - 0.05) * (m - 0.05))), 4.0);
 }
 
-// ln of the reflected E F_E at 64 nodes over ln x from 0.0195 to an end.
-fn green_nodes(end: f32, room: ptr<private, Room>) {
-    let span = log(end / 0.0195) / 63.0;
+// ln of the reflected E F_E at 64 equal steps of ln x from 0.0195 to an end, or at steps that narrow towards it where the source
+// falls to nothing there.
+fn green_nodes(end: f32, falls: bool, room: ptr<private, Room>) {
+    let span = log(end / 0.0195);
     for (var k = 0u; k < 64u; k++) {
-        (*room)[k] = log(max(green_reflected(1.0 / (0.0195 * safe_exp(span * f32(k)))), 1e-30));
+        let left = 1.0 - f32(k) / 63.0;
+        let along = select(1.0 - left, 1.0 - left * left, falls);
+        (*room)[k] = log(max(green_reflected(1.0 / (0.0195 * safe_exp(span * along))), 1e-30));
     }
 }
 
-fn green_at(room: ptr<private, Room>, x: f32, end: f32) -> f32 {
-    if x > end {
+fn green_at(room: ptr<private, Room>, x: f32, end: f32, falls: bool) -> f32 {
+    if x >= end || end <= 0.0195 {
         return 0.0;
     }
-    let place = max(log(x / 0.0195) / log(end / 0.0195) * 63.0, 0.0);
+    let along = clamp(log(x / 0.0195) / log(end / 0.0195), 0.0, 1.0);
+    let place = 63.0 * select(along, 1.0 - sqrt(1.0 - along), falls);
     let k = clamp(u32(place), 1u, 61u);
     let t = place - f32(k);
     let f0 = (*room)[k - 1u];

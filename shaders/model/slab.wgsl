@@ -37,7 +37,7 @@ fn slab_setup(p: u32, slab: Slab, room: ptr<private, Room>) -> Reflected {
     // Energies above 10 keV need the Green's function.
     if slab.amount > 0.0 && edge_hi(energies() - 1u) * z > 9.9 {
         green_setup(slab.cosine, slab_asymptotic(slab));
-        green_nodes(slab.end, room);
+        green_nodes(slab.end, false, room);
     }
     return c;
 }
@@ -85,7 +85,7 @@ fn slab_value(c: Reflected, room: ptr<private, Room>, i: u32) -> f32 {
             sum += source * slab_albedo(c.slab, log(middle / 0.55) + log(c.slab.stretch)) * c.slab.amount * (1.0 - late);
         }
         if late > 0.0 {
-            sum += green_at(room, x, c.slab.end) * c.factor * late * width(i) / (middle * middle);
+            sum += green_at(room, x, c.slab.end, false) * c.factor * late * width(i) / (middle * middle);
         }
     }
     if c.flux > 0.0 {

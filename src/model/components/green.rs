@@ -8,10 +8,10 @@ pub(super) const MASS: f64 = 511.0;
 /// Shortest wavelength of incident photons.
 const SHORTEST: f64 = 0.03333;
 /// Nodes of the integral over ln x, x = E/511 keV, and where they begin.
-pub(super) const NODES: usize = 64;
-pub(super) const STARTS: f64 = 0.0195;
+const NODES: usize = 64;
+const STARTS: f64 = 0.0195;
 /// Reflection is only needed to where detectors reach, E/511 keV.
-pub(super) const ENDS: f64 = 4.0;
+const ENDS: f64 = 4.0;
 
 /// Gauss-Legendre nodes and weights on -1..1, eight points.
 const LEGENDRE: [(f64, f64); 4] = [
@@ -226,29 +226,44 @@ impl Green {
         sum / y
     }
 
-    /// Largest x of reflected photons for a cosine of the angle, at most ENDS.
-    pub fn end(cosine: f64) -> f64 {
-        (1.0 / (SHORTEST + 1.0 - (1.0 - (cosine - 0.05).powi(2)).sqrt())).min(ENDS)
-    }
-
-    /// ln of the reflected E F_E at the nodes, from STARTS to an end; `highest`: where the source ends, x.
-    pub fn nodes(&self, end: f64, highest: f64, source: impl Fn(f64) -> f64) -> [f64; NODES] {
+    /// The integral over a source, E F_E at x, that ends at a `highest` x (or not).
+    pub fn integral(&self, highest: f64, source: impl Fn(f64) -> f64) -> Integral {
         let shortest = SHORTEST.max(1.0 / highest);
-        std::array::from_fn(|k| {
-            let x = STARTS * (end / STARTS).powf(k as f64 / (NODES - 1) as f64);
-            self.reflected(1.0 / x, shortest, &source).max(1e-30).ln()
-        })
+        let end = (1.0 / (shortest + self.least)).min(ENDS);
+        let mut out = Integral { nodes: [0.0; NODES], span: (end / STARTS).ln(), falls: highest.is_finite() };
+        for k in 0..NODES {
+            let x = out.x(k as f64);
+            out.nodes[k] = self.reflected(1.0 / x, shortest, &source).max(1e-30).ln();
+        }
+        out
+    }
+}
+
+/// ln of the reflected E F_E at equal steps of ln x, or at steps that narrow towards the end of a source, where the reflection falls
+/// to nothing.
+pub(super) struct Integral {
+    nodes: [f64; NODES],
+    span: f64,
+    falls: bool,
+}
+
+impl Integral {
+    fn x(&self, place: f64) -> f64 {
+        let along = place / (NODES - 1) as f64;
+        STARTS * (self.span * if self.falls { 1.0 - (1.0 - along).powi(2) } else { along }).exp()
     }
 
-    /// Reflected E F_E from its logarithm at the nodes: a cubic through four of them, held between them.
-    pub fn at(nodes: &[f64; NODES], x: f64, end: f64) -> f64 {
-        if x > end {
+    /// Reflected E F_E: a cubic through four values, held between them.
+    pub fn at(&self, x: f64) -> f64 {
+        let along = (x / STARTS).ln() / self.span;
+        if self.span <= 0.0 || along >= 1.0 {
             return 0.0;
         }
-        let place = ((x / STARTS).ln() / (end / STARTS).ln() * (NODES - 1) as f64).max(0.0);
+        let along = along.max(0.0);
+        let place = if self.falls { 1.0 - (1.0 - along).sqrt() } else { along } * (NODES - 1) as f64;
         let k = (place as usize).clamp(1, NODES - 3);
         let t = place - k as f64;
-        let [f0, f1, f2, f3] = [nodes[k - 1], nodes[k], nodes[k + 1], nodes[k + 2]];
+        let [f0, f1, f2, f3] = [self.nodes[k - 1], self.nodes[k], self.nodes[k + 1], self.nodes[k + 2]];
         let c1 = f2 - 0.5 * f1 - f0 / 3.0 - f3 / 6.0;
         let c2 = 0.5 * (f0 + f2) - f1;
         let c3 = (f3 - f0) / 6.0 + 0.5 * (f1 - f2);
@@ -265,8 +280,7 @@ mod tests {
     #[test]
     fn a_slab_without_absorption_reflects_photons() {
         let green = Green::new(0.5, 1e-9);
-        let nodes = green.nodes(2.0, 1e3, |x| x.powf(0.3));
-        let ratio = Green::at(&nodes, 0.05, 2.0) / 0.05f64.powf(0.3);
+        let ratio = green.integral(f64::INFINITY, |x| x.powf(0.3)).at(0.05) / 0.05f64.powf(0.3);
         assert!(ratio > 0.3 && ratio < 1.5, "{ratio}");
     }
 }

@@ -41,8 +41,7 @@ impl<R: Real> Reflect<R> {
         };
         let reaches = slab.amount > 0.0 && incident.last().is_some_and(|(x, _)| *x > FROM);
         let highest = incident.last().map_or(1.0, |(x, _)| *x);
-        let end = Green::end(slab.cosine).min(highest);
-        let nodes = reaches.then(|| Green::new(slab.cosine, slab.asymptotic::<R>(table)).nodes(end, highest, between));
+        let integral = reaches.then(|| Green::new(slab.cosine, slab.asymptotic::<R>(table)).integral(highest, between));
         let mut row = Row::default();
         let photons = bins()
             .zip(&incident)
@@ -59,8 +58,8 @@ impl<R: Real> Reflect<R> {
                     let albedo = slab.albedo::<R>(table, &mut row, ln_e);
                     sum = (photons * albedo).fma(R::of(slab.amount * (1.0 - late)), sum);
                 }
-                if let Some(nodes) = nodes.as_ref().filter(|_| late > 0.0) {
-                    let density = Green::at(nodes, *x, end) * slab.amount * late;
+                if let Some(integral) = integral.as_ref().filter(|_| late > 0.0) {
+                    let density = integral.at(*x) * slab.amount * late;
                     sum = R::of(density).fma(bin.width / (middle * middle), sum);
                 }
                 sum

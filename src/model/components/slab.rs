@@ -8,7 +8,7 @@
 use super::{
     Component,
     absorption::ORIGIN,
-    green::{Green, MASS, NODES},
+    green::{Green, Integral, MASS},
     line::{Gauss, gaussian},
     power::{Cutoff, cutoffpl},
     stretch,
@@ -145,8 +145,7 @@ pub struct Reflected<R: Real> {
     inverse: f64,
     factor: f64,
     lines: Vec<Gauss<R>>,
-    /// ln of the Green's integral at the nodes.
-    integral: OnceCell<[f64; NODES]>,
+    integral: OnceCell<Integral>,
 }
 
 /// PhoIndex, foldE (0: no cutoff), rel_refl (negative: reflection alone), Redshift, abund, Fe_abund, cosIncl, norm (photons/keV/cm2/s
@@ -205,10 +204,10 @@ pub(crate) fn pexmon<R: Real>(par: &[f64]) -> Reflected<R> {
 }
 
 impl<R: Real> Reflected<R> {
-    fn integral(&self, table: &[R::Store]) -> &[f64; NODES] {
+    fn integral(&self, table: &[R::Store]) -> &Integral {
         self.integral.get_or_init(|| {
             let green = Green::new(self.slab.cosine, self.slab.asymptotic::<R>(table));
-            green.nodes(Green::end(self.slab.cosine), f64::INFINITY, |x| {
+            green.integral(f64::INFINITY, |x| {
                 let e = x * MASS;
                 e.powf(2.0 - self.index) * (-e * self.inverse).exp()
             })
@@ -248,7 +247,7 @@ impl<R: Real> Component<R> for Reflected<R> {
                 sum = (source * albedo).fma(R::of(amount * (1.0 - late)), sum);
             }
             if late > 0.0 {
-                let photons = Green::at(self.integral(table), x, Green::end(self.slab.cosine)) * self.factor * late;
+                let photons = self.integral(table).at(x) * self.factor * late;
                 sum = R::of(photons).fma(bin.width / (middle * middle), sum);
             }
             *out = sum.store();
