@@ -68,11 +68,11 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
             flux[i * 16u + local] = value;
         }
         workgroupBarrier();
-        let of = chunk * 65u + 1u + strip;
-        let p0 = piece_sum(pieces[of], local);
-        let p1 = piece_sum(pieces[of + 16u], local);
-        let p2 = piece_sum(pieces[of + 32u], local);
-        let p3 = piece_sum(pieces[of + 48u], local);
+        let first_piece = chunk * 65u + 1u + strip;
+        let p0 = piece_sum(pieces[first_piece], local);
+        let p1 = piece_sum(pieces[first_piece + 16u], local);
+        let p2 = piece_sum(pieces[first_piece + 32u], local);
+        let p3 = piece_sum(pieces[first_piece + 48u], local);
         a0.low += p0.low;
         a0.high += p0.high;
         a1.low += p1.low;
