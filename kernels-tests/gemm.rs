@@ -107,6 +107,10 @@ fn products_of_views_with_every_epilogue() {
     for (device, shape) in ways() {
         let start = std::time::Instant::now();
         for (case, &(m, n, k)) in SIZES.iter().enumerate() {
+            // Every pipeline is compiled anew: the smallest cases are left to the smaller tiles.
+            if matches!(shape, Some(Shape::Tiles(2..))) && m * n < 400 {
+                continue;
+            }
             for (ta, tb) in [(false, false), (true, false), (false, true), (true, true)] {
                 for aligned in [true, false] {
                     if aligned && [m, n, k].iter().any(|size| size % 4 != 0) {

@@ -347,9 +347,18 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     }
     let first_row = row0 + ty * 4u;
     let first_column = column0 + tx * 4u;
-//!if PLAIN
-{{STORE}}
+    // A loop, so that the epilogue is compiled once and not for each number held.
+    var held = array<vec4<f32>, {{HELD}}>({{SUMS_HELD}});
+//!if PRODUCTS
+    var normals: array<vec4<f32>, {{HELD}}>;
 //!end
+    for (var i = 0u; i < {{HELD}}u; i += 1u) {
+        let r = i / {{ACROSS}};
+        held[i] = put4(held[i], first_row + r / 4u * 4u * TY + r % 4u, first_column + i % {{ACROSS}} * 4u * TX, group.z);
+//!if PRODUCTS
+        normals[i] = normal;
+//!end
+    }
 //!if SUMS
     if group.y == 0u && lane < COLS / 4u {
         for (var j = 0u; j < 4u; j += 1u) { put_sum(sum_of_b[j], column0 + lane * 4u + j, group.z); }

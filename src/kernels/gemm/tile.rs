@@ -92,7 +92,9 @@ impl Tile {
             ("REGISTERS", self.blocks("REGISTERS")),
             ("KEEP", self.blocks("KEEP")),
             ("MULTIPLY", self.multiply()),
-            ("STORE", self.store()),
+            ("SUMS_HELD", self.places().map(|(r, q)| format!("c{r}_{q}")).collect::<Vec<_>>().join(", ")),
+            ("HELD", self.places().count().to_string()),
+            ("ACROSS", format!("{}u", self.each[1] / 4)),
             ("COLUMN_MOMENTS", self.column_sums(true)),
             ("COLUMN_PRODUCTS", self.column_sums(false)),
         ]
@@ -162,33 +164,21 @@ impl Tile {
         format!("first_row + {}u * TY + {}u", r / 4 * 4, r % 4)
     }
 
-    fn store(&self) -> String {
-        self.places().fold(String::new(), |mut text, (r, q)| {
-            let row = Self::row(r);
-            let _ = writeln!(text, "    put4(c{r}_{q}, {row}, first_column + {}u * TX, group.z);", 4 * q);
-            text
-        })
-    }
-
-    /// Stores, and leaves of every quad of columns of this invocation's rows two vectors in the tiles' memory: means and sums of
-    /// squared deviations, or sums and sums of products with `normal`.
+    /// Leaves of every quad of columns of this invocation's rows two vectors in the tiles' memory: means and sums of squared
+    /// deviations of what was stored, or its sums and those of its products with `normals`.
     fn column_sums(&self, moments: bool) -> String {
         let (rows, quads) = (self.each[0], self.each[1] / 4);
         let mut text = String::new();
-        for r in 0..rows {
+        for r in (0..rows).filter(|_| moments) {
             let _ = writeln!(text, "    let in{r} = select(0.0, 1.0, {} < parameters.m);", Self::row(r));
         }
         let all = |term: &dyn Fn(usize) -> String| (0..rows).map(term).collect::<Vec<_>>().join(" + ");
         for q in 0..quads {
             for r in 0..rows {
-                let row = Self::row(r);
-                let _ = writeln!(
-                    text,
-                    "    let v{r}_{q} = in{r} * put4(c{r}_{q}, {row}, first_column + {}u * TX, group.z);",
-                    4 * q
-                );
+                let held = r * quads + q;
+                let _ = writeln!(text, "    let v{r}_{q} = held[{held}];");
                 if !moments {
-                    let _ = writeln!(text, "    let w{r}_{q} = v{r}_{q} * normal;");
+                    let _ = writeln!(text, "    let w{r}_{q} = v{r}_{q} * normals[{held}];");
                 }
             }
             let sum = all(&|r| format!("v{r}_{q}"));
