@@ -115,8 +115,11 @@ fn moments_of_columns_do_not_cancel() {
                 let squares: f64 = values.iter().map(|x| (x - mean).powi(2)).sum();
                 let (got_mean, got_squares) = moments(&parts, (m, n, chunk), column);
                 assert!((got_mean - mean).abs() < 1e-6 * (1.0 + mean.abs()), "{what}: mean {got_mean} for {mean}");
-                // A chunk's mean is rounded to 2^-13 at 4000: with at most 256 rows that moves the squares by 256 x 2^-26 at most.
-                let tolerance = 1e-5 * squares + 4e-6 * m as f64;
+                // Partial means are f32, so off by up to an ulp of the mean; merging n rows at a distance d from the mean then errs
+                // by 2 n d ulp, at most 2 ulp sqrt(m squares) in all: 4e-4 of the squares here. A sum of squares errs by m mean^2 ulp:
+                // a sixth of them.
+                let ulp = f64::from(f32::EPSILON) * mean.abs();
+                let tolerance = 1e-5 * squares + 2.0 * ulp * (m as f64 * squares).sqrt() + m as f64 * ulp * ulp;
                 assert!((got_squares - squares).abs() < tolerance, "{what}: squares {got_squares} for {squares}");
             }
         }

@@ -123,8 +123,8 @@ pub fn accepted(device: &Device) -> Result<Option<String>, DeviceError> {
         let b_operand = if b { Matrix::whole(&w_turned).t() } else { Matrix::whole(&w_t).into() };
         gemm_half(gpu, a_operand, b_operand, &mut MatrixMut::whole(&mut c), [0, 0]);
         for (i, (got, want)) in c.download()?.iter().zip(&want).enumerate() {
-            // A NaN is no match either.
-            if !((f64::from(*got) - want).abs() <= tolerance) {
+            let error = (f64::from(*got) - want).abs();
+            if error.is_nan() || error > tolerance {
                 return Ok(Some(format!("product [{}, {}] is {got}, expected {want}", i / n, i % n)));
             }
         }
@@ -145,7 +145,8 @@ pub fn accepted(device: &Device) -> Result<Option<String>, DeviceError> {
         let want = (at(0.5) - at(-0.5)) / 1.0;
         let got: f64 = gradient.iter().zip(&direction).map(|(&g, d)| f64::from(g) * d).sum();
         let size: f64 = gradient.iter().zip(&direction).map(|(&g, d)| (f64::from(g) * d).powi(2)).sum::<f64>().sqrt();
-        if size == 0.0 || !((got - want).abs() <= 4.0 * ROUNDING * size) {
+        let error = (got - want).abs();
+        if size == 0.0 || error.is_nan() || error > 4.0 * ROUNDING * size {
             return Ok(Some(format!("gradient of the {name} operand along a direction is {got:e}, expected {want:e}")));
         }
     }
