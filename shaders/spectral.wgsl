@@ -91,17 +91,17 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
         result[out + 7u] = signed_log(p75 - p25);
     }
     for (var band = 0u; band < BANDS; band++) {
-        let from = edges[band];
-        let to = edges[band + 1u];
+        let low = edges[band];
+        let high = edges[band + 1u];
         var s = vec4(0.0);
-        for (var i = from + lane; i < to; i += LANES) {
+        for (var i = low + lane; i < high; i += LANES) {
             let x = counts[start + i];
             s += vec4(x, energies[i] * x, energies[i], 0.0);
         }
         s = total(lane, s);
-        let level = s.x / max(f32(to - from), 1.0);
+        let level = s.x / max(f32(high - low), 1.0);
         var excess = 0.0;
-        for (var i = from + lane; i < to; i += LANES) { excess += max(counts[start + i] - level, 0.0); }
+        for (var i = low + lane; i < high; i += LANES) { excess += max(counts[start + i] - level, 0.0); }
         excess = total(lane, vec4(excess, 0.0, 0.0, 0.0)).x;
         if lane == 0u {
             band_sums[band] = s.x;
@@ -109,7 +109,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
             result[at] = signed_log(s.x);
             result[at + BANDS] = signed_log(excess);
             result[at + 2u * BANDS] = signed_log(select(0.0, s.y / s.z, s.z > 0.0));
-            let middle = s.z / max(f32(to - from), 1.0);
+            let middle = s.z / max(f32(high - low), 1.0);
             result[at + 3u * BANDS] = signed_log(select(middle, s.y / s.x, s.x > 0.0));
         }
     }

@@ -338,7 +338,9 @@ fn the_run_file_names_the_command_and_its_mistakes_are_told() {
     assert_eq!((external.name.as_str(), external.timeout, external.workers), ("mypower", 30, 0));
     assert_eq!(external.command, ["python3", "external/powerlaw.py"]);
     // Written out and read again it is the same run.
-    let again = RunFile::parse(&run.resolved_toml(&Provenance::default()), "run.toml", &[]).unwrap();
+    let provenance =
+        Provenance { version: "0".into(), device: "cpu".into(), run_file: "run.toml".into(), ..Default::default() };
+    let again = RunFile::parse(&run.resolved_toml(&provenance), "run.toml", &[]).unwrap();
     assert_eq!(again.differences(&run), []);
     assert_eq!(again.model, run.model);
     for (from, to, says) in [
