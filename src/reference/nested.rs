@@ -242,11 +242,11 @@ impl Sampler<'_> {
         self.state.spare.retain_above(bound, p);
 
         if self.settings.region && self.state.iteration >= self.state.region_from {
-            self.from_region(removed, bound)?;
+            self.draw_from_region(removed, bound)?;
         }
         if self.state.spare.len() < removed {
             self.state.sliced += 1;
-            self.from_slices(removed - self.state.spare.len(), bound)?;
+            self.draw_from_slices(removed - self.state.spare.len(), bound)?;
         }
         let fresh = self.state.spare.take(removed, p);
         self.rank(&fresh);
@@ -256,7 +256,7 @@ impl Sampler<'_> {
     }
 
     /// Fills the spare points up to `wanted` from the region; leaves off for a while where that costs more than walking.
-    fn from_region(&mut self, wanted: usize, bound: f64) -> Result<()> {
+    fn draw_from_region(&mut self, wanted: usize, bound: f64) -> Result<()> {
         let (p, seed, iteration) = (self.p, self.settings.seed, self.state.iteration);
         if self.state.spare.len() >= wanted {
             return Ok(());
@@ -289,7 +289,7 @@ impl Sampler<'_> {
         Ok(())
     }
 
-    fn from_slices(&mut self, missing: usize, bound: f64) -> Result<()> {
+    fn draw_from_slices(&mut self, missing: usize, bound: f64) -> Result<()> {
         let (seed, iteration) = (self.settings.seed, self.state.iteration);
         let slices = Slices::new(&self.state.live.cube, self.p, bound, seed, iteration);
         let work = (missing, self.steps());
