@@ -2,9 +2,9 @@
 //! the store and the optimiser are on trial.
 
 use crate::{devices, noise};
-use rontgen::device::{Device, Tensor};
+use rontgen::device::Device;
 use rontgen::nn::training::Split;
-use rontgen::nn::{Epoch, FitSettings, History, Objective, ParameterStore, Plateau, fit};
+use rontgen::nn::{BatchRows, Epoch, FitSettings, History, LossSlot, Objective, ParameterStore, Plateau, fit};
 use rontgen::{Error, Result};
 
 const INPUTS: usize = 3;
@@ -45,7 +45,7 @@ impl Line {
     }
 }
 
-fn put(losses: &mut Tensor<f32>, slot: usize, loss: f32) {
+fn put(LossSlot { losses, slot }: LossSlot<'_>, loss: f32) {
     let mut all = losses.download().unwrap();
     all[slot] = loss;
     losses.upload(&all);
@@ -56,15 +56,8 @@ impl Objective for Line {
         &mut self.store
     }
 
-    fn train_step(
-        &mut self,
-        _: &Device,
-        index: &Tensor<u32>,
-        start: usize,
-        n: usize,
-        losses: &mut Tensor<f32>,
-        slot: usize,
-    ) {
+    fn train_step(&mut self, _: &Device, rows: BatchRows<'_>, slot: LossSlot<'_>) {
+        let BatchRows { index, start, n } = rows;
         let rows = index.download().unwrap()[start..start + n].to_vec();
         let (mut loss, gradient) = self.loss(&rows);
         if self.poison == Some(self.steps) {
@@ -73,20 +66,13 @@ impl Objective for Line {
         self.steps += 1;
         self.seen.extend(rows);
         self.store.gradient.upload(&gradient);
-        put(losses, slot, loss);
+        put(slot, loss);
     }
 
-    fn validate(
-        &mut self,
-        _: &Device,
-        index: &Tensor<u32>,
-        start: usize,
-        n: usize,
-        losses: &mut Tensor<f32>,
-        slot: usize,
-    ) {
+    fn validate(&mut self, _: &Device, rows: BatchRows<'_>, slot: LossSlot<'_>) {
+        let BatchRows { index, start, n } = rows;
         let rows = index.download().unwrap()[start..start + n].to_vec();
-        put(losses, slot, self.loss(&rows).0);
+        put(slot, self.loss(&rows).0);
     }
 }
 

@@ -33,3 +33,18 @@ fn log_integral(peak: f32, a: f32, b: f32, i: u32) -> f32 {
 fn stretch(redshift: f32) -> f32 {
     return max(1.0 + redshift, 1e-3);
 }
+
+// First bin whose upper edge lies above an energy; `energies()` where there is none.
+fn first_above(energy: f32) -> u32 {
+    var low = 0u;
+    var high = energies();
+    while low < high {
+        let middle = (low + high) / 2u;
+        if edge_hi(middle) <= energy {
+            low = middle + 1u;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}

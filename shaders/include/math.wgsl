@@ -87,6 +87,14 @@ fn product_parts(a: f32, b: f32) -> vec2<f32> {
     return vec2<f32>(product, rest);
 }
 
+// The cubic through four values at equal steps, `t` steps past the second: value, first and second derivative by steps.
+fn four_point(f0: f32, f1: f32, f2: f32, f3: f32, t: f32) -> vec3<f32> {
+    let c1 = f2 - 0.5 * f1 - f0 / 3.0 - f3 / 6.0;
+    let c2 = 0.5 * (f0 + f2) - f1;
+    let c3 = (f3 - f0) / 6.0 + 0.5 * (f1 - f2);
+    return vec3<f32>(f1 + t * (c1 + t * (c2 + c3 * t)), c1 + t * (2.0 * c2 + 3.0 * c3 * t), 2.0 * c2 + 6.0 * c3 * t);
+}
+
 // arctan(x) for x >= 0, to 2e-8 (Abramowitz & Stegun 4.4.49).
 fn arctan_positive(x: f32) -> f32 {
     let t = select(x, 1.0 / max(x, 1.0), x > 1.0);

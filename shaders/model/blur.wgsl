@@ -47,16 +47,7 @@ fn blur_from(c: Blur, a: ptr<private, Room>, slot: u32, i: u32, k: u32) -> f32 {
 fn blur_value(c: Blur, a: ptr<private, Room>, slot: u32, i: u32) -> f32 {
     let lowest = edge_lo(i) / c.highest;
     let highest = edge_hi(i) / c.lowest;
-    var first = 0u;
-    var high = energies();
-    while first < high {
-        let middle = (first + high) / 2u;
-        if edge_hi(middle) <= lowest {
-            first = middle + 1u;
-        } else {
-            high = middle;
-        }
-    }
+    let first = first_above(lowest);
     var sum = 0.0;
     for (var k = first; k < energies() && edge_lo(min(k, energies() - 1u)) < highest; k += 4u) {
         sum += (blur_from(c, a, slot, i, k) + blur_from(c, a, slot, i, k + 1u))

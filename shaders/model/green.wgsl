@@ -266,10 +266,7 @@ fn green_at(room: ptr<private, Room>, x: f32, end: f32, falls: bool) -> f32 {
     let f1 = (*room)[k];
     let f2 = (*room)[k + 1u];
     let f3 = (*room)[k + 2u];
-    let c1 = f2 - 0.5 * f1 - f0 / 3.0 - f3 / 6.0;
-    let c2 = 0.5 * (f0 + f2) - f1;
-    let c3 = (f3 - f0) / 6.0 + 0.5 * (f1 - f2);
-    let cubic = f1 + t * (c1 + t * (c2 + t * c3));
+    let cubic = four_point(f0, f1, f2, f3, t).x;
     return safe_exp(clamp(cubic, min(min(f0, f1), min(f2, f3)), max(max(f0, f1), max(f2, f3))));
 }
 

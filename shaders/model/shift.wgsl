@@ -15,26 +15,11 @@ fn zmshift_setup(p: u32, t: u32, slot: u32) -> Shift {
     return Shift(stretch(par(p)), 1.0);
 }
 
-// First source bin whose upper edge lies above an energy.
-fn shift_first(energy: f32) -> u32 {
-    var low = 0u;
-    var high = energies();
-    while low < high {
-        let middle = (low + high) / 2u;
-        if edge_hi(middle) <= energy {
-            low = middle + 1u;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
 fn shift_value(c: Shift, slot: u32, i: u32) -> f32 {
     let lo = edge_lo(i) * c.factor;
     let hi = edge_hi(i) * c.factor;
     var sum = 0.0;
-    for (var k = shift_first(lo); k < energies(); k++) {
+    for (var k = first_above(lo); k < energies(); k++) {
         let from_edge = edge_lo(k);
         if from_edge >= hi {
             break;
@@ -52,7 +37,7 @@ fn shift_factor(c: Shift, slot: u32, i: u32) -> f32 {
     let last = energies() - 1u;
     var sum = source(slot, 0u) * max(min(hi, edge_lo(0u)) - lo, 0.0)
         + source(slot, last) * max(hi - max(lo, edge_hi(last)), 0.0);
-    for (var k = shift_first(lo); k < energies(); k++) {
+    for (var k = first_above(lo); k < energies(); k++) {
         let from_edge = edge_lo(k);
         if from_edge >= hi {
             break;

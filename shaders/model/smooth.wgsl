@@ -39,16 +39,7 @@ fn gsmooth_value(c: Smooth, slot: u32, i: u32) -> f32 {
     let reach = 6.0 * max(smooth_width(c, mid_hi(0u)), smooth_width(c, mid_hi(energies() - 1u)));
     let lowest = edge_lo(i) - reach;
     let highest = edge_hi(i) + reach;
-    var first = 0u;
-    var high = energies();
-    while first < high {
-        let middle = (first + high) / 2u;
-        if edge_hi(middle) <= lowest {
-            first = middle + 1u;
-        } else {
-            high = middle;
-        }
-    }
+    let first = first_above(lowest);
     var sum = 0.0;
     for (var k = first; k < energies() && edge_lo(min(k, energies() - 1u)) < highest; k += 4u) {
         sum += (gsmooth_from(c, slot, i, k) + gsmooth_from(c, slot, i, k + 1u))

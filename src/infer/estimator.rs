@@ -9,7 +9,8 @@ use crate::kernels::truncate::Candidates;
 use crate::kernels::{gather, moments, random, unbounded};
 use crate::nn::store::StoreParts;
 use crate::nn::{
-    EpochLosses, EpochPlan, FitSettings, History, Objective, ParameterStore, StoreState, epoch_step_by_step, fit,
+    BatchRows, EpochLosses, EpochPlan, FitSettings, History, LossSlot, Objective, ParameterStore, StoreState,
+    epoch_step_by_step, fit,
 };
 use crate::{Error, Result};
 
@@ -212,14 +213,8 @@ struct Training<'a> {
 }
 
 impl Training<'_> {
-    fn run(
-        &mut self,
-        device: &Device,
-        rows: (&Tensor<u32>, usize, usize),
-        losses: (&mut Tensor<f32>, usize),
-        training: bool,
-    ) {
-        let (index, start, n) = rows;
+    fn run(&mut self, device: &Device, rows: BatchRows<'_>, loss: LossSlot<'_>, training: bool) {
+        let BatchRows { index, start, n } = rows;
         let turn = if training { self.steps % self.s.len() } else { 0 };
         self.steps += usize::from(training);
         let batch = if training { &mut self.train } else { &mut self.valid };
@@ -230,7 +225,15 @@ impl Training<'_> {
         gather::gather_block(device, self.x, 0, index, start, x);
         gather::gather_block(device, source, 0, index, start, s);
         let gradient = training.then_some(&mut self.store.gradient);
-        flow::loss(device, self.tables, &self.store.value, gradient, (x, s), &mut batch.scratch, losses);
+        flow::loss(
+            device,
+            self.tables,
+            &self.store.value,
+            gradient,
+            (x, s),
+            &mut batch.scratch,
+            (loss.losses, loss.slot),
+        );
     }
 }
 
@@ -264,28 +267,12 @@ impl Objective for Training<'_> {
         }
     }
 
-    fn train_step(
-        &mut self,
-        device: &Device,
-        index: &Tensor<u32>,
-        start: usize,
-        n: usize,
-        losses: &mut Tensor<f32>,
-        slot: usize,
-    ) {
-        self.run(device, (index, start, n), (losses, slot), true);
+    fn train_step(&mut self, device: &Device, rows: BatchRows<'_>, loss: LossSlot<'_>) {
+        self.run(device, rows, loss, true);
     }
 
-    fn validate(
-        &mut self,
-        device: &Device,
-        index: &Tensor<u32>,
-        start: usize,
-        n: usize,
-        losses: &mut Tensor<f32>,
-        slot: usize,
-    ) {
-        self.run(device, (index, start, n), (losses, slot), false);
+    fn validate(&mut self, device: &Device, rows: BatchRows<'_>, loss: LossSlot<'_>) {
+        self.run(device, rows, loss, false);
     }
 }
 

@@ -5,4 +5,7 @@ pub mod training;
 
 pub use crate::kernels::adam::AdamSettings;
 pub use store::{ParameterStore, StoreState};
-pub use training::{Epoch, EpochLosses, EpochPlan, FitSettings, History, Objective, Plateau, epoch_step_by_step, fit};
+pub use training::{
+    BatchRows, Epoch, EpochLosses, EpochPlan, FitSettings, History, LossSlot, Objective, Plateau, epoch_step_by_step,
+    fit,
+};

@@ -11,6 +11,21 @@ use crate::{Error, Result};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_pcg::Pcg64;
 
+/// A batch: the data rows `index[start .. start + n]`.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchRows<'a> {
+    pub index: &'a Tensor<u32>,
+    pub start: usize,
+    pub n: usize,
+}
+
+/// Where the sum of a batch's losses goes: `losses[slot]`.
+#[derive(Debug)]
+pub struct LossSlot<'a> {
+    pub losses: &'a mut Tensor<f32>,
+    pub slot: usize,
+}
+
 /// A network with its loss and its data: what the loop asks of it.
 pub trait Objective {
     fn store(&mut self) -> &mut ParameterStore;
@@ -20,30 +35,14 @@ pub trait Objective {
         true
     }
 
-    /// Forward and backward on the `n` data rows `index[start .. start + n]`: adds the gradient of the loss's MEAN over these rows
-    /// (or a constant multiple of it) to the store's (zeroed) gradient and writes the SUM of the loss into `losses[slot]`. The loop makes the optimiser step.
-    /// `n` is the same for all calls of one fit.
-    fn train_step(
-        &mut self,
-        device: &Device,
-        index: &Tensor<u32>,
-        start: usize,
-        n: usize,
-        losses: &mut Tensor<f32>,
-        slot: usize,
-    );
+    /// Forward and backward on a batch: adds the gradient of the loss's MEAN over these rows
+    /// (or a constant multiple of it) to the store's (zeroed) gradient and writes the SUM of the loss. The loop makes the optimiser step.
+    /// The number of rows is the same for all calls of one fit.
+    fn train_step(&mut self, device: &Device, rows: BatchRows<'_>, loss: LossSlot<'_>);
 
-    /// The sum of the loss over rows, as at inference, into `losses[slot]`. `n` is the same for all calls of one fit, but may
+    /// The sum of the loss over a batch, as at inference. The number of rows is the same for all calls of one fit, but may
     /// differ from that of [`Objective::train_step`].
-    fn validate(
-        &mut self,
-        device: &Device,
-        index: &Tensor<u32>,
-        start: usize,
-        n: usize,
-        losses: &mut Tensor<f32>,
-        slot: usize,
-    );
+    fn validate(&mut self, device: &Device, rows: BatchRows<'_>, loss: LossSlot<'_>);
 
     /// All steps of an epoch, and its validation. Whoever overrides this does in fewer launches what [`epoch_step_by_step`] does.
     fn epoch(&mut self, device: &Device, epoch: &EpochPlan<'_>, losses: EpochLosses<'_>) {
@@ -78,11 +77,13 @@ pub fn epoch_step_by_step<O: Objective + ?Sized>(
         if objective.adds_to_gradient() {
             objective.store().zero_gradient();
         }
-        objective.train_step(device, epoch.index, batch * train_batch, train_batch, losses.train, batch);
+        let rows = BatchRows { index: epoch.index, start: batch * train_batch, n: train_batch };
+        objective.train_step(device, rows, LossSlot { losses: losses.train, slot: batch });
         objective.store().adam_step(epoch.adam);
     }
     for batch in 0..valid_batches {
-        objective.validate(device, epoch.valid_index, batch * valid_batch, valid_batch, losses.valid, batch);
+        let rows = BatchRows { index: epoch.valid_index, start: batch * valid_batch, n: valid_batch };
+        objective.validate(device, rows, LossSlot { losses: losses.valid, slot: batch });
     }
 }
 

@@ -8,7 +8,7 @@ use crate::device::{Device, Tensor};
 use crate::kernels::activation::Activation;
 use crate::kernels::mlp::{self, MlpScratch, MlpShape};
 use crate::kernels::{gather, moments};
-use crate::nn::{Epoch, FitSettings, History, Objective, ParameterStore, fit};
+use crate::nn::{BatchRows, Epoch, FitSettings, History, LossSlot, Objective, ParameterStore, fit};
 use crate::{Error, Result};
 
 /// Shape and training; the defaults are the paper's.
@@ -173,13 +173,8 @@ struct Training<'a> {
 }
 
 impl Training<'_> {
-    fn run(
-        &mut self,
-        device: &Device,
-        (index, start, n): (&Tensor<u32>, usize, usize),
-        losses: (&mut Tensor<f32>, usize),
-        training: bool,
-    ) {
+    fn run(&mut self, device: &Device, rows: BatchRows<'_>, loss: LossSlot<'_>, training: bool) {
+        let BatchRows { index, start, n } = rows;
         let batch = if training { &mut self.train } else { &mut self.valid };
         let (x, y) = batch
             .buffers
@@ -187,7 +182,15 @@ impl Training<'_> {
         gather::gather_block(device, self.x, 0, index, start, x);
         gather::gather_block(device, self.y, 0, index, start, y);
         let gradient = training.then_some(&mut self.store.gradient);
-        mlp::loss(device, self.shape, &self.store.value, gradient, (x, y), &mut batch.scratch, losses);
+        mlp::loss(
+            device,
+            self.shape,
+            &self.store.value,
+            gradient,
+            (x, y),
+            &mut batch.scratch,
+            (loss.losses, loss.slot),
+        );
     }
 }
 
@@ -196,28 +199,12 @@ impl Objective for Training<'_> {
         self.store
     }
 
-    fn train_step(
-        &mut self,
-        device: &Device,
-        index: &Tensor<u32>,
-        start: usize,
-        n: usize,
-        losses: &mut Tensor<f32>,
-        slot: usize,
-    ) {
-        self.run(device, (index, start, n), (losses, slot), true);
+    fn train_step(&mut self, device: &Device, rows: BatchRows<'_>, loss: LossSlot<'_>) {
+        self.run(device, rows, loss, true);
     }
 
-    fn validate(
-        &mut self,
-        device: &Device,
-        index: &Tensor<u32>,
-        start: usize,
-        n: usize,
-        losses: &mut Tensor<f32>,
-        slot: usize,
-    ) {
-        self.run(device, (index, start, n), (losses, slot), false);
+    fn validate(&mut self, device: &Device, rows: BatchRows<'_>, loss: LossSlot<'_>) {
+        self.run(device, rows, loss, false);
     }
 }
 

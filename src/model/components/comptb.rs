@@ -5,7 +5,7 @@
 //! solves it with 4000 steps from -10 to 10 and one-sided differences, which are off by up to a percent: the steps are taken here
 //! as well, and every ninth value is kept.
 
-use super::{Component, log_integral};
+use super::{Component, four_point, log_integral};
 use crate::model::{grid::Bin, real::Real, special::ln_gamma};
 
 const STEPS: usize = 4000;
@@ -91,16 +91,12 @@ impl<R: Real> Component<R> for Bulk<R> {
         // Clear of whole numbers, where the floor may be one low.
         let held = place.max(R::of(1.001)).min(R::of(self.values.len() as f64 - 2.001));
         let (floor, k) = held.floor();
-        let Some(&[f0, f1, f2, f3]) = self.values.get(k.max(1) - 1..).and_then(|v| v.first_chunk::<4>()) else {
+        let Some(four) = self.values.get(k.max(1) - 1..).and_then(|v| v.first_chunk::<4>()) else {
             return R::of(f64::NAN);
         };
-        let t = held - floor;
-        let c1 = f2 - f1 * R::of(0.5) - f0 * R::of(1.0 / 3.0) - f3 * R::of(1.0 / 6.0);
-        let c2 = (f0 + f2) * R::of(0.5) - f1;
-        let c3 = (f3 - f0) * R::of(1.0 / 6.0) + (f1 - f2) * R::of(0.5);
-        let slope = (c3 * R::of(3.0) * t + c2 + c2).fma(t, c1);
-        let value = c3.fma(t, c2).fma(t, c1).fma(t, f1) + slope * (place - held);
-        let bend = (c3 * R::of(6.0) * t + c2 + c2) * R::of(1.0 / (step * step));
+        let [value, slope, bend] = four_point(*four, held - floor);
+        let value = value + slope * (place - held);
+        let bend = bend * R::of(1.0 / (step * step));
         let scattered = log_integral::<R, WIDE>(value.exp(), slope * R::of(1.0 / step), bend, bin.log_width);
         let x = bin.centre * self.inverse;
         let one = R::of(1.0);

@@ -3,6 +3,8 @@
 //!
 //! Energies are wavelengths y = 511 keV/E: a scattering adds up to 2. `dy` is what was added.
 
+use super::four_point;
+
 /// Electron rest energy as XSPEC rounds it here, keV.
 pub(super) const MASS: f64 = 511.0;
 /// Shortest wavelength of incident photons.
@@ -264,10 +266,7 @@ impl Integral {
         let k = (place as usize).clamp(1, NODES - 3);
         let t = place - k as f64;
         let [f0, f1, f2, f3] = [self.nodes[k - 1], self.nodes[k], self.nodes[k + 1], self.nodes[k + 2]];
-        let c1 = f2 - 0.5 * f1 - f0 / 3.0 - f3 / 6.0;
-        let c2 = 0.5 * (f0 + f2) - f1;
-        let c3 = (f3 - f0) / 6.0 + 0.5 * (f1 - f2);
-        let cubic = f1 + t * (c1 + t * (c2 + t * c3));
+        let [cubic, ..] = four_point([f0, f1, f2, f3], t);
         cubic.clamp(f0.min(f1).min(f2).min(f3), f0.max(f1).max(f2).max(f3)).exp()
     }
 }

@@ -340,6 +340,16 @@ pub fn implemented(name: &str) -> bool {
     built_in && table::Kind::of(name).is_none()
 }
 
+/// The cubic through four values at equal steps, `t` steps past the second: its value and first two derivatives by steps.
+#[inline(always)]
+pub(crate) fn four_point<R: Real>([f0, f1, f2, f3]: [R; 4], t: R) -> [R; 3] {
+    let c1 = f2 - f1 * R::of(0.5) - f0 * R::of(1.0 / 3.0) - f3 * R::of(1.0 / 6.0);
+    let c2 = (f0 + f2) * R::of(0.5) - f1;
+    let c3 = (f3 - f0) * R::of(1.0 / 6.0) + (f1 - f2) * R::of(0.5);
+    let value = c3.fma(t, c2).fma(t, c1).fma(t, f1);
+    [value, (c3 * R::of(3.0) * t + c2 + c2).fma(t, c1), c3 * R::of(6.0) * t + c2 + c2]
+}
+
 /// Integral over a bin of a density whose E f(E) is `peak` at the geometric middle and has logarithmic slope `a` and
 /// curvature `b` in ln E there.
 ///

@@ -7,7 +7,7 @@
 //! ln(I g) is smooth: it is tabulated once per spectrum over ln b. XSPEC evaluates I, integrated by parts once, with ten
 //! Gauss-Laguerre points, which is part of its numbers.
 
-use super::{Component, log_integral, stretch};
+use super::{Component, four_point, log_integral, stretch};
 use crate::model::{grid::Bin, real::Real, special::ln_gamma};
 
 /// Values of the table, the first of them one step before `LOWEST_B`.
@@ -173,17 +173,12 @@ impl<R: Real> Component<R> for Titarchuk<R> {
         // Clear of whole numbers, where the floor may be one low.
         let held = place.max(R::of(1.001)).min(R::of(POINTS as f64 - 2.001));
         let (floor, k) = held.floor();
-        let Some(&[f0, f1, f2, f3]) = self.values.get(k.max(1) - 1..).and_then(|v| v.first_chunk::<4>()) else {
+        let Some(four) = self.values.get(k.max(1) - 1..).and_then(|v| v.first_chunk::<4>()) else {
             return R::of(f64::NAN);
         };
-        // The cubic through four values, about the second.
-        let t = held - floor;
-        let c1 = f2 - f1 * R::of(0.5) - f0 * R::of(1.0 / 3.0) - f3 * R::of(1.0 / 6.0);
-        let c2 = (f0 + f2) * R::of(0.5) - f1;
-        let c3 = (f3 - f0) * R::of(1.0 / 6.0) + (f1 - f2) * R::of(0.5);
-        let slope = (c3 * R::of(3.0) * t + c2 + c2).fma(t, c1);
-        let value = c3.fma(t, c2).fma(t, c1).fma(t, f1) + slope * (place - held);
-        let bend = (c3 * R::of(6.0) * t + c2 + c2) * self.inverse * self.inverse;
+        let [value, slope, bend] = four_point(*four, held - floor);
+        let value = value + slope * (place - held);
+        let bend = bend * self.inverse * self.inverse;
         let slope = slope * self.inverse;
         let (b, x) = (bin.centre * self.seed, bin.centre * self.plasma);
         let peak = self.amplitude * bin.centre * b * b;

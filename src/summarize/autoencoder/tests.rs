@@ -1,6 +1,6 @@
 use super::training::Training;
 use super::*;
-use crate::nn::Objective;
+use crate::nn::{BatchRows, LossSlot, Objective};
 
 /// The whole network, in training mode: along the gradient and along a random direction, the loss changes by what the
 /// gradient says.
@@ -35,7 +35,11 @@ fn the_gradient_is_that_of_the_loss() {
     let mut at = |values: &[f32]| {
         training.store().value.upload(values);
         training.store().zero_gradient();
-        training.train_step(&device, &index, 0, rows, &mut losses, 0);
+        training.train_step(
+            &device,
+            BatchRows { index: &index, start: 0, n: rows },
+            LossSlot { losses: &mut losses, slot: 0 },
+        );
         let loss = f64::from(losses.download().unwrap()[0]) / (rows * bins) as f64;
         (loss, training.store().gradient.download().unwrap())
     };
@@ -135,8 +139,16 @@ fn fused_steps_are_those_of_the_layers() {
             let mut training =
                 Training { network, data, work: Vec::new(), fused: None, drawn: 0, kept: BTreeMap::new() };
             training.store().zero_gradient();
-            training.train_step(&device, &index, 0, n, &mut losses, 0);
-            training.validate(&device, &index, 3, n - 3, &mut losses, 1);
+            training.train_step(
+                &device,
+                BatchRows { index: &index, start: 0, n: n },
+                LossSlot { losses: &mut losses, slot: 0 },
+            );
+            training.validate(
+                &device,
+                BatchRows { index: &index, start: 3, n: n - 3 },
+                LossSlot { losses: &mut losses, slot: 1 },
+            );
             let gradient = training.store().gradient.download().unwrap();
             (losses.download().unwrap(), gradient, training.network.running[1].download().unwrap())
         });
@@ -206,7 +218,11 @@ fn new_statistics_leave_the_network_what_it_was() {
         let mut losses = Tensor::zeros(&device, 1, 1);
         let mut training = Training { network, data, work: Vec::new(), fused: None, drawn: 0, kept: BTreeMap::new() };
         training.store().zero_gradient();
-        training.train_step(&device, &index, 0, n, &mut losses, 0);
+        training.train_step(
+            &device,
+            BatchRows { index: &index, start: 0, n: n },
+            LossSlot { losses: &mut losses, slot: 0 },
+        );
         f64::from(losses.download().unwrap()[0])
     };
     let (old, before) = (network.scale.as_ref().unwrap().download().unwrap(), loss(&mut network));

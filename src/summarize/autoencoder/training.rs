@@ -9,7 +9,7 @@ use crate::device::{Cpu, Device, Tensor};
 use crate::kernels::poisson::{Source, poisson};
 use crate::kernels::{gather, loss, reduce, standardize};
 use crate::nn::store::copy;
-use crate::nn::{Objective, ParameterStore};
+use crate::nn::{BatchRows, LossSlot, Objective, ParameterStore};
 use crate::summarize::{Spectra, Targets, TrainingData};
 use std::collections::BTreeMap;
 
@@ -172,15 +172,8 @@ impl Objective for Training<'_> {
         false
     }
 
-    fn train_step(
-        &mut self,
-        device: &Device,
-        index: &Tensor<u32>,
-        start: usize,
-        n: usize,
-        losses: &mut Tensor<f32>,
-        slot: usize,
-    ) {
+    fn train_step(&mut self, device: &Device, rows: BatchRows<'_>, loss: LossSlot<'_>) {
+        let (BatchRows { index, start, n }, LossSlot { losses, slot }) = (rows, loss);
         // Per bin as well as per row: clipping then means the same for every instrument (Adam does not see the factor).
         let factor = 1.0 / (n * self.network.bins) as f32;
         if let Some(cpu) = self.network.fused_on(device) {
@@ -195,15 +188,8 @@ impl Objective for Training<'_> {
         self.work.push(work);
     }
 
-    fn validate(
-        &mut self,
-        device: &Device,
-        index: &Tensor<u32>,
-        start: usize,
-        n: usize,
-        losses: &mut Tensor<f32>,
-        slot: usize,
-    ) {
+    fn validate(&mut self, device: &Device, rows: BatchRows<'_>, loss: LossSlot<'_>) {
+        let (BatchRows { index, start, n }, LossSlot { losses, slot }) = (rows, loss);
         if let Device::Cpu(cpu) = device {
             self.keep_validation(cpu, index.cpu(), start, n);
         }
