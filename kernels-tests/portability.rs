@@ -102,18 +102,11 @@ fn check(kernel: &Kernel, [most_invocations, most_shared]: [u32; 2]) -> Result<(
         .iter()
         .filter(|(_, variable)| matches!(variable.space, naga::AddressSpace::Storage { .. }))
         .count();
-    let shared: u32 = module
-        .global_variables
-        .iter()
-        .filter(|(_, variable)| variable.space == naga::AddressSpace::WorkGroup)
-        .map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx()))
-        .sum();
-    let private: u32 = module
-        .global_variables
-        .iter()
-        .filter(|(_, variable)| variable.space == naga::AddressSpace::Private)
-        .map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx()))
-        .sum();
+    let bytes = |space: naga::AddressSpace| -> u32 {
+        let variables = module.global_variables.iter().filter(|(_, variable)| variable.space == space);
+        variables.map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx())).sum()
+    };
+    let (shared, private) = (bytes(naga::AddressSpace::WorkGroup), bytes(naga::AddressSpace::Private));
     if invocations > most_invocations || storage > 8 || shared > most_shared || private > 8192 {
         return Err(format!(
             "{invocations} invocations, {storage} storage buffers, {shared} bytes of workgroup memory, {private} of private"

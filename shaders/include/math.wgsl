@@ -126,3 +126,15 @@ fn normal_area(u: f32, half: f32) -> f32 {
     let b = 0.5 * erfc_positive((u + half) * 0.70710678);
     return select(a - b, 1.0 - a - b, u < half);
 }
+
+// ln Gamma(x), x > 0: Stirling's series beyond 8, carried there by the recurrence.
+fn ln_gamma(x: f32) -> f32 {
+    var z = x;
+    var product = 1.0;
+    for (var k = 0u; k < 8u && z < 8.0; k++) {
+        product *= z;
+        z += 1.0;
+    }
+    let s = 1.0 / (z * z);
+    return (z - 0.5) * log(z) - z + 0.91893853 + (1.0 / 12.0 - s * (1.0 / 360.0 - s / 1260.0)) / z - log(product);
+}

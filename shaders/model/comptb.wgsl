@@ -29,17 +29,6 @@ fn comptb_zeta(s: f32) -> f32 {
     return sum;
 }
 
-fn comptb_ln_gamma(x: f32) -> f32 {
-    var z = x;
-    var product = 1.0;
-    for (var k = 0u; k < 8u && z < 8.0; k++) {
-        product *= z;
-        z += 1.0;
-    }
-    let s = 1.0 / (z * z);
-    return (z - 0.5) * log(z) - z + 0.91893853 + (1.0 / 12.0 - s * (1.0 / 360.0 - s / 1260.0)) / z - log(product);
-}
-
 fn comptb_setup(p: u32, t: u32, room: ptr<private, Room>) -> Bulk {
     let seeds = max(par(p), 1e-2);
     let gamma = max(par(p + 1u), 1.0);
@@ -79,7 +68,7 @@ fn comptb_setup(p: u32, t: u32, room: ptr<private, Room>) -> Bulk {
     }
     let weight = safe_exp(2.3025851 * clamp(par(p + 5u), -30.0, 30.0));
     let amplitude = 8.0525 * safe_exp((gamma - 4.0) * log(seeds)) * par(p + 6u);
-    let conserved = comptb_ln_gamma(gamma) + log(comptb_zeta(gamma)) - log(max(sum, 1e-37));
+    let conserved = ln_gamma(gamma) + log(comptb_zeta(gamma)) - log(max(sum, 1e-37));
     let share = 1.0 / (1.0 + safe_exp(-2.3025851 * clamp(par(p + 5u), -30.0, 30.0)));
     let scale = conserved + log(max(amplitude * share, 1e-37));
     for (var k = 0u; k < 445u; k++) {

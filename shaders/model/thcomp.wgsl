@@ -7,19 +7,9 @@ fn thcomp_density(slot: u32, k: u32) -> f32 {
     return source(slot, k) / width(k);
 }
 
-// First bin whose upper edge lies above an energy.
+// The last bin holds what lies above the grid.
 fn thcomp_bin(energy: f32) -> u32 {
-    var low = 0u;
-    var high = energies() - 1u;
-    while low < high {
-        let middle = (low + high) / 2u;
-        if edge_hi(middle) <= energy {
-            low = middle + 1u;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
+    return min(first_above(energy), energies() - 1u);
 }
 
 fn thcomp_escape(x: f32, tau: f32, thin: f32, thick: f32) -> f32 {

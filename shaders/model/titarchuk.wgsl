@@ -2,18 +2,6 @@
 
 struct Titarchuk { amplitude: f32, seed: f32, plasma: f32, share: f32, ln_first: f32, inverse: f32 }
 
-// ln Gamma(x), x > 0.
-fn titarchuk_ln_gamma(x: f32) -> f32 {
-    var z = x;
-    var product = 1.0;
-    for (var k = 0u; k < 8u && z < 8.0; k++) {
-        product *= z;
-        z += 1.0;
-    }
-    let s = 1.0 / (z * z);
-    return (z - 0.5) * log(z) - z + 0.91893853 + (1.0 / 12.0 - s * (1.0 / 360.0 - s / 1260.0)) / z - log(product);
-}
-
 // 1 + (e^-tau - 1) / tau.
 fn titarchuk_escape(tau: f32) -> f32 {
     return select(1.0 + exp_m1(-tau) / tau, tau * (0.5 - tau * (1.0 / 6.0 - tau / 24.0)), tau < 0.1);
@@ -50,7 +38,7 @@ fn titarchuk_beta(tau: f32, geometry: f32) -> f32 {
 }
 
 fn titarchuk_left(a: f32, theta: f32) -> f32 {
-    let d = log(3.0 * ((a + 3.0) * a + 4.0) / ((a + 3.0) * (a + 2.0) * (a + 2.0))) + titarchuk_ln_gamma(2.0 * a + 2.0);
+    let d = log(3.0 * ((a + 3.0) * a + 4.0) / ((a + 3.0) * (a + 2.0) * (a + 2.0))) + ln_gamma(2.0 * a + 2.0);
     return a * log_1p((a + 3.0) * theta / (1.0 + theta) + 4.0 * safe_exp(d / a) * theta * theta);
 }
 
@@ -100,7 +88,7 @@ fn comptt_setup(p: u32, t: u32, room: ptr<private, Room>) -> Titarchuk {
     let ratio = seed / electrons * safe_exp(log(shift) / n);
     let step = log(max(40.0 * electrons / seed, 1.0) * 1000.0) / 197.0;
     let half = 0.5 * step;
-    let fixed = log((2.0 * a + 3.0) / a) - titarchuk_ln_gamma(2.0 * a + 4.0);
+    let fixed = log((2.0 * a + 3.0) / a) - ln_gamma(2.0 * a + 4.0);
     let ln_first = -6.9077553 - step;
     let first = safe_exp(ln_first);
     // Its logarithm: the smallest are far below what f32 holds.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::report::plots::spectrum;
 use crate::report::{ReportData, VerdictStatus};
 use crate::{Error, Result};
 
@@ -10,6 +11,9 @@ use crate::{Error, Result};
 pub struct Args {
     /// Output folder of a run
     pub dir: PathBuf,
+    /// Draw the fit in this band alone as well [keV], into plots/spectrum_LO_HI.svg
+    #[arg(long, num_args = 2, value_names = ["LO", "HI"])]
+    pub band: Option<Vec<f64>>,
 }
 
 /// Exit status 0, also for a result that is not to be trusted: what was asked for is the report, and it says so.
@@ -19,7 +23,11 @@ pub struct Args {
 pub fn run(args: Args) -> Result<u8> {
     use std::io::Write;
     let data = ReportData::from_folder(&args.dir)?;
+    let band = args.band.as_deref().map(|band| draw_band(&data, band)).transpose()?;
     let path = data.write_report(&args.dir)?;
+    if let Some((name, svg)) = band {
+        crate::report::write_atomically(&args.dir.join("plots").join(name), |w| w.write_all(svg.as_bytes()))?;
+    }
     let mut out = std::io::stdout().lock();
     let note = match data.summary.verdict.status {
         VerdictStatus::Trusted => String::new(),
@@ -29,4 +37,18 @@ pub fn run(args: Args) -> Result<u8> {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("standard output")(e)),
         _ => Ok(0),
     }
+}
+
+/// Name and picture of the fit in a band.
+fn draw_band(data: &ReportData, band: &[f64]) -> Result<(String, String)> {
+    let &[lo, hi] = band else { return Err(Error::Input("--band takes two energies in keV".into())) };
+    let table = data.spectrum.as_ref().ok_or_else(|| Error::Input("--band: the folder has no spectrum.csv".into()))?;
+    let svg = spectrum::band(table, [lo, hi]).ok_or_else(|| {
+        let ends = table.rows.first().zip(table.rows.last()).map(|(first, last)| (first.e_min, last.e_max));
+        let (from, to) = ends.unwrap_or_default();
+        Error::Input(format!(
+            "--band {lo} {hi}: no bin of the spectrum lies in it; the spectrum has {from} to {to} keV"
+        ))
+    })?;
+    Ok((format!("spectrum_{lo}_{hi}.svg"), svg))
 }

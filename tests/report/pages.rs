@@ -58,7 +58,7 @@ fn all(plots: &Plots) -> Vec<&String> {
 fn the_report_is_complete_well_formed_and_self_contained() {
     let folder = tempfile::tempdir().unwrap();
     example().write_folder(folder.path()).unwrap();
-    let code = report::run(report::Args { dir: folder.path().to_path_buf() }).unwrap();
+    let code = report::run(report::Args { dir: folder.path().to_path_buf(), band: None }).unwrap();
     assert_eq!(code, 0);
     let page = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
     let style = page.find("</style>").unwrap();
@@ -86,6 +86,22 @@ fn the_report_is_complete_well_formed_and_self_contained() {
         assert!(well_formed(&svg) > 20, "{name}");
         inside_its_box(&svg);
     }
+}
+
+#[test]
+fn a_band_of_the_fit_is_drawn_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = example();
+    data.write_folder(folder.path()).unwrap();
+    let args = |band: [f64; 2]| report::Args { dir: folder.path().to_path_buf(), band: Some(band.to_vec()) };
+    let rows = &data.spectrum.as_ref().unwrap().rows;
+    let (lo, hi) = (rows[2].e_min, rows[9].e_max);
+    report::run(args([lo, hi])).unwrap();
+    let svg = std::fs::read_to_string(folder.path().join(format!("plots/spectrum_{lo}_{hi}.svg"))).unwrap();
+    assert!(well_formed(&svg) > 20 && svg.contains("observed (8 bins)"), "{svg}");
+    inside_its_box(&svg);
+    let empty = report::run(args([1e4, 2e4])).unwrap_err().to_string();
+    assert!(empty.contains("no bin of the spectrum lies in it"), "{empty}");
 }
 
 #[test]
@@ -279,6 +295,6 @@ fn comparing_folders_and_files() {
     std::fs::write(&file, "x,weight\n1,2\n").unwrap();
     assert!(compare(&file, &file).unwrap_err().to_string().contains("equal-weight"));
     assert!(compare(b.path(), &file).unwrap_err().to_string().contains("posterior.csv"));
-    let gone = report::run(report::Args { dir: b.path().join("gone") }).unwrap_err();
+    let gone = report::run(report::Args { dir: b.path().join("gone"), band: None }).unwrap_err();
     assert!(gone.to_string().contains("no such folder") && gone.exit_status() == 2, "{gone}");
 }

@@ -57,8 +57,18 @@ fn poisson_error(counts: f64) -> (f64, f64) {
     )
 }
 
+/// [`spectrum`] of the bins within `lo..hi` keV alone, with a linear scale of counts: lines and their wings. `None` without bins.
+pub fn band(table: &SpectrumTable, [lo, hi]: [f64; 2]) -> Option<String> {
+    let rows = table.rows.iter().filter(|row| row.e_min >= lo && row.e_max <= hi).copied().collect();
+    drawn(&SpectrumTable { exposure: table.exposure, rows }, false)
+}
+
 /// Counts per s and keV with the model's posterior, and residuals in standard deviations of the model. `None` without bins.
 pub fn spectrum(table: &SpectrumTable) -> Option<String> {
+    drawn(table, true)
+}
+
+fn drawn(table: &SpectrumTable, logarithmic: bool) -> Option<String> {
     let exposure = table.exposure;
     if table.rows.is_empty() || exposure <= 0.0 {
         return None;
@@ -79,7 +89,8 @@ pub fn spectrum(table: &SpectrumTable) -> Option<String> {
         .filter(|v| *v > 0.0)
         .collect();
     let (lo, hi) = shown.iter().fold((f64::INFINITY, 0.0f64), |(a, b), &v| (a.min(v), b.max(v)));
-    let y = Axis::new((0.5 * lo).max(1e-6 * hi), 2.2 * hi, true, "Counts s⁻¹ keV⁻¹");
+    let (bottom, top) = if logarithmic { ((0.5 * lo).max(1e-6 * hi), 2.2 * hi) } else { (0.0, 1.12 * hi) };
+    let y = Axis::new(bottom, top, logarithmic, "Counts s⁻¹ keV⁻¹");
     let x = energy_axis(&table.rows);
     let pulls: Vec<(f64, f64)> = points
         .iter()
