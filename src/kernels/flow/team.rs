@@ -2,11 +2,13 @@
 //!
 //! A training step of the flow lasts a fraction of a millisecond and has three phases, so that waking a sleeping thread for each
 //! would cost as much as the work. The threads of a team live for an epoch and spin between phases; where there are more
-//! runnable threads than cores they soon yield.
+//! runnable threads than cores they soon yield. A phase has one share per member. Everyone does its own share first (its data are
+//! in that core's cache) and then those that nobody has begun: a member without a core holds nobody up. What a share computes
+//! does not depend on who does it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
+use std::sync::atomic::{AtomicUsize, Ordering::*};
 
 /// Looks before a waiting thread begins to yield: some 20 microseconds.
 const SPINS: u32 = 4000;
@@ -17,17 +19,38 @@ type Job<'a> = &'a (dyn Fn(usize) + Sync);
 struct Shared {
     /// Phases begun; `usize::MAX` ends the members.
     phase: AtomicUsize,
-    /// Members still at work.
-    busy: AtomicUsize,
-    failed: AtomicBool,
-    /// The job of the present phase, its lifetime forgotten: it is called between a rise of `phase` and the fall of `busy` to zero alone.
+    /// Per share the last phase in which somebody has begun it.
+    begun: Vec<AtomicUsize>,
+    /// Shares of the present phase that are not done.
+    open: AtomicUsize,
+    /// The first panic of a phase.
+    panic: Mutex<Option<Box<dyn std::any::Any + Send>>>,
+    /// The job of the present phase, its lifetime forgotten: it is called between a rise of `phase` and the fall of `open` to zero alone.
     job: Mutex<Option<Job<'static>>>,
+}
+
+impl Shared {
+    /// Does what is left of a phase, member `first`'s share before the others.
+    fn work(&self, phase: usize, first: usize) {
+        let Some(job) = *self.job.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) else { return };
+        let size = self.begun.len();
+        for share in (first..size).chain(0..first) {
+            // A late member may hold the job of a later phase than `phase` or of one that is over: then every share of `phase` has
+            // been begun, and this fails. Where it succeeds the phase is not over, and `job` is its job.
+            if self.begun[share].compare_exchange(phase - 1, phase, AcqRel, Relaxed).is_err() {
+                continue;
+            }
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| job(share))) {
+                self.panic.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(panic);
+            }
+            self.open.fetch_sub(1, Release);
+        }
+    }
 }
 
 /// The leader's hold on its team.
 pub(super) struct Team<'a> {
     shared: &'a Shared,
-    size: usize,
 }
 
 fn wait(until: impl Fn() -> bool) {
@@ -42,8 +65,9 @@ fn wait(until: impl Fn() -> bool) {
 pub(super) fn with_team<R>(size: usize, lead: impl FnOnce(&Team<'_>) -> R) -> R {
     let shared = Shared {
         phase: AtomicUsize::new(0),
-        busy: AtomicUsize::new(0),
-        failed: AtomicBool::new(false),
+        begun: (0..size).map(|_| AtomicUsize::new(0)).collect(),
+        open: AtomicUsize::new(0),
+        panic: Mutex::new(None),
         job: Mutex::new(None),
     };
     /// Sends the members home, also when the leader panics.
@@ -59,7 +83,7 @@ pub(super) fn with_team<R>(size: usize, lead: impl FnOnce(&Team<'_>) -> R) -> R 
             let shared = &shared;
             scope.spawn(move || follow(shared, member));
         }
-        lead(&Team { shared: &shared, size })
+        lead(&Team { shared: &shared })
     })
 }
 
@@ -71,40 +95,34 @@ fn follow(shared: &Shared, member: usize) {
         if seen == usize::MAX {
             return;
         }
-        let job = *shared.job.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(job) = job
-            && catch_unwind(AssertUnwindSafe(|| job(member))).is_err()
-        {
-            shared.failed.store(true, Relaxed);
-        }
-        shared.busy.fetch_sub(1, Release);
+        shared.work(seen, member);
     }
 }
 
 impl Team<'_> {
     pub fn size(&self) -> usize {
-        self.size
+        self.shared.begun.len()
     }
 
-    /// One phase: `job(member)` for every member, the leader being member 0. Returns when all are done.
+    /// One phase: `job(share)` for every share below the team's size. Returns when all are done.
     ///
     /// # Panics
-    /// When a member's job does.
+    /// When a share's job does.
     pub fn run(&self, job: Job<'_>) {
-        if self.size == 1 {
+        let shared = self.shared;
+        if self.size() == 1 {
             return job(0);
         }
-        // SAFETY: members call the job before `busy` falls to zero, which is awaited below whatever happens, so that the
-        // reference is used within its lifetime alone.
+        // SAFETY: a share is begun, and so the job called, before `open` falls to zero, which is awaited below whatever happens, so
+        // that the reference is used within its lifetime alone.
         let forgotten = unsafe { std::mem::transmute::<Job<'_>, Job<'static>>(job) };
-        *self.shared.job.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(forgotten);
-        self.shared.busy.store(self.size - 1, Relaxed);
-        self.shared.phase.fetch_add(1, Release);
-        let own = catch_unwind(AssertUnwindSafe(|| job(0)));
-        wait(|| self.shared.busy.load(Acquire) == 0);
-        match own {
-            Err(panic) => resume_unwind(panic),
-            Ok(()) => assert!(!self.shared.failed.load(Relaxed), "a thread of the flow's training has panicked"),
+        *shared.job.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(forgotten);
+        shared.open.store(self.size(), Relaxed);
+        let phase = shared.phase.fetch_add(1, Release) + 1;
+        shared.work(phase, 0);
+        wait(|| shared.open.load(Acquire) == 0);
+        if let Some(panic) = shared.panic.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take() {
+            resume_unwind(panic);
         }
     }
 }
@@ -128,6 +146,23 @@ mod tests {
                 }
             });
         }
+    }
+
+    /// Members that are late find their shares done, each once.
+    #[test]
+    fn shares_of_a_late_member_are_done_by_others() {
+        let sums: Vec<AtomicUsize> = (0..4).map(|_| AtomicUsize::new(0)).collect();
+        with_team(4, |team| {
+            for phase in 0..200 {
+                team.run(&|share| {
+                    sums[share].fetch_add(1, Relaxed);
+                    if (phase + share) % 7 == 0 {
+                        std::thread::sleep(std::time::Duration::from_micros(300));
+                    }
+                });
+                assert!(sums.iter().all(|sum| sum.load(Relaxed) == phase + 1));
+            }
+        });
     }
 
     #[test]

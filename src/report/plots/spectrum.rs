@@ -144,7 +144,15 @@ fn drawn(table: &SpectrumTable, logarithmic: bool) -> Option<String> {
             }
         }
         lower.axes(canvas, Labels { bottom: true, left: true, size: 11.0, scale: true }, 54.0);
-        legend(canvas, (left + 16.0, upper.y1 - 62.0), &points, &table.rows);
+        // Below a spectrum on a logarithmic scale there is room at the lower left; beside lines above a flat continuum, at the top.
+        let at = if logarithmic {
+            (left + 16.0, upper.y1 - 62.0)
+        } else {
+            let peak = points.iter().max_by(|a, b| rate(a.counts, a).total_cmp(&rate(b.counts, b)));
+            let on_the_left = peak.is_some_and(|r| upper.place(x_centre(r), 0.0).0 > 0.5 * (left + right));
+            (if on_the_left { left + 16.0 } else { right - 250.0 }, upper.y0 + 24.0)
+        };
+        legend(canvas, at, &points, &table.rows);
     }))
 }
 
