@@ -12,7 +12,7 @@ use crate::observation::Dataset;
 use crate::simulate::{Coordinates, Simulator};
 use crate::{Error, Result};
 
-/// Draws behind a median. Of a log-uniform norm over three decades its error is 4 %: less than half of what is asked for.
+/// Draws behind a median. Of a log-uniform norm over three decades its error is 5 %, half of what is asked for; every step has the same draws.
 const DRAWS: usize = 4096;
 /// The median is to lie within this share of the observed counts.
 const NEAR: f64 = 0.1;
