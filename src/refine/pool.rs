@@ -57,15 +57,8 @@ pub struct PoolSettings {
 
 /// Share of the likelihoods spent before each fit of a mixture.
 const FITS: [f64; 2] = [0.05, 0.25];
-/// Least share of the draws that a proposal already in use goes on getting when mixtures are better everywhere; that of the first one,
-/// which has tails of its own; and that of a mixture fitted to a tempered posterior. The variance of the weights, foretold from a few
-/// thousand draws, does not see the rare ones that k-hat sees: these shares bound them.
+/// Least share of the draws that a proposal already in use goes on getting when mixtures are better everywhere.
 const LEAST_SHARE: f64 = 0.01;
-const FIRST_SHARE: f64 = 0.1;
-const TEMPERED_SHARE: f64 = 0.15;
-/// The last fit is made twice: to the posterior, and to `prior x L^0.75`, which is wider by a sixth in every direction that the posterior has,
-/// bent ones included.
-const TEMPER: f64 = 0.75;
 /// Effective draws per parameter that a fit needs.
 const FITTABLE: f64 = 50.0;
 
@@ -76,7 +69,6 @@ pub struct Pool<'a> {
     /// Draws so far of each proposal.
     drawn: Vec<usize>,
     log_q: Vec<Vec<f64>>,
-    least: Vec<f64>,
     pub cube: Vec<f32>,
     pub log_l: Vec<f64>,
     /// Components of the mixtures that were fitted.
@@ -86,11 +78,7 @@ pub struct Pool<'a> {
 impl<'a> Pool<'a> {
     pub fn new(p: usize, proposals: Vec<Box<dyn Proposal + 'a>>) -> Self {
         let (drawn, log_q) = (vec![0; proposals.len()], vec![Vec::new(); proposals.len()]);
-        let mut least = vec![LEAST_SHARE; proposals.len()];
-        if let Some(first) = least.first_mut() {
-            *first = FIRST_SHARE;
-        }
-        Self { p, proposals, drawn, log_q, least, cube: Vec::new(), log_l: Vec::new(), mixtures: Vec::new() }
+        Self { p, proposals, drawn, log_q, cube: Vec::new(), log_l: Vec::new(), mixtures: Vec::new() }
     }
 
     pub fn len(&self) -> usize {
@@ -136,11 +124,7 @@ impl<'a> Pool<'a> {
                 break;
             }
             if settings.polish {
-                let seed = settings.seed.wrapping_add(k as u64);
-                self.fit_mixture(seed, 1.0);
-                if k + 2 == stages.len() {
-                    self.fit_mixture(seed ^ 0x7465_6d70, TEMPER);
-                }
+                self.fit_mixture(settings.seed.wrapping_add(k as u64))?;
             }
             if self.proposals.len() > 1 {
                 shares = self.best_shares();
@@ -179,27 +163,22 @@ impl<'a> Pool<'a> {
         Ok(())
     }
 
-    /// Fits a mixture to all draws so far, weighed for `prior x L^power`, and adds it to the proposals, unless there is too little to
-    /// fit.
-    fn fit_mixture(&mut self, seed: u64, power: f64) {
-        let logs: Vec<f64> = self.log_l.iter().zip(self.log_q()).map(|(l, q)| power * l - q).collect();
-        let Some(importance) = Importance::new(&logs) else { return };
+    /// Fits a mixture to all draws so far and adds it to the proposals, unless there is too little to fit.
+    fn fit_mixture(&mut self, seed: u64) -> Result<()> {
+        let Some(importance) = Importance::new(&self.log_weights()) else { return Ok(()) };
         if importance.ess < FITTABLE * self.p as f64 {
-            return;
+            return Ok(());
         }
         let cube: Vec<f64> = self.cube.iter().map(|&u| f64::from(u)).collect();
-        let Some(mixture) = StudentMixture::fit(&cube, &importance.weights, self.p, seed) else { return };
+        let Some(mixture) = StudentMixture::fit(&cube, &importance.weights, self.p, seed) else { return Ok(()) };
         self.add_mixture(mixture, seed);
-        if let Some(least) = self.least.last_mut().filter(|_| power < 1.0) {
-            *least = TEMPERED_SHARE;
-        }
+        Ok(())
     }
 
     /// Adds a mixture to the proposals.
     pub fn add_mixture(&mut self, mixture: StudentMixture, seed: u64) {
         self.mixtures.push(mixture.components());
         self.log_q.push(mixture.log_density(&self.cube));
-        self.least.push(LEAST_SHARE);
         // Streams of different mixtures must not be the same numbers.
         let seed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(self.mixtures.len() as u64);
         self.proposals.push(Box::new(Student { mixture, seed }));
@@ -261,7 +240,7 @@ impl<'a> Pool<'a> {
             }
             shares.iter_mut().zip(&slopes).for_each(|(a, s)| *a *= s.sqrt());
             let sum: f64 = shares.iter().sum();
-            shares.iter_mut().zip(&self.least).for_each(|(a, least)| *a = (*a / sum).max(*least));
+            shares.iter_mut().for_each(|a| *a = (*a / sum).max(LEAST_SHARE));
         }
         let sum: f64 = shares.iter().sum();
         shares.iter().map(|a| a / sum).collect()

@@ -46,11 +46,11 @@ impl LikelihoodChoice {
     }
 }
 
-/// What follows on weights that are not to be trusted.
+/// What follows on weights that are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fallback {
     None,
-    /// A polish, then more rounds.
+    /// A polish, then more rounds as long as the weights are refused.
     Rounds,
     /// The same, then nested sampling from the region that the rounds have learnt.
     Nested,
