@@ -223,12 +223,14 @@ impl<'a> Rounds<'a> {
         self.extended = self.done.len() + 1;
     }
 
-    /// Whether one more round is worth its time: the last two have not both failed to improve on those before them.
+    /// Whether one more round is worth its time: the last two have not both failed to improve on those before them. Where all are so
+    /// bad that nothing can be said of their tails, they may still find the posterior.
     pub(super) fn improves(&self) -> bool {
         let lower: Vec<f64> = self.done.iter().map(|round| round.efficiency_lower).collect();
         let Some(at) = lower.len().checked_sub(2).filter(|at| *at > 0) else { return true };
         let before = lower[..at].iter().copied().fold(0.0, f64::max);
-        lower[at..].iter().any(|now| *now > (1.0 + IMPROVEMENT) * before)
+        let hopeless = before * (self.problem.run.refine.samples as f64) < limits::ESS_BAD;
+        hopeless || lower[at..].iter().any(|now| *now > (1.0 + IMPROVEMENT) * before)
     }
 
     pub(super) fn seed(&self) -> u64 {
