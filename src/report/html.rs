@@ -299,10 +299,12 @@ fn refinement(out: &mut String, s: &Summary) {
             "the same with the constants of the normalised Poisson probability",
         ),
     ];
-    if let Some(e) = &r.emulator {
-        let kept =
-            if e.used { "in ln L over the posterior" } else { "in ln L: too large, so all likelihoods are exact" };
-        rows.push(("Emulator's error", fixed(e.error, 4), kept));
+    if let Some(e) = r.emulator.as_ref().filter(|e| e.trained_on > 0) {
+        rows.push((
+            "Emulator's error",
+            fixed(e.error, 4),
+            "standard deviation in ln L over the posterior, on unseen draws",
+        ));
         rows.push(("... at the largest weights", fixed(e.error_worst, 4), "checked against exact likelihoods"));
         rows.push(("Emulated likelihoods", thousands(e.emulated as f64), "the others are exact"));
     }
@@ -335,6 +337,10 @@ fn refinement(out: &mut String, s: &Summary) {
         percent(limits::SHARE_BAD),
         limits::CSTAT_PULL,
     );
+    if let Some(e) = r.emulator.as_ref().filter(|e| !e.reason.is_empty()) {
+        let _ =
+            writeln!(out, "<p class=\"muted\">The emulator of the likelihood was not used: {}.</p>", escape(&e.reason));
+    }
 }
 
 fn rounds(out: &mut String, s: &Summary, plots: &Plots) {

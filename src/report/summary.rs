@@ -193,6 +193,27 @@ pub struct RoundSummary {
     pub seconds: RoundSeconds,
 }
 
+/// None was trained: its errors are NaN.
+impl Default for EmulatorSummary {
+    fn default() -> Self {
+        let nan = f64::NAN;
+        Self {
+            used: false,
+            reason: String::new(),
+            trained_on: 0,
+            epochs: 0,
+            error: nan,
+            error_unweighted: nan,
+            error_mean: nan,
+            error_worst: nan,
+            audited: [0, 0],
+            emulated: 0,
+            seconds_per_likelihood: 0.0,
+            seconds_training: 0.0,
+        }
+    }
+}
+
 /// How the posterior came about when the first refinement was not to be trusted.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct FallbackSummary {
@@ -238,7 +259,7 @@ pub struct LatentSummary {
 }
 
 /// What the likelihood's emulator did to the weights.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EmulatorSummary {
     /// Whether its likelihoods were used; if not, why.
     pub used: bool,
