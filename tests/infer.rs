@@ -55,7 +55,8 @@ fn reference() -> Option<&'static Path> {
     RUN.get_or_init(|| {
         let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("infer-reference");
         let _ = fs::remove_dir_all(&out);
-        let output = epic_pn(&out, "cpu", &[])?.output().unwrap();
+        // A refused posterior becomes a chain only when asked for.
+        let output = epic_pn(&out, "cpu", &[])?.arg("--force").output().unwrap();
         assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
         Some(out)
     })
@@ -151,11 +152,11 @@ fn a_run_is_complete_on_every_device_and_admits_that_it_is_bad() {
     for device in devices() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("out");
-        let output = epic_pn(&out, device, &[]).unwrap().output().unwrap();
+        let output = epic_pn(&out, device, &[]).unwrap().arg("--force").output().unwrap();
         let (said, warned) = (stdout(&output), stderr(&output));
         assert_eq!(output.status.code(), Some(4), "{device}: {warned}");
         let first = said.lines().next().unwrap();
-        assert_eq!(first, format!("{}: not trusted", out.join("report.html").display()), "{device}");
+        assert_eq!(first, format!("{}: refused", out.join("report.html").display()), "{device}");
         assert!(said.lines().skip(1).count() > 0 && said.lines().skip(1).all(|l| l.starts_with("  ")), "{said}");
         // No terminal: no progress. What is left are the warnings of the run.
         assert!(warned.lines().all(|line| line.starts_with("warning: ")), "{device}: {warned}");
@@ -164,7 +165,7 @@ fn a_run_is_complete_on_every_device_and_admits_that_it_is_bad() {
         if device != "gpu" {
             assert_eq!(summary["device"]["kind"], device);
         }
-        assert_eq!(summary["verdict"]["status"], "not trusted");
+        assert_eq!(summary["verdict"]["status"], "refused");
         assert_eq!(summary["seed"], 1);
         let warnings: Vec<&str> = summary["warnings"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
         assert!(warned.lines().all(|line| warnings.contains(&&line[9..])), "{warned} against {warnings:?}");
@@ -259,6 +260,21 @@ fn the_chain_is_the_posterior() {
             assert!((value / row[i] - 1.0).abs() < 1e-6, "{name}: {value} and {}", row[i]);
         }
     }
+}
+
+#[test]
+fn a_refused_posterior_becomes_no_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let Some(mut command) = epic_pn(&out, "cpu", &[]) else { return };
+    assert_eq!(command.output().unwrap().status.code(), Some(4));
+    assert!(out.join("posterior.csv").exists() && !out.join("posterior.fits").exists());
+    let summary = json(&out.join("summary.json"));
+    let said =
+        |list: &Value, part: &str| list.as_array().unwrap().iter().any(|text| text.as_str().unwrap().contains(part));
+    assert!(said(&summary["warnings"], "posterior.fits is not written"), "{}", summary["warnings"]);
+    assert!(said(&summary["verdict"]["reasons"], "below 1"), "{}", summary["verdict"]);
+    assert!(summary["latent"]["spectra"].as_u64().unwrap() > 100, "{}", summary["latent"]);
 }
 
 #[test]
@@ -405,7 +421,7 @@ fn the_demo_needs_no_file_and_replaces_itself() {
     };
     let output = demo(&[]);
     assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
-    assert!(stdout(&output).starts_with("rontgen-out/report.html: not trusted"), "{}", stdout(&output));
+    assert!(stdout(&output).starts_with("rontgen-out/report.html: refused"), "{}", stdout(&output));
     let summary = assert_complete(&out);
     let truth = [("tbabs.nH", 0.15), ("bbodyrad.kT", 0.9), ("powerlaw.PhoIndex", 1.9)];
     assert!(truth.iter().all(|(name, value)| summary["parameters"][name]["truth"] == *value), "{summary}");

@@ -132,6 +132,45 @@ fn a_run_killed_again_and_again_goes_on_to_the_same_bytes() {
     finish(&out, "killed six times");
 }
 
+/// More rounds than the run file asks for, because the weights are bad, and when to stop: decisions that a resumed run takes as the
+/// undisturbed one did.
+#[test]
+fn a_run_that_goes_on_by_itself_is_resumed_to_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let more: Vec<&str> = MORE
+        .iter()
+        .copied()
+        .chain(["inference.rounds=2", "inference.max_rounds=4", "refine.fallback=rounds"])
+        .collect();
+    let whole = folder.path().join("whole");
+    let Some(mut command) = start_on(&whole, "cpu", &more) else { return };
+    let output = command.output().unwrap();
+    assert!(matches!(output.status.code(), Some(0 | 4)), "{}", stderr(&output));
+    let told = |out: &Path| -> serde_json::Value {
+        serde_json::from_str(&fs::read_to_string(out.join("summary.json")).unwrap()).unwrap()
+    };
+    let summary = told(&whole);
+    let steps: Vec<&str> =
+        summary["fallback"]["steps"].as_array().unwrap().iter().map(|step| step["step"].as_str().unwrap()).collect();
+    assert_eq!(steps[..3], ["refinement", "polish", "round 3"]);
+    assert_eq!(summary["fallback"]["answer"], *steps.last().unwrap());
+    // The second of the two rounds that were asked for, and the first and last stage of the third.
+    for after in [6, 7, 9] {
+        let out = folder.path().join(format!("killed-{after}"));
+        kill_after(start_on(&out, "cpu", &more).unwrap(), &out, after, Duration::from_millis(5));
+        let output = start_on(&out, "cpu", &more).unwrap().arg("--resume").output().unwrap();
+        assert!(matches!(output.status.code(), Some(0 | 4)), "{}", stderr(&output));
+        assert_eq!(differences(&tables(&whole), &tables(&out)), Vec::<String>::new(), "killed after {after}");
+        // The numbers went through JSON, which may cost the last bit; the way taken is the same.
+        let again = &told(&out)["fallback"];
+        assert_eq!(again["answer"], summary["fallback"]["answer"], "killed after {after}");
+        for (a, b) in again["steps"].as_array().unwrap().iter().zip(summary["fallback"]["steps"].as_array().unwrap()) {
+            assert_eq!((&a["step"], &a["status"]), (&b["step"], &b["status"]), "killed after {after}");
+        }
+        assert_eq!(again["steps"].as_array().unwrap().len(), steps.len());
+    }
+}
+
 /// Other summaries than the auto-encoder: their state is another one, and their flow starts afresh in every round.
 #[test]
 fn every_summary_is_resumed_to_the_same_bytes() {

@@ -90,7 +90,7 @@ likelihood = "auto"
     assert_eq!(run.inference.seed, 7);
     assert_eq!(run.inference.autoencoder.hidden, Hidden::Units(vec![512, 128]));
     assert_eq!(run.inference.autoencoder.target, Target::Twin);
-    assert_eq!(run.refine.likelihood, "exact");
+    assert_eq!(run.refine.likelihood.name(), "auto");
     for (text, expected) in [("\"none\"", Grouping::None), ("\"optimal\"", Grouping::Optimal)] {
         let run = parse(&MINIMAL.replace("[model]", &format!("grouping = {text}\n[model]"))).unwrap();
         assert_eq!(run.observation.grouping, expected);
@@ -132,7 +132,10 @@ fn every_message_names_the_line_and_the_key() {
         ("refine", "proposals = \"first\"", &["refine.proposals", "\"all\""]),
         ("reference", "sampler = \"nuts\"", &["reference.sampler", "\"ensemble\""]),
         ("reference", "live = 3", &["reference.live is 3"]),
-        ("refine", "likelihood = \"emulator\"", &["refine.likelihood", "not available in this version"]),
+        ("refine", "likelihood = \"emulated\"", &["refine.likelihood", "\"emulator\""]),
+        ("refine", "fallback = \"mcmc\"", &["refine.fallback", "\"nested\""]),
+        ("inference", "stop = 3", &["inference.stop", "\"efficiency\""]),
+        ("inference", "max_rounds = 2", &["inference.max_rounds", "from 5 to 100"]),
         ("refine", "samples = 10", &["refine.samples is 10"]),
         ("output", "posterior_samples = 1e5", &["output.posterior_samples is 100000.0", "whole number"]),
         ("parameters", "\"tbabs.nH\" = { unifrom = [0, 1] }", &["\"unifrom\"", "\"uniform\"", "tbabs.nH"]),

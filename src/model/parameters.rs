@@ -194,6 +194,13 @@ impl Parameters {
         &self.free
     }
 
+    /// Gives free parameter `free` another prior, which the caller keeps within the parameter's limits.
+    pub(crate) fn set_prior(&mut self, free: usize, prior: Prior) {
+        if let Some(parameter) = self.free.get_mut(free) {
+            parameter.prior = prior;
+        }
+    }
+
     /// Remarks for the user (priors that start at 0 below a hard limit).
     pub fn warnings(&self) -> &[String] {
         &self.warnings

@@ -4,12 +4,14 @@
 //! to the prior (a density in the prior's unit cube), so that no prior term is left.
 
 mod emulator;
+mod foretold;
 pub(crate) mod matrix;
 mod mixture;
 mod pareto;
 mod pool;
 
 pub use emulator::{Emulator, EmulatorError, EmulatorSettings};
+pub use foretold::{Foretold, foretell};
 pub use mixture::StudentMixture;
 pub use pareto::{pareto_k, smooth};
 pub use pool::{Pool, PoolSettings, Proposal, Student};

@@ -53,6 +53,33 @@ pub fn smooth(log_weights: &[f64]) -> Vec<f64> {
     smoothed
 }
 
+/// The upper tail of a set of weights.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tail {
+    pub draws: usize,
+    /// The largest weight below it.
+    pub cutoff: f64,
+    pub shape: f64,
+    pub scale: f64,
+}
+
+/// The tail that [`pareto_k`] looks at, of ascending weights (zeros count as draws); `None` where there is nothing to fit.
+pub(super) fn tail_of(weights: &[f64]) -> Option<Tail> {
+    let n = weights.len() as f64;
+    let draws = (n / 5.0).min(3.0 * n.sqrt()).ceil() as usize;
+    if draws < 5 || weights.len() <= draws {
+        return None;
+    }
+    let (rest, upper) = weights.split_at(weights.len() - draws);
+    let cutoff = rest[rest.len() - 1];
+    let exceedances: Vec<f64> = upper.iter().map(|w| w - cutoff).collect();
+    if exceedances[draws - 1] <= 0.0 {
+        return None;
+    }
+    let (shape, scale) = fit(&exceedances);
+    (shape.is_finite() && scale.is_finite()).then_some(Tail { draws, cutoff, shape, scale })
+}
+
 /// Posterior-mean shape for ascending exceedances.
 fn shape(x: &[f64]) -> f64 {
     fit(x).0

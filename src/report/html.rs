@@ -108,7 +108,16 @@ fn verdict(out: &mut String, s: &Summary) {
     } else {
         list(&s.verdict.reasons)
     };
-    let _ = writeln!(out, "<div class=\"verdict {class}\"><strong>{words}</strong>{reasons}</div>");
+    let path = s.fallback.as_ref().map_or(String::new(), |fallback| {
+        let steps: Vec<String> =
+            fallback.steps.iter().map(|step| format!("{} ({})", step.step, step.status.as_str())).collect();
+        format!(
+            "<p>The posterior comes from the fall-back: {}. Tried: {}.</p>",
+            escape(&fallback.answer),
+            escape(&steps.join(", "))
+        )
+    });
+    let _ = writeln!(out, "<div class=\"verdict {class}\"><strong>{words}</strong>{reasons}{path}</div>");
     let r = &s.refine;
     let mut figures = Vec::new();
     if r.method != "none" {
@@ -264,7 +273,7 @@ fn refinement(out: &mut String, s: &Summary) {
         out.push_str("<p>Not done: the samples are the network's, uncorrected.</p>\n");
         return;
     }
-    let rows = [
+    let mut rows = vec![
         (
             "Samples weighted",
             thousands(r.samples as f64),
@@ -290,6 +299,22 @@ fn refinement(out: &mut String, s: &Summary) {
             "the same with the constants of the normalised Poisson probability",
         ),
     ];
+    if let Some(e) = r.emulator.as_ref().filter(|e| e.trained_on > 0) {
+        rows.push((
+            "Emulator's error",
+            fixed(e.error, 4),
+            "standard deviation in ln L over the posterior, on unseen draws",
+        ));
+        rows.push(("... at the largest weights", fixed(e.error_worst, 4), "checked against exact likelihoods"));
+        rows.push(("Emulated likelihoods", thousands(e.emulated as f64), "the others are exact"));
+    }
+    if let Some(latent) = &s.latent {
+        rows.push((
+            "Observed among simulated",
+            percent(latent.share_beyond),
+            "share of the last round's simulated spectra whose summaries lie farther from the middle than the observed ones",
+        ));
+    }
     out.push_str("<div class=\"wide\"><table>\n");
     for (name, value, meaning) in rows {
         let _ = writeln!(
@@ -312,6 +337,10 @@ fn refinement(out: &mut String, s: &Summary) {
         percent(limits::SHARE_BAD),
         limits::CSTAT_PULL,
     );
+    if let Some(e) = r.emulator.as_ref().filter(|e| !e.reason.is_empty()) {
+        let _ =
+            writeln!(out, "<p class=\"muted\">The emulator of the likelihood was not used: {}.</p>", escape(&e.reason));
+    }
 }
 
 fn rounds(out: &mut String, s: &Summary, plots: &Plots) {
@@ -321,7 +350,7 @@ fn rounds(out: &mut String, s: &Summary, plots: &Plots) {
     out.push_str(
         "<h2>Rounds</h2>\n<div class=\"wide\"><table>\n<tr><th>Round</th><th class=\"n\">Simulations</th><th class=\"n\">Epochs, \
          auto-encoder</th><th class=\"n\">Epochs, flow</th><th class=\"n\">Validation loss</th><th class=\"n\">Efficiency</th>\
-         <th class=\"n\">Acceptance</th><th class=\"n\">Time</th></tr>\n",
+         <th class=\"n\">of many draws, at least</th><th class=\"n\">Acceptance</th><th class=\"n\">Time</th></tr>\n",
     );
     for (i, r) in s.rounds.iter().enumerate() {
         let time = r.seconds.simulate + r.seconds.summarize + r.seconds.infer + r.seconds.proposal;
@@ -331,6 +360,7 @@ fn rounds(out: &mut String, s: &Summary, plots: &Plots) {
             r.epochs_flow.to_string(),
             fixed(r.validation_loss, 3),
             percent(r.efficiency),
+            percent(r.efficiency_lower),
             percent(r.acceptance),
             seconds(time),
         ];
@@ -414,7 +444,7 @@ fn run(out: &mut String, s: &Summary) {
     out.push_str("</table></div>\n");
     out.push_str(
         "<p>The run as resolved, with every default written out, is in <code>run.toml</code>; the same file and seed give the same \
-         run. Samples: <code>posterior.csv</code>, and <code>posterior.fits</code> for XSPEC's <code>chain load</code>; \
+         run. Samples: <code>posterior.csv</code>, and, unless the posterior is refused, <code>posterior.fits</code> for XSPEC's <code>chain load</code>; \
          <code>weighted.csv</code> has likelihoods and weights; <code>summary.json</code> all numbers of this page.</p>\n",
     );
     if !s.warnings.is_empty() {

@@ -24,6 +24,7 @@ pub mod prior;
 pub mod reference;
 pub mod summary;
 pub mod tables;
+mod verdict;
 
 use std::path::{Path, PathBuf};
 
@@ -32,6 +33,7 @@ pub use error::ReportError;
 pub use prior::PriorShape;
 pub use summary::{Summary, Verdict, VerdictStatus};
 pub use tables::{Coverage, LossRow, Samples, SpectrumTable, WeightedSamples};
+pub use verdict::limits;
 
 /// Everything that the report shows. Empty or `None` parts are left out of it.
 #[derive(Debug, Clone)]

@@ -66,7 +66,7 @@ impl ReferenceSummary {
         match self {
             ReferenceSummary::Nested(n) => {
                 let mut rows = vec![
-                    ("Sampler", "nested sampling".into(), "on the exact likelihood, over the whole prior"),
+                    ("Sampler", "nested sampling".into(), "on the exact likelihood"),
                     ("Live points", n.live.to_string(), ""),
                     ("Likelihoods", n.evaluations.to_string(), "until the nested samples were there"),
                     (

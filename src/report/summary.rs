@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::ReportError;
 use super::atomic::write_atomically;
 use super::prior::PriorShape;
+pub use super::verdict::limits;
 
 /// Everything that a run has to say in numbers. Log-likelihoods and evidence follow -C-STAT/2.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -36,6 +37,11 @@ pub struct Summary {
     /// Present when a reference sampler gave the posterior.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<super::reference::ReferenceSummary>,
+    /// Present when the first refinement was not to be trusted and the run went on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<FallbackSummary>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latent: Option<LatentSummary>,
     #[serde(default)]
     pub warnings: Vec<String>,
     pub seed: u64,
@@ -128,6 +134,9 @@ pub struct RefineSummary {
     pub ess_lower: f64,
     #[serde(default = "nan", deserialize_with = "number_or_nan")]
     pub log_z_err_bootstrap: f64,
+    /// Present when an emulator was trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emulator: Option<EmulatorSummary>,
     /// What the samples were drawn from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub proposals: Vec<ProposalSummary>,
@@ -157,6 +166,7 @@ impl Default for RefineSummary {
             max_weight_share: nan,
             ess_lower: nan,
             log_z_err_bootstrap: nan,
+            emulator: None,
             proposals: Vec::new(),
         }
     }
@@ -172,9 +182,109 @@ pub struct RoundSummary {
     pub validation_loss: f64,
     #[serde(deserialize_with = "number_or_nan")]
     pub efficiency: f64,
+    /// Lower bound (5 % quantile over bootstraps) of the efficiency that as many draws as the refinement takes will have.
+    #[serde(default = "nan", deserialize_with = "number_or_nan")]
+    pub efficiency_lower: f64,
     #[serde(deserialize_with = "number_or_nan")]
     pub acceptance: f64,
+    /// The efficiency improves no longer: the round after this one is the last.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub next_is_last: bool,
     pub seconds: RoundSeconds,
+}
+
+/// None was trained: its errors are NaN.
+impl Default for EmulatorSummary {
+    fn default() -> Self {
+        let nan = f64::NAN;
+        Self {
+            used: false,
+            reason: String::new(),
+            trained_on: 0,
+            epochs: 0,
+            error: nan,
+            error_unweighted: nan,
+            error_mean: nan,
+            error_worst: nan,
+            audited: [0, 0],
+            emulated: 0,
+            seconds_per_likelihood: 0.0,
+            seconds_training: 0.0,
+        }
+    }
+}
+
+/// How the posterior came about when the first refinement was not to be trusted.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct FallbackSummary {
+    /// The step that gave the posterior: a name of `steps`.
+    pub answer: String,
+    pub steps: Vec<FallbackStep>,
+}
+
+/// One attempt: what was done, and what became of the weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FallbackStep {
+    /// "refinement", "polish", "round 6", "nested sampling".
+    pub step: String,
+    pub status: VerdictStatus,
+    #[serde(deserialize_with = "number_or_nan")]
+    pub efficiency: f64,
+    #[serde(deserialize_with = "number_or_nan")]
+    pub ess_lower: f64,
+    #[serde(deserialize_with = "number_or_nan")]
+    pub pareto_k: f64,
+}
+
+impl FallbackStep {
+    pub fn new(step: impl Into<String>, refine: &RefineSummary) -> Self {
+        let RefineSummary { efficiency, ess_lower, pareto_k, .. } = *refine;
+        Self { step: step.into(), status: Verdict::of_weights(refine).status, efficiency, ess_lower, pareto_k }
+    }
+}
+
+/// Where the summaries of the observed spectrum lie among those of spectra that the last round simulated.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LatentSummary {
+    /// Mahalanobis distance from the middle of the cloud, and its median over simulated spectra.
+    #[serde(deserialize_with = "number_or_nan")]
+    pub distance: f64,
+    #[serde(deserialize_with = "number_or_nan")]
+    pub median: f64,
+    /// Share of the simulated spectra that are as far out, of those (n) and the observed one together: 1/(n+1) at least.
+    #[serde(deserialize_with = "number_or_nan")]
+    pub share_beyond: f64,
+    /// Simulated spectra that it was compared with.
+    pub spectra: usize,
+}
+
+/// What the likelihood's emulator did to the weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EmulatorSummary {
+    /// Whether its likelihoods were used; if not, why.
+    pub used: bool,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Exact likelihoods that it was trained on, and epochs.
+    pub trained_on: usize,
+    pub epochs: usize,
+    /// Standard deviation of emulated minus exact ln L over unseen draws, each counted with its weight and all alike, and their
+    /// mean; the same over those of the largest weights.
+    #[serde(deserialize_with = "number_or_nan")]
+    pub error: f64,
+    #[serde(deserialize_with = "number_or_nan")]
+    pub error_unweighted: f64,
+    #[serde(deserialize_with = "number_or_nan")]
+    pub error_mean: f64,
+    #[serde(deserialize_with = "number_or_nan")]
+    pub error_worst: f64,
+    /// Unseen draws behind these numbers: random ones, and those of the largest weights.
+    pub audited: [usize; 2],
+    /// Emulated likelihoods among the weights.
+    pub emulated: usize,
+    /// Seconds per exact likelihood, and those that training took.
+    pub seconds_per_likelihood: f64,
+    pub seconds_training: f64,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -285,7 +395,8 @@ pub enum VerdictStatus {
     #[default]
     #[serde(rename = "with care")]
     WithCare,
-    #[serde(rename = "not trusted")]
+    /// Earlier versions wrote "not trusted".
+    #[serde(rename = "refused", alias = "not trusted")]
     NotTrusted,
 }
 
@@ -294,102 +405,9 @@ impl VerdictStatus {
         match self {
             VerdictStatus::Trusted => "trusted",
             VerdictStatus::WithCare => "with care",
-            VerdictStatus::NotTrusted => "not trusted",
+            VerdictStatus::NotTrusted => "refused",
         }
     }
-}
-
-impl Verdict {
-    /// Judges a run by the limits of [`limits`]: the tail of the importance weights (k-hat), the effective sample size, the
-    /// largest weight, and the distance of C-STAT from what the best model predicts. Exit status 4 belongs to `NotTrusted`.
-    pub fn judge(cstat: &CstatSummary, refine: &RefineSummary) -> Verdict {
-        use VerdictStatus::WithCare;
-        let mut verdict = Verdict { status: VerdictStatus::Trusted, reasons: Vec::new() };
-        if refine.method == "none" {
-            verdict.add(
-                WithCare,
-                "the posterior is the network's alone: it was not corrected with the exact likelihood".into(),
-            );
-        } else if refine.max_weight_share.is_finite() {
-            verdict.judge_weights(refine);
-        } else if refine.ess < limits::ESS {
-            // A chain has no weights.
-            verdict.add(WithCare, format!("the effective sample size is {:.0}, below {:.0}", refine.ess, limits::ESS));
-        }
-        let pull = (cstat.best - cstat.expected) / cstat.expected_std;
-        if !pull.is_finite() {
-            verdict.add(WithCare, "the quality of the fit is unknown: the expected C-STAT is missing".into());
-        } else if pull > limits::CSTAT_PULL {
-            verdict.add(
-                WithCare,
-                format!(
-                    "the model does not describe the data: C-STAT is {:.1}, {pull:.1} standard deviations above the {:.1} \
-                     expected; the posterior is right only for a model that is wrong",
-                    cstat.best, cstat.expected
-                ),
-            );
-        } else if pull < -limits::CSTAT_PULL {
-            verdict.add(
-                WithCare,
-                format!(
-                    "C-STAT is {:.1}, {:.1} standard deviations below the {:.1} expected: the counts scatter less than Poisson \
-                     counts do",
-                    cstat.best, -pull, cstat.expected
-                ),
-            );
-        }
-        verdict
-    }
-
-    fn judge_weights(&mut self, refine: &RefineSummary) {
-        use VerdictStatus::{NotTrusted, WithCare};
-        let k = refine.pareto_k;
-        if k.is_nan() || k > limits::PARETO_K_BAD {
-            self.add(
-                NotTrusted,
-                format!("the importance weights have a heavy tail: Pareto k is {k:.2}, above {}", limits::PARETO_K_BAD),
-            );
-        } else if k > limits::PARETO_K {
-            self.add(
-                WithCare,
-                format!("the importance weights have a heavy tail: Pareto k is {k:.2}, above {}", limits::PARETO_K),
-            );
-        }
-        if refine.ess.is_nan() || refine.ess < limits::ESS_BAD {
-            self.add(
-                NotTrusted,
-                format!("the effective sample size is {:.0}, below {:.0}", refine.ess, limits::ESS_BAD),
-            );
-        } else if refine.ess < limits::ESS {
-            self.add(WithCare, format!("the effective sample size is {:.0}, below {:.0}", refine.ess, limits::ESS));
-        }
-        let share = refine.max_weight_share;
-        if share > limits::SHARE_BAD {
-            self.add(NotTrusted, format!("one sample carries {:.0} % of all weight", 100.0 * share));
-        } else if share > limits::SHARE {
-            self.add(WithCare, format!("one sample carries {:.1} % of all weight", 100.0 * share));
-        }
-    }
-
-    /// Adds a reason; the status only ever gets worse.
-    pub fn add(&mut self, status: VerdictStatus, reason: String) {
-        self.status = self.status.max(status);
-        self.reasons.push(reason);
-    }
-}
-
-/// The limits that [`Verdict::judge`] applies.
-pub mod limits {
-    /// Vehtari et al. 2024: importance-sampling estimates are reliable below 0.7, and have no finite mean from 1.
-    pub const PARETO_K: f64 = 0.7;
-    pub const PARETO_K_BAD: f64 = 1.0;
-    /// Below 1000 effective samples the 5 % and 95 % quantiles wander by more than a twentieth of their standard deviation or so.
-    pub const ESS: f64 = 1000.0;
-    pub const ESS_BAD: f64 = 100.0;
-    pub const SHARE: f64 = 0.02;
-    pub const SHARE_BAD: f64 = 0.2;
-    /// Distance of C-STAT from its expectation, in standard deviations.
-    pub const CSTAT_PULL: f64 = 4.0;
 }
 
 impl Summary {

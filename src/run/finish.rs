@@ -1,6 +1,8 @@
 //! After the refinement: everything that goes into the output folder.
 
-use super::output::OutputFolder;
+use super::fallback::Outcome;
+use super::output::{Existing, OutputFolder};
+use super::pipeline::Execution;
 use super::scheduler::Rounds;
 use super::setup::Problem;
 use crate::Result;
@@ -9,13 +11,12 @@ use crate::diagnose::cstat_expectation;
 use crate::report::chain::{self, ChainColumn};
 use crate::report::summary::{
     CstatSummary, DeviceSummary, ModelSummary, ObservationSummary, ParameterSummary, RefineSummary, RoundSummary,
-    Seconds, Summary, Transfers, Verdict,
+    Seconds, Summary, Transfers, Verdict, VerdictStatus,
 };
 use crate::report::tables::{self, Coverage, Samples, SpectrumTable, WeightedSamples};
 use crate::report::{PriorShape, ReportData, RoundData, round_folder};
 use crate::simulate::compress::MOST_CHANGE;
 use crate::simulate::{Coordinates, Simulator, no_tick};
-use std::path::Path;
 use std::time::Instant;
 
 /// Posterior draws behind the band of the spectrum plot, and spectra behind the coverage plot.
@@ -39,7 +40,7 @@ pub(super) struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    fn of(rounds: &'a Rounds<'_>) -> Self {
+    pub(super) fn of(rounds: &'a Rounds<'_>) -> Self {
         Self { problem: rounds.problem, simulator: rounds.simulator(), device: &rounds.device }
     }
 }
@@ -65,7 +66,8 @@ impl Refined {
 /// Device failures and files that cannot be written.
 pub fn write(
     rounds: &Rounds<'_>,
-    refined: &Refined,
+    outcome: &Outcome,
+    execution: &Execution<'_>,
     folder: &OutputFolder,
     (started, traffic, rounds_traffic): (Instant, Traffic, Traffic),
     truth: Option<&[f64]>,
@@ -73,12 +75,16 @@ pub fn write(
 ) -> Result<Verdict> {
     let start = Instant::now();
     let problem = rounds.problem;
-    let path = folder.path();
+    let (path, refined) = (folder.path(), &outcome.refined);
     let names = problem.names();
     let posterior = refined.posterior();
     let scene = Scene::of(rounds);
     let mut summary = summary(&scene, rounds.summaries(), refined, &posterior, truth, warnings)?;
-    let spectrum = write_posterior(&scene, &summary, refined, &posterior, path)?;
+    summary.latent = rounds.latent()?;
+    summary.verdict.judge_rounds(rounds.summaries(), summary.latent.as_ref());
+    summary.fallback = outcome.fallback.clone();
+    summary.reference = outcome.reference.clone();
+    let spectrum = write_posterior(&scene, &mut summary, refined, &posterior, execution)?;
     let coverage = coverage(rounds)?;
     tables::write_coverage(&path.join("coverage.csv"), &coverage)?;
 
@@ -115,24 +121,30 @@ pub fn write(
     Ok(verdict)
 }
 
-/// Writes the posterior as tables and as a chain, and the spectrum with its band.
+/// Writes the posterior as tables and as a chain, and the spectrum with its band. A refused posterior becomes no chain, which other
+/// programs would take as it is, unless `--force` was given.
 pub(super) fn write_posterior(
     scene: &Scene<'_>,
-    summary: &Summary,
+    summary: &mut Summary,
     refined: &Refined,
     posterior: &[f64],
-    path: &Path,
+    execution: &Execution<'_>,
 ) -> Result<SpectrumTable> {
+    let path = execution.out;
     tables::write_samples(&path.join("posterior.csv"), &scene.problem.names(), posterior)?;
     tables::write_weighted(&path.join("weighted.csv"), &refined.weighted)?;
-    let columns: Vec<ChainColumn> = summary
-        .parameters
-        .iter()
-        .map(|(name, p)| ChainColumn { name: name.clone(), number: p.number, unit: p.unit.clone() })
-        .collect();
-    let cstat: Vec<f64> =
-        refined.chosen.iter().map(|&row| -2.0 * refined.weighted.log_likelihood[row as usize]).collect();
-    chain::write_chain(&path.join("posterior.fits"), &columns, posterior, &cstat)?;
+    if summary.verdict.status == VerdictStatus::NotTrusted && execution.existing != Existing::Replace {
+        summary.warnings.push("the posterior is refused: posterior.fits is not written (--force writes it)".into());
+    } else {
+        let columns: Vec<ChainColumn> = summary
+            .parameters
+            .iter()
+            .map(|(name, p)| ChainColumn { name: name.clone(), number: p.number, unit: p.unit.clone() })
+            .collect();
+        let cstat: Vec<f64> =
+            refined.chosen.iter().map(|&row| -2.0 * refined.weighted.log_likelihood[row as usize]).collect();
+        chain::write_chain(&path.join("posterior.fits"), &columns, posterior, &cstat)?;
+    }
     let spectrum = spectrum(scene, posterior)?;
     tables::write_spectrum(&path.join("spectrum.csv"), &spectrum)?;
     Ok(spectrum)
@@ -231,6 +243,8 @@ pub(super) fn summary(
             grid: Some(grid),
         },
         reference: None,
+        fallback: None,
+        latent: None,
         warnings,
         seed: run.inference.seed,
         version: env!("CARGO_PKG_VERSION").into(),

@@ -7,26 +7,36 @@
 //! | `checkpoint` | named arrays in one checksummed file; the last two are kept |
 //! | `evaluate` | likelihoods and simulations outside a run, on a device or in f64 |
 //! | `interrupt` | Ctrl-C as a flag that stages poll |
-//! | `scheduler`, `saved` | the rounds on the device; what a checkpoint of them holds |
-//! | `refinement` | draws, exact likelihoods and weights after the rounds |
+//! | `scheduler`, `streams` | the rounds on the device; the random streams of each stage |
+//! | `saved`, `round_files` | what a checkpoint of the rounds holds; what a finished round leaves |
+//! | `refinement`, `emulated` | draws, likelihoods (exact, or learnt from exact ones) and weights after the rounds |
+//! | `fallback` | what follows on weights that are not to be trusted |
+//! | `latent` | whether the observed spectrum lies among the simulated ones |
 //! | `reference` | the reference samplers instead of rounds |
 //! | `finish` | every file of the folder |
 //! | `pipeline` | a whole run, and the memory plan |
+//! | `extension` | bounds of the norms moved apart until the observed counts lie in the middle of the prior's |
 //! | `setup` | the run file's words in the terms of `observation` and `model` |
 //! | `bench` | throughput of the stages, for `rontgen bench` |
 //! | `progress` | stage, round, epoch, loss and remaining time on standard error |
 
 pub mod bench;
 pub mod checkpoint;
+mod emulated;
 pub mod evaluate;
+mod extension;
+mod fallback;
 mod finish;
 pub mod interrupt;
+mod latent;
 pub mod output;
 pub mod pipeline;
 pub mod progress;
 pub mod reference;
 mod refinement;
+mod round_files;
 pub mod run_file;
 mod saved;
 pub mod scheduler;
 pub mod setup;
+mod streams;

@@ -5,7 +5,7 @@ use super::progress::Progress;
 use super::run_file::{Provenance, RunFile};
 use super::scheduler::Rounds;
 use super::setup::Problem;
-use super::{finish, refinement};
+use super::{fallback, finish};
 use crate::device::Device;
 use crate::report::{Summary, Verdict};
 use crate::simulate::{Coordinates, Outputs, Source, no_tick};
@@ -50,9 +50,9 @@ pub fn run(problem: &Problem, execution: &Execution<'_>, truth: Option<&[f64]>) 
     let before = device.profiler().traffic();
     rounds.run()?;
     let in_rounds = device.profiler().traffic() - before;
-    let refined = refinement::refine(&rounds, progress)?;
+    let outcome = fallback::refine_until_trusted(&mut rounds, progress, &mut warnings)?;
     progress.stage("report", 0);
-    let verdict = finish::write(&rounds, &refined, &folder, (started, traffic, in_rounds), truth, warnings)?;
+    let verdict = finish::write(&rounds, &outcome, execution, &folder, (started, traffic, in_rounds), truth, warnings)?;
     rounds.forget_checkpoints()?;
     progress.done();
     Ok(verdict)

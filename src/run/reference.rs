@@ -147,7 +147,7 @@ pub fn run(problem: &Problem, execution: &Execution<'_>) -> Result<Verdict> {
     let mut summary = finish::summary(&scene, &[], &refined, &posterior, None, warnings)?;
     judge(&mut summary.verdict, &reference);
     summary.reference = Some(reference);
-    let spectrum = finish::write_posterior(&scene, &summary, &refined, &posterior, folder.path())?;
+    let spectrum = finish::write_posterior(&scene, &mut summary, &refined, &posterior, execution)?;
     let used = device.profiler().traffic() - traffic;
     summary.transfers =
         Transfers { to_device_bytes: used.to_device_bytes, to_host_bytes: used.to_host_bytes, ..Transfers::default() };
@@ -202,26 +202,61 @@ fn by_nesting(
             .map_err(|error| Error::Input(format!("{}: {error}", loaded.path.display())))?;
         (before, spent) = (Some(state), seconds);
     }
-    let start = Instant::now();
-    let mut saved_at = start;
-    progress.stage("nested sampling", 0);
     let rounds;
     let networks;
     let posterior;
-    let mut likelihood = OnDevice { simulator: scene.simulator, device: scene.device, within: None };
-    let mut volume_error = 0.0;
+    let mut within = None;
     if let Some((round, from)) = &chosen.start {
         rounds = Rounds::new(problem, scene.device, None, progress)?;
         networks = rounds.networks_from(Path::new(from), *round)?;
         posterior = networks.posterior();
         let region = Region::of(&posterior, problem.run.inference.truncation, seed, REGION_STREAM)?;
-        likelihood.within = Some((&posterior, region.threshold));
-        let (first, error) = start_within(&mut likelihood, (&posterior, region), &settings)?;
+        within = Some((&posterior, region));
+    }
+    let start = Instant::now();
+    let mut saved_at = start;
+    let run = NestedRun { settings: &settings, before, spent, polish: chosen.polish };
+    let (refined, summary) = nest(scene, within, run, progress, warnings, &mut |state| {
+        if saved_at.elapsed() > SAVE_EVERY || interrupt::check().is_err() {
+            store.save(&save(state, spent + start.elapsed().as_secs_f64()))?;
+            saved_at = Instant::now();
+        }
+        Ok(())
+    })?;
+    Ok((refined, ReferenceSummary::Nested(summary)))
+}
+
+/// One nested sampling: its settings, where it goes on from, and the seconds spent until then.
+struct NestedRun<'a> {
+    settings: &'a NestedSettings,
+    before: Option<NestedState>,
+    spent: f64,
+    polish: bool,
+}
+
+/// Nested sampling on the prior or within a round's region, and its polish. `keep` is shown every state.
+fn nest(
+    scene: &Scene<'_>,
+    within: Option<(&Posterior<'_>, Region)>,
+    run: NestedRun<'_>,
+    progress: &Progress,
+    warnings: &mut Vec<String>,
+    keep: &mut dyn FnMut(&NestedState) -> Result<()>,
+) -> Result<(Refined, NestedSummary)> {
+    let problem = scene.problem;
+    let NestedRun { settings, mut before, spent, polish: polished } = run;
+    let start = Instant::now();
+    progress.stage("nested sampling", 0);
+    let within_threshold = within.map(|(posterior, region)| (posterior, region.threshold));
+    let mut likelihood = OnDevice { simulator: scene.simulator, device: scene.device, within: within_threshold };
+    let mut volume_error = 0.0;
+    if let Some(within) = within {
+        let (first, error) = start_within(&mut likelihood, within, settings)?;
         volume_error = error;
         before.get_or_insert(first);
     }
     let mut told = start;
-    let result = nested::sample(&mut likelihood, &settings, before, &mut |now| {
+    let result = nested::sample(&mut likelihood, settings, before, &mut |now| {
         if told.elapsed() > Duration::from_secs(2) {
             told = Instant::now();
             let share = 100.0 * now.remaining.exp();
@@ -230,10 +265,7 @@ fn by_nesting(
                 now.state.iteration, now.state.evaluations, now.log_z, now.state.acceptance
             ));
         }
-        if saved_at.elapsed() > SAVE_EVERY || interrupt::check().is_err() {
-            store.save(&save(now.state, spent + start.elapsed().as_secs_f64()))?;
-            saved_at = Instant::now();
-        }
+        keep(now.state)?;
         interrupt::check()
     })?;
     let seconds = spent + start.elapsed().as_secs_f64();
@@ -252,7 +284,7 @@ fn by_nesting(
         polish: None,
     };
     let mut refined = nested_samples(problem, &result);
-    if chosen.polish {
+    if polished {
         match polish(scene, &result, progress)? {
             Ok((polished, told)) => {
                 refined = polished;
@@ -269,8 +301,44 @@ fn by_nesting(
     refined.refine.log_z_poisson = summary.log_z + poisson_constant(&problem.dataset.counts);
     refined.refine.samples = (result.evaluations + summary.polish.as_ref().map_or(0, |p| p.evaluations)) as usize;
     refined.refine.efficiency = refined.refine.ess / refined.refine.samples as f64;
+    Ok((refined, summary))
+}
+
+/// Nested sampling after rounds whose weights are not to be trusted: from the region that the last one has learnt, and, where the mixture
+/// fitted to its samples does not confirm the result (the region may have lost a part of the posterior), on the whole prior.
+pub(super) fn rescue(
+    rounds: &Rounds<'_>,
+    progress: &Progress,
+    warnings: &mut Vec<String>,
+) -> Result<(Refined, ReferenceSummary)> {
+    let problem = rounds.problem;
+    let scene = Scene::of(rounds);
+    let seed = problem.run.inference.seed;
+    let settings = NestedSettings { live: RESCUE_LIVE, seed, ..NestedSettings::default() };
+    let run = || NestedRun { settings: &settings, before: None, spent: 0.0, polish: true };
+    let posterior = rounds.posterior()?;
+    let mut doubts = Vec::new();
+    let inside = Region::of(&posterior, problem.run.inference.truncation, seed, REGION_STREAM)
+        .and_then(|region| nest(&scene, Some((&posterior, region)), run(), progress, &mut doubts, &mut |_| Ok(())));
+    match inside {
+        Ok((refined, summary)) if summary.polish.is_some() => {
+            warnings.extend(doubts);
+            return Ok((refined, ReferenceSummary::Nested(summary)));
+        }
+        Err(error @ Error::Interrupted) => return Err(error),
+        Err(error) => doubts.push(error.to_string()),
+        Ok(_) => {}
+    }
+    warnings.push(format!(
+        "nested sampling in the last round's region was not confirmed ({}): on the whole prior",
+        doubts.join("; ")
+    ));
+    let (refined, summary) = nest(&scene, None, run(), progress, warnings, &mut |_| Ok(()))?;
     Ok((refined, ReferenceSummary::Nested(summary)))
 }
+
+/// Live points of the fall-back.
+const RESCUE_LIVE: usize = 400;
 
 /// The nested samples as weighted ones.
 fn nested_samples(problem: &Problem, result: &nested::Nested) -> Refined {

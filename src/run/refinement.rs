@@ -3,12 +3,15 @@
 //! Draws of all proposals (the flow of the last round or of every round, mixtures fitted on the way) are weighed together, see
 //! [`crate::refine::Pool`]; here they meet the device and the run file.
 
+use super::emulated;
 use super::finish::Refined;
 use super::interrupt;
 use super::progress::Progress;
-use super::run_file::{Proposals, RefineMethod};
-use super::scheduler::{Networks, REFINE_STREAM, Rounds, physical};
+use super::round_files::Networks;
+use super::run_file::{LikelihoodChoice, Proposals, RefineMethod};
+use super::scheduler::{Rounds, physical};
 use super::setup::Problem;
+use super::streams::REFINE_STREAM;
 use crate::device::{Device, Tensor};
 use crate::infer::Posterior;
 use crate::refine::{self, Importance, Pool, PoolSettings, Proposal, poisson_constant};
@@ -61,11 +64,11 @@ pub(super) fn log_likelihood(simulator: &Simulator, device: &Device, cube: &[f32
     Ok(all)
 }
 
-/// Draws, computes likelihoods and weighs.
+/// Draws, computes likelihoods and weighs; `polish`: with mixtures fitted on the way.
 ///
 /// # Errors
 /// Device failures, interruptions, and [`Error::Inference`] when no draw has any likelihood.
-pub fn refine(rounds: &Rounds<'_>, progress: &Progress) -> Result<Refined> {
+pub(super) fn refine(rounds: &Rounds<'_>, progress: &Progress, polish: bool) -> Result<Refined> {
     let problem = rounds.problem;
     let (run, settings) = (&problem.run, &problem.run.refine);
     let start = Instant::now();
@@ -74,7 +77,7 @@ pub fn refine(rounds: &Rounds<'_>, progress: &Progress) -> Result<Refined> {
     let pool_settings = PoolSettings {
         samples: if weighs { settings.samples } else { run.output.posterior_samples },
         ess: if weighs { settings.ess } else { 0.0 },
-        polish: weighs && settings.polish,
+        polish: weighs && polish,
         batch: BATCH,
         seed,
     };
@@ -94,13 +97,24 @@ pub fn refine(rounds: &Rounds<'_>, progress: &Progress) -> Result<Refined> {
         names.push(format!("flow of round {}", k + 1));
     }
     let mut pool = Pool::new(problem.names().len(), proposals);
-    pool.fill(&pool_settings, &mut |cube| log_likelihood(rounds.simulator(), &rounds.device, cube), &mut |rows| {
+    let plan = emulated::Plan {
+        device: &rounds.device,
+        choice: if weighs { settings.likelihood } else { LikelihoodChoice::Exact },
+        train_on: settings.emulator_samples,
+        p: problem.names().len(),
+    };
+    let mut exact = |cube: &[f32]| log_likelihood(rounds.simulator(), &rounds.device, cube);
+    let emulator = emulated::fill(&mut pool, &pool_settings, &plan, &mut exact, &mut |rows| {
         progress.advance(rows as u64);
         interrupt::check()
     })?;
     names.extend(mixture_names(&pool));
     let drawn = names.into_iter().zip(pool.drawn()).map(|(name, &draws)| ProposalSummary { name, draws }).collect();
     let mut refined = weigh(problem, &pool, drawn)?;
+    if emulator.as_ref().is_some_and(|emulator| emulator.used) {
+        refined.refine.likelihood = LikelihoodChoice::Emulator.name().into();
+    }
+    refined.refine.emulator = emulator;
     refined.seconds = start.elapsed().as_secs_f64();
     Ok(refined)
 }
@@ -154,6 +168,7 @@ pub(super) fn weigh(problem: &Problem, pool: &Pool<'_>, proposals: Vec<ProposalS
             max_weight_share: importance.max_weight_share,
             ess_lower: bootstrap.ess_lower,
             log_z_err_bootstrap: bootstrap.log_z_err,
+            emulator: None,
             proposals,
         };
         let chosen = match settings.method {

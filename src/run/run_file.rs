@@ -4,21 +4,25 @@
 //! file and its options together, and the `run.toml` written from it ([`RunFile::resolved_toml`]) needs no options to
 //! give the same run again.
 
-use std::{fmt, path::Path};
+use std::path::Path;
 
 use crate::Error;
 
 mod external;
 mod files;
+mod observation;
 mod parameters;
 mod reference;
+mod refine;
 mod resolved;
 mod section;
 mod tree;
 
 pub use files::{BUILT_IN_SPECTRUM, ObservationFiles};
+pub use observation::{FileChoice, Grouping, Observation};
 pub use parameters::ParameterEntry;
 pub use reference::{Reference, Sampler};
+pub use refine::{Fallback, LikelihoodChoice, Proposals, Refine, RefineMethod};
 pub use resolved::Provenance;
 pub use tree::Place;
 
@@ -65,45 +69,6 @@ pub struct RunFile {
     pub written_by: Option<Provenance>,
 }
 
-/// `[observation]`
-#[derive(Debug, Clone, PartialEq)]
-pub struct Observation {
-    /// Name for plots and tables; the spectrum's file name if absent.
-    pub name: Option<String>,
-    pub spectrum: String,
-    pub response: FileChoice,
-    pub arf: FileChoice,
-    pub background: FileChoice,
-    /// Ranges \[keV\], ascending and disjoint; empty: every channel of the response.
-    pub energies: Vec<[f64; 2]>,
-    pub grouping: Grouping,
-}
-
-/// A file that the spectrum's header may name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FileChoice {
-    /// Not in the run file: what the spectrum's keyword says.
-    FromSpectrum,
-    /// `"none"`: do without.
-    None,
-    Path(String),
-}
-
-/// How channels are joined into bins.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Grouping {
-    /// The GROUPING column of the spectrum.
-    File,
-    /// One bin per channel.
-    None,
-    /// Kaastra & Bleeker (2016).
-    Optimal,
-    /// At least this many counts in each bin.
-    MinCounts(u32),
-    /// `[e_lo keV, e_hi keV, channels per bin]`; channels outside every range stay single.
-    Channels(Vec<(f64, f64, u32)>),
-}
-
 /// `[model]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelChoice {
@@ -122,10 +87,15 @@ pub struct ModelChoice {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inference {
     pub rounds: usize,
+    /// Rounds that the fall-back of the refinement may go on to.
+    pub max_rounds: usize,
+    pub stop: Stop,
     /// Spectra per round after the first.
     pub simulations: usize,
     /// The first round simulates this many times `simulations`.
     pub first_round_factor: f64,
+    /// Factor by which bounds of norms are moved apart until the observed counts are the median of the prior's; 0: not at all.
+    pub prior_extension: f64,
     /// Quantile of log q below which a proposal is cut off.
     pub truncation: f64,
     pub seed: u64,
@@ -135,6 +105,24 @@ pub struct Inference {
     pub density: String,
     pub autoencoder: Autoencoder,
     pub flow: Flow,
+}
+
+/// When the rounds end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// After `inference.rounds` of them.
+    Rounds,
+    /// One round after the efficiency has stopped to improve, if that comes before.
+    Efficiency,
+}
+
+impl Stop {
+    pub fn name(self) -> &'static str {
+        match self {
+            Stop::Rounds => "rounds",
+            Stop::Efficiency => "efficiency",
+        }
+    }
 }
 
 impl Inference {
@@ -237,60 +225,6 @@ pub struct Flow {
 /// Flows that can be mixed.
 const MAX_ENSEMBLE: usize = 64;
 
-/// `[refine]`
-#[derive(Debug, Clone, PartialEq)]
-pub struct Refine {
-    pub method: RefineMethod,
-    /// Likelihoods to compute.
-    pub samples: usize,
-    /// Always "exact" here; "auto" reads as "exact".
-    pub likelihood: String,
-    /// Effective sample size whose lower bound ends the refinement before `samples`; 0: never.
-    pub ess: f64,
-    /// Fit a heavy-tailed mixture to the weighted draws, draw from it too, and weigh everything together.
-    pub polish: bool,
-    /// The flow of the last round as a proposal, or those of all rounds.
-    pub proposals: Proposals,
-    /// Pareto-smoothed weights.
-    pub smooth: bool,
-    /// Draws per one that SIR keeps.
-    pub oversampling: usize,
-}
-
-/// Which rounds' flows the refinement draws from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Proposals {
-    Last,
-    All,
-}
-
-impl Proposals {
-    pub fn name(self) -> &'static str {
-        match self {
-            Proposals::Last => "last",
-            Proposals::All => "all",
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RefineMethod {
-    Weighted,
-    /// Sampling-importance-resampling: one draw of each batch is kept.
-    Sir,
-    None,
-}
-
-impl RefineMethod {
-    pub fn name(self) -> &'static str {
-        match self {
-            RefineMethod::Weighted => "weighted",
-            RefineMethod::Sir => "sir",
-            RefineMethod::None => "none",
-        }
-    }
-}
-
 /// `[output]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
@@ -322,122 +256,15 @@ impl RunFile {
         let posterior_samples = root.section("output")?.size("posterior_samples", 50_000, 100..=10_000_000)?;
         Ok(RunFile {
             path: name.to_string(),
-            observation: read_observation(&root.section("observation")?)?,
+            observation: observation::read(&root.section("observation")?)?,
             model: read_model(&root.section("model")?)?,
             parameters: parameters::read(&root.section("parameters")?)?,
             inference: read_inference(&root.section("inference")?)?,
-            refine: read_refine(&root.section("refine")?, posterior_samples)?,
+            refine: refine::read(&root.section("refine")?, posterior_samples)?,
             reference: reference::read(&root.section("reference")?)?,
             output: Output { posterior_samples },
             written_by,
         })
-    }
-}
-
-fn read_observation(section: &Section<'_>) -> Result<Observation, RunFileError> {
-    let spectrum = section
-        .text("spectrum")?
-        .ok_or_else(|| section.missing("spectrum", "the name of a spectrum file (PHA) in quotes"))?;
-    let file = |key: &str| -> Result<FileChoice, RunFileError> {
-        Ok(match section.text(key)? {
-            None => FileChoice::FromSpectrum,
-            Some(text) if text.eq_ignore_ascii_case("none") => FileChoice::None,
-            Some(path) => FileChoice::Path(path),
-        })
-    };
-    let response = match (file("response")?, section.get("response")) {
-        (FileChoice::None, Some(node)) => {
-            return Err(section.wrong(
-                "response",
-                node,
-                "a response file (RMF or RSP): there is no analysis without one",
-            ));
-        }
-        (choice, _) => choice,
-    };
-    Ok(Observation {
-        name: section.text("name")?,
-        spectrum,
-        response,
-        arf: file("arf")?,
-        background: file("background")?,
-        energies: read_energies(section)?,
-        grouping: read_grouping(section)?,
-    })
-}
-
-fn read_energies(section: &Section<'_>) -> Result<Vec<[f64; 2]>, RunFileError> {
-    let Some(node) = section.get("energies") else { return Ok(Vec::new()) };
-    let expected = "[low, high] in keV with 0 <= low < high, or a list of such ranges, ascending and disjoint";
-    let wrong = || section.wrong("energies", node, expected);
-    let Item::Array(list) = &node.item else { return Err(wrong()) };
-    let pair = |items: &[Node]| match items {
-        [a, b] => match (a.number(), b.number()) {
-            (Some(lo), Some(hi)) if lo >= 0.0 && lo < hi && hi.is_finite() => Some([lo, hi]),
-            _ => None,
-        },
-        _ => None,
-    };
-    let ranges = if list.iter().any(|x| matches!(x.item, Item::Array(_))) {
-        list.iter()
-            .map(|x| match &x.item {
-                Item::Array(items) => pair(items),
-                _ => None,
-            })
-            .collect::<Option<Vec<_>>>()
-    } else {
-        pair(list).map(|range| vec![range])
-    };
-    match ranges {
-        Some(ranges) if ranges.windows(2).all(|w| w[0][1] <= w[1][0]) => Ok(ranges),
-        _ => Err(wrong()),
-    }
-}
-
-fn read_grouping(section: &Section<'_>) -> Result<Grouping, RunFileError> {
-    let Some(node) = section.get("grouping") else { return Ok(Grouping::File) };
-    let expected =
-        "\"file\", \"none\", \"optimal\", { min_counts = 20 }, or a list of [low keV, high keV, channels per bin]";
-    let wrong = |node: &Node| section.wrong("grouping", node, expected);
-    let count = |node: &Node, most: i128| match node.item {
-        Item::Integer(n) if (1..=most).contains(&n) => u32::try_from(n).ok(),
-        _ => None,
-    };
-    match &node.item {
-        Item::Text(text) => match text.as_str() {
-            "file" => Ok(Grouping::File),
-            "none" => Ok(Grouping::None),
-            "optimal" => Ok(Grouping::Optimal),
-            _ => Err(wrong(node)),
-        },
-        Item::Table(table) => match table.as_slice() {
-            [(key, _, value)] if key == "min_counts" => match count(value, 1_000_000_000) {
-                Some(n) => Ok(Grouping::MinCounts(n)),
-                None => Err(section.wrong("grouping.min_counts", value, "a whole number of counts, at least 1")),
-            },
-            [(key, place, _), ..] if key != "min_counts" => {
-                Err(section::unknown_key(key, "observation.grouping", &["min_counts"], place))
-            }
-            _ => Err(wrong(node)),
-        },
-        Item::Array(list) if !list.is_empty() => list
-            .iter()
-            .map(|range| {
-                let Item::Array(items) = &range.item else { return Err(wrong(range)) };
-                match items.as_slice() {
-                    [lo, hi, n] => match (lo.number(), hi.number(), count(n, 100_000)) {
-                        (Some(lo), Some(hi), Some(n)) if lo >= 0.0 && lo < hi && hi.is_finite() => Ok((lo, hi, n)),
-                        _ => Err(wrong(range)),
-                    },
-                    _ => Err(wrong(range)),
-                }
-            })
-            .collect::<Result<Vec<_>, _>>()
-            .and_then(|ranges| match ranges.windows(2).all(|w| w[0].1 <= w[1].0) {
-                true => Ok(Grouping::Channels(ranges)),
-                false => Err(section.wrong("grouping", node, "ranges that ascend and do not overlap")),
-            }),
-        _ => Err(wrong(node)),
     }
 }
 
@@ -455,11 +282,31 @@ fn read_model(section: &Section<'_>) -> Result<ModelChoice, RunFileError> {
     })
 }
 
+fn read_prior_extension(section: &Section<'_>) -> Result<f64, RunFileError> {
+    let factor = section.number("prior_extension", 0.0, 0.0..=1e6)?;
+    match section.get("prior_extension") {
+        Some(node) if factor > 0.0 && factor < 1.05 => {
+            Err(section.wrong("prior_extension", node, "0 (off) or a factor of at least 1.05"))
+        }
+        _ => Ok(factor),
+    }
+}
+
+/// Rounds that the fall-back may add where the run file does not say how many.
+const EXTRA_ROUNDS: usize = 3;
+
 fn read_inference(section: &Section<'_>) -> Result<Inference, RunFileError> {
+    let rounds = section.size("rounds", 5, 1..=100)?;
     Ok(Inference {
-        rounds: section.size("rounds", 5, 1..=100)?,
+        rounds,
+        max_rounds: section.size("max_rounds", (rounds + EXTRA_ROUNDS).min(100), rounds..=100)?,
+        stop: match section.choice("stop", "rounds", &["rounds", "efficiency"], &[])?.as_str() {
+            "efficiency" => Stop::Efficiency,
+            _ => Stop::Rounds,
+        },
         simulations: section.size("simulations", 5000, 64..=100_000_000)?,
         first_round_factor: section.number("first_round_factor", 2.0, 1.0..=100.0)?,
+        prior_extension: read_prior_extension(section)?,
         truncation: section.number("truncation", 1e-3, 0.0..=0.5)?,
         // TOML's integers are signed.
         seed: section.integer("seed", 1, 0..=i64::MAX as u64)?,
@@ -540,47 +387,4 @@ fn read_flow(section: &Section<'_>) -> Result<Flow, RunFileError> {
         realisations: section.size("realisations", 8, 1..=64)?,
         ensemble: section.size("ensemble", 1, 1..=MAX_ENSEMBLE)?,
     })
-}
-
-fn read_refine(section: &Section<'_>, posterior_samples: usize) -> Result<Refine, RunFileError> {
-    let method = match section.choice("method", "weighted", &["weighted", "sir", "none"], &[])?.as_str() {
-        "none" => RefineMethod::None,
-        "sir" => RefineMethod::Sir,
-        _ => RefineMethod::Weighted,
-    };
-    section.choice("likelihood", "exact", &["exact", "auto"], &["emulator"])?;
-    let oversampling = section.size("oversampling", 32, 2..=10_000)?;
-    // SIR has as many draws to give as it has batches.
-    let samples = if method == RefineMethod::Sir { oversampling.saturating_mul(posterior_samples) } else { 200_000 };
-    Ok(Refine {
-        method,
-        samples: section.size("samples", samples, 1000..=1_000_000_000)?,
-        likelihood: "exact".into(),
-        ess: section.number("ess", 0.0, 0.0..=1e9)?,
-        // Of three seeds of the EPIC-pn example it raised the efficiency of each (0.77, 0.64, 0.45 to 0.92, 0.91, 0.87), but the k-hat of
-        // one from 0.44 to 0.71, beyond what is trusted without a word: as long as that is so, it has to be asked for.
-        polish: section.truth("polish", false)?,
-        proposals: match section.choice("proposals", "last", &["last", "all"], &[])?.as_str() {
-            "all" => Proposals::All,
-            _ => Proposals::Last,
-        },
-        smooth: section.truth("smooth", false)?,
-        oversampling,
-    })
-}
-
-impl fmt::Display for Grouping {
-    /// As the run file writes it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Grouping::File => f.write_str("\"file\""),
-            Grouping::None => f.write_str("\"none\""),
-            Grouping::Optimal => f.write_str("\"optimal\""),
-            Grouping::MinCounts(n) => write!(f, "{{ min_counts = {n} }}"),
-            Grouping::Channels(ranges) => {
-                let ranges: Vec<_> = ranges.iter().map(|(lo, hi, n)| format!("[{lo:?}, {hi:?}, {n}]")).collect();
-                write!(f, "[{}]", ranges.join(", "))
-            }
-        }
-    }
 }

@@ -8,7 +8,6 @@ use super::scheduler::{Rounds, Stage};
 use crate::device::{Device, Tensor};
 use crate::infer::{Estimator, EstimatorState};
 use crate::nn::StoreState;
-use crate::report::summary::RoundSummary;
 use crate::report::tables::LossRow;
 use crate::summarize::{AutoEncoder, Encoder, PcaState};
 use crate::{Error, Result};
@@ -24,7 +23,8 @@ pub(super) fn save(rounds: &Rounds<'_>) -> Result<Checkpoint<'static>> {
     checkpoint = checkpoint.put_f32("cubes", cubes).put_u32("selection", rounds.selection.download()?);
     checkpoint = checkpoint
         .put_text("done", &rounds.done.iter().map(json).collect::<Result<Vec<_>>>()?)
-        .put_text("current", &[json(&rounds.current)?]);
+        .put_text("current", &[json(&rounds.current)?])
+        .put_text("fallback", &rounds.steps.iter().map(json).collect::<Result<Vec<_>>>()?);
     let (names, numbers): (Vec<_>, Vec<_>) =
         rounds.losses.iter().map(|row| (row.network.clone(), [row.epoch as f64, row.train, row.validation])).unzip();
     checkpoint = checkpoint.put_text("losses.network", &names).put_f64("losses", numbers.concat());
@@ -114,6 +114,7 @@ pub(super) fn restore(rounds: &mut Rounds<'_>, checkpoint: &mut Checkpoint<'stat
     rounds.done = checkpoint.text("done")?.iter().map(|text| parse(text)).collect::<Result<Vec<_>>>()?;
     let current = checkpoint.text("current")?.first().ok_or_else(|| foreign("current"))?.clone();
     rounds.current = parse(&current)?;
+    rounds.steps = checkpoint.text("fallback")?.iter().map(|text| parse(text)).collect::<Result<Vec<_>>>()?;
     let networks = checkpoint.text("losses.network")?.to_vec();
     let numbers = checkpoint.take_f64("losses")?;
     rounds.losses = networks
@@ -193,11 +194,11 @@ fn take_store(checkpoint: &mut Checkpoint<'static>, name: &str) -> Result<StoreS
     })
 }
 
-fn json(summary: &RoundSummary) -> Result<String> {
+fn json(summary: &impl serde::Serialize) -> Result<String> {
     serde_json::to_string(summary).map_err(|error| Error::Input(format!("a round's summary: {error}")))
 }
 
-fn parse(text: &str) -> Result<RoundSummary> {
+fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|error| Error::Input(format!("a round's summary in a checkpoint: {error}")))
 }
 

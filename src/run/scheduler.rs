@@ -12,61 +12,27 @@ use super::checkpoint::{Checkpoint, CheckpointStore};
 use super::interrupt;
 use super::output::OutputFolder;
 use super::progress::Progress;
-use super::run_file::{RunFile, Target};
+use super::run_file::{RunFile, Stop, Target};
 use super::saved;
 use super::setup::Problem;
+use super::streams::Streams;
 use crate::device::{Device, RowBlocks, Tensor, Traffic};
 use crate::infer::{Estimator, FlowSettings, Posterior, Proposed, Region, propose, select_inside};
-use crate::kernels::poisson::poisson;
 use crate::kernels::random;
 use crate::nn::{Epoch, FitSettings, History, Plateau};
-use crate::refine::Importance;
-use crate::report::round_folder;
-use crate::report::summary::{RoundSeconds, RoundSummary};
-use crate::report::tables::{self, LossRow};
+use crate::refine::{Importance, foretell};
+use crate::report::summary::{FallbackStep, RoundSeconds, RoundSummary, limits};
+use crate::report::tables::LossRow;
 use crate::simulate::{Coordinates, Outputs, Simulator, Source};
 use crate::summarize::{AutoEncoder, AutoEncoderSettings, Encoder, Pca, Raw, Spectra, Spectral, Targets, TrainingData};
 use crate::{Error, Result};
-use std::path::Path;
 use std::time::Instant;
 
-/// Posterior draws whose likelihoods tell a round's efficiency.
+/// Posterior draws whose likelihoods tell a round's efficiency, and as many where it decides when the rounds end.
 const EFFICIENCY_DRAWS: usize = 1024;
-/// Equal-weight draws written for each round.
-const ROUND_DRAWS: usize = 5000;
-
-/// Random streams of one round (counted from 0); the simulator's twin has a bit of its own.
-struct Streams(u32);
-
-impl Streams {
-    fn proposal(&self) -> u32 {
-        16 * (self.0 + 1)
-    }
-    fn counts(&self) -> u32 {
-        16 * (self.0 + 1) + 2
-    }
-    /// Realisation `k` of the flow's training spectra: beyond the streams of all rounds.
-    fn realisation(&self, k: usize) -> u32 {
-        (1 << 20) + 64 * self.0 + k as u32
-    }
-    fn region(&self) -> u32 {
-        16 * (self.0 + 1) + 3
-    }
-    fn efficiency(&self) -> u32 {
-        16 * (self.0 + 1) + 4
-    }
-    fn posterior(&self) -> u32 {
-        16 * (self.0 + 1) + 5
-    }
-    fn training(&self, network: u64) -> u64 {
-        16 * (u64::from(self.0) + 1) + network
-    }
-}
-
-/// The stream of the refinement's draws: no round uses it.
-pub const REFINE_STREAM: u32 = 8;
-/// That of the spectra behind the coverage plot.
-const COVERAGE_STREAM: u32 = 9;
+const DECIDING_DRAWS: usize = 4096;
+/// The lower bound of the efficiency has to grow by this share for the rounds to go on.
+const IMPROVEMENT: f64 = 0.05;
 
 /// How far a run has come; the order of the variants is the order of the stages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,7 +51,7 @@ pub struct Rounds<'a> {
     pub(super) problem: &'a Problem,
     pub(super) device: Device,
     pub(super) simulator: Simulator,
-    folder: Option<&'a OutputFolder>,
+    pub(super) folder: Option<&'a OutputFolder>,
     store: Option<CheckpointStore>,
     progress: &'a Progress,
     /// Parameters of all rounds so far, in blocks of [`Rounds::block_rows`].
@@ -100,8 +66,12 @@ pub struct Rounds<'a> {
     pub(super) done: Vec<RoundSummary>,
     pub(super) current: RoundSummary,
     pub(super) losses: Vec<LossRow>,
+    /// Rounds to make whatever the run file says: those of the fall-back.
+    extended: usize,
+    /// What the fall-back has tried.
+    pub(super) steps: Vec<FallbackStep>,
     checkpoint_traffic: u64,
-    block_rows: usize,
+    pub(super) block_rows: usize,
 }
 
 /// Rows of a block of the stored arrays: all rounds' sizes are multiples of it, so that rounds can be appended.
@@ -117,7 +87,7 @@ fn block_rows(run: &RunFile, device: &Device, bins: usize) -> usize {
 }
 
 /// What the run file calls `summary`, untrained.
-fn untrained_encoder(problem: &Problem, device: &Device, simulator: &Simulator) -> Result<Encoder> {
+pub(super) fn untrained_encoder(problem: &Problem, device: &Device, simulator: &Simulator) -> Result<Encoder> {
     let (run, bins) = (&problem.run.inference, simulator.bins());
     Ok(match run.summary.as_str() {
         "pca" => Encoder::Pca(Pca::new(device, bins, run.pca_variance)),
@@ -143,24 +113,11 @@ fn untrained_encoder(problem: &Problem, device: &Device, simulator: &Simulator) 
 }
 
 /// The density estimator for so many summaries, untrained.
-fn untrained_estimator(problem: &Problem, device: &Device, summaries: usize) -> Result<Estimator> {
+pub(super) fn untrained_estimator(problem: &Problem, device: &Device, summaries: usize) -> Result<Estimator> {
     let run = &problem.run.inference;
     let flow = FlowSettings { transforms: run.flow.transforms, hidden: run.flow.hidden, layers: run.flow.layers };
     let parameters = problem.parameters.free().len();
     Estimator::ensemble(device, parameters, summaries, flow, run.flow.ensemble, run.seed)
-}
-
-/// A round's flow and its summary of the observed spectrum.
-pub struct Networks {
-    estimator: Estimator,
-    summary: Tensor<f32>,
-}
-
-impl Networks {
-    /// The flow at the observation.
-    pub fn posterior(&self) -> Posterior<'_> {
-        self.estimator.at(&self.summary)
-    }
 }
 
 impl<'a> Rounds<'a> {
@@ -195,6 +152,8 @@ impl<'a> Rounds<'a> {
             done: Vec::new(),
             current: RoundSummary::default(),
             losses: Vec::new(),
+            extended: 0,
+            steps: Vec::new(),
             checkpoint_traffic: 0,
             block_rows,
         })
@@ -205,10 +164,9 @@ impl<'a> Rounds<'a> {
     /// # Errors
     /// [`Error::Interrupted`] after a checkpoint, device failures, broken checkpoints.
     pub fn run(&mut self) -> Result<()> {
-        let total = self.problem.run.inference.rounds;
-        while self.done.len() < total {
+        while self.done.len() < self.planned().max(self.extended) {
             let round = self.done.len();
-            self.progress.round(round + 1, total);
+            self.progress.round(round + 1, self.planned().max(self.extended));
             let stage = self.position.filter(|(at, _)| *at == round).map(|(_, stage)| stage);
             if stage.is_none() {
                 self.propose_and_simulate(round)?;
@@ -221,9 +179,10 @@ impl<'a> Rounds<'a> {
             self.infer(round)?;
             let summary = std::mem::take(&mut self.current);
             self.progress.message(&format!(
-                "round {}: efficiency {:.3}, {} training spectra, flow {} epochs",
+                "round {}: efficiency {:.3} (at least {:.3} of many draws), {} training spectra, flow {} epochs",
                 round + 1,
                 summary.efficiency,
+                summary.efficiency_lower,
                 self.selection.len(),
                 summary.epochs_flow
             ));
@@ -236,11 +195,45 @@ impl<'a> Rounds<'a> {
         Ok(())
     }
 
-    fn is_last(&self, round: usize) -> bool {
-        round + 1 == self.problem.run.inference.rounds
+    /// Rounds that the run has, as far as it is known by now.
+    fn planned(&self) -> usize {
+        let ends = self.done.iter().position(|round| round.next_is_last);
+        ends.map_or(self.problem.run.inference.rounds, |round| round + 2)
     }
 
-    fn seed(&self) -> u64 {
+    /// Whether a round's networks are to be as good as they can be, not only to point the way.
+    fn is_last(&self, round: usize) -> bool {
+        round + 1 >= self.planned()
+    }
+
+    /// Whether the rounds may end after one more, which is trained to the end: the lower bound of the efficiency suffices for a
+    /// posterior that can be trusted, and has not become better than those of the rounds before.
+    fn has_converged(&self, round: usize) -> bool {
+        let run = &self.problem.run;
+        if run.inference.stop != Stop::Efficiency || round + 2 >= self.planned() || self.is_last(round) {
+            return false;
+        }
+        let lower = self.current.efficiency_lower;
+        let before = self.done.iter().map(|round| round.efficiency_lower).fold(0.0, f64::max);
+        lower * run.refine.samples as f64 >= limits::ESS && lower < (1.0 + IMPROVEMENT) * before
+    }
+
+    /// Adds a round to those that are done.
+    pub(super) fn extend(&mut self) {
+        self.extended = self.done.len() + 1;
+    }
+
+    /// Whether one more round is worth its time: the last two have not both failed to improve on those before them. Where all are so
+    /// bad that nothing can be said of their tails, they may still find the posterior.
+    pub(super) fn improves(&self) -> bool {
+        let lower: Vec<f64> = self.done.iter().map(|round| round.efficiency_lower).collect();
+        let Some(at) = lower.len().checked_sub(2).filter(|at| *at > 0) else { return true };
+        let before = lower[..at].iter().copied().fold(0.0, f64::max);
+        let hopeless = before * (self.problem.run.refine.samples as f64) < limits::ESS_BAD;
+        hopeless || lower[at..].iter().any(|now| *now > (1.0 + IMPROVEMENT) * before)
+    }
+
+    pub(super) fn seed(&self) -> u64 {
         self.problem.run.inference.seed
     }
 
@@ -255,29 +248,6 @@ impl<'a> Rounds<'a> {
     /// When the encoder has never been trained.
     pub fn posterior(&self) -> Result<Posterior<'_>> {
         Ok(self.estimator.at(&self.observed_summary()?))
-    }
-
-    /// The networks of all rounds but the last, from the first on, as the rounds' folders keep them; none without a folder.
-    ///
-    /// # Errors
-    /// Files that cannot be read or do not belong to this run.
-    pub fn earlier_networks(&self) -> Result<Vec<Networks>> {
-        let Some(folder) = self.folder else { return Ok(Vec::new()) };
-        (1..self.done.len()).map(|round| self.networks_from(folder.path(), round)).collect()
-    }
-
-    /// The networks of a round (from 1) of a finished run of the same shape in another folder.
-    ///
-    /// # Errors
-    /// Files that cannot be read or do not fit this run.
-    pub fn networks_from(&self, folder: &Path, round: usize) -> Result<Networks> {
-        let path = round_folder(folder, round).join("network.checkpoint");
-        let encoder = untrained_encoder(self.problem, &self.device, &self.simulator)?;
-        let estimator = |summaries| untrained_estimator(self.problem, &self.device, summaries);
-        let (encoder, estimator) = saved::restore_networks(&self.device, &path, encoder, estimator)
-            .map_err(|error| Error::Input(format!("{}: {error}", path.display())))?;
-        let summary = encoder.encode_one(&self.device, self.simulator.observed())?;
-        Ok(Networks { estimator, summary })
     }
 
     /// Bytes that only checkpoints and the files of the rounds brought to the host.
@@ -438,7 +408,10 @@ impl<'a> Rounds<'a> {
         drop(watch);
         self.current.epochs_flow = history.train.len();
         self.current.validation_loss = history.best();
-        self.current.efficiency = self.efficiency(round)?;
+        let (efficiency, lower) = self.efficiency(round)?;
+        self.current.efficiency = efficiency;
+        self.current.efficiency_lower = lower;
+        self.current.next_is_last = self.has_converged(round);
         self.current.seconds.infer = start.elapsed().as_secs_f64();
         Ok(())
     }
@@ -449,39 +422,22 @@ impl<'a> Rounds<'a> {
         Ok(())
     }
 
-    /// Efficiency of the present flow as an importance-sampling proposal, from a thousand likelihoods. Optimistic: the tail of
-    /// the weights shows only in larger samples.
-    fn efficiency(&self, round: usize) -> Result<f64> {
+    /// Efficiency of the present flow as an importance-sampling proposal, from a thousand likelihoods or a few. Optimistic: the tail of
+    /// the weights shows only in larger samples. Therefore also the lower bound of what the refinement's many draws will have.
+    fn efficiency(&self, round: usize) -> Result<(f64, f64)> {
+        let run = &self.problem.run;
+        let draws = if run.inference.stop == Stop::Efficiency { DECIDING_DRAWS } else { EFFICIENCY_DRAWS };
         let posterior = self.posterior()?;
-        let draws = posterior.sample(self.seed(), Streams(round as u32).efficiency(), 0, EFFICIENCY_DRAWS);
+        let draws = posterior.sample(self.seed(), Streams(round as u32).efficiency(), 0, draws);
         let log_likelihood = self.simulator.log_likelihood(&draws.cube, &mut crate::simulate::no_tick)?.download()?;
         let log_q = draws.log_q.download()?;
         let log_weights: Vec<f64> =
             log_likelihood.iter().zip(&log_q).map(|(l, q)| f64::from(*l) - f64::from(*q)).collect();
-        Ok(Importance::new(&log_weights).map_or(0.0, |importance| importance.efficiency))
+        let lower = foretell(&log_weights, run.refine.samples, self.seed()).lower;
+        Ok((Importance::new(&log_weights).map_or(0.0, |importance| importance.efficiency), lower))
     }
 
-    /// Writes the files of a finished round. Their downloads are the checkpoint's.
-    fn write_round(&mut self, round: usize) -> Result<()> {
-        let Some(folder) = self.folder else { return Ok(()) };
-        let before = self.device.profiler().traffic();
-        let path = folder.round(round + 1)?;
-        tables::write_losses(&path.join("losses.csv"), &self.losses)?;
-        let draws = self.posterior()?.sample(self.seed(), Streams(round as u32).posterior(), 0, ROUND_DRAWS);
-        let theta = physical(self.problem, &draws.cube.download()?);
-        tables::write_samples(&path.join("posterior.csv"), &self.problem.names(), &theta)?;
-        let mut proposal = Vec::new();
-        let first = self.first_row(round) / self.block_rows;
-        for block in &self.cubes.blocks[first..] {
-            proposal.extend(physical(self.problem, &block.download()?));
-        }
-        tables::write_samples(&path.join("proposal.csv"), &self.problem.names(), &proposal)?;
-        saved::networks(self)?.save(&path.join("network.checkpoint"))?;
-        self.count_checkpoint(before);
-        Ok(())
-    }
-
-    fn count_checkpoint(&mut self, before: Traffic) {
+    pub(super) fn count_checkpoint(&mut self, before: Traffic) {
         self.checkpoint_traffic += (self.device.profiler().traffic() - before).to_host_bytes;
     }
 
@@ -509,6 +465,7 @@ impl<'a> Rounds<'a> {
         let mut checkpoint: Checkpoint<'static> = loaded.checkpoint;
         saved::restore(self, &mut checkpoint)
             .map_err(|error| Error::Input(format!("{}: {error}", loaded.path.display())))?;
+        self.extended = self.position.map_or(0, |(round, _)| round + 1);
         Ok(loaded.warnings)
     }
 
@@ -526,23 +483,6 @@ impl<'a> Rounds<'a> {
 
     pub fn summaries(&self) -> &[RoundSummary] {
         &self.done
-    }
-
-    /// Rows `first .. first + n` of a round's simulated counts come from `first_row(round)` on.
-    pub fn first_row(&self, round: usize) -> usize {
-        self.done.iter().take(round).map(|summary| summary.simulations).sum()
-    }
-
-    /// Poisson spectra of some rows (`rows` of them from row `first`), downloaded.
-    pub fn some_counts(&self, first: usize, rows: usize) -> Result<Vec<f32>> {
-        let index: Vec<u32> = (first as u32..(first + rows) as u32).collect();
-        let index = Tensor::from_slice(&self.device, 1, rows, &index);
-        let mut mu = Tensor::empty(&self.device, rows, self.expected.cols());
-        crate::kernels::gather::gather(&self.device, &self.expected, &index, 0, &mut mu);
-        let mut out = Tensor::empty(&self.device, rows, self.expected.cols());
-        let source = Source { seed: self.seed(), stream: COVERAGE_STREAM };
-        poisson(&self.device, source, first, &mu, 0, &mut out, 0, rows);
-        Ok(out.download()?)
     }
 
     /// Sum of the rounds' seconds, stage by stage.

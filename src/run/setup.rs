@@ -46,7 +46,7 @@ impl Problem {
     /// The same with components of the caller's own, which the expression may name.
     pub fn open_with(run: RunFile, data: Option<&Path>, own: &[Arc<dyn UserComponent>]) -> Result<Problem> {
         // The model first: its mistakes are found in no time, while a response may take seconds to read.
-        let (model, parameters) = model(&run, data, own)?;
+        let (model, mut parameters) = model(&run, data, own)?;
         if parameters.free().is_empty() {
             return Err(Error::Input(format!(
                 "{}, [parameters]: every parameter is frozen or tied; there is nothing to infer",
@@ -66,6 +66,11 @@ impl Problem {
         let program = Program::new(&model, &dataset.folded.edges)?;
         let mut warnings = dataset.warnings.clone();
         warnings.extend(parameters.warnings().iter().cloned());
+        // A spectrum without counts (the built-in one, before its mock is made) gives nothing to extend to.
+        if run.inference.prior_extension > 1.0 && dataset.total() > 0 {
+            let (factor, seed) = (run.inference.prior_extension, run.inference.seed);
+            warnings.extend(super::extension::extend((&model, &program), &mut parameters, &dataset, factor, seed)?);
+        }
         Ok(Problem { run, dataset, model, parameters, program, warnings, compression: OnceLock::new() })
     }
 

@@ -15,6 +15,7 @@ pub const SMALL: &[&str] = &[
     "inference.flow.transforms=3",
     "inference.flow.hidden=20",
     "refine.samples=2000",
+    "refine.fallback=\"none\"",
     "output.posterior_samples=1000",
 ];
 

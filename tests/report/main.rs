@@ -40,6 +40,7 @@ fn example() -> ReportData {
         max_weight_share: 1e-4,
         ess_lower: 1.49e5,
         log_z_err_bootstrap: 0.0021,
+        emulator: None,
         proposals: Vec::new(),
     };
     let losses = |n: usize| {
@@ -83,7 +84,9 @@ fn example() -> ReportData {
         epochs_flow: 30,
         validation_loss: -1.9,
         efficiency,
+        efficiency_lower: 0.8 * efficiency,
         acceptance: 0.4,
+        next_is_last: false,
         seconds: RoundSeconds::default(),
     };
     ReportData {
@@ -107,6 +110,8 @@ fn example() -> ReportData {
             },
             model: ModelSummary { expression: "tbabs*powerlaw".into(), ..Default::default() },
             reference: None,
+            fallback: None,
+            latent: None,
             warnings: vec!["a warning".into()],
             seed: u64::MAX,
             version: "0.1.0".into(),

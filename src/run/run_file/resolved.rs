@@ -171,8 +171,11 @@ impl RunFile {
         let i = &self.inference;
         let inference = vec![
             size("rounds", i.rounds),
+            size("max_rounds", i.max_rounds),
+            entry("stop", text(i.stop.name())),
             (String::from("simulations"), i.simulations.to_string(), "per round after the first"),
             number("first_round_factor", i.first_round_factor),
+            number("prior_extension", i.prior_extension),
             number("truncation", i.truncation),
             entry("seed", i.seed.to_string()),
             entry("summary", text(&i.summary)),
@@ -219,12 +222,14 @@ impl RunFile {
         let refine = vec![
             entry("method", text(self.refine.method.name())),
             size("samples", self.refine.samples),
-            entry("likelihood", text(&self.refine.likelihood)),
+            entry("likelihood", text(self.refine.likelihood.name())),
+            size("emulator_samples", self.refine.emulator_samples),
             number("ess", self.refine.ess),
             entry("polish", self.refine.polish.to_string()),
             entry("proposals", text(self.refine.proposals.name())),
             entry("smooth", self.refine.smooth.to_string()),
             size("oversampling", self.refine.oversampling),
+            entry("fallback", text(self.refine.fallback.name())),
         ];
         let r = &self.reference;
         // A run of the rounds has no reference sampler, and does not say which one it has not.
