@@ -15,6 +15,7 @@ mod common;
 pub mod compare;
 mod demo;
 mod devices;
+mod diagnose;
 mod fake;
 mod group;
 mod import;
@@ -62,6 +63,8 @@ enum Command {
     Spectrum(spectrum::Args),
     /// Jensen-Shannon divergence per shared parameter of two posteriors
     Compare(compare::Args),
+    /// Calibration of a finished run on mock data, and predictive checks of its observation
+    Diagnose(diagnose::Args),
     /// (Re)write report.html and plots/ of a finished run
     Report(report::Args),
     /// Write a spectrum with a GROUPING column
@@ -89,6 +92,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Likelihood(args) => likelihood::run(args),
         Command::Spectrum(args) => spectrum::run(args),
         Command::Compare(args) => compare::run(args),
+        Command::Diagnose(args) => diagnose::run(args),
         Command::Report(args) => report::run(args),
         Command::Group(args) => group::run(args),
         Command::Fake(args) => fake::run(args),

@@ -106,6 +106,7 @@ pub fn write(
         posterior: Samples { names, values: posterior },
         spectrum: Some(spectrum),
         coverage,
+        diagnosis: None,
     };
     data.write_report(path)?;
     data.summary.seconds.report = start.elapsed().as_secs_f64();

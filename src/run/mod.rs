@@ -10,6 +10,7 @@
 //! | `scheduler`, `saved` | the rounds on the device; what a checkpoint of them holds |
 //! | `refinement` | draws, exact likelihoods and weights after the rounds |
 //! | `reference` | the reference samplers instead of rounds |
+//! | `mocks`, `diagnose` | the networks on spectra with known parameters; calibration of a finished run |
 //! | `finish` | every file of the folder |
 //! | `pipeline` | a whole run, and the memory plan |
 //! | `setup` | the run file's words in the terms of `observation` and `model` |
@@ -18,9 +19,11 @@
 
 pub mod bench;
 pub mod checkpoint;
+pub mod diagnose;
 pub mod evaluate;
 mod finish;
 pub mod interrupt;
+mod mocks;
 pub mod output;
 pub mod pipeline;
 pub mod progress;

@@ -150,8 +150,9 @@ fn untrained_estimator(problem: &Problem, device: &Device, summaries: usize) -> 
     Estimator::ensemble(device, parameters, summaries, flow, run.flow.ensemble, run.seed)
 }
 
-/// A round's flow and its summary of the observed spectrum.
+/// A round's networks and their summary of the observed spectrum.
 pub struct Networks {
+    encoder: Encoder,
     estimator: Estimator,
     summary: Tensor<f32>,
 }
@@ -160,6 +161,21 @@ impl Networks {
     /// The flow at the observation.
     pub fn posterior(&self) -> Posterior<'_> {
         self.estimator.at(&self.summary)
+    }
+
+    /// The flow at another observation, given its summary (`1 x C`).
+    pub fn at(&self, summary: &Tensor<f32>) -> Posterior<'_> {
+        self.estimator.at(summary)
+    }
+
+    /// Summaries (`N x C`) of other spectra.
+    ///
+    /// # Errors
+    /// Spectra of other bins.
+    pub fn encode(&self, device: &Device, counts: &RowBlocks<f32>) -> Result<Tensor<f32>> {
+        let rows: Vec<u32> = (0..counts.rows() as u32).collect();
+        let rows = Tensor::from_slice(device, rows.len(), 1, &rows);
+        self.encoder.encode(device, Spectra::counts(counts), &rows)
     }
 }
 
@@ -277,12 +293,17 @@ impl<'a> Rounds<'a> {
         let (encoder, estimator) = saved::restore_networks(&self.device, &path, encoder, estimator)
             .map_err(|error| Error::Input(format!("{}: {error}", path.display())))?;
         let summary = encoder.encode_one(&self.device, self.simulator.observed())?;
-        Ok(Networks { estimator, summary })
+        Ok(Networks { encoder, estimator, summary })
     }
 
     /// Bytes that only checkpoints and the files of the rounds brought to the host.
     pub fn checkpoint_bytes(&self) -> u64 {
         self.checkpoint_traffic
+    }
+
+    /// What round `round` (from 0, not the first) draws its parameters from, given the posterior of the round before.
+    pub(super) fn region(&self, posterior: &Posterior<'_>, round: usize) -> Result<Region> {
+        Region::of(posterior, self.problem.run.inference.truncation, self.seed(), Streams(round as u32).region())
     }
 
     fn propose_and_simulate(&mut self, round: usize) -> Result<()> {
@@ -299,7 +320,7 @@ impl<'a> Rounds<'a> {
             (cube, Region::PRIOR)
         } else {
             let posterior = self.posterior()?;
-            let region = Region::of(&posterior, inference.truncation, self.seed(), streams.region())?;
+            let region = self.region(&posterior, round)?;
             let Proposed { cube, acceptance, origin, prior_share } =
                 propose(&posterior, region, n, self.seed(), streams.proposal(), &interrupt::check)?;
             tracing::info!(round = round + 1, ?origin, acceptance, prior_share, "proposal");

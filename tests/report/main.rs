@@ -118,6 +118,7 @@ fn example() -> ReportData {
         posterior,
         spectrum: Some(SpectrumTable { exposure: 1000.0, rows }),
         coverage,
+        diagnosis: None,
     }
 }
 
