@@ -31,9 +31,12 @@ pub struct Args {
     /// Replicated spectra for the posterior predictive checks, or 0 for none
     #[arg(long, value_name = "N", default_value_t = Settings::default().ppc)]
     pub(super) ppc: usize,
-    /// Draws of the flow per mock, each with its likelihood (eight times as many where the weights are poor)
+    /// Draws of the flow per mock, each with its likelihood (up to 16 times as many where the weights are poor)
     #[arg(long, value_name = "N", default_value_t = Settings::default().draws)]
     pub(super) draws: usize,
+    /// Also train a parameter retriever on the summaries of a round (1: over the whole prior): which parameters do the data constrain?
+    #[arg(long, value_name = "ROUND", num_args = 0..=1, default_missing_value = "1")]
+    pub(super) retriever: Option<usize>,
     /// Make the mocks with a key of the run file changed, e.g. observation.arf=OTHER.arf: what would the analysis make of such data?
     #[arg(long, value_name = "KEY=VALUE")]
     pub(super) mocks_with: Vec<String>,
@@ -66,6 +69,7 @@ pub fn run(args: Args) -> Result<u8> {
         tarp: args.tarp,
         ppc: args.ppc,
         draws: args.draws,
+        retriever: args.retriever,
         mocks_with: args.mocks_with,
     };
     let progress = Progress::new(Mode::detect(args.quiet));
@@ -105,6 +109,14 @@ fn text(d: &Diagnosis) -> String {
     }
     if let Some(predictive) = &d.predictive {
         out += &format!("predictive checks: {} (p = {:.3})\n", word(predictive.passed), predictive.p);
+    }
+    if let Some(retriever) = &d.retriever {
+        let list: Vec<String> = retriever
+            .parameters
+            .iter()
+            .map(|p| format!("{} {:.0} %", p.name, 100.0 * p.explained.max(0.0)))
+            .collect();
+        out += &format!("variance explained from summaries of round {}: {}\n", retriever.round, list.join(", "));
     }
     for failure in &d.failures {
         out += &format!("  {failure}\n");

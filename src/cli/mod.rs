@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{Error, Result};
 
+mod apply;
 mod bench;
 mod common;
 pub mod compare;
@@ -53,6 +54,8 @@ enum Command {
     Demo(demo::Args),
     /// The posterior of a run file's model for its spectrum
     Infer(infer::Args),
+    /// The networks of an amortised run (infer --amortised) on other spectra
+    Apply(apply::Args),
     /// A reference posterior on the same likelihood: nested sampling or an ensemble of walkers
     Reference(reference::Args),
     /// Parameters from the prior and spectra simulated from them, as FITS
@@ -87,6 +90,7 @@ fn dispatch(command: Command) -> Result<u8> {
     match command {
         Command::Demo(args) => demo::run(args),
         Command::Infer(args) => infer::run(args),
+        Command::Apply(args) => apply::run(args),
         Command::Reference(args) => reference::run(args),
         Command::Simulate(args) => simulate::run(args),
         Command::Likelihood(args) => likelihood::run(args),

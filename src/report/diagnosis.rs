@@ -31,6 +31,8 @@ pub struct Diagnosis {
     pub unrefined: Calibrated,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predictive: Option<Predictive>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retriever: Option<RetrieverSummary>,
     pub seconds: DiagnosisSeconds,
     pub device: String,
     pub seed: u64,
@@ -59,6 +61,51 @@ pub struct MockWeights {
     /// Mean share of the flow's draws outside the region.
     pub outside: f64,
     pub likelihoods: usize,
+}
+
+/// Which parameters a small network can guess from the summaries of spectra.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct RetrieverSummary {
+    /// The round (from 1) whose summaries, and whose prior, it was trained on; 1: the whole prior.
+    pub round: usize,
+    pub simulations: usize,
+    /// Spectra that only tested.
+    pub tested: usize,
+    pub epochs: usize,
+    pub parameters: Vec<RetrievedParameter>,
+    pub seconds: f64,
+}
+
+/// One parameter: the share of its prior variance that the guesses explain, and some of the tested spectra, in physical units.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct RetrievedParameter {
+    pub name: String,
+    pub explained: f64,
+    pub truth: Vec<f64>,
+    pub guess: Vec<f64>,
+}
+
+/// The quick calibration that ends every run: few mocks, few draws; `rontgen diagnose` is the thorough one.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct QuickCalibration {
+    /// 0: no networks, or too few mocks asked for.
+    pub mocks: usize,
+    /// Draws of the flow per mock.
+    pub draws: usize,
+    /// p-values of the ranks and of the expected coverage, over all tests of each; `None` without mocks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranks_p: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage_p: Option<f64>,
+    /// Share of the mocks whose truth lies in the 50 % region, and its binomial standard error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage_50: Option<f64>,
+    pub coverage_error: f64,
+    /// p-value of the posterior predictive checks, over all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predictive_p: Option<f64>,
+    pub failures: Vec<String>,
+    pub seconds: f64,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! `rontgen diagnose`: calibration of a finished run on mock data, and predictive checks of its observation.
 
 use super::interrupt;
-use super::mocks::{self, Analysis, Mock, Plan, RANKED};
+use super::mocks::{self, Analysis, Mock, Plan};
 use super::output::FINISHED;
 use super::progress::Progress;
 use super::run_file::{RefineMethod, RunFile};
@@ -10,7 +10,9 @@ use super::setup::Problem;
 use crate::device::{Device, RowBlocks};
 use crate::diagnose::calibration::{Sbc, Tarp};
 use crate::diagnose::predictive::{Predicting, Predictive};
-use crate::report::diagnosis::{Calibrated, Diagnosis, DiagnosisSeconds, MockWeights};
+use crate::report::diagnosis::{
+    Calibrated, Diagnosis, DiagnosisSeconds, MockWeights, QuickCalibration, RetrievedParameter, RetrieverSummary,
+};
 use crate::report::{ReportData, Summary, tables, write_atomically};
 use crate::simulate::{Coordinates, Outputs, Simulator, Source, no_tick};
 use crate::{Error, Result};
@@ -21,10 +23,19 @@ use std::time::Instant;
 pub const DIAGNOSIS: &str = "diagnose.json";
 const MOCKS: &str = "calibration.csv";
 
+/// Equal-weight draws that a truth is ranked among, here and in the quick calibration; (n + 1) is a multiple of most numbers of bins.
+const RANKED: usize = 127;
+const QUICK_RANKED: usize = 63;
+/// Draws per mock where the weights are poor, at most so many times as many.
+const MOST: usize = 16;
+
 /// Stream of the replicated spectra.
 const REPLICATED_STREAM: u32 = (1 << 29) + 12;
 /// Replicated spectra that are in memory at a time.
 const REPLICATED_ROWS: usize = 512;
+/// Spectra behind a parameter retriever, and points of each of its panels.
+const RETRIEVER_SPECTRA: usize = 10_000;
+const RETRIEVER_POINTS: usize = 300;
 
 /// What to compute.
 #[derive(Debug, Clone)]
@@ -35,13 +46,15 @@ pub struct Settings {
     pub ppc: usize,
     /// Draws of the flow per mock.
     pub draws: usize,
+    /// Round (from 1) whose summaries a parameter retriever is trained on.
+    pub retriever: Option<usize>,
     /// `KEY=VALUE`: changes of the run file for the mocks alone.
     pub mocks_with: Vec<String>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { sbc: 300, tarp: 300, ppc: 4000, draws: 2048, mocks_with: Vec::new() }
+        Self { sbc: 300, tarp: 300, ppc: 4000, draws: 2048, retriever: None, mocks_with: Vec::new() }
     }
 }
 
@@ -127,6 +140,7 @@ pub fn run(
         refined: Calibrated::default(),
         unrefined: Calibrated::default(),
         predictive: None,
+        retriever: None,
         seconds: DiagnosisSeconds::default(),
         device: device.name(),
         seed: problem.run.inference.seed,
@@ -144,6 +158,9 @@ pub fn run(
         diagnosis.predictive = predict(problem, &simulator, device, &posterior.values, settings.ppc, progress)?;
         diagnosis.seconds.predictive = start.elapsed().as_secs_f64();
     }
+    if let Some(round) = settings.retriever {
+        diagnosis.retriever = Some(retrieve(finished, device, round, progress)?);
+    }
     // Where the run was not refined, its posterior is the flow's.
     let refined = problem.run.refine.method != RefineMethod::None;
     let calibrated = if refined { &diagnosis.refined } else { &diagnosis.unrefined };
@@ -158,6 +175,106 @@ pub fn run(
     ReportData::from_folder(folder)?.write_report(folder)?;
     progress.done();
     Ok(diagnosis)
+}
+
+/// Trains a parameter retriever on the summaries of a round.
+fn retrieve(finished: &Finished, device: &Device, round: usize, progress: &Progress) -> Result<RetrieverSummary> {
+    let start = Instant::now();
+    let last = finished.last_round()?;
+    if !(1..=last).contains(&round) {
+        return Err(Error::Input(format!("--retriever {round}: expected a round from 1 to {last}")));
+    }
+    let problem = &finished.problem;
+    progress.stage("retriever", 0);
+    let silent = Progress::silent();
+    let rounds = Rounds::new(problem, device, None, &silent)?;
+    let analysis = Analysis::of_round(&rounds, &finished.folder, round)?;
+    let seed = problem.run.inference.seed;
+    let most = crate::infer::RetrieverSettings::default().fit.max_epochs;
+    let (retrieved, history) = mocks::retriever(&analysis, RETRIEVER_SPECTRA, seed, &mut |epoch| {
+        progress.epoch(epoch.epoch + 1, most, epoch.train, epoch.valid);
+        interrupt::check()
+    })?;
+    let names = problem.names();
+    let p = names.len();
+    let shown = |values: &[f32]| physical(problem, &values[..values.len().min(RETRIEVER_POINTS * p)]);
+    let (truth, guess) = (shown(&retrieved.truth), shown(&retrieved.guess));
+    let column = |values: &[f64], i: usize| values.iter().skip(i).step_by(p).copied().collect::<Vec<f64>>();
+    let parameters = names
+        .into_iter()
+        .enumerate()
+        .map(|(i, name)| RetrievedParameter {
+            name,
+            explained: retrieved.explained[i],
+            truth: column(&truth, i),
+            guess: column(&guess, i),
+        })
+        .collect();
+    Ok(RetrieverSummary {
+        round,
+        simulations: RETRIEVER_SPECTRA,
+        tested: retrieved.truth.len() / p,
+        epochs: history.train.len(),
+        parameters,
+        seconds: start.elapsed().as_secs_f64(),
+    })
+}
+
+/// Draws per mock of the quick calibration, its replicated spectra, and the p-value below which ranks or coverage are worth a word: few
+/// enough draws that it costs a few per cent of a run, and so small a p-value that hardly any good run is blamed.
+const QUICK_DRAWS: usize = 512;
+const QUICK_REPLICATED: usize = 2000;
+const QUICK_P: f64 = 1e-3;
+
+/// The quick calibration of a run that is about to finish, with as many mocks as the run file says; `posterior` as for [`predict`].
+/// `None` where none is asked for, or where the run has no folder with networks.
+///
+/// # Errors
+/// Device failures and interruptions; an inference that cannot even make mocks is a finding, not an error.
+pub(super) fn quick(rounds: &Rounds<'_>, folder: &Path, posterior: &[f64]) -> Result<Option<QuickCalibration>> {
+    let problem = rounds.problem;
+    let (asked, last) = (problem.run.output.calibration, rounds.summaries().len());
+    if asked == 0 || last == 0 {
+        return Ok(None);
+    }
+    let start = Instant::now();
+    let mut quick = QuickCalibration::default();
+    let seed = problem.run.inference.seed;
+    let plan = Plan { mocks: asked, draws: QUICK_DRAWS, most: QUICK_DRAWS, ranked: QUICK_RANKED, seed };
+    let mocks = Analysis::of_round(rounds, folder, last)
+        .and_then(|analysis| mocks::run(&analysis, rounds.simulator(), plan, &mut |_| {}));
+    match mocks {
+        Ok(mocks) => {
+            let settings = Settings { sbc: asked, tarp: asked, ..Settings::default() };
+            let refined = problem.run.refine.method != RefineMethod::None;
+            let numbers = |mock: &Mock| if refined { mock.refined.clone() } else { mock.unrefined.clone() };
+            let Calibrated { sbc, tarp } = calibrated(&quantities(problem), &mocks, &settings, seed, numbers);
+            (quick.mocks, quick.draws) = (asked, QUICK_DRAWS);
+            quick.coverage_error = (0.25 / asked as f64).sqrt();
+            quick.ranks_p = sbc.as_ref().map(|sbc| sbc.p);
+            quick.coverage_p = tarp.as_ref().map(|tarp| tarp.p);
+            quick.coverage_50 = tarp.as_ref().and_then(|tarp| tarp.coverage.get(tarp.coverage.len() / 2).copied());
+            let low = |p: Option<f64>| p.filter(|p| *p < QUICK_P);
+            if let Some(p) = low(quick.ranks_p).or(low(quick.coverage_p)) {
+                quick.failures.push(format!(
+                    "posteriors of {asked} mock spectra are not calibrated (p = {p:.1e}): rontgen diagnose examines it with more of them"
+                ));
+            }
+        }
+        Err(Error::Inference(text)) => quick.failures.push(format!("no mock spectra for a calibration: {text}")),
+        Err(error) => return Err(error),
+    }
+    let silent = Progress::silent();
+    let device = rounds.simulator().device();
+    if let Some(predictive) = predict(problem, rounds.simulator(), device, posterior, QUICK_REPLICATED, &silent)? {
+        quick.predictive_p = Some(predictive.p);
+        let found = predictive.failures();
+        quick.failures.extend((!found.is_empty()).then(|| {
+            format!("the observed spectrum is unlike those that the fitted model makes: {}", found.join("; "))
+        }));
+    }
+    quick.seconds = start.elapsed().as_secs_f64();
+    Ok(Some(quick))
 }
 
 /// The problem that the mocks come from where it is not the analysis' own.
@@ -180,24 +297,29 @@ fn calibrate(
     let start = Instant::now();
     let problem = &finished.problem;
     let round = finished.last_round()?;
-    let plan =
-        Plan { mocks: settings.sbc.max(settings.tarp), draws: settings.draws, seed: problem.run.inference.seed };
+    let plan = Plan {
+        mocks: settings.sbc.max(settings.tarp),
+        draws: settings.draws,
+        most: MOST * settings.draws,
+        ranked: RANKED,
+        seed: problem.run.inference.seed,
+    };
     progress.stage("mocks", plan.mocks as u64);
     let silent = Progress::silent();
     let rounds = Rounds::new(problem, device, None, &silent)?;
     let analysis = Analysis::of_round(&rounds, &finished.folder, round)?;
     let maker = other.map(|other| other.simulator(device)).transpose()?;
     let maker = maker.as_ref().unwrap_or(rounds.simulator());
-    let (mocks, share) = mocks::run(&analysis, maker, plan, &mut |n| progress.advance(n as u64))?;
+    let mocks = mocks::run(&analysis, maker, plan, &mut |n| progress.advance(n as u64))?;
     diagnosis.round = round;
     diagnosis.prior = match analysis.truncated() {
         true => format!("the prior within the region that round {round} was trained in"),
         false => "the whole prior".into(),
     };
-    diagnosis.prior_share = share;
+    diagnosis.prior_share = analysis.prior_share()?;
     let names = quantities(problem);
-    diagnosis.refined = calibrated(&names, &mocks, settings, plan.seed, |mock| &mock.refined);
-    diagnosis.unrefined = calibrated(&names, &mocks, settings, plan.seed, |mock| &mock.unrefined);
+    diagnosis.refined = calibrated(&names, &mocks, settings, plan.seed, |mock| mock.refined.clone());
+    diagnosis.unrefined = calibrated(&names, &mocks, settings, plan.seed, |mock| mock.unrefined.clone());
     diagnosis.weights = Some(weights(&mocks));
     write_mocks(&finished.folder.join(MOCKS), problem, &names, &mocks)?;
     diagnosis.seconds.mocks = start.elapsed().as_secs_f64();
@@ -217,7 +339,7 @@ fn calibrated(
     mocks: &[Mock],
     settings: &Settings,
     seed: u64,
-    numbers: impl Fn(&Mock) -> &Vec<f64>,
+    numbers: impl Fn(&Mock) -> Vec<f64>,
 ) -> Calibrated {
     let column = |i: usize, n: usize| mocks.iter().take(n).map(|mock| numbers(mock)[i]).collect::<Vec<f64>>();
     let ranks: Vec<(String, Vec<f64>)> =

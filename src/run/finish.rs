@@ -1,5 +1,6 @@
 //! After the refinement: everything that goes into the output folder.
 
+use super::diagnose;
 use super::output::OutputFolder;
 use super::scheduler::Rounds;
 use super::setup::Problem;
@@ -9,7 +10,7 @@ use crate::diagnose::cstat_expectation;
 use crate::report::chain::{self, ChainColumn};
 use crate::report::summary::{
     CstatSummary, DeviceSummary, ModelSummary, ObservationSummary, ParameterSummary, RefineSummary, RoundSummary,
-    Seconds, Summary, Transfers, Verdict,
+    Seconds, Summary, Transfers, Verdict, VerdictStatus,
 };
 use crate::report::tables::{self, Coverage, Samples, SpectrumTable, WeightedSamples};
 use crate::report::{PriorShape, ReportData, RoundData, round_folder};
@@ -79,6 +80,12 @@ pub fn write(
     let scene = Scene::of(rounds);
     let mut summary = summary(&scene, rounds.summaries(), refined, &posterior, truth, warnings)?;
     let spectrum = write_posterior(&scene, &summary, refined, &posterior, path)?;
+    if let Some(quick) = diagnose::quick(rounds, path, &posterior)? {
+        for failure in &quick.failures {
+            summary.verdict.add(VerdictStatus::WithCare, failure.clone());
+        }
+        summary.calibration = Some(quick);
+    }
     let coverage = coverage(rounds)?;
     tables::write_coverage(&path.join("coverage.csv"), &coverage)?;
 
@@ -232,6 +239,7 @@ pub(super) fn summary(
             grid: Some(grid),
         },
         reference: None,
+        calibration: None,
         warnings,
         seed: run.inference.seed,
         version: env!("CARGO_PKG_VERSION").into(),
@@ -242,7 +250,7 @@ fn device(device: &Device) -> DeviceSummary {
     DeviceSummary { name: device.name(), backend: device.backend(), kind: device.kind().into() }
 }
 
-fn prior_shape(prior: &crate::model::Prior) -> PriorShape {
+pub(super) fn prior_shape(prior: &crate::model::Prior) -> PriorShape {
     use crate::model::Prior;
     match *prior {
         Prior::Uniform { lo, hi } => PriorShape::Uniform { lo, hi },

@@ -7,16 +7,17 @@
 //! not have uniform ranks: near the region's edge those under the whole prior reach over it, where no truth can be.
 
 use super::interrupt;
-use super::scheduler::{Networks, Rounds};
+use super::scheduler::{Networks, Rounds, draw_exposures, expose, exposures};
 use crate::device::{Device, RowBlocks, Tensor};
 use crate::diagnose::calibration::{rank, spread_rank};
-use crate::infer::{Region, propose};
+use crate::infer::{Region, Retrieved, RetrieverSettings, propose, retrieve};
 use crate::kernels::cstat::{Form, Rows, cstat};
 use crate::kernels::gemm::Matrix;
-use crate::kernels::poisson::Source;
-use crate::kernels::{gather, random, reduce};
+use crate::kernels::poisson::{Source, poisson};
+use crate::kernels::{gather, moments, random, reduce};
+use crate::nn::{Epoch, FitSettings, History};
 use crate::refine::Importance;
-use crate::simulate::{Coordinates, Simulator, no_tick};
+use crate::simulate::{Coordinates, Simulator};
 use crate::{Error, Result};
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
@@ -24,16 +25,18 @@ use std::path::Path;
 
 /// Rows that are folded at a time, at most.
 const ROWS: usize = 32_768;
-/// Effective draws below which a mock gets more draws, and how many times more at most.
+/// Effective draws below which a mock gets more draws.
 const ENOUGH: f64 = 400.0;
-const MORE: usize = 7;
 /// Streams of random numbers that neither rounds nor refinements use.
 const TRUTH_STREAM: u32 = 1 << 29;
 const REFERENCE_STREAM: u32 = TRUTH_STREAM + 4;
 const COUNTS_STREAM: u32 = TRUTH_STREAM + 8;
+const RETRIEVER_STREAM: u32 = TRUTH_STREAM + 13;
+const EXPOSURE_STREAM: u32 = TRUTH_STREAM + 15;
 const DRAWS_STREAM: u32 = TRUTH_STREAM + 16;
-/// Equal-weight draws that a truth is ranked among.
-pub(super) const RANKED: usize = 127;
+/// Draws behind the volume of a region.
+const VOLUME_STREAM: u32 = TRUTH_STREAM + 3;
+const VOLUME_DRAWS: usize = 16_384;
 
 /// A round's networks with the prior that they hold for.
 pub(super) struct Analysis<'a> {
@@ -80,6 +83,8 @@ pub(super) struct Target {
     pub summary: Tensor<f32>,
     /// Stream of its draws.
     pub stream: u32,
+    /// Exposure relative to that of the response.
+    pub exposure: f32,
 }
 
 impl<'a> Analysis<'a> {
@@ -103,19 +108,27 @@ impl<'a> Analysis<'a> {
         self.rounds.simulator().names().len()
     }
 
-    /// `n` draws from the prior of the experiment, and the share of the whole prior that it is.
-    pub fn prior(&self, n: usize, seed: u64, stream: u32) -> Result<(Tensor<f32>, f64)> {
+    /// `n` draws from the prior of the experiment.
+    pub fn prior(&self, n: usize, seed: u64, stream: u32) -> Result<Tensor<f32>> {
         match &self.within {
             Some((before, region)) => {
-                let proposed = propose(&before.posterior(), *region, n, seed, stream, &interrupt::check)?;
-                Ok((proposed.cube, proposed.prior_share))
+                Ok(propose(&before.posterior(), *region, n, seed, stream, &interrupt::check)?.cube)
             }
             None => {
                 let mut cube = Tensor::empty(&self.device, n, self.parameters());
                 random::fill_uniform(&self.device, seed, stream, 0, &mut cube);
-                Ok((cube, 1.0))
+                Ok(cube)
             }
         }
+    }
+
+    /// The share of the whole prior that the prior of the experiment is: the mean of 1/q over draws of the flow inside the region.
+    pub fn prior_share(&self) -> Result<f64> {
+        let Some((before, region)) = &self.within else { return Ok(1.0) };
+        let seed = self.rounds.problem.run.inference.seed;
+        let log_q = before.posterior().sample(seed, VOLUME_STREAM, 0, VOLUME_DRAWS).log_q.download()?;
+        let inside = log_q.iter().filter(|q| **q > region.threshold);
+        Ok(inside.map(|q| f64::from(-q).exp()).sum::<f64>() / VOLUME_DRAWS as f64)
     }
 
     /// Whether the region leaves out any of the prior.
@@ -123,10 +136,18 @@ impl<'a> Analysis<'a> {
         self.within.is_some()
     }
 
-    /// Spectra (`N x D`) as targets; their draws come from streams `first ..`.
-    pub fn targets(&self, counts: &RowBlocks<f32>, first: u32) -> Result<Vec<Target>> {
+    /// `n` exposures relative to that of the response, as the networks have seen them.
+    fn exposures(&self, n: usize, seed: u64) -> Result<Vec<f32>> {
+        match exposures(self.rounds.problem) {
+            Some(range) => draw_exposures(&self.device, range, Source { seed, stream: EXPOSURE_STREAM }, 0, n),
+            None => Ok(vec![1.0; n]),
+        }
+    }
+
+    /// Spectra (`N x D`) with their relative exposures as targets; their draws come from streams `first ..`.
+    pub fn targets(&self, counts: &RowBlocks<f32>, exposures: &[f32], first: u32) -> Result<Vec<Target>> {
         let device = &self.device;
-        let summaries = self.networks.encode(device, counts)?;
+        let summaries = self.networks.encode(self.rounds.problem, counts, exposures)?;
         Ok((0..counts.rows())
             .map(|row| {
                 let index = Tensor::from_slice(device, 1, 1, &[row as u32]);
@@ -134,7 +155,7 @@ impl<'a> Analysis<'a> {
                 gather::gather(device, counts, &index, 0, &mut one);
                 let mut summary = Tensor::empty(device, 1, summaries.cols());
                 gather::gather_block(device, &summaries, 0, &index, 0, &mut summary);
-                Target { counts: one, summary, stream: first + row as u32 }
+                Target { counts: one, summary, stream: first + row as u32, exposure: exposures[row] }
             })
             .collect())
     }
@@ -158,8 +179,7 @@ impl<'a> Analysis<'a> {
             log_q.extend(density.wait()?.into_iter().map(f64::from));
         }
         let inside = self.inside(&cube)?;
-        let counts: Vec<&Tensor<f32>> = targets.iter().map(|target| &target.counts).collect();
-        let (log_l, total) = self.likelihoods(&cube, &vec![n; targets.len()], &counts)?;
+        let (log_l, total) = self.likelihoods(&cube, n, targets)?;
         Ok((0..targets.len())
             .map(|k| Draws {
                 cube: cube[k * n * p..][..n * p].to_vec(),
@@ -169,6 +189,33 @@ impl<'a> Analysis<'a> {
                 inside: inside[k * n..][..n].to_vec(),
             })
             .collect())
+    }
+
+    /// As many draws for each target as give `ess` effective ones: `n`, then four times as many, and again, up to `most`.
+    ///
+    /// # Errors
+    /// As [`Analysis::draws`].
+    pub fn enough_draws(&self, targets: &[&Target], n: usize, ess: f64, most: usize, seed: u64) -> Result<Vec<Draws>> {
+        let mut all = Vec::with_capacity(targets.len());
+        for members in targets.chunks((ROWS / n).max(1)) {
+            let mut drawn = self.draws(members, 0, n, seed)?;
+            let mut total = n;
+            while 4 * total <= most {
+                let poor: Vec<usize> = (0..drawn.len())
+                    .filter(|&k| Importance::new(&drawn[k].log_weights()).is_none_or(|w| w.ess < ess))
+                    .collect();
+                let again: Vec<&Target> = poor.iter().map(|&k| members[k]).collect();
+                if again.is_empty() {
+                    break;
+                }
+                for (k, more) in poor.into_iter().zip(self.draws(&again, total, 3 * total, seed)?) {
+                    drawn[k].append(more);
+                }
+                total *= 4;
+            }
+            all.extend(drawn);
+        }
+        Ok(all)
     }
 
     /// Which rows of a cube lie where the networks hold.
@@ -184,18 +231,20 @@ impl<'a> Analysis<'a> {
         Ok(inside)
     }
 
-    /// Exact ln L of rows of a cube, the first `rows[0]` of them against `counts[0]` and so on, and sums of the expected counts.
-    fn likelihoods(&self, cube: &[f32], rows: &[usize], counts: &[&Tensor<f32>]) -> Result<(Vec<f64>, Vec<f64>)> {
+    /// Exact ln L of rows of a cube, `each` of them against each target in turn, and sums of the expected counts.
+    pub fn likelihoods(&self, cube: &[f32], each: usize, targets: &[&Target]) -> Result<(Vec<f64>, Vec<f64>)> {
         let (simulator, device, p) = (self.rounds.simulator(), &self.device, self.parameters());
         let bins = simulator.bins();
         let most = ((device.binding_limit() / (4 * bins as u64)) as usize).clamp(1, ROWS);
         // Pieces of at most so many rows, each a list of (target, rows).
         let mut pieces: Vec<Vec<(usize, usize)>> = vec![Vec::new()];
         let mut room = most;
-        for (target, &n) in rows.iter().enumerate() {
-            let mut left = n;
+        for target in 0..targets.len() {
+            let mut left = each;
+            // Where exposures differ, a piece has one.
+            let other = target > 0 && targets[target].exposure != targets[target - 1].exposure;
             while left > 0 {
-                if room == 0 {
+                if room == 0 || (other && left == each && room < most) {
                     pieces.push(Vec::new());
                     room = most;
                 }
@@ -214,12 +263,17 @@ impl<'a> Analysis<'a> {
             let theta = Tensor::from_slice(device, n, p, &cube[at * p..][..n * p]);
             let mut expected = RowBlocks::empty(device, n, bins, n);
             simulator.expected(Coordinates::Cube, &theta, &mut expected)?;
+            if let Some(target) = piece.first().map(|(target, _)| targets[*target])
+                && target.exposure != 1.0
+            {
+                scale(&mut expected, target.exposure);
+            }
             let Some(mean) = expected.blocks.first() else { continue };
             let (mut piece_l, mut piece_total) = (Tensor::empty(device, n, 1), Tensor::empty(device, n, 1));
             let mut row = 0;
             for &(target, rows) in piece {
                 let at = Rows { rows, mean_row: row, out_row: row, first_row: row, ..Rows::default() };
-                cstat(device, Form::LogLikelihood, mean, counts[target], &mut piece_l, at);
+                cstat(device, Form::LogLikelihood, mean, &targets[target].counts, &mut piece_l, at);
                 row += rows;
             }
             reduce::rows(device, Matrix::whole(mean), 1.0, &mut piece_total, 0);
@@ -232,12 +286,74 @@ impl<'a> Analysis<'a> {
     }
 }
 
+/// Multiplies all expected counts by one factor.
+fn scale(expected: &mut RowBlocks<f32>, factor: f32) {
+    for block in &mut expected.blocks {
+        let device = block.device().clone();
+        // (x - 0) / (1 / factor), by the kernel of z-scores.
+        let moments = [vec![0.0; block.cols()], vec![1.0 / factor; block.cols()]].concat();
+        let moments = Tensor::from_slice(&device, 2, block.cols(), &moments);
+        let mut scaled = Tensor::empty(&device, block.rows(), block.cols());
+        moments::apply(&device, block, &moments, &mut scaled);
+        *block = scaled;
+    }
+}
+
+/// Trains a parameter retriever on `n` spectra from the prior of the experiment.
+///
+/// # Errors
+/// Device failures and interruptions.
+pub(super) fn retriever(
+    analysis: &Analysis<'_>,
+    n: usize,
+    seed: u64,
+    on_epoch: &mut dyn FnMut(&Epoch) -> Result<()>,
+) -> Result<(Retrieved, History)> {
+    let (device, simulator) = (&analysis.device, analysis.rounds.simulator());
+    let cube = analysis.prior(n, seed, RETRIEVER_STREAM)?;
+    let factors = analysis.exposures(n, seed)?;
+    let counts = spectra(analysis, simulator, &cube, &factors, Source { seed, stream: RETRIEVER_STREAM + 1 })?;
+    let summaries = analysis.networks.encode(analysis.rounds.problem, &counts, &factors)?;
+    let defaults = RetrieverSettings::default();
+    let settings = RetrieverSettings { fit: FitSettings { seed, ..defaults.fit }, ..defaults };
+    retrieve(device, &summaries, &cube, &settings, on_epoch)
+}
+
+/// Poisson spectra at rows of a cube with relative exposures.
+fn spectra(
+    analysis: &Analysis<'_>,
+    maker: &Simulator,
+    cube: &Tensor<f32>,
+    exposures: &[f32],
+    source: Source,
+) -> Result<RowBlocks<f32>> {
+    let (device, n) = (&analysis.device, cube.rows());
+    let mut counts = RowBlocks::empty(device, n, maker.bins(), n);
+    if exposures.iter().all(|factor| *factor == 1.0) {
+        maker.simulate(cube, source, &mut counts, None, None, &mut |_| interrupt::check())?;
+        return Ok(counts);
+    }
+    let mut expected = RowBlocks::empty(device, n, maker.bins(), n);
+    maker.expected(Coordinates::Cube, cube, &mut expected)?;
+    expose(&mut expected, exposures)?;
+    let mut row = 0;
+    for (mean, out) in expected.blocks.iter().zip(&mut counts.blocks) {
+        poisson(device, source, row, mean, 0, out, 0, mean.rows());
+        row += mean.rows();
+    }
+    device.check()?;
+    Ok(counts)
+}
+
 /// How many mocks and draws.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Plan {
     pub mocks: usize,
-    /// Draws of the flow per mock; a mock whose weights are poor gets up to [`MORE`] times more.
+    /// Draws of the flow per mock, and the most for one whose weights are poor.
     pub draws: usize,
+    pub most: usize,
+    /// Equal-weight draws that a truth is ranked among.
+    pub ranked: usize,
     pub seed: u64,
 }
 
@@ -274,8 +390,8 @@ pub(super) fn run(
     maker: &Simulator,
     plan: Plan,
     tick: &mut dyn FnMut(usize),
-) -> Result<(Vec<Mock>, f64)> {
-    let (device, p) = (&analysis.device, analysis.parameters());
+) -> Result<Vec<Mock>> {
+    let p = analysis.parameters();
     let own = analysis.rounds.simulator();
     if (maker.bins(), maker.names()) != (own.bins(), own.names()) {
         return Err(Error::Input(format!(
@@ -286,31 +402,21 @@ pub(super) fn run(
             own.names().join(", ")
         )));
     }
-    let Plan { mocks: n, draws, seed } = plan;
-    let (truths, share) = analysis.prior(n, seed, TRUTH_STREAM)?;
-    let references = analysis.prior(n, seed, REFERENCE_STREAM)?.0.download()?;
+    let Plan { mocks: n, draws, most, ranked, seed } = plan;
+    let truths = analysis.prior(n, seed, TRUTH_STREAM)?;
+    let references = analysis.prior(n, seed, REFERENCE_STREAM)?.download()?;
     let widths = widths(&references, p);
-    let mut counts = RowBlocks::empty(device, n, own.bins(), n);
-    let source = Source { seed, stream: COUNTS_STREAM };
-    maker.simulate(&truths, source, &mut counts, None, None, &mut no_tick)?;
-    let targets = analysis.targets(&counts, DRAWS_STREAM)?;
+    let exposures = analysis.exposures(n, seed)?;
+    let counts = spectra(analysis, maker, &truths, &exposures, Source { seed, stream: COUNTS_STREAM })?;
+    let targets = analysis.targets(&counts, &exposures, DRAWS_STREAM)?;
     let truths = truths.download()?;
-    let all: Vec<&Tensor<f32>> = targets.iter().map(|target| &target.counts).collect();
-    let (true_l, true_total) = analysis.likelihoods(&truths, &vec![1; n], &all)?;
+    let all: Vec<&Target> = targets.iter().collect();
+    let (true_l, true_total) = analysis.likelihoods(&truths, 1, &all)?;
     let mut mocks = Vec::with_capacity(n);
     let group = (ROWS / draws).max(1);
     for start in (0..n).step_by(group) {
         let members: Vec<&Target> = targets[start..n.min(start + group)].iter().collect();
-        let mut drawn = analysis.draws(&members, 0, draws, seed)?;
-        let poor: Vec<usize> = (0..drawn.len())
-            .filter(|&k| Importance::new(&drawn[k].log_weights()).is_none_or(|w| w.ess < ENOUGH))
-            .collect();
-        if !poor.is_empty() {
-            let again: Vec<&Target> = poor.iter().map(|&k| members[k]).collect();
-            for (k, more) in poor.into_iter().zip(analysis.draws(&again, draws, MORE * draws, seed)?) {
-                drawn[k].append(more);
-            }
-        }
+        let drawn = analysis.enough_draws(&members, draws, ENOUGH, most, seed)?;
         for (k, drawn) in drawn.iter().enumerate() {
             let i = start + k;
             let truth = Truth {
@@ -320,11 +426,11 @@ pub(super) fn run(
                 reference: &references[i * p..][..p],
                 widths: &widths,
             };
-            mocks.push(judge(&truth, drawn, seed.wrapping_add(i as u64)));
+            mocks.push(judge(&truth, drawn, ranked, seed.wrapping_add(i as u64)));
         }
         tick(members.len());
     }
-    Ok((mocks, share))
+    Ok(mocks)
 }
 
 /// A mock's truth and the reference point of its coverage.
@@ -349,7 +455,7 @@ fn widths(cube: &[f32], p: usize) -> Vec<f64> {
 }
 
 /// Ranks the truth among equal-weight draws.
-fn judge(truth: &Truth<'_>, draws: &Draws, seed: u64) -> Mock {
+fn judge(truth: &Truth<'_>, draws: &Draws, ranked: usize, seed: u64) -> Mock {
     let p = truth.cube.len();
     let mut generator = Pcg64::seed_from_u64(seed ^ 0x6d6f_636b);
     let distance = |point: &[f32]| -> f64 {
@@ -366,11 +472,11 @@ fn judge(truth: &Truth<'_>, draws: &Draws, seed: u64) -> Mock {
         ranks.push(rank(distance(truth.cube), rows.iter().map(|r| distance(&draws.cube[row(r) * p..][..p]))));
         ranks.into_iter().map(|rank| spread_rank(rank, rows.len(), generator.random())).collect()
     };
-    let plain: Vec<u32> = (0..RANKED.min(draws.log_q.len()) as u32).collect();
+    let plain: Vec<u32> = (0..ranked.min(draws.log_q.len()) as u32).collect();
     let unrefined = numbers(&plain);
     let importance = Importance::new(&draws.log_weights());
     let refined = match &importance {
-        Some(importance) => numbers(&importance.resample(RANKED, seed)),
+        Some(importance) => numbers(&importance.resample(ranked, seed)),
         // Nothing of the flow's is possible: as wrong as can be.
         None => vec![0.0; unrefined.len()],
     };

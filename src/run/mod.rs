@@ -10,6 +10,7 @@
 //! | `scheduler`, `saved` | the rounds on the device; what a checkpoint of them holds |
 //! | `refinement` | draws, exact likelihoods and weights after the rounds |
 //! | `reference` | the reference samplers instead of rounds |
+//! | `apply` | the networks of an amortised run on other spectra |
 //! | `mocks`, `diagnose` | the networks on spectra with known parameters; calibration of a finished run |
 //! | `finish` | every file of the folder |
 //! | `pipeline` | a whole run, and the memory plan |
@@ -17,6 +18,7 @@
 //! | `bench` | throughput of the stages, for `rontgen bench` |
 //! | `progress` | stage, round, epoch, loss and remaining time on standard error |
 
+pub mod apply;
 pub mod bench;
 pub mod checkpoint;
 pub mod diagnose;

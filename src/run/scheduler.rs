@@ -67,6 +67,8 @@ impl Streams {
 pub const REFINE_STREAM: u32 = 8;
 /// That of the spectra behind the coverage plot.
 const COVERAGE_STREAM: u32 = 9;
+/// That of the exposures of an amortised run.
+const EXPOSURE_STREAM: u32 = 14;
 
 /// How far a run has come; the order of the variants is the order of the stages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,6 +102,8 @@ pub struct Rounds<'a> {
     pub(super) done: Vec<RoundSummary>,
     pub(super) current: RoundSummary,
     pub(super) losses: Vec<LossRow>,
+    /// Relative exposures of all rows, where they vary.
+    exposed: Vec<f32>,
     checkpoint_traffic: u64,
     block_rows: usize,
 }
@@ -147,7 +151,50 @@ fn untrained_estimator(problem: &Problem, device: &Device, summaries: usize) -> 
     let run = &problem.run.inference;
     let flow = FlowSettings { transforms: run.flow.transforms, hidden: run.flow.hidden, layers: run.flow.layers };
     let parameters = problem.parameters.free().len();
+    let summaries = summaries + usize::from(exposures(problem).is_some());
     Estimator::ensemble(device, parameters, summaries, flow, run.flow.ensemble, run.seed)
+}
+
+/// The exposures that the networks are to serve, relative to that of the response, where they vary.
+pub(super) fn exposures(problem: &Problem) -> Option<[f64; 2]> {
+    let range = problem.run.inference.amortised.as_ref()?.exposure?;
+    Some(range.map(|seconds| seconds / problem.dataset.exposure))
+}
+
+/// Relative exposures of rows `first ..`, log-uniform in a range.
+pub(super) fn draw_exposures(device: &Device, [lo, hi]: [f64; 2], source: Source, first: usize, n: usize) -> Result<Vec<f32>> {
+    let mut uniform = Tensor::empty(device, n, 1);
+    random::fill_uniform(device, source.seed, source.stream, first, &mut uniform);
+    Ok(uniform.download()?.into_iter().map(|u| (lo * (hi / lo).powf(f64::from(u))) as f32).collect())
+}
+
+/// Multiplies the rows of expected counts by relative exposures.
+pub(super) fn expose(expected: &mut RowBlocks<f32>, factors: &[f32]) -> Result<()> {
+    let cols = expected.cols().max(1);
+    let mut factors = factors.iter();
+    for block in &mut expected.blocks {
+        let mut values = block.download()?;
+        for (row, factor) in values.chunks_exact_mut(cols).zip(&mut factors) {
+            row.iter_mut().for_each(|mu| *mu *= factor);
+        }
+        block.upload(&values);
+    }
+    Ok(())
+}
+
+/// Summaries with the logarithm of the relative exposure as one more number, where exposures vary.
+fn with_exposures(problem: &Problem, summaries: Tensor<f32>, factors: impl Iterator<Item = f32>) -> Result<Tensor<f32>> {
+    if exposures(problem).is_none() {
+        return Ok(summaries);
+    }
+    let (rows, cols) = (summaries.rows(), summaries.cols());
+    let values = summaries.download()?;
+    let with: Vec<f32> = values
+        .chunks_exact(cols.max(1))
+        .zip(factors)
+        .flat_map(|(row, factor)| row.iter().copied().chain([factor.ln()]))
+        .collect();
+    Ok(Tensor::from_slice(summaries.device(), rows, cols + 1, &with))
 }
 
 /// A round's networks and their summary of the observed spectrum.
@@ -168,14 +215,16 @@ impl Networks {
         self.estimator.at(summary)
     }
 
-    /// Summaries (`N x C`) of other spectra.
+    /// Summaries (`N x C`) of other spectra with these exposures relative to that of the response.
     ///
     /// # Errors
     /// Spectra of other bins.
-    pub fn encode(&self, device: &Device, counts: &RowBlocks<f32>) -> Result<Tensor<f32>> {
+    pub(super) fn encode(&self, problem: &Problem, counts: &RowBlocks<f32>, exposures: &[f32]) -> Result<Tensor<f32>> {
+        let device = self.summary.device();
         let rows: Vec<u32> = (0..counts.rows() as u32).collect();
         let rows = Tensor::from_slice(device, rows.len(), 1, &rows);
-        self.encoder.encode(device, Spectra::counts(counts), &rows)
+        let summaries = self.encoder.encode(device, Spectra::counts(counts), &rows)?;
+        with_exposures(problem, summaries, exposures.iter().copied())
     }
 }
 
@@ -191,6 +240,14 @@ impl<'a> Rounds<'a> {
         progress: &'a Progress,
     ) -> Result<Self> {
         let simulator = problem.simulator(device)?;
+        if let Some([lo, hi]) = exposures(problem)
+            && !(lo..=hi).contains(&1.0)
+        {
+            return Err(Error::Input(format!(
+                "inference.amortised.exposure does not contain the exposure of the observed spectrum, {} s",
+                problem.dataset.exposure
+            )));
+        }
         let (p, bins) = (problem.parameters.free().len(), simulator.bins());
         let encoder = untrained_encoder(problem, device, &simulator)?;
         let estimator = untrained_estimator(problem, device, encoder.size())?;
@@ -211,6 +268,7 @@ impl<'a> Rounds<'a> {
             done: Vec::new(),
             current: RoundSummary::default(),
             losses: Vec::new(),
+            exposed: Vec::new(),
             checkpoint_traffic: 0,
             block_rows,
         })
@@ -262,7 +320,8 @@ impl<'a> Rounds<'a> {
 
     /// Summary of the observed spectrum: `1 x C`.
     fn observed_summary(&self) -> Result<Tensor<f32>> {
-        self.encoder.encode_one(&self.device, self.simulator.observed())
+        let summary = self.encoder.encode_one(&self.device, self.simulator.observed())?;
+        with_exposures(self.problem, summary, [1.0].into_iter())
     }
 
     /// The present flow at the observation.
@@ -293,6 +352,7 @@ impl<'a> Rounds<'a> {
         let (encoder, estimator) = saved::restore_networks(&self.device, &path, encoder, estimator)
             .map_err(|error| Error::Input(format!("{}: {error}", path.display())))?;
         let summary = encoder.encode_one(&self.device, self.simulator.observed())?;
+        let summary = with_exposures(self.problem, summary, [1.0].into_iter())?;
         Ok(Networks { encoder, estimator, summary })
     }
 
@@ -368,6 +428,12 @@ impl<'a> Rounds<'a> {
             before = rows;
             interrupt::check()
         })?;
+        if let Some(range) = exposures(self.problem) {
+            let source = Source { seed: self.seed(), stream: EXPOSURE_STREAM };
+            let factors = draw_exposures(&self.device, range, source, self.exposed.len(), n)?;
+            expose(&mut expected, &factors)?;
+            self.exposed.extend(factors);
+        }
         self.expected.append(expected);
         Ok(())
     }
@@ -432,11 +498,14 @@ impl<'a> Rounds<'a> {
         let rows = self.selection.len();
         let mut cube = Tensor::empty(&self.device, rows, self.cubes.cols());
         crate::kernels::gather::gather(&self.device, &self.cubes, &self.selection, 0, &mut cube);
+        let exposed = if self.exposed.is_empty() { Vec::new() } else { self.selection.download()? };
         let summaries = (0..settings.realisations)
             .map(|k| {
                 let source = Source { seed: self.seed(), stream: Streams(round as u32).realisation(k) };
                 let spectra = Spectra::Drawn { expected: &self.expected, source };
-                self.encoder.encode(&self.device, spectra, &self.selection)
+                let summaries = self.encoder.encode(&self.device, spectra, &self.selection)?;
+                let factors = exposed.iter().map(|&row| self.exposed[row as usize]);
+                with_exposures(self.problem, summaries, factors)
             })
             .collect::<Result<Vec<_>>>()?;
         let fit = FitSettings {

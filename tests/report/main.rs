@@ -107,6 +107,7 @@ fn example() -> ReportData {
             },
             model: ModelSummary { expression: "tbabs*powerlaw".into(), ..Default::default() },
             reference: None,
+            calibration: None,
             warnings: vec!["a warning".into()],
             seed: u64::MAX,
             version: "0.1.0".into(),

@@ -1,8 +1,10 @@
-//! Calibration: histograms of ranks, one panel per quantity, and expected coverage against credibility.
+//! Calibration: histograms of ranks, one panel per quantity, expected coverage against credibility; and what a parameter retriever
+//! guesses against the truth.
 
 use super::axis::{Axis, Labels, Panel};
 use super::canvas::{Align, GRID, Ink, Lettering, MUTED, POSTERIOR, ROUND_LAST, TEXT, TRUTH, draw};
 use crate::report::diagnosis::Diagnosis;
+use crate::report::summary::Summary;
 
 const COLUMNS: usize = 4;
 const FILL: Ink = Ink(29, 91, 143, 0.25);
@@ -85,5 +87,42 @@ pub fn coverage(diagnosis: &Diagnosis) -> Option<String> {
         area.axes(canvas, Labels { bottom: true, left: true, size: 10.0, scale: true }, 40.0);
         let words = format!("{} mocks; band: two bootstrap errors; orange: the flow alone", tarp.mocks);
         canvas.text((area.x0, 14.0), &words, Lettering::new(9.5, MUTED, Align::Start));
+    }))
+}
+
+/// Guessed against true values, a panel for each parameter. `None` without a retriever.
+pub fn retriever(summary: &Summary, diagnosis: &Diagnosis) -> Option<String> {
+    let retriever = diagnosis.retriever.as_ref().filter(|r| !r.parameters.is_empty())?;
+    let (cell, tall) = (215.0, 215.0);
+    let columns = retriever.parameters.len().min(COLUMNS);
+    let rows = retriever.parameters.len().div_ceil(COLUMNS);
+    let (width, height) = (cell * columns as f64, tall * rows as f64);
+    Some(draw(width, height, "Parameters guessed from summaries, against the true ones", |canvas| {
+        for (k, parameter) in retriever.parameters.iter().enumerate() {
+            let (left, top) = ((k % COLUMNS) as f64 * cell, (k / COLUMNS) as f64 * tall);
+            let finite = parameter.truth.iter().chain(&parameter.guess).copied().filter(|v| v.is_finite());
+            let (lo, hi) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), v| (lo.min(v), hi.max(v)));
+            let prior = summary.parameter(&parameter.name).map(|p| &p.prior);
+            let log = prior.is_some_and(|prior| prior.logarithmic()) && lo > 0.0;
+            let axis = |label: &str| Axis::new(lo, hi, log, label);
+            let area = Panel {
+                x0: left + 52.0,
+                y0: top + 26.0,
+                x1: left + cell - 10.0,
+                y1: top + tall - 38.0,
+                x: axis("true"),
+                y: axis(if k % COLUMNS == 0 { "guessed" } else { "" }),
+            };
+            area.grid(canvas, 9.0);
+            area.curve(canvas, &[(area.x.lo, area.y.lo), (area.x.hi, area.y.hi)], ROUND_LAST, 1.2);
+            for (&x, &y) in parameter.truth.iter().zip(&parameter.guess) {
+                canvas.dot((area.px_inside(x), area.py_inside(y)), 1.6, FILL);
+            }
+            area.axes(canvas, Labels { bottom: true, left: true, size: 8.5, scale: true }, 40.0);
+            let at = (area.x0, top + 13.0);
+            canvas.text(at, &parameter.name, Lettering::new(10.0, TEXT, Align::Start).bold());
+            let share = format!("{:.0} %", 100.0 * parameter.explained.max(0.0));
+            canvas.text((area.x1, top + 13.0), &share, Lettering::new(9.0, MUTED, Align::End));
+        }
     }))
 }

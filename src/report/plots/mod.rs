@@ -5,7 +5,7 @@
 //! | [`corner`] | `plots/corner.svg`: marginals and pairs, prior, rounds, refined posterior |
 //! | [`spectrum`] | `plots/spectrum.svg`, `plots/coverage.svg`: the fit with residuals; what the simulations cover |
 //! | [`training`] | `plots/losses.svg`, `plots/efficiency.svg` |
-//! | [`calibration`] | `plots/ranks.svg`, `plots/calibration.svg` of `rontgen diagnose` |
+//! | [`calibration`] | `plots/ranks.svg`, `plots/calibration.svg`, `plots/retriever.svg` of `rontgen diagnose` |
 //! | [`scaling`] | `scaling.svg` of `rontgen bench --scaling`: cost against size |
 //! | [`model`] | an unfolded model with its components, for `rontgen spectrum --plot` |
 //! | [`density`], [`axis`], [`canvas`] | kernel densities and contours; axes and ticks; the drawing surface and the colours |
@@ -34,6 +34,7 @@ pub struct Plots {
     pub efficiency: Option<String>,
     pub ranks: Option<String>,
     pub calibration: Option<String>,
+    pub retriever: Option<String>,
 }
 
 impl Plots {
@@ -46,6 +47,7 @@ impl Plots {
             losses: training::losses(data),
             efficiency: training::efficiency(data),
             ranks: data.diagnosis.as_ref().and_then(calibration::ranks),
+            retriever: data.diagnosis.as_ref().and_then(|d| calibration::retriever(&data.summary, d)),
             calibration: data.diagnosis.as_ref().and_then(calibration::coverage),
         }
     }
@@ -63,6 +65,7 @@ impl Plots {
             ("efficiency", &self.efficiency),
             ("ranks", &self.ranks),
             ("calibration", &self.calibration),
+            ("retriever", &self.retriever),
         ];
         for (name, plot) in named {
             if let Some(svg) = plot {
