@@ -134,7 +134,10 @@ fn an_area_that_is_wrong_by_five_per_cent_is_caught() {
     let wrong = mock(1.05, "wrong.arf");
     assert_eq!(wrong.status.code(), Some(4), "{}", stderr(&wrong));
     let diagnosis = json(&stdout(&wrong));
-    assert_eq!((&diagnosis["passed"], &diagnosis["refined"]["sbc"]["passed"]), (&Value::Bool(false), &Value::Bool(false)));
+    assert_eq!(
+        (&diagnosis["passed"], &diagnosis["refined"]["sbc"]["passed"]),
+        (&Value::Bool(false), &Value::Bool(false))
+    );
     let found = failures(&diagnosis);
     assert!(found.iter().any(|f| f.contains("expected counts: values too high")), "{found:?}");
     assert!(found.iter().any(|f| f.contains("powerlaw.norm: values too high")), "{found:?}");
@@ -236,7 +239,9 @@ fn an_amortised_run_serves_other_spectra() {
         ("powerlaw.PhoIndex", 2.1),
         ("powerlaw.norm", 3e-4),
     ];
-    for (name, exposure, seed) in [("a", "12000", "1"), ("b", "25000", "2"), ("c", "60000", "3"), ("long", "900000", "4")] {
+    for (name, exposure, seed) in
+        [("a", "12000", "1"), ("b", "25000", "2"), ("c", "60000", "3"), ("long", "900000", "4")]
+    {
         let mut fake = rontgen();
         fake.arg("fake").arg(&example).arg("--data").arg(&data).args(["--exposure", exposure, "--seed", seed]);
         for (parameter, value) in truth {

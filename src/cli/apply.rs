@@ -75,7 +75,8 @@ fn spectra(args: &Args) -> Result<Vec<PathBuf>> {
     for path in &args.spectra {
         if path.is_dir() {
             let entries = std::fs::read_dir(path).map_err(Error::io(path))?;
-            let mut inside: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|p| is_spectrum(p)).collect();
+            let mut inside: Vec<PathBuf> =
+                entries.flatten().map(|entry| entry.path()).filter(|p| is_spectrum(p)).collect();
             inside.sort();
             all.extend(inside);
         } else {
@@ -89,7 +90,9 @@ fn spectra(args: &Args) -> Result<Vec<PathBuf>> {
         all.extend(names.map(|name| folder.join(name)));
     }
     if all.is_empty() {
-        return Err(Error::Input("no spectrum: expected files, folders that hold *.pha, *.pi, *.fits or *.fak, or --list".into()));
+        return Err(Error::Input(
+            "no spectrum: expected files, folders that hold *.pha, *.pi, *.fits or *.fak, or --list".into(),
+        ));
     }
     Ok(all)
 }

@@ -75,8 +75,8 @@ pub fn run(args: Args) -> Result<u8> {
     let progress = Progress::new(Mode::detect(args.quiet));
     let diagnosis = diagnose::run(&finished, &device, data.as_deref(), &settings, &progress)?;
     if args.json {
-        let text = serde_json::to_string_pretty(&diagnosis)
-            .map_err(|error| Error::Input(format!("{DIAGNOSIS}: {error}")))?;
+        let text =
+            serde_json::to_string_pretty(&diagnosis).map_err(|error| Error::Input(format!("{DIAGNOSIS}: {error}")))?;
         println!("{text}");
     } else if !args.quiet {
         print!("{}", text(&diagnosis));
@@ -111,11 +111,8 @@ fn text(d: &Diagnosis) -> String {
         out += &format!("predictive checks: {} (p = {:.3})\n", word(predictive.passed), predictive.p);
     }
     if let Some(retriever) = &d.retriever {
-        let list: Vec<String> = retriever
-            .parameters
-            .iter()
-            .map(|p| format!("{} {:.0} %", p.name, 100.0 * p.explained.max(0.0)))
-            .collect();
+        let list: Vec<String> =
+            retriever.parameters.iter().map(|p| format!("{} {:.0} %", p.name, 100.0 * p.explained.max(0.0))).collect();
         out += &format!("variance explained from summaries of round {}: {}\n", retriever.round, list.join(", "));
     }
     for failure in &d.failures {

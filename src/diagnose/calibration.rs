@@ -185,8 +185,7 @@ mod tests {
             let nearer = rank(distance(truth), posterior.iter().map(|&p| distance(p)));
             shares.push(spread_rank(nearer, draws, generator.random()));
         }
-        let named: Vec<(String, Vec<f64>)> =
-            ranks.into_iter().enumerate().map(|(i, r)| (format!("x{i}"), r)).collect();
+        let named: Vec<(String, Vec<f64>)> = ranks.into_iter().enumerate().map(|(i, r)| (format!("x{i}"), r)).collect();
         (Sbc::of(&named).unwrap(), Tarp::of(&shares, 1).unwrap())
     }
 

@@ -157,7 +157,9 @@ impl Predictive {
     pub fn failures(&self) -> Vec<String> {
         let failed = self.checks.iter().filter(|check| check.failed);
         failed
-            .map(|c| format!("{}: {:.1} where the model expects {:.1} (p = {:.1e})", c.name, c.observed, c.replicated, c.p))
+            .map(|c| {
+                format!("{}: {:.1} where the model expects {:.1} (p = {:.1e})", c.name, c.observed, c.replicated, c.p)
+            })
             .collect()
     }
 }

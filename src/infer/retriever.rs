@@ -129,6 +129,8 @@ mod tests {
         // Of u given u + e, both uniform, the mean explains exactly a half (it is half of the sum).
         assert!(all > 0.98 && (half - 0.5).abs() < 0.06 && none.abs() < 0.06, "{:?}", retrieved.explained);
         assert_eq!(retrieved.truth.len(), 1200 * 3);
-        assert!(retrieve(&device, &summaries.first_rows(50), &cube.first_rows(50), &settings, &mut |_| Ok(())).is_err());
+        assert!(
+            retrieve(&device, &summaries.first_rows(50), &cube.first_rows(50), &settings, &mut |_| Ok(())).is_err()
+        );
     }
 }

@@ -55,9 +55,16 @@ pub(super) fn section(out: &mut String, d: &Diagnosis, plots: &Plots) {
             "What a small network guesses from the summaries of {} spectra it has not seen, drawn from {}. A flat cloud at the prior's \
              mean: the data do not constrain that parameter. Above: the share of the prior's variance that the guesses explain.",
             retriever.tested,
-            if retriever.round == 1 { "the whole prior".to_string() } else { format!("the prior of round {}", retriever.round) },
+            if retriever.round == 1 {
+                "the whole prior".to_string()
+            } else {
+                format!("the prior of round {}", retriever.round)
+            },
         );
-        let _ = writeln!(out, "<h2>Which parameters the data constrain</h2>\n<figure>{svg}<figcaption>{caption}</figcaption></figure>");
+        let _ = writeln!(
+            out,
+            "<h2>Which parameters the data constrain</h2>\n<figure>{svg}<figcaption>{caption}</figcaption></figure>"
+        );
     }
 }
 

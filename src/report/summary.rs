@@ -426,7 +426,10 @@ pub(super) fn number_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
     Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
-pub(crate) fn write_ordered<S: Serializer>(list: &[(String, ParameterSummary)], serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn write_ordered<S: Serializer>(
+    list: &[(String, ParameterSummary)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     let mut map = serializer.serialize_map(Some(list.len()))?;
     for (name, value) in list {
         map.serialize_entry(name, value)?;

@@ -272,7 +272,8 @@ impl<'a> Reader<'a> {
             _ => {}
         }
         let at: HashMap<i64, usize> = spectrum.channel.iter().enumerate().map(|(i, &c)| (c, i)).collect();
-        let ours: HashMap<i64, f64> = self.own.iter().flat_map(|s| s.channel.iter().copied().zip(s.areascal.iter().copied())).collect();
+        let ours: HashMap<i64, f64> =
+            self.own.iter().flat_map(|s| s.channel.iter().copied().zip(s.areascal.iter().copied())).collect();
         let mut counts = Vec::with_capacity(dataset.bins.len());
         for bin in &dataset.bins {
             let mut sum = 0u64;
@@ -281,7 +282,10 @@ impl<'a> Reader<'a> {
                     return Err(format!("no channel {channel}, which is part of the run's bins"));
                 };
                 if spectrum.quality[i] != 0 {
-                    return Err(format!("channel {channel} is bad (QUALITY {}) but part of the run's bins", spectrum.quality[i]));
+                    return Err(format!(
+                        "channel {channel} is bad (QUALITY {}) but part of the run's bins",
+                        spectrum.quality[i]
+                    ));
                 }
                 let expected = ours.get(&channel).copied().unwrap_or(1.0);
                 if (spectrum.areascal[i] / expected - 1.0).abs() > 1e-6 {
@@ -293,7 +297,12 @@ impl<'a> Reader<'a> {
                 sum += u64::from(spectrum.counts[i]);
             }
             if sum > 1 << 24 {
-                return Err(format!("{sum} counts in channels {} to {}; expected at most {}", bin.first_channel, bin.last_channel, 1 << 24));
+                return Err(format!(
+                    "{sum} counts in channels {} to {}; expected at most {}",
+                    bin.first_channel,
+                    bin.last_channel,
+                    1 << 24
+                ));
             }
             counts.push(sum as u32);
         }
@@ -414,7 +423,10 @@ fn write(table: &Table, names: &[String], out: &Path) -> Result<()> {
         w.write_all(b"\n")
     })?;
     write_atomically(&out.join("apply.csv"), |w| {
-        write!(w, "spectrum,exposure,counts,verdict,likelihoods,ess,efficiency,pareto_k,log_z,log_z_err,cstat,cstat_expected,cstat_std")?;
+        write!(
+            w,
+            "spectrum,exposure,counts,verdict,likelihoods,ess,efficiency,pareto_k,log_z,log_z_err,cstat,cstat_expected,cstat_std"
+        )?;
         for name in names {
             for number in ["median", "q05", "q16", "q84", "q95"] {
                 write!(w, ",{}", tables::field(&format!("{name} {number}")))?;

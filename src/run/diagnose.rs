@@ -23,7 +23,7 @@ use std::time::Instant;
 pub const DIAGNOSIS: &str = "diagnose.json";
 const MOCKS: &str = "calibration.csv";
 
-/// Equal-weight draws that a truth is ranked among, here and in the quick calibration; (n + 1) is a multiple of most numbers of bins.
+/// Equal-weight draws that a truth is ranked among, here and in the quick calibration.
 const RANKED: usize = 127;
 const QUICK_RANKED: usize = 63;
 /// Draws per mock where the weights are poor, at most so many times as many.
@@ -418,8 +418,7 @@ pub(super) fn predict(
         let theta = simulator.physical(&theta)?;
         let blocks = || RowBlocks::empty(device, last - first, simulator.bins(), last - first);
         let (mut counts, mut expected) = (blocks(), blocks());
-        let outputs =
-            Outputs { counts: Some(&mut counts), expected: Some(&mut expected), ..Outputs::default() };
+        let outputs = Outputs { counts: Some(&mut counts), expected: Some(&mut expected), ..Outputs::default() };
         simulator.run_from(first, Coordinates::Physical, &theta, source, outputs, &mut no_tick)?;
         for (mu, drawn) in expected.blocks.iter().zip(&counts.blocks) {
             predicting.add(&mu.download()?, &drawn.download()?);

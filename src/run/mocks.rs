@@ -239,10 +239,10 @@ impl<'a> Analysis<'a> {
         // Pieces of at most so many rows, each a list of (target, rows).
         let mut pieces: Vec<Vec<(usize, usize)>> = vec![Vec::new()];
         let mut room = most;
-        for target in 0..targets.len() {
+        for (target, this) in targets.iter().enumerate() {
             let mut left = each;
             // Where exposures differ, a piece has one.
-            let other = target > 0 && targets[target].exposure != targets[target - 1].exposure;
+            let other = target > 0 && this.exposure != targets[target - 1].exposure;
             while left > 0 {
                 if room == 0 || (other && left == each && room < most) {
                     pieces.push(Vec::new());

@@ -510,7 +510,9 @@ fn read_amortised(section: &Section<'_>, there: bool) -> Result<Option<Amortised
             };
             match pair {
                 Some((lo, hi)) if lo > 0.0 && lo < hi && hi.is_finite() => Some([lo, hi]),
-                _ => return Err(section.wrong("exposure", node, "[shortest, longest] in s with 0 < shortest < longest")),
+                _ => {
+                    return Err(section.wrong("exposure", node, "[shortest, longest] in s with 0 < shortest < longest"));
+                }
             }
         }
     };

@@ -162,7 +162,13 @@ pub(super) fn exposures(problem: &Problem) -> Option<[f64; 2]> {
 }
 
 /// Relative exposures of rows `first ..`, log-uniform in a range.
-pub(super) fn draw_exposures(device: &Device, [lo, hi]: [f64; 2], source: Source, first: usize, n: usize) -> Result<Vec<f32>> {
+pub(super) fn draw_exposures(
+    device: &Device,
+    [lo, hi]: [f64; 2],
+    source: Source,
+    first: usize,
+    n: usize,
+) -> Result<Vec<f32>> {
     let mut uniform = Tensor::empty(device, n, 1);
     random::fill_uniform(device, source.seed, source.stream, first, &mut uniform);
     Ok(uniform.download()?.into_iter().map(|u| (lo * (hi / lo).powf(f64::from(u))) as f32).collect())
@@ -183,7 +189,11 @@ pub(super) fn expose(expected: &mut RowBlocks<f32>, factors: &[f32]) -> Result<(
 }
 
 /// Summaries with the logarithm of the relative exposure as one more number, where exposures vary.
-fn with_exposures(problem: &Problem, summaries: Tensor<f32>, factors: impl Iterator<Item = f32>) -> Result<Tensor<f32>> {
+fn with_exposures(
+    problem: &Problem,
+    summaries: Tensor<f32>,
+    factors: impl Iterator<Item = f32>,
+) -> Result<Tensor<f32>> {
     if exposures(problem).is_none() {
         return Ok(summaries);
     }
