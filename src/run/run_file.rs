@@ -471,9 +471,16 @@ fn read_inference(section: &Section<'_>) -> Result<Inference, RunFileError> {
     let amortised = read_amortised(&section.section("inference.amortised")?, section.get("amortised").is_some())?;
     // Networks for any spectrum see the whole prior once.
     let (rounds, simulations, first) = if amortised.is_some() { (1, 50_000, 1.0) } else { (5, 5000, 2.0) };
-    let most_rounds = if amortised.is_some() { 1 } else { 100 };
+    let rounds = section.size("rounds", rounds, 1..=100)?;
+    if let (Some(_), Some(node), 2..) = (&amortised, section.get("rounds"), rounds) {
+        return Err(section.wrong(
+            "rounds",
+            node,
+            "1: amortised networks are trained on the whole prior, in one round",
+        ));
+    }
     Ok(Inference {
-        rounds: section.size("rounds", rounds, 1..=most_rounds)?,
+        rounds,
         simulations: section.size("simulations", simulations, 64..=100_000_000)?,
         first_round_factor: section.number("first_round_factor", first, 1.0..=100.0)?,
         truncation: section.number("truncation", 1e-3, 0.0..=0.5)?,
@@ -511,7 +518,11 @@ fn read_amortised(section: &Section<'_>, there: bool) -> Result<Option<Amortised
             match pair {
                 Some((lo, hi)) if lo > 0.0 && lo < hi && hi.is_finite() => Some([lo, hi]),
                 _ => {
-                    return Err(section.wrong("exposure", node, "[shortest, longest] in s with 0 < shortest < longest"));
+                    return Err(section.wrong(
+                        "exposure",
+                        node,
+                        "[shortest, longest] in s with 0 < shortest < longest",
+                    ));
                 }
             }
         }
