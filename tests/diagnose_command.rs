@@ -140,7 +140,8 @@ fn an_area_that_is_wrong_by_five_per_cent_is_caught() {
     );
     let found = failures(&diagnosis);
     assert!(found.iter().any(|f| f.contains("expected counts: values too high")), "{found:?}");
-    assert!(found.iter().any(|f| f.contains("powerlaw.norm: values too high")), "{found:?}");
+    // One of the two norms makes up for the area; which one depends on the flow.
+    assert!(found.iter().any(|f| f.contains(".norm: values too high")), "{found:?}");
     assert!(diagnosis["mocks_with"][0].as_str().unwrap().contains("wrong.arf"));
 }
 
@@ -194,7 +195,7 @@ fn what_cannot_be_diagnosed_is_refused() {
         (&["--tarp", "19"], "--tarp 19"),
         (&["--draws", "3"], "--draws"),
         (&["--retriever", "9"], "round from 1 to 3"),
-        (&["--mocks-with", "model.expression=\"powerlaw\""], "free parameters"),
+        (&["--mocks-with", "model.expression=\"powerlaw\""], "no parameter 'bbodyrad.kT'"),
     ] {
         let output = diagnose(&folder, &[more, &["--sbc", "20", "--tarp", "0", "--ppc", "0"][..]].concat());
         // An option given twice is refused by itself.
@@ -224,6 +225,12 @@ fn an_amortised_run_serves_other_spectra() {
         "inference.flow.transforms=4",
         "inference.flow.hidden=48",
         "refine.samples=20000",
+        // So small a training is of no use over the example's whole prior: there its efficiency is below a thousandth.
+        "parameters.\"tbabs.nH\"={ uniform = [0.0, 0.3] }",
+        "parameters.\"bbodyrad.kT\"={ uniform = [0.4, 1.2] }",
+        "parameters.\"bbodyrad.norm\"={ log_uniform = [0.05, 0.5] }",
+        "parameters.\"powerlaw.PhoIndex\"={ uniform = [1.0, 3.0] }",
+        "parameters.\"powerlaw.norm\"={ log_uniform = [1e-4, 1e-3] }",
     ];
     let Some(mut command) = epic_pn(&out, "cpu", &sets) else { return };
     let output = command.arg("--amortised").output().unwrap();
