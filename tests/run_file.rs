@@ -43,6 +43,21 @@ fn the_defaults_are_those_of_the_paper_but_for_the_networks() {
 }
 
 #[test]
+fn amortised_runs_have_one_large_round() {
+    let run = parse(&format!("{MINIMAL}\n[inference.amortised]\nexposure = [1e4, 2e5]\n")).unwrap();
+    let i = &run.inference;
+    assert_eq!((i.rounds, i.simulations, i.first_round_factor), (1, 50_000, 1.0));
+    assert_eq!(i.amortised.as_ref().unwrap().exposure, Some([1e4, 2e5]));
+    let again = parse(&run.resolved_toml(&Provenance::default())).unwrap();
+    assert!(again.differences(&run).is_empty(), "{:?}", again.differences(&run));
+    // Switched off, and with rounds that contradict it.
+    let with = |line: &str| format!("{MINIMAL}\n[inference]\nrounds = 3\n[inference.amortised]\n{line}\n");
+    assert_eq!(parse(&with("enabled = false")).unwrap().inference.amortised, None);
+    let error = parse(&with("enabled = true")).unwrap_err();
+    assert!(error.contains("inference.rounds is 3") && error.contains("one round"), "{error}");
+}
+
+#[test]
 fn every_form_of_every_key_is_read() {
     let run = parse(
         r#"
@@ -126,6 +141,10 @@ fn every_message_names_the_line_and_the_key() {
         ("inference.autoencoder", "target = \"twins\"", &["inference.autoencoder.target", "\"twin\""]),
         ("inference.autoencoder", "hidden = [0]", &["inference.autoencoder.hidden", "\"half\""]),
         ("inference.autoencoder", "hidden = []", &["inference.autoencoder.hidden", "empty list"]),
+        ("inference.amortised", "exposure = [3, 2]", &["inference.amortised.exposure", "[shortest, longest]"]),
+        ("inference.amortised", "exposure = 3e4", &["inference.amortised.exposure is 30000.0", "in s"]),
+        ("inference.amortised", "exposures = [2, 3]", &["\"exposures\"", "\"exposure\""]),
+        ("output", "calibration = -1", &["output.calibration is -1"]),
         ("inference.flow", "learning_rate = true", &["inference.flow.learning_rate is true", "a number"]),
         ("inference.flow", "learning_rte = 1e-3", &["\"learning_rte\"", "\"learning_rate\""]),
         ("refine", "method = \"mcmc\"", &["refine.method", "\"sir\""]),

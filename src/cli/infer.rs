@@ -34,6 +34,10 @@ pub struct Args {
     /// Remove the run that the output folder holds, whatever it is, and start anew
     #[arg(long)]
     pub(super) force: bool,
+    /// Train on the whole prior, for `rontgen apply` to any spectrum of this response and model: one round of 50000 spectra, unless
+    /// --set says otherwise
+    #[arg(long)]
+    pub(super) amortised: bool,
     /// Read and check everything, print the resolved run and the memory plan, compute nothing
     #[arg(long)]
     pub(super) dry_run: bool,
@@ -55,7 +59,12 @@ impl Args {
     }
 }
 
-pub fn run(args: Args) -> Result<u8> {
+pub fn run(mut args: Args) -> Result<u8> {
+    if args.amortised {
+        // Before the user's own settings, which go over them.
+        let sets = ["amortised.enabled=true", "rounds=1", "simulations=50000", "first_round_factor=1.0"];
+        args.run.sets.splice(0..0, sets.map(|set| format!("inference.{set}")));
+    }
     let run = args.run.read(args.seed)?;
     let data = args.run.data.folder()?;
     let problem = Problem::open(run, data.as_deref())?;

@@ -10,11 +10,13 @@ use clap::{Parser, Subcommand};
 
 use crate::{Error, Result};
 
+mod apply;
 mod bench;
 mod common;
 pub mod compare;
 mod demo;
 mod devices;
+mod diagnose;
 mod fake;
 mod group;
 mod import;
@@ -52,6 +54,8 @@ enum Command {
     Demo(demo::Args),
     /// The posterior of a run file's model for its spectrum
     Infer(infer::Args),
+    /// The networks of an amortised run (infer --amortised) on other spectra
+    Apply(apply::Args),
     /// A reference posterior on the same likelihood: nested sampling or an ensemble of walkers
     Reference(reference::Args),
     /// Parameters from the prior and spectra simulated from them, as FITS
@@ -62,6 +66,8 @@ enum Command {
     Spectrum(spectrum::Args),
     /// Jensen-Shannon divergence per shared parameter of two posteriors
     Compare(compare::Args),
+    /// Calibration of a finished run on mock data, and predictive checks of its observation
+    Diagnose(diagnose::Args),
     /// (Re)write report.html and plots/ of a finished run
     Report(report::Args),
     /// Write a spectrum with a GROUPING column
@@ -84,11 +90,13 @@ fn dispatch(command: Command) -> Result<u8> {
     match command {
         Command::Demo(args) => demo::run(args),
         Command::Infer(args) => infer::run(args),
+        Command::Apply(args) => apply::run(args),
         Command::Reference(args) => reference::run(args),
         Command::Simulate(args) => simulate::run(args),
         Command::Likelihood(args) => likelihood::run(args),
         Command::Spectrum(args) => spectrum::run(args),
         Command::Compare(args) => compare::run(args),
+        Command::Diagnose(args) => diagnose::run(args),
         Command::Report(args) => report::run(args),
         Command::Group(args) => group::run(args),
         Command::Fake(args) => fake::run(args),

@@ -4,8 +4,14 @@
 //! |---|---|
 //! | [`statistics`] | mean, standard deviation, quantiles (weighted or not), shortest intervals, effective sample size |
 //! | [`divergence`] | Jensen-Shannon divergence of two sets of samples, with the noise floor of the estimator |
+//! | [`uniformity`] | are numbers uniform? Chi-square, Kolmogorov-Smirnov, binomial bands |
+//! | [`calibration`] | simulation-based calibration and expected coverage (TARP) from ranks on mock data |
+//! | [`predictive`] | posterior predictive checks of an observed spectrum |
 //! | [`cstat_expectation`] | mean and variance of C-STAT for a given model (Kaastra 2017) |
 
+pub mod calibration;
 pub mod cstat_expectation;
 pub mod divergence;
+pub mod predictive;
 pub mod statistics;
+pub mod uniformity;

@@ -6,9 +6,9 @@
 
 use crate::device::{Device, Tensor};
 use crate::kernels::activation::Activation;
-use crate::kernels::mlp::{self, MlpScratch, MlpShape};
-use crate::kernels::{gather, moments};
-use crate::nn::{BatchRows, Epoch, FitSettings, History, LossSlot, Objective, ParameterStore, fit};
+use crate::kernels::gather;
+use crate::kernels::mlp::MlpShape;
+use crate::nn::{Epoch, FitSettings, History, Regression};
 use crate::{Error, Result};
 
 /// Shape and training; the defaults are the paper's.
@@ -37,12 +37,8 @@ impl Default for EmulatorSettings {
 /// A trained network with its standardisations.
 #[derive(Debug)]
 pub struct Emulator {
-    device: Device,
-    shape: MlpShape,
-    store: ParameterStore,
-    /// Means and standard deviations of the inputs: `2 x P`.
-    moments: Tensor<f32>,
-    /// Those of ln L.
+    network: Regression,
+    /// Mean and standard deviation of ln L.
     mean: f64,
     deviation: f64,
 }
@@ -91,25 +87,12 @@ impl Emulator {
         let index = Tensor::from_slice(device, 1, rows, &chosen);
         let mut raw = Tensor::empty(device, rows, p);
         gather::gather_block(device, cube, 0, &index, 0, &mut raw);
-        let mut scales = Tensor::zeros(device, 2, p);
-        moments::measure(device, &raw, &mut scales);
-        let mut x = Tensor::empty(device, rows, p);
-        moments::apply(device, &raw, &scales, &mut x);
         let y = Tensor::from_slice(device, rows, 1, &target);
 
         let widths = [&[p][..], &settings.hidden, &[1]].concat();
         let shape = MlpShape { widths, activation: Activation::Gelu };
-        let mut store = ParameterStore::new(device, &shape.initial(settings.fit.seed));
-        let mut training = Training {
-            shape: &shape,
-            store: &mut store,
-            x: &x,
-            y: &y,
-            train: Batch::default(),
-            valid: Batch::default(),
-        };
-        let history = fit(device, &mut training, rows, &settings.fit, on_epoch)?;
-        Ok((Self { device: device.clone(), shape, store, moments: scales, mean, deviation }, history))
+        let (network, history) = Regression::train(device, shape, (&raw, &y), &settings.fit, on_epoch)?;
+        Ok((Self { network, mean, deviation }, history))
     }
 
     /// Emulated ln L at `cube` (N x P, unit cube).
@@ -117,11 +100,7 @@ impl Emulator {
     /// # Errors
     /// A device that failed.
     pub fn log_likelihood(&self, cube: &Tensor<f32>) -> Result<Vec<f64>> {
-        let mut x = Tensor::empty(&self.device, cube.rows(), cube.cols());
-        moments::apply(&self.device, cube, &self.moments, &mut x);
-        let mut out = Tensor::empty(&self.device, cube.rows(), 1);
-        mlp::evaluate(&self.device, &self.shape, &self.store.value, &x, &mut out);
-        let values = out.download()?;
+        let values = self.network.evaluate(cube).download()?;
         Ok(values.iter().map(|&y| self.mean + self.deviation * f64::from(y)).collect())
     }
 
@@ -142,7 +121,7 @@ impl Emulator {
 
     /// Weights and biases.
     pub fn parameters(&self) -> usize {
-        self.shape.len()
+        self.network.parameters()
     }
 }
 
@@ -154,58 +133,6 @@ fn keep(log_likelihood: &[f64], drop: f64) -> Vec<u32> {
     let mut kept = order.split_off(((order.len() as f64 * drop.clamp(0.0, 1.0)) as usize).min(order.len()));
     kept.sort_unstable();
     kept
-}
-
-/// Minibatch buffers, made when the batch size is known.
-#[derive(Default)]
-struct Batch {
-    buffers: Option<(Tensor<f32>, Tensor<f32>)>,
-    scratch: MlpScratch,
-}
-
-struct Training<'a> {
-    shape: &'a MlpShape,
-    store: &'a mut ParameterStore,
-    x: &'a Tensor<f32>,
-    y: &'a Tensor<f32>,
-    train: Batch,
-    valid: Batch,
-}
-
-impl Training<'_> {
-    fn run(&mut self, device: &Device, rows: BatchRows<'_>, loss: LossSlot<'_>, training: bool) {
-        let BatchRows { index, start, n } = rows;
-        let batch = if training { &mut self.train } else { &mut self.valid };
-        let (x, y) = batch
-            .buffers
-            .get_or_insert_with(|| (Tensor::empty(device, n, self.x.cols()), Tensor::empty(device, n, self.y.cols())));
-        gather::gather_block(device, self.x, 0, index, start, x);
-        gather::gather_block(device, self.y, 0, index, start, y);
-        let gradient = training.then_some(&mut self.store.gradient);
-        mlp::loss(
-            device,
-            self.shape,
-            &self.store.value,
-            gradient,
-            (x, y),
-            &mut batch.scratch,
-            (loss.losses, loss.slot),
-        );
-    }
-}
-
-impl Objective for Training<'_> {
-    fn store(&mut self) -> &mut ParameterStore {
-        self.store
-    }
-
-    fn train_step(&mut self, device: &Device, rows: BatchRows<'_>, loss: LossSlot<'_>) {
-        self.run(device, rows, loss, true);
-    }
-
-    fn validate(&mut self, device: &Device, rows: BatchRows<'_>, loss: LossSlot<'_>) {
-        self.run(device, rows, loss, false);
-    }
 }
 
 #[cfg(test)]

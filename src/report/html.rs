@@ -43,6 +43,9 @@ pub fn html(data: &ReportData, plots: &Plots) -> String {
              network was asked about data that it never saw.",
         );
     }
+    if let Some(diagnosis) = &data.diagnosis {
+        super::calibration::section(&mut body, diagnosis, plots);
+    }
     run(&mut body, s);
     citation(&mut body, s);
     let title = escape(title(s));

@@ -9,6 +9,7 @@
 //! | `rounds/NN/losses.csv` | [`tables::write_losses`] | training: network, epoch, train, validation |
 //! | `spectrum.csv` | [`tables::write_spectrum`] | per bin: energies, counts, quantiles of the expected counts |
 //! | `coverage.csv` | [`tables::write_coverage`] | per stage and group of bins: quantiles of simulated counts |
+//! | `diagnose.json` | [`diagnosis::Diagnosis`] | calibration and predictive checks, once asked for |
 //! | `report.html`, `plots/*.svg` | [`ReportData::write_report`] ([`html`], [`plots`]) | for people |
 //!
 //! `NN` is the round from 01. All files appear whole or not at all ([`atomic`]). The report is made from these files alone
@@ -16,7 +17,9 @@
 //! `posterior.csv` may be missing, and then the report lacks their plot. Pure host code: slices and structs in, files out.
 
 pub mod atomic;
+mod calibration;
 pub mod chain;
+pub mod diagnosis;
 mod error;
 pub mod html;
 pub mod plots;
@@ -45,6 +48,8 @@ pub struct ReportData {
     pub spectrum: Option<SpectrumTable>,
     /// Prior first, then the proposals of later rounds, then (optionally) "posterior".
     pub coverage: Vec<Coverage>,
+    /// What `rontgen diagnose` found.
+    pub diagnosis: Option<diagnosis::Diagnosis>,
 }
 
 /// One round's posterior (before refinement) and training history.
@@ -92,6 +97,7 @@ impl ReportData {
         Ok(ReportData {
             spectrum: optional(&folder.join("spectrum.csv"), tables::read_spectrum)?,
             coverage: optional(&folder.join("coverage.csv"), tables::read_coverage)?.unwrap_or_default(),
+            diagnosis: optional(&folder.join("diagnose.json"), diagnosis::Diagnosis::read)?,
             summary,
             posterior,
             rounds,

@@ -42,6 +42,8 @@ pub struct Summary {
     pub fallback: Option<FallbackSummary>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latent: Option<LatentSummary>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<super::diagnosis::QuickCalibration>,
     #[serde(default)]
     pub warnings: Vec<String>,
     pub seed: u64,
@@ -442,7 +444,10 @@ pub(super) fn number_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
     Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
-fn write_ordered<S: Serializer>(list: &[(String, ParameterSummary)], serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn write_ordered<S: Serializer>(
+    list: &[(String, ParameterSummary)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     let mut map = serializer.serialize_map(Some(list.len()))?;
     for (name, value) in list {
         map.serialize_entry(name, value)?;

@@ -1,5 +1,6 @@
 //! After the refinement: everything that goes into the output folder.
 
+use super::diagnose;
 use super::fallback::Outcome;
 use super::output::{Existing, OutputFolder};
 use super::pipeline::Execution;
@@ -85,6 +86,12 @@ pub fn write(
     summary.fallback = outcome.fallback.clone();
     summary.reference = outcome.reference.clone();
     let spectrum = write_posterior(&scene, &mut summary, refined, &posterior, execution)?;
+    if let Some(quick) = diagnose::quick(rounds, path, &posterior)? {
+        for failure in &quick.failures {
+            summary.verdict.add(VerdictStatus::WithCare, failure.clone());
+        }
+        summary.calibration = Some(quick);
+    }
     let coverage = coverage(rounds)?;
     tables::write_coverage(&path.join("coverage.csv"), &coverage)?;
 
@@ -112,6 +119,7 @@ pub fn write(
         posterior: Samples { names, values: posterior },
         spectrum: Some(spectrum),
         coverage,
+        diagnosis: None,
     };
     data.write_report(path)?;
     data.summary.seconds.report = start.elapsed().as_secs_f64();
@@ -245,6 +253,7 @@ pub(super) fn summary(
         reference: None,
         fallback: None,
         latent: None,
+        calibration: None,
         warnings,
         seed: run.inference.seed,
         version: env!("CARGO_PKG_VERSION").into(),
@@ -255,7 +264,7 @@ fn device(device: &Device) -> DeviceSummary {
     DeviceSummary { name: device.name(), backend: device.backend(), kind: device.kind().into() }
 }
 
-fn prior_shape(prior: &crate::model::Prior) -> PriorShape {
+pub(super) fn prior_shape(prior: &crate::model::Prior) -> PriorShape {
     use crate::model::Prior;
     match *prior {
         Prior::Uniform { lo, hi } => PriorShape::Uniform { lo, hi },

@@ -13,6 +13,9 @@
 //! | `fallback` | what follows on weights that are not to be trusted |
 //! | `latent` | whether the observed spectrum lies among the simulated ones |
 //! | `reference` | the reference samplers instead of rounds |
+//! | `exposure` | exposures that vary from spectrum to spectrum |
+//! | `apply` | the networks of an amortised run on other spectra |
+//! | `mocks`, `diagnose` | the networks on spectra with known parameters; calibration of a finished run |
 //! | `finish` | every file of the folder |
 //! | `pipeline` | a whole run, and the memory plan |
 //! | `extension` | bounds of the norms moved apart until the observed counts lie in the middle of the prior's |
@@ -20,15 +23,19 @@
 //! | `bench` | throughput of the stages, for `rontgen bench` |
 //! | `progress` | stage, round, epoch, loss and remaining time on standard error |
 
+pub mod apply;
 pub mod bench;
 pub mod checkpoint;
+pub mod diagnose;
 mod emulated;
 pub mod evaluate;
+mod exposure;
 mod extension;
 mod fallback;
 mod finish;
 pub mod interrupt;
 mod latent;
+mod mocks;
 pub mod output;
 pub mod pipeline;
 pub mod progress;

@@ -27,6 +27,8 @@ const OWN_FILES: &[&str] = &[
     "coverage.csv",
     "summary.json",
     "report.html",
+    "diagnose.json",
+    "calibration.csv",
 ];
 const OWN_FOLDERS: &[&str] = &["rounds", "plots", "checkpoints"];
 const RUN_FILE: &str = "run.toml";

@@ -158,6 +158,7 @@ pub fn run(problem: &Problem, execution: &Execution<'_>) -> Result<Verdict> {
         rounds: Vec::new(),
         spectrum: Some(spectrum),
         coverage: Vec::new(),
+        diagnosis: None,
     };
     let seconds = |started: Instant| Seconds {
         refine: refined.seconds,

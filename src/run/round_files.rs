@@ -1,22 +1,26 @@
 //! What a finished round leaves in `rounds/NN`, and how its networks come back from there.
 
+use super::exposure::with_exposures;
 use super::saved;
 use super::scheduler::{Rounds, physical, untrained_encoder, untrained_estimator};
+use super::setup::Problem;
 use super::streams::{COVERAGE_STREAM, Streams};
-use crate::device::Tensor;
+use crate::device::{RowBlocks, Tensor};
 use crate::infer::{Estimator, Posterior};
 use crate::kernels::gather::gather;
 use crate::kernels::poisson::poisson;
 use crate::report::{round_folder, tables};
 use crate::simulate::Source;
+use crate::summarize::{Encoder, Spectra};
 use crate::{Error, Result};
 use std::path::Path;
 
 /// Equal-weight draws written for each round.
 const ROUND_DRAWS: usize = 5000;
 
-/// A round's flow and its summary of the observed spectrum.
+/// A round's networks and their summary of the observed spectrum.
 pub struct Networks {
+    encoder: Encoder,
     estimator: Estimator,
     summary: Tensor<f32>,
 }
@@ -25,6 +29,23 @@ impl Networks {
     /// The flow at the observation.
     pub fn posterior(&self) -> Posterior<'_> {
         self.estimator.at(&self.summary)
+    }
+
+    /// The flow at another observation, given its summary (`1 x C`).
+    pub fn at(&self, summary: &Tensor<f32>) -> Posterior<'_> {
+        self.estimator.at(summary)
+    }
+
+    /// Summaries (`N x C`) of other spectra with these exposures relative to that of the response.
+    ///
+    /// # Errors
+    /// Spectra of other bins.
+    pub(super) fn encode(&self, problem: &Problem, counts: &RowBlocks<f32>, exposures: &[f32]) -> Result<Tensor<f32>> {
+        let device = self.summary.device();
+        let rows: Vec<u32> = (0..counts.rows() as u32).collect();
+        let rows = Tensor::from_slice(device, rows.len(), 1, &rows);
+        let summaries = self.encoder.encode(device, Spectra::counts(counts), &rows)?;
+        with_exposures(problem, summaries, exposures.iter().copied())
     }
 }
 
@@ -49,7 +70,8 @@ impl Rounds<'_> {
         let (encoder, estimator) = saved::restore_networks(&self.device, &path, encoder, estimator)
             .map_err(|error| Error::Input(format!("{}: {error}", path.display())))?;
         let summary = encoder.encode_one(&self.device, self.simulator.observed())?;
-        Ok(Networks { estimator, summary })
+        let summary = with_exposures(self.problem, summary, [1.0].into_iter())?;
+        Ok(Networks { encoder, estimator, summary })
     }
 
     /// Writes the files of a finished round. Their downloads are the checkpoint's.

@@ -105,6 +105,15 @@ pub struct Inference {
     pub density: String,
     pub autoencoder: Autoencoder,
     pub flow: Flow,
+    /// Networks for any spectrum of this response and model, not for the observed one alone.
+    pub amortised: Option<Amortised>,
+}
+
+/// `[inference.amortised]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Amortised {
+    /// Range of exposures \[s\] that the networks are to serve (drawn log-uniformly); `None`: that of the observed spectrum.
+    pub exposure: Option<[f64; 2]>,
 }
 
 /// When the rounds end.
@@ -229,6 +238,8 @@ const MAX_ENSEMBLE: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
     pub posterior_samples: usize,
+    /// Mocks of the quick calibration after the refinement; 0: none.
+    pub calibration: usize,
 }
 
 impl RunFile {
@@ -253,7 +264,8 @@ impl RunFile {
         let root = Section::root(&tree, name)?;
         let written_by =
             root.get("written_by").map(|_| resolved::read_provenance(&root.section("written_by")?)).transpose()?;
-        let posterior_samples = root.section("output")?.size("posterior_samples", 50_000, 100..=10_000_000)?;
+        let output = root.section("output")?;
+        let posterior_samples = output.size("posterior_samples", 50_000, 100..=10_000_000)?;
         Ok(RunFile {
             path: name.to_string(),
             observation: observation::read(&root.section("observation")?)?,
@@ -262,7 +274,7 @@ impl RunFile {
             inference: read_inference(&root.section("inference")?)?,
             refine: refine::read(&root.section("refine")?, posterior_samples)?,
             reference: reference::read(&root.section("reference")?)?,
-            output: Output { posterior_samples },
+            output: Output { posterior_samples, calibration: output.size("calibration", 64, 0..=1_000_000)? },
             written_by,
         })
     }
@@ -296,7 +308,17 @@ fn read_prior_extension(section: &Section<'_>) -> Result<f64, RunFileError> {
 const EXTRA_ROUNDS: usize = 3;
 
 fn read_inference(section: &Section<'_>) -> Result<Inference, RunFileError> {
-    let rounds = section.size("rounds", 5, 1..=100)?;
+    let amortised = read_amortised(&section.section("inference.amortised")?, section.get("amortised").is_some())?;
+    // Networks for any spectrum see the whole prior once.
+    let (rounds, simulations, first) = if amortised.is_some() { (1, 50_000, 1.0) } else { (5, 5000, 2.0) };
+    let rounds = section.size("rounds", rounds, 1..=100)?;
+    if let (Some(_), Some(node), 2..) = (&amortised, section.get("rounds"), rounds) {
+        return Err(section.wrong(
+            "rounds",
+            node,
+            "1: amortised networks are trained on the whole prior, in one round",
+        ));
+    }
     Ok(Inference {
         rounds,
         max_rounds: section.size("max_rounds", (rounds + EXTRA_ROUNDS).min(100), rounds..=100)?,
@@ -304,8 +326,8 @@ fn read_inference(section: &Section<'_>) -> Result<Inference, RunFileError> {
             "efficiency" => Stop::Efficiency,
             _ => Stop::Rounds,
         },
-        simulations: section.size("simulations", 5000, 64..=100_000_000)?,
-        first_round_factor: section.number("first_round_factor", 2.0, 1.0..=100.0)?,
+        simulations: section.size("simulations", simulations, 64..=100_000_000)?,
+        first_round_factor: section.number("first_round_factor", first, 1.0..=100.0)?,
         prior_extension: read_prior_extension(section)?,
         truncation: section.number("truncation", 1e-3, 0.0..=0.5)?,
         // TOML's integers are signed.
@@ -320,7 +342,38 @@ fn read_inference(section: &Section<'_>) -> Result<Inference, RunFileError> {
         density: section.choice("density", "maf", &["maf"], &["nsf", "mdn", "made", "maf_rqs"])?,
         autoencoder: read_autoencoder(&section.section("inference.autoencoder")?)?,
         flow: read_flow(&section.section("inference.flow")?)?,
+        amortised,
     })
+}
+
+/// A section that is there is meant, unless it says otherwise.
+fn read_amortised(section: &Section<'_>, there: bool) -> Result<Option<Amortised>, RunFileError> {
+    if !section.truth("enabled", there)? {
+        return Ok(None);
+    }
+    let exposure = match section.get("exposure") {
+        None => None,
+        Some(node) => {
+            let pair = match &node.item {
+                Item::Array(items) => match items.as_slice() {
+                    [lo, hi] => lo.number().zip(hi.number()),
+                    _ => None,
+                },
+                _ => None,
+            };
+            match pair {
+                Some((lo, hi)) if lo > 0.0 && lo < hi && hi.is_finite() => Some([lo, hi]),
+                _ => {
+                    return Err(section.wrong(
+                        "exposure",
+                        node,
+                        "[shortest, longest] in s with 0 < shortest < longest",
+                    ));
+                }
+            }
+        }
+    };
+    Ok(Some(Amortised { exposure }))
 }
 
 fn read_autoencoder(section: &Section<'_>) -> Result<Autoencoder, RunFileError> {

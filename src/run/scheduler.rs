@@ -9,13 +9,14 @@
 //! uninterrupted one would have drawn. Expected counts are never saved: they are computed again from the saved parameters.
 
 use super::checkpoint::{Checkpoint, CheckpointStore};
+use super::exposure::{draw_exposures, expose, exposures, with_exposures};
 use super::interrupt;
 use super::output::OutputFolder;
 use super::progress::Progress;
 use super::run_file::{RunFile, Stop, Target};
 use super::saved;
 use super::setup::Problem;
-use super::streams::Streams;
+use super::streams::{EXPOSURE_STREAM, Streams};
 use crate::device::{Device, RowBlocks, Tensor, Traffic};
 use crate::infer::{Estimator, FlowSettings, Posterior, Proposed, Region, propose, select_inside};
 use crate::kernels::random;
@@ -70,6 +71,8 @@ pub struct Rounds<'a> {
     extended: usize,
     /// What the fall-back has tried.
     pub(super) steps: Vec<FallbackStep>,
+    /// Relative exposures of all rows, where they vary.
+    exposed: Vec<f32>,
     checkpoint_traffic: u64,
     pub(super) block_rows: usize,
 }
@@ -117,6 +120,7 @@ pub(super) fn untrained_estimator(problem: &Problem, device: &Device, summaries:
     let run = &problem.run.inference;
     let flow = FlowSettings { transforms: run.flow.transforms, hidden: run.flow.hidden, layers: run.flow.layers };
     let parameters = problem.parameters.free().len();
+    let summaries = summaries + usize::from(exposures(problem).is_some());
     Estimator::ensemble(device, parameters, summaries, flow, run.flow.ensemble, run.seed)
 }
 
@@ -132,6 +136,14 @@ impl<'a> Rounds<'a> {
         progress: &'a Progress,
     ) -> Result<Self> {
         let simulator = problem.simulator(device)?;
+        if let Some([lo, hi]) = exposures(problem)
+            && !(lo..=hi).contains(&1.0)
+        {
+            return Err(Error::Input(format!(
+                "inference.amortised.exposure does not contain the exposure of the observed spectrum, {} s",
+                problem.dataset.exposure
+            )));
+        }
         let (p, bins) = (problem.parameters.free().len(), simulator.bins());
         let encoder = untrained_encoder(problem, device, &simulator)?;
         let estimator = untrained_estimator(problem, device, encoder.size())?;
@@ -154,6 +166,7 @@ impl<'a> Rounds<'a> {
             losses: Vec::new(),
             extended: 0,
             steps: Vec::new(),
+            exposed: Vec::new(),
             checkpoint_traffic: 0,
             block_rows,
         })
@@ -239,7 +252,8 @@ impl<'a> Rounds<'a> {
 
     /// Summary of the observed spectrum: `1 x C`.
     fn observed_summary(&self) -> Result<Tensor<f32>> {
-        self.encoder.encode_one(&self.device, self.simulator.observed())
+        let summary = self.encoder.encode_one(&self.device, self.simulator.observed())?;
+        with_exposures(self.problem, summary, [1.0].into_iter())
     }
 
     /// The present flow at the observation.
@@ -253,6 +267,11 @@ impl<'a> Rounds<'a> {
     /// Bytes that only checkpoints and the files of the rounds brought to the host.
     pub fn checkpoint_bytes(&self) -> u64 {
         self.checkpoint_traffic
+    }
+
+    /// What round `round` (from 0, not the first) draws its parameters from, given the posterior of the round before.
+    pub(super) fn region(&self, posterior: &Posterior<'_>, round: usize) -> Result<Region> {
+        Region::of(posterior, self.problem.run.inference.truncation, self.seed(), Streams(round as u32).region())
     }
 
     fn propose_and_simulate(&mut self, round: usize) -> Result<()> {
@@ -269,7 +288,7 @@ impl<'a> Rounds<'a> {
             (cube, Region::PRIOR)
         } else {
             let posterior = self.posterior()?;
-            let region = Region::of(&posterior, inference.truncation, self.seed(), streams.region())?;
+            let region = self.region(&posterior, round)?;
             let Proposed { cube, acceptance, origin, prior_share } =
                 propose(&posterior, region, n, self.seed(), streams.proposal(), &interrupt::check)?;
             tracing::info!(round = round + 1, ?origin, acceptance, prior_share, "proposal");
@@ -317,6 +336,12 @@ impl<'a> Rounds<'a> {
             before = rows;
             interrupt::check()
         })?;
+        if let Some(range) = exposures(self.problem) {
+            let source = Source { seed: self.seed(), stream: EXPOSURE_STREAM };
+            let factors = draw_exposures(&self.device, range, source, self.exposed.len(), n)?;
+            expose(&mut expected, &factors)?;
+            self.exposed.extend(factors);
+        }
         self.expected.append(expected);
         Ok(())
     }
@@ -381,11 +406,14 @@ impl<'a> Rounds<'a> {
         let rows = self.selection.len();
         let mut cube = Tensor::empty(&self.device, rows, self.cubes.cols());
         crate::kernels::gather::gather(&self.device, &self.cubes, &self.selection, 0, &mut cube);
+        let exposed = if self.exposed.is_empty() { Vec::new() } else { self.selection.download()? };
         let summaries = (0..settings.realisations)
             .map(|k| {
                 let source = Source { seed: self.seed(), stream: Streams(round as u32).realisation(k) };
                 let spectra = Spectra::Drawn { expected: &self.expected, source };
-                self.encoder.encode(&self.device, spectra, &self.selection)
+                let summaries = self.encoder.encode(&self.device, spectra, &self.selection)?;
+                let factors = exposed.iter().map(|&row| self.exposed[row as usize]);
+                with_exposures(self.problem, summaries, factors)
             })
             .collect::<Result<Vec<_>>>()?;
         let fit = FitSettings {

@@ -37,3 +37,5 @@ pub(super) const COVERAGE_STREAM: u32 = 9;
 pub(super) const LATENT_STREAM: u32 = 14;
 /// The emulator's training.
 pub(super) const EMULATOR_STREAM: u32 = 15;
+/// The exposures of an amortised run.
+pub(super) const EXPOSURE_STREAM: u32 = 12;

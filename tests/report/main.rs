@@ -112,6 +112,7 @@ fn example() -> ReportData {
             reference: None,
             fallback: None,
             latent: None,
+            calibration: None,
             warnings: vec!["a warning".into()],
             seed: u64::MAX,
             version: "0.1.0".into(),
@@ -123,6 +124,7 @@ fn example() -> ReportData {
         posterior,
         spectrum: Some(SpectrumTable { exposure: 1000.0, rows }),
         coverage,
+        diagnosis: None,
     }
 }
 

@@ -5,11 +5,13 @@
 //! | [`corner`] | `plots/corner.svg`: marginals and pairs, prior, rounds, refined posterior |
 //! | [`spectrum`] | `plots/spectrum.svg`, `plots/coverage.svg`: the fit with residuals; what the simulations cover |
 //! | [`training`] | `plots/losses.svg`, `plots/efficiency.svg` |
+//! | [`calibration`] | `plots/ranks.svg`, `plots/calibration.svg`, `plots/retriever.svg` of `rontgen diagnose` |
 //! | [`scaling`] | `scaling.svg` of `rontgen bench --scaling`: cost against size |
 //! | [`model`] | an unfolded model with its components, for `rontgen spectrum --plot` |
 //! | [`density`], [`axis`], [`canvas`] | kernel densities and contours; axes and ticks; the drawing surface and the colours |
 
 pub mod axis;
+pub mod calibration;
 pub mod canvas;
 pub mod corner;
 pub mod density;
@@ -30,6 +32,9 @@ pub struct Plots {
     pub coverage: Option<String>,
     pub losses: Option<String>,
     pub efficiency: Option<String>,
+    pub ranks: Option<String>,
+    pub calibration: Option<String>,
+    pub retriever: Option<String>,
 }
 
 impl Plots {
@@ -41,6 +46,9 @@ impl Plots {
             coverage: spectrum.and_then(|s| spectrum::coverage(s, &data.coverage)),
             losses: training::losses(data),
             efficiency: training::efficiency(data),
+            ranks: data.diagnosis.as_ref().and_then(calibration::ranks),
+            retriever: data.diagnosis.as_ref().and_then(|d| calibration::retriever(&data.summary, d)),
+            calibration: data.diagnosis.as_ref().and_then(calibration::coverage),
         }
     }
 
@@ -55,6 +63,9 @@ impl Plots {
             ("coverage", &self.coverage),
             ("losses", &self.losses),
             ("efficiency", &self.efficiency),
+            ("ranks", &self.ranks),
+            ("calibration", &self.calibration),
+            ("retriever", &self.retriever),
         ];
         for (name, plot) in named {
             if let Some(svg) = plot {

@@ -322,6 +322,6 @@ fn write_rows<R: Iterator<Item = f64>>(
 }
 
 /// A text field, quoted where it must be.
-fn field(text: &str) -> String {
+pub(crate) fn field(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_string() }
 }

@@ -256,7 +256,10 @@ impl RunFile {
                 size("length", r.length),
             ],
         });
-        let output = vec![size("posterior_samples", self.output.posterior_samples)];
+        let output = vec![
+            size("posterior_samples", self.output.posterior_samples),
+            (String::from("calibration"), self.output.calibration.to_string(), "mocks"),
+        ];
         let mut sections = vec![
             ("observation", observation),
             ("model", model),
@@ -267,6 +270,11 @@ impl RunFile {
             ("refine", refine),
             ("output", output),
         ];
+        if let Some(amortised) = &i.amortised {
+            let mut entries = vec![entry("enabled", "true".into())];
+            entries.extend(amortised.exposure.map(|[lo, hi]| entry("exposure", format!("[{lo:?}, {hi:?}]"))));
+            sections.push(("inference.amortised", entries));
+        }
         sections.extend(reference.map(|entries| ("reference", entries)));
         sections
     }

@@ -29,8 +29,10 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
             "density",
             "autoencoder",
             "flow",
+            "amortised",
         ],
     ),
+    ("inference.amortised", &["enabled", "exposure"]),
     (
         "inference.autoencoder",
         &[
@@ -87,7 +89,7 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
         "reference",
         &["sampler", "live", "steps", "remain", "walkers", "ensembles", "burn_in", "length", "polish", "start", "from"],
     ),
-    ("output", &["posterior_samples"]),
+    ("output", &["posterior_samples", "calibration"]),
     ("written_by", &["version", "device", "run_file", "data", "data_sha256"]),
 ];
 

@@ -1,0 +1,123 @@
+//! `rontgen apply DIR SPECTRUM...`: the networks of an amortised run on other spectra.
+
+use std::path::{Path, PathBuf};
+
+use super::common::{DataArgs, DeviceArgs};
+use crate::{
+    Error, Result,
+    device::Device,
+    run::{
+        apply::{self, Settings, Table},
+        diagnose::Finished,
+        progress::{Mode, Progress},
+    },
+};
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Spectra are binned as the run's own one was. Written into OUT: apply.csv and apply.json, one line or object per \
+    spectrum with its verdict, and samples/NAME.csv. Exit status 4 when any spectrum was refused or is not trusted."
+)]
+pub struct Args {
+    /// Output folder of a finished run of infer --amortised
+    pub(super) dir: PathBuf,
+    /// Spectra (PHA), or folders of them (their files *.pha, *.pi, *.fits, *.fak, also with .gz)
+    #[arg(required_unless_present = "list")]
+    pub(super) spectra: Vec<PathBuf>,
+    /// A text file with the name of one spectrum per line (relative names start from its folder)
+    #[arg(long, value_name = "FILE")]
+    pub(super) list: Option<PathBuf>,
+    /// Where to write
+    #[arg(long, value_name = "OUT")]
+    pub(super) out: PathBuf,
+    /// Draws of the network per spectrum, each with its likelihood; up to 16 times as many where fewer than 1000 are effective
+    #[arg(long, value_name = "N", default_value_t = Settings::default().draws)]
+    pub(super) draws: usize,
+    /// Equal-weight samples to write per spectrum, or 0
+    #[arg(long, value_name = "N", default_value_t = Settings::default().samples)]
+    pub(super) samples: usize,
+    #[command(flatten)]
+    pub(super) data: DataArgs,
+    #[command(flatten)]
+    pub(super) device: DeviceArgs,
+    /// Print apply.json on standard output instead of a summary
+    #[arg(long)]
+    pub(super) json: bool,
+    /// No progress display and no summary
+    #[arg(long)]
+    pub(super) quiet: bool,
+}
+
+pub fn run(args: Args) -> Result<u8> {
+    if !(256..=10_000_000).contains(&args.draws) || args.samples > 10_000_000 {
+        return Err(Error::Input("expected --draws from 256 to 10000000 and --samples up to 10000000".into()));
+    }
+    let spectra = spectra(&args)?;
+    let data = args.data.folder()?;
+    let finished = Finished::open(&args.dir, data.as_deref())?;
+    let device = Device::open(&args.device.device)?;
+    let settings = Settings { draws: args.draws, most: 16 * args.draws, samples: args.samples };
+    let progress = Progress::new(Mode::detect(args.quiet));
+    let table = apply::run(&finished, &device, &spectra, &args.out, settings, &progress)?;
+    if args.json {
+        let text =
+            serde_json::to_string_pretty(&table).map_err(|error| Error::Input(format!("apply.json: {error}")))?;
+        println!("{text}");
+    } else if !args.quiet {
+        print!("{}", text(&table, &args.out));
+    }
+    Ok(if table.refused + table.not_trusted == 0 { 0 } else { 4 })
+}
+
+/// The spectra named on the command line, in folders and in the list.
+fn spectra(args: &Args) -> Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for path in &args.spectra {
+        if path.is_dir() {
+            let entries = std::fs::read_dir(path).map_err(Error::io(path))?;
+            let mut inside: Vec<PathBuf> =
+                entries.flatten().map(|entry| entry.path()).filter(|p| is_spectrum(p)).collect();
+            inside.sort();
+            all.extend(inside);
+        } else {
+            all.push(path.clone());
+        }
+    }
+    if let Some(list) = &args.list {
+        let text = std::fs::read_to_string(list).map_err(Error::io(list))?;
+        let folder = list.parent().unwrap_or(Path::new(""));
+        let names = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        all.extend(names.map(|name| folder.join(name)));
+    }
+    if all.is_empty() {
+        return Err(Error::Input(
+            "no spectrum: expected files, folders that hold *.pha, *.pi, *.fits or *.fak, or --list".into(),
+        ));
+    }
+    Ok(all)
+}
+
+fn is_spectrum(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    path.is_file() && [".pha", ".pi", ".fits", ".fak"].iter().any(|end| name.ends_with(end))
+}
+
+fn text(table: &Table, out: &Path) -> String {
+    let mut text = String::new();
+    for line in table.spectra.iter().filter(|line| line.error.is_some()).take(10) {
+        text += &format!("{}: refused: {}\n", line.spectrum, line.error.as_deref().unwrap_or(""));
+    }
+    text + &format!(
+        "{}: {} spectra in {:.1} s ({:.1} per second, {} likelihoods): {} trusted, {} with care, {} not trusted, {} refused\n",
+        out.join("apply.csv").display(),
+        table.spectra.len(),
+        table.seconds,
+        table.per_second,
+        table.likelihoods,
+        table.trusted,
+        table.with_care,
+        table.not_trusted,
+        table.refused
+    )
+}

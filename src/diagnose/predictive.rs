@@ -1,0 +1,226 @@
+//! Posterior predictive checks: does the observed spectrum look like spectra that the fitted model makes?
+//!
+//! For draws theta of the posterior and one replicated spectrum each, a discrepancy T(x, theta) of the observed and of the replicated
+//! counts is compared; p is the share of draws for which the replicated one is at least as large (Gelman, Meng & Stern 1996). The posterior was
+//! fitted to the same data, which makes these p-values conservative: they gather around 1/2, and a small one means more than it says.
+
+use super::calibration::LEVEL;
+use rayon::prelude::*;
+
+/// Bands of adjacent bins with about the same number of observed counts, at most.
+const BANDS: usize = 10;
+
+/// A check: what was compared, and how often a replicated spectrum was at least as extreme.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Check {
+    pub name: String,
+    /// Means over the draws.
+    pub observed: f64,
+    pub replicated: f64,
+    pub p: f64,
+    pub failed: bool,
+}
+
+/// All checks of one observation.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Predictive {
+    pub draws: usize,
+    /// C-STAT (two-sided), the largest residual of a bin, the correlation of neighbouring residuals, and C-STAT band by band.
+    pub checks: Vec<Check>,
+    /// The smallest p-value times the number of checks, at most 1.
+    pub p: f64,
+    pub passed: bool,
+    /// Bands: first and last bin (from 0).
+    pub bands: Vec<(usize, usize)>,
+}
+
+/// Discrepancies of one spectrum from one expectation: C-STAT, largest |residual|, neighbour correlation, then C-STAT of the bands.
+fn discrepancies(counts: &[f32], mu: &[f32], bands: &[(usize, usize)]) -> Vec<f64> {
+    let (mut total, mut largest, mut neighbours, mut before) = (0.0, 0.0f64, 0.0, 0.0);
+    let mut by_band = vec![0.0; bands.len()];
+    let mut band = 0;
+    for (i, (&k, &m)) in counts.iter().zip(mu).enumerate() {
+        let (k, m) = (f64::from(k), f64::from(m).max(1e-30));
+        let deviance = 2.0 * (m - k + if k > 0.0 { k * (k / m).ln() } else { 0.0 });
+        // The signed root of the deviance: nearly normal at few counts too, unlike (k - m) / sqrt(m).
+        let residual = deviance.max(0.0).sqrt().copysign(k - m);
+        total += deviance;
+        largest = largest.max(residual.abs());
+        neighbours += residual * before;
+        before = residual;
+        if bands.get(band).is_some_and(|b| i > b.1) {
+            band += 1;
+        }
+        if let Some(sum) = by_band.get_mut(band) {
+            *sum += deviance;
+        }
+    }
+    [vec![total, largest, neighbours], by_band].concat()
+}
+
+/// Splits bins into bands of about equally many counts.
+fn bands(counts: &[u32]) -> Vec<(usize, usize)> {
+    let total: u64 = counts.iter().map(|&k| u64::from(k)).sum();
+    let wanted = BANDS.min(counts.len()).max(1) as u64;
+    let (mut bands, mut start, mut sum) = (Vec::new(), 0, 0u64);
+    for (i, &k) in counts.iter().enumerate() {
+        sum += u64::from(k);
+        let last = i + 1 == counts.len();
+        if last || (sum * wanted >= total * (bands.len() as u64 + 1) && total > 0) {
+            bands.push((start, i));
+            start = i + 1;
+        }
+    }
+    bands
+}
+
+/// Gathers comparisons draw by draw, so that replicated spectra need not all be in memory.
+pub struct Predicting {
+    counts: Vec<f32>,
+    bands: Vec<(usize, usize)>,
+    edges: Vec<(f64, f64)>,
+    /// Per check: sums of the observed and replicated values; draws with a larger, and with an equal replicated one.
+    sums: Vec<(f64, f64)>,
+    larger: Vec<(usize, usize)>,
+    draws: usize,
+}
+
+impl Predicting {
+    /// `counts` of the D bins and their limits \[keV\].
+    pub fn new(counts: &[u32], edges: &[(f64, f64)]) -> Self {
+        let bands = bands(counts);
+        let checks = 3 + bands.len();
+        Self {
+            counts: counts.iter().map(|&k| k as f32).collect(),
+            bands,
+            edges: edges.to_vec(),
+            sums: vec![(0.0, 0.0); checks],
+            larger: vec![(0, 0); checks],
+            draws: 0,
+        }
+    }
+
+    /// Takes expected and replicated counts of some draws, n x D each.
+    pub fn add(&mut self, expected: &[f32], replicated: &[f32]) {
+        let d = self.counts.len();
+        let (counts, bands) = (&self.counts, &self.bands);
+        let pairs: Vec<(Vec<f64>, Vec<f64>)> = expected
+            .par_chunks_exact(d)
+            .zip(replicated.par_chunks_exact(d))
+            .map(|(mu, drawn)| (discrepancies(counts, mu, bands), discrepancies(drawn, mu, bands)))
+            .collect();
+        for (observed, drawn) in pairs {
+            self.draws += 1;
+            for (i, (o, r)) in observed.iter().zip(&drawn).enumerate() {
+                self.sums[i] = (self.sums[i].0 + o, self.sums[i].1 + r);
+                self.larger[i].0 += usize::from(r > o);
+                self.larger[i].1 += usize::from(r == o);
+            }
+        }
+    }
+
+    /// The checks. `None` before any draw.
+    pub fn finish(self) -> Option<Predictive> {
+        if self.draws == 0 {
+            return None;
+        }
+        let n = self.draws as f64;
+        let name = |i: usize| match i {
+            0 => "C-STAT".to_string(),
+            1 => "largest residual of a bin".into(),
+            2 => "correlation of neighbouring residuals".into(),
+            _ => {
+                let (first, last) = self.bands[i - 3];
+                let edge = |at: usize| self.edges.get(at).copied().unwrap_or((f64::NAN, f64::NAN));
+                format!("C-STAT, {:.3}-{:.3} keV", edge(first).0, edge(last).1)
+            }
+        };
+        let tests = self.sums.len() as f64;
+        let checks: Vec<Check> = (0..self.sums.len())
+            .map(|i| {
+                let (larger, equal) = (self.larger[i].0 as f64, self.larger[i].1 as f64);
+                // The observation counts as one of the draws: no p-value is zero. Too small a C-STAT is a finding, too.
+                let upper = (1.0 + larger + equal) / (n + 1.0);
+                let lower = (1.0 + n - larger) / (n + 1.0);
+                let p = if i == 0 { (2.0 * upper.min(lower)).min(1.0) } else { upper };
+                let (observed, replicated) = (self.sums[i].0 / n, self.sums[i].1 / n);
+                Check { name: name(i), observed, replicated, p, failed: p * tests < LEVEL }
+            })
+            .collect();
+        let p = (checks.iter().map(|c| c.p).fold(1.0, f64::min) * tests).min(1.0);
+        Some(Predictive { draws: self.draws, passed: checks.iter().all(|c| !c.failed), p, checks, bands: self.bands })
+    }
+}
+
+impl Predictive {
+    /// What is wrong, in words.
+    pub fn failures(&self) -> Vec<String> {
+        let failed = self.checks.iter().filter(|check| check.failed);
+        failed
+            .map(|c| {
+                format!("{}: {:.1} where the model expects {:.1} (p = {:.1e})", c.name, c.observed, c.replicated, c.p)
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::{Device, Tensor};
+    use crate::kernels::poisson::{Source, poisson};
+
+    const BINS: usize = 100;
+
+    fn draw(mu: &[f32], rows: usize, stream: u32) -> Vec<f32> {
+        let device = Device::cpu();
+        let means = Tensor::from_slice(&device, rows, mu.len() / rows, mu);
+        let mut out = Tensor::empty(&device, rows, mu.len() / rows);
+        poisson(&device, Source { seed: 3, stream }, 0, &means, 0, &mut out, 0, rows);
+        out.download().unwrap()
+    }
+
+    /// 100 bins of 40 counts; `shape` multiplies the truth of bin i.
+    fn check(shape: impl Fn(usize) -> f32, stream: u32) -> Predictive {
+        let model = [40.0f32; BINS];
+        let truth: Vec<f32> = (0..BINS).map(|i| 40.0 * shape(i)).collect();
+        let counts: Vec<u32> = draw(&truth, 1, stream).iter().map(|&k| k as u32).collect();
+        let edges: Vec<(f64, f64)> = (0..BINS).map(|i| (i as f64, i as f64 + 1.0)).collect();
+        let mut predicting = Predicting::new(&counts, &edges);
+        let expected = model.repeat(4000);
+        predicting.add(&expected, &draw(&expected, 4000, 1));
+        predicting.finish().unwrap()
+    }
+
+    #[test]
+    fn the_right_model_passes_and_wrong_ones_are_told_apart() {
+        let failed = (0..100).filter(|k| !check(|_| 1.0, 10 + k).passed).count();
+        assert!(failed < 6, "{failed} of 100 at a level of 1 %");
+        // A line in three bins, +60 % each: its band shows it.
+        let line = check(|i| if (50..53).contains(&i) { 1.6 } else { 1.0 }, 5);
+        assert!(!line.passed && line.failures().iter().any(|f| f.contains("keV")), "{:?}", line.failures());
+        // A slope of +-25 %, one and a half standard deviations of the bins at the ends: neighbours agree.
+        let slope = check(|i| 0.75 + 0.5 * i as f32 / BINS as f32, 5);
+        let found: Vec<&str> = slope.checks.iter().filter(|c| c.failed).map(|c| c.name.as_str()).collect();
+        assert!(found.contains(&"correlation of neighbouring residuals"), "{found:?}");
+        // One bin at twice its mean.
+        let spike = check(|i| if i == 30 { 2.0 } else { 1.0 }, 5);
+        assert!(spike.checks[1].failed, "{:?}", spike.checks[1]);
+        // Counts that scatter too little: C-STAT is too small.
+        let edges = vec![(0.0, 1.0); BINS];
+        let mut flat = Predicting::new(&[40; BINS], &edges);
+        let expected = [40.0f32; BINS].repeat(4000);
+        flat.add(&expected, &draw(&expected, 4000, 1));
+        assert!(flat.finish().unwrap().checks[0].failed);
+    }
+
+    #[test]
+    fn bands_share_the_counts() {
+        let list = bands(&[10; 100]);
+        assert_eq!(list.len(), 10);
+        assert_eq!((list[0], list[9]), ((0, 9), (90, 99)));
+        let heavy = bands(&[1000, 1, 1, 1]);
+        assert_eq!(heavy.iter().map(|b| b.1 + 1 - b.0).sum::<usize>(), 4);
+        assert_eq!(bands(&[0; 5]), [(0, 4)]);
+    }
+}

@@ -1,0 +1,457 @@
+//! `rontgen apply`: the networks of an amortised run on other spectra of the same response and model, refined with the exact
+//! likelihood of each.
+//!
+//! A spectrum is binned as the run's own one was, by channel numbers, whatever grouping its file has: networks and folded response are made
+//! for these bins. What cannot be analysed (bad channels inside a bin, an exposure that the networks have not seen) gets a line with
+//! the reason and stops nothing.
+
+use super::diagnose::Finished;
+use super::exposure::exposures;
+use super::interrupt;
+use super::mocks::{Analysis, Draws, Target};
+use super::progress::Progress;
+use super::scheduler::{Rounds, physical};
+use super::setup::Problem;
+use crate::device::{Device, RowBlocks};
+use crate::diagnose::cstat_expectation;
+use crate::observation::{Spectrum, read_spectrum};
+use crate::refine::{Importance, poisson_constant};
+use crate::report::summary::{CstatSummary, ParameterSummary, RefineSummary, limits};
+use crate::report::{Verdict, VerdictStatus, tables, write_atomically};
+use crate::simulate::Coordinates;
+use crate::{Error, Result};
+use serde::Serialize;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Streams of the spectra's draws: those of the mocks, which no other command of this run uses at the same time.
+const STREAM: u32 = (1 << 29) + (1 << 28);
+/// Spectra whose draws are in memory at a time.
+const GROUP: usize = 64;
+/// A relative difference of exposures that is rounding.
+const SAME_EXPOSURE: f64 = 1e-3;
+
+/// How to refine.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Draws of the flow for a spectrum; four times as many, and again, where fewer than a thousand of them are effective.
+    pub draws: usize,
+    pub most: usize,
+    /// Equal-weight samples written for each spectrum; 0: none.
+    pub samples: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { draws: 4096, most: 65_536, samples: 2000 }
+    }
+}
+
+/// One spectrum's result.
+#[derive(Debug, Clone, Serialize)]
+pub struct Applied {
+    pub spectrum: String,
+    pub exposure: f64,
+    pub counts: u64,
+    /// `None` where the spectrum could not be analysed; `error` says why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<Refined>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// A refined posterior.
+#[derive(Debug, Clone, Serialize)]
+pub struct Refined {
+    pub verdict: Verdict,
+    pub cstat: CstatSummary,
+    pub refine: RefineSummary,
+    #[serde(serialize_with = "crate::report::summary::write_ordered")]
+    pub parameters: Vec<(String, ParameterSummary)>,
+}
+
+/// The table of all spectra.
+#[derive(Debug, Clone, Serialize)]
+pub struct Table {
+    pub run: String,
+    pub trusted: usize,
+    pub with_care: usize,
+    pub not_trusted: usize,
+    pub refused: usize,
+    pub likelihoods: usize,
+    pub seconds: f64,
+    pub per_second: f64,
+    pub device: String,
+    pub version: String,
+    pub spectra: Vec<Applied>,
+}
+
+/// A spectrum in the run's bins.
+struct Binned {
+    counts: Vec<u32>,
+    /// Relative to the run's.
+    exposure: f64,
+}
+
+/// Analyses spectra with the networks of a finished amortised run and writes `apply.json`, `apply.csv` and the samples into `out`.
+///
+/// # Errors
+/// A run whose networks are those of one spectrum, device failures, interruptions.
+pub fn run(
+    finished: &Finished,
+    device: &Device,
+    spectra: &[PathBuf],
+    out: &Path,
+    settings: Settings,
+    progress: &Progress,
+) -> Result<Table> {
+    let Finished { folder, problem, .. } = finished;
+    if problem.run.inference.amortised.is_none() {
+        return Err(Error::Input(format!(
+            "{}: the networks of this run were trained for its own spectrum alone; expected a run of infer --amortised",
+            folder.display()
+        )));
+    }
+    interrupt::install()?;
+    let start = Instant::now();
+    let silent = Progress::silent();
+    let rounds = Rounds::new(problem, device, None, &silent)?;
+    let analysis = Analysis::of_round(&rounds, folder, finished.last_round()?)?;
+    let reader = Reader::new(problem)?;
+    std::fs::create_dir_all(out).map_err(Error::io(out))?;
+    progress.stage("apply", spectra.len() as u64);
+    let mut table = Table {
+        run: folder.display().to_string(),
+        trusted: 0,
+        with_care: 0,
+        not_trusted: 0,
+        refused: 0,
+        likelihoods: 0,
+        seconds: 0.0,
+        per_second: 0.0,
+        device: device.name(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        spectra: Vec::with_capacity(spectra.len()),
+    };
+    let names = unique_names(spectra);
+    for (k, group) in spectra.chunks(GROUP).enumerate() {
+        let mut lines: Vec<Applied> = Vec::with_capacity(group.len());
+        let mut usable: Vec<(usize, Binned)> = Vec::new();
+        for (i, path) in group.iter().enumerate() {
+            let (line, binned) = reader.read(path);
+            usable.extend(binned.map(|binned| (i, binned)));
+            lines.push(line);
+        }
+        let samples = match settings.samples {
+            0 => None,
+            n => Some((out.join("samples"), n)),
+        };
+        for (i, refined, posterior) in refine(&analysis, problem, device, &usable, k * GROUP, settings)? {
+            table.likelihoods += refined.refine.samples;
+            match refined.verdict.status {
+                VerdictStatus::Trusted => table.trusted += 1,
+                VerdictStatus::WithCare => table.with_care += 1,
+                VerdictStatus::NotTrusted => table.not_trusted += 1,
+            }
+            if let Some((folder, n)) = &samples {
+                std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+                let path = folder.join(format!("{}.csv", names[k * GROUP + i]));
+                let p = problem.names().len();
+                tables::write_samples(&path, &problem.names(), &posterior[..posterior.len().min(n * p)])?;
+            }
+            lines[i].result = Some(refined);
+        }
+        for line in lines.iter_mut().filter(|line| line.result.is_none()) {
+            line.error.get_or_insert_with(|| "no draw of the network has any likelihood".into());
+            table.refused += 1;
+        }
+        table.spectra.extend(lines);
+        progress.advance(group.len() as u64);
+    }
+    table.seconds = start.elapsed().as_secs_f64();
+    table.per_second = spectra.len() as f64 / table.seconds;
+    write(&table, &problem.names(), out)?;
+    progress.done();
+    Ok(table)
+}
+
+/// File names without their extensions, made different where they are not.
+fn unique_names(spectra: &[PathBuf]) -> Vec<String> {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    spectra
+        .iter()
+        .map(|path| {
+            let stem = path.file_name().unwrap_or_default().to_string_lossy();
+            let stem = stem.strip_suffix(".gz").unwrap_or(&stem);
+            let stem = stem.rsplit_once('.').map_or(stem, |(stem, _)| stem).replace(['{', '}'], "_");
+            let n = seen.entry(stem.clone()).or_default();
+            *n += 1;
+            if *n == 1 { stem } else { format!("{stem}_{n}") }
+        })
+        .collect()
+}
+
+/// Reads spectra into the run's bins.
+struct Reader<'a> {
+    problem: &'a Problem,
+    /// The run's own spectrum, where it is a file.
+    own: Option<Spectrum>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(problem: &'a Problem) -> Result<Self> {
+        let own = match problem.run.is_built_in() {
+            true => None,
+            false => problem.dataset.files.first().map(|path| read_spectrum(path)).transpose()?,
+        };
+        Ok(Self { problem, own })
+    }
+
+    fn read(&self, path: &Path) -> (Applied, Option<Binned>) {
+        let mut line = Applied {
+            spectrum: path.display().to_string(),
+            exposure: f64::NAN,
+            counts: 0,
+            result: None,
+            error: None,
+            warnings: Vec::new(),
+        };
+        let spectrum = match read_spectrum(path) {
+            Ok(spectrum) => spectrum,
+            Err(error) => {
+                line.error = Some(error.to_string());
+                return (line, None);
+            }
+        };
+        line.exposure = spectrum.exposure;
+        line.warnings = spectrum.warnings.clone();
+        if let Some(own) = &self.own {
+            for (key, theirs, ours) in
+                [("RESPFILE", &spectrum.respfile, &own.respfile), ("ANCRFILE", &spectrum.ancrfile, &own.ancrfile)]
+            {
+                if theirs.is_some() && theirs != ours {
+                    let name = |file: &Option<String>| file.clone().unwrap_or_else(|| "none".into());
+                    let (theirs, ours) = (name(theirs), name(ours));
+                    line.warnings.push(format!("{key} names {theirs}; the run's spectrum names {ours}"));
+                }
+            }
+        }
+        match self.bin(&spectrum) {
+            Ok(binned) => {
+                line.counts = binned.counts.iter().map(|&k| u64::from(k)).sum();
+                (line, Some(binned))
+            }
+            Err(error) => {
+                line.error = Some(error);
+                (line, None)
+            }
+        }
+    }
+
+    fn bin(&self, spectrum: &Spectrum) -> Result<Binned, String> {
+        let dataset = &self.problem.dataset;
+        let exposure = spectrum.exposure / dataset.exposure;
+        match exposures(self.problem) {
+            Some([lo, hi]) if !(lo..=hi).contains(&exposure) => {
+                return Err(format!(
+                    "EXPOSURE is {} s; the networks were trained for {} to {} s",
+                    spectrum.exposure,
+                    lo * dataset.exposure,
+                    hi * dataset.exposure
+                ));
+            }
+            None if (exposure - 1.0).abs() > SAME_EXPOSURE => {
+                return Err(format!(
+                    "EXPOSURE is {} s; the networks were trained for {} s (inference.amortised.exposure = [shortest, longest] trains \
+                     them for a range)",
+                    spectrum.exposure, dataset.exposure
+                ));
+            }
+            _ => {}
+        }
+        let at: HashMap<i64, usize> = spectrum.channel.iter().enumerate().map(|(i, &c)| (c, i)).collect();
+        let ours: HashMap<i64, f64> =
+            self.own.iter().flat_map(|s| s.channel.iter().copied().zip(s.areascal.iter().copied())).collect();
+        let mut counts = Vec::with_capacity(dataset.bins.len());
+        for bin in &dataset.bins {
+            let mut sum = 0u64;
+            for channel in bin.first_channel..=bin.last_channel {
+                let Some(&i) = at.get(&channel) else {
+                    return Err(format!("no channel {channel}, which is part of the run's bins"));
+                };
+                if spectrum.quality[i] != 0 {
+                    return Err(format!(
+                        "channel {channel} is bad (QUALITY {}) but part of the run's bins",
+                        spectrum.quality[i]
+                    ));
+                }
+                let expected = ours.get(&channel).copied().unwrap_or(1.0);
+                if (spectrum.areascal[i] / expected - 1.0).abs() > 1e-6 {
+                    return Err(format!(
+                        "channel {channel}: AREASCAL is {}, expected {expected} as in the run's spectrum",
+                        spectrum.areascal[i]
+                    ));
+                }
+                sum += u64::from(spectrum.counts[i]);
+            }
+            if sum > 1 << 24 {
+                return Err(format!(
+                    "{sum} counts in channels {} to {}; expected at most {}",
+                    bin.first_channel,
+                    bin.last_channel,
+                    1 << 24
+                ));
+            }
+            counts.push(sum as u32);
+        }
+        Ok(Binned { counts, exposure })
+    }
+}
+
+/// The refined posterior of each usable spectrum: its place in the group, what it tells, and equal-weight samples (physical, row-major).
+fn refine(
+    analysis: &Analysis<'_>,
+    problem: &Problem,
+    device: &Device,
+    usable: &[(usize, Binned)],
+    first: usize,
+    settings: Settings,
+) -> Result<Vec<(usize, Refined, Vec<f64>)>> {
+    if usable.is_empty() {
+        return Ok(Vec::new());
+    }
+    let bins = problem.dataset.bins.len();
+    let mut counts = RowBlocks::empty(device, usable.len(), bins, usable.len());
+    let mut rest = usable;
+    for block in &mut counts.blocks {
+        let (now, later) = rest.split_at(block.rows());
+        rest = later;
+        let values: Vec<f32> = now.iter().flat_map(|(_, binned)| binned.counts.iter().map(|&k| k as f32)).collect();
+        block.upload(&values);
+    }
+    let factors: Vec<f32> = usable.iter().map(|(_, binned)| binned.exposure as f32).collect();
+    let targets = analysis.targets(&counts, &factors, STREAM + first as u32)?;
+    let all: Vec<&Target> = targets.iter().collect();
+    let drawn = analysis.enough_draws(&all, settings.draws, limits::ESS, settings.most, problem.run.inference.seed)?;
+    // Expected counts of every best draw in one pass.
+    let best: Vec<usize> = drawn.iter().map(best).collect();
+    let p = problem.names().len();
+    let simulator = analysis.rounds.simulator();
+    let cube: Vec<f32> = drawn.iter().zip(&best).flat_map(|(d, &row)| d.cube[row * p..][..p].to_vec()).collect();
+    let mut expected = RowBlocks::empty(device, usable.len(), bins, usable.len());
+    let cube = crate::device::Tensor::from_slice(device, usable.len(), p, &cube);
+    simulator.expected(Coordinates::Cube, &cube, &mut expected)?;
+    let mut means = Vec::with_capacity(usable.len() * bins);
+    for block in &expected.blocks {
+        means.extend(block.download()?);
+    }
+    let results = usable.iter().zip(&drawn).zip(best.iter().zip(means.chunks_exact(bins)));
+    Ok(results
+        .filter_map(|(((place, binned), draws), (&best, mean))| {
+            let mean: Vec<f64> = mean.iter().map(|&mu| f64::from(mu) * binned.exposure).collect();
+            let (refined, posterior) = judge(problem, binned, draws, (best, &mean), settings)?;
+            Some((*place, refined, posterior))
+        })
+        .collect())
+}
+
+/// The draw with the largest likelihood.
+fn best(draws: &Draws) -> usize {
+    (0..draws.log_l.len()).max_by(|&a, &b| draws.log_l[a].total_cmp(&draws.log_l[b])).unwrap_or(0)
+}
+
+/// Weighs the draws of a spectrum. `None` when none has any weight.
+fn judge(
+    problem: &Problem,
+    binned: &Binned,
+    draws: &Draws,
+    (best, mean): (usize, &[f64]),
+    settings: Settings,
+) -> Option<(Refined, Vec<f64>)> {
+    let seed = problem.run.inference.seed;
+    let importance = Importance::new(&draws.log_weights())?;
+    let bootstrap = importance.bootstrap(seed);
+    let free = problem.parameters.free();
+    let p = free.len();
+    let chosen = importance.resample(settings.samples.max(4000), seed);
+    let cube: Vec<f32> = chosen.iter().flat_map(|&row| &draws.cube[row as usize * p..][..p]).copied().collect();
+    let posterior = physical(problem, &cube);
+    let parameters: Vec<(String, ParameterSummary)> = free
+        .iter()
+        .enumerate()
+        .map(|(i, parameter)| {
+            let column: Vec<f64> = posterior.iter().skip(i).step_by(p).copied().collect();
+            let number = problem.model.parameters().iter().position(|info| info.name == parameter.name);
+            let number = number.map_or(0, |at| at as u32 + 1);
+            let prior = super::finish::prior_shape(&parameter.prior);
+            (parameter.name.clone(), ParameterSummary::of(&column, &parameter.unit, prior, number))
+        })
+        .collect();
+    let (expected, expected_std) = cstat_expectation::of_spectrum(mean);
+    let cstat = CstatSummary {
+        best: -2.0 * draws.log_l[best],
+        // Not computed: it would be one more pass of the model for each spectrum.
+        at_median: f64::NAN,
+        dof: binned.counts.len() as i64 - p as i64,
+        expected,
+        expected_std,
+    };
+    let refine = RefineSummary {
+        samples: draws.log_l.len(),
+        ess: importance.ess,
+        efficiency: importance.efficiency,
+        pareto_k: importance.pareto_k,
+        log_z: importance.log_z,
+        log_z_err: importance.log_z_err,
+        log_z_poisson: importance.log_z + poisson_constant(&binned.counts),
+        method: "weighted".into(),
+        likelihood: "exact".into(),
+        max_weight_share: importance.max_weight_share,
+        ess_lower: bootstrap.ess_lower,
+        log_z_err_bootstrap: bootstrap.log_z_err,
+        ..RefineSummary::default()
+    };
+    let verdict = Verdict::judge(&cstat, &refine);
+    Some((Refined { verdict, cstat, refine, parameters }, posterior))
+}
+
+fn write(table: &Table, names: &[String], out: &Path) -> Result<()> {
+    write_atomically(&out.join("apply.json"), |w| {
+        serde_json::to_writer_pretty(&mut *w, table)?;
+        w.write_all(b"\n")
+    })?;
+    write_atomically(&out.join("apply.csv"), |w| {
+        write!(
+            w,
+            "spectrum,exposure,counts,verdict,likelihoods,ess,efficiency,pareto_k,log_z,log_z_err,cstat,cstat_expected,cstat_std"
+        )?;
+        for name in names {
+            for number in ["median", "q05", "q16", "q84", "q95"] {
+                write!(w, ",{}", tables::field(&format!("{name} {number}")))?;
+            }
+        }
+        writeln!(w, ",remarks")?;
+        for line in &table.spectra {
+            write!(w, "{},{:?},{},", tables::field(&line.spectrum), line.exposure, line.counts)?;
+            let mut remarks: Vec<String> = line.error.iter().chain(&line.warnings).cloned().collect();
+            match &line.result {
+                Some(Refined { verdict, cstat, refine: r, parameters }) => {
+                    write!(w, "{},{},{:?},{:?}", verdict.status.as_str(), r.samples, r.ess, r.efficiency)?;
+                    write!(w, ",{:?},{:?},{:?}", r.pareto_k, r.log_z, r.log_z_err)?;
+                    write!(w, ",{:?},{:?},{:?}", cstat.best, cstat.expected, cstat.expected_std)?;
+                    for (_, q) in parameters {
+                        write!(w, ",{:?},{:?},{:?},{:?},{:?}", q.median, q.q05, q.q16, q.q84, q.q95)?;
+                    }
+                    remarks.extend(verdict.reasons.iter().cloned());
+                }
+                None => write!(w, "refused,0{}", ",NaN".repeat(8 + 5 * names.len()))?,
+            }
+            writeln!(w, ",{}", tables::field(&remarks.join("; ")))?;
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
