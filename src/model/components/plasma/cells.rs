@@ -153,44 +153,52 @@ fn fill_as<const FUSED: bool>(own: &Cells, tile: &Tile<f32>, table: &[f32], out:
     // A cell's end takes the cells around; one more where the parts add up to a whole cell.
     let first = ((*lower.first()? as usize + own.shift).checked_sub(1)?) / CHUNK;
     let last = (*upper.last()? as usize + own.shift + 3) / CHUNK + 1;
-    let mut mass = vec![0f32; last.checked_sub(first)? * CHUNK];
+    let mut rows: Vec<(Single<FUSED>, &[[f32; CHUNK]])> = Vec::with_capacity(2 * view.groups);
     for group in 0..view.groups {
-        let [a, b] = own.factors.map(|factors| Single::<FUSED>(factors[group]));
-        if a.0 == 0.0 && b.0 == 0.0 {
-            continue;
-        }
-        let rows = view.row(own.below, group, first, last)?.iter().zip(view.row(own.below + 1, group, first, last)?);
-        for (sum, (x, y)) in mass.iter_mut().zip(rows) {
-            *sum = a.fma(Single(*x), b.fma(Single(*y), Single(*sum))).0;
+        for (node, factors) in (own.below..).zip(&own.factors) {
+            if factors[group] != 0.0 {
+                let row = view.row(node, group, first, last)?;
+                rows.push((Single(factors[group]), row.as_chunks().0));
+            }
         }
     }
     // Photons below every cell's end; in f64, for a bin may be faint beside what lies below it.
-    let mut cumulative = vec![0f64; mass.len() + 1];
-    let mut sum = 0.0;
-    for (out, chunk) in cumulative[1..].chunks_exact_mut(CHUNK).zip(mass.chunks_exact(CHUNK)) {
-        for (out, mass) in out.iter_mut().zip(chunk) {
-            *out = sum + f64::from(*mass);
+    let mut cumulative = vec![0f64; last.checked_sub(first)? * CHUNK + 1];
+    let mut below = 0.0;
+    for (c, out) in cumulative[1..].as_chunks_mut::<CHUNK>().0.iter_mut().enumerate() {
+        let mut sum = [0f32; CHUNK];
+        for (factor, row) in &rows {
+            let photons = row.get(c)?;
+            for k in 0..CHUNK {
+                sum[k] = factor.fma(Single(photons[k]), Single(sum[k])).0;
+            }
         }
-        sum += f64::from(chunk[CHUNK - 1]);
+        for k in 0..CHUNK {
+            out[k] = below + f64::from(sum[k]);
+        }
+        below += f64::from(sum[CHUNK - 1]);
     }
     let before = first * CHUNK + 1;
-    let at = |cell: f32, part: f32| {
-        let place = part + own.part;
-        let carry = place >= 1.0;
-        let t = f64::from(if carry { place - 1.0 } else { place });
-        let cell = cell as usize + own.shift + usize::from(carry) - before;
-        let four = cumulative.get(cell..).and_then(|all| all.first_chunk::<4>());
-        four.map_or(f64::NAN, |four| four_point(*four, t)[0])
-    };
     *out = [0.0; TILE];
-    let mut below = at(lower[0], lower_part[0]);
+    let mut below = at(own, &cumulative, before, lower[0], lower_part[0]);
     for j in 0..tile.len {
         if j > 0 && (lower[j] != upper[j - 1] || lower_part[j] != upper_part[j - 1]) {
-            below = at(lower[j], lower_part[j]);
+            below = at(own, &cumulative, before, lower[j], lower_part[j]);
         }
-        let above = at(upper[j], upper_part[j]);
+        let above = at(own, &cumulative, before, upper[j], upper_part[j]);
         out[j] = (above - below) as f32;
         below = above;
     }
     Some(())
+}
+
+/// Photons below an edge; `before` cells are not in `cumulative`. No closure: that would not be compiled for AVX2.
+#[inline(always)]
+fn at(own: &Cells, cumulative: &[f64], before: usize, cell: f32, part: f32) -> f64 {
+    let place = part + own.part;
+    let carry = place >= 1.0;
+    let t = f64::from(if carry { place - 1.0 } else { place });
+    let cell = (cell as u32 as usize + own.shift + usize::from(carry)).wrapping_sub(before);
+    let four = cumulative.get(cell..).and_then(|all| all.first_chunk::<4>());
+    four.map_or(f64::NAN, |four| four_point(*four, t)[0])
 }

@@ -28,7 +28,7 @@ pub(super) const CHUNK: usize = 8;
 /// Least number of cells per sigma of the narrowest line: its wings at 4 sigma are then good to 1e-3.
 const PER_SIGMA: f64 = 8.0;
 /// Cells in ln E are at most this long: 0.14 eV at 7 keV, which is what recombination edges there ask for on bins of 0.25 eV.
-const LONGEST: f64 = 1.5e-5;
+const LONGEST: f64 = 1.2e-5;
 /// Redshifts beyond these are taken as these.
 const REDSHIFTS: (f64, f64) = (-0.5, 10.0);
 /// What a table may have at most, in numbers: half of what a device binds by default.
