@@ -286,6 +286,44 @@ fn an_excerpt_is_enough_to_evaluate() {
     }
 }
 
+/// What a run fixes: the table is there, shared, right, and not used where it was not made for.
+#[test]
+fn a_fixed_velocity_makes_a_table() {
+    let settings = with_excerpt();
+    let edges: Vec<f64> = (0..=4000).map(|k| 0.3 + 0.002 * f64::from(k)).collect();
+    for name in ["bapec", "bvapec", "bvvapec"] {
+        let model = Model::parse(name, &settings).unwrap();
+        let set = [("kT", 1.0), ("Velocity", 200.0), ("Redshift", 0.05), ("norm", 0.5)];
+        let mut full = full(&model, &set.map(|(own, value)| (format!("{name}.{own}"), value)));
+        let program = Program::new(&frozen(&model, &full, &["O", "Abundanc"]), &edges).unwrap();
+        assert!(tabulated(&program), "{name}");
+        full = rounded(&full);
+        let (bin, at, total) = compare(&fast(&program, &full), &oracle(&program, &full), 1e-3);
+        assert!(bin < PER_BIN && total < TOTAL, "{name}: {bin:e} at {} {total:e}", edges[at]);
+        // Both at their ends: the first and the last place that there is.
+        for (own, value, fine) in [("Redshift", 0.021, true), ("Redshift", 0.149, true), ("kT", 1.29, true)]
+            .into_iter()
+            .chain([("kT", 1.5, false), ("Redshift", 0.2, false)])
+        {
+            let mut moved = full.clone();
+            moved[model.find(&format!("{name}.{own}")).unwrap()] = f64::from(value as f32);
+            let got = fast(&program, &moved);
+            let (bin, _, total) = compare(&got, &oracle(&program, &moved), 1e-3);
+            assert_eq!(fine, bin < PER_BIN && total < TOTAL, "{name}.{own} = {value}: {bin:e} {total:e}");
+            assert!(fine || got.iter().all(|x| x.is_nan()), "{name}.{own} = {value}");
+        }
+    }
+    let numbers = |expression: &str, free: &[&str]| {
+        let model = Model::parse(expression, &settings).unwrap();
+        let full = full(&model, &[]);
+        let program = Program::new(&frozen(&model, &full, free), &edges).unwrap();
+        (tabulated(&program), program.tables().len())
+    };
+    let one = numbers("bapec", &[]);
+    assert_eq!((one.0, numbers("bapec+bapec", &[])), (true, one), "two of a kind share a table");
+    assert!(!numbers("bapec", &["Velocity"]).0 && !numbers("apec", &[]).0);
+}
+
 /// Spectra per second of one core on a grid like the X-IFU's (0.2 to 12 keV in steps of 0.4 eV). A measurement, hence on demand:
 /// `cargo test --release --test plasma throughput -- --ignored --nocapture`.
 #[test]

@@ -136,12 +136,10 @@ impl Program {
             )));
         }
         let bins: Vec<(f64, f64)> = edges.windows(2).map(|w| (w[0], w[1])).collect();
-        let frozen = |component: &super::ComponentInstance| {
-            component.frozen.clone().filter(|frozen| frozen.fits(&bins, &model.settings))
-        };
-        let instance = |component: &super::ComponentInstance| Instance {
-            code: if frozen(component).is_some() { Some(Code::PlasmaCells) } else { code(component) },
-            frozen: frozen(component),
+        let mut frozen = plasma::Tables::new(&bins, &model.settings);
+        let mut instance = |component: &super::ComponentInstance| Instance {
+            code: code(component),
+            frozen: component.frozen.clone().filter(|plasma| frozen.take(plasma)),
             convolution: Convolution::of(&component.component.name.to_lowercase()),
             additive: component.component.kind == Kind::Additive,
             first_parameter: component.first_parameter,
@@ -151,7 +149,10 @@ impl Program {
             user: user(component),
             oracle_table: 0..0,
         };
-        let instances = model.components.iter().map(instance).collect();
+        let mut instances: Vec<Instance> = model.components.iter().map(&mut instance).collect();
+        for instance in instances.iter_mut().filter(|i| i.frozen.is_some()) {
+            instance.code = Some(Code::PlasmaCells);
+        }
         Ok(Self::lay_out(trees, instances, model.parameters().len(), model.settings.clone(), bins, &[]))
     }
 

@@ -31,7 +31,7 @@ const PER_SIGMA: f64 = 8.0;
 const LONGEST: f64 = 1.2e-5;
 /// Redshifts beyond these are taken as these.
 const REDSHIFTS: (f64, f64) = (-0.5, 10.0);
-/// What a table may have at most, in numbers: half of what a device binds by default.
+/// What a model's tables may have at most, in numbers: half of what a device binds by default.
 const MOST_NUMBERS: usize = 1 << 24;
 /// Lines end here, in sigma: 2e-9 of one lies outside.
 const REACH: f64 = 6.0;
@@ -77,11 +77,10 @@ impl Frozen {
         })
     }
 
-    /// Whether the table on these bins has a reasonable size.
-    pub fn fits(&self, bins: &[(f64, f64)], settings: &Settings) -> bool {
-        let db = atomdb::open(settings.atomdb.as_deref()).ok();
-        db.and_then(|db| Shape::of(self, &db, bins))
-            .is_some_and(|shape| shape.numbers() + 4 * bins.len() <= MOST_NUMBERS)
+    /// Size of the table on these bins; `None` when AtomDB cannot be had or cells would be too many for a table.
+    fn numbers(&self, bins: &[(f64, f64)], settings: &Settings) -> Option<usize> {
+        let db = atomdb::open(settings.atomdb.as_deref()).ok()?;
+        Some(Shape::of(self, &db, bins)?.numbers() + 4 * bins.len())
     }
 
     /// `known`: the table of the same plasma on more bins, where there is one. Empty when AtomDB cannot be had.
@@ -159,6 +158,34 @@ impl Frozen {
             numbers.collect::<Vec<f32>>()
         };
         rows.iter().flat_map(|row| row.chunks(CHUNK)).flat_map(cumulative).collect()
+    }
+}
+
+/// The tables that a model has on an energy grid, which together have a reasonable size.
+pub(crate) struct Tables<'a> {
+    bins: &'a [(f64, f64)],
+    settings: &'a Settings,
+    taken: Vec<Frozen>,
+    numbers: usize,
+}
+
+impl<'a> Tables<'a> {
+    pub fn new(bins: &'a [(f64, f64)], settings: &'a Settings) -> Self {
+        Self { bins, settings, taken: Vec::new(), numbers: 0 }
+    }
+
+    /// Whether there is room for the table of a plasma; equal ones share it.
+    pub fn take(&mut self, frozen: &Frozen) -> bool {
+        if self.taken.contains(frozen) {
+            return true;
+        }
+        let Some(numbers) = frozen.numbers(self.bins, self.settings) else { return false };
+        let fits = self.numbers + numbers <= MOST_NUMBERS;
+        if fits {
+            self.numbers += numbers;
+            self.taken.push(frozen.clone());
+        }
+        fits
     }
 }
 

@@ -14,7 +14,7 @@ mod single;
 mod table;
 
 pub(crate) use cells::{Cells, cells};
-pub(crate) use frozen::Frozen;
+pub(crate) use frozen::{Frozen, Tables};
 pub(crate) use table::{apec_table, bapec_table, bvapec_table, bvvapec_table, vapec_table, vvapec_table};
 
 use super::{Component, stretch};
