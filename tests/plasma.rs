@@ -3,7 +3,8 @@
 mod golden;
 
 use golden::{Table, device, path, reference, with_excerpt};
-use rontgen::model::{Model, Program, Scratch, Settings};
+use rontgen::model::{Model, Parameters, Prior, Program, Scratch, Setting, Settings};
+use std::collections::BTreeMap;
 
 /// Per bin above 1e-3 of the brightest, and in all photons together: what is asked for of the oracle and of the fast forms.
 const PER_BIN: f64 = 1e-3;
@@ -50,6 +51,33 @@ fn fast(program: &Program, full: &[f64]) -> Vec<f64> {
     flux.into_iter().map(f64::from).collect()
 }
 
+/// The same model in a run that fixes all but kT, redshift, norm and what is named by `free`, with priors around `full`.
+fn frozen(model: &Model, full: &[f64], free: &[&str]) -> Model {
+    let setting = |(info, value): (&rontgen::model::ParameterInfo, &f64)| {
+        let own = info.name.rsplit('.').next().unwrap();
+        let prior =
+            |lo: f64, hi: f64| Setting::Free(Prior::Uniform { lo: lo.max(info.hard_min), hi: hi.min(info.hard_max) });
+        let setting = match own {
+            "kT" => prior(0.8 * value, 1.3 * value),
+            "Redshift" => prior(value - 0.03, value + 0.1),
+            "norm" => prior(0.0, 2.0 * value),
+            name if free.contains(&name) => prior(0.0, 10.0),
+            _ => Setting::Frozen(*value),
+        };
+        (info.name.clone(), setting)
+    };
+    let settings: BTreeMap<String, Setting> = model.parameters().iter().zip(full).map(setting).collect();
+    let parameters = Parameters::resolve(model, &settings).unwrap();
+    let mut model = model.clone();
+    model.fix_tables(&parameters);
+    model
+}
+
+/// Whether a program has the table of a plasma whose velocity is fixed.
+fn tabulated(program: &Program) -> bool {
+    program.stages().last().unwrap().wgsl.contains("plasma_cells_setup(0u")
+}
+
 fn rounded(full: &[f64]) -> Vec<f64> {
     full.iter().map(|x| f64::from(*x as f32)).collect()
 }
@@ -60,7 +88,7 @@ fn xspec_references_are_met() {
     let (Some(all), Some(_)) = (reference(), path("apec")) else { return };
     let gpu = device::device();
     let mut failures = Vec::new();
-    let mut sets = 0;
+    let (mut sets, mut tables, mut broadened) = (0, 0, 0);
     println!(
         "{:12} {:4} {:>9} {:>9} | {:>9} {:>9} {:>9} {:>8} | {:>9} {:>9} {:>9}",
         "file", "", "f64 bin", "total", "f32 bin", "total", "any bin", "at keV", "GPU bin", "total", "any bin"
@@ -110,6 +138,33 @@ fn xspec_references_are_met() {
                 line += &format!(" | {bin:9.1e} {total:9.1e} {any:9.1e}");
                 bad |= !(bin <= PER_BIN && total <= TOTAL && any <= ANY_BIN);
             }
+            if golden.component.starts_with('b') {
+                let few: &[&str] = if golden.component == "bapec" { &["Abundanc"] } else { &["Fe", "O"] };
+                for free in [&[][..], few] {
+                    let program = Program::new(&frozen(model, &full, free), &edges).unwrap();
+                    tables += usize::from(tabulated(&program));
+                    let quick = inner(fast(&program, &full));
+                    let (fast_bin, at, fast_total) = compare(&quick, &want, 1e-3);
+                    let (any, any_at, _) = compare(&quick, &at_rounded, 1e-6);
+                    line += &format!(
+                        "\n    frozen but {free:?}: {fast_bin:9.1e} at {:.4} {fast_total:9.1e} {any:9.1e} at {:.4}, {} numbers",
+                        edges[at + begin],
+                        edges[any_at + begin],
+                        program.tables().len()
+                    );
+                    bad |= !(fast_bin <= PER_BIN && fast_total <= TOTAL && any <= ANY_BIN);
+                    if let Some((device, queue)) = gpu.as_ref() {
+                        let single: Vec<f32> = full.iter().map(|x| *x as f32).collect();
+                        let shader = device::run(device, queue, &program, &single).into_iter().map(f64::from).collect();
+                        let shader = inner(shader);
+                        let (bin, _, total) = compare(&shader, &want, 1e-3);
+                        let (any, _, _) = compare(&shader, &at_rounded, 1e-6);
+                        line += &format!(" | {bin:9.1e} {total:9.1e} {any:9.1e}");
+                        bad |= !(bin <= PER_BIN && total <= TOTAL && any <= ANY_BIN);
+                    }
+                }
+                broadened += 2;
+            }
             println!("{line}");
             if bad {
                 failures.push(format!("{line} (f32 at {})", edges[fast_at + begin]));
@@ -118,6 +173,7 @@ fn xspec_references_are_met() {
         }
     }
     assert!(failures.is_empty(), "{failures:#?}");
+    println!("{tables} of {broadened} programs with a fixed velocity are tables");
     assert_eq!(sets, 72, "parameter sets");
 }
 
@@ -169,19 +225,33 @@ fn fast_form_agrees_with_the_oracle() {
         let program = Program::new(&model, edges).unwrap();
         let set: Vec<(String, f64)> = set.iter().map(|(n, v)| (format!("{expression}.{n}"), *v)).collect();
         let full = rounded(&full(&model, &set));
-        let (want, got) = (oracle(&program, &full), fast(&program, &full));
-        let (bin, at, total) = compare(&got, &want, 1e-3);
-        let (any, any_at, _) = compare(&got, &want, 1e-6);
-        println!(
-            "{expression:8} {bin:9.1e} at {:.4}, any {any:9.1e} at {:.4}, total {total:9.1e}",
-            edges[at], edges[any_at]
-        );
-        assert!(bin < 2e-3 && any < ANY_BIN && total < TOTAL, "{expression} {set:?}: {bin:e} {any:e} {total:e}");
-        let kept: Vec<u32> = (0..program.energies() as u32).filter(|k| k % 7 < 3 && k % 5 != 0).collect();
-        let thin = program.thinned(&kept).unwrap();
-        for (k, photons) in kept.iter().zip(fast(&thin, &full)) {
-            let whole = got[*k as usize];
-            assert!((photons - whole).abs() <= 1e-4 * whole, "bin {k}: {photons} {whole}");
+        let want = oracle(&program, &full);
+        let as_given = (&program, "lines");
+        let fixed = Program::new(&frozen(&model, &full, &["Fe"]), edges).unwrap();
+        let as_table = tabulated(&fixed).then_some((&fixed, "table"));
+        // Where lines are narrow their cells may be too many.
+        let broad = set.iter().any(|(name, v)| name.ends_with("Velocity") && *v > 50.0);
+        assert!(as_table.is_some() || !broad, "{set:?}");
+        for (program, form) in [as_given].into_iter().chain(as_table) {
+            let got = fast(program, &full);
+            let (bin, at, total) = compare(&got, &want, 1e-3);
+            let (any, any_at, _) = compare(&got, &want, 1e-6);
+            println!(
+                "{expression:8} {form} {bin:9.1e} at {:.4}, any {any:9.1e} at {:.4}, total {total:9.1e}; {} numbers",
+                edges[at],
+                edges[any_at],
+                program.tables().len()
+            );
+            assert!(
+                bin < 2e-3 && any < ANY_BIN && total < TOTAL,
+                "{expression} {form} {set:?}: {bin:e} {any:e} {total:e}"
+            );
+            let kept: Vec<u32> = (0..program.energies() as u32).filter(|k| k % 7 < 3 && k % 5 != 0).collect();
+            let thin = program.thinned(&kept).unwrap();
+            for (k, photons) in kept.iter().zip(fast(&thin, &full)) {
+                let whole = got[*k as usize];
+                assert!((photons - whole).abs() <= 1e-4 * whole, "bin {k}: {photons} {whole}");
+            }
         }
     }
 }
@@ -216,6 +286,44 @@ fn an_excerpt_is_enough_to_evaluate() {
     }
 }
 
+/// What a run fixes: the table is there, shared, right, and not used where it was not made for.
+#[test]
+fn a_fixed_velocity_makes_a_table() {
+    let settings = with_excerpt();
+    let edges: Vec<f64> = (0..=4000).map(|k| 0.3 + 0.002 * f64::from(k)).collect();
+    for name in ["bapec", "bvapec", "bvvapec"] {
+        let model = Model::parse(name, &settings).unwrap();
+        let set = [("kT", 1.0), ("Velocity", 200.0), ("Redshift", 0.05), ("norm", 0.5)];
+        let mut full = full(&model, &set.map(|(own, value)| (format!("{name}.{own}"), value)));
+        let program = Program::new(&frozen(&model, &full, &["O", "Abundanc"]), &edges).unwrap();
+        assert!(tabulated(&program), "{name}");
+        full = rounded(&full);
+        let (bin, at, total) = compare(&fast(&program, &full), &oracle(&program, &full), 1e-3);
+        assert!(bin < PER_BIN && total < TOTAL, "{name}: {bin:e} at {} {total:e}", edges[at]);
+        // Both at their ends: the first and the last place that there is.
+        for (own, value, fine) in [("Redshift", 0.021, true), ("Redshift", 0.149, true), ("kT", 1.29, true)]
+            .into_iter()
+            .chain([("kT", 1.5, false), ("Redshift", 0.2, false)])
+        {
+            let mut moved = full.clone();
+            moved[model.find(&format!("{name}.{own}")).unwrap()] = f64::from(value as f32);
+            let got = fast(&program, &moved);
+            let (bin, _, total) = compare(&got, &oracle(&program, &moved), 1e-3);
+            assert_eq!(fine, bin < PER_BIN && total < TOTAL, "{name}.{own} = {value}: {bin:e} {total:e}");
+            assert!(fine || got.iter().all(|x| x.is_nan()), "{name}.{own} = {value}");
+        }
+    }
+    let numbers = |expression: &str, free: &[&str]| {
+        let model = Model::parse(expression, &settings).unwrap();
+        let full = full(&model, &[]);
+        let program = Program::new(&frozen(&model, &full, free), &edges).unwrap();
+        (tabulated(&program), program.tables().len())
+    };
+    let one = numbers("bapec", &[]);
+    assert_eq!((one.0, numbers("bapec+bapec", &[])), (true, one), "two of a kind share a table");
+    assert!(!numbers("bapec", &["Velocity"]).0 && !numbers("apec", &[]).0);
+}
+
 /// Spectra per second of one core on a grid like the X-IFU's (0.2 to 12 keV in steps of 0.4 eV). A measurement, hence on demand:
 /// `cargo test --release --test plasma throughput -- --ignored --nocapture`.
 #[test]
@@ -228,8 +336,28 @@ fn throughput() {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         lo + (hi - lo) * (state >> 11) as f64 / (1u64 << 53) as f64
     };
-    for expression in ["bvapec", "tbabs*(bvapec+bvapec)", "tbabs*apec"] {
-        let model = Model::parse(expression, &settings).unwrap();
+    for (expression, fixed) in [
+        ("bvapec", false),
+        ("bvapec", true),
+        ("tbabs*(bvapec+bvapec)", false),
+        ("tbabs*(bvapec+bvapec)", true),
+        ("tbabs*apec", false),
+    ] {
+        let mut model = Model::parse(expression, &settings).unwrap();
+        let setting = |info: &rontgen::model::ParameterInfo| {
+            let setting = match info.name.rsplit('.').next().unwrap() {
+                "kT" => Setting::Free(Prior::Uniform { lo: 0.5, hi: 5.0 }),
+                "Redshift" => Setting::Free(Prior::Uniform { lo: 0.05, hi: 0.2 }),
+                "norm" => Setting::Free(Prior::Uniform { lo: 0.0, hi: 1.0 }),
+                "Velocity" => Setting::Frozen(100.0),
+                _ => Setting::Frozen(info.default),
+            };
+            (info.name.clone(), setting)
+        };
+        let parameters = Parameters::resolve(&model, &model.parameters().iter().map(setting).collect()).unwrap();
+        if fixed {
+            model.fix_tables(&parameters);
+        }
         let start = std::time::Instant::now();
         let program = Program::new(&model, &edges).unwrap();
         let laid_out = start.elapsed().as_secs_f64();
@@ -257,7 +385,8 @@ fn throughput() {
         }
         let rate = spectra.len() as f64 / start.elapsed().as_secs_f64();
         println!(
-            "{expression:24} {rate:8.0} spectra/s per core; tables of {:.1} MiB made in {laid_out:.2} s",
+            "{expression:24} {} {rate:8.0} spectra/s per core; tables of {:.1} MiB made in {laid_out:.2} s",
+            if fixed { "frozen" } else { "free  " },
             program.tables().len() as f64 * 4.0 / 1048576.0
         );
     }

@@ -30,6 +30,7 @@ pub use program::{Program, Scratch};
 pub use wgsl::Stage;
 
 use crate::atomic;
+use components::plasma::Frozen;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 /// A model expression, parameter or prior that makes no sense.
@@ -140,6 +141,8 @@ pub struct ComponentInstance {
     pub first_parameter: usize,
     /// As it was written in the expression (abbreviations stay).
     pub written: String,
+    /// What a run leaves fixed of a plasma; see [`Model::fix_tables`].
+    pub(crate) frozen: Option<Arc<Frozen>>,
 }
 
 /// A parsed and type-checked model.
@@ -174,7 +177,7 @@ impl Model {
             let name = if *count == 1 { base } else { format!("{base}_{count}") };
             let first_parameter = parameters.len();
             parameters.extend(component.parameters.iter().map(|p| p.named(&name)));
-            components.push(ComponentInstance { name, component, origin, first_parameter, written });
+            components.push(ComponentInstance { name, component, origin, first_parameter, written, frozen: None });
         }
         Ok(Self { expression, components, settings: settings.clone(), parameters })
     }
@@ -195,9 +198,17 @@ impl Model {
     }
 
     /// Interpolates the model's tables once and for all where `parameters` fixes a parameter of theirs: they become as many times
-    /// smaller. From then on only parameters with these fixed values may be evaluated.
+    /// smaller. And broadened plasmas whose velocity is fixed become tables, which are many times faster. From then on the f32 forms
+    /// may be evaluated for these fixed values only, and inside of the priors.
     pub fn fix_tables(&mut self, parameters: &Parameters) {
         for instance in &mut self.components {
+            instance.frozen = match &instance.origin {
+                Origin::Catalogue => {
+                    Frozen::of(&instance.component.name.to_lowercase(), parameters, instance.first_parameter)
+                }
+                _ => None,
+            }
+            .map(Arc::new);
             let Origin::Table(table) = &instance.origin else { continue };
             let own = instance.first_parameter..instance.first_parameter + instance.component.parameters.len();
             let map = parameters.map().get(own).unwrap_or(&[]);

@@ -211,6 +211,17 @@ impl Parameters {
         &self.map
     }
 
+    /// Least and largest value that a model parameter can have by its prior, or by that of what it is tied to.
+    pub fn range(&self, parameter: usize) -> Option<(f64, f64)> {
+        let entry = self.map.get(parameter)?;
+        let Some(free) = usize::try_from(entry.free).ok().and_then(|k| self.free.get(k)) else {
+            return Some((entry.offset, entry.offset));
+        };
+        let (lo, hi) = free.prior.support();
+        let (a, b) = (entry.scale * lo + entry.offset, entry.scale * hi + entry.offset);
+        Some((a.min(b), a.max(b)))
+    }
+
     /// All M parameters from the P free ones.
     pub fn full(&self, theta: &[f64]) -> Vec<f64> {
         self.map.iter().map(|entry| entry.value(theta)).collect()

@@ -37,6 +37,8 @@ pub(crate) struct Instance {
     pub table: std::ops::Range<usize>,
     /// What an atable, mtable or etable interpolates in.
     pub file: Option<Arc<TableModel>>,
+    /// What a run leaves fixed of a plasma, where its table is small enough.
+    pub frozen: Option<Arc<plasma::Frozen>>,
     /// The user's own code, which fills whole spectra.
     pub user: Option<Arc<dyn UserComponent>>,
     pub oracle_table: std::ops::Range<usize>,
@@ -133,8 +135,11 @@ impl Program {
                 "more than {MOST_ROOMS} components that are solved numerically (nthComp, compTT and the like) in one sum or product"
             )));
         }
-        let instance = |component: &super::ComponentInstance| Instance {
+        let bins: Vec<(f64, f64)> = edges.windows(2).map(|w| (w[0], w[1])).collect();
+        let mut frozen = plasma::Tables::new(&bins, &model.settings);
+        let mut instance = |component: &super::ComponentInstance| Instance {
             code: code(component),
+            frozen: component.frozen.clone().filter(|plasma| frozen.take(plasma)),
             convolution: Convolution::of(&component.component.name.to_lowercase()),
             additive: component.component.kind == Kind::Additive,
             first_parameter: component.first_parameter,
@@ -144,8 +149,10 @@ impl Program {
             user: user(component),
             oracle_table: 0..0,
         };
-        let instances = model.components.iter().map(instance).collect();
-        let bins = edges.windows(2).map(|w| (w[0], w[1])).collect();
+        let mut instances: Vec<Instance> = model.components.iter().map(&mut instance).collect();
+        for instance in instances.iter_mut().filter(|i| i.frozen.is_some()) {
+            instance.code = Some(Code::PlasmaCells);
+        }
         Ok(Self::lay_out(trees, instances, model.parameters().len(), model.settings.clone(), bins, &[]))
     }
 
@@ -173,26 +180,27 @@ impl Program {
         known: &[f32],
     ) -> Self {
         let (mut tables, mut oracle_tables): (Vec<f32>, Vec<f64>) = (Vec::new(), Vec::new());
-        type Key = (Option<Code>, Option<Convolution>, Option<Arc<TableModel>>);
+        type Key = (Option<Code>, Option<Convolution>, Option<Arc<TableModel>>, Option<Arc<plasma::Frozen>>);
         let mut made: Vec<(Key, Instance)> = Vec::new();
         for instance in &mut instances {
             if instance.code.is_none() && instance.convolution.is_none() {
                 continue;
             }
-            let key = (instance.code, instance.convolution, instance.file.clone());
+            let key = (instance.code, instance.convolution, instance.file.clone(), instance.frozen.clone());
             if let Some((_, same)) = made.iter().find(|(k, _)| *k == key) {
                 (instance.table, instance.oracle_table) = (same.table.clone(), same.oracle_table.clone());
                 continue;
             }
             let (start, oracle_start) = (tables.len(), oracle_tables.len());
             let single = instance.code.is_some_and(Code::single_table);
-            match known.get(instance.table.clone()) {
-                Some(known) if single && !known.is_empty() => tables.extend(known),
+            match (known.get(instance.table.clone()), &instance.frozen) {
+                (known, Some(frozen)) => tables.extend(frozen.table(&bins, &settings, known.unwrap_or(&[]))),
+                (Some(known), None) if single && !known.is_empty() => tables.extend(known),
                 _ => {
                     let table = match &key {
-                        (_, _, Some(file)) => file.lay_out(&bins),
+                        (_, _, Some(file), _) => file.lay_out(&bins),
                         (Some(code), ..) => code.table()(&bins, &settings),
-                        (_, Some(convolution), _) => convolution.table()(&bins, &settings),
+                        (_, Some(convolution), ..) => convolution.table()(&bins, &settings),
                         _ => Vec::new(),
                     };
                     tables.extend(table.iter().map(|x| *x as f32));

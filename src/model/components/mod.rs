@@ -238,6 +238,7 @@ const THERMAL: (&str, &str) = ("thermal", include_str!("../../../shaders/model/t
 const TITARCHUK: (&str, &str) = ("titarchuk", include_str!("../../../shaders/model/titarchuk.wgsl"));
 const TABLE: (&str, &str) = ("table", include_str!("../../../shaders/model/table.wgsl"));
 const PLASMA: (&str, &str) = ("plasma", include_str!("../../../shaders/model/plasma.wgsl"));
+const PLASMA_CELLS: (&str, &str) = ("plasma_cells", include_str!("../../../shaders/model/plasma_cells.wgsl"));
 const FACTOR: (&str, &str) = ("factor", include_str!("../../../shaders/model/factor.wgsl"));
 
 registry! {
@@ -317,6 +318,7 @@ registry! {
     Bapec "bapec": plasma::Plasma = plasma::bapec, plasma::bapec_table, PLASMA, "Plasma", "plasma_value";
     Bvapec "bvapec": plasma::Plasma = plasma::bvapec, plasma::bvapec_table, PLASMA, "Plasma", "plasma_value";
     Bvvapec "bvvapec": plasma::Plasma = plasma::bvvapec, plasma::bvvapec_table, PLASMA, "Plasma", "plasma_value";
+    PlasmaCells "plasma_cells": plasma::Cells = plasma::cells, no_table, PLASMA_CELLS, "Cells", "cells_value";
     Step "step": profile::Step<R> = profile::step, no_table, PROFILE, "Step", "step_value";
     Atable "atable": tabulated::Tabulated<R> = tabulated::tabulated, no_table, TABLE, "Tabulated", "tabulated_value";
     Mtable "mtable": tabulated::Tabulated<R> = tabulated::tabulated, no_table, TABLE, "Tabulated", "tabulated_value";

@@ -5,12 +5,16 @@
 //! on a grid in ln E on which a redshift is a shift, and the lines, each an exact Gaussian integral over the bins in reach. So
 //! temperature, redshift, velocity and abundances may all be free. The oracle ([`reference`]) has no grid and leaves out no line.
 
+mod cells;
+mod frozen;
 mod layout;
 mod ragged;
 mod reference;
 mod single;
 mod table;
 
+pub(crate) use cells::{Cells, cells};
+pub(crate) use frozen::{Frozen, Tables};
 pub(crate) use table::{apec_table, bapec_table, bvapec_table, bvvapec_table, vapec_table, vvapec_table};
 
 use super::{Component, stretch};
@@ -62,6 +66,29 @@ impl Family {
         }
     }
 
+    /// Abundances among the parameters.
+    pub fn parameters(self) -> usize {
+        match self {
+            Family::Metals => 1,
+            Family::Common => 13,
+            Family::All => ELEMENTS,
+        }
+    }
+
+    /// The parameter (kT is 0) with the abundance of a group; `None` for those that have none.
+    pub fn parameter(self, group: usize) -> Option<usize> {
+        match self {
+            Family::All => Some(group + 1),
+            _ => (group > 0).then_some(group),
+        }
+    }
+
+    /// The abundance in parameter `parameter`, from those by group; 1 for 0.
+    pub fn abundance(self, abundance: &[f64; ELEMENTS], parameter: usize) -> f64 {
+        let group = if self == Family::All { parameter.wrapping_sub(1) } else { parameter };
+        if parameter == 0 { 1.0 } else { abundance.get(group).copied().unwrap_or(1.0) }
+    }
+
     /// The group of the element Z = `index` + 1.
     pub fn group(self, index: usize) -> usize {
         let metal = METALS.iter().position(|z| *z == index + 1);
@@ -94,11 +121,7 @@ pub struct Plasma {
 }
 
 fn plasma(family: Family, broad: bool, par: &[f64]) -> Plasma {
-    let free = match family {
-        Family::Metals => 1,
-        Family::Common => 13,
-        Family::All => ELEMENTS,
-    };
+    let free = family.parameters();
     let number = |k: usize| par.get(k).copied().unwrap_or(0.0);
     let mut abundance = [1.0; ELEMENTS];
     let first = usize::from(family != Family::All);
