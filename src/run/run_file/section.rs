@@ -63,6 +63,8 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
             "reduce_patience",
             "realisations",
             "ensemble",
+            "bins",
+            "components",
         ],
     ),
     ("refine", &["method", "samples", "likelihood", "ess", "polish", "proposals", "smooth", "oversampling"]),
