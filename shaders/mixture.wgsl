@@ -58,10 +58,10 @@ fn component(at: u32, k: u32) -> u32 {
 }
 
 // Of the numbers of a component: steep and log_volume.
-fn read_scales(of: u32) {
+fn read_scales(cp: u32) {
     log_volume = 0.0;
     for (var i = 0u; i < DIMS; i++) {
-        let raw = out[of + DIMS + i];
+        let raw = out[cp + DIMS + i];
         let a = raw * shrink(raw);
         steep[i] = exp(a);
         log_volume += a;
@@ -69,13 +69,13 @@ fn read_scales(of: u32) {
 }
 
 // away, z and the rest for the point that `x` has from `first` on; returns |z|^2.
-fn standardise(of: u32, first: u32) -> f32 {
-    read_scales(of);
+fn standardise(cp: u32, first: u32) -> f32 {
+    read_scales(cp);
     var square = 0.0;
     for (var i = 0u; i < DIMS; i++) {
-        away[i] = x[first + i] - out[of + i];
+        away[i] = x[first + i] - out[cp + i];
         var t = away[i];
-        for (var j = 0u; j < i; j++) { t += out[of + 2u * DIMS + i * (i - 1u) / 2u + j] * away[j]; }
+        for (var j = 0u; j < i; j++) { t += out[cp + 2u * DIMS + i * (i - 1u) / 2u + j] * away[j]; }
         z[i] = steep[i] * t;
         square += z[i] * z[i];
     }
@@ -131,21 +131,21 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         let log_p = density(at, first);
         sum -= log_p;
         for (var k = 0u; k < COMPONENTS; k++) {
-            let of = component(at, k);
-            _ = standardise(of, first);
+            let cp = component(at, k);
+            _ = standardise(cp, first);
             let pull = parameters.scale * exp(log_weight[k] - log_p);
             for (var j = 0u; j < DIMS; j++) {
                 var g = z[j] * steep[j];
                 for (var i = j + 1u; i < DIMS; i++) {
-                    g += z[i] * steep[i] * out[of + 2u * DIMS + i * (i - 1u) / 2u + j];
+                    g += z[i] * steep[i] * out[cp + 2u * DIMS + i * (i - 1u) / 2u + j];
                 }
-                out[of + j] = -pull * g;
+                out[cp + j] = -pull * g;
             }
             for (var i = 0u; i < DIMS; i++) {
-                let bound = shrink(out[of + DIMS + i]);
-                out[of + DIMS + i] = -pull * (1.0 - z[i] * z[i]) * bound * bound;
+                let bound = shrink(out[cp + DIMS + i]);
+                out[cp + DIMS + i] = -pull * (1.0 - z[i] * z[i]) * bound * bound;
                 for (var j = 0u; j < i; j++) {
-                    out[of + 2u * DIMS + i * (i - 1u) / 2u + j] = pull * z[i] * steep[i] * away[j];
+                    out[cp + 2u * DIMS + i * (i - 1u) / 2u + j] = pull * z[i] * steep[i] * away[j];
                 }
             }
             log_weight[k] = pull;
@@ -181,13 +181,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
             reached += exp(log_weight[k]);
             if u >= reached { chosen = k + 1u; }
         }
-        let of = component(at, chosen);
-        read_scales(of);
+        let cp = component(at, chosen);
+        read_scales(cp);
         for (var i = 0u; i < DIMS; i++) {
             var t = base[first + i] / steep[i];
-            for (var j = 0u; j < i; j++) { t -= out[of + 2u * DIMS + i * (i - 1u) / 2u + j] * away[j]; }
+            for (var j = 0u; j < i; j++) { t -= out[cp + 2u * DIMS + i * (i - 1u) / 2u + j] * away[j]; }
             away[i] = t;
-            x[first + i] = out[of + i] + t;
+            x[first + i] = out[cp + i] + t;
         }
         sum += density(at, first);
 //!if BALL
