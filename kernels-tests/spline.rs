@@ -98,7 +98,7 @@ fn values_and_slopes_agree_with_f64() {
                     let got = f64::from(y[at]);
                     assert!((got - value).abs() < allowed, "{} {shape:?} {at}: {got} {value}", device.name());
                 }
-// An edge's rounding is a share of a bin's length, which goes as one over their number.
+                // An edge's rounding is a share of a bin's length, which goes as one over their number.
                 let allowed = 1e-5 * (1 + shape.bins) as f64 * p as f64;
                 assert!((f64::from(written[row]) - sum).abs() < allowed, "{shape:?} row {row}: {} {sum}", written[row]);
                 assert!((added[row] - written[row] - 2.0).abs() < 1e-5, "added to what was there");
