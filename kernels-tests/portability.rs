@@ -4,9 +4,9 @@
 use naga::back::{hlsl, msl, spv};
 use rontgen::device::{Device, Kernel};
 use rontgen::kernels::{
-    activation, adam, batchnorm, compact, cstat, flow, fold, gather, gemm, gemm_half, loss, mlp, model::ModelPlan,
-    model_fold, moments, parameters, poisson, random, reduce, rescale, shuffle, spectral, standardize, truncate,
-    unbounded,
+    activation, adam, batchnorm, compact, cstat, flow, fold, gather, gemm, gemm_half, loss, mixture, mlp,
+    model::ModelPlan, model_fold, moments, parameters, poisson, random, reduce, rescale, shuffle, spectral, spline,
+    standardize, truncate, unbounded,
 };
 use rontgen::model::{Kind, Model, Program, Settings, catalogue};
 
@@ -29,6 +29,7 @@ fn all() -> Vec<Kernel> {
         gather::kernels(),
         gemm::kernels(),
         loss::kernels(),
+        mixture::kernels(),
         mlp::kernels(),
         models(),
         moments::kernels(),
@@ -39,6 +40,7 @@ fn all() -> Vec<Kernel> {
         shuffle::kernels(),
         rescale::kernels(),
         spectral::kernels(),
+        spline::kernels(),
         standardize::kernels(),
         truncate::kernels(),
         unbounded::kernels(),

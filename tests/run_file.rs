@@ -136,7 +136,13 @@ fn every_message_names_the_line_and_the_key() {
             &["inference.summary", "\"embedding\"", "not available in this version"],
         ),
         ("inference", "summary = \"foo\"", &["inference.summary", "\"foo\"", "\"autoencoder\""]),
-        ("inference", "density = \"nsf\"", &["inference.density", "not available in this version", "\"maf\""]),
+        (
+            "inference",
+            "density = \"nfs\"",
+            &["inference.density", "\"maf\"", "\"nsf\"", "\"maf_rqs\"", "\"mdn\"", "\"made\""],
+        ),
+        ("inference.flow", "bins = 1", &["inference.flow.bins", "from 2 to 32"]),
+        ("inference.flow", "components = 0", &["inference.flow.components", "from 1 to 64"]),
         ("inference", "autoencoder = 3", &["autoencoder is 3", "section [inference.autoencoder]"]),
         ("inference.autoencoder", "target = \"twins\"", &["inference.autoencoder.target", "\"twin\""]),
         ("inference.autoencoder", "hidden = [0]", &["inference.autoencoder.hidden", "\"half\""]),
@@ -195,6 +201,19 @@ fn every_message_names_the_line_and_the_key() {
         for part in *parts {
             assert!(error.contains(part), "{line}: {error:?} does not say {part:?}");
         }
+    }
+}
+
+#[test]
+fn ensembles_are_of_one_density() {
+    let text = format!("{MINIMAL}[inference]\ndensity = \"nsf\"\n[inference.flow]\nensemble = 2\n");
+    let error = parse(&text).unwrap_err();
+    for part in ["line 8", "inference.flow.ensemble is 2", "\"nsf\"", "ensembles are of the density \"maf\""] {
+        assert!(error.contains(part), "{error:?} does not say {part:?}");
+    }
+    for density in ["maf", "nsf", "maf_rqs", "mdn", "made"] {
+        let run = parse(&format!("{MINIMAL}[inference]\ndensity = \"{density}\"\n")).unwrap();
+        assert_eq!(run.inference.density, density);
     }
 }
 

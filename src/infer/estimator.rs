@@ -1,12 +1,14 @@
-//! q(theta | S): a masked autoregressive flow over the unbounded parameters, conditioned on z-scored summaries.
+//! q(theta | S): a density over the unbounded parameters, conditioned on z-scored summaries; by default a masked autoregressive flow, alone
+//! or in an ensemble, or any other of [`super::density`].
 //!
 //! Densities are given in the prior's unit cube: there they are densities RELATIVE TO THE PRIOR, so a threshold on them means the
 //! same whatever the priors are, and an importance weight needs no prior term.
 
+use super::density::{Composed, DensityKind, DensitySettings, Points, Scratch};
 use crate::device::{Device, Tensor};
 use crate::kernels::flow::{self, Ball, EpochWork, FlowShape, FlowTables, Optimised, TrainingScratch};
 use crate::kernels::truncate::Candidates;
-use crate::kernels::{gather, moments, random, unbounded};
+use crate::kernels::{gather, moments, random, truncate, unbounded};
 use crate::nn::store::StoreParts;
 use crate::nn::{
     BatchRows, EpochLosses, EpochPlan, FitSettings, History, LossSlot, Objective, ParameterStore, StoreState,
@@ -28,10 +30,16 @@ impl Default for FlowSettings {
     }
 }
 
+/// The density with what is constant of it.
+enum Density {
+    Maf(FlowTables),
+    Composed(Composed),
+}
+
 /// The density estimator with its standardisations, on the device.
 pub struct Estimator {
     device: Device,
-    tables: FlowTables,
+    density: Density,
     store: ParameterStore,
     /// Means and standard deviations of logit(u): `2 x P`.
     theta_moments: Tensor<f32>,
@@ -82,14 +90,37 @@ impl Estimator {
         let shapes: Vec<FlowShape> = seeds.clone().map(shape).collect();
         flow::check_size(device, &shapes[0])?;
         let initial: Vec<f32> = shapes.iter().zip(seeds).flat_map(|(shape, seed)| shape.initial(seed)).collect();
-        let store = ParameterStore::new(device, &initial);
-        Ok(Self {
+        let density = Density::Maf(FlowTables::ensemble(device, shapes));
+        Ok(Self::holding(device, density, &initial, (parameters, summaries)))
+    }
+
+    /// An untrained density of any kind; the masked autoregressive flow is that of [`Estimator::new`].
+    ///
+    /// # Errors
+    /// As [`Estimator::new`].
+    pub fn of(
+        device: &Device,
+        parameters: usize,
+        summaries: usize,
+        settings: &DensitySettings,
+        seed: u64,
+    ) -> Result<Self> {
+        if settings.kind == DensityKind::Maf {
+            let DensitySettings { transforms, hidden, layers, .. } = *settings;
+            return Self::new(device, parameters, summaries, FlowSettings { transforms, hidden, layers }, seed);
+        }
+        let (composed, initial) = Composed::new(device, parameters, summaries, settings, seed);
+        Ok(Self::holding(device, Density::Composed(composed), &initial, (parameters, summaries)))
+    }
+
+    fn holding(device: &Device, density: Density, initial: &[f32], (parameters, summaries): (usize, usize)) -> Self {
+        Self {
             device: device.clone(),
-            tables: FlowTables::ensemble(device, shapes),
-            store,
+            density,
+            store: ParameterStore::new(device, initial),
             theta_moments: Tensor::from_slice(device, 2, parameters, &identity_moments(parameters)),
             summary_moments: Tensor::from_slice(device, 2, summaries, &identity_moments(summaries)),
-        })
+        }
     }
 
     /// Trains on pairs: `cube` (`N x P`, unit cube) and one or more realisations of their `summaries` (`N x C` each), which take
@@ -126,7 +157,7 @@ impl Estimator {
             .collect();
         drop(summaries);
         let mut training = Training {
-            tables: &self.tables,
+            density: &self.density,
             store: &mut self.store,
             x: &x,
             s: &s,
@@ -139,21 +170,30 @@ impl Estimator {
 
     /// The posterior at one observation, given its summary (`1 x C`).
     pub fn at(&self, summary: &Tensor<f32>) -> Posterior<'_> {
-        let shape = &self.tables.shape;
-        let mut scored = Tensor::empty(&self.device, 1, shape.context);
+        let mut scored = Tensor::empty(&self.device, 1, self.summary_moments.cols());
         moments::apply(&self.device, summary, &self.summary_moments, &mut scored);
-        let mut biases = Tensor::empty(&self.device, self.flows() * shape.transforms(), shape.hidden);
-        flow::context_biases(&self.device, &self.tables, &self.store.value, &scored, &mut biases);
-        Posterior { estimator: self, biases }
+        let folded = match &self.density {
+            Density::Maf(tables) => {
+                let shape = &tables.shape;
+                let mut biases = Tensor::empty(&self.device, tables.flows() * shape.transforms(), shape.hidden);
+                flow::context_biases(&self.device, tables, &self.store.value, &scored, &mut biases);
+                biases
+            }
+            Density::Composed(composed) => composed.fold(&self.device, &self.store.value, &scored),
+        };
+        Posterior { estimator: self, folded }
     }
 
     pub fn parameters(&self) -> usize {
-        self.tables.shape.parameters
+        self.theta_moments.cols()
     }
 
-    /// Flows in the mixture.
+    /// Flows in the ensemble; 1 for every other density.
     pub fn flows(&self) -> usize {
-        self.tables.flows()
+        match &self.density {
+            Density::Maf(tables) => tables.flows(),
+            Density::Composed(_) => 1,
+        }
     }
 
     /// Number of weights, of all flows.
@@ -199,10 +239,11 @@ fn identity_moments(n: usize) -> Vec<f32> {
 struct Batch {
     buffers: Option<(Tensor<f32>, Tensor<f32>)>,
     scratch: TrainingScratch,
+    composed: Option<Scratch>,
 }
 
 struct Training<'a> {
-    tables: &'a FlowTables,
+    density: &'a Density,
     store: &'a mut ParameterStore,
     x: &'a Tensor<f32>,
     s: &'a [Tensor<f32>],
@@ -225,15 +266,14 @@ impl Training<'_> {
         gather::gather_block(device, self.x, 0, index, start, x);
         gather::gather_block(device, source, 0, index, start, s);
         let gradient = training.then_some(&mut self.store.gradient);
-        flow::loss(
-            device,
-            self.tables,
-            &self.store.value,
-            gradient,
-            (x, s),
-            &mut batch.scratch,
-            (loss.losses, loss.slot),
-        );
+        let (value, losses) = (&self.store.value, (loss.losses, loss.slot));
+        match self.density {
+            Density::Maf(tables) => flow::loss(device, tables, value, gradient, (x, s), &mut batch.scratch, losses),
+            Density::Composed(composed) => {
+                let gradient = gradient.map(|gradient| (gradient, None));
+                composed.loss(device, value, gradient, (x, s), &mut batch.composed, losses);
+            }
+        }
     }
 }
 
@@ -242,7 +282,12 @@ impl Objective for Training<'_> {
         self.store
     }
 
+    fn adds_to_gradient(&self) -> bool {
+        matches!(self.density, Density::Maf(_))
+    }
+
     fn epoch(&mut self, device: &Device, epoch: &EpochPlan<'_>, losses: EpochLosses<'_>) {
+        let Density::Maf(tables) = self.density else { return epoch_step_by_step(self, device, epoch, losses) };
         let split = epoch.split;
         let StoreParts { value, gradient, first, second, state, before } = self.store.parts();
         let work = EpochWork {
@@ -259,7 +304,7 @@ impl Objective for Training<'_> {
         };
         let optimised = Optimised { value, gradient, first, second, state, step: before };
         let scratch = &mut self.train.scratch;
-        if flow::train_epoch(device, self.tables, optimised, &work, scratch, (&mut *losses.train, &mut *losses.valid)) {
+        if flow::train_epoch(device, tables, optimised, &work, scratch, (&mut *losses.train, &mut *losses.valid)) {
             self.store.advance(split.train_batches as u64);
             self.steps += split.train_batches;
         } else {
@@ -276,10 +321,11 @@ impl Objective for Training<'_> {
     }
 }
 
-/// The flow at one observation.
+/// The density at one observation.
 pub struct Posterior<'a> {
     estimator: &'a Estimator,
-    biases: Tensor<f32>,
+    /// The context, as biases or more.
+    folded: Tensor<f32>,
 }
 
 /// Draws from a [`Posterior`].
@@ -301,48 +347,94 @@ impl Posterior<'_> {
 
     /// `n` draws; row `r` depends on (`seed`, `stream`, `first_row + r`) alone.
     pub fn sample(&self, seed: u64, stream: u32, first_row: usize, n: usize) -> Samples {
-        let mut base = Tensor::empty(self.device(), n, self.parameters());
-        random::fill_normal(self.device(), seed, stream, first_row, &mut base);
-        self.carry(&base, first_row, None)
+        let device = self.device();
+        match &self.estimator.density {
+            Density::Maf(tables) => {
+                let mut base = Tensor::empty(device, n, self.parameters());
+                random::fill_normal(device, seed, stream, first_row, &mut base);
+                self.carry(tables, &base, first_row, None)
+            }
+            Density::Composed(composed) => {
+                let at = (&self.estimator.store.value, &self.folded);
+                self.in_cube(composed.sample(device, at, (seed, stream), first_row, n))
+            }
+        }
+    }
+
+    /// Points of the density's own space, and their densities, in the unit cube.
+    fn in_cube(&self, points: Points) -> Samples {
+        let Points { x, mut log_q } = points;
+        let mut cube = Tensor::empty(self.device(), x.rows(), x.cols());
+        unbounded::to_cube(self.device(), &self.estimator.theta_moments, &x, &mut cube, &mut log_q);
+        Samples { cube, log_q }
     }
 
     /// Carries base-space points to the unit cube; of an ensemble, row `r` goes through flow `(first_row + r) mod flows`.
-    fn carry(&self, base: &Tensor<f32>, first_row: usize, ball: Option<Ball<'_>>) -> Samples {
+    fn carry(&self, tables: &FlowTables, base: &Tensor<f32>, first_row: usize, ball: Option<Ball<'_>>) -> Samples {
         let (device, n, p) = (self.device(), base.rows(), self.parameters());
-        let Estimator { tables, store, theta_moments, .. } = self.estimator;
+        let Estimator { store, theta_moments, .. } = self.estimator;
         let mut x = Tensor::empty(device, n, p);
         let mut log_q = Tensor::empty(device, n, 1);
         let (radius, mut log_ball) = ball.map(|ball| (ball.radius, ball.log_density)).unzip();
         let in_x = radius.zip(log_ball.as_deref_mut()).map(|(radius, log_density)| Ball { radius, log_density });
-        flow::sample(device, tables, (&store.value, &self.biases), (base, first_row), &mut x, (&mut log_q, in_x));
+        flow::sample(device, tables, (&store.value, &self.folded), (base, first_row), &mut x, (&mut log_q, in_x));
         if let Some(log_ball) = log_ball {
             unbounded::density_in_cube(device, theta_moments, &x, log_ball);
         }
-        let mut cube = Tensor::empty(device, n, p);
-        unbounded::to_cube(device, theta_moments, &x, &mut cube, &mut log_q);
-        Samples { cube, log_q }
+        self.in_cube(Points { x, log_q })
     }
 
-    /// Carries points that are uniform in a ball of base space to the unit cube, and tells how such candidates are to be weighed.
-    pub fn carry_ball(&self, base: Tensor<f32>, first_row: usize, radius: f32) -> (Candidates, Samples) {
-        if self.estimator.flows() == 1 {
-            let samples = self.carry(&base, first_row, None);
+    /// Candidates for the region where the density is not negligible, flatter than draws from it, in the unit cube, and how they are to be
+    /// weighed: what is uniform in a ball of base space, or in balls of a mixture's components. `radius` is that of a ball in so many
+    /// dimensions. Rows as in [`Posterior::sample`].
+    pub fn candidates(
+        &self,
+        (seed, stream): (u64, u32),
+        first_row: usize,
+        n: usize,
+        radius: fn(usize) -> f32,
+    ) -> (Candidates, Samples) {
+        let device = self.device();
+        let tables = match &self.estimator.density {
+            Density::Maf(tables) => tables,
+            Density::Composed(composed) => {
+                let at = (&self.estimator.store.value, &self.folded);
+                let (mut candidates, points) = composed.candidates(device, at, (seed, stream), first_row, n, radius);
+                if let Candidates::LogDensity(log_density) = &mut candidates {
+                    unbounded::density_in_cube(device, &self.estimator.theta_moments, &points.x, log_density);
+                }
+                return (candidates, self.in_cube(points));
+            }
+        };
+        let radius = radius(self.parameters());
+        let mut base = Tensor::empty(device, n, self.parameters());
+        random::fill_normal(device, seed, stream, first_row, &mut base);
+        let mut uniform = Tensor::empty(device, n, 1);
+        random::fill_uniform(device, seed, stream, first_row, &mut uniform);
+        truncate::ball(device, radius, &uniform, &mut base);
+        if tables.flows() == 1 {
+            let samples = self.carry(tables, &base, first_row, None);
             return (Candidates::Base(base), samples);
         }
-        let mut log_density = Tensor::empty(self.device(), base.rows(), 1);
+        let mut log_density = Tensor::empty(device, n, 1);
         let ball = Ball { radius, log_density: &mut log_density };
-        let samples = self.carry(&base, first_row, Some(ball));
+        let samples = self.carry(tables, &base, first_row, Some(ball));
         (Candidates::LogDensity(log_density), samples)
     }
 
     /// Log-density in the unit cube (`N x 1`) at given points of it (`N x P`).
     pub fn log_density(&self, cube: &Tensor<f32>) -> Tensor<f32> {
         let (device, n) = (self.device(), cube.rows());
-        let Estimator { tables, store, theta_moments, .. } = self.estimator;
+        let Estimator { density, store, theta_moments, .. } = self.estimator;
         let mut x = Tensor::empty(device, n, cube.cols());
         unbounded::from_cube(device, theta_moments, cube, &mut x);
         let mut log_q = Tensor::empty(device, n, 1);
-        flow::log_density(device, tables, &store.value, &self.biases, &x, &mut log_q);
+        match density {
+            Density::Maf(tables) => flow::log_density(device, tables, &store.value, &self.folded, &x, &mut log_q),
+            Density::Composed(composed) => {
+                composed.log_density(device, (&store.value, &self.folded), &x, &mut log_q);
+            }
+        }
         unbounded::density_in_cube(device, theta_moments, &x, &mut log_q);
         log_q
     }

@@ -191,7 +191,7 @@ pub fn propose(
     }
 
     let mut collector = Collector::new(device, n, p);
-    let ball = Ball { posterior, radius: radius(p), seed, stream: stream + 1 };
+    let ball = Ball { posterior, seed, stream: stream + 1 };
     let mut pilot = ball.candidates(0);
     let limit = ball.limit(region, &pilot, &mut counter)?;
     let mut batch = 0;
@@ -215,23 +215,16 @@ pub fn propose(
     Ok(Proposed { cube: collector.out, origin: Origin::Ball, acceptance, prior_share })
 }
 
-/// Candidates from a ball in base space.
+/// Candidates from a ball in base space, or what stands for one.
 struct Ball<'a> {
     posterior: &'a Posterior<'a>,
-    radius: f32,
     seed: u64,
     stream: u32,
 }
 
 impl Ball<'_> {
     fn candidates(&self, batch: usize) -> (Candidates, super::Samples) {
-        let device = self.posterior.device();
-        let mut base = Tensor::empty(device, BATCH, self.posterior.parameters());
-        random::fill_normal(device, self.seed, self.stream, batch * BATCH, &mut base);
-        let mut uniform = Tensor::empty(device, BATCH, 1);
-        random::fill_uniform(device, self.seed, self.stream, batch * BATCH, &mut uniform);
-        truncate::ball(device, self.radius, &uniform, &mut base);
-        self.posterior.carry_ball(base, batch * BATCH, self.radius)
+        self.posterior.candidates((self.seed, self.stream), batch * BATCH, BATCH, radius)
     }
 
     /// The log-weight above which candidates are kept with certainty.
@@ -299,7 +292,7 @@ pub fn select_inside(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Estimator, FlowSettings};
+    use super::super::{DensityKind, DensitySettings, Estimator, FlowSettings};
     use super::*;
 
     /// With an untrained flow the region is known and wide: rejection from the prior is exact, so the ball's thinned draws must
@@ -327,6 +320,17 @@ mod tests {
         ball_against_prior(&device, estimator);
     }
 
+    /// The same for all other densities: flows carry one ball, mixtures draw from those of their components.
+    #[test]
+    fn candidates_of_every_density_and_prior_give_the_same_distribution() {
+        let device = Device::cpu();
+        for kind in DensityKind::ALL {
+            let settings = DensitySettings { kind, transforms: 3, hidden: 16, layers: 2, bins: 4, components: 4 };
+            println!("{kind:?}");
+            ball_against_prior(&device, Estimator::of(&device, 3, 2, &settings, 5).unwrap());
+        }
+    }
+
     fn ball_against_prior(device: &Device, estimator: Estimator) {
         let summary = Tensor::from_slice(device, 1, 2, &[0.2, -0.4]);
         let posterior = estimator.at(&summary);
@@ -335,7 +339,7 @@ mod tests {
         let prior = propose(&posterior, region, n, 1, 10, &|| Ok(())).unwrap();
         assert_eq!(prior.origin, Origin::Prior);
 
-        let ball = Ball { posterior: &posterior, radius: radius(3), seed: 1, stream: 20 };
+        let ball = Ball { posterior: &posterior, seed: 1, stream: 20 };
         let mut counter = Counter::new(device, BATCH);
         let limit = ball.limit(region, &ball.candidates(0), &mut counter).unwrap();
         let mut collector = Collector::new(device, n, 3);

@@ -26,6 +26,8 @@ pub use refine::{Fallback, LikelihoodChoice, Proposals, Refine, RefineMethod};
 pub use resolved::Provenance;
 pub use tree::Place;
 
+use crate::infer::DensityKind;
+use crate::kernels::spline::MAX_BINS;
 use section::Section;
 use tree::{Item, Node};
 
@@ -227,12 +229,18 @@ pub struct Flow {
     pub reduce_patience: usize,
     /// Poisson realisations of every training spectrum.
     pub realisations: usize,
-    /// Flows trained independently and mixed.
+    /// Flows trained independently and mixed; masked autoregressive ones alone.
     pub ensemble: usize,
+    /// Bins of each spline, where the density has any.
+    pub bins: usize,
+    /// Components of a mixture, where the density is one.
+    pub components: usize,
 }
 
 /// Flows that can be mixed.
 const MAX_ENSEMBLE: usize = 64;
+/// Components of a mixture.
+const MAX_COMPONENTS: usize = 64;
 
 /// `[output]`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -319,6 +327,8 @@ fn read_inference(section: &Section<'_>) -> Result<Inference, RunFileError> {
             "1: amortised networks are trained on the whole prior, in one round",
         ));
     }
+    let density = section.choice("density", "maf", &DensityKind::ALL.map(DensityKind::name), &[])?;
+    let density = DensityKind::named(&density).unwrap_or_default();
     Ok(Inference {
         rounds,
         max_rounds: section.size("max_rounds", (rounds + EXTRA_ROUNDS).min(100), rounds..=100)?,
@@ -339,9 +349,9 @@ fn read_inference(section: &Section<'_>) -> Result<Inference, RunFileError> {
             &["embedding"],
         )?,
         pca_variance: section.number("pca_variance", 0.995, 1e-6..=1.0)?,
-        density: section.choice("density", "maf", &["maf"], &["nsf", "mdn", "made", "maf_rqs"])?,
+        density: density.name().to_string(),
         autoencoder: read_autoencoder(&section.section("inference.autoencoder")?)?,
-        flow: read_flow(&section.section("inference.flow")?)?,
+        flow: read_flow(&section.section("inference.flow")?, density)?,
         amortised,
     })
 }
@@ -423,7 +433,12 @@ fn read_hidden(section: &Section<'_>) -> Result<Hidden, RunFileError> {
     })
 }
 
-fn read_flow(section: &Section<'_>) -> Result<Flow, RunFileError> {
+fn read_flow(section: &Section<'_>, density: DensityKind) -> Result<Flow, RunFileError> {
+    let ensemble = section.size("ensemble", 1, 1..=MAX_ENSEMBLE)?;
+    if let Some(node) = section.get("ensemble").filter(|_| ensemble > 1 && density != DensityKind::Maf) {
+        let expected = format!("1 with density = {:?}; ensembles are of the density \"maf\"", density.name());
+        return Err(section.wrong("ensemble", node, &expected));
+    }
     Ok(Flow {
         transforms: section.size("transforms", 6, 1..=64)?,
         hidden: section.size("hidden", 64, 1..=4096)?,
@@ -438,6 +453,8 @@ fn read_flow(section: &Section<'_>) -> Result<Flow, RunFileError> {
         min_improvement: section.number("min_improvement", 1e-3, 0.0..=0.5)?,
         reduce_patience: section.size("reduce_patience", 4, 1..=1_000_000)?,
         realisations: section.size("realisations", 8, 1..=64)?,
-        ensemble: section.size("ensemble", 1, 1..=MAX_ENSEMBLE)?,
+        ensemble,
+        bins: section.size("bins", 8, 2..=MAX_BINS)?,
+        components: section.size("components", 8, 1..=MAX_COMPONENTS)?,
     })
 }

@@ -13,12 +13,14 @@ use super::exposure::{draw_exposures, expose, exposures, with_exposures};
 use super::interrupt;
 use super::output::OutputFolder;
 use super::progress::Progress;
-use super::run_file::{RunFile, Stop, Target};
+use super::run_file::{Flow, RunFile, Stop, Target};
 use super::saved;
 use super::setup::Problem;
 use super::streams::{EXPOSURE_STREAM, Streams};
 use crate::device::{Device, RowBlocks, Tensor, Traffic};
-use crate::infer::{Estimator, FlowSettings, Posterior, Proposed, Region, propose, select_inside};
+use crate::infer::{
+    DensityKind, DensitySettings, Estimator, FlowSettings, Posterior, Proposed, Region, propose, select_inside,
+};
 use crate::kernels::random;
 use crate::nn::{Epoch, FitSettings, History, Plateau};
 use crate::refine::{Importance, foretell};
@@ -118,10 +120,19 @@ pub(super) fn untrained_encoder(problem: &Problem, device: &Device, simulator: &
 /// The density estimator for so many summaries, untrained.
 pub(super) fn untrained_estimator(problem: &Problem, device: &Device, summaries: usize) -> Result<Estimator> {
     let run = &problem.run.inference;
-    let flow = FlowSettings { transforms: run.flow.transforms, hidden: run.flow.hidden, layers: run.flow.layers };
+    let Flow { transforms, hidden, layers, bins, components, ensemble, .. } = run.flow;
     let parameters = problem.parameters.free().len();
     let summaries = summaries + usize::from(exposures(problem).is_some());
-    Estimator::ensemble(device, parameters, summaries, flow, run.flow.ensemble, run.seed)
+    match DensityKind::named(&run.density).unwrap_or_default() {
+        DensityKind::Maf => {
+            let flow = FlowSettings { transforms, hidden, layers };
+            Estimator::ensemble(device, parameters, summaries, flow, ensemble, run.seed)
+        }
+        kind => {
+            let settings = DensitySettings { kind, transforms, hidden, layers, bins, components };
+            Estimator::of(device, parameters, summaries, &settings, run.seed)
+        }
+    }
 }
 
 impl<'a> Rounds<'a> {

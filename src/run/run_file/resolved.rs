@@ -4,6 +4,7 @@
 //! so the same run resumed from another folder or under another name is still the same run.
 
 use super::{FileChoice, Hidden, RunFile, RunFileError, Sampler, section::Section};
+use crate::infer::DensityKind;
 
 /// Who wrote a `run.toml`, on what, from which file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -203,7 +204,7 @@ impl RunFile {
             size("reduce_patience", a.reduce_patience),
         ];
         let f = &i.flow;
-        let flow = vec![
+        let mut flow = vec![
             size("transforms", f.transforms),
             size("hidden", f.hidden),
             size("layers", f.layers),
@@ -219,6 +220,14 @@ impl RunFile {
             size("realisations", f.realisations),
             size("ensemble", f.ensemble),
         ];
+        // As with the reference sampler: a density does not say what it has not.
+        let density = DensityKind::named(&i.density).unwrap_or_default();
+        if density.has_splines() {
+            flow.push(size("bins", f.bins));
+        }
+        if density.is_mixture() {
+            flow.push(size("components", f.components));
+        }
         let refine = vec![
             entry("method", text(self.refine.method.name())),
             size("samples", self.refine.samples),

@@ -68,6 +68,8 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
             "reduce_patience",
             "realisations",
             "ensemble",
+            "bins",
+            "components",
         ],
     ),
     (
