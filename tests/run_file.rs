@@ -130,11 +130,6 @@ fn every_message_names_the_line_and_the_key() {
         ("inference", "truncation = 0.9", &["inference.truncation is 0.9", "0.0 to 0.5"]),
         ("inference", "truncation = nan", &["inference.truncation"]),
         ("inference", "seed = -4", &["inference.seed is -4"]),
-        (
-            "inference",
-            "summary = \"embedding\"",
-            &["inference.summary", "\"embedding\"", "not available in this version"],
-        ),
         ("inference", "summary = \"foo\"", &["inference.summary", "\"foo\"", "\"autoencoder\""]),
         (
             "inference",
@@ -205,15 +200,16 @@ fn every_message_names_the_line_and_the_key() {
 }
 
 #[test]
-fn ensembles_are_of_one_density() {
-    let text = format!("{MINIMAL}[inference]\ndensity = \"nsf\"\n[inference.flow]\nensemble = 2\n");
-    let error = parse(&text).unwrap_err();
-    for part in ["line 8", "inference.flow.ensemble is 2", "\"nsf\"", "ensembles are of the density \"maf\""] {
-        assert!(error.contains(part), "{error:?} does not say {part:?}");
+fn ensembles_are_of_one_density_on_summaries_that_are_trained_before_it() {
+    for (choice, name) in [("density = \"nsf\"", "\"nsf\""), ("summary = \"embedding\"", "\"embedding\"")] {
+        let error = parse(&format!("{MINIMAL}[inference]\n{choice}\n[inference.flow]\nensemble = 2\n")).unwrap_err();
+        for part in ["line 8", "inference.flow.ensemble is 2", name, "ensembles are of the density \"maf\""] {
+            assert!(error.contains(part), "{error:?} does not say {part:?}");
+        }
     }
     for density in ["maf", "nsf", "maf_rqs", "mdn", "made"] {
-        let run = parse(&format!("{MINIMAL}[inference]\ndensity = \"{density}\"\n")).unwrap();
-        assert_eq!(run.inference.density, density);
+        let run = parse(&format!("{MINIMAL}[inference]\ndensity = \"{density}\"\nsummary = \"embedding\"\n")).unwrap();
+        assert_eq!((run.inference.density.as_str(), run.inference.summary.as_str()), (density, "embedding"));
     }
 }
 

@@ -14,6 +14,7 @@ use crate::nn::{
     BatchRows, EpochLosses, EpochPlan, FitSettings, History, LossSlot, Objective, ParameterStore, StoreState,
     epoch_step_by_step, fit,
 };
+use crate::summarize::{AutoEncoder, Downstream, TrainingData};
 use crate::{Error, Result};
 
 /// Size of the flow (defaults: Papamakarios-style MAF of the paper).
@@ -109,8 +110,13 @@ impl Estimator {
             let DensitySettings { transforms, hidden, layers, .. } = *settings;
             return Self::new(device, parameters, summaries, FlowSettings { transforms, hidden, layers }, seed);
         }
+        Ok(Self::joint(device, parameters, summaries, settings, seed))
+    }
+
+    /// An untrained density of any kind, an ensemble excepted, that tells the gradient at its context: for [`Estimator::train_jointly`].
+    pub fn joint(device: &Device, parameters: usize, summaries: usize, settings: &DensitySettings, seed: u64) -> Self {
         let (composed, initial) = Composed::new(device, parameters, summaries, settings, seed);
-        Ok(Self::holding(device, Density::Composed(composed), &initial, (parameters, summaries)))
+        Self::holding(device, Density::Composed(composed), &initial, (parameters, summaries))
     }
 
     fn holding(device: &Device, density: Density, initial: &[f32], (parameters, summaries): (usize, usize)) -> Self {
@@ -137,12 +143,8 @@ impl Estimator {
         on_epoch: &mut dyn FnMut(&crate::nn::Epoch) -> Result<()>,
     ) -> Result<History> {
         let device = self.device.clone();
-        let (rows, p) = (cube.rows(), cube.cols());
-        self.theta_moments.upload(&identity_moments(p));
-        let mut x = Tensor::empty(&device, rows, p);
-        unbounded::from_cube(&device, &self.theta_moments, cube, &mut x);
-        moments::measure(&device, &x, &mut self.theta_moments);
-        unbounded::from_cube(&device, &self.theta_moments, cube, &mut x);
+        let rows = cube.rows();
+        let x = self.scored(cube);
         let Some(first) = summaries.first() else {
             return Err(Error::Input("the flow needs at least one realisation of the summaries".into()));
         };
@@ -166,6 +168,39 @@ impl Estimator {
             valid: Batch::default(),
         };
         fit(&device, &mut training, rows, settings, on_epoch)
+    }
+
+    /// Trains together with the encoder that makes the summaries: row `k` of `cube` belongs to the `k`-th row of `data`. Summaries are taken
+    /// as they come, since the encoder finds their scale itself.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a density that was not made for this, else those of [`AutoEncoder::train_with`].
+    pub fn train_jointly(
+        &mut self,
+        cube: &Tensor<f32>,
+        (encoder, data): (&mut AutoEncoder, &TrainingData<'_>),
+        settings: &FitSettings,
+        on_epoch: &mut dyn FnMut(&crate::nn::Epoch) -> Result<()>,
+    ) -> Result<History> {
+        let device = self.device.clone();
+        let x = self.scored(cube);
+        self.summary_moments.upload(&identity_moments(self.summary_moments.cols()));
+        let Density::Composed(composed) = &self.density else {
+            return Err(Error::Input("a density that cannot be trained together with its summaries".into()));
+        };
+        let mut joint = Joint { composed, store: &mut self.store, x: &x, batch: None, train: None, valid: None };
+        encoder.train_with(&device, data, settings, &mut joint, on_epoch)
+    }
+
+    /// z-scored logits of parameters, their moments measured anew.
+    fn scored(&mut self, cube: &Tensor<f32>) -> Tensor<f32> {
+        let (device, p) = (&self.device, cube.cols());
+        self.theta_moments.upload(&identity_moments(p));
+        let mut x = Tensor::empty(device, cube.rows(), p);
+        unbounded::from_cube(device, &self.theta_moments, cube, &mut x);
+        moments::measure(device, &x, &mut self.theta_moments);
+        unbounded::from_cube(device, &self.theta_moments, cube, &mut x);
+        x
     }
 
     /// The posterior at one observation, given its summary (`1 x C`).
@@ -318,6 +353,39 @@ impl Objective for Training<'_> {
 
     fn validate(&mut self, device: &Device, rows: BatchRows<'_>, loss: LossSlot<'_>) {
         self.run(device, rows, loss, false);
+    }
+}
+
+/// A density as what an encoder is trained for.
+struct Joint<'a> {
+    composed: &'a Composed,
+    store: &'a mut ParameterStore,
+    x: &'a Tensor<f32>,
+    batch: Option<Tensor<f32>>,
+    train: Option<Scratch>,
+    valid: Option<Scratch>,
+}
+
+impl Downstream for Joint<'_> {
+    fn store(&mut self) -> &mut ParameterStore {
+        self.store
+    }
+
+    fn loss(
+        &mut self,
+        device: &Device,
+        rows: BatchRows<'_>,
+        latent: &Tensor<f32>,
+        d_latent: Option<&mut Tensor<f32>>,
+        loss: LossSlot<'_>,
+    ) {
+        let BatchRows { index, start, n } = rows;
+        let kept = self.batch.take().filter(|batch| batch.rows() == n);
+        let x = self.batch.insert(kept.unwrap_or_else(|| Tensor::empty(device, n, self.x.cols())));
+        gather::gather_block(device, self.x, 0, index, start, x);
+        let scratch = if d_latent.is_some() { &mut self.train } else { &mut self.valid };
+        let gradient = d_latent.is_some().then_some(&mut self.store.gradient).map(|gradient| (gradient, d_latent));
+        self.composed.loss(device, &self.store.value, gradient, (x, latent), scratch, (loss.losses, loss.slot));
     }
 }
 

@@ -329,6 +329,14 @@ fn read_inference(section: &Section<'_>) -> Result<Inference, RunFileError> {
     }
     let density = section.choice("density", "maf", &DensityKind::ALL.map(DensityKind::name), &[])?;
     let density = DensityKind::named(&density).unwrap_or_default();
+    let summaries = ["autoencoder", "pca", "spectral", "embedding", "none"];
+    let summary = section.choice("summary", "autoencoder", &summaries, &[])?;
+    let flow = read_flow(&section.section("inference.flow")?, density, &summary)?;
+    if let (Some(Amortised { exposure: Some(_) }), "embedding", Some(node)) =
+        (&amortised, summary.as_str(), section.get("summary"))
+    {
+        return Err(section.wrong("summary", node, "another summary: an embedding does not take exposures that vary"));
+    }
     Ok(Inference {
         rounds,
         max_rounds: section.size("max_rounds", (rounds + EXTRA_ROUNDS).min(100), rounds..=100)?,
@@ -342,16 +350,11 @@ fn read_inference(section: &Section<'_>) -> Result<Inference, RunFileError> {
         truncation: section.number("truncation", 1e-3, 0.0..=0.5)?,
         // TOML's integers are signed.
         seed: section.integer("seed", 1, 0..=i64::MAX as u64)?,
-        summary: section.choice(
-            "summary",
-            "autoencoder",
-            &["autoencoder", "pca", "spectral", "none"],
-            &["embedding"],
-        )?,
+        summary,
         pca_variance: section.number("pca_variance", 0.995, 1e-6..=1.0)?,
         density: density.name().to_string(),
         autoencoder: read_autoencoder(&section.section("inference.autoencoder")?)?,
-        flow: read_flow(&section.section("inference.flow")?, density)?,
+        flow,
         amortised,
     })
 }
@@ -433,10 +436,14 @@ fn read_hidden(section: &Section<'_>) -> Result<Hidden, RunFileError> {
     })
 }
 
-fn read_flow(section: &Section<'_>, density: DensityKind) -> Result<Flow, RunFileError> {
+fn read_flow(section: &Section<'_>, density: DensityKind, summary: &str) -> Result<Flow, RunFileError> {
     let ensemble = section.size("ensemble", 1, 1..=MAX_ENSEMBLE)?;
-    if let Some(node) = section.get("ensemble").filter(|_| ensemble > 1 && density != DensityKind::Maf) {
-        let expected = format!("1 with density = {:?}; ensembles are of the density \"maf\"", density.name());
+    let alone = density != DensityKind::Maf || summary == "embedding";
+    if let Some(node) = section.get("ensemble").filter(|_| ensemble > 1 && alone) {
+        let expected = format!(
+            "1 with summary = {summary:?} and density = {:?}; ensembles are of the density \"maf\", on summaries that are trained before it",
+            density.name()
+        );
         return Err(section.wrong("ensemble", node, &expected));
     }
     Ok(Flow {

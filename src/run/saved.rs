@@ -45,7 +45,7 @@ pub(super) fn networks(rounds: &Rounds<'_>) -> Result<Checkpoint<'static>> {
 
 fn put_encoder(checkpoint: Checkpoint<'static>, rounds: &Rounds<'_>) -> Result<Checkpoint<'static>> {
     Ok(match &rounds.encoder {
-        Encoder::AutoEncoder(encoder) if encoder.trained() => {
+        Encoder::AutoEncoder(encoder) | Encoder::Embedding(encoder) if encoder.trained() => {
             let state = encoder.state()?;
             let mut checkpoint = put_store(checkpoint, "encoder", state.store)
                 .put_u64("encoder.updates", vec![state.updates])
@@ -55,7 +55,7 @@ fn put_encoder(checkpoint: Checkpoint<'static>, rounds: &Rounds<'_>) -> Result<C
             }
             checkpoint
         }
-        Encoder::AutoEncoder(_) => checkpoint,
+        Encoder::AutoEncoder(_) | Encoder::Embedding(_) => checkpoint,
         Encoder::Pca(encoder) => match encoder.state()? {
             Some(state) => checkpoint.put_f32("encoder.scale", state.scale).put_f32("encoder.basis", state.basis),
             None => checkpoint,
@@ -74,7 +74,7 @@ fn put_encoder(checkpoint: Checkpoint<'static>, rounds: &Rounds<'_>) -> Result<C
 fn take_encoder(device: &Device, encoder: &mut Encoder, checkpoint: &mut Checkpoint<'static>) -> Result<()> {
     let has = |name: &str| checkpoint.contains(name);
     match encoder {
-        Encoder::AutoEncoder(encoder) if has("encoder.value") => {
+        Encoder::AutoEncoder(encoder) | Encoder::Embedding(encoder) if has("encoder.value") => {
             let mut state = encoder.state()?;
             state.store = take_store(checkpoint, "encoder")?;
             state.updates = checkpoint.u64("encoder.updates")?.first().copied().unwrap_or(0);

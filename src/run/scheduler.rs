@@ -101,7 +101,7 @@ pub(super) fn untrained_encoder(problem: &Problem, device: &Device, simulator: &
             Encoder::Spectral(Spectral::new(device, &limits, simulator.observed())?)
         }
         "none" => Encoder::Raw(Raw::new(device, bins)),
-        _ => {
+        name => {
             let settings = AutoEncoderSettings {
                 hidden: run.autoencoder.hidden.widths(bins),
                 latent: run.autoencoder.latent,
@@ -112,7 +112,10 @@ pub(super) fn untrained_encoder(problem: &Problem, device: &Device, simulator: &
                 },
                 seed: run.seed,
             };
-            Encoder::AutoEncoder(Box::new(AutoEncoder::new(device, bins, &settings)?))
+            match name {
+                "embedding" => Encoder::Embedding(Box::new(AutoEncoder::embedding(device, bins, &settings)?)),
+                _ => Encoder::AutoEncoder(Box::new(AutoEncoder::new(device, bins, &settings)?)),
+            }
         }
     })
 }
@@ -123,15 +126,15 @@ pub(super) fn untrained_estimator(problem: &Problem, device: &Device, summaries:
     let Flow { transforms, hidden, layers, bins, components, ensemble, .. } = run.flow;
     let parameters = problem.parameters.free().len();
     let summaries = summaries + usize::from(exposures(problem).is_some());
-    match DensityKind::named(&run.density).unwrap_or_default() {
+    let kind = DensityKind::named(&run.density).unwrap_or_default();
+    let settings = DensitySettings { kind, transforms, hidden, layers, bins, components };
+    match kind {
+        _ if run.summary == "embedding" => Ok(Estimator::joint(device, parameters, summaries, &settings, run.seed)),
         DensityKind::Maf => {
             let flow = FlowSettings { transforms, hidden, layers };
             Estimator::ensemble(device, parameters, summaries, flow, ensemble, run.seed)
         }
-        kind => {
-            let settings = DensitySettings { kind, transforms, hidden, layers, bins, components };
-            Estimator::of(device, parameters, summaries, &settings, run.seed)
-        }
+        _ => Estimator::of(device, parameters, summaries, &settings, run.seed),
     }
 }
 
@@ -418,7 +421,8 @@ impl<'a> Rounds<'a> {
         let mut cube = Tensor::empty(&self.device, rows, self.cubes.cols());
         crate::kernels::gather::gather(&self.device, &self.cubes, &self.selection, 0, &mut cube);
         let exposed = if self.exposed.is_empty() { Vec::new() } else { self.selection.download()? };
-        let summaries = (0..settings.realisations)
+        let realisations = if matches!(self.encoder, Encoder::Embedding(_)) { 0 } else { settings.realisations };
+        let summaries = (0..realisations)
             .map(|k| {
                 let source = Source { seed: self.seed(), stream: Streams(round as u32).realisation(k) };
                 let spectra = Spectra::Drawn { expected: &self.expected, source };
@@ -443,7 +447,15 @@ impl<'a> Rounds<'a> {
             self.renew_estimator()?;
         }
         let mut watch = Self::watch(self.progress, "flow", settings.epochs, &mut self.losses);
-        let history = self.estimator.train(&cube, summaries, &fit, &mut watch)?;
+        let history = match &mut self.encoder {
+            Encoder::Embedding(encoder) => {
+                let source = Source { seed: self.problem.run.inference.seed, stream: Streams(round as u32).counts() };
+                let spectra = Spectra::Drawn { expected: &self.expected, source };
+                let data = TrainingData { spectra, rows: Some(&self.selection) };
+                self.estimator.train_jointly(&cube, (&mut **encoder, &data), &fit, &mut watch)?
+            }
+            _ => self.estimator.train(&cube, summaries, &fit, &mut watch)?,
+        };
         drop(watch);
         self.current.epochs_flow = history.train.len();
         self.current.validation_loss = history.best();

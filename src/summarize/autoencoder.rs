@@ -27,11 +27,13 @@ use std::collections::BTreeMap;
 use training::Training;
 use workspace::Workspace;
 
+pub use joint::Downstream;
 pub use products::Fusion;
 
 mod batch;
 mod fused;
 mod inference;
+mod joint;
 mod products;
 mod rows;
 mod scale;
@@ -186,7 +188,12 @@ impl AutoEncoder {
     /// # Errors
     /// [`Error::Input`] when the state's vectors do not fit its own settings.
     pub fn from_state(device: &Device, state: &AutoEncoderState) -> Result<Self> {
-        let mut network = Self::new(device, state.bins, &state.settings)?;
+        let whole = Self::new(device, state.bins, &state.settings)?;
+        // A state without a decoder is an embedding's.
+        let mut network = match state.running.len() == whole.encoder {
+            true => Self::embedding(device, state.bins, &state.settings)?,
+            false => whole,
+        };
         let misfit = |what: &str| Error::Input(format!("auto-encoder: the state's {what} do not fit its settings"));
         let store = ParameterStore::from_state(device, &state.store).filter(|store| store.len() == network.store.len());
         network.store = store.ok_or_else(|| misfit("weights"))?;
@@ -417,6 +424,10 @@ impl Summary for AutoEncoder {
                 }
                 _ => {}
             }
+        }
+        // An embedding is trained with the density, afterwards.
+        if self.alone() {
+            return Ok(History::default());
         }
         self.standardise(device, data);
         let rows = data.rows.map_or(rows, Tensor::len);

@@ -6,6 +6,8 @@ use super::{AutoEncoder, Pca, Raw, Spectral, Summary};
 #[derive(Debug)]
 pub enum Encoder {
     AutoEncoder(Box<AutoEncoder>),
+    /// The encoder alone, trained together with the density.
+    Embedding(Box<AutoEncoder>),
     Pca(Pca),
     Spectral(Spectral),
     Raw(Raw),
@@ -16,7 +18,7 @@ impl std::ops::Deref for Encoder {
 
     fn deref(&self) -> &Self::Target {
         match self {
-            Encoder::AutoEncoder(encoder) => &**encoder,
+            Encoder::AutoEncoder(encoder) | Encoder::Embedding(encoder) => &**encoder,
             Encoder::Pca(encoder) => encoder,
             Encoder::Spectral(encoder) => encoder,
             Encoder::Raw(encoder) => encoder,
@@ -27,7 +29,7 @@ impl std::ops::Deref for Encoder {
 impl std::ops::DerefMut for Encoder {
     fn deref_mut(&mut self) -> &mut Self::Target {
         match self {
-            Encoder::AutoEncoder(encoder) => &mut **encoder,
+            Encoder::AutoEncoder(encoder) | Encoder::Embedding(encoder) => &mut **encoder,
             Encoder::Pca(encoder) => encoder,
             Encoder::Spectral(encoder) => encoder,
             Encoder::Raw(encoder) => encoder,

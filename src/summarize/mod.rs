@@ -9,7 +9,7 @@ mod raw;
 mod rows;
 mod spectral;
 
-pub use autoencoder::{AutoEncoder, AutoEncoderSettings, AutoEncoderState};
+pub use autoencoder::{AutoEncoder, AutoEncoderSettings, AutoEncoderState, Downstream};
 pub use encoder::Encoder;
 pub use pca::{Pca, PcaState};
 pub use raw::Raw;

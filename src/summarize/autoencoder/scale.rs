@@ -15,13 +15,17 @@ impl AutoEncoder {
             let (scales, bins) = ((before, &after), self.bins);
             let weights = Block { offset: input.weight, rows: bins, cols: input.output, stride: input.output };
             self.store.rescale(scales, Side::Input, weights);
+            // The first layer has no bias that could take the change of means: its normalisation does, from the first batch on.
+            self.updates = 0;
+            if self.alone() {
+                self.scale = Some(after);
+                return;
+            }
             let weights = Block { offset: output.weight, rows: output.input, cols: bins, stride: output.output };
             self.store.rescale(scales, Side::Output, weights);
             if let After::Linear(bias) = output.after {
                 self.store.rescale(scales, Side::Bias, Block { offset: bias, rows: 1, cols: bins, stride: bins });
             }
-            // The first layer has no bias that could take the change of means: its normalisation does, from the first batch on.
-            self.updates = 0;
         }
         self.scale = Some(after);
     }

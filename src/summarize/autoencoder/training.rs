@@ -33,7 +33,7 @@ pub(super) struct Training<'a> {
 }
 
 impl Training<'_> {
-    fn workspace(&mut self, device: &Device, rows: usize) -> Workspace {
+    pub(super) fn workspace(&mut self, device: &Device, rows: usize) -> Workspace {
         match self.work.iter().position(|work| work.counts.rows() == rows) {
             Some(at) => self.work.swap_remove(at),
             None => {
@@ -44,7 +44,14 @@ impl Training<'_> {
     }
 
     /// The batch's counts, targets and standardised input. Validation draws the same spectra every time.
-    fn fetch(&mut self, device: &Device, index: &Tensor<u32>, start: usize, training: bool, work: &mut Workspace) {
+    pub(super) fn fetch(
+        &mut self,
+        device: &Device,
+        index: &Tensor<u32>,
+        start: usize,
+        training: bool,
+        work: &mut Workspace,
+    ) {
         // With a selection, `index` counts within it.
         let n = work.counts.rows();
         let chosen = self.data.rows.map(|rows| {
@@ -118,7 +125,7 @@ impl Training<'_> {
     }
 
     /// Draws them, if they are drawn and have not been yet.
-    fn keep_validation(&mut self, cpu: &Cpu, index: &[u32], start: usize, n: usize) {
+    pub(super) fn keep_validation(&mut self, cpu: &Cpu, index: &[u32], start: usize, n: usize) {
         let kept: usize = self.kept.values().map(|drawn| drawn.counts.len() + drawn.twins.len()).sum();
         let Some(scale) = &self.network.scale else { return };
         let stored = matches!(self.data.spectra, Spectra::Stored { .. });
