@@ -141,7 +141,7 @@ fn fused_steps_are_those_of_the_layers() {
             training.store().zero_gradient();
             training.train_step(
                 &device,
-                BatchRows { index: &index, start: 0, n: n },
+                BatchRows { index: &index, start: 0, n },
                 LossSlot { losses: &mut losses, slot: 0 },
             );
             training.validate(
@@ -220,7 +220,7 @@ fn new_statistics_leave_the_network_what_it_was() {
         training.store().zero_gradient();
         training.train_step(
             &device,
-            BatchRows { index: &index, start: 0, n: n },
+            BatchRows { index: &index, start: 0, n },
             LossSlot { losses: &mut losses, slot: 0 },
         );
         f64::from(losses.download().unwrap()[0])
