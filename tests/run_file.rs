@@ -48,7 +48,7 @@ fn amortised_runs_have_one_large_round() {
     let i = &run.inference;
     assert_eq!((i.rounds, i.simulations, i.first_round_factor), (1, 50_000, 1.0));
     assert_eq!(i.amortised.as_ref().unwrap().exposure, Some([1e4, 2e5]));
-    let again = parse(&run.resolved_toml(&Provenance::default())).unwrap();
+    let again = parse(&run.resolved_toml(&provenance(&run))).unwrap();
     assert!(again.differences(&run).is_empty(), "{:?}", again.differences(&run));
     // Switched off, and with rounds that contradict it.
     let with = |line: &str| format!("{MINIMAL}\n[inference]\nrounds = 3\n[inference.amortised]\n{line}\n");
