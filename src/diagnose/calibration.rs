@@ -118,7 +118,7 @@ impl Tarp {
         let uniformity = Uniformity::of(shares)?;
         let credibility: Vec<f64> = (1..=LEVELS).map(|k| k as f64 / (LEVELS + 1) as f64).collect();
         let covered = |shares: &mut dyn Iterator<Item = f64>| -> Vec<f64> {
-            let mut counts = vec![0.0; LEVELS];
+            let mut counts = [0.0; LEVELS];
             let mut n = 0.0;
             for share in shares {
                 n += 1.0;

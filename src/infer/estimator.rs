@@ -33,7 +33,7 @@ impl Default for FlowSettings {
 
 /// The density with what is constant of it.
 enum Density {
-    Maf(FlowTables),
+    Maf(Box<FlowTables>),
     Composed(Composed),
 }
 
@@ -91,7 +91,7 @@ impl Estimator {
         let shapes: Vec<FlowShape> = seeds.clone().map(shape).collect();
         flow::check_size(device, &shapes[0])?;
         let initial: Vec<f32> = shapes.iter().zip(seeds).flat_map(|(shape, seed)| shape.initial(seed)).collect();
-        let density = Density::Maf(FlowTables::ensemble(device, shapes));
+        let density = Density::Maf(Box::new(FlowTables::ensemble(device, shapes)));
         Ok(Self::holding(device, density, &initial, (parameters, summaries)))
     }
 

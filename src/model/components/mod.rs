@@ -142,6 +142,8 @@ macro_rules! registry {
         pub(crate) enum Code { $($variant),* }
 
         /// A component with its constants, ready to fill tiles.
+        // There is one per component and spectrum, on the stack: a box would be an allocation for each.
+        #[allow(clippy::large_enum_variant)]
         pub(crate) enum Prepared<R: Real> { $($variant($type)),* }
 
         impl Code {
