@@ -457,7 +457,7 @@ impl Composed {
 }
 
 /// What is done to some rows: inputs and outputs.
-type Work<'a> = dyn FnMut(&[&Tensor<f32>], &mut [&mut Tensor<f32>]) + 'a;
+type RowWork<'a> = dyn FnMut(&[&Tensor<f32>], &mut [&mut Tensor<f32>]) + 'a;
 
 /// Runs `work` on at most [`CHUNK`] rows at a time of tensors that have equally many rows.
 fn in_chunks(device: &Device, inputs: &[&Tensor<f32>], outputs: &mut [&mut Tensor<f32>], work: &mut Work<'_>) {
