@@ -460,7 +460,7 @@ impl Composed {
 type RowWork<'a> = dyn FnMut(&[&Tensor<f32>], &mut [&mut Tensor<f32>]) + 'a;
 
 /// Runs `work` on at most [`CHUNK`] rows at a time of tensors that have equally many rows.
-fn in_chunks(device: &Device, inputs: &[&Tensor<f32>], outputs: &mut [&mut Tensor<f32>], work: &mut Work<'_>) {
+fn in_chunks(device: &Device, inputs: &[&Tensor<f32>], outputs: &mut [&mut Tensor<f32>], work: &mut RowWork<'_>) {
     let rows = inputs.first().map_or(0, |input| input.rows());
     if rows <= CHUNK {
         return work(inputs, outputs);
