@@ -261,3 +261,36 @@ fn ctrl_c_ends_with_130_and_leaves_nothing_half_written() {
     assert!(text.contains("interrupted") && !text.contains("panicked"), "{text}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{text}");
 }
+
+/// A plasma with a fixed velocity is a table made for the priors; a likelihood may be asked for anywhere.
+#[test]
+fn likelihoods_of_a_plasma_do_not_end_with_the_prior() {
+    if common::data("xmm_pn_ngc7793_ulx4").is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let excerpt = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/apec");
+    let run = format!(
+        "[observation]\nspectrum = \"PN_spectrum_grp20.fits\"\nresponse = \"PN.rmf\"\narf = \"PN.arf\"\nbackground = \"none\"\n\
+         energies = [0.5, 10.0]\n[model]\nexpression = \"bapec\"\natomdb = {excerpt:?}\n[parameters]\n\
+         \"bapec.kT\" = {{ uniform = [0.95, 1.05] }}\n\"bapec.Velocity\" = 200.0\n\"bapec.norm\" = {{ log_uniform = [1e-4, 1e-2] }}\n"
+    );
+    fs::write(path("run.toml"), run).unwrap();
+    fs::write(path("at.csv"), "bapec.kT,bapec.norm\n1.0,1e-3\n1.3,1e-3\n").unwrap();
+    let mut cstats: Vec<Vec<f64>> = Vec::new();
+    for device in devices() {
+        let out = path(&format!("{device}.csv"));
+        rontgen(&["likelihood", &path("run.toml"), "--device", device, "--at", &path("at.csv"), "--out", &out]);
+        let (header, rows) = table(&fs::read_to_string(out).unwrap());
+        let column = header.iter().position(|name| name == "cstat").unwrap();
+        cstats.push(rows.iter().map(|row| row[column]).collect());
+    }
+    for other in &cstats[1..] {
+        for (exact, cstat) in cstats[0].iter().zip(other) {
+            // Lines are left out and broadened with bounds that total fluxes to 1e-4; C-STAT is some thousands here.
+            assert!((exact - cstat).abs() < 1e-4 * exact, "{cstats:?}");
+        }
+    }
+    assert_eq!((cstats.len() >= 2, cstats[0].len()), (true, 2));
+}

@@ -295,8 +295,10 @@ fn a_fixed_velocity_makes_a_table() {
         let model = Model::parse(name, &settings).unwrap();
         let set = [("kT", 1.0), ("Velocity", 200.0), ("Redshift", 0.05), ("norm", 0.5)];
         let mut full = full(&model, &set.map(|(own, value)| (format!("{name}.{own}"), value)));
-        let program = Program::new(&frozen(&model, &full, &["O", "Abundanc"]), &edges).unwrap();
-        assert!(tabulated(&program), "{name}");
+        let fixed = frozen(&model, &full, &["O", "Abundanc"]);
+        let program = Program::new(&fixed, &edges).unwrap();
+        let beyond = Program::new(&fixed.beyond_priors(), &edges).unwrap();
+        assert!(tabulated(&program) && !tabulated(&beyond), "{name}");
         full = rounded(&full);
         let (bin, at, total) = compare(&fast(&program, &full), &oracle(&program, &full), 1e-3);
         assert!(bin < PER_BIN && total < TOTAL, "{name}: {bin:e} at {} {total:e}", edges[at]);
@@ -311,6 +313,8 @@ fn a_fixed_velocity_makes_a_table() {
             let (bin, _, total) = compare(&got, &oracle(&program, &moved), 1e-3);
             assert_eq!(fine, bin < PER_BIN && total < TOTAL, "{name}.{own} = {value}: {bin:e} {total:e}");
             assert!(fine || got.iter().all(|x| x.is_nan()), "{name}.{own} = {value}");
+            let (bin, _, total) = compare(&fast(&beyond, &moved), &oracle(&program, &moved), 1e-3);
+            assert!(bin < PER_BIN && total < TOTAL, "{name}.{own} = {value}, any value: {bin:e} {total:e}");
         }
     }
     let numbers = |expression: &str, free: &[&str]| {
@@ -322,72 +326,4 @@ fn a_fixed_velocity_makes_a_table() {
     let one = numbers("bapec", &[]);
     assert_eq!((one.0, numbers("bapec+bapec", &[])), (true, one), "two of a kind share a table");
     assert!(!numbers("bapec", &["Velocity"]).0 && !numbers("apec", &[]).0);
-}
-
-/// Spectra per second of one core on a grid like the X-IFU's (0.2 to 12 keV in steps of 0.4 eV). A measurement, hence on demand:
-/// `cargo test --release --test plasma throughput -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn throughput() {
-    let settings = settings("angr").unwrap();
-    let edges: Vec<f64> = (0..=29_500).map(|k| 0.2 + 4e-4 * f64::from(k)).collect();
-    let mut state = 1u64;
-    let mut uniform = |lo: f64, hi: f64| {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        lo + (hi - lo) * (state >> 11) as f64 / (1u64 << 53) as f64
-    };
-    for (expression, fixed) in [
-        ("bvapec", false),
-        ("bvapec", true),
-        ("tbabs*(bvapec+bvapec)", false),
-        ("tbabs*(bvapec+bvapec)", true),
-        ("tbabs*apec", false),
-    ] {
-        let mut model = Model::parse(expression, &settings).unwrap();
-        let setting = |info: &rontgen::model::ParameterInfo| {
-            let setting = match info.name.rsplit('.').next().unwrap() {
-                "kT" => Setting::Free(Prior::Uniform { lo: 0.5, hi: 5.0 }),
-                "Redshift" => Setting::Free(Prior::Uniform { lo: 0.05, hi: 0.2 }),
-                "norm" => Setting::Free(Prior::Uniform { lo: 0.0, hi: 1.0 }),
-                "Velocity" => Setting::Frozen(100.0),
-                _ => Setting::Frozen(info.default),
-            };
-            (info.name.clone(), setting)
-        };
-        let parameters = Parameters::resolve(&model, &model.parameters().iter().map(setting).collect()).unwrap();
-        if fixed {
-            model.fix_tables(&parameters);
-        }
-        let start = std::time::Instant::now();
-        let program = Program::new(&model, &edges).unwrap();
-        let laid_out = start.elapsed().as_secs_f64();
-        let default: Vec<f64> = model.parameters().iter().map(|p| p.default).collect();
-        let spectra: Vec<Vec<f32>> = (0..300)
-            .map(|_| {
-                let mut full = default.clone();
-                for (value, info) in full.iter_mut().zip(model.parameters()) {
-                    *value = match info.name.rsplit('.').next().unwrap() {
-                        "kT" => uniform(0.5, 5.0),
-                        "Redshift" => uniform(0.05, 0.2),
-                        "Velocity" => 100.0,
-                        "nH" => 0.02,
-                        _ => *value,
-                    };
-                }
-                full.iter().map(|x| *x as f32).collect()
-            })
-            .collect();
-        let (mut flux, mut scratch) = (vec![0.0f32; program.energies()], Scratch::default());
-        program.evaluate_f32(&spectra[0], &mut flux, &mut scratch);
-        let start = std::time::Instant::now();
-        for full in &spectra {
-            program.evaluate_f32(full, &mut flux, &mut scratch);
-        }
-        let rate = spectra.len() as f64 / start.elapsed().as_secs_f64();
-        println!(
-            "{expression:24} {} {rate:8.0} spectra/s per core; tables of {:.1} MiB made in {laid_out:.2} s",
-            if fixed { "frozen" } else { "free  " },
-            program.tables().len() as f64 * 4.0 / 1048576.0
-        );
-    }
 }

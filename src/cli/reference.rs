@@ -2,7 +2,7 @@
 
 use super::infer;
 use crate::{
-    Result,
+    Error, Result,
     device::Device,
     run::{
         pipeline::Execution,
@@ -46,6 +46,9 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<u8> {
     let mut common = args.infer;
+    if common.amortised {
+        return Err(Error::Input("--amortised is for infer: a reference sampler has no networks to train".into()));
+    }
     let numbers = [("live", args.live), ("walkers", args.walkers), ("burn_in", args.burn_in), ("length", args.length)];
     for (key, value) in numbers {
         common.run.sets.extend(value.map(|value| format!("reference.{key}={value}")));

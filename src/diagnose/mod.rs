@@ -6,6 +6,7 @@
 //! | [`divergence`] | Jensen-Shannon divergence of two sets of samples, with the noise floor of the estimator |
 //! | [`uniformity`] | are numbers uniform? Chi-square, Kolmogorov-Smirnov, binomial bands |
 //! | [`calibration`] | simulation-based calibration and expected coverage (TARP) from ranks on mock data |
+//! | [`retriever`] | which parameters the summaries of spectra determine |
 //! | [`predictive`] | posterior predictive checks of an observed spectrum |
 //! | [`cstat_expectation`] | mean and variance of C-STAT for a given model (Kaastra 2017) |
 
@@ -13,5 +14,6 @@ pub mod calibration;
 pub mod cstat_expectation;
 pub mod divergence;
 pub mod predictive;
+pub mod retriever;
 pub mod statistics;
 pub mod uniformity;

@@ -3,9 +3,7 @@
 pub mod density;
 mod estimator;
 mod proposal;
-mod retriever;
 
 pub use density::{DensityKind, DensitySettings};
 pub use estimator::{Estimator, EstimatorState, FlowSettings, Posterior, Samples};
 pub use proposal::{Origin, Proposed, Region, propose, select_inside};
-pub use retriever::{Retrieved, RetrieverSettings, retrieve};

@@ -197,6 +197,13 @@ impl Model {
         self.expression.print(&self.components.iter().map(name).collect::<Vec<_>>())
     }
 
+    /// The model for any values of its free parameters, also outside of the priors that [`Model::fix_tables`] was told.
+    pub fn beyond_priors(&self) -> Self {
+        let mut model = self.clone();
+        model.components.iter_mut().for_each(|instance| instance.frozen = None);
+        model
+    }
+
     /// Interpolates the model's tables once and for all where `parameters` fixes a parameter of theirs: they become as many times
     /// smaller. And broadened plasmas whose velocity is fixed become tables, which are many times faster. From then on the f32 forms
     /// may be evaluated for these fixed values only, and inside of the priors.

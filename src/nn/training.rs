@@ -44,6 +44,11 @@ pub trait Objective {
     /// differ from that of [`Objective::train_step`].
     fn validate(&mut self, device: &Device, rows: BatchRows<'_>, loss: LossSlot<'_>);
 
+    /// The optimiser's step after each batch of training.
+    fn adam_step(&mut self, settings: &AdamSettings) {
+        self.store().adam_step(settings);
+    }
+
     /// All steps of an epoch, and its validation. Whoever overrides this does in fewer launches what [`epoch_step_by_step`] does.
     fn epoch(&mut self, device: &Device, epoch: &EpochPlan<'_>, losses: EpochLosses<'_>) {
         epoch_step_by_step(self, device, epoch, losses);
@@ -79,7 +84,7 @@ pub fn epoch_step_by_step<O: Objective + ?Sized>(
         }
         let rows = BatchRows { index: epoch.index, start: batch * train_batch, n: train_batch };
         objective.train_step(device, rows, LossSlot { losses: losses.train, slot: batch });
-        objective.store().adam_step(epoch.adam);
+        objective.adam_step(epoch.adam);
     }
     for batch in 0..valid_batches {
         let rows = BatchRows { index: epoch.valid_index, start: batch * valid_batch, n: valid_batch };

@@ -190,7 +190,7 @@ fn retrieve(finished: &Finished, device: &Device, round: usize, progress: &Progr
     let rounds = Rounds::new(problem, device, None, &silent)?;
     let analysis = Analysis::of_round(&rounds, &finished.folder, round)?;
     let seed = problem.run.inference.seed;
-    let most = crate::infer::RetrieverSettings::default().fit.max_epochs;
+    let most = crate::diagnose::retriever::RetrieverSettings::default().fit.max_epochs;
     let (retrieved, history) = mocks::retriever(&analysis, RETRIEVER_SPECTRA, seed, &mut |epoch| {
         progress.epoch(epoch.epoch + 1, most, epoch.train, epoch.valid);
         interrupt::check()

@@ -48,7 +48,7 @@ impl<'a> Evaluator<'a> {
 
     /// The same on every energy: for points that need not lie in the prior.
     pub fn exact(problem: &'a Problem, device: &str) -> Result<Evaluator<'a>> {
-        Self::with(problem, device, Problem::exact_simulator)
+        Self::with(problem, device, Problem::simulator_beyond_priors)
     }
 
     fn with(

@@ -10,6 +10,7 @@ use crate::device::Device;
 use crate::report::{Summary, Verdict};
 use crate::simulate::{Coordinates, Outputs, Source, no_tick};
 use crate::{Error, Result, device::RowBlocks};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
@@ -25,23 +26,41 @@ pub struct Execution<'a> {
     pub progress: &'a Progress,
 }
 
+/// The folder of a run that is to be computed, and what there is to say of it.
+pub(super) struct Opened {
+    pub folder: OutputFolder,
+    pub state: State,
+    pub warnings: Vec<String>,
+}
+
+impl Execution<'_> {
+    /// Opens the output folder; where the run in it is finished, there is only its verdict to tell.
+    pub(super) fn open(&self, problem: &Problem) -> Result<ControlFlow<Verdict, Opened>> {
+        let provenance = Provenance::new(&problem.run, &self.device.name(), self.data, Some(problem.data_sha256()));
+        let (folder, state, remarks) = OutputFolder::open(self.out, &problem.run, &provenance, self.existing)?;
+        if state == State::Finished {
+            self.progress.message(&format!("{}: this run is finished", self.out.display()));
+            return Ok(ControlFlow::Break(Summary::read(&folder.path().join(FINISHED))?.verdict));
+        }
+        let mut warnings = problem.warnings.clone();
+        warnings.extend(remarks);
+        self.progress.message(&format!("energies: {}", problem.grid()));
+        super::interrupt::install()?;
+        Ok(ControlFlow::Continue(Opened { folder, state, warnings }))
+    }
+}
+
 /// Runs a problem into its folder and returns the verdict. `truth`: the parameters of a mock, for the plots.
 ///
 /// # Errors
 /// Everything that can go wrong; [`Error::Interrupted`] leaves a folder that can be resumed.
 pub fn run(problem: &Problem, execution: &Execution<'_>, truth: Option<&[f64]>) -> Result<Verdict> {
     let started = Instant::now();
-    let Execution { out, device, data, existing, progress } = execution;
-    let provenance = Provenance::new(&problem.run, &device.name(), *data, Some(problem.data_sha256()));
-    let (folder, state, remarks) = OutputFolder::open(out, &problem.run, &provenance, *existing)?;
-    let mut warnings = problem.warnings.clone();
-    warnings.extend(remarks);
-    if state == State::Finished {
-        progress.message(&format!("{}: this run is finished", out.display()));
-        return Ok(Summary::read(&folder.path().join(FINISHED))?.verdict);
-    }
-    progress.message(&format!("energies: {}", problem.grid()));
-    super::interrupt::install()?;
+    let Execution { device, progress, .. } = execution;
+    let Opened { folder, state, mut warnings } = match execution.open(problem)? {
+        ControlFlow::Break(verdict) => return Ok(verdict),
+        ControlFlow::Continue(opened) => opened,
+    };
     let traffic = device.profiler().traffic();
     let mut rounds = Rounds::new(problem, device, Some(&folder), progress)?;
     if state == State::Unfinished {

@@ -8,10 +8,10 @@ use super::checkpoint::Checkpoint;
 use super::finish::{self, Refined, Scene};
 use super::interrupt;
 use super::output::{FINISHED, OutputFolder, State};
-use super::pipeline::Execution;
+use super::pipeline::{Execution, Opened};
 use super::progress::Progress;
 use super::refinement::{BATCH, log_likelihood, mixture_name, mixture_names, weigh};
-use super::run_file::{Provenance, Sampler};
+use super::run_file::Sampler;
 use super::scheduler::{Rounds, physical};
 use super::setup::Problem;
 use crate::device::{Device, Tensor};
@@ -22,9 +22,10 @@ use crate::refine::{Importance, Pool, PoolSettings, Student, StudentMixture, poi
 use crate::report::reference::{EnsembleSummary, NestedSummary, PolishSummary, ReferenceSummary};
 use crate::report::summary::{ProposalSummary, RefineSummary, Seconds, Transfers, VerdictStatus, limits};
 use crate::report::tables::{Samples, WeightedSamples};
-use crate::report::{ReportData, Summary, Verdict};
+use crate::report::{ReportData, Verdict};
 use crate::simulate::Simulator;
 use crate::{Error, Result};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -116,7 +117,7 @@ fn start_within(
 /// Everything that can go wrong; [`Error::Interrupted`] leaves a folder that can be resumed (nested sampling) or started anew.
 pub fn run(problem: &Problem, execution: &Execution<'_>) -> Result<Verdict> {
     let started = Instant::now();
-    let Execution { out, device, data, existing, progress } = execution;
+    let Execution { device, progress, .. } = execution;
     let sampler = problem.run.reference.sampler.ok_or_else(|| {
         Error::Input(format!(
             "{}: reference.sampler is none; expected one of {}",
@@ -124,16 +125,10 @@ pub fn run(problem: &Problem, execution: &Execution<'_>) -> Result<Verdict> {
             Sampler::NAMES.join(", ")
         ))
     })?;
-    let provenance = Provenance::new(&problem.run, &device.name(), *data, Some(problem.data_sha256()));
-    let (folder, state, remarks) = OutputFolder::open(out, &problem.run, &provenance, *existing)?;
-    let mut warnings = problem.warnings.clone();
-    warnings.extend(remarks);
-    if state == State::Finished {
-        progress.message(&format!("{}: this run is finished", out.display()));
-        return Ok(Summary::read(&folder.path().join(FINISHED))?.verdict);
-    }
-    progress.message(&format!("energies: {}", problem.grid()));
-    interrupt::install()?;
+    let Opened { folder, state, mut warnings } = match execution.open(problem)? {
+        ControlFlow::Break(verdict) => return Ok(verdict),
+        ControlFlow::Continue(opened) => opened,
+    };
     let traffic = device.profiler().traffic();
     let simulator = problem.simulator(device)?;
     let scene = Scene { problem, simulator: &simulator, device };

@@ -112,6 +112,16 @@ impl Problem {
         Simulator::new(device, &self.program, &self.parameters, &d.folded, &d.counts)
     }
 
+    /// The same for points that need not lie in the prior.
+    ///
+    /// # Errors
+    /// Those of [`Program::new`] and [`Simulator::new`].
+    pub fn simulator_beyond_priors(&self, device: &Device) -> Result<Simulator> {
+        let d = &self.dataset;
+        let program = Program::new(&self.model.beyond_priors(), &d.folded.edges)?;
+        Simulator::new(device, &program, &self.parameters, &d.folded, &d.counts)
+    }
+
     /// Which energies the model is evaluated at, in words.
     pub fn grid(&self) -> String {
         match self.compression() {

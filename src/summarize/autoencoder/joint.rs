@@ -3,9 +3,7 @@
 use super::training::Training;
 use super::{AutoEncoder, AutoEncoderSettings};
 use crate::device::{Device, Tensor};
-use crate::nn::{
-    BatchRows, Epoch, EpochLosses, EpochPlan, FitSettings, History, LossSlot, Objective, ParameterStore, fit,
-};
+use crate::nn::{AdamSettings, BatchRows, Epoch, FitSettings, History, LossSlot, Objective, ParameterStore, fit};
 use crate::summarize::TrainingData;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -92,18 +90,9 @@ impl Objective for Joint<'_> {
         false
     }
 
-    fn epoch(&mut self, device: &Device, epoch: &EpochPlan<'_>, losses: EpochLosses<'_>) {
-        let split = epoch.split;
-        for batch in 0..split.train_batches {
-            let rows = BatchRows { index: epoch.index, start: batch * split.train_batch, n: split.train_batch };
-            self.train_step(device, rows, LossSlot { losses: &mut *losses.train, slot: batch });
-            self.training.network.store.adam_step(epoch.adam);
-            self.downstream.store().adam_step(epoch.adam);
-        }
-        for batch in 0..split.valid_batches {
-            let rows = BatchRows { index: epoch.valid_index, start: batch * split.valid_batch, n: split.valid_batch };
-            self.validate(device, rows, LossSlot { losses: &mut *losses.valid, slot: batch });
-        }
+    fn adam_step(&mut self, settings: &AdamSettings) {
+        self.training.network.store.adam_step(settings);
+        self.downstream.store().adam_step(settings);
     }
 
     fn train_step(&mut self, device: &Device, rows: BatchRows<'_>, loss: LossSlot<'_>) {
