@@ -150,6 +150,12 @@ fn an_inference_and_a_reference_are_different_runs() {
     assert!(stderr(&output).contains("reference.sampler"), "{}", stderr(&output));
     let bad = epic_pn(&out.with_extension("bad"), &["--sampler", "gibbs"]).unwrap().output().unwrap();
     assert!(bad.status.code() == Some(2) && stderr(&bad).contains("nested"), "{}", stderr(&bad));
+    // A start that the sampler has not is not ignored.
+    for (start, sampler, other) in [("best", "nested", "ensemble"), ("round-1", "ensemble", "nested")] {
+        let more = ["--sampler", sampler, "--start", start, "--from", "."];
+        let output = epic_pn(&out.with_extension("bad"), &more).unwrap().output().unwrap();
+        assert!(output.status.code() == Some(2) && stderr(&output).contains(other), "{start}: {}", stderr(&output));
+    }
     let few =
         epic_pn(&out.with_extension("bad"), &["--sampler", "ensemble", "--walkers", "8"]).unwrap().output().unwrap();
     assert!(few.status.code() == Some(2) && stderr(&few).contains("at least 12 walkers"), "{}", stderr(&few));

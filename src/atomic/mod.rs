@@ -6,6 +6,7 @@
 
 pub mod absorption;
 pub mod atomdb;
+mod bytes;
 mod tables;
 
 pub use tables::{CrossSections, abundance_tables, abundances, cross_sections};

@@ -1,6 +1,7 @@
 //! The embedded tables: cross sections (`data/cross_sections.bin.gz`, packed by `data/pack_cross_sections.py`) and
 //! abundances (`data/abundances.json`).
 
+use super::bytes::Reader;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::LazyLock;
@@ -87,23 +88,6 @@ impl CrossSections {
     }
 }
 
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, n: usize) -> Option<&'a [u8]> {
-        let (head, tail) = self.0.split_at_checked(n)?;
-        self.0 = tail;
-        Some(head)
-    }
-    fn u32(&mut self) -> Option<usize> {
-        Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?) as usize)
-    }
-    fn text(&mut self) -> Option<String> {
-        let n = usize::from(*self.take(1)?.first()?);
-        String::from_utf8(self.take(n)?.to_vec()).ok()
-    }
-}
-
 fn unpack(packed: &[u8]) -> Option<BTreeMap<String, CrossSections>> {
     let mut raw = Vec::new();
     flate2::read::GzDecoder::new(packed).read_to_end(&mut raw).ok()?;
@@ -112,16 +96,16 @@ fn unpack(packed: &[u8]) -> Option<BTreeMap<String, CrossSections>> {
         return None;
     }
     let mut tables = BTreeMap::new();
-    for _ in 0..reader.u32()? {
+    for _ in 0..reader.count()? {
         let name = reader.text()?;
-        let (rows, count) = (reader.u32()?, reader.u32()?);
+        let (rows, count) = (reader.count()?, reader.count()?);
         let names = (0..count).map(|_| reader.text()).collect::<Option<Vec<_>>>()?;
-        let planes = reader.take(8 * rows)?;
+        let planes = reader.take(rows.checked_mul(8)?)?;
         let energies: Vec<f64> =
             (0..rows).map(|i| f64::from_le_bytes(std::array::from_fn(|k| planes[k * rows + i]))).collect();
         let mut columns = Vec::with_capacity(count);
         for species in names {
-            let planes = reader.take(4 * rows)?;
+            let planes = reader.take(rows.checked_mul(4)?)?;
             let mut bits = 0u32;
             let column = (0..rows)
                 .map(|i| {

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::diagnose::divergence::{self, Divergence, SAME};
+use crate::report::Summary;
 use crate::report::tables::{Samples, read_samples};
+use crate::run::output::FINISHED;
 use crate::{Error, Result};
 
 /// Jensen-Shannon divergence per shared parameter [nat], with the noise floor of the estimator
@@ -25,6 +27,9 @@ struct Comparison<'a> {
     b: &'a Path,
     samples_a: usize,
     samples_b: usize,
+    /// Effective sample sizes, where a summary tells them.
+    effective_a: Option<f64>,
+    effective_b: Option<f64>,
     threshold: f64,
     parameters: &'a [Divergence],
     only_in_a: &'a [String],
@@ -36,13 +41,8 @@ struct Comparison<'a> {
 /// # Errors
 /// A file that cannot be read, or sets that share no parameter.
 pub fn run(args: Args) -> Result<u8> {
-    let (a, b) = (load(&args.a)?, load(&args.b)?);
-    let mut shared = Vec::new();
-    for (j, name) in a.names.iter().enumerate() {
-        if let Some(k) = b.position(name) {
-            shared.extend(divergence::compare(name, &a.column(j), &b.column(k)));
-        }
-    }
+    let ((a, effective_a), (b, effective_b)) = (load(&args.a)?, load(&args.b)?);
+    let shared = divergence::of_samples(&a, &b, [effective_a, effective_b]);
     if shared.is_empty() {
         return Err(Error::Input(format!(
             "{} and {} share no parameter: {} against {}",
@@ -62,6 +62,8 @@ pub fn run(args: Args) -> Result<u8> {
             b: &args.b,
             samples_a: a.len(),
             samples_b: b.len(),
+            effective_a: Some(effective_a).filter(|ess| ess.is_finite()),
+            effective_b: Some(effective_b).filter(|ess| ess.is_finite()),
             threshold: SAME,
             parameters: &shared,
             only_in_a: &only_a,
@@ -75,15 +77,17 @@ pub fn run(args: Args) -> Result<u8> {
     Ok(0)
 }
 
-/// A folder stands for its posterior.csv.
-fn load(path: &Path) -> Result<Samples> {
+/// A folder stands for its posterior.csv, and its summary tells the effective number of the samples; of a table it is not known (infinite).
+fn load(path: &Path) -> Result<(Samples, f64)> {
     let file = if path.is_dir() { path.join("posterior.csv") } else { path.to_path_buf() };
     let samples = read_samples(&file)?;
     if samples.position("weight").is_some() {
         let message = "the samples have weights; expected equal-weight samples, as in posterior.csv";
         return Err(Error::Input(format!("{}: {message}", file.display())));
     }
-    Ok(samples)
+    let summary = Some(path.join(FINISHED)).filter(|summary| summary.is_file());
+    let effective = summary.map(|summary| Summary::read(&summary)).transpose()?.map(|summary| summary.refine.ess);
+    Ok((samples, effective.filter(|ess| *ess > 0.0).unwrap_or(f64::INFINITY)))
 }
 
 fn table(rows: &[Divergence], a: &Samples, b: &Samples, only_a: &[String], only_b: &[String]) -> String {
@@ -95,7 +99,7 @@ fn table(rows: &[Divergence], a: &Samples, b: &Samples, only_a: &[String], only_
     }
     text += &format!(
         "\n{} and {} samples (at most {} of each are used). Same: JSD <= {SAME:.0e} nat. Undecided: above that, but within\n\
-         the noise floor, the divergence of two random halves of one set: take more samples.\n",
+         the noise floor, which random halves of one set or so few effective samples reach by chance: take more samples.\n",
         a.len(),
         b.len(),
         divergence::MAX_SAMPLES

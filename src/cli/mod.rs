@@ -28,6 +28,7 @@ mod reference;
 pub mod report;
 mod simulate;
 mod spectrum;
+mod study;
 
 /// Exit status of an internal error (EX_SOFTWARE of sysexits.h).
 const STATUS_BUG: u8 = 70;
@@ -66,6 +67,8 @@ enum Command {
     Spectrum(spectrum::Args),
     /// Jensen-Shannon divergence per shared parameter of two posteriors
     Compare(compare::Args),
+    /// A run file with keys varied: cost, efficiency and divergence from a reference posterior, in one table
+    Study(study::Args),
     /// Calibration of a finished run on mock data, and predictive checks of its observation
     Diagnose(diagnose::Args),
     /// (Re)write report.html and plots/ of a finished run
@@ -96,6 +99,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Likelihood(args) => likelihood::run(args),
         Command::Spectrum(args) => spectrum::run(args),
         Command::Compare(args) => compare::run(args),
+        Command::Study(args) => study::run(args),
         Command::Diagnose(args) => diagnose::run(args),
         Command::Report(args) => report::run(args),
         Command::Group(args) => group::run(args),

@@ -27,8 +27,9 @@ pub struct Args {
     /// Live points of nested sampling (the same as --set reference.live=N)
     #[arg(long, value_name = "N")]
     pub(super) live: Option<usize>,
-    /// prior, or round-K: sample within the truncated prior after round K of the finished run in --from
-    #[arg(long, value_name = "prior|round-K")]
+    /// prior; round-K: nested sampling within the truncated prior after round K of the finished run in --from; best: the walkers of an
+    /// ensemble around the best of its first draws, as chains that start around a fit
+    #[arg(long, value_name = "prior|round-K|best")]
     pub(super) start: Option<String>,
     /// Output folder of the finished run whose round --start names
     #[arg(long, value_name = "DIR")]

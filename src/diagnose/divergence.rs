@@ -8,6 +8,7 @@ use rand::seq::index::sample as sample_indices;
 use rand_pcg::Pcg64Mcg;
 
 use super::statistics::quantile_of_sorted;
+use crate::report::tables::Samples;
 
 /// Number of equal bins.
 pub const BINS: usize = 100;
@@ -19,17 +20,18 @@ pub const MAX_SAMPLES: usize = 50_000;
 pub const SAME: f64 = 2e-3;
 
 /// The divergence of one parameter between sets A and B.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Divergence {
     pub parameter: String,
     /// Jensen-Shannon divergence [nat], 0 to ln 2.
     pub jsd: f64,
-    /// The same estimator between two random halves of one set, the larger of A's and B's.
+    /// What samples of one distribution would give: the same estimator between two random halves of one set, the larger of A's and
+    /// B's, or, where that is known to be more, what their effective sample sizes make (samples may repeat each other).
     pub noise_floor: f64,
     pub verdict: Sameness,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sameness {
     /// jsd <= 2e-3.
@@ -50,9 +52,17 @@ impl Sameness {
     }
 }
 
+/// What the estimator finds between sets of one distribution with these effective sample sizes, seldom more: the chi-square of
+/// [`BINS`] - 1 degrees of freedom over eight, and three of its standard deviations.
+pub fn expected_floor(effective: [f64; 2]) -> f64 {
+    let freedom = (BINS - 1) as f64;
+    (freedom + 3.0 * (2.0 * freedom).sqrt()) / 8.0 * (1.0 / effective[0] + 1.0 / effective[1])
+}
+
 /// Compares equal-weight samples `a` and `b` of one parameter; sets above [`MAX_SAMPLES`] are thinned at random with a fixed seed.
+/// `effective`: their effective sample sizes, where known, else infinite.
 /// `None` when a set is empty or holds a value that is not finite.
-pub fn compare(parameter: &str, a: &[f64], b: &[f64]) -> Option<Divergence> {
+pub fn compare(parameter: &str, a: &[f64], b: &[f64], effective: [f64; 2]) -> Option<Divergence> {
     if a.is_empty() || b.is_empty() || a.iter().chain(b).any(|x| !x.is_finite()) {
         return None;
     }
@@ -63,7 +73,7 @@ pub fn compare(parameter: &str, a: &[f64], b: &[f64]) -> Option<Divergence> {
         let (first, second) = set.split_at(set.len() / 2);
         jensen_shannon(first, second).unwrap_or(std::f64::consts::LN_2)
     };
-    let noise_floor = floor(&a).max(floor(&b));
+    let noise_floor = floor(&a).max(floor(&b)).max(expected_floor(effective));
     let verdict = if jsd <= SAME {
         Sameness::Same
     } else if jsd > noise_floor {
@@ -72,6 +82,12 @@ pub fn compare(parameter: &str, a: &[f64], b: &[f64]) -> Option<Divergence> {
         Sameness::Undecided
     };
     Some(Divergence { parameter: parameter.to_string(), jsd, noise_floor, verdict })
+}
+
+/// [`compare`] for every parameter that both sets have, in the order of `a`.
+pub fn of_samples(a: &Samples, b: &Samples, effective: [f64; 2]) -> Vec<Divergence> {
+    let shared = a.names.iter().enumerate().filter_map(|(j, name)| Some((name, j, b.position(name)?)));
+    shared.filter_map(|(name, j, k)| compare(name, &a.column(j), &b.column(k), effective)).collect()
 }
 
 /// At most `limit` samples in random order without replacement: files may be ordered, and halves must not be.

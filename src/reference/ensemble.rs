@@ -19,12 +19,15 @@ pub struct EnsembleSettings {
     pub burn_in: usize,
     /// Draws of each ensemble after that.
     pub length: usize,
+    /// Start every walker of an ensemble around the best of the ensemble's first draws, as chains started around a fit: a mode that
+    /// this one is not of may never be found.
+    pub gathered: bool,
     pub seed: u64,
 }
 
 impl Default for EnsembleSettings {
     fn default() -> Self {
-        Self { walkers: 64, ensembles: 8, burn_in: 25_000, length: 100_000, seed: 1 }
+        Self { walkers: 64, ensembles: 8, burn_in: 25_000, length: 100_000, gathered: false, seed: 1 }
     }
 }
 
@@ -32,6 +35,8 @@ impl Default for EnsembleSettings {
 const STRETCH: f64 = 2.0;
 /// Draws from the prior per walker, of which the best become the walkers' starts.
 const STARTS: usize = 64;
+/// Spread of gathered walkers around their start, in widths of the prior.
+const GATHERED: f64 = 0.01;
 
 /// What an ensemble run gives.
 #[derive(Debug, Clone)]
@@ -143,7 +148,8 @@ pub fn sample(
     })
 }
 
-/// Each ensemble's walkers: the best of its own draws from the prior. Wider than the posterior, and different in every ensemble.
+/// Each ensemble's walkers: the best of its own draws from the prior. Wider than the posterior, and different in every ensemble. Gathered
+/// ones are normal around the very best.
 fn starts(
     likelihood: &mut dyn Likelihood,
     settings: &EnsembleSettings,
@@ -158,6 +164,19 @@ fn starts(
         *evaluations += values.len() as u64;
         let mut order: Vec<usize> = (0..values.len()).collect();
         order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
+        let best = &cube[order[0] * p..][..p];
+        if settings.gathered {
+            let mut shift = vec![0.0; p];
+            let mut around = Vec::with_capacity(settings.walkers * p);
+            for _ in 0..settings.walkers {
+                crate::refine::matrix::normals(&mut generator, &mut shift);
+                around.extend(best.iter().zip(&shift).map(|(u, z)| rounded((u + GATHERED * z).clamp(0.0, 1.0))));
+            }
+            log_l.extend(likelihood.evaluate(&around)?);
+            *evaluations += settings.walkers as u64;
+            x.extend(around);
+            continue;
+        }
         for &i in order.iter().take(settings.walkers) {
             x.extend_from_slice(&cube[i * p..][..p]);
             log_l.push(values[i]);
@@ -319,6 +338,38 @@ mod tests {
             assert!(if k == 3 || k == 12 { values[k] > -10.0 } else { x[2 * k..][..2] == before[2 * k..][..2] }, "{k}");
             assert_eq!(values[k], log_l(&x[2 * k..][..2]));
         }
+    }
+
+    /// Two equal peaks far apart: ensembles that start all over the prior hold both, gathered ones the peak that they started on, so
+    /// that R-hat tells.
+    #[test]
+    fn gathered_walkers_stay_on_their_peak() {
+        let log_l = |x: &[f64]| {
+            let peak = |m: f64| -0.5 * x.iter().map(|x| ((x - m) / 0.01).powi(2)).sum::<f64>();
+            let (a, b) = (peak(0.2), peak(0.8));
+            a.max(b) + (1.0 + (-(a - b).abs()).exp()).ln()
+        };
+        let run = |gathered: bool| {
+            let settings = EnsembleSettings {
+                length: 20_000,
+                burn_in: 5000,
+                ensembles: 8,
+                gathered,
+                ..EnsembleSettings::default()
+            };
+            let run = sample(&mut Function(3, log_l), &settings, &mut |_| Ok(())).unwrap();
+            let shares: Vec<f64> = run
+                .cube
+                .chunks(run.cube.len() / 8)
+                .map(|c| c.iter().filter(|u| **u > 0.5).count() as f64 / c.len() as f64)
+                .collect();
+            (shares, run.r_hat[0])
+        };
+        let (shares, _) = run(false);
+        assert!(shares.iter().all(|share| *share > 0.1 && *share < 0.9), "{shares:?}");
+        let (shares, r_hat) = run(true);
+        assert!(shares.iter().all(|share| *share == 0.0 || *share == 1.0), "{shares:?}");
+        assert!(shares.contains(&0.0) && shares.contains(&1.0) && r_hat > 10.0, "{shares:?}, {r_hat}");
     }
 
     #[test]

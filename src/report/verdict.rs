@@ -71,10 +71,21 @@ impl Verdict {
             true => (refine.ess, "the effective sample size is"),
             false => (refine.ess_lower.min(refine.ess), "the lower bound of the effective sample size is"),
         };
+        // From k = 1/2 weights have no variance, and means over S draws err like S^(k-1), not S^(-1/2) (Vehtari et al. 2024, 3.2): the
+        // usual size promises too much.
+        let heavy = if (0.5..1.0).contains(&k) && ess > 1.0 { ess.powf(2.0 * (1.0 - k)) } else { ess };
         if ess.is_nan() || refine.ess.is_nan() || ess < limits::ESS_BAD {
             self.add(NotTrusted, format!("{which} {ess:.0}, below {:.0}", limits::ESS_BAD));
         } else if ess < limits::ESS {
             self.add(WithCare, format!("{which} {ess:.0}, below {:.0}", limits::ESS));
+        } else if heavy < limits::ESS {
+            self.add(
+                WithCare,
+                format!(
+                    "{which} {ess:.0}, which with weights of so heavy a tail (Pareto k {k:.2}) is worth {heavy:.0}, below {:.0}",
+                    limits::ESS
+                ),
+            );
         }
         let share = refine.max_weight_share;
         if share > limits::SHARE_BAD {

@@ -13,6 +13,7 @@
 //! | `fallback` | what follows on weights that are not to be trusted |
 //! | `latent` | whether the observed spectrum lies among the simulated ones |
 //! | `reference` | the reference samplers instead of rounds |
+//! | `study` | runs with keys varied, beside a reference posterior |
 //! | `exposure` | exposures that vary from spectrum to spectrum |
 //! | `apply` | the networks of an amortised run on other spectra |
 //! | `mocks`, `diagnose` | the networks on spectra with known parameters; calibration of a finished run |
@@ -47,3 +48,4 @@ mod saved;
 pub mod scheduler;
 pub mod setup;
 mod streams;
+pub mod study;

@@ -33,7 +33,7 @@ const OWN_FILES: &[&str] = &[
 const OWN_FOLDERS: &[&str] = &["rounds", "plots", "checkpoints"];
 const RUN_FILE: &str = "run.toml";
 /// A folder with this file is that of a finished run.
-pub(super) const FINISHED: &str = "summary.json";
+pub(crate) const FINISHED: &str = "summary.json";
 const LOCK: &str = ".lock";
 
 #[derive(Debug, thiserror::Error)]

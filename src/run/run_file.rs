@@ -21,7 +21,7 @@ mod tree;
 pub use files::{BUILT_IN_SPECTRUM, ObservationFiles};
 pub use observation::{FileChoice, Grouping, Observation};
 pub use parameters::ParameterEntry;
-pub use reference::{Reference, Sampler};
+pub use reference::{Reference, Sampler, Start};
 pub use refine::{Fallback, LikelihoodChoice, Proposals, Refine, RefineMethod};
 pub use resolved::Provenance;
 pub use tree::Place;

@@ -50,7 +50,7 @@ fn divergence_agrees_with_the_integral_for_normal_densities() {
     for (i, (m, s)) in [(0.0, 1.0), (0.2, 1.0), (0.0, 1.2), (1.0, 1.0), (0.5, 2.0)].into_iter().enumerate() {
         let (a, b) = (normals(60_000, 0.0, 1.0, 10 + i as u64), normals(60_000, m, s, 90 + i as u64));
         let truth = exact_jsd(m, s);
-        let found = divergence::compare("x", &a, &b).unwrap();
+        let found = divergence::compare("x", &a, &b, UNKNOWN).unwrap();
         println!("N({m}, {s}): {:.2e} against {truth:.2e}, floor {:.2e}", found.jsd, found.noise_floor);
         let off = (found.jsd - truth - 5e-4).abs();
         assert!(off < 5e-4 + 0.05 * truth, "N({m}, {s}): {found:?} against {truth}");
@@ -58,6 +58,26 @@ fn divergence_agrees_with_the_integral_for_normal_densities() {
         assert_eq!(found.verdict, expected);
         assert!(found.noise_floor > 5e-4 && found.noise_floor < 2e-3, "{found:?}");
     }
+}
+
+/// Samples whose effective sizes nobody told.
+const UNKNOWN: [f64; 2] = [f64::INFINITY; 2];
+
+/// Samples that repeat each other differ by more than their number tells: with their effective sizes that is no difference.
+#[test]
+fn repeated_samples_are_not_called_different() {
+    let few = |seed| normals(1000, 0.0, 1.0, seed);
+    let repeated = |seed| few(seed).iter().cycle().take(50_000).copied().collect::<Vec<f64>>();
+    let (a, b) = (repeated(7), repeated(8));
+    let naive = divergence::compare("x", &a, &b, UNKNOWN).unwrap();
+    assert_eq!(naive.verdict, divergence::Sameness::Different, "{naive:?}");
+    let told = divergence::compare("x", &a, &b, [1000.0; 2]).unwrap();
+    assert_eq!(told.verdict, divergence::Sameness::Undecided, "{told:?}");
+    // The floor is three of the estimator's standard deviations above its mean.
+    let deviation = (2.0f64 / 99.0).sqrt();
+    let mean = told.noise_floor / (1.0 + 3.0 * deviation);
+    assert!((told.jsd / mean - 1.0).abs() < 4.0 * deviation, "{told:?}");
+    assert_eq!(divergence::expected_floor([1000.0; 2]), told.noise_floor);
 }
 
 #[test]
@@ -68,10 +88,10 @@ fn divergence_of_odd_sets() {
     assert_eq!(divergence::jensen_shannon(&a, &a), Some(0.0));
     assert_eq!(divergence::jensen_shannon(&[3.0; 10], &[3.0; 20]), Some(0.0));
     assert_eq!(divergence::jensen_shannon(&a, &[]), None);
-    assert_eq!(divergence::compare("x", &a, &[f64::NAN]), None);
-    assert_eq!(divergence::compare("x", &[1.0], &[1.0]).unwrap().jsd, 0.0);
+    assert_eq!(divergence::compare("x", &a, &[f64::NAN], UNKNOWN), None);
+    assert_eq!(divergence::compare("x", &[1.0], &[1.0], UNKNOWN).unwrap().jsd, 0.0);
     // 300 samples cannot show a divergence of 2e-3: the verdict says so instead of "different".
-    let few = divergence::compare("x", &normals(300, 0.0, 1.0, 3), &normals(300, 0.0, 1.0, 4)).unwrap();
+    let few = divergence::compare("x", &normals(300, 0.0, 1.0, 3), &normals(300, 0.0, 1.0, 4), UNKNOWN).unwrap();
     assert_eq!(few.verdict, divergence::Sameness::Undecided, "{few:?}");
 }
 

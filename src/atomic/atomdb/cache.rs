@@ -4,6 +4,7 @@
 //! other case the originals are read again and the copy is replaced, under a temporary name first.
 
 use super::{AtomDb, Curve, ELEMENTS, Files, Lines, Node};
+use crate::atomic::bytes::Reader;
 use sha2::{Digest, Sha256};
 use std::{
     io::Write,
@@ -53,7 +54,7 @@ pub(super) fn load(folder: &Path, files: &Files) -> Option<AtomDb> {
         return None;
     }
     let mut reader = Reader(payload);
-    let db = reader.database()?;
+    let db = database(&mut reader)?;
     reader.0.is_empty().then_some(db)
 }
 
@@ -95,45 +96,23 @@ fn write_database(db: &AtomDb, out: &mut Vec<u8>) {
     }
 }
 
-struct Reader<'a>(&'a [u8]);
+fn curves(reader: &mut Reader<'_>) -> Option<Vec<Curve>> {
+    let curve = |reader: &mut Reader<'_>| {
+        let n = reader.count()?;
+        Some(Curve { energy: reader.singles(n)?, density: reader.singles(n)? })
+    };
+    (0..ELEMENTS).map(|_| curve(reader)).collect()
+}
 
-impl<'a> Reader<'a> {
-    fn take(&mut self, n: usize) -> Option<&'a [u8]> {
-        let (head, tail) = self.0.split_at_checked(n)?;
-        self.0 = tail;
-        Some(head)
-    }
-
-    fn count(&mut self) -> Option<usize> {
-        Some(u32::from_le_bytes(*self.take(4)?.first_chunk()?) as usize)
-    }
-
-    fn singles(&mut self, n: usize) -> Option<Vec<f32>> {
-        Some(self.take(n.checked_mul(4)?)?.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect())
-    }
-
-    fn doubles(&mut self, n: usize) -> Option<Vec<f64>> {
-        Some(self.take(n.checked_mul(8)?)?.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect())
-    }
-
-    fn curves(&mut self) -> Option<Vec<Curve>> {
-        let curve = |reader: &mut Self| {
-            let n = reader.count()?;
-            Some(Curve { energy: reader.singles(n)?, density: reader.singles(n)? })
-        };
-        (0..ELEMENTS).map(|_| curve(self)).collect()
-    }
-
-    fn database(&mut self) -> Option<AtomDb> {
-        let nodes = self.count()?;
-        let node = |reader: &mut Self| {
-            let kt = *reader.doubles(1)?.first()?;
-            let n = reader.count()?;
-            let (energy, emissivity, element) = (reader.doubles(n)?, reader.singles(n)?, reader.take(n)?.to_vec());
-            let lines = Lines { energy, emissivity, element };
-            Some(Node { kt, lines, continuum: reader.curves()?, pseudo: reader.curves()? })
-        };
-        let nodes = (0..nodes).map(|_| node(self)).collect::<Option<Vec<_>>>()?;
-        Some(AtomDb { nodes })
-    }
+fn database(reader: &mut Reader<'_>) -> Option<AtomDb> {
+    let nodes = reader.count()?;
+    let node = |reader: &mut Reader<'_>| {
+        let kt = *reader.doubles(1)?.first()?;
+        let n = reader.count()?;
+        let (energy, emissivity, element) = (reader.doubles(n)?, reader.singles(n)?, reader.take(n)?.to_vec());
+        let lines = Lines { energy, emissivity, element };
+        Some(Node { kt, lines, continuum: curves(reader)?, pseudo: curves(reader)? })
+    };
+    let nodes = (0..nodes).map(|_| node(reader)).collect::<Option<Vec<_>>>()?;
+    Some(AtomDb { nodes })
 }

@@ -21,8 +21,17 @@ pub struct Reference {
     pub length: usize,
     /// Draw the posterior's samples from a mixture fitted to the nested samples, weighed with the exact likelihood.
     pub polish: bool,
-    /// Start nested sampling within the truncated prior after this round (from 1) of the finished run in a folder; `None`: the prior.
-    pub start: Option<(usize, String)>,
+    pub start: Start,
+}
+
+/// Where a sampler starts.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Start {
+    Prior,
+    /// Nested sampling: within the truncated prior after this round (from 1) of the finished run in a folder.
+    Round(usize, String),
+    /// Ensembles: every walker around the best of its ensemble's first draws, as XSPEC's chains start around a fit.
+    Best,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,23 +58,23 @@ pub(super) fn read(section: &Section<'_>) -> Result<Reference, RunFileError> {
         _ => None,
     };
     let start = section.text("start")?.unwrap_or_else(|| "prior".into());
-    let round = match start.strip_prefix("round-").map(str::parse) {
-        Some(Ok(round)) if round > 0 => Some(round),
-        _ if start == "prior" => None,
+    let start = match (start.as_str(), start.strip_prefix("round-").map(str::parse)) {
+        ("prior", _) => Start::Prior,
+        ("best", _) => Start::Best,
+        (_, Some(Ok(round))) if round > 0 => match section.text("from")? {
+            Some(folder) => Start::Round(round, folder),
+            None => {
+                let expected = "the output folder of the finished run whose round this starts from";
+                return Err(section.missing("from", expected));
+            }
+        },
         _ => {
-            let expected = "\"prior\" or \"round-K\", K from 1";
+            let expected = "\"prior\", \"round-K\", K from 1, or \"best\"";
             return Err(match section.get("start") {
                 Some(node) => section.wrong("start", node, expected),
                 None => section.missing("start", expected),
             });
         }
-    };
-    let start = match (round, section.text("from")?) {
-        (Some(round), Some(folder)) => Some((round, folder)),
-        (Some(_), None) => {
-            return Err(section.missing("from", "the output folder of the finished run whose round this starts from"));
-        }
-        (None, _) => None,
     };
     Ok(Reference {
         sampler,

@@ -3,7 +3,7 @@
 //! `[written_by]` tells where a run came from and never decides what it computes: [`RunFile::identity`] leaves it out,
 //! so the same run resumed from another folder or under another name is still the same run.
 
-use super::{FileChoice, Hidden, RunFile, RunFileError, Sampler, section::Section};
+use super::{FileChoice, Hidden, RunFile, RunFileError, Sampler, Start, section::Section};
 use crate::infer::DensityKind;
 
 /// Who wrote a `run.toml`, on what, from which file.
@@ -251,19 +251,23 @@ impl RunFile {
                     number("remain", r.remain),
                     entry("polish", r.polish.to_string()),
                 ];
-                if let Some((round, folder)) = &r.start {
+                if let Start::Round(round, folder) = &r.start {
                     entries.push(entry("start", text(&format!("round-{round}"))));
                     entries.push(entry("from", text(folder)));
                 }
                 entries
             }
-            Sampler::Ensemble => vec![
-                entry("sampler", text(sampler.name())),
-                size("walkers", r.walkers),
-                size("ensembles", r.ensembles),
-                size("burn_in", r.burn_in),
-                size("length", r.length),
-            ],
+            Sampler::Ensemble => {
+                let mut entries = vec![
+                    entry("sampler", text(sampler.name())),
+                    size("walkers", r.walkers),
+                    size("ensembles", r.ensembles),
+                    size("burn_in", r.burn_in),
+                    size("length", r.length),
+                ];
+                entries.extend((r.start == Start::Best).then(|| entry("start", text("best"))));
+                entries
+            }
         });
         let output = vec![
             size("posterior_samples", self.output.posterior_samples),

@@ -1,31 +1,27 @@
-//! `rontgen reference`: a posterior by nested sampling or by ensembles of walkers, in a folder like that of `infer`.
+//! Nested sampling of a run's posterior.
 //!
-//! Nested sampling gives few independent draws (about six per live point in five dimensions), too few for a comparison to a per
-//! mille. Unless told otherwise, the posterior's samples are therefore drawn from a mixture fitted to the nested ones and weighed with
-//! the exact likelihood; where that does not work well, or disagrees with the nested evidence, the nested samples are given.
+//! It gives few independent draws (about six per live point in five dimensions), too few for a comparison to a per mille. Unless
+//! told otherwise, the posterior's samples are therefore drawn from a mixture fitted to the nested ones and weighed with the exact
+//! likelihood; where that does not work well, or disagrees with the nested evidence, the nested samples are given.
 
-use super::checkpoint::Checkpoint;
-use super::finish::{self, Refined, Scene};
-use super::interrupt;
-use super::output::{FINISHED, OutputFolder, State};
-use super::pipeline::{Execution, Opened};
-use super::progress::Progress;
-use super::refinement::{BATCH, log_likelihood, mixture_name, mixture_names, weigh};
-use super::run_file::Sampler;
-use super::scheduler::{Rounds, physical};
-use super::setup::Problem;
-use crate::device::{Device, Tensor};
+use super::OnDevice;
+use super::saved::{restore, save};
 use crate::infer::{Posterior, Region, propose};
 use crate::reference::nested::{self, NestedState, Points};
-use crate::reference::{EnsembleSettings, Likelihood, NestedSettings, ensemble};
+use crate::reference::{Likelihood, NestedSettings};
 use crate::refine::{Importance, Pool, PoolSettings, Student, StudentMixture, poisson_constant};
-use crate::report::reference::{EnsembleSummary, NestedSummary, PolishSummary, ReferenceSummary};
-use crate::report::summary::{ProposalSummary, RefineSummary, Seconds, Transfers, VerdictStatus, limits};
+use crate::report::reference::{NestedSummary, PolishSummary, ReferenceSummary};
+use crate::report::summary::{ProposalSummary, RefineSummary, limits};
 use crate::report::tables::{Samples, WeightedSamples};
-use crate::report::{ReportData, Verdict};
-use crate::simulate::Simulator;
+use crate::run::finish::{Refined, Scene};
+use crate::run::interrupt;
+use crate::run::output::{OutputFolder, State};
+use crate::run::progress::Progress;
+use crate::run::refinement::{BATCH, log_likelihood, mixture_name, mixture_names, weigh};
+use crate::run::run_file::Start;
+use crate::run::scheduler::Rounds;
+use crate::run::setup::Problem;
 use crate::{Error, Result};
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -37,39 +33,6 @@ const POLISH_EFFICIENCY: f64 = 0.1;
 const AGREEMENT: f64 = 4.0;
 /// Likelihoods of a polish per sample wanted, at most.
 const POLISH_SAMPLES: usize = 4;
-/// Rank scores beyond this are no chance.
-const RANK_SCORE: f64 = 4.5;
-/// R-hat above which ensembles disagree a little, and plainly.
-const R_HAT: [f64; 2] = [1.05, 1.2];
-
-/// The run's likelihood on a device.
-struct OnDevice<'a> {
-    simulator: &'a Simulator,
-    device: &'a Device,
-    /// A part of the prior outside of which there is no likelihood: the flow's log-density has to be above the threshold.
-    within: Option<(&'a Posterior<'a>, f32)>,
-}
-
-impl Likelihood for OnDevice<'_> {
-    fn parameters(&self) -> usize {
-        self.simulator.names().len()
-    }
-
-    fn evaluate(&mut self, cube: &[f64]) -> Result<Vec<f64>> {
-        let p = self.parameters();
-        let cube: Vec<f32> = cube.iter().map(|&u| u as f32).collect();
-        let mut log_l = log_likelihood(self.simulator, self.device, &cube)?;
-        if let Some((posterior, threshold)) = self.within {
-            for (rows, log_l) in cube.chunks(BATCH * p).zip(log_l.chunks_mut(BATCH)) {
-                let rows = Tensor::from_slice(self.device, rows.len() / p, p, rows);
-                let log_q = posterior.log_density(&rows).download()?;
-                log_l.iter_mut().zip(log_q).filter(|(_, q)| *q <= threshold).for_each(|(l, _)| *l = f64::NEG_INFINITY);
-            }
-        }
-        Ok(log_l)
-    }
-}
-
 /// Random streams of the start within a round's region: no round uses them.
 const REGION_STREAM: u32 = 10;
 const START_STREAM: u32 = 11;
@@ -111,67 +74,8 @@ fn start_within(
     Ok((NestedState { live, evaluations, log_volume: mean.ln(), acceptance: 1.0, ..NestedState::default() }, error))
 }
 
-/// Samples a problem into its folder and returns the verdict.
-///
-/// # Errors
-/// Everything that can go wrong; [`Error::Interrupted`] leaves a folder that can be resumed (nested sampling) or started anew.
-pub fn run(problem: &Problem, execution: &Execution<'_>) -> Result<Verdict> {
-    let started = Instant::now();
-    let Execution { device, progress, .. } = execution;
-    let sampler = problem.run.reference.sampler.ok_or_else(|| {
-        Error::Input(format!(
-            "{}: reference.sampler is none; expected one of {}",
-            problem.run.path,
-            Sampler::NAMES.join(", ")
-        ))
-    })?;
-    let Opened { folder, state, mut warnings } = match execution.open(problem)? {
-        ControlFlow::Break(verdict) => return Ok(verdict),
-        ControlFlow::Continue(opened) => opened,
-    };
-    let traffic = device.profiler().traffic();
-    let simulator = problem.simulator(device)?;
-    let scene = Scene { problem, simulator: &simulator, device };
-    let (refined, reference) = match sampler {
-        Sampler::Nested => by_nesting(&scene, &folder, state, progress, &mut warnings)?,
-        Sampler::Ensemble => by_ensembles(&scene, progress)?,
-    };
-    progress.stage("report", 0);
-    let report = Instant::now();
-    let posterior = refined.posterior();
-    let mut summary = finish::summary(&scene, &[], &refined, &posterior, None, warnings)?;
-    judge(&mut summary.verdict, &reference);
-    summary.reference = Some(reference);
-    let spectrum = finish::write_posterior(&scene, &mut summary, &refined, &posterior, execution)?;
-    let used = device.profiler().traffic() - traffic;
-    summary.transfers =
-        Transfers { to_device_bytes: used.to_device_bytes, to_host_bytes: used.to_host_bytes, ..Transfers::default() };
-    let verdict = summary.verdict.clone();
-    let mut data = ReportData {
-        summary,
-        posterior: Samples { names: problem.names(), values: posterior },
-        rounds: Vec::new(),
-        spectrum: Some(spectrum),
-        coverage: Vec::new(),
-        diagnosis: None,
-    };
-    let seconds = |started: Instant| Seconds {
-        refine: refined.seconds,
-        report: report.elapsed().as_secs_f64(),
-        total: started.elapsed().as_secs_f64(),
-        ..Seconds::default()
-    };
-    data.summary.seconds = seconds(started);
-    data.write_report(folder.path())?;
-    data.summary.seconds = seconds(started);
-    // Last of all: a folder with a summary is a finished run.
-    data.summary.write(&folder.path().join(FINISHED))?;
-    folder.checkpoints()?.clear()?;
-    progress.done();
-    Ok(verdict)
-}
-
-fn by_nesting(
+/// Samples, with checkpoints in the folder.
+pub(super) fn sample(
     scene: &Scene<'_>,
     folder: &OutputFolder,
     state: State,
@@ -202,7 +106,7 @@ fn by_nesting(
     let networks;
     let posterior;
     let mut within = None;
-    if let Some((round, from)) = &chosen.start {
+    if let Start::Round(round, from) = &chosen.start {
         rounds = Rounds::new(problem, scene.device, None, progress)?;
         networks = rounds.networks_from(Path::new(from), *round)?;
         posterior = networks.posterior();
@@ -302,7 +206,7 @@ fn nest(
 
 /// Nested sampling after rounds whose weights are not to be trusted: from the region that the last one has learnt, and, where the mixture
 /// fitted to its samples does not confirm the result (the region may have lost a part of the posterior), on the whole prior.
-pub(super) fn rescue(
+pub(in crate::run) fn rescue(
     rounds: &Rounds<'_>,
     progress: &Progress,
     warnings: &mut Vec<String>,
@@ -425,172 +329,4 @@ fn polish(
         )));
     }
     Ok(Ok((refined, summary)))
-}
-
-fn by_ensembles(scene: &Scene<'_>, progress: &Progress) -> Result<(Refined, ReferenceSummary)> {
-    let problem = scene.problem;
-    let chosen = &problem.run.reference;
-    let settings = EnsembleSettings {
-        walkers: chosen.walkers,
-        ensembles: chosen.ensembles,
-        burn_in: chosen.burn_in,
-        length: chosen.length,
-        seed: problem.run.inference.seed,
-    };
-    let start = Instant::now();
-    progress.stage("ensembles", 1000);
-    let mut likelihood = OnDevice { simulator: scene.simulator, device: scene.device, within: None };
-    let mut shown = 0;
-    let run = ensemble::sample(&mut likelihood, &settings, &mut |share| {
-        let now = (1000.0 * share) as u64;
-        progress.advance(now - shown);
-        shown = now;
-        interrupt::check()
-    })?;
-    let seconds = start.elapsed().as_secs_f64();
-    let n = run.log_l.len();
-    let wanted = problem.run.output.posterior_samples.min(n);
-    // Evenly over all draws: neighbours are the least independent.
-    let rows: Vec<usize> = (0..wanted).map(|i| i * n / wanted).collect();
-    let p = problem.names().len();
-    let cube: Vec<f32> = rows.iter().flat_map(|&i| &run.cube[i * p..][..p]).map(|&u| u as f32).collect();
-    let values = physical(problem, &cube);
-    let log_prior: Vec<f64> = values.chunks_exact(p).map(|theta| problem.parameters.ln_prior(theta)).collect();
-    let log_likelihood: Vec<f64> = rows.iter().map(|&i| run.log_l[i]).collect();
-    let log_q = log_prior.iter().zip(&log_likelihood).map(|(prior, l)| prior + l).collect();
-    let best = (0..wanted).max_by(|&a, &b| log_likelihood[a].total_cmp(&log_likelihood[b])).unwrap_or(0);
-    let refine = RefineSummary {
-        samples: run.evaluations as usize,
-        ess: run.ess,
-        efficiency: run.ess / run.evaluations as f64,
-        method: "ensemble".into(),
-        likelihood: "exact".into(),
-        ..RefineSummary::default()
-    };
-    let summary = EnsembleSummary {
-        walkers: settings.walkers,
-        ensembles: settings.ensembles,
-        burn_in: settings.burn_in,
-        length: settings.length,
-        evaluations: run.evaluations,
-        seconds,
-        acceptance: run.acceptance,
-        r_hat: run.r_hat,
-        autocorrelation: run.autocorrelation,
-        ess: run.ess,
-    };
-    let refined = Refined {
-        weighted: WeightedSamples {
-            samples: Samples { names: problem.names(), values },
-            log_prior,
-            log_likelihood,
-            log_q,
-            weight: vec![1.0 / wanted as f64; wanted],
-        },
-        chosen: (0..wanted as u32).collect(),
-        refine,
-        best,
-        seconds,
-    };
-    Ok((refined, ReferenceSummary::Ensemble(summary)))
-}
-
-/// What the samplers' own diagnostics add to the verdict.
-fn judge(verdict: &mut Verdict, reference: &ReferenceSummary) {
-    use VerdictStatus::{NotTrusted, WithCare};
-    match reference {
-        ReferenceSummary::Nested(nested) if nested.rank_score.abs() > RANK_SCORE => verdict.add(
-            WithCare,
-            format!(
-                "new live points were not uniform above their bounds (rank score {:.1}): take more live points or steps",
-                nested.rank_score
-            ),
-        ),
-        ReferenceSummary::Ensemble(ensemble) => {
-            let r_hat = ensemble.r_hat.iter().copied().fold(1.0, |a: f64, b| if b.is_nan() { b } else { a.max(b) });
-            if r_hat.is_nan() || r_hat > R_HAT[0] {
-                let status = if r_hat < R_HAT[1] { WithCare } else { NotTrusted };
-                verdict.add(status, format!("the ensembles disagree: R-hat is {r_hat:.3}, above {}", R_HAT[0]));
-            }
-        }
-        ReferenceSummary::Nested(_) => {}
-    }
-}
-
-/// The state of nested sampling as a checkpoint.
-fn save(state: &NestedState, seconds: f64) -> Checkpoint<'static> {
-    let points = |checkpoint: Checkpoint<'static>, name: &str, points: &Points| {
-        checkpoint
-            .put_f64(&format!("{name}.cube"), points.cube.clone())
-            .put_f64(&format!("{name}.log_l"), points.log_l.clone())
-    };
-    let mut checkpoint = Checkpoint::new()
-        .put_u64("nested", vec![state.iteration, state.evaluations, state.sliced, state.region_from])
-        .put_f64("numbers", vec![state.log_volume, state.ranks[0], state.ranks[1], state.acceptance, seconds])
-        .put_u32("counts", state.counts.clone());
-    for (name, set) in [("live", &state.live), ("dead", &state.dead), ("spare", &state.spare)] {
-        checkpoint = points(checkpoint, name, set);
-    }
-    checkpoint
-}
-
-/// The state and the seconds spent on it.
-fn restore(checkpoint: &Checkpoint<'_>, p: usize, settings: &NestedSettings) -> Result<(NestedState, f64)> {
-    let foreign = |what: &str| Error::Input(format!("{what:?} in the checkpoint does not fit this run"));
-    let points = |name: &str| -> Result<Points> {
-        let cube = checkpoint.f64(&format!("{name}.cube"))?.to_vec();
-        let log_l = checkpoint.f64(&format!("{name}.log_l"))?.to_vec();
-        if cube.len() == p * log_l.len() { Ok(Points { cube, log_l }) } else { Err(foreign(name)) }
-    };
-    let [iteration, evaluations, sliced, region_from] = *checkpoint.u64("nested")? else {
-        return Err(foreign("nested"));
-    };
-    let [log_volume, rank_sum, rank_variance, acceptance, seconds] = *checkpoint.f64("numbers")? else {
-        return Err(foreign("numbers"));
-    };
-    let state = NestedState {
-        iteration,
-        live: points("live")?,
-        dead: points("dead")?,
-        counts: checkpoint.u32("counts")?.to_vec(),
-        spare: points("spare")?,
-        evaluations,
-        sliced,
-        region_from,
-        log_volume,
-        ranks: [rank_sum, rank_variance],
-        acceptance,
-    };
-    if state.live.len() != settings.live || state.counts.len() != state.dead.len() {
-        return Err(foreign("live"));
-    }
-    Ok((state, seconds))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::reference::Function;
-
-    #[test]
-    fn a_checkpoint_keeps_the_whole_state() {
-        let settings = NestedSettings { live: 50, ..NestedSettings::default() };
-        let mut seen = None;
-        let mut target = Function(2, |x: &[f64]| -50.0 * ((x[0] - 0.3).powi(2) + (x[1] - 0.6).powi(2)));
-        nested::sample(&mut target, &settings, None, &mut |now| {
-            if now.state.iteration == 5 {
-                seen = Some(now.state.clone());
-            }
-            Ok(())
-        })
-        .unwrap();
-        let state = seen.unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.checkpoint");
-        save(&state, 1.5).save(&path).unwrap();
-        let loaded = Checkpoint::load(&path).unwrap();
-        assert_eq!(restore(&loaded, 2, &settings).unwrap(), (state, 1.5));
-        assert!(restore(&loaded, 3, &settings).is_err());
-        assert!(restore(&loaded, 2, &NestedSettings { live: 60, ..settings }).is_err());
-    }
 }
