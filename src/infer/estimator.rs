@@ -4,11 +4,11 @@
 //! Densities are given in the prior's unit cube: there they are densities RELATIVE TO THE PRIOR, so a threshold on them means the
 //! same whatever the priors are, and an importance weight needs no prior term.
 
-use super::density::{Composed, DensityKind, DensitySettings, Points, Scratch};
+use super::density::{Composed, DensityKind, DensitySettings, Scratch};
+use super::posterior::Posterior;
 use crate::device::{Device, Tensor};
-use crate::kernels::flow::{self, Ball, EpochWork, FlowShape, FlowTables, Optimised, TrainingScratch};
-use crate::kernels::truncate::Candidates;
-use crate::kernels::{gather, moments, random, truncate, unbounded};
+use crate::kernels::flow::{self, EpochWork, FlowShape, FlowTables, Optimised, TrainingScratch};
+use crate::kernels::{gather, moments, unbounded};
 use crate::nn::store::StoreParts;
 use crate::nn::{
     BatchRows, EpochLosses, EpochPlan, FitSettings, History, LossSlot, Objective, ParameterStore, StoreState,
@@ -32,18 +32,18 @@ impl Default for FlowSettings {
 }
 
 /// The density with what is constant of it.
-enum Density {
+pub(super) enum Density {
     Maf(Box<FlowTables>),
     Composed(Composed),
 }
 
 /// The density estimator with its standardisations, on the device.
 pub struct Estimator {
-    device: Device,
-    density: Density,
-    store: ParameterStore,
+    pub(super) device: Device,
+    pub(super) density: Density,
+    pub(super) store: ParameterStore,
     /// Means and standard deviations of logit(u): `2 x P`.
-    theta_moments: Tensor<f32>,
+    pub(super) theta_moments: Tensor<f32>,
     /// Those of the summaries: `2 x C`.
     summary_moments: Tensor<f32>,
 }
@@ -386,124 +386,5 @@ impl Downstream for Joint<'_> {
         let scratch = if d_latent.is_some() { &mut self.train } else { &mut self.valid };
         let gradient = d_latent.is_some().then_some(&mut self.store.gradient).map(|gradient| (gradient, d_latent));
         self.composed.loss(device, &self.store.value, gradient, (x, latent), scratch, (loss.losses, loss.slot));
-    }
-}
-
-/// The density at one observation.
-pub struct Posterior<'a> {
-    estimator: &'a Estimator,
-    /// The context, as biases or more.
-    folded: Tensor<f32>,
-}
-
-/// Draws from a [`Posterior`].
-pub struct Samples {
-    /// In the unit cube: `N x P`.
-    pub cube: Tensor<f32>,
-    /// Log-density in the unit cube, that is relative to the prior: `N x 1`.
-    pub log_q: Tensor<f32>,
-}
-
-impl Posterior<'_> {
-    pub fn device(&self) -> &Device {
-        &self.estimator.device
-    }
-
-    pub fn parameters(&self) -> usize {
-        self.estimator.parameters()
-    }
-
-    /// `n` draws; row `r` depends on (`seed`, `stream`, `first_row + r`) alone.
-    pub fn sample(&self, seed: u64, stream: u32, first_row: usize, n: usize) -> Samples {
-        let device = self.device();
-        match &self.estimator.density {
-            Density::Maf(tables) => {
-                let mut base = Tensor::empty(device, n, self.parameters());
-                random::fill_normal(device, seed, stream, first_row, &mut base);
-                self.carry(tables, &base, first_row, None)
-            }
-            Density::Composed(composed) => {
-                let at = (&self.estimator.store.value, &self.folded);
-                self.in_cube(composed.sample(device, at, (seed, stream), first_row, n))
-            }
-        }
-    }
-
-    /// Points of the density's own space, and their densities, in the unit cube.
-    fn in_cube(&self, points: Points) -> Samples {
-        let Points { x, mut log_q } = points;
-        let mut cube = Tensor::empty(self.device(), x.rows(), x.cols());
-        unbounded::to_cube(self.device(), &self.estimator.theta_moments, &x, &mut cube, &mut log_q);
-        Samples { cube, log_q }
-    }
-
-    /// Carries base-space points to the unit cube; of an ensemble, row `r` goes through flow `(first_row + r) mod flows`.
-    fn carry(&self, tables: &FlowTables, base: &Tensor<f32>, first_row: usize, ball: Option<Ball<'_>>) -> Samples {
-        let (device, n, p) = (self.device(), base.rows(), self.parameters());
-        let Estimator { store, theta_moments, .. } = self.estimator;
-        let mut x = Tensor::empty(device, n, p);
-        let mut log_q = Tensor::empty(device, n, 1);
-        let (radius, mut log_ball) = ball.map(|ball| (ball.radius, ball.log_density)).unzip();
-        let in_x = radius.zip(log_ball.as_deref_mut()).map(|(radius, log_density)| Ball { radius, log_density });
-        flow::sample(device, tables, (&store.value, &self.folded), (base, first_row), &mut x, (&mut log_q, in_x));
-        if let Some(log_ball) = log_ball {
-            unbounded::density_in_cube(device, theta_moments, &x, log_ball);
-        }
-        self.in_cube(Points { x, log_q })
-    }
-
-    /// Candidates for the region where the density is not negligible, flatter than draws from it, in the unit cube, and how they are to be
-    /// weighed: what is uniform in a ball of base space, or in balls of a mixture's components. `radius` is that of a ball in so many
-    /// dimensions. Rows as in [`Posterior::sample`].
-    pub fn candidates(
-        &self,
-        (seed, stream): (u64, u32),
-        first_row: usize,
-        n: usize,
-        radius: fn(usize) -> f32,
-    ) -> (Candidates, Samples) {
-        let device = self.device();
-        let tables = match &self.estimator.density {
-            Density::Maf(tables) => tables,
-            Density::Composed(composed) => {
-                let at = (&self.estimator.store.value, &self.folded);
-                let (mut candidates, points) = composed.candidates(device, at, (seed, stream), first_row, n, radius);
-                if let Candidates::LogDensity(log_density) = &mut candidates {
-                    unbounded::density_in_cube(device, &self.estimator.theta_moments, &points.x, log_density);
-                }
-                return (candidates, self.in_cube(points));
-            }
-        };
-        let radius = radius(self.parameters());
-        let mut base = Tensor::empty(device, n, self.parameters());
-        random::fill_normal(device, seed, stream, first_row, &mut base);
-        let mut uniform = Tensor::empty(device, n, 1);
-        random::fill_uniform(device, seed, stream, first_row, &mut uniform);
-        truncate::ball(device, radius, &uniform, &mut base);
-        if tables.flows() == 1 {
-            let samples = self.carry(tables, &base, first_row, None);
-            return (Candidates::Base(base), samples);
-        }
-        let mut log_density = Tensor::empty(device, n, 1);
-        let ball = Ball { radius, log_density: &mut log_density };
-        let samples = self.carry(tables, &base, first_row, Some(ball));
-        (Candidates::LogDensity(log_density), samples)
-    }
-
-    /// Log-density in the unit cube (`N x 1`) at given points of it (`N x P`).
-    pub fn log_density(&self, cube: &Tensor<f32>) -> Tensor<f32> {
-        let (device, n) = (self.device(), cube.rows());
-        let Estimator { density, store, theta_moments, .. } = self.estimator;
-        let mut x = Tensor::empty(device, n, cube.cols());
-        unbounded::from_cube(device, theta_moments, cube, &mut x);
-        let mut log_q = Tensor::empty(device, n, 1);
-        match density {
-            Density::Maf(tables) => flow::log_density(device, tables, &store.value, &self.folded, &x, &mut log_q),
-            Density::Composed(composed) => {
-                composed.log_density(device, (&store.value, &self.folded), &x, &mut log_q);
-            }
-        }
-        unbounded::density_in_cube(device, theta_moments, &x, &mut log_q);
-        log_q
     }
 }

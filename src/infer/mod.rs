@@ -2,8 +2,10 @@
 
 pub mod density;
 mod estimator;
+mod posterior;
 mod proposal;
 
 pub use density::{DensityKind, DensitySettings};
-pub use estimator::{Estimator, EstimatorState, FlowSettings, Posterior, Samples};
+pub use estimator::{Estimator, EstimatorState, FlowSettings};
+pub use posterior::{Posterior, Samples};
 pub use proposal::{Origin, Proposed, Region, propose, select_inside};

@@ -6,7 +6,7 @@
 //! importance weight (prior over candidate density): had the flow learnt the posterior's scale, the weight would be nearly
 //! constant over the region, which neither draws from q (weights over e^10) nor a bounding box (hopeless in five dimensions) give.
 
-use super::estimator::Posterior;
+use super::posterior::Posterior;
 use crate::device::{Device, RowBlocks, Tensor};
 use crate::kernels::truncate::{self, Ask, Candidates};
 use crate::kernels::{compact, random, reduce};

@@ -52,6 +52,14 @@ pub struct Ensemble {
     pub autocorrelation: Vec<f64>,
     /// Smallest effective sample size of any parameter: draws over autocorrelation time.
     pub ess: f64,
+    /// Share of the draws whose likelihood no draw of the posterior has: walkers that are caught far from the peak in every ensemble,
+    /// of which R-hat knows nothing.
+    pub caught: f64,
+}
+
+/// How far below the best one ln L of a posterior's draw never is: it is less by p/2 on average, seldom by more than p + 10.
+fn hopeless(p: usize) -> f64 {
+    p as f64 + 15.0
 }
 
 /// Samples; `watch` is called after every step with the share done, and its error ends the sampling.
@@ -137,9 +145,13 @@ pub fn sample(
     }
     let slowest = autocorrelation.iter().copied().fold(1.0, f64::max);
     let ess = (ensembles * keep * walkers) as f64 / slowest;
+    let log_l = values.concat();
+    let best = log_l.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let caught = log_l.iter().filter(|l| **l < best - hopeless(p)).count() as f64 / log_l.len() as f64;
     Ok(Ensemble {
         cube: cube.concat(),
-        log_l: values.concat(),
+        log_l,
+        caught,
         evaluations,
         acceptance: accepted as f64 / proposed.max(1) as f64,
         r_hat,
@@ -193,8 +205,7 @@ fn free_the_caught(
     (x, log_l): (&mut [f64], &mut [f64]),
 ) -> Result<u64> {
     let p = likelihood.parameters();
-    // ln L of the posterior's draws is the best one less about p/2, seldom less than p + 10.
-    let hopeless = p as f64 + 15.0;
+    let hopeless = hopeless(p);
     let mut generator = generator(settings.seed, step + 1, 3);
     let (mut caught, mut points) = (Vec::new(), Vec::new());
     for first in (0..log_l.len()).step_by(settings.walkers) {
@@ -307,6 +318,7 @@ mod tests {
         };
         let settings = EnsembleSettings { length: 20_000, burn_in: 5000, ensembles: 4, ..EnsembleSettings::default() };
         let run = sample(&mut Function(2, log_l), &settings, &mut |_| Ok(())).unwrap();
+        assert_eq!(run.caught, 0.0);
         assert!(run.r_hat.iter().all(|r| *r < 1.02), "{:?}", run.r_hat);
         assert!(run.acceptance > 0.4 && run.acceptance < 0.9, "{}", run.acceptance);
         assert!(run.ess > 1000.0 && run.ess < 80_000.0, "{}", run.ess);
@@ -338,6 +350,18 @@ mod tests {
             assert!(if k == 3 || k == 12 { values[k] > -10.0 } else { x[2 * k..][..2] == before[2 * k..][..2] }, "{k}");
             assert_eq!(values[k], log_l(&x[2 * k..][..2]));
         }
+    }
+
+    /// Two hills of one shape, one of them 40 lower: half of every ensemble starts there and stays. R-hat sees nothing, the likelihoods do.
+    #[test]
+    fn walkers_on_a_hopeless_hill_are_seen() {
+        let log_l = |x: &[f64]| {
+            let hill = |m: f64| -0.5 * x.iter().map(|x| ((x - m) / 0.002).powi(2)).sum::<f64>();
+            hill(0.2).max(hill(0.8) - 40.0)
+        };
+        let settings = EnsembleSettings { length: 20_000, burn_in: 0, ensembles: 4, ..EnsembleSettings::default() };
+        let run = sample(&mut Function(3, log_l), &settings, &mut |_| Ok(())).unwrap();
+        assert!(run.caught > 0.2 && run.caught < 0.9, "{}", run.caught);
     }
 
     /// Two equal peaks far apart: ensembles that start all over the prior hold both, gathered ones the peak that they started on, so

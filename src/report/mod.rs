@@ -22,6 +22,7 @@ pub mod chain;
 pub mod diagnosis;
 mod error;
 pub mod html;
+mod numbers;
 pub mod plots;
 pub mod prior;
 pub mod reference;

@@ -58,6 +58,9 @@ pub struct EnsembleSummary {
     pub r_hat: Vec<f64>,
     pub autocorrelation: Vec<f64>,
     pub ess: f64,
+    /// Share of the draws whose likelihood no draw of the posterior has.
+    #[serde(default)]
+    pub caught: f64,
 }
 
 impl ReferenceSummary {
@@ -111,6 +114,11 @@ impl ReferenceSummary {
                         "longest of any parameter",
                     ),
                     ("Effective sample size", format!("{:.0}", e.ess), "of the slowest parameter"),
+                    (
+                        "Caught",
+                        format!("{:.2} %", 100.0 * e.caught),
+                        "draws of walkers far below every draw of the posterior",
+                    ),
                 ]
             }
         }

@@ -66,6 +66,7 @@ pub(super) fn sample(scene: &Scene<'_>, progress: &Progress) -> Result<(Refined,
         r_hat: run.r_hat,
         autocorrelation: run.autocorrelation,
         ess: run.ess,
+        caught: run.caught,
     };
     let refined = Refined {
         weighted: WeightedSamples {

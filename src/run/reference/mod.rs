@@ -32,6 +32,8 @@ use std::time::Instant;
 
 /// Rank scores beyond this are no chance.
 const RANK_SCORE: f64 = 4.5;
+/// Share of draws with a hopeless likelihood that counts: a tenth of what the comparison of posteriors sees.
+const CAUGHT: f64 = 1e-3;
 /// R-hat above which ensembles disagree a little, and plainly.
 const R_HAT: [f64; 2] = [1.05, 1.2];
 
@@ -144,6 +146,15 @@ fn judge(verdict: &mut Verdict, reference: &ReferenceSummary) {
             ),
         ),
         ReferenceSummary::Ensemble(ensemble) => {
+            if ensemble.caught > CAUGHT {
+                verdict.add(
+                    NotTrusted,
+                    format!(
+                        "{:.1} % of the walkers' draws have a likelihood that no draw of the posterior has: walkers are caught far from the peak",
+                        100.0 * ensemble.caught
+                    ),
+                );
+            }
             let r_hat = ensemble.r_hat.iter().copied().fold(1.0, |a: f64, b| if b.is_nan() { b } else { a.max(b) });
             if r_hat.is_nan() || r_hat > R_HAT[0] {
                 let status = if r_hat < R_HAT[1] { WithCare } else { NotTrusted };

@@ -1,0 +1,127 @@
+//! A trained density at one observation: draws, candidates for truncated proposals, and log-densities, all in the prior's unit cube.
+
+use super::density::Points;
+use super::estimator::{Density, Estimator};
+use crate::device::{Device, Tensor};
+use crate::kernels::flow::{self, Ball, FlowTables};
+use crate::kernels::truncate::Candidates;
+use crate::kernels::{random, truncate, unbounded};
+
+/// The density at one observation.
+pub struct Posterior<'a> {
+    pub(super) estimator: &'a Estimator,
+    /// The context, as biases or more.
+    pub(super) folded: Tensor<f32>,
+}
+
+/// Draws from a [`Posterior`].
+pub struct Samples {
+    /// In the unit cube: `N x P`.
+    pub cube: Tensor<f32>,
+    /// Log-density in the unit cube, that is relative to the prior: `N x 1`.
+    pub log_q: Tensor<f32>,
+}
+
+impl Posterior<'_> {
+    pub fn device(&self) -> &Device {
+        &self.estimator.device
+    }
+
+    pub fn parameters(&self) -> usize {
+        self.estimator.parameters()
+    }
+
+    /// `n` draws; row `r` depends on (`seed`, `stream`, `first_row + r`) alone.
+    pub fn sample(&self, seed: u64, stream: u32, first_row: usize, n: usize) -> Samples {
+        let device = self.device();
+        match &self.estimator.density {
+            Density::Maf(tables) => {
+                let mut base = Tensor::empty(device, n, self.parameters());
+                random::fill_normal(device, seed, stream, first_row, &mut base);
+                self.carry(tables, &base, first_row, None)
+            }
+            Density::Composed(composed) => {
+                let at = (&self.estimator.store.value, &self.folded);
+                self.in_cube(composed.sample(device, at, (seed, stream), first_row, n))
+            }
+        }
+    }
+
+    /// Points of the density's own space, and their densities, in the unit cube.
+    fn in_cube(&self, points: Points) -> Samples {
+        let Points { x, mut log_q } = points;
+        let mut cube = Tensor::empty(self.device(), x.rows(), x.cols());
+        unbounded::to_cube(self.device(), &self.estimator.theta_moments, &x, &mut cube, &mut log_q);
+        Samples { cube, log_q }
+    }
+
+    /// Carries base-space points to the unit cube; of an ensemble, row `r` goes through flow `(first_row + r) mod flows`.
+    fn carry(&self, tables: &FlowTables, base: &Tensor<f32>, first_row: usize, ball: Option<Ball<'_>>) -> Samples {
+        let (device, n, p) = (self.device(), base.rows(), self.parameters());
+        let Estimator { store, theta_moments, .. } = self.estimator;
+        let mut x = Tensor::empty(device, n, p);
+        let mut log_q = Tensor::empty(device, n, 1);
+        let (radius, mut log_ball) = ball.map(|ball| (ball.radius, ball.log_density)).unzip();
+        let in_x = radius.zip(log_ball.as_deref_mut()).map(|(radius, log_density)| Ball { radius, log_density });
+        flow::sample(device, tables, (&store.value, &self.folded), (base, first_row), &mut x, (&mut log_q, in_x));
+        if let Some(log_ball) = log_ball {
+            unbounded::density_in_cube(device, theta_moments, &x, log_ball);
+        }
+        self.in_cube(Points { x, log_q })
+    }
+
+    /// Candidates for the region where the density is not negligible, flatter than draws from it, in the unit cube, and how they are to be
+    /// weighed: what is uniform in a ball of base space, or in balls of a mixture's components. `radius` is that of a ball in so many
+    /// dimensions. Rows as in [`Posterior::sample`].
+    pub fn candidates(
+        &self,
+        (seed, stream): (u64, u32),
+        first_row: usize,
+        n: usize,
+        radius: fn(usize) -> f32,
+    ) -> (Candidates, Samples) {
+        let device = self.device();
+        let tables = match &self.estimator.density {
+            Density::Maf(tables) => tables,
+            Density::Composed(composed) => {
+                let at = (&self.estimator.store.value, &self.folded);
+                let (mut candidates, points) = composed.candidates(device, at, (seed, stream), first_row, n, radius);
+                if let Candidates::LogDensity(log_density) = &mut candidates {
+                    unbounded::density_in_cube(device, &self.estimator.theta_moments, &points.x, log_density);
+                }
+                return (candidates, self.in_cube(points));
+            }
+        };
+        let radius = radius(self.parameters());
+        let mut base = Tensor::empty(device, n, self.parameters());
+        random::fill_normal(device, seed, stream, first_row, &mut base);
+        let mut uniform = Tensor::empty(device, n, 1);
+        random::fill_uniform(device, seed, stream, first_row, &mut uniform);
+        truncate::ball(device, radius, &uniform, &mut base);
+        if tables.flows() == 1 {
+            let samples = self.carry(tables, &base, first_row, None);
+            return (Candidates::Base(base), samples);
+        }
+        let mut log_density = Tensor::empty(device, n, 1);
+        let ball = Ball { radius, log_density: &mut log_density };
+        let samples = self.carry(tables, &base, first_row, Some(ball));
+        (Candidates::LogDensity(log_density), samples)
+    }
+
+    /// Log-density in the unit cube (`N x 1`) at given points of it (`N x P`).
+    pub fn log_density(&self, cube: &Tensor<f32>) -> Tensor<f32> {
+        let (device, n) = (self.device(), cube.rows());
+        let Estimator { density, store, theta_moments, .. } = self.estimator;
+        let mut x = Tensor::empty(device, n, cube.cols());
+        unbounded::from_cube(device, theta_moments, cube, &mut x);
+        let mut log_q = Tensor::empty(device, n, 1);
+        match density {
+            Density::Maf(tables) => flow::log_density(device, tables, &store.value, &self.folded, &x, &mut log_q),
+            Density::Composed(composed) => {
+                composed.log_density(device, (&store.value, &self.folded), &x, &mut log_q);
+            }
+        }
+        unbounded::density_in_cube(device, theta_moments, &x, &mut log_q);
+        log_q
+    }
+}
