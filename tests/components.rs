@@ -363,3 +363,38 @@ fn components_without_a_reference_match_independent_evaluations() {
         assert!((got[k] / want - 1.0).abs() < 1e-5, "ezdiskbb {lo}: {} {want}", got[k]);
     }
 }
+
+/// The golden file has two sets of compbb. Its f32 forms mix a table, whose nodes lie close enough where spectra change most: for cool
+/// electrons, and at optical depths whose probabilities jump.
+#[test]
+fn comptonised_black_bodies_are_mixed_as_they_are_summed() {
+    let grid = |low: f64, high: f64, count: i32| -> Vec<f64> {
+        (0..=count).map(|k| low * (high / low).powf(f64::from(k) / f64::from(count))).collect()
+    };
+    let model = Model::parse("compbb", &Settings::default()).unwrap();
+    let mut state = 1u64;
+    let mut uniform = || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 11) as f64 / (1u64 << 53) as f64
+    };
+    for edges in [grid(0.1, 15.0, 300), grid(0.05, 100.0, 300), grid(2.0, 12.0, 100)] {
+        let program = Program::new(&model, &edges).unwrap();
+        let mut oracle = vec![0.0; program.energies()];
+        let mut fast = vec![0.0f32; program.energies()];
+        let mut scratch = Scratch::default();
+        let mut found = Vec::new();
+        for k in 0..400 {
+            let tau = uniform() * [10.0, 1.0, 0.1, 1e-4][k % 4];
+            let full = [0.2 * 15f64.powf(uniform()), 200f64.powf(uniform()), tau, 1.0].map(|x| x as f32);
+            program.evaluate(&full.map(f64::from), &mut oracle);
+            program.evaluate_f32(&full, &mut fast, &mut scratch);
+            let single: Vec<f64> = fast.iter().map(|x| f64::from(*x)).collect();
+            found.push((difference(&single, &oracle, 1e-6).0, full));
+        }
+        found.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let (median, most, worst) = (found[200].0, found[380].0, found[399]);
+        println!("{:4}-{:4} keV: median {median:.1e}, 95 % below {most:.1e}, largest {worst:?}", edges[0], edges[300.min(edges.len() - 1)]);
+        println!("   {:?}", &found[392..]);
+        assert!(median < 1e-5 && most < 5e-5 && worst.0 < 1e-3, "{median:.1e} {most:.1e} {worst:?}");
+    }
+}
