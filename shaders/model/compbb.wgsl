@@ -109,15 +109,15 @@ fn compbb_setup(p: u32, t: u32, room: ptr<private, Room>) -> Scattered {
     for (var k = 0u; k < 128u; k++) {
         (*room)[k] = 0.0;
     }
-    for (var at_step = 0u; at_step < 128u; at_step++) {
-        let e = safe_exp(c.ln_first + c.step * f32(at_step));
+    for (var n = 0u; n < 128u; n++) {
+        let e = safe_exp(c.ln_first + c.step * f32(n));
         let x = e / seeds;
         if x > 80.0 {
             break;
         }
         let seed = amplitude * e * e * safe_exp(-x) / -exp_m1(-x);
-        (*room)[at_step] += direct * seed;
-        let first = 127u - at_step;
+        (*room)[n] += direct * seed;
+        let first = 127u - n;
         for (var k = 0u; k < 128u; k += 4u) {
             (*room)[k] += seed * room_scratch[first + k];
             (*room)[k + 1u] += seed * room_scratch[first + k + 1u];

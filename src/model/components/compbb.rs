@@ -214,7 +214,8 @@ fn cubic(place: f64, count: usize) -> (usize, [f64; 4]) {
     let k = (place.max(1.0) as usize).min(count - 3);
     let t = place - k as f64;
     let (before, after, last) = (t + 1.0, t - 1.0, t - 2.0);
-    let shares = [-t * after * last / 6.0, 0.5 * before * after * last, -0.5 * before * t * last, before * t * after / 6.0];
+    let shares =
+        [-t * after * last / 6.0, 0.5 * before * after * last, -0.5 * before * t * last, before * t * after / 6.0];
     (k - 1, shares)
 }
 
