@@ -363,3 +363,66 @@ fn components_without_a_reference_match_independent_evaluations() {
         assert!((got[k] / want - 1.0).abs() < 1e-5, "ezdiskbb {lo}: {} {want}", got[k]);
     }
 }
+
+/// The golden file has two sets of compbb. Its f32 forms mix a table; XSPEC's probabilities of escape, which the oracle follows, jump at
+/// many hundred optical depths between its rows: a thin slab's by 1e-4 of the spectrum, that of the deepest by 2e-3.
+#[test]
+fn comptonised_black_bodies_are_mixed_as_they_are_summed() {
+    let grid = |low: f64, high: f64, count: i32| -> Vec<f64> {
+        (0..=count).map(|k| low * (high / low).powf(f64::from(k) / f64::from(count))).collect()
+    };
+    let model = Model::parse("compbb", &Settings::default()).unwrap();
+    let mut state = 1u64;
+    let mut uniform = || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 11) as f64 / (1u64 << 53) as f64
+    };
+    for edges in [grid(0.1, 15.0, 300), grid(0.05, 100.0, 300), grid(2.0, 12.0, 100)] {
+        let program = Program::new(&model, &edges).unwrap();
+        let mut oracle = vec![0.0; program.energies()];
+        let mut fast = vec![0.0f32; program.energies()];
+        let mut scratch = Scratch::default();
+        for (lowest, highest, usual, largest) in
+            [(0.0, 0.3, 5e-5, 1e-4), (0.3, 1.0, 1e-4, 3e-4), (1.0, 3.0, 3e-4, 1e-3), (3.0, 10.0, 1e-3, 4e-3)]
+        {
+            let mut found = Vec::new();
+            for _ in 0..150 {
+                let tau = lowest + uniform() * (highest - lowest);
+                let full = [0.2 * 15f64.powf(uniform()), 200f64.powf(uniform()), tau, 1.0].map(|x| x as f32);
+                program.evaluate(&full.map(f64::from), &mut oracle);
+                program.evaluate_f32(&full, &mut fast, &mut scratch);
+                let single: Vec<f64> = fast.iter().map(|x| f64::from(*x)).collect();
+                found.push((difference(&single, &oracle, 1e-6).0, full));
+            }
+            found.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let (median, most, worst) = (found[75].0, found[142].0, found[149]);
+            println!(
+                "{:.2}-{:.0} keV, tau to {highest}: median {median:.1e}, 95 % below {most:.1e}, largest {:.1e} at {:?}",
+                edges[0],
+                edges[edges.len() - 1],
+                worst.0,
+                worst.1
+            );
+            assert!(most < usual && worst.0 < largest, "{most:.1e} {worst:?}");
+        }
+    }
+}
+
+/// What is left of a program on some of its bins keeps the steps of the whole range.
+#[test]
+fn comptonised_black_bodies_keep_their_steps_when_thinned() {
+    let edges: Vec<f64> = (0..=300).map(|k| 0.1 * 150f64.powf(f64::from(k) / 300.0)).collect();
+    let program = Program::new(&Model::parse("compbb", &Settings::default()).unwrap(), &edges).unwrap();
+    let kept = [40u32, 41, 150, 260];
+    let thinned = program.thinned(&kept).unwrap();
+    let (mut all, mut some) = (vec![0.0; 300], vec![0.0; 4]);
+    let full = [1.0, 20.0, 2.0, 1.0];
+    program.evaluate(&full, &mut all);
+    thinned.evaluate(&full, &mut some);
+    assert_eq!(some, kept.map(|k| all[k as usize]));
+    let (mut all, mut some) = (vec![0.0f32; 300], vec![0.0f32; 4]);
+    let full = full.map(|x| x as f32);
+    program.evaluate_f32(&full, &mut all, &mut Scratch::default());
+    thinned.evaluate_f32(&full, &mut some, &mut Scratch::default());
+    assert_eq!(some, kept.map(|k| all[k as usize]));
+}

@@ -123,6 +123,12 @@ fn shaders_agree_with_the_oracle() {
             check(&expression, &[(&format!("{name}.Redshift"), 0.27)], limit);
         }
     }
+    // The unscattered black body; few and many scatterings, which the oracle counts between the rows of the table.
+    for (electrons, tau, limit) in
+        [(50.0, 0.0, 2e-5), (20.0, 0.25, 2e-5), (5.0, 0.9, 5e-5), (100.0, 3.0, 5e-5), (5.0, 7.0, 3e-4)]
+    {
+        check("compbb", &[("compbb.kTe", electrons), ("compbb.tau", tau)], limit);
+    }
     for kt in [0.0, 0.05, 0.3, 2.0, 30.0] {
         check("bbodyrad+powerlaw", &[("bbodyrad.kT", kt), ("powerlaw.norm", 1e-6)], 2e-5);
         check("diskbb+powerlaw", &[("diskbb.Tin", kt), ("powerlaw.norm", 1e-6)], 2e-5);

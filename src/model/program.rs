@@ -153,7 +153,7 @@ impl Program {
         for instance in instances.iter_mut().filter(|i| i.frozen.is_some()) {
             instance.code = Some(Code::PlasmaCells);
         }
-        Ok(Self::lay_out(trees, instances, model.parameters().len(), model.settings.clone(), bins, &[]))
+        Ok(Self::lay_out(trees, instances, model.parameters().len(), model.settings.clone(), bins, (&[], &[])))
     }
 
     /// The same model on some of its bins only, which then need not touch: `kept` are their numbers, ascending. In each of
@@ -166,18 +166,19 @@ impl Program {
         }
         let bins = kept.iter().map(|&k| self.bins.get(k as usize).copied()).collect::<Option<Vec<_>>>()?;
         let trees = self.plans.iter().map(|plan| plan.tree.clone()).collect();
-        Some(Self::lay_out(trees, self.instances.clone(), self.parameters, self.settings.clone(), bins, &self.tables))
+        let known = (self.tables.as_slice(), self.oracle_tables.as_slice());
+        Some(Self::lay_out(trees, self.instances.clone(), self.parameters, self.settings.clone(), bins, known))
     }
 
-    /// `known`: the f32 tables of a program with these instances, where there is one. What does not depend on single bins is
-    /// taken from there.
+    /// `known`: the tables of a program with these instances, of the f32 forms and of the oracle, where there is one. What does
+    /// not depend on single bins is taken from there.
     fn lay_out(
         trees: Vec<Tree>,
         mut instances: Vec<Instance>,
         parameters: usize,
         settings: Settings,
         bins: Vec<(f64, f64)>,
-        known: &[f32],
+        (known, known_oracle): (&[f32], &[f64]),
     ) -> Self {
         let (mut tables, mut oracle_tables): (Vec<f32>, Vec<f64>) = (Vec::new(), Vec::new());
         type Key = (Option<Code>, Option<Convolution>, Option<Arc<TableModel>>, Option<Arc<plasma::Frozen>>);
@@ -195,7 +196,10 @@ impl Program {
             let single = instance.code.is_some_and(Code::single_table);
             match (known.get(instance.table.clone()), &instance.frozen) {
                 (known, Some(frozen)) => tables.extend(frozen.table(&bins, &settings, known.unwrap_or(&[]))),
-                (Some(known), None) if single && !known.is_empty() => tables.extend(known),
+                (Some(known), None) if single && !known.is_empty() => {
+                    tables.extend(known);
+                    oracle_tables.extend(known_oracle.get(instance.oracle_table.clone()).unwrap_or(&[]));
+                }
                 _ => {
                     let table = match &key {
                         (_, _, Some(file), _) => file.lay_out(&bins),
@@ -204,9 +208,11 @@ impl Program {
                         _ => Vec::new(),
                     };
                     tables.extend(table.iter().map(|x| *x as f32));
-                    if !single {
-                        oracle_tables.extend(table);
-                    }
+                    let shared = match instance.code.filter(|_| single) {
+                        Some(code) => code.header().min(table.len()),
+                        None => table.len(),
+                    };
+                    oracle_tables.extend(&table[..shared]);
                 }
             }
             (instance.table, instance.oracle_table) = (start..tables.len(), oracle_start..oracle_tables.len());

@@ -141,6 +141,8 @@ pub const BOUNDS: &[(&str, f64, Rule, f64)] = &[
     ("nthComp", 3e-4, Rule::Trapezoid, 5e-5),
     // XSPEC interpolates linearly between its steps: (0.005 E/kT)^2/8 in the cut-off.
     ("comptb", 1e-3, Rule::Trapezoid, 5e-5),
+    // XSPEC takes energies and results in single precision.
+    ("compbb", 1e-5, Rule::Plain, 5e-5),
     // The Green's function has kinks, over which the quadratures differ.
     ("pexrav", 1.5e-3, Rule::Plain, 2e-4),
     ("pexmon", 1e-3, Rule::Plain, 2e-4),

@@ -8,10 +8,12 @@ mod absorption;
 mod blur;
 mod body;
 mod bremss;
+mod compbb;
 mod comptb;
 pub(crate) mod convolution;
 mod disk;
 mod diskline;
+mod escape;
 mod extinction;
 mod factor;
 mod feature;
@@ -54,6 +56,8 @@ pub(crate) trait Component<R: Real>: Sized {
     const REFINES: bool = true;
     /// Its table serves the f32 forms only; the oracle goes by [`Component::exact`].
     const SINGLE_TABLE: bool = false;
+    /// So many numbers at the start of such a table go to the oracle too.
+    const HEADER: usize = 0;
 
     /// Works out what the table decides for one spectrum; called once, before any tile.
     #[inline(always)]
@@ -181,6 +185,11 @@ macro_rules! registry {
                 type R = f64;
                 match self { $(Code::$variant => <$type as Component<R>>::SINGLE_TABLE),* }
             }
+            /// Numbers at the start of such a table that the oracle has too.
+            pub fn header(self) -> usize {
+                type R = f64;
+                match self { $(Code::$variant => <$type as Component<R>>::HEADER),* }
+            }
             /// Whether it is zero on most of the band.
             pub fn sparse(self) -> bool {
                 type R = f64;
@@ -233,6 +242,7 @@ const SURFACE: (&str, &str) = ("surface", include_str!("../../../shaders/model/s
 const VOIGT: (&str, &str) = ("voigt", include_str!("../../../shaders/model/voigt.wgsl"));
 const EXTINCTION: (&str, &str) = ("extinction", include_str!("../../../shaders/model/extinction.wgsl"));
 const DISKLINE: (&str, &str) = ("diskline", include_str!("../../../shaders/model/diskline.wgsl"));
+const COMPBB: (&str, &str) = ("compbb", include_str!("../../../shaders/model/compbb.wgsl"));
 const COMPTB: (&str, &str) = ("comptb", include_str!("../../../shaders/model/comptb.wgsl"));
 const GREEN: (&str, &str) = ("green", include_str!("../../../shaders/model/green.wgsl"));
 const SLAB: (&str, &str) = ("slab", include_str!("../../../shaders/model/slab.wgsl"));
@@ -311,6 +321,7 @@ registry! {
     NthComp "nthcomp": thermal::Thermal<R> = thermal::nthcomp, no_table, THERMAL, "Thermal", "thermal_value";
     CompTT "comptt": titarchuk::Titarchuk<R> = titarchuk::comptt, no_table, TITARCHUK, "Titarchuk", "titarchuk_value";
     CompTB "comptb": comptb::Bulk<R> = comptb::comptb, no_table, COMPTB, "Bulk", "comptb_value";
+    CompBB "compbb": compbb::Scattered<R> = compbb::compbb, compbb::table, COMPBB, "Scattered", "compbb_value";
     Pexrav "pexrav": slab::Reflected<R> = slab::pexrav, slab::table, SLAB, "Reflected", "slab_value";
     Pexmon "pexmon": slab::Reflected<R> = slab::pexmon, slab::table, SLAB, "Reflected", "slab_value";
     SssIce "sss_ice": simple::Ice<R> = simple::sss_ice, no_table, SIMPLE, "Ice", "ice_value";
