@@ -5,11 +5,13 @@
 //! proposal has a hole where another one has none.
 
 use super::mixture::log_sum;
-use super::{Importance, StudentMixture};
+use super::{Importance, StudentMixture, temper};
 use crate::Result;
+use rand::Rng;
+use rand_pcg::Pcg64;
 
 /// Something to draw from. Densities are those in the unit cube of the prior.
-pub trait Proposal {
+pub trait Proposal: Send {
     /// Rows `first .. first + n` of the proposal's draws: cube (n x P) and log-density (n).
     ///
     /// # Errors
@@ -41,6 +43,28 @@ impl Proposal for Student {
     }
 }
 
+/// The prior as a proposal: wherever the others are too narrow it bounds the weights.
+pub struct Uniform {
+    pub p: usize,
+    pub seed: u64,
+}
+
+impl Proposal for Uniform {
+    fn draw(&mut self, first: usize, n: usize) -> Result<(Vec<f32>, Vec<f64>)> {
+        let row = |row: usize| {
+            let mut generator = Pcg64::new(u128::from(self.seed) << 64 | row as u128, 0x7072_696f_72);
+            // The first numbers of neighbouring states are alike.
+            generator.random::<u64>();
+            (0..self.p).map(move |_| generator.random::<f32>().max(f32::EPSILON))
+        };
+        Ok(((first..first + n).flat_map(row).collect(), vec![0.0; n]))
+    }
+
+    fn log_density(&mut self, cube: &[f32]) -> Result<Vec<f64>> {
+        Ok(vec![0.0; cube.len() / self.p])
+    }
+}
+
 /// How to spend likelihoods.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PoolSettings {
@@ -61,6 +85,16 @@ const FITS: [f64; 2] = [0.05, 0.25];
 const LEAST_SHARE: f64 = 0.01;
 /// Effective draws per parameter that a fit needs.
 const FITTABLE: f64 = 50.0;
+/// Weight of a draw, relative to the largest one, below which a fit to tempered weights leaves it out.
+const NEGLIGIBLE: f64 = 1e-6;
+
+/// Draws that wait for their likelihoods.
+pub struct Proposed {
+    /// `n x P`.
+    pub cube: Vec<f32>,
+    /// Of each proposal that was drawn from: its number, and its own log-density at its rows.
+    parts: Vec<(usize, Vec<f64>)>,
+}
 
 /// All draws, their likelihoods, and every proposal's density at every one of them.
 pub struct Pool<'a> {
@@ -79,6 +113,11 @@ impl<'a> Pool<'a> {
     pub fn new(p: usize, proposals: Vec<Box<dyn Proposal + 'a>>) -> Self {
         let (drawn, log_q) = (vec![0; proposals.len()], vec![Vec::new(); proposals.len()]);
         Self { p, proposals, drawn, log_q, cube: Vec::new(), log_l: Vec::new(), mixtures: Vec::new() }
+    }
+
+    /// Number of parameters, P.
+    pub fn parameters(&self) -> usize {
+        self.p
     }
 
     pub fn len(&self) -> usize {
@@ -141,6 +180,17 @@ impl<'a> Pool<'a> {
         rows: usize,
         likelihood: &mut dyn FnMut(&[f32]) -> Result<Vec<f64>>,
     ) -> Result<()> {
+        let proposed = self.propose(shares, rows)?;
+        let log_l = likelihood(&proposed.cube)?;
+        self.take(proposed, log_l)
+    }
+
+    /// Draws `rows` rows in proportion to the shares; they count once [`Pool::take`] has their likelihoods.
+    ///
+    /// # Errors
+    /// Those of the proposals.
+    pub fn propose(&mut self, shares: &[f64], rows: usize) -> Result<Proposed> {
+        let mut proposed = Proposed { cube: Vec::with_capacity(rows * self.p), parts: Vec::new() };
         let mut left = rows;
         let last = shares.iter().rposition(|share| *share > 0.0).unwrap_or(0);
         for (j, share) in shares.iter().enumerate() {
@@ -150,29 +200,65 @@ impl<'a> Pool<'a> {
             }
             left -= n;
             let (cube, own) = self.proposals[j].draw(self.drawn[j], n)?;
-            self.log_l.extend(likelihood(&cube)?);
-            for (k, proposal) in self.proposals.iter_mut().enumerate() {
-                match k == j {
-                    true => self.log_q[k].extend_from_slice(&own),
-                    false => self.log_q[k].extend(proposal.log_density(&cube)?),
-                }
-            }
-            self.cube.extend(cube);
-            self.drawn[j] += n;
+            proposed.cube.extend(cube);
+            proposed.parts.push((j, own));
         }
+        Ok(proposed)
+    }
+
+    /// Adds proposed draws with their likelihoods.
+    ///
+    /// # Errors
+    /// Those of the proposals.
+    pub fn take(&mut self, proposed: Proposed, log_l: Vec<f64>) -> Result<()> {
+        let Proposed { cube, parts } = proposed;
+        for (k, proposal) in self.proposals.iter_mut().enumerate() {
+            let mut row = 0;
+            for (j, own) in &parts {
+                match k == *j {
+                    true => self.log_q[k].extend_from_slice(own),
+                    false => {
+                        let rows = row * self.p..(row + own.len()) * self.p;
+                        self.log_q[k].extend(proposal.log_density(&cube[rows])?);
+                    }
+                }
+                row += own.len();
+            }
+        }
+        parts.iter().for_each(|(j, own)| self.drawn[*j] += own.len());
+        self.log_l.extend(log_l);
+        self.cube.extend(cube);
         Ok(())
     }
 
     /// Fits a mixture to all draws so far and adds it to the proposals, unless there is too little to fit.
     fn fit_mixture(&mut self, seed: u64) -> Result<()> {
         let Some(importance) = Importance::new(&self.log_weights()) else { return Ok(()) };
-        if importance.ess < FITTABLE * self.p as f64 {
-            return Ok(());
+        if importance.ess >= FITTABLE * self.p as f64 {
+            self.fit_to(&importance.weights, seed);
         }
-        let cube: Vec<f64> = self.cube.iter().map(|&u| f64::from(u)).collect();
-        let Some(mixture) = StudentMixture::fit(&cube, &importance.weights, self.p, seed) else { return Ok(()) };
-        self.add_mixture(mixture, seed);
         Ok(())
+    }
+
+    fn fit_to(&mut self, weights: &[f64], seed: u64) -> bool {
+        let cube: Vec<f64> = self.cube.iter().map(|&u| f64::from(u)).collect();
+        match StudentMixture::fit(&cube, weights, self.p, seed) {
+            Some(mixture) => {
+                self.add_mixture(mixture, seed);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Fits a mixture to all draws so far, with weights tempered until `ess` of them are effective, and adds it to the proposals.
+    /// Returns the power that the weights were raised to; `None` when there is nothing to fit to.
+    pub fn fit_tempered(&mut self, ess: f64, seed: u64) -> Option<f64> {
+        let (power, mut weights) = temper(&self.log_weights(), ess)?;
+        // What has next to no weight costs as much time in a fit as what has.
+        let least = NEGLIGIBLE * weights.iter().copied().fold(0.0, f64::max);
+        weights.iter_mut().filter(|w| **w < least).for_each(|w| *w = 0.0);
+        self.fit_to(&weights, seed).then_some(power)
     }
 
     /// Adds a mixture to the proposals.
@@ -217,7 +303,7 @@ impl<'a> Pool<'a> {
 
     /// Shares of the proposals among the draws to come that make the variance of the weights, foretold from the present draws,
     /// smallest: `sum of c_i / q(x_i)` with `c_i = L_i^2 / q_now(x_i)` is convex in the shares.
-    fn best_shares(&self) -> Vec<f64> {
+    pub fn best_shares(&self) -> Vec<f64> {
         const STEPS: usize = 60;
         const MOST: usize = 8192;
         let log_now = self.log_q();
