@@ -28,8 +28,6 @@ use std::time::Instant;
 
 /// Spectra whose draws are in memory at a time.
 const GROUP: usize = 64;
-/// Proposals of a spectrum that needs no mixture: flow and prior.
-const FIRST: usize = 2;
 /// A relative difference of exposures that is rounding.
 const SAME_EXPOSURE: f64 = 1e-3;
 
@@ -74,7 +72,8 @@ pub struct Applied {
 #[derive(Debug, Clone, Serialize)]
 pub struct Refined {
     pub verdict: Verdict,
-    /// Likelihoods of nested sampling, where it had to help; not among those of `refine`.
+    /// All likelihoods, those that taught proposals among them but for those of nested sampling, where it had to help.
+    pub likelihoods: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nested: Option<u64>,
     pub cstat: CstatSummary,
@@ -165,8 +164,8 @@ pub fn run(
             n => Some((out.join("samples"), n)),
         };
         for (i, refined, posterior) in refine(&analysis, problem, device, &usable, settings)? {
-            table.likelihoods += refined.refine.samples as u64 + refined.nested.unwrap_or(0);
-            table.polished += usize::from(refined.refine.proposals.len() > FIRST);
+            table.likelihoods += refined.likelihoods as u64 + refined.nested.unwrap_or(0);
+            table.polished += usize::from(refined.refine.proposals.len() > polish::FIRST);
             table.nested += usize::from(refined.nested.is_some());
             match refined.verdict.status {
                 VerdictStatus::Trusted => table.trusted += 1,
@@ -426,7 +425,7 @@ fn judge(
     if let Some(doubt) = &draws.doubt {
         verdict.add(VerdictStatus::WithCare, doubt.clone());
     }
-    Some((Refined { verdict, nested: draws.nested, cstat, refine, parameters }, posterior))
+    Some((Refined { verdict, likelihoods: draws.likelihoods, nested: draws.nested, cstat, refine, parameters }, posterior))
 }
 
 fn write(table: &Table, names: &[String], out: &Path) -> Result<()> {
@@ -449,8 +448,8 @@ fn write(table: &Table, names: &[String], out: &Path) -> Result<()> {
             write!(w, "{},{:?},{},", tables::field(&line.spectrum), line.exposure, line.counts)?;
             let mut remarks: Vec<String> = line.error.iter().chain(&line.warnings).cloned().collect();
             match &line.result {
-                Some(Refined { verdict, cstat, refine: r, parameters, .. }) => {
-                    write!(w, "{},{},{:?},{:?}", verdict.status.as_str(), r.samples, r.ess, r.efficiency)?;
+                Some(Refined { verdict, likelihoods, cstat, refine: r, parameters, .. }) => {
+                    write!(w, "{},{likelihoods},{:?},{:?}", verdict.status.as_str(), r.ess, r.efficiency)?;
                     write!(w, ",{:?},{:?},{:?}", r.pareto_k, r.log_z, r.log_z_err)?;
                     write!(w, ",{:?},{:?},{:?}", cstat.best, cstat.expected, cstat.expected_std)?;
                     for (_, q) in parameters {

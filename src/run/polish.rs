@@ -3,9 +3,11 @@
 //!
 //! A flow that was trained on the whole prior is far wider than the posterior of a bright spectrum. Its weighted draws, tempered until enough of
 //! them count, say where to look more closely: a mixture is fitted to them, drawn from, and all draws of all proposals of this
-//! spectrum are weighed together (population Monte Carlo, Cappe et al. 2004; with the weights of [`Pool`], Cornuet et al. 2012). That
-//! goes on until the verdict on the weights is that they are to be trusted, or the likelihoods are spent. Where that fails, nested
-//! sampling finds what a mixture is fitted to; its evidence is checked against that of the weights.
+//! spectrum are weighed together (population Monte Carlo, Cappe et al. 2004; with the weights of [`Pool`], Cornuet et al. 2012). When
+//! these weights are to be trusted, new draws from what was learnt decide: weighed by a mixture that was fitted to them, and
+//! stopped at their best, draws would make too little of what they have not seen. What the new draws
+//! refuse goes on learning from them, until the likelihoods are spent. Where that fails, nested sampling finds what a mixture is fitted to;
+//! its evidence is checked against that of the weights.
 //!
 //! Whatever is random for a spectrum is keyed by its counts and exposure, not by its place among others: in any list, it
 //! gets the same posterior to the bit.
@@ -23,17 +25,31 @@ use rayon::prelude::*;
 
 /// Streams of the spectra's draws: those of the mocks, which no other command of this run uses at the same time. One of 2^28.
 const STREAM: u32 = (1 << 29) + (1 << 28);
-/// Effective draws that a mixture is fitted to, per parameter, where weights have to be tempered for that.
+/// Effective draws that a mixture is fitted to, per parameter and as a share of all draws: weights are tempered until there are so many.
 const TEMPERED: f64 = 40.0;
-/// Fits follow each other only where the effective draws have become so many times more.
+const PART: f64 = 1.0 / 16.0;
+/// Fits follow each other where the effective draws have become so many times more, or fewer: there was something that the last fit
+/// did not know of.
 const WORTH_A_FIT: f64 = 2.0;
-/// Shares of the draws while the weights are tempered: the newest mixture has the rest.
-const FLOW_SHARE: f64 = 0.08;
-const PRIOR_SHARE: f64 = 0.02;
+const WORSE: f64 = 0.7;
+/// Components of a mixture, at most, while weights are tempered and then. With 16 the fits took most of the time and the weights'
+/// tails were no shorter.
+const COMPONENTS: [usize; 2] = [4, 8];
+/// Shares of the draws that flow and prior go on getting: they reach what the mixtures have not seen. With 0.08 and 0.02 a sixth more
+/// likelihoods were needed.
+const FLOW_SHARE: f64 = 0.2;
+const PRIOR_SHARE: f64 = 0.1;
+/// Mixtures that are to get a smaller share of the draws that decide than this are dropped.
+const WORTH_KEEPING: f64 = 0.03;
+/// Draws that decide, over those of a batch that teaches.
+const DECIDING: usize = 3;
 /// Live points of the fall-back.
 const LIVE: usize = 400;
 /// The evidence of the weights is to be within so many errors of the nested one.
 const AGREEMENT: f64 = 4.0;
+
+/// Proposals of a spectrum that needs no mixture: flow and prior.
+pub(super) const FIRST: usize = 2;
 
 /// How far to go.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +70,8 @@ pub(super) struct Weighed {
     pub log_l: Vec<f64>,
     /// `None` when no draw has any weight.
     pub told: Option<(Importance, RefineSummary)>,
-    /// Likelihoods of nested sampling.
+    /// Likelihoods, those of nested sampling apart.
+    pub likelihoods: usize,
     pub nested: Option<u64>,
     /// Why the verdict is not to be better than 'with care', beyond the weights.
     pub doubt: Option<String>,
@@ -69,9 +86,14 @@ struct Spectrum<'a> {
     /// Rows of the next batch; 0: finished.
     rows: usize,
     most: usize,
+    /// Likelihoods so far.
+    spent: usize,
+    /// Whether the present draws are all later than the last fit.
+    deciding: bool,
     told: Option<(Importance, RefineSummary)>,
-    /// Effective draws at the last fit that was not tempered.
+    /// Effective draws at the last fit; 0: it was tempered.
     fitted: f64,
+    fits: u64,
     nested: Option<Rescue>,
     seed: u64,
 }
@@ -81,6 +103,11 @@ struct Rescue {
     evaluations: u64,
     log_z: f64,
     log_z_err: f64,
+}
+
+fn normalise(shares: &mut [f64]) {
+    let sum: f64 = shares.iter().sum();
+    shares.iter_mut().for_each(|share| *share /= sum);
 }
 
 /// A number for a spectrum: FNV-1a of its counts and exposure.
@@ -174,52 +201,80 @@ impl<'a> Spectrum<'a> {
             shares,
             rows: effort.draws.min(effort.most),
             most: effort.most,
+            spent: 0,
+            deciding: false,
             told: None,
             fitted: 0.0,
+            fits: 0,
             nested: None,
             seed,
         }
     }
 
-    /// Judges the draws so far and says what comes next.
+    /// Judges the draws and says what comes next.
     fn advance(&mut self, effort: Effort) {
+        self.spent += self.rows;
         let importance = Importance::new(&self.pool.log_weights());
         self.told = importance.map(|importance| {
             let told = weights_told(&importance, self.seed);
             (importance, told)
         });
-        let left = self.most.saturating_sub(self.pool.len());
-        if left == 0 || self.status() == VerdictStatus::Trusted {
+        let left = self.most.saturating_sub(self.spent);
+        let trusted = self.status() == VerdictStatus::Trusted;
+        if left == 0 || (trusted && self.decides()) {
             self.rows = 0;
-            return;
-        }
-        if !effort.polish {
+        } else if !effort.polish {
             // Four times as many, and again.
             self.rows = left.min(3 * self.pool.len());
-            return;
+        } else if trusted {
+            self.learn();
+            let kept: Vec<bool> =
+                self.shares.iter().enumerate().map(|(j, share)| j < FIRST || *share > WORTH_KEEPING).collect();
+            self.pool.forget_draws(&kept);
+            let mut kept = kept.iter();
+            self.shares.retain(|_| *kept.next().unwrap_or(&true));
+            normalise(&mut self.shares);
+            self.deciding = true;
+            self.rows = left.min(DECIDING * effort.draws);
+        } else {
+            self.learn();
+            self.deciding = false;
+            self.rows = left.min(effort.draws);
         }
-        self.rows = left.min(effort.draws);
-        let Some((importance, _)) = &self.told else { return };
-        let (ess, enough) = (importance.ess, TEMPERED * self.pool.parameters() as f64);
-        if ess < enough || ess > WORTH_A_FIT * self.fitted {
-            let seed = self.seed.wrapping_add(self.pool.mixtures.len() as u64);
-            if self.pool.fit_tempered(enough, seed).is_some() && ess >= enough {
-                self.fitted = ess;
-            }
-        }
-        self.shares = match ess >= enough {
-            true => self.pool.best_shares(),
-            false => self.newest_first(),
-        };
     }
 
-    /// Shares of the draws that are to find out where the posterior is.
+    /// Whether the present draws have taught no proposal that they are weighed with.
+    fn decides(&self) -> bool {
+        self.deciding || self.pool.mixtures.is_empty()
+    }
+
+    /// Fits a mixture where that is worth its time, and shares out the draws to come.
+    fn learn(&mut self) {
+        let Some(ess) = self.told.as_ref().map(|(importance, _)| importance.ess) else { return };
+        let enough = (TEMPERED * self.pool.parameters() as f64).max(PART * self.pool.len() as f64);
+        let tempered = ess < enough;
+        let changed = ess < WORSE * self.fitted || ess > WORTH_A_FIT * self.fitted;
+        if self.status() == VerdictStatus::Trusted || tempered || changed {
+            self.fits += 1;
+            let components = COMPONENTS[usize::from(!tempered)];
+            if self.pool.fit_tempered(enough, components, self.seed.wrapping_add(self.fits)).is_some() {
+                self.fitted = if tempered { 0.0 } else { ess };
+            }
+        }
+        self.shares = if tempered { self.newest_first() } else { self.pool.best_shares() };
+        for (share, least) in self.shares.iter_mut().zip([FLOW_SHARE, PRIOR_SHARE]) {
+            *share = share.max(least);
+        }
+        normalise(&mut self.shares);
+    }
+
+    /// Shares of the draws that are to find out where the posterior is: the newest mixture has all that flow and prior leave.
     fn newest_first(&self) -> Vec<f64> {
         let mut shares = vec![0.0; self.pool.drawn().len()];
-        (shares[0], shares[1]) = (FLOW_SHARE, PRIOR_SHARE);
         if let Some(newest) = shares.last_mut() {
-            *newest += 1.0 - FLOW_SHARE - PRIOR_SHARE;
+            *newest = 1.0 - FLOW_SHARE - PRIOR_SHARE;
         }
+        (shares[0], shares[1]) = (shares[0] + FLOW_SHARE, shares[1] + PRIOR_SHARE);
         shares
     }
 
@@ -232,7 +287,9 @@ impl<'a> Spectrum<'a> {
     }
 
     fn weighed(self) -> Weighed {
-        let doubt = self.nested.as_ref().zip(self.told.as_ref()).and_then(|(nested, (_, told))| {
+        let taught = (!self.decides() && self.status() == VerdictStatus::Trusted)
+            .then(|| "the proposals were fitted to the very draws that they are to weigh: no likelihoods were left for others".into());
+        let apart = self.nested.as_ref().zip(self.told.as_ref()).and_then(|(nested, (_, told))| {
             let apart = (told.log_z - nested.log_z).abs() / nested.log_z_err.hypot(told.log_z_err);
             (apart.is_nan() || apart > AGREEMENT).then(|| {
                 format!(
@@ -249,8 +306,9 @@ impl<'a> Spectrum<'a> {
             names.zip(self.pool.drawn()).map(|(name, &draws)| ProposalSummary { name, draws }).collect();
         Weighed {
             told: self.told.map(|(importance, told)| (importance, RefineSummary { proposals, ..told })),
+            likelihoods: self.spent,
             nested: self.nested.map(|nested| nested.evaluations),
-            doubt,
+            doubt: apart.or(taught),
             seed: self.seed,
             cube: self.pool.cube,
             log_l: self.pool.log_l,
@@ -294,9 +352,11 @@ fn rescue(analysis: &Analysis<'_>, spectrum: &mut Spectrum<'_>, effort: Effort) 
         log_z_err: evidence.log_z_err,
     });
     if let Some(mixture) = StudentMixture::fit(&result.points.cube, &evidence.weights, p, spectrum.seed) {
-        spectrum.pool.add_mixture(mixture, spectrum.seed);
+        spectrum.fits += 1;
+        spectrum.pool.add_mixture(mixture, spectrum.seed.wrapping_add(spectrum.fits));
         spectrum.shares = spectrum.newest_first();
-        spectrum.most = spectrum.pool.len() + effort.most;
+        spectrum.deciding = false;
+        spectrum.most = spectrum.spent + effort.most;
         spectrum.rows = effort.draws.min(effort.most);
     }
     Ok(())
