@@ -356,10 +356,10 @@ fn agrees_with_nested_sampling(run: &Path, spectrum: &Path, polished: &Value) {
     let _ = fs::remove_dir_all(&out);
     let mut reference = rontgen();
     reference.arg("reference").arg(example).arg("--data").arg(data).args(["--device", "cpu", "--quiet", "--seed", "5"]);
-    for set in narrow().into_iter().chain([
-        format!("observation.spectrum='{}'", spectrum.display()),
-        "output.posterior_samples=10000".into(),
-    ]) {
+    for set in narrow()
+        .into_iter()
+        .chain([format!("observation.spectrum='{}'", spectrum.display()), "output.posterior_samples=10000".into()])
+    {
         reference.args(["--set", &set]);
     }
     let output = reference.arg("--out").arg(&out).output().unwrap();

@@ -2,13 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::common::{DataArgs, DeviceArgs};
+use super::common::{DataArgs, DeviceArgs, open_finished, print_json};
 use crate::{
     Error, Result,
-    device::Device,
     run::{
         apply::{self, Settings, Table},
-        diagnose::Finished,
         progress::{Mode, Progress},
     },
 };
@@ -64,9 +62,7 @@ pub fn run(args: Args) -> Result<u8> {
         return Err(Error::Input("expected --draws from 256 to 10000000 and --samples up to 10000000".into()));
     }
     let spectra = spectra(&args)?;
-    let data = args.data.folder()?;
-    let finished = Finished::open(&args.dir, data.as_deref())?;
-    let device = Device::open(&args.device.device)?;
+    let (finished, _, device) = open_finished(&args.dir, &args.data, &args.device)?;
     let settings = Settings {
         draws: args.draws,
         most: MOST * args.draws,
@@ -77,9 +73,7 @@ pub fn run(args: Args) -> Result<u8> {
     let progress = Progress::new(Mode::detect(args.quiet));
     let table = apply::run(&finished, &device, &spectra, &args.out, settings, &progress)?;
     if args.json {
-        let text =
-            serde_json::to_string_pretty(&table).map_err(|error| Error::Input(format!("apply.json: {error}")))?;
-        println!("{text}");
+        print_json("apply.json", &table)?;
     } else if !args.quiet {
         print!("{}", text(&table, &args.out));
     }

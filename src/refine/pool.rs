@@ -52,7 +52,7 @@ pub struct Uniform {
 impl Proposal for Uniform {
     fn draw(&mut self, first: usize, n: usize) -> Result<(Vec<f32>, Vec<f64>)> {
         let row = |row: usize| {
-            let mut generator = Pcg64::new(u128::from(self.seed) << 64 | row as u128, 0x7072_696f_72);
+            let mut generator = Pcg64::new(u128::from(self.seed) << 64 | row as u128, 0x0070_7269_6f72);
             // The first numbers of neighbouring states are alike.
             generator.random::<u64>();
             (0..self.p).map(move |_| generator.random::<f32>().max(f32::EPSILON))
@@ -256,7 +256,8 @@ impl<'a> Pool<'a> {
         let (sum, squares) = weights.iter().fold((0.0, 0.0), |(s, q), w| (s + w, q + w * w));
         let rows: Vec<usize> = (0..weights.len()).filter(|&i| weights[i] > NEGLIGIBLE * squares / sum).collect();
         let rows = rows.iter().copied().step_by(rows.len().div_ceil(FIT_ROWS).max(1));
-        let cube: Vec<f64> = rows.clone().flat_map(|i| &self.cube[i * self.p..][..self.p]).map(|&u| f64::from(u)).collect();
+        let cube: Vec<f64> =
+            rows.clone().flat_map(|i| &self.cube[i * self.p..][..self.p]).map(|&u| f64::from(u)).collect();
         let weights: Vec<f64> = rows.map(|i| weights[i]).collect();
         let mixture = StudentMixture::fit_small(&cube, &weights, self.p, components, seed)?;
         self.add_mixture(mixture, seed);

@@ -419,13 +419,15 @@ fn judge(
         expected,
         expected_std,
     };
-    let refine =
-        RefineSummary { log_z_poisson: told.log_z + poisson_constant(&binned.counts), ..told.clone() };
+    let refine = RefineSummary { log_z_poisson: told.log_z + poisson_constant(&binned.counts), ..told.clone() };
     let mut verdict = Verdict::judge(&cstat, &refine);
     if let Some(doubt) = &draws.doubt {
         verdict.add(VerdictStatus::WithCare, doubt.clone());
     }
-    Some((Refined { verdict, likelihoods: draws.likelihoods, nested: draws.nested, cstat, refine, parameters }, posterior))
+    Some((
+        Refined { verdict, likelihoods: draws.likelihoods, nested: draws.nested, cstat, refine, parameters },
+        posterior,
+    ))
 }
 
 fn write(table: &Table, names: &[String], out: &Path) -> Result<()> {

@@ -1,13 +1,13 @@
 //! Posteriors of many spectra from one pair of networks: draws of the flow, and where these are not good enough, of what is learnt from
 //! them.
 //!
-//! A flow that was trained on the whole prior is far wider than the posterior of a bright spectrum. Its weighted draws, tempered until enough of
-//! them count, say where to look more closely: a mixture is fitted to them, drawn from, and all draws of all proposals of this
-//! spectrum are weighed together (population Monte Carlo, Cappe et al. 2004; with the weights of [`Pool`], Cornuet et al. 2012). When
-//! these weights are to be trusted, new draws from what was learnt decide: weighed by a mixture that was fitted to them, and
-//! stopped at their best, draws would make too little of what they have not seen. What the new draws
-//! refuse goes on learning from them, until the likelihoods are spent. Where that fails, nested sampling finds what a mixture is fitted to;
-//! its evidence is checked against that of the weights.
+//! A flow that was trained on the whole prior is far wider than the posterior of a bright spectrum. Its weighted draws, tempered until
+//! enough of them count, say where to look more closely: a mixture is fitted to them and drawn from, and all draws of all proposals
+//! of this spectrum are weighed together (population Monte Carlo, Cappe et al. 2004; with the weights of [`Pool`], Cornuet et al. 2012).
+//! Once these weights are to be trusted, new draws from what was learnt decide: draws that the proposals were fitted to, and that
+//! were stopped when they looked best, make too little of what they have not seen. What the new draws refuse goes on learning
+//! from them, until the likelihoods are spent. Where that fails, nested sampling finds what a mixture is fitted to, and its evidence is
+//! checked against that of the weights.
 //!
 //! Whatever is random for a spectrum is keyed by its counts and exposure, not by its place among others: in any list, it
 //! gets the same posterior to the bit.
@@ -113,9 +113,9 @@ fn normalise(shares: &mut [f64]) {
 /// A number for a spectrum: FNV-1a of its counts and exposure.
 fn digest(counts: &[u32], exposure: f32) -> u64 {
     let words = counts.iter().copied().chain([exposure.to_bits()]);
-    words.flat_map(u32::to_le_bytes).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    words
+        .flat_map(u32::to_le_bytes)
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 /// Draws for each target until its weights are to be trusted; `counts`: those of each target.
@@ -346,11 +346,8 @@ fn rescue(analysis: &Analysis<'_>, spectrum: &mut Spectrum<'_>, effort: Effort) 
         Err(other) => return Err(other),
     };
     let evidence = &result.evidence;
-    spectrum.nested = Some(Rescue {
-        evaluations: result.evaluations,
-        log_z: evidence.log_z,
-        log_z_err: evidence.log_z_err,
-    });
+    spectrum.nested =
+        Some(Rescue { evaluations: result.evaluations, log_z: evidence.log_z, log_z_err: evidence.log_z_err });
     if let Some(mixture) = StudentMixture::fit(&result.points.cube, &evidence.weights, p, spectrum.seed) {
         spectrum.fits += 1;
         spectrum.pool.add_mixture(mixture, spectrum.seed.wrapping_add(spectrum.fits));
