@@ -2,16 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use super::common::{DataArgs, DeviceArgs};
+use super::common::{DataArgs, DeviceArgs, open_finished, print_json};
 use crate::{
     Error, Result,
-    device::Device,
     run::{
         apply::{self, Settings, Table},
-        diagnose::Finished,
         progress::{Mode, Progress},
     },
 };
+
+/// Likelihoods of a spectrum, at most, over the first draws.
+const MOST: usize = 32;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -30,9 +31,17 @@ pub struct Args {
     /// Where to write
     #[arg(long, value_name = "OUT")]
     pub(super) out: PathBuf,
-    /// Draws of the network per spectrum, each with its likelihood; up to 16 times as many where fewer than 1000 are effective
+    /// Draws of the network per spectrum, each with its likelihood, and of each mixture fitted to the weighted ones where they are
+    /// not to be trusted; up to 32 times as many likelihoods in all
     #[arg(long, value_name = "N", default_value_t = Settings::default().draws)]
     pub(super) draws: usize,
+    /// Draw from the network alone, whatever the weights are like
+    #[arg(long)]
+    pub(super) no_polish: bool,
+    /// Where the weights are refused after all: nested sampling finds where to draw from
+    #[arg(long, value_name = "none|nested", default_value = "nested",
+        value_parser = clap::builder::PossibleValuesParser::new(["none", "nested"]))]
+    pub(super) fallback: String,
     /// Equal-weight samples to write per spectrum, or 0
     #[arg(long, value_name = "N", default_value_t = Settings::default().samples)]
     pub(super) samples: usize,
@@ -53,16 +62,18 @@ pub fn run(args: Args) -> Result<u8> {
         return Err(Error::Input("expected --draws from 256 to 10000000 and --samples up to 10000000".into()));
     }
     let spectra = spectra(&args)?;
-    let data = args.data.folder()?;
-    let finished = Finished::open(&args.dir, data.as_deref())?;
-    let device = Device::open(&args.device.device)?;
-    let settings = Settings { draws: args.draws, most: 16 * args.draws, samples: args.samples };
+    let (finished, _, device) = open_finished(&args.dir, &args.data, &args.device)?;
+    let settings = Settings {
+        draws: args.draws,
+        most: MOST * args.draws,
+        polish: !args.no_polish,
+        nested: !args.no_polish && args.fallback == "nested",
+        samples: args.samples,
+    };
     let progress = Progress::new(Mode::detect(args.quiet));
     let table = apply::run(&finished, &device, &spectra, &args.out, settings, &progress)?;
     if args.json {
-        let text =
-            serde_json::to_string_pretty(&table).map_err(|error| Error::Input(format!("apply.json: {error}")))?;
-        println!("{text}");
+        print_json("apply.json", &table)?;
     } else if !args.quiet {
         print!("{}", text(&table, &args.out));
     }
@@ -109,7 +120,8 @@ fn text(table: &Table, out: &Path) -> String {
         text += &format!("{}: refused: {}\n", line.spectrum, line.error.as_deref().unwrap_or(""));
     }
     text + &format!(
-        "{}: {} spectra in {:.1} s ({:.1} per second, {} likelihoods): {} trusted, {} with care, {} not trusted, {} refused\n",
+        "{}: {} spectra in {:.1} s ({:.1} per second, {} likelihoods): {} trusted, {} with care, {} not trusted, {} refused; \
+         {} polished, {} by nested sampling\n",
         out.join("apply.csv").display(),
         table.spectra.len(),
         table.seconds,
@@ -118,6 +130,8 @@ fn text(table: &Table, out: &Path) -> String {
         table.trusted,
         table.with_care,
         table.not_trusted,
-        table.refused
+        table.refused,
+        table.polished,
+        table.nested
     )
 }

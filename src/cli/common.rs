@@ -2,7 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Result, run::run_file::RunFile};
+use crate::{
+    Error, Result,
+    device::Device,
+    run::{diagnose::Finished, run_file::RunFile},
+};
 
 /// A run file, where its data are, and what is changed in it.
 #[derive(Debug, clap::Args)]
@@ -59,6 +63,24 @@ pub(super) struct DeviceArgs {
     /// auto (a GPU, else the CPU), gpu, cpu, or part of an adapter's name
     #[arg(long, value_name = "auto|gpu|cpu|NAME", default_value = "auto")]
     pub device: String,
+}
+
+/// A finished run's folder opened again, the folder of data files, and the device.
+pub(super) fn open_finished(
+    dir: &Path,
+    data: &DataArgs,
+    device: &DeviceArgs,
+) -> Result<(Finished, Option<PathBuf>, Device)> {
+    let data = data.folder()?;
+    let finished = Finished::open(dir, data.as_deref())?;
+    Ok((finished, data, Device::open(&device.device)?))
+}
+
+/// Prints a result as the JSON document that its file `name` holds.
+pub(super) fn print_json(name: &str, result: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(result).map_err(|error| Error::Input(format!("{name}: {error}")))?;
+    println!("{text}");
+    Ok(())
 }
 
 /// A seed that fits into the run file's integers.

@@ -2,13 +2,12 @@
 
 use std::path::PathBuf;
 
-use super::common::{DataArgs, DeviceArgs};
+use super::common::{DataArgs, DeviceArgs, open_finished, print_json};
 use crate::{
     Error, Result,
-    device::Device,
     report::diagnosis::{Calibrated, Diagnosis},
     run::{
-        diagnose::{self, DIAGNOSIS, Finished, Settings},
+        diagnose::{self, DIAGNOSIS, Settings},
         progress::{Mode, Progress},
     },
 };
@@ -61,9 +60,7 @@ pub fn run(args: Args) -> Result<u8> {
     if args.ppc > 100_000_000 || !(256..=10_000_000).contains(&args.draws) {
         return Err(Error::Input("expected --ppc up to 100000000 and --draws from 256 to 10000000".into()));
     }
-    let data = args.data.folder()?;
-    let finished = Finished::open(&args.dir, data.as_deref())?;
-    let device = Device::open(&args.device.device)?;
+    let (finished, data, device) = open_finished(&args.dir, &args.data, &args.device)?;
     let settings = Settings {
         sbc: args.sbc,
         tarp: args.tarp,
@@ -75,9 +72,7 @@ pub fn run(args: Args) -> Result<u8> {
     let progress = Progress::new(Mode::detect(args.quiet));
     let diagnosis = diagnose::run(&finished, &device, data.as_deref(), &settings, &progress)?;
     if args.json {
-        let text =
-            serde_json::to_string_pretty(&diagnosis).map_err(|error| Error::Input(format!("{DIAGNOSIS}: {error}")))?;
-        println!("{text}");
+        print_json(DIAGNOSIS, &diagnosis)?;
     } else if !args.quiet {
         print!("{}", text(&diagnosis));
     }

@@ -64,6 +64,11 @@ impl StudentMixture {
     /// Fits to the rows of `cube` (N x P, unit cube) with `weights` (N, not negative). `None` when fewer than ten effective draws per
     /// parameter are there.
     pub fn fit(cube: &[f64], weights: &[f64], p: usize, seed: u64) -> Option<Self> {
+        Self::fit_small(cube, weights, p, usize::MAX, seed)
+    }
+
+    /// The same with at most so many components, the defensive one apart.
+    pub fn fit_small(cube: &[f64], weights: &[f64], p: usize, most: usize, seed: u64) -> Option<Self> {
         let every = weights.len().div_ceil(MOST).max(1);
         let rows = cube.chunks_exact(p).zip(weights).step_by(every).filter(|(_, w)| **w > 0.0);
         let linear: Vec<bool> = (0..p).map(|i| is_linear(rows.clone().map(|(u, w)| (u[i], *w)))).collect();
@@ -86,7 +91,7 @@ impl StudentMixture {
             (score, mixture)
         };
         let (mut best, mut mixture) = fitted(COMPONENTS[0]);
-        for &components in &COMPONENTS[1..] {
+        for &components in COMPONENTS[1..].iter().take_while(|components| **components <= most) {
             let (score, candidate) = fitted(components);
             if score <= best + WORTH {
                 break;
@@ -191,10 +196,12 @@ impl StudentMixture {
                     for (i, c) in self.components.iter().enumerate() {
                         (logs[i], squares[i]) = c.log_density(x, &mut z);
                     }
-                    let total = log_sum(&logs);
-                    log_likelihood += w * total;
+                    let top = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                    logs.iter_mut().for_each(|log| *log = (*log - top).exp());
+                    let total: f64 = logs.iter().sum();
+                    log_likelihood += w * (top + total.ln());
                     for (i, c) in self.components.iter().enumerate() {
-                        let r = w * (logs[i] - total).exp();
+                        let r = w * logs[i] / total;
                         if r < 1e-12 * w {
                             continue;
                         }
@@ -364,7 +371,7 @@ impl Component {
     fn log_density(&self, x: &[f64], z: &mut [f64]) -> (f64, f64) {
         let (p, v) = (x.len() as f64, f64::from(self.freedom));
         let square = matrix::whiten(&self.lower, &self.mean, x, z);
-        (self.log_norm - 0.5 * (v + p) * (square / v).ln_1p(), square)
+        (self.log_norm - 0.5 * (v + p) * (1.0 + square / v).ln(), square)
     }
 }
 

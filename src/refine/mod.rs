@@ -9,12 +9,14 @@ pub(crate) mod matrix;
 mod mixture;
 mod pareto;
 mod pool;
+mod temper;
 
 pub use emulator::{Emulator, EmulatorError, EmulatorSettings};
 pub use foretold::{Foretold, foretell};
 pub use mixture::StudentMixture;
 pub use pareto::{pareto_k, smooth};
-pub use pool::{Pool, PoolSettings, Proposal, Student};
+pub use pool::{Pool, PoolSettings, Proposal, Proposed, Student, Uniform};
+pub use temper::temper;
 
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;

@@ -5,11 +5,13 @@
 //! proposal has a hole where another one has none.
 
 use super::mixture::log_sum;
-use super::{Importance, StudentMixture};
+use super::{Importance, StudentMixture, temper};
 use crate::Result;
+use rand::Rng;
+use rand_pcg::Pcg64;
 
 /// Something to draw from. Densities are those in the unit cube of the prior.
-pub trait Proposal {
+pub trait Proposal: Send {
     /// Rows `first .. first + n` of the proposal's draws: cube (n x P) and log-density (n).
     ///
     /// # Errors
@@ -41,6 +43,28 @@ impl Proposal for Student {
     }
 }
 
+/// The prior as a proposal: wherever the others are too narrow it bounds the weights.
+pub struct Uniform {
+    pub p: usize,
+    pub seed: u64,
+}
+
+impl Proposal for Uniform {
+    fn draw(&mut self, first: usize, n: usize) -> Result<(Vec<f32>, Vec<f64>)> {
+        let row = |row: usize| {
+            let mut generator = Pcg64::new(u128::from(self.seed) << 64 | row as u128, 0x0070_7269_6f72);
+            // The first numbers of neighbouring states are alike.
+            generator.random::<u64>();
+            (0..self.p).map(move |_| generator.random::<f32>().max(f32::EPSILON))
+        };
+        Ok(((first..first + n).flat_map(row).collect(), vec![0.0; n]))
+    }
+
+    fn log_density(&mut self, cube: &[f32]) -> Result<Vec<f64>> {
+        Ok(vec![0.0; cube.len() / self.p])
+    }
+}
+
 /// How to spend likelihoods.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PoolSettings {
@@ -61,13 +85,26 @@ const FITS: [f64; 2] = [0.05, 0.25];
 const LEAST_SHARE: f64 = 0.01;
 /// Effective draws per parameter that a fit needs.
 const FITTABLE: f64 = 50.0;
+/// A fit to tempered weights leaves out draws whose weight is below this share of the mean weight of an effective draw, and takes
+/// so many at most: one of many spectra has milliseconds.
+const NEGLIGIBLE: f64 = 1e-4;
+const FIT_ROWS: usize = 4096;
+
+/// Draws that wait for their likelihoods.
+pub struct Proposed {
+    /// `n x P`.
+    pub cube: Vec<f32>,
+    /// Of each proposal that was drawn from: its number, and its own log-density at its rows.
+    parts: Vec<(usize, Vec<f64>)>,
+}
 
 /// All draws, their likelihoods, and every proposal's density at every one of them.
 pub struct Pool<'a> {
     p: usize,
     proposals: Vec<Box<dyn Proposal + 'a>>,
-    /// Draws so far of each proposal.
+    /// Draws so far of each proposal, and those before that were forgotten.
     drawn: Vec<usize>,
+    forgotten: Vec<usize>,
     log_q: Vec<Vec<f64>>,
     pub cube: Vec<f32>,
     pub log_l: Vec<f64>,
@@ -78,7 +115,13 @@ pub struct Pool<'a> {
 impl<'a> Pool<'a> {
     pub fn new(p: usize, proposals: Vec<Box<dyn Proposal + 'a>>) -> Self {
         let (drawn, log_q) = (vec![0; proposals.len()], vec![Vec::new(); proposals.len()]);
-        Self { p, proposals, drawn, log_q, cube: Vec::new(), log_l: Vec::new(), mixtures: Vec::new() }
+        let forgotten = drawn.clone();
+        Self { p, proposals, drawn, forgotten, log_q, cube: Vec::new(), log_l: Vec::new(), mixtures: Vec::new() }
+    }
+
+    /// Number of parameters, P.
+    pub fn parameters(&self) -> usize {
+        self.p
     }
 
     pub fn len(&self) -> usize {
@@ -141,6 +184,17 @@ impl<'a> Pool<'a> {
         rows: usize,
         likelihood: &mut dyn FnMut(&[f32]) -> Result<Vec<f64>>,
     ) -> Result<()> {
+        let proposed = self.propose(shares, rows)?;
+        let log_l = likelihood(&proposed.cube)?;
+        self.take(proposed, log_l)
+    }
+
+    /// Draws `rows` rows in proportion to the shares; they count once [`Pool::take`] has their likelihoods.
+    ///
+    /// # Errors
+    /// Those of the proposals.
+    pub fn propose(&mut self, shares: &[f64], rows: usize) -> Result<Proposed> {
+        let mut proposed = Proposed { cube: Vec::with_capacity(rows * self.p), parts: Vec::new() };
         let mut left = rows;
         let last = shares.iter().rposition(|share| *share > 0.0).unwrap_or(0);
         for (j, share) in shares.iter().enumerate() {
@@ -149,30 +203,65 @@ impl<'a> Pool<'a> {
                 continue;
             }
             left -= n;
-            let (cube, own) = self.proposals[j].draw(self.drawn[j], n)?;
-            self.log_l.extend(likelihood(&cube)?);
-            for (k, proposal) in self.proposals.iter_mut().enumerate() {
-                match k == j {
-                    true => self.log_q[k].extend_from_slice(&own),
-                    false => self.log_q[k].extend(proposal.log_density(&cube)?),
-                }
-            }
-            self.cube.extend(cube);
-            self.drawn[j] += n;
+            let (cube, own) = self.proposals[j].draw(self.forgotten[j] + self.drawn[j], n)?;
+            proposed.cube.extend(cube);
+            proposed.parts.push((j, own));
         }
+        Ok(proposed)
+    }
+
+    /// Adds proposed draws with their likelihoods.
+    ///
+    /// # Errors
+    /// Those of the proposals.
+    pub fn take(&mut self, proposed: Proposed, log_l: Vec<f64>) -> Result<()> {
+        let Proposed { cube, parts } = proposed;
+        for (k, proposal) in self.proposals.iter_mut().enumerate() {
+            let mut row = 0;
+            for (j, own) in &parts {
+                match k == *j {
+                    true => self.log_q[k].extend_from_slice(own),
+                    false => {
+                        let rows = row * self.p..(row + own.len()) * self.p;
+                        self.log_q[k].extend(proposal.log_density(&cube[rows])?);
+                    }
+                }
+                row += own.len();
+            }
+        }
+        parts.iter().for_each(|(j, own)| self.drawn[*j] += own.len());
+        self.log_l.extend(log_l);
+        self.cube.extend(cube);
         Ok(())
     }
 
     /// Fits a mixture to all draws so far and adds it to the proposals, unless there is too little to fit.
     fn fit_mixture(&mut self, seed: u64) -> Result<()> {
         let Some(importance) = Importance::new(&self.log_weights()) else { return Ok(()) };
-        if importance.ess < FITTABLE * self.p as f64 {
-            return Ok(());
+        if importance.ess >= FITTABLE * self.p as f64 {
+            let cube: Vec<f64> = self.cube.iter().map(|&u| f64::from(u)).collect();
+            if let Some(mixture) = StudentMixture::fit(&cube, &importance.weights, self.p, seed) {
+                self.add_mixture(mixture, seed);
+            }
         }
-        let cube: Vec<f64> = self.cube.iter().map(|&u| f64::from(u)).collect();
-        let Some(mixture) = StudentMixture::fit(&cube, &importance.weights, self.p, seed) else { return Ok(()) };
-        self.add_mixture(mixture, seed);
         Ok(())
+    }
+
+    /// Fits a mixture of at most so many components to all draws so far, with weights tempered until `ess` of them are effective, and adds
+    /// it to the proposals.
+    /// Returns the power that the weights were raised to; `None` when there is nothing to fit to.
+    pub fn fit_tempered(&mut self, ess: f64, components: usize, seed: u64) -> Option<f64> {
+        let (power, weights) = temper(&self.log_weights(), ess)?;
+        // What has next to no weight costs as much time in a fit as what has.
+        let (sum, squares) = weights.iter().fold((0.0, 0.0), |(s, q), w| (s + w, q + w * w));
+        let rows: Vec<usize> = (0..weights.len()).filter(|&i| weights[i] > NEGLIGIBLE * squares / sum).collect();
+        let rows = rows.iter().copied().step_by(rows.len().div_ceil(FIT_ROWS).max(1));
+        let cube: Vec<f64> =
+            rows.clone().flat_map(|i| &self.cube[i * self.p..][..self.p]).map(|&u| f64::from(u)).collect();
+        let weights: Vec<f64> = rows.map(|i| weights[i]).collect();
+        let mixture = StudentMixture::fit_small(&cube, &weights, self.p, components, seed)?;
+        self.add_mixture(mixture, seed);
+        Some(power)
     }
 
     /// Adds a mixture to the proposals.
@@ -183,6 +272,23 @@ impl<'a> Pool<'a> {
         let seed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(self.mixtures.len() as u64);
         self.proposals.push(Box::new(Student { mixture, seed }));
         self.drawn.push(0);
+        self.forgotten.push(0);
+    }
+
+    /// Forgets all draws and the proposals that are not to be `kept`, which has one entry for each; the others go on with new draws.
+    pub fn forget_draws(&mut self, kept: &[bool]) {
+        let first = self.proposals.len() - self.mixtures.len();
+        retain(&mut self.mixtures, &kept[first..]);
+        retain(&mut self.proposals, kept);
+        retain(&mut self.drawn, kept);
+        retain(&mut self.forgotten, kept);
+        retain(&mut self.log_q, kept);
+        for (forgotten, drawn) in self.forgotten.iter_mut().zip(&mut self.drawn) {
+            *forgotten += std::mem::take(drawn);
+        }
+        self.log_q.iter_mut().for_each(Vec::clear);
+        self.cube.clear();
+        self.log_l.clear();
     }
 
     /// Log-density of the mixture of all draws, at every draw.
@@ -217,7 +323,7 @@ impl<'a> Pool<'a> {
 
     /// Shares of the proposals among the draws to come that make the variance of the weights, foretold from the present draws,
     /// smallest: `sum of c_i / q(x_i)` with `c_i = L_i^2 / q_now(x_i)` is convex in the shares.
-    fn best_shares(&self) -> Vec<f64> {
+    pub fn best_shares(&self) -> Vec<f64> {
         const STEPS: usize = 60;
         const MOST: usize = 8192;
         let log_now = self.log_q();
@@ -245,6 +351,11 @@ impl<'a> Pool<'a> {
         let sum: f64 = shares.iter().sum();
         shares.iter().map(|a| a / sum).collect()
     }
+}
+
+fn retain<T>(all: &mut Vec<T>, kept: &[bool]) {
+    let mut kept = kept.iter();
+    all.retain(|_| kept.next().copied().unwrap_or(true));
 }
 
 #[cfg(test)]
@@ -351,5 +462,38 @@ mod tests {
         .unwrap();
         let ess = Importance::new(&pool.log_weights()).unwrap().ess;
         assert!(rows == pool.len() && pool.len() < 15_000 && ess >= 9000.0, "{} {ess}", pool.len());
+    }
+
+    /// A proposal that has next to nothing where the target is: tempered fits walk there, and new draws of what they have learnt give
+    /// the evidence. What was forgotten does not come back.
+    #[test]
+    fn tempered_fits_find_a_far_target() {
+        let far = Normal { mean: -2.5, sd: 0.9, seed: 6 };
+        let mut pool = Pool::new(1, vec![Box::new(far), Box::new(Uniform { p: 1, seed: 9 })]);
+        let mut likelihood = |cube: &[f32]| likelihood(cube).map(|l| l.into_iter().map(|l| 40.0 * (l + 7.0)).collect());
+        pool.add(&[1.0, 0.0], 1000, &mut likelihood).unwrap();
+        let mut powers = Vec::new();
+        for k in 0..6 {
+            powers.push(pool.fit_tempered(60.0, 4, k).unwrap());
+            let mut shares = vec![0.0; pool.drawn().len()];
+            *shares.last_mut().unwrap() = 1.0;
+            pool.add(&shares, 1000, &mut likelihood).unwrap();
+        }
+        assert!(powers[0] < 0.2 && powers[5] == 1.0, "{powers:?}");
+        let mixtures = pool.mixtures.len();
+        let kept: Vec<bool> = (0..2 + mixtures).map(|j| j + 1 >= 2 + mixtures || j == 1).collect();
+        let before = pool.cube.clone();
+        pool.forget_draws(&kept);
+        assert!(pool.is_empty() && pool.mixtures.len() == 1 && pool.drawn() == [0, 0]);
+        pool.add(&[0.1, 0.9], 10_000, &mut likelihood).unwrap();
+        // The last mixture's draws come after the uniform ones, and go on where they were.
+        assert_ne!(before[6000..6100], pool.cube[1000..1100]);
+        let importance = Importance::new(&pool.log_weights()).unwrap();
+        assert!(importance.efficiency > 0.5, "{}", importance.efficiency);
+        // exp of 40 times a normal's log-density (as a density of u): by the midpoint rule.
+        let n = 200_000;
+        let sum: f64 = (0..n).map(|i| (40.0 * TARGET.log_density_at((f64::from(i) + 0.5) / f64::from(n))).exp()).sum();
+        let truth = (sum / f64::from(n)).ln();
+        assert!((importance.log_z - truth).abs() < 5.0 * importance.log_z_err, "{} {truth}", importance.log_z);
     }
 }

@@ -8,15 +8,16 @@
 use super::diagnose::Finished;
 use super::exposure::exposures;
 use super::interrupt;
-use super::mocks::{Analysis, Draws, Target};
+use super::mocks::Analysis;
+use super::polish::{self, Effort, Weighed};
 use super::progress::Progress;
 use super::scheduler::{Rounds, physical};
 use super::setup::Problem;
 use crate::device::{Device, RowBlocks};
 use crate::diagnose::cstat_expectation;
 use crate::observation::{Spectrum, read_spectrum};
-use crate::refine::{Importance, poisson_constant};
-use crate::report::summary::{CstatSummary, ParameterSummary, RefineSummary, limits};
+use crate::refine::poisson_constant;
+use crate::report::summary::{CstatSummary, ParameterSummary, RefineSummary};
 use crate::report::{Verdict, VerdictStatus, tables, write_atomically};
 use crate::simulate::Coordinates;
 use crate::{Error, Result};
@@ -25,8 +26,6 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Streams of the spectra's draws: those of the mocks, which no other command of this run uses at the same time.
-const STREAM: u32 = (1 << 29) + (1 << 28);
 /// Spectra whose draws are in memory at a time.
 const GROUP: usize = 64;
 /// A relative difference of exposures that is rounding.
@@ -35,16 +34,22 @@ const SAME_EXPOSURE: f64 = 1e-3;
 /// How to refine.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// Draws of the flow for a spectrum; four times as many, and again, where fewer than a thousand of them are effective.
+    /// Draws of the flow for a spectrum, and of each mixture that follows where they are not enough; without the polish, four times as
+    /// many draws of the flow, and again.
     pub draws: usize,
+    /// Likelihoods of a spectrum, at most.
     pub most: usize,
+    /// Whether mixtures are fitted to the weighted draws where these are not to be trusted.
+    pub polish: bool,
+    /// Whether nested sampling follows where the weights are refused.
+    pub nested: bool,
     /// Equal-weight samples written for each spectrum; 0: none.
     pub samples: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { draws: 4096, most: 65_536, samples: 2000 }
+        Self { draws: 2048, most: 65_536, polish: true, nested: true, samples: 2000 }
     }
 }
 
@@ -67,6 +72,10 @@ pub struct Applied {
 #[derive(Debug, Clone, Serialize)]
 pub struct Refined {
     pub verdict: Verdict,
+    /// All likelihoods, those that taught proposals among them but for those of nested sampling, where it had to help.
+    pub likelihoods: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nested: Option<u64>,
     pub cstat: CstatSummary,
     pub refine: RefineSummary,
     #[serde(serialize_with = "crate::report::summary::write_ordered")]
@@ -81,7 +90,10 @@ pub struct Table {
     pub with_care: usize,
     pub not_trusted: usize,
     pub refused: usize,
-    pub likelihoods: usize,
+    /// Spectra whose posterior needed more than the flow, and those that needed nested sampling.
+    pub polished: usize,
+    pub nested: usize,
+    pub likelihoods: u64,
     pub seconds: f64,
     pub per_second: f64,
     pub device: String,
@@ -129,6 +141,8 @@ pub fn run(
         with_care: 0,
         not_trusted: 0,
         refused: 0,
+        polished: 0,
+        nested: 0,
         likelihoods: 0,
         seconds: 0.0,
         per_second: 0.0,
@@ -149,8 +163,10 @@ pub fn run(
             0 => None,
             n => Some((out.join("samples"), n)),
         };
-        for (i, refined, posterior) in refine(&analysis, problem, device, &usable, k * GROUP, settings)? {
-            table.likelihoods += refined.refine.samples;
+        for (i, refined, posterior) in refine(&analysis, problem, device, &usable, settings)? {
+            table.likelihoods += refined.likelihoods as u64 + refined.nested.unwrap_or(0);
+            table.polished += usize::from(refined.refine.proposals.len() > polish::FIRST);
+            table.nested += usize::from(refined.nested.is_some());
             match refined.verdict.status {
                 VerdictStatus::Trusted => table.trusted += 1,
                 VerdictStatus::WithCare => table.with_care += 1,
@@ -317,7 +333,6 @@ fn refine(
     problem: &Problem,
     device: &Device,
     usable: &[(usize, Binned)],
-    first: usize,
     settings: Settings,
 ) -> Result<Vec<(usize, Refined, Vec<f64>)>> {
     if usable.is_empty() {
@@ -333,9 +348,16 @@ fn refine(
         block.upload(&values);
     }
     let factors: Vec<f32> = usable.iter().map(|(_, binned)| binned.exposure as f32).collect();
-    let targets = analysis.targets(&counts, &factors, STREAM + first as u32)?;
-    let all: Vec<&Target> = targets.iter().collect();
-    let drawn = analysis.enough_draws(&all, settings.draws, limits::ESS, settings.most, problem.run.inference.seed)?;
+    let mut targets = analysis.targets(&counts, &factors, 0)?;
+    let own: Vec<&[u32]> = usable.iter().map(|(_, binned)| binned.counts.as_slice()).collect();
+    let effort = Effort {
+        draws: settings.draws,
+        most: settings.most,
+        polish: settings.polish,
+        nested: settings.nested,
+        seed: problem.run.inference.seed,
+    };
+    let drawn = polish::weigh(analysis, &mut targets, &own, effort)?;
     // Expected counts of every best draw in one pass.
     let best: Vec<usize> = drawn.iter().map(best).collect();
     let p = problem.names().len();
@@ -352,31 +374,29 @@ fn refine(
     Ok(results
         .filter_map(|(((place, binned), draws), (&best, mean))| {
             let mean: Vec<f64> = mean.iter().map(|&mu| f64::from(mu) * binned.exposure).collect();
-            let (refined, posterior) = judge(problem, binned, draws, (best, &mean), settings)?;
+            let (refined, posterior) = judge(problem, binned, draws, (best, &mean), settings.samples)?;
             Some((*place, refined, posterior))
         })
         .collect())
 }
 
 /// The draw with the largest likelihood.
-fn best(draws: &Draws) -> usize {
+fn best(draws: &Weighed) -> usize {
     (0..draws.log_l.len()).max_by(|&a, &b| draws.log_l[a].total_cmp(&draws.log_l[b])).unwrap_or(0)
 }
 
-/// Weighs the draws of a spectrum. `None` when none has any weight.
+/// Says what the weighed draws of a spectrum tell, and draws `samples` equal-weight ones. `None` when none has any weight.
 fn judge(
     problem: &Problem,
     binned: &Binned,
-    draws: &Draws,
+    draws: &Weighed,
     (best, mean): (usize, &[f64]),
-    settings: Settings,
+    samples: usize,
 ) -> Option<(Refined, Vec<f64>)> {
-    let seed = problem.run.inference.seed;
-    let importance = Importance::new(&draws.log_weights())?;
-    let bootstrap = importance.bootstrap(seed);
+    let (importance, told) = draws.told.as_ref()?;
     let free = problem.parameters.free();
     let p = free.len();
-    let chosen = importance.resample(settings.samples.max(4000), seed);
+    let chosen = importance.resample(samples.max(4000), draws.seed);
     let cube: Vec<f32> = chosen.iter().flat_map(|&row| &draws.cube[row as usize * p..][..p]).copied().collect();
     let posterior = physical(problem, &cube);
     let parameters: Vec<(String, ParameterSummary)> = free
@@ -399,23 +419,15 @@ fn judge(
         expected,
         expected_std,
     };
-    let refine = RefineSummary {
-        samples: draws.log_l.len(),
-        ess: importance.ess,
-        efficiency: importance.efficiency,
-        pareto_k: importance.pareto_k,
-        log_z: importance.log_z,
-        log_z_err: importance.log_z_err,
-        log_z_poisson: importance.log_z + poisson_constant(&binned.counts),
-        method: "weighted".into(),
-        likelihood: "exact".into(),
-        max_weight_share: importance.max_weight_share,
-        ess_lower: bootstrap.ess_lower,
-        log_z_err_bootstrap: bootstrap.log_z_err,
-        ..RefineSummary::default()
-    };
-    let verdict = Verdict::judge(&cstat, &refine);
-    Some((Refined { verdict, cstat, refine, parameters }, posterior))
+    let refine = RefineSummary { log_z_poisson: told.log_z + poisson_constant(&binned.counts), ..told.clone() };
+    let mut verdict = Verdict::judge(&cstat, &refine);
+    if let Some(doubt) = &draws.doubt {
+        verdict.add(VerdictStatus::WithCare, doubt.clone());
+    }
+    Some((
+        Refined { verdict, likelihoods: draws.likelihoods, nested: draws.nested, cstat, refine, parameters },
+        posterior,
+    ))
 }
 
 fn write(table: &Table, names: &[String], out: &Path) -> Result<()> {
@@ -438,8 +450,8 @@ fn write(table: &Table, names: &[String], out: &Path) -> Result<()> {
             write!(w, "{},{:?},{},", tables::field(&line.spectrum), line.exposure, line.counts)?;
             let mut remarks: Vec<String> = line.error.iter().chain(&line.warnings).cloned().collect();
             match &line.result {
-                Some(Refined { verdict, cstat, refine: r, parameters }) => {
-                    write!(w, "{},{},{:?},{:?}", verdict.status.as_str(), r.samples, r.ess, r.efficiency)?;
+                Some(Refined { verdict, likelihoods, cstat, refine: r, parameters, .. }) => {
+                    write!(w, "{},{likelihoods},{:?},{:?}", verdict.status.as_str(), r.ess, r.efficiency)?;
                     write!(w, ",{:?},{:?},{:?}", r.pareto_k, r.log_z, r.log_z_err)?;
                     write!(w, ",{:?},{:?},{:?}", cstat.best, cstat.expected, cstat.expected_std)?;
                     for (_, q) in parameters {

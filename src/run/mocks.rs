@@ -182,7 +182,7 @@ impl<'a> Analysis<'a> {
             log_q.extend(density.wait()?.into_iter().map(f64::from));
         }
         let inside = self.inside(&cube)?;
-        let (log_l, total) = self.likelihoods(&cube, n, targets)?;
+        let (log_l, total) = self.likelihoods(&cube, &vec![n; targets.len()], targets)?;
         Ok((0..targets.len())
             .map(|k| Draws {
                 cube: cube[k * n * p..][..n * p].to_vec(),
@@ -222,7 +222,7 @@ impl<'a> Analysis<'a> {
     }
 
     /// Which rows of a cube lie where the networks hold.
-    fn inside(&self, cube: &[f32]) -> Result<Vec<bool>> {
+    pub fn inside(&self, cube: &[f32]) -> Result<Vec<bool>> {
         let p = self.parameters();
         let Some((before, region)) = &self.within else { return Ok(vec![true; cube.len() / p]) };
         let posterior = before.posterior();
@@ -234,8 +234,8 @@ impl<'a> Analysis<'a> {
         Ok(inside)
     }
 
-    /// Exact ln L of rows of a cube, `each` of them against each target in turn, and sums of the expected counts.
-    pub fn likelihoods(&self, cube: &[f32], each: usize, targets: &[&Target]) -> Result<(Vec<f64>, Vec<f64>)> {
+    /// Exact ln L of rows of a cube, `each[k]` of them against target k, in turn, and sums of the expected counts.
+    pub fn likelihoods(&self, cube: &[f32], each: &[usize], targets: &[&Target]) -> Result<(Vec<f64>, Vec<f64>)> {
         let (simulator, device, p) = (self.rounds.simulator(), &self.device, self.parameters());
         let bins = simulator.bins();
         let most = ((device.binding_limit() / (4 * bins as u64)) as usize).clamp(1, ROWS);
@@ -243,11 +243,11 @@ impl<'a> Analysis<'a> {
         let mut pieces: Vec<Vec<(usize, usize)>> = vec![Vec::new()];
         let mut room = most;
         for (target, this) in targets.iter().enumerate() {
-            let mut left = each;
+            let mut left = each[target];
             // Where exposures differ, a piece has one.
             let other = target > 0 && this.exposure != targets[target - 1].exposure;
             while left > 0 {
-                if room == 0 || (other && left == each && room < most) {
+                if room == 0 || (other && left == each[target] && room < most) {
                     pieces.push(Vec::new());
                     room = most;
                 }
@@ -414,7 +414,7 @@ pub(super) fn run(
     let targets = analysis.targets(&counts, &exposures, DRAWS_STREAM)?;
     let truths = truths.download()?;
     let all: Vec<&Target> = targets.iter().collect();
-    let (true_l, true_total) = analysis.likelihoods(&truths, 1, &all)?;
+    let (true_l, true_total) = analysis.likelihoods(&truths, &vec![1; n], &all)?;
     let mut mocks = Vec::with_capacity(n);
     let group = (ROWS / draws).max(1);
     for start in (0..n).step_by(group) {

@@ -15,7 +15,7 @@
 //! | `reference` | the reference samplers instead of rounds |
 //! | `study` | runs with keys varied, beside a reference posterior |
 //! | `exposure` | exposures that vary from spectrum to spectrum |
-//! | `apply` | the networks of an amortised run on other spectra |
+//! | `apply`, `polish` | the networks of an amortised run on other spectra; proposals that adapt to each of them |
 //! | `mocks`, `diagnose` | the networks on spectra with known parameters; calibration of a finished run |
 //! | `finish` | every file of the folder |
 //! | `pipeline` | a whole run, and the memory plan |
@@ -39,6 +39,7 @@ mod latent;
 mod mocks;
 pub mod output;
 pub mod pipeline;
+mod polish;
 pub mod progress;
 pub mod reference;
 mod refinement;

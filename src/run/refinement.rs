@@ -24,11 +24,11 @@ use std::time::Instant;
 /// Draws per batch.
 pub(super) const BATCH: usize = 16_384;
 
-/// A flow at the observation as a proposal.
-struct Flow<'a> {
-    posterior: &'a Posterior<'a>,
-    seed: u64,
-    stream: u32,
+/// A flow at a spectrum as a proposal.
+pub(super) struct Flow<'a> {
+    pub posterior: Posterior<'a>,
+    pub seed: u64,
+    pub stream: u32,
 }
 
 impl Proposal for Flow<'_> {
@@ -87,12 +87,11 @@ pub(super) fn refine(rounds: &Rounds<'_>, progress: &Progress, polish: bool) -> 
         Proposals::All if weighs => rounds.earlier_networks()?,
         _ => Vec::new(),
     };
-    let earlier: Vec<Posterior<'_>> = earlier.iter().map(Networks::posterior).collect();
     // Of the streams of the refinement the last round has the first, so that more proposals do not change its draws.
     let mut proposals: Vec<Box<dyn Proposal + '_>> =
-        vec![Box::new(Flow { posterior: &last, seed, stream: REFINE_STREAM })];
+        vec![Box::new(Flow { posterior: last, seed, stream: REFINE_STREAM })];
     let mut names = vec![format!("flow of round {}", rounds.summaries().len())];
-    for (k, posterior) in earlier.iter().enumerate() {
+    for (k, posterior) in earlier.iter().map(Networks::posterior).enumerate() {
         proposals.push(Box::new(Flow { posterior, seed, stream: EARLIER_STREAM + k as u32 }));
         names.push(format!("flow of round {}", k + 1));
     }
@@ -130,6 +129,25 @@ pub(super) fn mixture_names(pool: &Pool<'_>) -> Vec<String> {
     pool.mixtures.iter().map(|components| mixture_name(*components)).collect()
 }
 
+/// What exact weights tell, all of them in use; without the constant of `log_z_poisson`.
+pub(super) fn weights_told(importance: &Importance, seed: u64) -> RefineSummary {
+    let bootstrap = importance.bootstrap(seed);
+    RefineSummary {
+        samples: importance.weights.len(),
+        ess: importance.ess,
+        efficiency: importance.efficiency,
+        pareto_k: importance.pareto_k,
+        log_z: importance.log_z,
+        log_z_err: importance.log_z_err,
+        method: RefineMethod::Weighted.name().into(),
+        likelihood: "exact".into(),
+        max_weight_share: importance.max_weight_share,
+        ess_lower: bootstrap.ess_lower,
+        log_z_err_bootstrap: bootstrap.log_z_err,
+        ..RefineSummary::default()
+    }
+}
+
 /// Weighs a pool of draws as the run file says.
 ///
 /// # Errors
@@ -153,23 +171,14 @@ pub(super) fn weigh(problem: &Problem, pool: &Pool<'_>, proposals: Vec<ProposalS
             &raw
         };
         let importance = Importance::new(logs).ok_or_else(nothing)?;
-        let bootstrap = importance.bootstrap(seed);
+        let told = weights_told(&importance, seed);
         let refine = RefineSummary {
-            samples: n,
-            ess: importance.ess,
-            efficiency: importance.efficiency,
             // Of the raw weights: smoothing hides the tail that this is to warn of.
-            pareto_k: if settings.smooth { refine::pareto_k(&raw) } else { importance.pareto_k },
-            log_z: importance.log_z,
-            log_z_err: importance.log_z_err,
-            log_z_poisson: importance.log_z + poisson_constant(&problem.dataset.counts),
+            pareto_k: if settings.smooth { refine::pareto_k(&raw) } else { told.pareto_k },
+            log_z_poisson: told.log_z + poisson_constant(&problem.dataset.counts),
             method: settings.method.name().into(),
-            likelihood: "exact".into(),
-            max_weight_share: importance.max_weight_share,
-            ess_lower: bootstrap.ess_lower,
-            log_z_err_bootstrap: bootstrap.log_z_err,
-            emulator: None,
             proposals,
+            ..told
         };
         let chosen = match settings.method {
             RefineMethod::Sir => refine::sir(logs, settings.oversampling, wanted, seed),
