@@ -32,10 +32,9 @@ const PART: f64 = 1.0 / 16.0;
 /// did not know of.
 const WORTH_A_FIT: f64 = 2.0;
 const WORSE: f64 = 0.7;
-/// Components of a mixture, at most, while weights are tempered and then. With 16 the fits took most of the time and the weights'
-/// tails were no shorter.
+/// Components of a mixture, at most, while weights are tempered and then. With 16 the fits took most of the time.
 const COMPONENTS: [usize; 2] = [4, 8];
-/// Shares of the draws that flow and prior go on getting: they reach what the mixtures have not seen. With 0.08 and 0.02 a sixth more
+/// Shares of the draws that flow and prior go on getting: they reach what the mixtures have not seen. With 0.08 and 0.02 a tenth more
 /// likelihoods were needed.
 const FLOW_SHARE: f64 = 0.2;
 const PRIOR_SHARE: f64 = 0.1;
