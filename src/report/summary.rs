@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::ReportError;
 use super::atomic::write_atomically;
 use super::prior::PriorShape;
-pub use super::verdict::limits;
+pub use super::verdict::{Light, ModelLight, ModelStatus, Sampling, Verdict, VerdictStatus, limits};
 
 /// Everything that a run has to say in numbers. Log-likelihoods and evidence follow -C-STAT/2.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -380,35 +380,6 @@ impl GridSummary {
     /// Every energy used.
     pub fn exact(energies: usize) -> Self {
         Self { energies, kept: energies, ..Self::default() }
-    }
-}
-
-/// Whether to believe the result, in one of three words, and why.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Verdict {
-    pub status: VerdictStatus,
-    pub reasons: Vec<String>,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum VerdictStatus {
-    #[serde(rename = "trusted")]
-    Trusted,
-    #[default]
-    #[serde(rename = "with care")]
-    WithCare,
-    /// Earlier versions wrote "not trusted".
-    #[serde(rename = "refused", alias = "not trusted")]
-    NotTrusted,
-}
-
-impl VerdictStatus {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            VerdictStatus::Trusted => "trusted",
-            VerdictStatus::WithCare => "with care",
-            VerdictStatus::NotTrusted => "refused",
-        }
     }
 }
 

@@ -132,7 +132,7 @@ fn a_folder_with_the_two_needed_files_makes_a_report() {
 fn a_result_not_to_be_trusted_says_so_on_top() {
     let mut data = example();
     data.summary.refine.pareto_k = 1.4;
-    data.summary.verdict = Verdict::judge(&data.summary.cstat, &data.summary.refine);
+    data.summary.verdict = Verdict::judge(&data.summary.cstat, &data.summary.refine, Some(10.0));
     let page = html::html(&data, &Plots::draw(&data));
     let words = page.find("Do not trust this posterior.").expect("the verdict");
     assert!(words < page.find("<h2>").unwrap() && page.contains("Pareto k is 1.40"));
