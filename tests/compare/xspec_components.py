@@ -42,7 +42,15 @@ def grids():
     """Bin edges in keV: broad bins, fine ones, and equal narrow ones with some of half an eV."""
     log = lambda n: 0.1 * 200.0 ** (np.arange(n + 1) / n)
     narrow = np.concatenate([np.arange(0.5, 6.3, 0.0025), np.arange(6.3, 6.6, 0.0005), np.arange(6.6, 10.0, 0.0025)])
-    return {"broad": log(100), "fine": log(1500), "linear": narrow}
+    # Dust and reddening act in the ultraviolet.
+    uv = lambda n: 0.0008 * 50.0 ** (np.arange(n + 1) / n)
+    uvs = {"broad-uv": uv(100), "fine-uv": uv(1500), "linear-uv": np.linspace(0.002, 0.03, 4000)}
+    return {"broad": log(100), "fine": log(1500), "linear": narrow, **uvs}
+
+
+EXTINCTION = {"zdust", "redden", "uvred"}
+# XSPEC's additive components are also asked for parts of each bin, and these summed: it integrates many by the mean of the edges.
+PARTS = {"broad": 32, "fine": 8, "linear": 2}
 
 
 def catalogue(root):
@@ -202,7 +210,7 @@ class Rontgen:
 
 
 def compare(component, parameters, kind, xs, rontgen, device, keep):
-    """Yields (grid, table, cross sections, parameters, edges, XSPEC's values, f64 values, f32 values), one per spectrum."""
+    """Yields (grid, table, cross sections, parameters, edges, XSPEC's values, the same from parts of each bin, f64, f32), one per spectrum."""
     rng = np.random.default_rng(zlib.crc32(component.encode()))
     vectors = [draw(rng, component, parameters) for _ in range(SETS)]
     names = [f"{component}.{p[0]}" for p in parameters]
@@ -218,8 +226,10 @@ def compare(component, parameters, kind, xs, rontgen, device, keep):
         expression = f"{component}*(powerlaw+gaussian)"
         fixed = [(f"{c}.{p}", v) for c, p, v in INPUT]
     for grid, edges in grids().items():
-        if grid not in keep["grids"]:
+        if grid.removesuffix("-uv") not in keep["grids"] or grid.endswith("-uv") != (component in EXTINCTION):
             continue
+        parts = PARTS.get(grid, 1) if kind == "add" else 1
+        finer = np.concatenate([np.linspace(a, b, parts + 1)[:-1] for a, b in zip(edges[:-1], edges[1:])] + [edges[-1:]])
         widths = np.diff(edges)
         for abund in ABUNDANCES if component in ABSORBERS | TUEBINGEN | PLASMA else ["wilm"]:
             for xsect in CROSS_SECTIONS if component in ABSORBERS else ["vern"]:
@@ -235,18 +245,23 @@ def compare(component, parameters, kind, xs, rontgen, device, keep):
                     source = rontgen("powerlaw+gaussian", ["powerlaw.norm"], [[1.0]], grid, "f64", fixed=[f for f in fixed if f[0] != "powerlaw.norm"])[0]
                 for k, vector in enumerate(vectors):
                     theirs = xs.call(component, edges, vector, flux=source)
+                    fine = theirs if parts == 1 else xs.call(component, finer, vector).reshape(-1, parts).sum(axis=1)
                     scale = widths if kind == "mul" or component in ON_FACTORS else 1.0
-                    yield grid, abund, xsect, vector, edges, theirs, ours[0][k] / scale, ours[1][k] / scale, kind
+                    yield grid, abund, xsect, vector, edges, theirs, fine, ours[0][k] / scale, ours[1][k] / scale
 
 
-def differences(theirs, mine, edges, kind):
-    """Largest relative difference in bins that matter, where it is, and that of the sum."""
+def differences(theirs, mine, edges, kind, finer=None):
+    """Largest relative difference in bins that matter, where it is, that of the sum, and the share of bins beyond 1e-3; with
+    `finer` in each bin the lesser one of those to both."""
     density = theirs if kind == "mul" else theirs / np.diff(edges)
     size = np.abs(np.where(np.isfinite(density), density, 0))
     matter = (size > FLOOR * size.max()) & (np.abs(theirs) > 1e-35)
     if not matter.any():
         return 0.0, 0, 0.0, 0.0
     relative = np.where(matter, np.abs(mine / np.where(matter, theirs, 1) - 1), 0)
+    if finer is not None:
+        with np.errstate(all="ignore"):
+            relative = np.where(matter, np.fmin(relative, np.abs(mine / np.where(finer != 0, finer, 1e-300) - 1)), 0)
     relative[~np.isfinite(relative)] = np.inf
     at = int(np.argmax(relative))
     total = abs(mine[matter].sum() / theirs[matter].sum() - 1)
@@ -265,7 +280,7 @@ def main():
     parser.add_argument("--xsect", default=",".join(CROSS_SECTIONS))
     parser.add_argument("--show", action="store_true")
     parser.add_argument("--every", type=float, help="print every spectrum that differs by more than this")
-    parser.add_argument("--table")
+    parser.add_argument("--table", help="file to write the table of docs/components.md to")
     args = parser.parse_args()
     sys.path.insert(0, args.peers)
     # XSPEC writes to standard output as it starts.
@@ -287,7 +302,7 @@ def main():
             stem = next(pathlib.Path(folder).glob("apec_v*_line.fits")).name.removesuffix("_line.fits")
             xs.setting("APECROOT", f"{folder}/{stem}")
         rontgen = Rontgen(args.rontgen, args.apec, folder)
-        print(f"{'component':12} {'spectra':>7} {'f64 bin':>9} {'f64 sum':>9} {'f32 bin':>9} {'f32 sum':>9} {'f32-f64':>9} {'bins>1e-3':>9}", flush=True)
+        print(f"{'component':12} {'spectra':>7} " + " ".join(f"{label:>9}" for label in LABELS) + f" {'bins>1e-3':>9}", flush=True)
         for component in wanted:
             try:
                 row = one(component, parameters[component], xs, rontgen, args, keep)
@@ -297,31 +312,36 @@ def main():
             rows.append((component, *row))
     if args.table:
         with open(args.table, "w") as file:
-            file.write("| component | spectra | f64, worst bin | f64, sum | f32, worst bin | f32, sum | f32 to f64 |\n|---|---|---|---|---|---|---|\n")
+            file.write("| component | spectra | f64, worst bin | sum | f32, worst bin | sum | f64, finer bins | f32, finer bins | f32 to f64 |\n|---|---|---|---|---|---|---|---|---|\n")
             for name, count, *values in rows:
                 file.write(f"| {name} | {count} | " + " | ".join(f"{v:.0e}" for v in values) + " |\n")
 
 
+LABELS = ["f64 bin", "f64 sum", "f32 bin", "f32 sum", "f64 finer", "f32 finer", "f32-f64"]
+
+
 def one(component, parameters, xs, rontgen, args, keep):
     kind = xs.MODELS[component]["kind"]
-    worst, where, count, share = [0.0] * 5, [None] * 5, 0, 0.0
-    for grid, abund, xsect, vector, edges, theirs, double, single, kind in compare(component, parameters, kind, xs, rontgen, args.device, keep):
+    worst, where, count, share = [0.0] * len(LABELS), [None] * len(LABELS), 0, 0.0
+    for grid, abund, xsect, vector, edges, theirs, finer, double, single in compare(component, parameters, kind, xs, rontgen, args.device, keep):
         count += 1
         bin64, at64, sum64, wrong = differences(theirs, double, edges, kind)
         bin32, at32, sum32, _ = differences(theirs, single, edges, kind)
+        fine64, atf64, _, wrong = differences(theirs, double, edges, kind, finer)
+        fine32, atf32, _, _ = differences(theirs, single, edges, kind, finer)
         noise, atn, _, _ = differences(double, single, edges, kind)
         share = max(share, wrong)
-        for k, (value, at) in enumerate([(bin64, at64), (sum64, 0), (bin32, at32), (sum32, 0), (noise, atn)]):
+        for k, (value, at) in enumerate([(bin64, at64), (sum64, 0), (bin32, at32), (sum32, 0), (fine64, atf64), (fine32, atf32), (noise, atn)]):
             if value > worst[k] or where[k] is None:
                 worst[k] = max(value, worst[k])
-                where[k] = (grid, abund, xsect, edges[at], edges[at + 1], theirs[at], double[at], single[at], vector)
-        if args.every is not None and max(bin64, bin32) > args.every:
-            print(f"  {component} {grid} {abund} {xsect} f64 {bin64:.1e} at {edges[at64]:.5g} (sum {sum64:.1e}, {wrong:.0%} of bins), f32 {bin32:.1e} at {edges[at32]:.5g}: {shown(parameters, vector)}")
+                where[k] = (grid, abund, xsect, edges[at], edges[at + 1], theirs[at], finer[at], double[at], single[at], vector)
+        if args.every is not None and max(fine64, fine32) > args.every:
+            print(f"  {component} {grid} {abund} {xsect} f64 {fine64:.1e} at {edges[atf64]:.5g} (sum {sum64:.1e}, {wrong:.1%} of bins), f32 {fine32:.1e} at {edges[atf32]:.5g}: {shown(parameters, vector)}")
     print(f"{component:12} {count:7} " + " ".join(f"{v:9.1e}" for v in worst) + f" {share:9.1%}", flush=True)
     if args.show:
-        for label, place in zip(["f64 bin", "f64 sum", "f32 bin", "f32 sum", "f32-f64"], where):
-            grid, abund, xsect, lo, hi, theirs, double, single, vector = place
-            print(f"    {label}: {grid} {abund} {xsect} {lo:.6g}-{hi:.6g} keV XSPEC {theirs:.6e} f64 {double:.6e} f32 {single:.6e}: {shown(parameters, vector)}", flush=True)
+        for label, place in zip(LABELS, where):
+            grid, abund, xsect, lo, hi, theirs, finer, double, single, vector = place
+            print(f"    {label}: {grid} {abund} {xsect} {lo:.6g}-{hi:.6g} keV XSPEC {theirs:.6e} finer {finer:.6e} f64 {double:.6e} f32 {single:.6e}: {shown(parameters, vector)}", flush=True)
     return count, *worst
 
 
