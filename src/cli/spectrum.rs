@@ -5,7 +5,11 @@ use crate::{
     model::{Kind, Model, ModelError, Program, Settings},
     report::plots,
 };
-use std::{io::Write, path::PathBuf};
+use std::{
+    fs::File,
+    io::{Read, Write},
+    path::{Path, PathBuf},
+};
 
 /// Write the unfolded model (photons/cm2/s per energy bin) as CSV, or draw it.
 #[derive(Debug, clap::Args)]
@@ -15,9 +19,15 @@ pub struct Args {
     /// A parameter's value; the others keep XSPEC's defaults.
     #[arg(long = "set", value_name = "COMPONENT.PARAMETER=VALUE")]
     pub set: Vec<String>,
-    /// Energy range in keV and number of logarithmic bins.
-    #[arg(long, num_args = 3, value_names = ["LO", "HI", "N"], required = true)]
+    /// Energy range in keV and number of bins, equal in ln E.
+    #[arg(long, num_args = 3, value_names = ["LO", "HI", "N"], required_unless_present = "edges")]
     pub energies: Vec<String>,
+    /// Bins of --energies equal in keV.
+    #[arg(long, requires = "energies")]
+    pub linear: bool,
+    /// File of the bins' edges instead: one energy in keV a line, ascending (# begins a comment line), or a table as --out writes it.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["energies", "linear"])]
+    pub edges: Option<PathBuf>,
     /// CSV file to write: e_lo, e_hi (keV), photons.
     #[arg(long, value_name = "FILE", required_unless_present = "plot")]
     pub out: Option<PathBuf>,
@@ -35,12 +45,17 @@ pub struct Args {
     pub atomdb: Option<PathBuf>,
 }
 
+/// The highest edge of a file, keV.
+const HIGHEST: f64 = 1e6;
 /// Most bins that are written.
 const MOST_BINS: usize = 10_000_000;
 
 /// Evaluates in f64 and writes the file; exit status 0.
 pub fn run(args: Args) -> Result<u8> {
-    let edges = edges(&args.energies)?;
+    let edges = match &args.edges {
+        Some(file) => edges_of_file(file)?,
+        None => edges(&args.energies, args.linear)?,
+    };
     let settings = Settings::new(&args.abund, &args.xsect)?.with_atomdb(args.atomdb);
     let model = Model::parse(&args.expression, &settings)?;
     let full = values(&model, &args.set)?;
@@ -99,7 +114,65 @@ fn add_up(parts: &[(String, Vec<f64>)], whole: &[f64]) -> bool {
     })
 }
 
-fn edges(words: &[String]) -> Result<Vec<f64>> {
+/// The edges that a text file lists: one energy in keV a line, or the table of bins that this command writes.
+fn edges_of_file(path: &Path) -> Result<Vec<f64>> {
+    let name = path.display();
+    let wrong = |line: usize, what: String| Error::Input(format!("--edges {name}, line {line}: {what}"));
+    // A line of the table takes less.
+    let most = 96 * MOST_BINS as u64;
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes));
+    read.map_err(|source| Error::Io { path: path.to_path_buf(), source })?;
+    if bytes.len() as u64 > most {
+        return Err(Error::Input(format!("--edges {name}: longer than the {most} bytes that {MOST_BINS} bins take")));
+    }
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Error::Input(format!("--edges {name}: expected text, found bytes that are no UTF-8")))?;
+    let mut edges: Vec<f64> = Vec::new();
+    let mut table = false;
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        if edges.is_empty() && !table && line.starts_with("e_lo,e_hi") {
+            table = true;
+            continue;
+        }
+        let energy = |word: &str| {
+            let found = word.trim().parse::<f64>().ok().filter(|x| x.is_finite() && (0.0..=HIGHEST).contains(x));
+            let shown: String = word.chars().take(40).collect();
+            let expected = format!("expected one energy in keV, 0 to {HIGHEST}, found '{shown}'");
+            found.ok_or_else(|| wrong(number, expected))
+        };
+        let edge = if table {
+            let mut words = line.split(',');
+            let (lo, hi) = (energy(words.next().unwrap_or(""))?, energy(words.next().unwrap_or(""))?);
+            match edges.last() {
+                None => edges.push(lo),
+                Some(last) if *last == lo => {}
+                Some(last) => return Err(wrong(number, format!("bins must touch, but {lo} keV follows {last} keV"))),
+            }
+            hi
+        } else {
+            energy(line)?
+        };
+        if let Some(last) = edges.last().filter(|last| **last >= edge) {
+            return Err(wrong(number, format!("edges must ascend, but {edge} keV comes after {last} keV")));
+        }
+        edges.push(edge);
+    }
+    match edges.len() {
+        n @ (0 | 1) => Err(Error::Input(format!("--edges {name}: expected at least two edges, one a line, found {n}"))),
+        n if n - 1 > MOST_BINS => {
+            Err(Error::Input(format!("--edges {name}: expected at most {MOST_BINS} bins, found {}", n - 1)))
+        }
+        _ => Ok(edges),
+    }
+}
+
+/// Equal bins in ln E, or in keV.
+fn edges(words: &[String], linear: bool) -> Result<Vec<f64>> {
     let [lo, hi, n] = words else {
         return Err(Error::Input(format!("--energies: expected LO HI N, found {} values", words.len())));
     };
@@ -119,9 +192,14 @@ fn edges(words: &[String]) -> Result<Vec<f64>> {
     let edge = |k: usize| match k {
         0 => lo,
         _ if k == bins => hi,
+        _ if linear => lo + (hi - lo) * (k as f64 / bins as f64),
         _ => lo * (hi / lo).powf(k as f64 / bins as f64),
     };
-    Ok((0..=bins).map(edge).collect())
+    let edges: Vec<f64> = (0..=bins).map(edge).collect();
+    if edges.windows(2).any(|pair| pair[1] <= pair[0]) {
+        return Err(Error::Input(format!("--energies: {bins} bins from {lo} to {hi} keV are too narrow for a double")));
+    }
+    Ok(edges)
 }
 
 /// All parameters: XSPEC's defaults, then the settings; each must lie inside the hard limits.
@@ -149,11 +227,11 @@ fn values(model: &Model, set: &[String]) -> Result<Vec<f64>> {
 }
 
 /// Writes under a temporary name beside the file and renames, so that no half-written file stays under the final name.
-fn write_whole(path: &std::path::Path, bytes: &[u8]) -> Result<()> {
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(format!(".{}.part", std::process::id()));
     let part = path.with_file_name(name);
-    let written = std::fs::File::create(&part)
+    let written = File::create(&part)
         .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
         .and_then(|()| std::fs::rename(&part, path));
     written.map_err(|source| {
@@ -172,6 +250,8 @@ mod tests {
             expression: "tbabs*powerlaw".into(),
             set: set.iter().map(|s| s.to_string()).collect(),
             energies: energies.map(str::to_string).to_vec(),
+            linear: false,
+            edges: None,
             out: Some(out),
             plot: None,
             abund: "wilm".into(),
@@ -224,6 +304,53 @@ mod tests {
         assert!(add_up(&parts, &whole));
         parts.pop();
         assert!(!add_up(&parts, &whole));
+    }
+
+    #[test]
+    fn linear_bins_and_the_edges_of_a_file_are_those_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let (out, file) = (folder.path().join("model.csv"), folder.path().join("edges.txt"));
+        let rows = |args: Args| -> Vec<Vec<f64>> {
+            assert_eq!(run(args).unwrap(), 0);
+            let text = std::fs::read_to_string(&out).unwrap();
+            text.lines().skip(1).map(|l| l.split(',').map(|x| x.parse().unwrap()).collect()).collect()
+        };
+        let mut linear = args(out.clone(), &["tbabs.nH=0", "powerlaw.PhoIndex=0"], ["1", "3", "4"]);
+        linear.linear = true;
+        let found = rows(linear);
+        assert_eq!(found.iter().map(|r| r[0]).collect::<Vec<_>>(), [1.0, 1.5, 2.0, 2.5]);
+        assert!(found.iter().all(|r| (r[2] - 0.5).abs() < 1e-12), "{found:?}");
+
+        let of_file = |text: &[u8]| {
+            std::fs::write(&file, text).unwrap();
+            let mut args = args(out.clone(), &["tbabs.nH=0", "powerlaw.PhoIndex=0"], ["", "", ""]);
+            (args.energies, args.edges) = (Vec::new(), Some(file.clone()));
+            args
+        };
+        let found = rows(of_file(b"# keV\n1\n 1.25\r\n\n4e0"));
+        let want = [[1.0, 1.25, 0.25], [1.25, 4.0, 2.75]];
+        for (found, want) in found.iter().flatten().zip(want.iter().flatten()) {
+            assert!((found - want).abs() < 1e-12, "{found} for {want}");
+        }
+        assert_eq!(found.len(), 2);
+        assert_eq!(rows(of_file(&std::fs::read(&out).unwrap())), found);
+        std::fs::remove_file(&out).unwrap();
+        let cases: [(&[u8], &str); 8] = [
+            (b"e_lo,e_hi,photons\n1,2,0\n3,4,0\n", "line 3: bins must touch, but 3 keV follows 2 keV"),
+            (b"1\n3\n2\n", "line 3: edges must ascend, but 2 keV comes after 3 keV"),
+            (b"1\n1\n", "line 2: edges must ascend"),
+            (b"1\n2 3\n", "line 2: expected one energy in keV, 0 to 1000000, found '2 3'"),
+            (b"1\nNaN\n", "line 2: expected one energy"),
+            (b"-1\n2\n", "line 1: expected one energy"),
+            (b"\n1\n", "expected at least two edges, one a line, found 1"),
+            (b"1\n\xff\n", "no UTF-8"),
+        ];
+        for (text, says) in cases {
+            let error = run(of_file(text)).unwrap_err();
+            assert!(error.to_string().contains(says) && error.to_string().contains("edges.txt"), "{error}");
+            assert_eq!(error.exit_status(), 2);
+        }
+        assert!(!out.exists());
     }
 
     #[test]
