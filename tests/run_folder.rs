@@ -182,11 +182,11 @@ fn the_store_keeps_two_and_falls_back() {
     let folder = base.path().join("checkpoints");
     let mut store = CheckpointStore::open(&folder).unwrap();
     assert!(store.load().unwrap().is_none());
-    let mut paths: Vec<_> = (1..=3).map(|step| store.save(&sample(step)).unwrap()).collect();
+    let mut paths: Vec<_> = (1..=3).map(|step| store.save(sample(step)).unwrap()).collect();
     assert!(!paths[0].exists() && paths[1].exists() && paths[2].exists());
     // A later process goes on counting where this one stopped.
     let mut store = CheckpointStore::open(&folder).unwrap();
-    paths.push(store.save(&sample(4)).unwrap());
+    paths.push(store.save(sample(4)).unwrap());
     assert!(paths[3] > paths[2]);
     assert_eq!(store.load().unwrap().unwrap().checkpoint.number("step").unwrap(), 4);
 

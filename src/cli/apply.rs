@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::common::{DataArgs, DeviceArgs, open_finished, print_json};
+use super::common::{DataArgs, DeviceArgs, ExternalArgs, open_finished, print_json};
 use crate::{
     Error, Result,
     run::{
@@ -48,6 +48,8 @@ pub struct Args {
     #[command(flatten)]
     pub(super) data: DataArgs,
     #[command(flatten)]
+    pub(super) external: ExternalArgs,
+    #[command(flatten)]
     pub(super) device: DeviceArgs,
     /// Print apply.json on standard output instead of a summary
     #[arg(long)]
@@ -62,7 +64,7 @@ pub fn run(args: Args) -> Result<u8> {
         return Err(Error::Input("expected --draws from 256 to 10000000 and --samples up to 10000000".into()));
     }
     let spectra = spectra(&args)?;
-    let (finished, _, device) = open_finished(&args.dir, &args.data, &args.device)?;
+    let (finished, _, device) = open_finished(&args.dir, &args.data, &args.external, &args.device)?;
     let settings = Settings {
         draws: args.draws,
         most: MOST * args.draws,

@@ -9,6 +9,7 @@ use crate::{
     report::{Verdict, VerdictStatus},
     run::{
         output::{self, Existing},
+        permission::Commands,
         pipeline::{self, Execution},
         progress::{Mode, Progress},
         run_file::Provenance,
@@ -65,7 +66,10 @@ pub fn run(mut args: Args) -> Result<u8> {
         let sets = ["amortised.enabled=true", "rounds=1", "simulations=50000", "first_round_factor=1.0"];
         args.run.sets.splice(0..0, sets.map(|set| format!("inference.{set}")));
     }
-    let run = args.run.read(args.seed)?;
+    let mut run = args.run.read(args.seed)?;
+    if args.dry_run {
+        run.commands = Commands::Never;
+    }
     let data = args.run.data.folder()?;
     let problem = Problem::open(run, data.as_deref())?;
     if !args.quiet {

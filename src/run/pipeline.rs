@@ -70,6 +70,7 @@ pub fn run(problem: &Problem, execution: &Execution<'_>, truth: Option<&[f64]>) 
     rounds.run()?;
     let in_rounds = device.profiler().traffic() - before;
     let outcome = fallback::refine_until_trusted(&mut rounds, progress, &mut warnings)?;
+    warnings.extend(rounds.warnings());
     progress.stage("report", 0);
     let verdict = finish::write(&rounds, &outcome, execution, &folder, (started, traffic, in_rounds), truth, warnings)?;
     rounds.forget_checkpoints()?;
