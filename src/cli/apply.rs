@@ -7,6 +7,7 @@ use crate::{
     Error, Result,
     run::{
         apply::{self, Settings, Table},
+        memory,
         progress::{Mode, Progress},
     },
 };
@@ -72,6 +73,7 @@ pub fn run(args: Args) -> Result<u8> {
         nested: !args.no_polish && args.fallback == "nested",
         samples: args.samples,
     };
+    memory::of_targets(&finished.problem, apply::GROUP, apply::GROUP, settings.most, "--draws").check(&device)?;
     let progress = Progress::new(Mode::detect(args.quiet));
     let table = apply::run(&finished, &device, &spectra, &args.out, settings, &progress)?;
     if args.json {

@@ -8,6 +8,7 @@ use crate::{
     report::diagnosis::{Calibrated, Diagnosis},
     run::{
         diagnose::{self, DIAGNOSIS, Settings},
+        memory,
         progress::{Mode, Progress},
     },
 };
@@ -71,6 +72,14 @@ pub fn run(args: Args) -> Result<u8> {
         retriever: args.retriever,
         mocks_with: args.mocks_with,
     };
+    memory::of_targets(
+        &finished.problem,
+        settings.sbc.max(settings.tarp),
+        (diagnose::AT_ONCE / settings.draws).max(1),
+        diagnose::MOST * settings.draws,
+        "--draws, --sbc, --tarp",
+    )
+    .check(&device)?;
     let progress = Progress::new(Mode::detect(args.quiet));
     let diagnosis = diagnose::run(&finished, &device, data.as_deref(), &settings, &progress)?;
     if args.json {

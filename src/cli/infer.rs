@@ -8,6 +8,7 @@ use crate::{
     device::Device,
     report::{Verdict, VerdictStatus},
     run::{
+        memory,
         output::{self, Existing},
         permission::Commands,
         pipeline::{self, Execution},
@@ -93,11 +94,17 @@ pub fn run(mut args: Args) -> Result<u8> {
 pub(super) fn dry_run(args: &Args, problem: &Problem, data: Option<&Path>) -> Result<u8> {
     let provenance = Provenance::new(&problem.run, &args.device.device, data, None);
     print!("{}", problem.run.resolved_toml(&provenance));
-    let plan = pipeline::plan(problem, &Device::open(&args.device.device)?)?;
+    let device = Device::open(&args.device.device)?;
+    let plan = pipeline::plan(problem, &device)?;
     println!();
     plan.lines().for_each(|line| println!("# {line}"));
     println!("\n# {}", summary(problem));
     println!("# output folder: {}", args.output().0.display());
+    match problem.run.reference.sampler {
+        Some(_) => memory::of_reference(problem),
+        None => memory::of_run(problem)?,
+    }
+    .check(&device)?;
     Ok(0)
 }
 

@@ -28,7 +28,9 @@ const MOCKS: &str = "calibration.csv";
 const RANKED: usize = 127;
 const QUICK_RANKED: usize = 63;
 /// Draws per mock where the weights are poor, at most so many times as many.
-const MOST: usize = 16;
+pub(crate) const MOST: usize = 16;
+/// Draws of several mocks that are weighed at a time.
+pub(crate) const AT_ONCE: usize = mocks::ROWS;
 
 /// Stream of the replicated spectra.
 const REPLICATED_STREAM: u32 = (1 << 29) + 12;

@@ -28,7 +28,7 @@ use rand_pcg::Pcg64;
 use std::path::Path;
 
 /// Rows that are folded at a time, at most.
-const ROWS: usize = 32_768;
+pub(super) const ROWS: usize = 32_768;
 /// Effective draws below which a mock gets more draws.
 const ENOUGH: f64 = 400.0;
 /// Streams of random numbers that neither rounds nor refinements use.
