@@ -209,7 +209,17 @@ pub struct RoundSummary {
     /// The efficiency improves no longer: the round after this one is the last.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub next_is_last: bool,
+    /// Draws that expect more counts in a bin than can be simulated; others took their place.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub beyond_range: usize,
+    /// The same in words, with the parameters that they have.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub beyond_range_text: String,
     pub seconds: RoundSeconds,
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 /// None was trained: its errors are NaN.
