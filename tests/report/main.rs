@@ -87,6 +87,8 @@ fn example() -> ReportData {
         efficiency_lower: 0.8 * efficiency,
         acceptance: 0.4,
         next_is_last: false,
+        beyond_range: 0,
+        beyond_range_text: String::new(),
         seconds: RoundSeconds::default(),
     };
     ReportData {
