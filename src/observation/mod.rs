@@ -4,25 +4,35 @@
 //! analysed is refused with the file, the HDU and the keyword, column or row that is at fault.
 
 mod area;
+mod companions;
 mod demo;
+mod ebounds;
 pub mod fits;
 mod fold;
 pub mod grouping;
+mod identity;
 mod inspect;
+mod likeness;
+mod matrix;
+mod names;
 mod regroup;
 mod resolution;
 mod response;
 mod spectrum;
+pub mod units;
 mod write;
 
 pub use area::Area;
+pub use companions::{Companions, companions, differences};
 pub use demo::demo_instrument;
 pub use fits::FitsError;
 pub use fold::FoldedResponse;
 pub use grouping::Grouping;
+pub use identity::Identity;
 pub use inspect::{FileReport, inspect};
+pub use names::{FileName, HduChoice, split_text};
 pub use regroup::{Regrouped, regroup};
-pub use response::{Response, Run};
+pub use response::{Response, Run, Undefined};
 pub use spectrum::{Spectrum, read as read_spectrum, split_row};
 pub use write::{PhaFile, write_grouped_copy, write_pha};
 
@@ -76,6 +86,45 @@ pub struct ObservationSpec {
     /// Asked energy ranges [keV]; empty for all channels.
     pub energies: Vec<[f64; 2]>,
     pub grouping: Grouping,
+    /// What to do about a response or area that was made for another instrument.
+    pub mismatch: Mismatch,
+    /// What is to be told of how the files were found.
+    pub notes: Vec<String>,
+}
+
+/// What to do about files that do not belong together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mismatch {
+    /// They are refused.
+    #[default]
+    Error,
+    /// They are used, with a warning.
+    Warn,
+}
+
+impl Mismatch {
+    /// Refuses what speaks against `file`, or makes it a warning.
+    ///
+    /// # Errors
+    /// Anything that speaks against it, unless a warning is asked for.
+    pub fn judge(self, file: &Path, found: &[String], warnings: &mut Vec<String>) -> Result<(), ObservationError> {
+        if found.is_empty() {
+            return Ok(());
+        }
+        let text = found.join("; ");
+        match self {
+            Mismatch::Error => Err(refused(
+                file,
+                format!(
+                    "{text}: it was made for something else; name the right file, or use it all the same with --force (observation.mismatch = \"warn\")"
+                ),
+            )),
+            Mismatch::Warn => {
+                warnings.push(format!("{}: {text}: used all the same", file.display()));
+                Ok(())
+            }
+        }
+    }
 }
 
 /// One kept bin of the spectrum (after grouping and energy selection).
@@ -103,8 +152,14 @@ pub struct Dataset {
     pub folded: FoldedResponse,
     /// Everything odd about the files, for the report.
     pub warnings: Vec<String>,
-    /// Files read: spectrum, response, area. Empty for the built-in instrument.
+    /// Files read, with their selectors: spectrum, response, area. Empty for the built-in instrument.
     pub files: Vec<PathBuf>,
+    /// Channels between a bin's first and last that are no part of it, because they are bad.
+    pub left_out: Vec<i64>,
+    /// Something speaks against the response or the area, and a warning was asked for.
+    pub mismatched: bool,
+    /// The instrument, grating arm and order of the spectrum.
+    pub identity: Identity,
     pub telescope: String,
     pub instrument: String,
     pub object: String,
@@ -137,11 +192,25 @@ impl Dataset {
 /// Reads an RMF or RSP with, where given, an ARF multiplied in.
 ///
 /// # Errors
-/// Unreadable or unusable files, different energy grids, or an RMF without an area and none given (`FileChoice::None` allows it).
+/// Unreadable or unusable files, different energy grids, an ARF of another instrument, or an RMF without an area and none given
+/// (`FileChoice::None` allows it).
 pub fn load_response(rmf: &Path, arf: &FileChoice) -> Result<Response, ObservationError> {
+    load_response_with(rmf, arf, Mismatch::Error)
+}
+
+/// The same with a choice about an ARF of another instrument.
+///
+/// # Errors
+/// As [`load_response`].
+pub fn load_response_with(rmf: &Path, arf: &FileChoice, mismatch: Mismatch) -> Result<Response, ObservationError> {
     let mut response = Response::read(rmf)?;
     match arf {
-        FileChoice::File(path) => response.attach(&Area::read(path)?)?,
+        FileChoice::File(path) => {
+            let area = Area::read(path)?;
+            let found = response.identity.differences(&area.identity, "the response", "the ARF");
+            mismatch.judge(&area.path, &found, &mut response.warnings)?;
+            response.attach(&area)?;
+        }
         FileChoice::Keyword if !response.includes_area => {
             return Err(refused(
                 rmf,
@@ -163,6 +232,9 @@ impl Response {
     /// No channel receives anything (area zero everywhere).
     pub fn folded_channels(&self, exposure: f64) -> Result<FoldedResponse, ObservationError> {
         let bins: Vec<u32> = (0..self.channels() as u32).collect();
+        if let Some(text) = self.undefined_in(&bins) {
+            return Err(refused(&self.path, text));
+        }
         let scale = vec![1.0; self.channels()];
         FoldedResponse::build(self, &bins, &scale, self.channels(), exposure)
             .map_err(|t| refused(&self.path, t))?
@@ -193,26 +265,11 @@ impl Response {
     }
 }
 
-/// A file named by a keyword of the spectrum: as it is where absolute, else beside the spectrum; `.gz` is tried.
-fn beside(spectrum: &Spectrum, key: &str, name: &str) -> Result<PathBuf, ObservationError> {
-    let folder = spectrum.path.parent().unwrap_or(Path::new(""));
-    let path = folder.join(name);
-    fits::existing(&path).ok_or_else(|| {
-        refused(
-            &spectrum.path,
-            format!(
-                "{key} names '{name}', but there is no such file (nor with .gz) in {}; name the file to use",
-                folder.display()
-            ),
-        )
-    })
-}
-
 fn refuse_background(spec: &ObservationSpec, spectrum: &Spectrum) -> Result<(), ObservationError> {
     let (name, origin) = match (&spec.background, &spectrum.backfile) {
         (FileChoice::None, _) | (FileChoice::Keyword, None) => return Ok(()),
-        (FileChoice::File(path), _) => (path.display().to_string(), "background ="),
-        (FileChoice::Keyword, Some(name)) => (name.clone(), "keyword BACKFILE:"),
+        (FileChoice::File(path), _) => (path.display().to_string(), "background is"),
+        (FileChoice::Keyword, Some(name)) => (name.clone(), "BACKFILE names"),
     };
     Err(refused(
         &spectrum.path,
@@ -250,10 +307,21 @@ fn check_grouping(grouping: &Grouping) -> Result<(), ObservationError> {
     }
 }
 
-/// Row of the response's EBOUNDS for each channel of the spectrum.
-fn match_channels(spectrum: &Spectrum, response: &Response) -> Result<Vec<usize>, ObservationError> {
+/// Row of the response's EBOUNDS for each channel of the spectrum. Channels without numbers are those of the response, where they are as many.
+fn match_channels(
+    spectrum: &Spectrum,
+    response: &Response,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<usize>, ObservationError> {
     let first = response.channel.first().copied().unwrap_or(0);
     let last = response.channel.last().copied().unwrap_or(-1);
+    if !spectrum.numbered && spectrum.channel.len() == response.channels() {
+        if first != 1 {
+            warnings
+                .push(format!("the channels without numbers are taken as those of the response, {first} to {last}"));
+        }
+        return Ok((0..response.channels()).collect());
+    }
     spectrum
         .channel
         .iter()
@@ -275,15 +343,20 @@ fn match_channels(spectrum: &Spectrum, response: &Response) -> Result<Vec<usize>
 
 /// Reads spectrum, response and area, groups and selects, and multiplies everything into one matrix.
 ///
-/// A group is kept only where it lies wholly inside an asked range (limits included) and none of its channels is bad.
+/// A group is kept only where it lies wholly inside an asked range (limits included); its bad channels are left out.
+///
+/// # Errors
+/// Files that cannot be read or used, a background, a response or area of another instrument (unless [`Mismatch::Warn`]), nothing left.
 pub fn load(spec: &ObservationSpec) -> Result<Dataset, ObservationError> {
     check_ranges(&spec.energies)?;
     check_grouping(&spec.grouping)?;
-    let spectrum = spectrum::read(&spec.spectrum)?;
+    let mut spectrum = spectrum::read(&spec.spectrum)?;
     refuse_background(spec, &spectrum)?;
+    spectrum.warnings.extend(spec.notes.iter().cloned());
+    let named = companions(&spectrum);
     let rmf = match (&spec.response, &spectrum.respfile) {
         (Some(path), _) => path.clone(),
-        (None, Some(name)) => beside(&spectrum, "RESPFILE", name)?,
+        (None, Some(_)) => named.response(&spectrum)?.clone(),
         (None, None) => {
             return Err(refused(
                 &spectrum.path,
@@ -292,20 +365,39 @@ pub fn load(spec: &ObservationSpec) -> Result<Dataset, ObservationError> {
         }
     };
     let arf = match (&spec.arf, &spectrum.ancrfile) {
-        (FileChoice::Keyword, Some(name)) => FileChoice::File(beside(&spectrum, "ANCRFILE", name)?),
+        (FileChoice::Keyword, Some(_)) => FileChoice::File(named.area(&spectrum)?.clone()),
         (choice, _) => choice.clone(),
     };
-    let response = load_response(&rmf, &arf)?;
-    assemble(spec, &spectrum, &response, &arf)
+    let used = |path: &Path| rmf == path || matches!(&arf, FileChoice::File(file) if file == path);
+    spectrum.warnings.extend(named.notes.iter().filter(|(path, _)| used(path)).map(|(_, text)| text.clone()));
+    let response = load_response_with(&rmf, &arf, spec.mismatch)?;
+    let mut dataset = assemble(spec, &spectrum, &response)?;
+    dataset.files = vec![spec.spectrum.clone(), rmf];
+    if let FileChoice::File(path) = arf {
+        dataset.files.push(path);
+    }
+    for file in &mut dataset.files {
+        // As it was found, with `.gz` or without.
+        if let Some(found) = fits::existing(file) {
+            *file = found;
+        }
+    }
+    Ok(dataset)
 }
 
-fn assemble(
-    spec: &ObservationSpec,
-    spectrum: &Spectrum,
-    response: &Response,
-    arf: &FileChoice,
-) -> Result<Dataset, ObservationError> {
-    let rows = match_channels(spectrum, response)?;
+fn assemble(spec: &ObservationSpec, spectrum: &Spectrum, response: &Response) -> Result<Dataset, ObservationError> {
+    let mut warnings = spectrum.warnings.clone();
+    let found = differences(spectrum, response);
+    spec.mismatch.judge(&response.path, &found.response, &mut warnings)?;
+    if let Some((path, _)) = &response.area_identity {
+        spec.mismatch.judge(path, &found.area, &mut warnings)?;
+    }
+    let pair = response
+        .area_identity
+        .as_ref()
+        .is_some_and(|(_, area)| !response.identity.differences(area, "", "").is_empty());
+    let mismatched = pair || !(found.response.is_empty() && found.area.is_empty());
+    let rows = match_channels(spectrum, response, &mut warnings)?;
     let e_min: Vec<f64> = rows.iter().map(|&r| response.e_min[r]).collect();
     let e_max: Vec<f64> = rows.iter().map(|&r| response.e_max[r]).collect();
     let fwhm: Vec<f64> = if spec.grouping == Grouping::Optimal {
@@ -314,12 +406,15 @@ fn assemble(
     } else {
         Vec::new()
     };
+    // A channel without width holds no energy.
+    let quality: Vec<i32> =
+        (0..rows.len()).map(|i| if e_min[i] == e_max[i] { 1 } else { spectrum.quality[i] }).collect();
     let channels = grouping::Channels {
         number: &spectrum.channel,
         counts: &spectrum.counts,
         e_min: &e_min,
         e_max: &e_max,
-        quality: &spectrum.quality,
+        quality: &quality,
         flags: &spectrum.grouping,
     };
     let groups = channels.groups(&spec.grouping, &spec.energies, &fwhm);
@@ -340,29 +435,35 @@ fn assemble(
     let mut scale = vec![1.0; response.channels()];
     let mut bins = Vec::with_capacity(groups.len());
     let mut counts = Vec::with_capacity(groups.len());
+    let mut left_out = Vec::new();
     for (d, group) in groups.iter().enumerate() {
-        let sum: u64 = spectrum.counts[group.clone()].iter().map(|&c| u64::from(c)).sum();
+        let members = || group.clone().filter(|&i| quality[i] == 0);
+        let sum: u64 = members().map(|i| u64::from(spectrum.counts[i])).sum();
         counts.push(
             u32::try_from(sum)
                 .map_err(|_| refused(&spectrum.path, format!("bin {d} holds {sum} counts, more than 2^32")))?,
         );
         bins.push(Bin {
-            e_min: e_min[group.clone()].iter().copied().fold(f64::INFINITY, f64::min),
-            e_max: e_max[group.clone()].iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            e_min: members().map(|i| e_min[i]).fold(f64::INFINITY, f64::min),
+            e_max: members().map(|i| e_max[i]).fold(f64::NEG_INFINITY, f64::max),
             first_channel: spectrum.channel[group.start],
             last_channel: spectrum.channel[group.end - 1],
         });
-        for i in group.clone() {
+        for i in members() {
             bin_of[rows[i]] = d as u32;
             scale[rows[i]] = spectrum.areascal[i];
         }
+        left_out.extend(group.clone().filter(|&i| quality[i] != 0).map(|i| spectrum.channel[i]));
+    }
+    warnings.extend(tell_dropped(&channels, &groups, &spec.energies));
+    if let Some(text) = response.undefined_in(&bin_of) {
+        return Err(refused(&response.path, text));
     }
     let folded = FoldedResponse::build(response, &bin_of, &scale, bins.len(), spectrum.exposure)
         .map_err(|t| refused(&response.path, t))?
         .ok_or_else(|| {
             refused(&response.path, "matrix times area is zero for all kept bins: no photon can reach them")
         })?;
-    let mut warnings = spectrum.warnings.clone();
     warnings.extend(response.warnings.iter().cloned());
     if folded.edges.first() == response.edges.first() {
         warnings.extend(response.edge_note());
@@ -378,10 +479,6 @@ fn assemble(
             bins[d].e_max
         ));
     }
-    let mut files = vec![spectrum.path.clone(), response.path.clone()];
-    if let FileChoice::File(path) = arf {
-        files.push(fits::existing(path).unwrap_or_else(|| path.clone()));
-    }
     Ok(Dataset {
         name: spec.spectrum.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
         bins,
@@ -389,9 +486,52 @@ fn assemble(
         exposure: spectrum.exposure,
         folded,
         warnings,
-        files,
+        files: Vec::new(),
+        left_out,
+        mismatched,
+        identity: spectrum.identity.clone(),
         telescope: spectrum.telescope.clone(),
         instrument: spectrum.instrument.clone(),
         object: spectrum.object.clone(),
     })
+}
+
+/// Says how many channels and counts inside the asked energies are no part of any bin, and why.
+fn tell_dropped(
+    channels: &grouping::Channels<'_>,
+    groups: &[std::ops::Range<usize>],
+    ranges: &[[f64; 2]],
+) -> Vec<String> {
+    let n = channels.number.len();
+    let mut member = vec![false; n];
+    for group in groups {
+        member[group.clone()].fill(true);
+    }
+    let asked = |i: usize| {
+        ranges.is_empty() || ranges.iter().any(|r| grouping::within(channels.e_min[i], channels.e_max[i], r))
+    };
+    let bad: Vec<usize> = (0..n).filter(|&i| channels.quality[i] != 0 && asked(i)).collect();
+    let left: Vec<usize> = (0..n).filter(|&i| channels.quality[i] == 0 && !member[i] && asked(i)).collect();
+    let sum = |list: &[usize]| list.iter().map(|&i| u64::from(channels.counts[i])).sum::<u64>();
+    let mut out = Vec::new();
+    if !bad.is_empty() {
+        let mut flags: Vec<i32> = bad.iter().map(|&i| channels.quality[i]).collect();
+        flags.sort_unstable();
+        flags.dedup();
+        let flags: Vec<String> = flags.iter().map(i32::to_string).collect();
+        out.push(format!(
+            "{} bad channels (QUALITY {}) with {} counts are left out of the asked energies",
+            bad.len(),
+            flags.join(", "),
+            sum(&bad)
+        ));
+    }
+    if !left.is_empty() {
+        out.push(format!(
+            "{} good channels with {} counts inside the asked energies are in no bin: their groups straddle a limit or are incomplete",
+            left.len(),
+            sum(&left)
+        ));
+    }
+    out
 }

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::grouping::{Channels, flags};
+use super::grouping::{Channels, flags, within};
 use super::spectrum::{self, split_row};
-use super::{Grouping, ObservationError, Response, beside, check_grouping, check_ranges, match_channels, refused};
+use super::{Grouping, ObservationError, Response, check_grouping, check_ranges, companions, match_channels, refused};
 
 /// QUALITY that grppha writes for channels left over by a minimum-counts grouping.
 const LEFTOVER: i32 = 2;
@@ -44,7 +44,7 @@ pub fn regroup(
     let (e_min, e_max, fwhm) = if needed {
         let rmf: PathBuf = match (response, &s.respfile) {
             (Some(given), _) => given.to_path_buf(),
-            (None, Some(name)) => beside(&s, "RESPFILE", name)?,
+            (None, Some(_)) => companions(&s).response(&s)?.clone(),
             (None, None) => {
                 return Err(refused(
                     &s.path,
@@ -53,7 +53,7 @@ pub fn regroup(
             }
         };
         let response = Response::read(&rmf)?;
-        let rows = match_channels(&s, &response)?;
+        let rows = match_channels(&s, &response, &mut Vec::new())?;
         let pick = |v: &[f64]| rows.iter().map(|&r| v[r]).collect::<Vec<f64>>();
         (pick(&response.e_min), pick(&response.e_max), pick(&response.fwhm()))
     } else {
@@ -77,11 +77,12 @@ pub fn regroup(
     let mut left_over = 0;
     for i in 0..n {
         if quality[i] == 0 && !member[i] {
-            let inside = energies.is_empty() || energies.iter().any(|r| e_min[i] >= r[0] && e_max[i] <= r[1]);
+            let inside = energies.is_empty() || energies.iter().any(|r| within(e_min[i], e_max[i], r));
             quality[i] = if inside { LEFTOVER } else { SET_ASIDE };
             left_over += 1;
         }
     }
-    let counts = groups.iter().flat_map(|g| &s.counts[g.clone()]).map(|&c| u64::from(c)).sum();
+    let members = groups.iter().flat_map(Clone::clone).filter(|&i| s.quality[i] == 0);
+    let counts = members.map(|i| u64::from(s.counts[i])).sum();
     Ok(Regrouped { grouping: flags(&groups, n), quality, groups: groups.len(), left_over, counts })
 }

@@ -14,7 +14,8 @@ use crate::{
     Error, Result,
     device::{Device, Tensor},
     model::{
-        Extensions, Model, ModelError, Parameters, Prior, Program, Setting, Settings, UserComponent, external::External,
+        Extensions, Model, ModelError, Origin, Parameters, Prior, Program, Setting, Settings, UserComponent,
+        external::External,
     },
     observation::{self, Dataset, ObservationSpec},
     report::summary::GridSummary,
@@ -44,7 +45,7 @@ impl Problem {
     }
 
     /// The same with components of the caller's own, which the expression may name.
-    pub fn open_with(run: RunFile, data: Option<&Path>, own: &[Arc<dyn UserComponent>]) -> Result<Problem> {
+    pub fn open_with(mut run: RunFile, data: Option<&Path>, own: &[Arc<dyn UserComponent>]) -> Result<Problem> {
         // The model first: its mistakes are found in no time, while a response may take seconds to read.
         let (model, mut parameters) = model(&run, data, own)?;
         if parameters.free().is_empty() {
@@ -57,6 +58,10 @@ impl Problem {
             true => observation::demo_instrument(),
             false => observation::load(&observation_spec(&run, data)?)?,
         };
+        if !dataset.mismatched {
+            // Nothing had to be overlooked: run.toml does not ask for it either.
+            run.observation.mismatch = observation::Mismatch::Error;
+        }
         if let Some(name) = &run.observation.name {
             dataset.name = name.clone();
         }
@@ -66,6 +71,11 @@ impl Problem {
         let program = Program::new(&model, &dataset.folded.edges)?;
         let mut warnings = dataset.warnings.clone();
         warnings.extend(parameters.warnings().iter().cloned());
+        for table in
+            model.components.iter().filter(|c| matches!(c.origin, Origin::Table(_)) && !c.component.note.is_empty())
+        {
+            warnings.push(format!("{}: {}", table.written, table.component.note));
+        }
         // A spectrum without counts (the built-in one, before its mock is made) gives nothing to extend to.
         if run.inference.prior_extension > 1.0 && dataset.total() > 0 {
             let (factor, seed) = (run.inference.prior_extension, run.inference.seed);
@@ -250,6 +260,8 @@ pub fn observation_spec(run: &RunFile, data: Option<&Path>) -> Result<Observatio
         background: companion(files.background),
         energies: run.observation.energies.clone(),
         grouping: grouping(&run.observation.grouping),
+        mismatch: run.observation.mismatch,
+        notes: files.notes,
     })
 }
 
@@ -292,7 +304,11 @@ pub fn response(run: &RunFile, data: Option<&Path>) -> Result<(observation::Resp
     let named = |key: &str, name: Option<String>, spectrum: &observation::Spectrum| -> Result<Option<PathBuf>> {
         let Some(name) = name else { return Ok(None) };
         let beside = spectrum.path.with_file_name(&name);
-        if beside.is_file() { Ok(Some(beside)) } else { Ok(Some(run.find_file(key, &name, data)?)) }
+        if observation::FileName::of(&beside).exists() {
+            Ok(Some(beside))
+        } else {
+            Ok(Some(run.find_file(key, &name, data)?))
+        }
     };
     let rmf = match &o.response {
         FileChoice::Path(name) => run.find_file("response", name, data)?,
@@ -315,7 +331,7 @@ pub fn response(run: &RunFile, data: Option<&Path>) -> Result<(observation::Resp
             Err(_) => observation::FileChoice::Keyword,
         },
     };
-    let response = observation::load_response(&rmf, &arf)?;
+    let response = observation::load_response_with(&rmf, &arf, o.mismatch)?;
     let area = match arf {
         observation::FileChoice::File(path) => Some(path),
         _ => None,
