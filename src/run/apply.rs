@@ -242,7 +242,15 @@ impl<'a> Reader<'a> {
             warnings: Vec::new(),
         };
         let spectrum = match read_spectrum(path) {
-            Ok(spectrum) => spectrum,
+            Ok(mut spectrum) => {
+                // Without numbers of its own, its channels are the run's.
+                if let Some(own) = self.own.as_ref().filter(|own| own.channel.len() == spectrum.channel.len())
+                    && !spectrum.numbered
+                {
+                    spectrum.channel.clone_from(&own.channel);
+                }
+                spectrum
+            }
             Err(error) => {
                 line.error = Some(error.to_string());
                 return (line, None);

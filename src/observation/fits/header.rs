@@ -329,9 +329,11 @@ fn shape(header: &Header, index: usize) -> Result<Shape, FitsError> {
 }
 
 /// Whether a header that begins at `start` is whole, and if so how many bytes of data follow it (padding not counted). `None`: it goes on.
+/// Only the last block is searched for its end: to be asked after every block.
 pub(super) fn data_of(bytes: &[u8], start: usize, index: usize) -> Result<Option<usize>, FitsError> {
     let ends = |card: &[u8]| card.starts_with(b"END") && card[3..].iter().all(|&b| b == b' ');
-    if bytes.len() - start > MAX_CARDS * CARD || bytes[start..].chunks_exact(CARD).any(ends) {
+    let last = start + (bytes.len() - start).saturating_sub(1) / BLOCK * BLOCK;
+    if bytes.len() - start > MAX_CARDS * CARD || bytes[last..].chunks_exact(CARD).any(ends) {
         let (header, _) = read_header(bytes, start, index)?;
         return shape(&header, index).map(|s| Some(s.size));
     }
