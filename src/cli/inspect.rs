@@ -37,14 +37,11 @@ fn check_table(report: &mut FileReport) {
         return;
     }
     let path = std::path::Path::new(&report.file);
-    let additive = table::read(path, Kind::Additive);
-    // The file says itself whether it is a factor; the other reading is then the one that counts.
-    let read = additive.or_else(|error| {
-        table::read(path, Kind::Multiplicative).map_err(|other| match () {
-            () if error.to_string().contains("ADDMODEL = F") => other,
-            () => error,
-        })
-    });
+    let read = match table::read(path, Kind::Additive) {
+        // The file says itself that it is a factor.
+        Err(error) if error.to_string().contains("ADDMODEL = F") => table::read(path, Kind::Multiplicative),
+        read => read,
+    };
     match read {
         Ok(model) if !model.component.note.is_empty() => report.warnings.push(model.component.note.clone()),
         Ok(_) => {}

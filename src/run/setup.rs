@@ -14,8 +14,7 @@ use crate::{
     Error, Result,
     device::{Device, Tensor},
     model::{
-        Extensions, Model, ModelError, Origin, Parameters, Prior, Program, Setting, Settings, UserComponent,
-        external::External,
+        Extensions, Model, ModelError, Parameters, Prior, Program, Setting, Settings, UserComponent, external::External,
     },
     observation::{self, Dataset, ObservationSpec},
     report::summary::GridSummary,
@@ -71,11 +70,7 @@ impl Problem {
         let program = Program::new(&model, &dataset.folded.edges)?;
         let mut warnings = dataset.warnings.clone();
         warnings.extend(parameters.warnings().iter().cloned());
-        for table in
-            model.components.iter().filter(|c| matches!(c.origin, Origin::Table(_)) && !c.component.note.is_empty())
-        {
-            warnings.push(format!("{}: {}", table.written, table.component.note));
-        }
+        warnings.extend(model.remarks());
         // A spectrum without counts (the built-in one, before its mock is made) gives nothing to extend to.
         if run.inference.prior_extension > 1.0 && dataset.total() > 0 {
             let (factor, seed) = (run.inference.prior_extension, run.inference.seed);

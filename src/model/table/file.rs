@@ -95,6 +95,11 @@ pub fn read(path: &Path, kind: Kind) -> Result<TableModel, ModelError> {
     let (axes, added, mut infos) = axes(&reader, parameters)?;
     let mut notes = Vec::new();
     let edges = edges(&reader, energies, &mut notes)?;
+    let unit = file.hdus().first().and_then(|h| h.header.text("MODLUNIT")).unwrap_or("").trim();
+    let photons = units::parse(unit).is_some_and(|u| (u.length, u.time, u.energy) == (-2, -1, 0) && u.scale == 1.0);
+    if additive && !unit.is_empty() && !photons {
+        notes.push(format!("MODLUNIT is '{unit}': the spectra are taken as photons/cm2/s in each bin"));
+    }
     let rescaled = reader.logical("ESCALE")?;
     let redshifted = reader.logical("REDSHIFT")?;
     let own = |name: &str, default: f64, lo: f64, hi: f64, frozen: bool| ParameterInfo {
