@@ -19,7 +19,7 @@ pub struct Args {
 
 /// Writes the run file; exit status 0.
 pub fn run(args: Args) -> Result<u8> {
-    let bytes = std::fs::read(&args.file).map_err(Error::io(&args.file))?;
+    let bytes = crate::bounded::read(&args.file, crate::bounded::LARGEST_TEXT).map_err(Error::io(&args.file))?;
     let text = String::from_utf8(bytes)
         .map_err(|_| Error::Input(format!("{}: this is no save file of XSPEC (text)", args.file.display())))?;
     let save = import::parse(&text);

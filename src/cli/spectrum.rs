@@ -68,6 +68,7 @@ pub fn run(args: Args) -> Result<u8> {
     };
     let settings = Settings::new(&args.abund, &args.xsect)?.with_atomdb(args.atomdb);
     let model = Model::parse(&args.expression, &settings)?;
+    model.remarks().iter().for_each(|remark| eprintln!("warning: {remark}"));
     let full = values(&model, &args.set)?;
     let program = Program::new(&model, &edges)?;
     let points = match &args.at {

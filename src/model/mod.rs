@@ -187,6 +187,13 @@ impl Model {
         &self.parameters
     }
 
+    /// What is to be told of the files of its table models.
+    pub fn remarks(&self) -> Vec<String> {
+        let tables = self.components.iter().filter(|c| matches!(c.origin, Origin::Table(_)));
+        let told = tables.filter(|c| !c.component.note.is_empty());
+        told.map(|c| format!("{}: {}", c.written, c.component.note)).collect()
+    }
+
     /// The expression in canonical spelling; parsing it again gives the same tree.
     pub fn canonical(&self) -> String {
         let name = |c: &ComponentInstance| match c.origin {

@@ -18,7 +18,7 @@
 //! | `reference` | the reference samplers instead of rounds |
 //! | `study` | runs with keys varied, beside a reference posterior |
 //! | `exposure` | exposures that vary from spectrum to spectrum |
-//! | `apply`, `polish` | the networks of an amortised run on other spectra; proposals that adapt to each of them |
+//! | `apply`, `polish`, `trained` | the networks of an amortised run on other spectra; proposals that adapt to each of them; whether a spectrum's response is the one they were trained for |
 //! | `mocks`, `diagnose` | the networks on spectra with known parameters; calibration of a finished run |
 //! | `finish` | every file of the folder |
 //! | `pipeline` | a whole run, and the memory plan |
@@ -56,3 +56,4 @@ pub mod scheduler;
 pub mod setup;
 mod streams;
 pub mod study;
+mod trained;

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use crate::Error;
+use crate::{Error, bounded};
 
 mod external;
 mod files;
@@ -262,7 +262,7 @@ impl RunFile {
     pub fn read(path: &Path, sets: &[String]) -> Result<RunFile, RunFileError> {
         let name = path.display().to_string();
         let file_error = |message: String| RunFileError::File { path: name.clone(), message };
-        let text = match std::fs::read(path) {
+        let text = match bounded::read(path, bounded::LARGEST_TEXT) {
             Ok(bytes) => String::from_utf8(bytes)
                 .map_err(|_| file_error("this is not a run file (TOML text); is it a spectrum?".into()))?,
             Err(error) => return Err(file_error(format!("the run file cannot be read: {error}"))),

@@ -7,6 +7,7 @@ use super::{
     COVERAGE_COLUMNS, Coverage, LossRow, SPECTRUM_COLUMNS, Samples, SpectrumRow, SpectrumTable, WEIGHT_COLUMNS,
     WeightedSamples,
 };
+use crate::bounded;
 use crate::report::ReportError;
 
 /// A table read as text, with the line of every record.
@@ -18,7 +19,7 @@ struct Table<'p> {
 
 impl<'p> Table<'p> {
     fn read(path: &'p Path) -> Result<Table<'p>, ReportError> {
-        let bytes = std::fs::read(path).map_err(ReportError::io(path))?;
+        let bytes = bounded::read(path, bounded::LARGEST_TABLE).map_err(ReportError::io(path))?;
         // Spreadsheets put a byte order mark in front; it would become part of the first name.
         let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text);
