@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`statistics`] | mean, standard deviation, quantiles (weighted or not), shortest intervals, effective sample size |
 //! | [`divergence`] | Jensen-Shannon divergence of two sets of samples, with the noise floor of the estimator |
+//! | [`evidence`] | models of the same data by their evidence: Bayes factors, odds, probabilities |
 //! | [`uniformity`] | are numbers uniform? Chi-square, Kolmogorov-Smirnov, binomial bands |
 //! | [`calibration`] | simulation-based calibration and expected coverage (TARP) from ranks on mock data |
 //! | [`retriever`] | which parameters the summaries of spectra determine |
@@ -13,6 +14,7 @@
 pub mod calibration;
 pub mod cstat_expectation;
 pub mod divergence;
+pub mod evidence;
 pub mod predictive;
 pub mod retriever;
 pub mod statistics;
