@@ -226,7 +226,7 @@ fn models(sets: &[Set]) -> Result<Vec<ModelRow<'_>>> {
                 set.path.display()
             ))
         })?;
-        let warning = (run.summary.verdict.status == VerdictStatus::NotTrusted)
+        let warning = (run.summary.verdict.sampling.status == VerdictStatus::NotTrusted)
             .then(|| "the run is refused: do not trust its evidence".to_string());
         found.push((*set, *run, from, evidence, warning));
     }
