@@ -212,7 +212,10 @@ fn commands_in_one_line_abbreviations_and_unknown_models() {
     );
     assert_eq!(save.selections.len(), 4);
     // Noticing everything is for every data set; the others for the first one.
-    assert_eq!(save.selections.iter().map(|s| s.sets).collect::<Vec<_>>(), [Some((1, 1)), Some((1, 1)), Some((1, 1)), None]);
+    assert_eq!(
+        save.selections.iter().map(|s| s.sets).collect::<Vec<_>>(),
+        [Some((1, 1)), Some((1, 1)), Some((1, 1)), None]
+    );
     assert!(save.remarks.is_empty(), "{:?}", save.remarks);
 
     let (run, remarks) = run_of("data x.pha\nmodel tbabs*relxill\n0.1\n2.0\n");

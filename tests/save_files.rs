@@ -8,8 +8,7 @@ mod common;
 use common::runs::{rontgen, stderr, stdout};
 use std::{fs, path::Path, process::Output};
 
-const HEAD: &str =
-    "data 1:1 p.pha\nresponse 1 toy.rmf\narf 1 toy.arf\nstatistic cstat\nabund wilm\nxsect vern\n";
+const HEAD: &str = "data 1:1 p.pha\nresponse 1 toy.rmf\narf 1 toy.arf\nstatistic cstat\nabund wilm\nxsect vern\n";
 const POWERLAW: &str = "model powerlaw\n 1.7 0.01 -3 -2 9 10\n 0.02 0.01 0 0 1e20 1e24\n";
 
 fn toy() -> tempfile::TempDir {
@@ -102,13 +101,11 @@ fn what_leaves_nothing_or_is_not_understood_is_an_error() {
         let (output, toml) = imported(folder.path(), &format!("{HEAD}{selection}\n{POWERLAW}"));
         assert_eq!(output.status.code(), Some(2), "{selection}");
         assert!(stderr(&output).contains(says), "{selection}: {}", stderr(&output));
-        // The run file says so, too, and where its energies are missing it does not run.
-        assert!(toml.contains(says), "{selection}: {toml}");
-        if toml.contains("SET THIS") {
-            let dry = rontgen().current_dir(folder.path()).args(["infer", "s.toml", "--dry-run"]).output().unwrap();
-            assert_eq!(dry.status.code(), Some(2));
-            assert!(stderr(&dry).contains("SET THIS"), "{}", stderr(&dry));
-        }
+        // The run file says so, too, and does not run.
+        assert!(toml.contains(says) && toml.contains("SET THIS"), "{selection}: {toml}");
+        let dry = rontgen().current_dir(folder.path()).args(["infer", "s.toml", "--dry-run"]).output().unwrap();
+        assert_eq!(dry.status.code(), Some(2), "{selection}");
+        assert!(stderr(&dry).contains("SET THIS") || stderr(&dry).contains("set_this"), "{}", stderr(&dry));
     }
 }
 
@@ -141,13 +138,13 @@ fn links_are_right_or_refused() {
         ("= (p4*3)/(1+1.5)", Some(4.08)),
         ("= -p4+8", Some(4.6)),
         ("= 4", Some(3.4)),
-        ("= 2.1", Some(2.1)),
         ("= 1/p4", None),
         ("= p4^2", None),
         ("= p4*p1", None),
         ("= p4+p1", None),
         ("= log10(p4)", None),
         ("= 4*2", None),
+        ("= 2.1", None),
         ("= p7*2", None),
         ("= p9*1000", None),
         ("= p12", None),
@@ -206,7 +203,12 @@ fn commands_after_the_model_are_honoured_or_named() {
         ("newpar 1=p2*3\nuntie 1", "XSPEC: 0.06, -2.0 .. 9.0", "log_uniform", ""),
         ("# tail", "uniform", "log_uniform", ""),
         ("energies 0.1 20. 1000 log", "uniform", "log_uniform", "energies 0.1 20. 1000 log"),
-        ("gain fit 1 1.02 0.01\n1.0 0.1\n0.0 0.1", "uniform", "log_uniform", "the energy scale stays that of the response: gain fit"),
+        (
+            "gain fit 1 1.02 0.01\n1.0 0.1\n0.0 0.1",
+            "uniform",
+            "log_uniform",
+            "the energy scale stays that of the response: gain fit",
+        ),
         ("gain off", "uniform", "log_uniform", ""),
         ("xset APECROOT 3.0.9", "uniform", "log_uniform", "xset APECROOT 3.0.9"),
         ("abund file my.dat", "uniform", "log_uniform", "abund file: no such table here"),
@@ -218,7 +220,12 @@ fn commands_after_the_model_are_honoured_or_named() {
         ("statistic pgstat 1", "uniform", "log_uniform", "statistic pgstat"),
         ("statistic chi", "uniform", "log_uniform", "statistic chi"),
         ("backgrnd 1 none", "uniform", "log_uniform", ""),
-        ("proc f {x} {\n puts $x\n newpar 1 9.0\n}\nset n 3\nif {$n > 2} {\n  freeze 1\n}", "uniform", "log_uniform", "8 lines of Tcl"),
+        (
+            "proc f {x} {\n puts $x\n newpar 1 9.0\n}\nset n 3\nif {$n > 2} {\n  freeze 1\n}",
+            "uniform",
+            "log_uniform",
+            "8 lines of Tcl",
+        ),
         ("newpar 1 \\\n 2.2 -1", "= 2.2", "log_uniform", ""),
         ("frobnicate 1\n2 3", "uniform", "log_uniform", "has no counterpart: frobnicate 1"),
     ] {
@@ -247,6 +254,8 @@ fn commands_after_the_model_are_honoured_or_named() {
         let (output, _) = imported(folder.path(), &format!("{HEAD}{POWERLAW}{command}\n"));
         assert_eq!(output.status.code(), Some(2), "{command}: {}", stderr(&output));
         assert!(stderr(&output).contains(says), "{command}: {}", stderr(&output));
+        let dry = rontgen().current_dir(folder.path()).args(["infer", "s.toml", "--dry-run"]).output().unwrap();
+        assert_eq!(dry.status.code(), Some(2), "{command}: {}", stdout(&dry));
     }
     // Parameters behind `/*` are there for newpar; a later model replaces an earlier one.
     let text = format!("{HEAD}{POWERLAW}model phabs(powerlaw) & 0.3 & /*\nnewpar 2 2.5\nfreeze 3\n");
@@ -287,7 +296,8 @@ fn expressions_as_xspec_takes_them() {
         ("constant*phabs((zpowerlw)etable{nothere.fits})", "nothere.fits"),
         ("foo*powerlaw\nmdefine foo a*E : mul", "defined by mdefine"),
     ] {
-        let (output, toml) = imported(folder.path(), &format!("{HEAD}model {written}\n 0.1 -0.01 0 0 1 1\n= 2*p1\n/\n"));
+        let (output, toml) =
+            imported(folder.path(), &format!("{HEAD}model {written}\n 0.1 -0.01 0 0 1 1\n= 2*p1\n/\n"));
         assert_eq!(output.status.code(), Some(2), "{written}");
         assert!(stderr(&output).contains(says), "{written}: {}", stderr(&output));
         assert!(!toml.contains("Numbers(") && !toml.contains("Tied("), "{toml}");
@@ -299,24 +309,32 @@ fn expressions_as_xspec_takes_them() {
 #[test]
 fn priors_hold_the_files_own_values() {
     let folder = toy();
-    let (output, toml) = imported(folder.path(), &format!("{HEAD}model powerlaw\n 1.7 0.01 -3 -2 9 10\n 500 0.01 0 0 100 1000\n"));
+    let (output, toml) =
+        imported(folder.path(), &format!("{HEAD}model powerlaw\n 1.7 0.01 -3 -2 9 10\n 500 0.01 0 0 100 1000\n"));
     assert!(output.status.success());
     assert!(line(&toml, "powerlaw.norm").contains("log_uniform = [0.5, 1000.0]"), "{toml}");
     assert!(line(&toml, "powerlaw.norm").contains("WIDENED"), "{toml}");
     for (text, says) in [
         (
             "model powerlaw+gaussian\n 1.7 0.01 -3 -2 9 10\n 0.02 0.01 0 0 1e20 1e24\n 6.0 0.05 0 0 1e6 1e6\n 0.1 -0.05 0 0 10 20\n -1e-4 1e-6 -1e20 -1e20 1e20 1e24\n",
-            "gaussian.norm: XSPEC has -0.0001, outside the limits 0 ..",
+            "gaussian.norm: XSPEC has -0.0001, outside the limits 0.0 ..",
         ),
-        ("model powerlaw\n 12 0.01 -3 -2 20 20\n 0.02 0.01 0 0 100 1000\n", "powerlaw.PhoIndex: XSPEC has 12.0, outside the limits -3 .. 10"),
-        ("model powerlaw\n 12 -0.01 -3 -2 20 20\n 0.02 0.01 0 0 100 1000\n", "powerlaw.PhoIndex: XSPEC has 12.0, outside the limits -3 .. 10"),
+        (
+            "model powerlaw\n 12 0.01 -3 -2 20 20\n 0.02 0.01 0 0 100 1000\n",
+            "powerlaw.PhoIndex: XSPEC has 12.0, outside the limits -3.0 .. 10.0",
+        ),
+        (
+            "model powerlaw\n 12 -0.01 -3 -2 20 20\n 0.02 0.01 0 0 100 1000\n",
+            "powerlaw.PhoIndex: XSPEC has 12.0, outside the limits -3.0 .. 10.0",
+        ),
     ] {
         let (output, toml) = imported(folder.path(), &format!("{HEAD}{text}"));
         assert_eq!(output.status.code(), Some(2), "{toml}");
         assert!(stderr(&output).contains(says), "{}", stderr(&output));
     }
     // `bayes` with a range that leaves the value out is not taken.
-    let (_, toml) = imported(folder.path(), &format!("{HEAD}{POWERLAW}newpar 1 1.7 0.01 -3 2 3 10\nbayes 1 jeffreys\n"));
+    let (_, toml) =
+        imported(folder.path(), &format!("{HEAD}{POWERLAW}newpar 1 1.7 0.01 -3 2 3 10\nbayes 1 jeffreys\n"));
     assert!(line(&toml, "powerlaw.PhoIndex").contains("uniform = [-3.0, 3.0]"), "{toml}");
 }
 

@@ -169,8 +169,10 @@ fn share_names(sets: &mut [Set]) {
             if number.parse::<u32>().is_err() {
                 continue;
             }
-            let mut fitting: Vec<&String> =
-                full.iter().filter(|f| f.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case(own))).collect();
+            let mut fitting: Vec<&String> = full
+                .iter()
+                .filter(|f| f.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case(own)))
+                .collect();
             fitting.sort();
             fitting.dedup_by(|a, b| a.eq_ignore_ascii_case(b));
             let alone = taken.iter().filter(|t| t.rsplit_once("__").is_some_and(|(o, _)| o == own)).count() == 1;
@@ -300,7 +302,8 @@ fn model_table(rows: &[ModelRow<'_>], first: &Set) -> String {
     for (row, name) in rows.iter().zip(&names) {
         let s = &row.standing;
         let ln_z = with_error(s.log_z, s.log_z_err);
-        let ln_b = if s.ln_bayes_factor == 0.0 { "0".into() } else { with_error(s.ln_bayes_factor, s.ln_bayes_factor_err) };
+        let ln_b =
+            if s.ln_bayes_factor == 0.0 { "0".into() } else { with_error(s.ln_bayes_factor, s.ln_bayes_factor_err) };
         let probability = if s.probability_err < 1e-4 * s.probability {
             short(s.probability)
         } else {

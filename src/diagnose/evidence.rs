@@ -74,9 +74,14 @@ mod tests {
         let s = standings(&[of(-100.0, 0.03), of(-100.0 + 3f64.ln(), 0.04)]);
         assert!((s[0].ln_bayes_factor + 3f64.ln()).abs() < 1e-12 && (s[0].ln_bayes_factor_err - 0.05).abs() < 1e-12);
         assert!((s[0].odds - 1.0 / 3.0).abs() < 1e-12 && (s[0].probability - 0.25).abs() < 1e-12);
-        assert!((s[1].probability - 0.75).abs() < 1e-12 && s[1].ln_bayes_factor == 0.0 && s[1].ln_bayes_factor_err == 0.0);
+        assert!(
+            (s[1].probability - 0.75).abs() < 1e-12 && s[1].ln_bayes_factor == 0.0 && s[1].ln_bayes_factor_err == 0.0
+        );
         // p (1 - p) times the error of the difference, the same for both.
-        assert!((s[0].probability_err - 0.1875 * 0.05).abs() < 1e-12 && (s[1].probability_err - 0.1875 * 0.05).abs() < 1e-12);
+        assert!(
+            (s[0].probability_err - 0.1875 * 0.05).abs() < 1e-12
+                && (s[1].probability_err - 0.1875 * 0.05).abs() < 1e-12
+        );
         let s = standings(&[of(-5000.0, 0.1), of(-1.0, 0.1), of(-1.0, 0.1)]);
         assert_eq!((s[0].probability, s[1].probability), (0.0, 0.5));
         assert!(standings(&[]).is_empty());

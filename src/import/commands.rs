@@ -18,10 +18,47 @@ pub(super) enum Mode {
 
 /// Commands about plots, fits and talk, which decide nothing here.
 const SILENT: &[&str] = &[
-    "method", "query", "chatter", "cpd", "plot", "iplot", "fit", "renorm", "error", "rerror", "uncertain", "show",
-    "log", "parallel", "save", "exit", "quit", "time", "version", "autosave", "undo", "hardcopy", "tclout", "parameter",
-    "echo", "script", "flux", "lumin", "eqwidth", "steppar", "goodness", "chain", "margin", "identify", "setcom",
-    "history", "help", "ftest", "writefits", "tcloutr", "wdata",
+    "method",
+    "query",
+    "chatter",
+    "cpd",
+    "plot",
+    "iplot",
+    "fit",
+    "renorm",
+    "error",
+    "rerror",
+    "uncertain",
+    "show",
+    "log",
+    "parallel",
+    "save",
+    "exit",
+    "quit",
+    "time",
+    "version",
+    "autosave",
+    "undo",
+    "hardcopy",
+    "tclout",
+    "parameter",
+    "echo",
+    "script",
+    "flux",
+    "lumin",
+    "eqwidth",
+    "steppar",
+    "goodness",
+    "chain",
+    "margin",
+    "identify",
+    "setcom",
+    "history",
+    "help",
+    "ftest",
+    "writefits",
+    "tcloutr",
+    "wdata",
 ];
 
 /// More parameters than this are no model's.
@@ -199,7 +236,9 @@ pub(super) fn take(save: &mut Save, line: &Line, mode: Mode) -> Mode {
         "freeze" | "thaw" | "untie" => change(save, &word, rest, &at),
         "bayes" => bayes(save, rest, &at),
         "addcomp" | "delcomp" | "editmod" => {
-            save.lose(at("a model that is edited after its model command is not carried over; save it from XSPEC once more"));
+            save.lose(at(
+                "a model that is edited after its model command is not carried over; save it from XSPEC once more",
+            ));
             return Mode::Passing;
         }
         "mdefine" => {

@@ -17,10 +17,52 @@ pub(super) struct Lines {
 
 /// Words of Tcl and of talk that no analysis depends on unless a command uses what they make.
 const TCL: &[&str] = &[
-    "set", "proc", "if", "else", "elseif", "for", "foreach", "while", "switch", "puts", "return", "global", "lappend",
-    "incr", "expr", "catch", "source", "exec", "close", "open", "unset", "array", "append", "format", "scan", "gets",
-    "break", "continue", "namespace", "package", "variable", "upvar", "after", "file", "glob", "lassign", "dict",
-    "string", "list", "regexp", "regsub", "eval", "rename", "tcloutr", "}", "{",
+    "set",
+    "proc",
+    "if",
+    "else",
+    "elseif",
+    "for",
+    "foreach",
+    "while",
+    "switch",
+    "puts",
+    "return",
+    "global",
+    "lappend",
+    "incr",
+    "expr",
+    "catch",
+    "source",
+    "exec",
+    "close",
+    "open",
+    "unset",
+    "array",
+    "append",
+    "format",
+    "scan",
+    "gets",
+    "break",
+    "continue",
+    "namespace",
+    "package",
+    "variable",
+    "upvar",
+    "after",
+    "file",
+    "glob",
+    "lassign",
+    "dict",
+    "string",
+    "list",
+    "regexp",
+    "regsub",
+    "eval",
+    "rename",
+    "tcloutr",
+    "}",
+    "{",
 ];
 
 /// Splits a script. Nothing is run.
@@ -146,6 +188,9 @@ mod tests {
 
     #[test]
     fn words_keep_selectors_and_quoted_names() {
-        assert_eq!(words("1:1 a.pha{1-3} 2:2  \"b c.pha\", {d e.pha}"), ["1:1", "a.pha{1-3}", "2:2", "b c.pha", "d e.pha"]);
+        assert_eq!(
+            words("1:1 a.pha{1-3} 2:2  \"b c.pha\", {d e.pha}"),
+            ["1:1", "a.pha{1-3}", "2:2", "b c.pha", "d e.pha"]
+        );
     }
 }

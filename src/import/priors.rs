@@ -55,7 +55,7 @@ pub(super) fn setting(
     let given = |k: usize| numbers.get(k).copied().filter(|x| x.is_finite());
     let frozen = given(1).map_or(info.frozen_by_default, |step| step <= 0.0) || info.never_free;
     if !info.allows(value) {
-        let limits = format!("the limits {} .. {} that it has here", info.hard_min, info.hard_max);
+        let limits = format!("the limits {:?} .. {:?} that it has here", info.hard_min, info.hard_max);
         let entry = Entry::Refused(format!("XSPEC has {value:?}, outside {limits}"));
         return Setting::new(entry, String::new());
     }
@@ -82,7 +82,8 @@ pub(super) fn setting(
         }
     }
     // A value beyond the soft limits is allowed up to the hard ones, and the prior holds it.
-    let (least, most) = (if value < soft_min { hard_min } else { soft_min }, if value > soft_max { hard_max } else { soft_max });
+    let (least, most) =
+        (if value < soft_min { hard_min } else { soft_min }, if value > soft_max { hard_max } else { soft_max });
     let (least, most) = (inside(least).min(value), inside(most).max(value));
     let widened = if value < soft_min || value > soft_max { "; WIDENED to hold XSPEC's value" } else { "" };
     let confirm = format!("CONFIRM; {says}{widened}");
@@ -139,7 +140,7 @@ pub(super) fn follow_ties(infos: &[ParameterInfo], settings: &mut [Setting], val
         let Some(value) = values.get(at).map(|x| scale * x + offset) else { continue };
         if !info.allows(value) {
             if let Some(own) = settings.get_mut(k) {
-                let limits = format!("the limits {} .. {} that it has here", info.hard_min, info.hard_max);
+                let limits = format!("the limits {:?} .. {:?} that it has here", info.hard_min, info.hard_max);
                 own.entry = Entry::Refused(format!("XSPEC's tie gives {value:?}, outside {limits}"));
             }
             continue;

@@ -152,8 +152,7 @@ pub(super) fn energies(
     }
     // The bins that a run makes of the spectrum, and which of them XSPEC's flags keep.
     let bins = channels.groups(&Grouping::File, &[], &[]);
-    let noticed =
-        |bin: &Range<usize>| groups.iter().any(|group| group.noticed && group.rows.contains(&bin.start));
+    let noticed = |bin: &Range<usize>| groups.iter().any(|group| group.noticed && group.rows.contains(&bin.start));
     let wanted: Vec<&Range<usize>> = bins.iter().filter(|bin| noticed(bin)).collect();
     if wanted.is_empty() {
         return Err(nothing(&own));

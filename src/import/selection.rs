@@ -33,7 +33,8 @@ impl Unit {
             return second.map_or(Unit::Energy(1.0), |unit| energy(unit).map_or_else(unknown, Unit::Energy));
         }
         if named("wavelength", 2) {
-            return second.map_or(Unit::Wavelength(1.0), |unit| wavelength(unit).map_or_else(unknown, Unit::Wavelength));
+            return second
+                .map_or(Unit::Wavelength(1.0), |unit| wavelength(unit).map_or_else(unknown, Unit::Wavelength));
         }
         // A unit alone.
         match (energy(first), wavelength(first)) {
@@ -182,7 +183,9 @@ fn read_range(text: &str, unit: &Unit) -> Result<(End, End), String> {
             Unit::Energy(kev) => Ok(x * kev),
             // A wavelength of zero is beyond every energy.
             Unit::Wavelength(angstrom) => Ok(HC / (x * angstrom)),
-            Unit::Unknown(words) => Err(format!("{text:?} is in the unit of 'setplot {words}', which is not known here")),
+            Unit::Unknown(words) => {
+                Err(format!("{text:?} is in the unit of 'setplot {words}', which is not known here"))
+            }
         }
     };
     let end = |written: &Written| -> Result<End, String> {
@@ -196,7 +199,8 @@ fn read_range(text: &str, unit: &Unit) -> Result<(End, End), String> {
         })
     };
     let (from, to) = (end(&from)?, end(&to)?);
-    let turned = matches!(unit, Unit::Wavelength(_)) && !matches!((from, to), (End::Channel(_), _) | (_, End::Channel(_)));
+    let turned =
+        matches!(unit, Unit::Wavelength(_)) && !matches!((from, to), (End::Channel(_), _) | (_, End::Channel(_)));
     let (from, to) = if turned { (to, from) } else { (from, to) };
     // XSPEC takes 5.0-1.0 for 1.0-5.0.
     Ok(match (from, to) {
@@ -296,7 +300,10 @@ mod tests {
     fn data_sets_stay_in_force() {
         let mut sets = Some((1, 1));
         let (read_, bad) = read("**-0.3 2: 1-10 5.-** **:bad 1-2:7-8", false, &Unit::default(), &mut sets).unwrap();
-        assert_eq!(read_.iter().map(|s| s.sets).collect::<Vec<_>>(), [Some((1, 1)), Some((2, 2)), Some((2, 2)), Some((1, 2))]);
+        assert_eq!(
+            read_.iter().map(|s| s.sets).collect::<Vec<_>>(),
+            [Some((1, 1)), Some((2, 2)), Some((2, 2)), Some((1, 2))]
+        );
         assert!(bad);
         assert_eq!(sets, Some((1, 2)));
         assert!(read_[3].concerns(2) && !read_[3].concerns(3));

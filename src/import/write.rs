@@ -2,8 +2,7 @@
 
 use super::{
     priors::{self, Entry, Setting},
-    ranges,
-    tie::{self, Tie},
+    ranges, tie,
     xcm::{Parameter, Save},
 };
 use crate::{
@@ -39,6 +38,8 @@ pub struct Place<'a> {
 struct Said {
     remarks: Vec<String>,
     lost: Vec<String>,
+    /// Those of `lost` that nothing else in the run file shows.
+    unmarked: Vec<String>,
 }
 
 impl Said {
@@ -46,9 +47,15 @@ impl Said {
         self.remarks.push(text);
     }
 
+    /// What the run file shows at its place.
     fn lose(&mut self, text: String) {
         self.lost.push(text.clone());
         self.remarks.push(text);
+    }
+
+    fn lose_unmarked(&mut self, text: String) {
+        self.unmarked.push(text.clone());
+        self.lose(text);
     }
 }
 
@@ -62,12 +69,18 @@ const COSMO: [f64; 3] = [70.0, 0.0, 0.73];
 
 /// Turns a save file into a run file.
 pub fn import(save: &Save, place: &Place<'_>) -> Imported {
-    let mut said = Said { remarks: save.remarks.clone(), lost: save.lost.clone() };
+    let lost = save.lost.clone();
+    let mut said = Said { remarks: save.remarks.clone(), lost: lost.clone(), unmarked: lost };
     let mut toml = String::from("# From a save file of XSPEC. Its limits became priors: CONFIRM EACH OF THEM.\n");
     let found = |name: &str| find(save, place, name);
     let observation = observation(save, &found, place, &mut said);
     let (model, parameters) = model(save, &found, &mut said);
     settings(save, &mut said);
+    if !said.unmarked.is_empty() {
+        // No key of a run file: it is refused, with this line, until somebody has seen to it.
+        let list: Vec<String> = said.unmarked.iter().map(|text| format!("    {},\n", quoted(text))).collect();
+        toml.push_str(&format!("\n# SET THIS: mend what is lost, then remove it.\nset_this = [\n{}]\n", list.concat()));
+    }
     for part in [observation, model, parameters] {
         toml.push('\n');
         toml.push_str(&part);
@@ -132,7 +145,7 @@ fn observation(save: &Save, found: &dyn Fn(&str) -> Option<PathBuf>, place: &Pla
         if save.loaded_after.is_empty() {
             said.remark("there is no data command: name the spectrum and its response".into());
         } else {
-            said.lose("no data set is left ('data none'): name the spectrum and its response".into());
+            said.lose_unmarked("no data set is left ('data none'): name the spectrum and its response".into());
         }
         out.push_str("spectrum = \"SPECTRUM.pha\"   # not in the save file\n");
         return out;
@@ -162,13 +175,13 @@ fn observation(save: &Save, found: &dyn Fn(&str) -> Option<PathBuf>, place: &Pla
         }
     }
     if no_response {
-        said.lose(format!("response {number} none: there is no analysis without a response"));
+        said.lose_unmarked(format!("response {number} none: there is no analysis without a response"));
     }
     let selected = path.as_ref().map(|p| PathBuf::from(format!("{}{}", p.display(), selector(spectrum))));
     let header = selected.as_ref().and_then(|p| match read_spectrum(p) {
         Ok(header) => Some(header),
         Err(error) => {
-            said.lose(format!("the spectrum cannot be read: {error}"));
+            said.lose_unmarked(format!("the spectrum cannot be read: {error}"));
             None
         }
     });
@@ -276,7 +289,8 @@ fn model(save: &Save, found: &dyn Fn(&str) -> Option<PathBuf>, said: &mut Said) 
     }
     let settings = parameters(save, infos, said);
     for (info, setting) in infos.iter().zip(settings) {
-        let comment = if setting.comment.is_empty() { String::new() } else { format!("   # {}", commented(&setting.comment)) };
+        let comment =
+            if setting.comment.is_empty() { String::new() } else { format!("   # {}", commented(&setting.comment)) };
         list.push_str(&format!("{} = {}{comment}\n", quoted(&info.name), entry_text(&setting.entry, infos)));
     }
     (out, list)
@@ -354,22 +368,18 @@ fn parameters(save: &Save, infos: &[ParameterInfo], said: &mut Said) -> Vec<Sett
 
 /// A link as what a run file can say, or why it cannot.
 fn tied(save: &Save, infos: &[ParameterInfo], k: usize, text: &str) -> Result<Entry, String> {
-    match tie::read(text)? {
-        Tie::Constant(value) => Ok(Entry::Frozen(value)),
-        Tie::Linear { parameter, scale, offset } => {
-            // A link of newpar was made when all parameters were there.
-            let early = !save.beneath.contains_key(&(k + 1));
-            if parameter == k + 1 {
-                return Err("it names itself".into());
-            }
-            let to = parameter.checked_sub(1).filter(|to| *to < infos.len());
-            let to = to.ok_or_else(|| format!("there is no p{parameter} among the {} of this model", infos.len()))?;
-            if early && to > k {
-                return Err(format!("p{parameter} comes later in the file, where XSPEC has no such parameter yet"));
-            }
-            Ok(Entry::Tied(to, scale, offset))
-        }
+    let link = tie::read(text)?;
+    let parameter = link.parameter;
+    if parameter == k + 1 {
+        return Err("it names itself".into());
     }
+    let to = parameter.checked_sub(1).filter(|to| *to < infos.len());
+    let to = to.ok_or_else(|| format!("there is no p{parameter} among the {} of this model", infos.len()))?;
+    // A link of newpar was made when all parameters were there.
+    if to > k && !save.beneath.contains_key(&(k + 1)) {
+        return Err(format!("p{parameter} comes later in the file, where XSPEC has no such parameter yet"));
+    }
+    Ok(Entry::Tied(to, link.scale, link.offset))
 }
 
 /// The values of the file, links followed; NaN where there is none.

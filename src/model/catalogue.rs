@@ -201,7 +201,11 @@ pub fn find(name: &str) -> Lookup {
         let matches: Vec<_> = components().iter().filter(|c| c.name.to_lowercase().starts_with(&wanted)).collect();
         match matches.as_slice() {
             [] => {}
-            [one] => return Lookup::Found(one),
+            // `pl` is no abbreviation of plabs to anybody.
+            [one] => match elsewhere::component(&wanted) {
+                Some(meant) if !meant.eq_ignore_ascii_case(&one.name) => return Lookup::Unknown(Some(meant)),
+                _ => return Lookup::Found(one),
+            },
             several => return Lookup::Ambiguous(several.iter().map(|c| c.name.as_str()).collect()),
         }
     }
@@ -254,5 +258,7 @@ mod tests {
         assert!(matches!(find("VNEI"), Lookup::Elsewhere("vapec")));
         assert!(matches!(find("meka"), Lookup::Elsewhere("apec")));
         assert!(matches!(find("plaw"), Lookup::Unknown(Some("powerlaw"))));
+        assert!(matches!(find("pl"), Lookup::Unknown(Some("powerlaw"))));
+        assert!(matches!(find("power"), Lookup::Found(c) if c.name == "powerlaw"));
     }
 }

@@ -175,8 +175,7 @@ fn convert_table(table: &DeTable<'_>, place: &dyn Fn(Range<usize>) -> Place) -> 
         .map(|(key, value)| {
             let at = place(key.span());
             // A `[section]` table has no span of its own worth naming: its header's line is the key's.
-            let node_at =
-                if matches!(value.get_ref(), DeValue::Table(_)) { at.clone() } else { place(value.span()) };
+            let node_at = if matches!(value.get_ref(), DeValue::Table(_)) { at.clone() } else { place(value.span()) };
             (key.get_ref().to_string(), at, convert(value.get_ref(), node_at, place))
         })
         .collect()
