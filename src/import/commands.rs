@@ -1,9 +1,10 @@
 //! The commands of XSPEC, one at a time, in the order of the file.
 
 use super::{
+    edits,
     lines::{Line, words},
     selection,
-    xcm::{BayesPrior, Parameter, Save},
+    xcm::{Parameter, Save},
 };
 
 /// What a line without a command word belongs to.
@@ -61,9 +62,6 @@ const SILENT: &[&str] = &[
     "wdata",
 ];
 
-/// More parameters than this are no model's.
-const MOST_PARAMETERS: usize = 10_000;
-
 /// XSPEC takes any unambiguous abbreviation; these are what people write. The number is the least of letters.
 const COMMANDS: &[(&str, usize)] = &[
     ("model", 2),
@@ -120,7 +118,7 @@ pub(super) fn short(text: &str) -> String {
     out
 }
 
-fn number(word: &str) -> Option<f64> {
+pub(super) fn number(word: &str) -> Option<f64> {
     word.replace(['D', 'd'], "e").parse::<f64>().ok().filter(|x| x.is_finite())
 }
 
@@ -157,7 +155,7 @@ fn numbers(text: &str) -> Option<Vec<f64>> {
     Some(out)
 }
 
-fn parameter(text: &str) -> Option<Parameter> {
+pub(super) fn parameter(text: &str) -> Option<Parameter> {
     let text = text.trim();
     if let Some(tie) = text.strip_prefix('=') {
         return Some(Parameter::Tied(tie.trim().to_string()));
@@ -232,9 +230,9 @@ pub(super) fn take(save: &mut Save, line: &Line, mode: Mode) -> Mode {
         }
         "systematic" => save.systematic = number(rest).unwrap_or(0.0),
         "cd" => save.folder = words(rest).into_iter().next(),
-        "newpar" => newpar(save, rest, &at),
-        "freeze" | "thaw" | "untie" => change(save, &word, rest, &at),
-        "bayes" => bayes(save, rest, &at),
+        "newpar" => edits::newpar(save, rest, &at),
+        "freeze" | "thaw" | "untie" => edits::change(save, &word, rest, &at),
+        "bayes" => edits::bayes(save, rest, &at),
         "addcomp" | "delcomp" | "editmod" => {
             save.lose(at(
                 "a model that is edited after its model command is not carried over; save it from XSPEC once more",
@@ -268,7 +266,7 @@ pub(super) fn take(save: &mut Save, line: &Line, mode: Mode) -> Mode {
     Mode::Commands
 }
 
-type Says<'a> = &'a dyn Fn(&str) -> String;
+pub(super) type Says<'a> = &'a dyn Fn(&str) -> String;
 
 fn model(save: &mut Save, rest: &str, at: Says<'_>) -> Mode {
     let mut parts = rest.split('&');
@@ -406,125 +404,5 @@ fn companion(save: &mut Save, kind: &str, rest: &str, at: Says<'_>) {
             map.insert(set, word);
         }
         set += 1;
-    }
-}
-
-/// Numbers of parameters: `3`, `2-4`, `src:1`; `None` where they are another model's or not understood.
-fn places(save: &Save, word: &str) -> Option<std::ops::RangeInclusive<usize>> {
-    let own = match word.rsplit_once(':') {
-        Some((name, own)) if save.model_name.as_deref() == Some(name) => own,
-        Some(_) => return None,
-        None => word,
-    };
-    let (from, to) = own.split_once('-').unwrap_or((own, own));
-    let (from, to) = (from.trim().parse().ok()?, to.trim().parse().ok()?);
-    (1 <= from && from <= to && to <= MOST_PARAMETERS).then_some(from..=to)
-}
-
-/// The parameter, with defaults up to it where the model command left them out.
-fn slot(save: &mut Save, place: usize) -> Option<&mut Parameter> {
-    while save.parameters.len() < place.min(MOST_PARAMETERS) {
-        save.parameters.push(Parameter::Default);
-    }
-    save.parameters.get_mut(place.checked_sub(1)?)
-}
-
-/// What it is when it is free of its link.
-fn own_numbers(save: &Save, place: usize) -> Vec<f64> {
-    match place.checked_sub(1).and_then(|k| save.parameters.get(k)) {
-        Some(Parameter::Numbers(numbers)) => numbers.clone(),
-        Some(Parameter::Untied { numbers, .. }) => numbers.clone(),
-        Some(Parameter::Tied(_)) => save.beneath.get(&place).cloned().unwrap_or_default(),
-        Some(Parameter::Default) | None => Vec::new(),
-    }
-}
-
-fn newpar(save: &mut Save, rest: &str, at: Says<'_>) {
-    let end = rest.find([' ', '\t', '=', ',']).unwrap_or(rest.len());
-    let (place, value) = rest.split_at_checked(end).unwrap_or((rest, ""));
-    if place == "0" || value.trim().is_empty() {
-        return;
-    }
-    let Some(places) = places(save, place) else {
-        save.lose(at("it names no parameter of this model"));
-        return;
-    };
-    let values: Vec<&str> = value.split('&').collect();
-    for (k, place) in places.enumerate() {
-        let text = values.get(k).or(values.last()).map_or("", |v| v.trim());
-        // The comma behind the number is no empty place.
-        let text = text.strip_prefix(',').unwrap_or(text);
-        let old = own_numbers(save, place);
-        match parameter(text) {
-            Some(Parameter::Numbers(new)) => {
-                let mut numbers = old;
-                for (j, x) in new.into_iter().enumerate() {
-                    if j >= numbers.len() {
-                        numbers.push(f64::NAN);
-                    }
-                    if x.is_finite() {
-                        numbers[j] = x;
-                    }
-                }
-                if let Some(slot) = slot(save, place) {
-                    *slot = Parameter::Numbers(numbers);
-                }
-            }
-            Some(Parameter::Tied(tie)) => {
-                if let Some(slot) = slot(save, place) {
-                    *slot = Parameter::Tied(tie);
-                }
-                save.beneath.insert(place, old);
-            }
-            Some(_) => {}
-            None => save.lose(at("not understood")),
-        }
-    }
-}
-
-/// `freeze`, `thaw` and `untie`.
-fn change(save: &mut Save, kind: &str, rest: &str, at: Says<'_>) {
-    for word in words(rest) {
-        let Some(places) = places(save, &word) else {
-            save.lose(at(&format!("{word:?} names no parameter of this model")));
-            continue;
-        };
-        for place in places {
-            let mut numbers = own_numbers(save, place);
-            let Some(slot) = slot(save, place) else { continue };
-            if kind == "untie" {
-                if let Parameter::Tied(tie) = slot {
-                    *slot = Parameter::Untied { tie: std::mem::take(tie), numbers };
-                }
-                continue;
-            }
-            numbers.resize(numbers.len().max(2), f64::NAN);
-            // A step that the file does not give: its sign alone matters here.
-            let step = Some(numbers[1].abs()).filter(|step| *step > 0.0).unwrap_or(0.01);
-            numbers[1] = if kind == "freeze" { -step } else { step };
-            match slot {
-                // XSPEC leaves a link as it is.
-                Parameter::Tied(_) => {}
-                Parameter::Untied { numbers: own, .. } => *own = numbers,
-                slot => *slot = Parameter::Numbers(numbers),
-            }
-        }
-    }
-}
-
-fn bayes(save: &mut Save, rest: &str, at: Says<'_>) {
-    let words: Vec<&str> = rest.split_whitespace().collect();
-    match words.as_slice() {
-        ["off" | "on" | "cons"] | [] => {}
-        [place, kind, numbers @ ..] if place.parse::<usize>().is_ok() => {
-            let parameter = place.parse().unwrap_or(0);
-            save.priors.retain(|prior| prior.parameter != parameter);
-            save.priors.push(BayesPrior {
-                parameter,
-                kind: kind.to_lowercase(),
-                numbers: numbers.iter().filter_map(|w| number(w)).collect(),
-            });
-        }
-        _ => save.remark(at("not understood")),
     }
 }

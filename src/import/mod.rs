@@ -5,6 +5,7 @@
 //! if it were left out is refused: the run file then holds text where a number belongs, and cannot be run before that is mended.
 
 mod commands;
+mod edits;
 mod lines;
 mod priors;
 mod ranges;
