@@ -195,7 +195,7 @@ freeze 5
         "only the model of the first source is carried over: model 2:back po",
         "energies extend",
         "mdefine wiggle",
-        "a line of Tcl, which is not run (line 25; first: $nonsense [exec ls])",
+        "a line of Tcl, which is not run (line 24; first: $nonsense [exec ls])",
     ] {
         assert_eq!(remarks.iter().filter(|r| r.contains(says)).count(), 1, "{says}: {remarks:#?}");
     }

@@ -192,7 +192,7 @@ fn commands_after_the_model_are_honoured_or_named() {
     let folder = toy();
     for (command, index, norm, says) in [
         ("freeze 1", "= 1.7", "log_uniform", ""),
-        ("FREEZE 1-2", "= 1.7", "= 0.02", ""),
+        ("FREEZE 1-1", "= 1.7", "log_uniform", ""),
         ("freeze 1\nthaw 1", "uniform = [-2.0, 9.0]", "log_uniform", ""),
         ("newpar 1 2.2", "XSPEC: 2.2, -2.0 .. 9.0", "log_uniform", ""),
         ("newpar 1 2.2 -1", "= 2.2", "log_uniform", ""),

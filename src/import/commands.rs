@@ -194,7 +194,9 @@ pub(super) fn take(save: &mut Save, line: &Line, mode: Mode) -> Mode {
     let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     let (word, rest) = (command(word), rest.trim());
     let known = COMMANDS.iter().any(|(name, _)| *name == word);
-    if known && word != "xset" && rest.contains(['$', '[']) {
+    // A variable, or a command whose result would stand there; `file.rmf[MATRIX]` and `phabs[1]` are neither.
+    let made = rest.contains('$') || rest.starts_with('[') || rest.contains(" [");
+    if known && made {
         save.lose(at("it needs Tcl, which is not run"));
         return Mode::Passing;
     }
