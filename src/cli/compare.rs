@@ -273,22 +273,21 @@ fn different_data(a: &(&Set, &Finished), b: (&Set, &Finished)) -> String {
     )
 }
 
-/// The run's evidence with the larger of its errors, and where it comes from.
+/// The most precise of the run's evidences, and where it comes from: that of the refinement (with the larger of its two errors), of
+/// nested sampling, of the polish after it.
 fn evidence_of(summary: &Summary) -> Option<(&'static str, Evidence)> {
     use crate::report::reference::ReferenceSummary;
-    let usable = |log_z: f64, error: f64| {
-        (log_z.is_finite() && error.is_finite() && error >= 0.0).then_some(Evidence { log_z, error })
-    };
     let r = &summary.refine;
+    let mut all = Vec::new();
+    if let Some(ReferenceSummary::Nested(n)) = &summary.reference {
+        all.extend(n.polish.as_ref().map(|p| ("polish", Evidence { log_z: p.log_z, error: p.log_z_err })));
+        all.push(("nested sampling", Evidence { log_z: n.log_z, error: n.log_z_err }));
+    }
     // NaN is never the larger one.
-    let refined = usable(r.log_z, r.log_z_err.max(r.log_z_err_bootstrap)).map(|e| ("refinement", e));
-    refined.or_else(|| match &summary.reference {
-        Some(ReferenceSummary::Nested(n)) => {
-            let polished = n.polish.as_ref().and_then(|p| Some(("polish", usable(p.log_z, p.log_z_err)?)));
-            polished.or_else(|| Some(("nested sampling", usable(n.log_z, n.log_z_err)?)))
-        }
-        _ => None,
-    })
+    let error = r.log_z_err.max(r.log_z_err_bootstrap);
+    all.push(("refinement", Evidence { log_z: r.log_z, error }));
+    all.retain(|(_, e)| e.log_z.is_finite() && e.error.is_finite() && e.error >= 0.0);
+    all.into_iter().min_by(|a, b| a.1.error.total_cmp(&b.1.error))
 }
 
 fn model_table(rows: &[ModelRow<'_>], first: &Set) -> String {

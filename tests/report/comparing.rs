@@ -3,6 +3,7 @@
 use super::{example, normals};
 use rontgen::diagnose::divergence::{self, Sameness};
 use rontgen::report::chain::{ChainColumn, write_chain};
+use rontgen::report::reference::{NestedSummary, PolishSummary, ReferenceSummary};
 use rontgen::report::{read_chain, tables::Samples, tables::write_samples};
 use std::{fs, path::Path, process::Command};
 
@@ -140,6 +141,29 @@ fn models_are_compared_by_their_evidence_on_the_same_data_only() {
     assert_eq!(json["parameters"].as_array().unwrap().len(), 2);
     let (status, told, _) = compare(&[&at("a"), &at("b")], false);
     assert!(status == 0 && told.contains("1 : 3.00") && told.contains("0.7500"), "{told}");
+
+    // Of several evidences of one run the most precise is taken.
+    let mut polished = example();
+    let polish = PolishSummary { evaluations: 1, seconds: 0.0, log_z: -29.0, log_z_err: 1e-4, efficiency: 0.5, pareto_k: 0.1 };
+    polished.summary.reference = Some(ReferenceSummary::Nested(NestedSummary {
+        live: 400,
+        iterations: 1,
+        evaluations: 1,
+        seconds: 0.0,
+        log_z: -29.3,
+        log_z_err: 0.2,
+        information: 1.0,
+        ess: 1.0,
+        rank_score: 0.0,
+        sliced: 0,
+        polish: Some(polish),
+    }));
+    folder(&at("polished"), "gaussian", flat, -30.0, "ab");
+    polished.summary.write(&at("polished").join("summary.json")).unwrap();
+    let (_, json, error) = compare(&[&at("a"), &at("polished")], true);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap_or_else(|_| panic!("{error}"));
+    assert_eq!(json["models"][0]["log_z"].as_f64(), Some(-29.0), "{json}");
+    assert_eq!(json["models"][0]["from"], "polish");
 
     // One model, however it is spelt: no evidence is asked for. Other priors are another model.
     let (_, told, _) = compare(&[&at("a"), &at("again")], false);
