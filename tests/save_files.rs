@@ -361,3 +361,46 @@ fn data_are_found_in_the_folder_that_is_named() {
     assert!((row.iter().find(|(name, _)| name == "cstat").unwrap().1 - 16.03559).abs() < 2e-3);
     assert!(stdout(&with).contains("s.toml"));
 }
+
+#[test]
+fn words_of_other_programs_are_understood_in_suggestions() {
+    let folder = toy();
+    let run = |text: &str| {
+        fs::write(folder.path().join("r.toml"), text).unwrap();
+        let output = rontgen().current_dir(folder.path()).args(["infer", "r.toml", "--dry-run"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        stderr(&output)
+    };
+    let base = |model: &str, parameters: &str| {
+        format!("[observation]\nspectrum = \"p.pha\"\n[model]\n{model}\n[parameters]\n{parameters}\n")
+    };
+    let powerlaw = "expression = \"tbabs*powerlaw\"";
+    for (model, parameters, says) in [
+        (powerlaw, "\"powerlaw.Gamma\" = 2", "did you mean 'powerlaw.PhoIndex'?"),
+        (powerlaw, "\"pl.gamma\" = 2", "did you mean 'powerlaw.PhoIndex'?"),
+        (powerlaw, "\"tbabs.column\" = 2", "did you mean 'tbabs.nH'?"),
+        (powerlaw, "\"powerlaw.normalization\" = 2", "did you mean 'powerlaw.norm'?"),
+        (powerlaw, "\"tbabs.nH\" = { flat = [0, 1] }", "nearest known key is \"uniform\""),
+        (powerlaw, "\"tbabs.nH\" = { loguniform = [0, 1] }", "nearest known key is \"log_uniform\""),
+        (powerlaw, "\"tbabs.nH\" = { jeffreys = [0, 1] }", "nearest known key is \"log_uniform\""),
+        (powerlaw, "\"tbabs.nH\" = { gaussian = [0, 1] }", "nearest known key is \"normal\""),
+        (powerlaw, "\"tbabs.nH\" = { link = \"x\" }", "nearest known key is \"tie\""),
+        ("expression = \"tbabs*powerlaw\"\nabund = \"wilm\"", "", "nearest known key is \"abundances\""),
+        ("expression = \"tbabs*powerlaw\"\nabundances = \"wilms\"", "", "did you mean 'wilm'?"),
+        ("expression = \"tbabs*vnei\"", "", "XSPEC has it, but it is not here; the nearest here is 'vapec'"),
+        ("expression = \"tbabs*plaw\"", "", "did you mean 'powerlaw'?"),
+    ] {
+        let told = run(&base(model, parameters));
+        assert!(told.contains(says), "{model} {parameters}: {told}");
+    }
+    // The line, with a caret under the place.
+    let told = run("[observation]\nspectrum = \"p.pha\"\n  rmf = \"toy.rmf\"\n[model]\nexpression = \"powerlaw\"\n");
+    assert!(told.contains("r.toml, line 3: unknown key \"rmf\""), "{told}");
+    assert!(told.contains("nearest known key is \"response\""), "{told}");
+    assert!(told.contains("\n   --> r.toml:3:3\n 3 |   rmf = \"toy.rmf\"\n   |   ^^^\n"), "{told}");
+    let told = run("[observation]\nspectrum = \"p.pha\n");
+    assert!(told.contains("--> r.toml:2:") && told.contains(" 2 | spectrum = \"p.pha\n"), "{told}");
+    // A picture of a model needs no energies.
+    let output = rontgen().current_dir(folder.path()).args(["spectrum", "powerlaw", "--plot", "m.svg"]).output().unwrap();
+    assert!(output.status.success() && folder.path().join("m.svg").is_file(), "{}", stderr(&output));
+}
