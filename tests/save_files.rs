@@ -397,7 +397,7 @@ fn words_of_other_programs_are_understood_in_suggestions() {
     let told = run("[observation]\nspectrum = \"p.pha\"\n  rmf = \"toy.rmf\"\n[model]\nexpression = \"powerlaw\"\n");
     assert!(told.contains("r.toml, line 3: unknown key \"rmf\""), "{told}");
     assert!(told.contains("nearest known key is \"response\""), "{told}");
-    assert!(told.contains("\n   --> r.toml:3:3\n 3 |   rmf = \"toy.rmf\"\n   |   ^^^\n"), "{told}");
+    assert!(told.contains("\n  --> r.toml:3:3\n 3 |   rmf = \"toy.rmf\"\n   |   ^^^\n"), "{told}");
     let told = run("[observation]\nspectrum = \"p.pha\n");
     assert!(told.contains("--> r.toml:2:") && told.contains(" 2 | spectrum = \"p.pha\n"), "{told}");
     // A picture of a model needs no energies.
