@@ -144,7 +144,8 @@ impl Bench {
     }
 
     fn save(&self, text: &str) {
-        let imported = import::import(&import::parse(text), self.folder.path(), self.folder.path());
+        let folder = Some(self.folder.path());
+        let imported = import::import(&import::parse(text), &import::Place { folder, target: folder, data: folder });
         let run = RunFile::parse(&imported.toml, &self.path("imported.toml").display().to_string(), &[]);
         if let Ok(run) = run {
             self.open(run);

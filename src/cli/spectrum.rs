@@ -24,10 +24,10 @@ pub struct Args {
     #[arg(long = "set", value_name = "COMPONENT.PARAMETER=VALUE")]
     pub set: Vec<String>,
     /// Energy range in keV and number of bins, equal in ln E.
-    #[arg(long, num_args = 3, value_names = ["LO", "HI", "N"], required_unless_present = "edges")]
+    #[arg(long, num_args = 3, value_names = ["LO", "HI", "N"], default_values = ["0.1", "20", "1000"])]
     pub energies: Vec<String>,
     /// Bins of --energies equal in keV.
-    #[arg(long, requires = "energies")]
+    #[arg(long)]
     pub linear: bool,
     /// File of the bins' edges instead: one energy in keV a line, ascending (# begins a comment line), or a table as --out writes it.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["energies", "linear"])]

@@ -19,6 +19,7 @@
 pub mod atomic;
 mod calibration;
 pub mod chain;
+mod chain_read;
 pub mod diagnosis;
 mod edge;
 mod error;
@@ -34,6 +35,7 @@ mod verdict;
 use std::path::{Path, PathBuf};
 
 pub use atomic::{write_atomically, write_atomically_at};
+pub use chain_read::read_chain;
 pub use error::ReportError;
 pub use prior::PriorShape;
 pub use summary::Summary;

@@ -38,15 +38,15 @@ use tree::{Item, Node};
 /// What can be wrong with a run file; every message starts with the file and line (or the option) to mend.
 #[derive(Debug, thiserror::Error)]
 pub enum RunFileError {
-    #[error("{place}: {message}")]
+    #[error("{place}: {message}{}", place.excerpt())]
     Syntax { place: Place, message: String },
-    #[error("{place}: unknown key {key:?} in {section}{hint}")]
+    #[error("{place}: unknown key {key:?} in {section}{hint}{}", place.excerpt())]
     UnknownKey { place: Place, key: String, section: String, hint: String },
-    #[error("{place}: {key} is {found}; expected {expected}")]
+    #[error("{place}: {key} is {found}; expected {expected}{}", place.excerpt())]
     Wrong { place: Place, key: String, found: String, expected: String },
-    #[error("{place}: {key} is missing; expected {expected}")]
+    #[error("{place}: {key} is missing; expected {expected}{}", place.excerpt())]
     Missing { place: Place, key: String, expected: String },
-    #[error("{place}: {key} = {value:?} is not available in this version; available: {available}")]
+    #[error("{place}: {key} = {value:?} is not available in this version; available: {available}{}", place.excerpt())]
     NotAvailable { place: Place, key: String, value: String, available: String },
     #[error("{path}: {message}")]
     File { path: String, message: String },

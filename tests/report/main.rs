@@ -1,6 +1,7 @@
 //! The output folder and what is made of it: `files` (what is written reads back, what is broken is refused), `judging`
 //! (statistics, divergence, expected C-STAT), `pages` (plots, HTML, the two commands).
 
+mod comparing;
 mod files;
 mod judging;
 mod pages;

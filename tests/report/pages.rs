@@ -307,7 +307,7 @@ fn comparing_folders_and_files() {
     let other = Samples { names: vec!["POWERLAW.phoindex".into(), "x".into()], values: normals(4000, 1.8, 0.05, 77) };
     let file = b.path().join("other.csv");
     write_samples(&file, &other.names, &other.values).unwrap();
-    let compare = |x: &Path, y: &Path| compare::run(compare::Args { a: x.into(), b: y.into(), json: false });
+    let compare = |x: &Path, y: &Path| compare::run(compare::Args { sets: vec![x.into(), y.into()], json: false });
     assert_eq!(compare(a.path(), a.path()).unwrap(), 0);
     assert_eq!(compare(a.path(), &file).unwrap(), 0, "names are shared whatever their case");
 
