@@ -99,6 +99,7 @@ pub fn demo_instrument() -> Dataset {
         telescope: "rontgen".into(),
         instrument: "demo".into(),
         object: "mock".into(),
+        date: String::new(),
         warnings: Vec::new(),
     };
     let spec = ObservationSpec {
@@ -119,6 +120,8 @@ pub fn demo_instrument() -> Dataset {
         telescope: String::new(),
         instrument: String::new(),
         object: String::new(),
+        date: String::new(),
+        backfile: None,
     });
     dataset.files.clear();
     dataset

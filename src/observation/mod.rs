@@ -108,6 +108,10 @@ pub struct Dataset {
     pub telescope: String,
     pub instrument: String,
     pub object: String,
+    /// DATE-OBS of the spectrum, as written.
+    pub date: String,
+    /// BACKFILE of the spectrum; the counts are analysed with what background they hold.
+    pub backfile: Option<String>,
 }
 
 impl Dataset {
@@ -393,5 +397,7 @@ fn assemble(
         telescope: spectrum.telescope.clone(),
         instrument: spectrum.instrument.clone(),
         object: spectrum.object.clone(),
+        date: spectrum.date.clone(),
+        backfile: spectrum.backfile.clone(),
     })
 }

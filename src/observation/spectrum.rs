@@ -36,6 +36,8 @@ pub struct Spectrum {
     pub telescope: String,
     pub instrument: String,
     pub object: String,
+    /// DATE-OBS as written.
+    pub date: String,
     pub warnings: Vec<String>,
 }
 
@@ -388,6 +390,7 @@ impl Reader<'_> {
             telescope: text("TELESCOP"),
             instrument: text("INSTRUME"),
             object: text("OBJECT"),
+            date: text("DATE-OBS"),
             warnings: self.warnings,
         })
     }

@@ -8,6 +8,7 @@
 //! | `evaluate` | likelihoods and simulations outside a run, on a device or in f64 |
 //! | `interrupt` | Ctrl-C as a flag that stages poll |
 //! | `scheduler`, `streams` | the rounds on the device; the random streams of each stage |
+//! | `spectra` | folded and unfolded spectrum with their bands and components, for the pictures |
 //! | `saved`, `round_files` | what a checkpoint of the rounds holds; what a finished round leaves |
 //! | `refinement`, `emulated` | draws, likelihoods (exact, or learnt from exact ones) and weights after the rounds |
 //! | `fallback` | what follows on weights that are not to be trusted |
@@ -48,5 +49,6 @@ pub mod run_file;
 mod saved;
 pub mod scheduler;
 pub mod setup;
+mod spectra;
 mod streams;
 pub mod study;

@@ -91,7 +91,7 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
         "reference",
         &["sampler", "live", "steps", "remain", "walkers", "ensembles", "burn_in", "length", "polish", "start", "from"],
     ),
-    ("output", &["posterior_samples", "calibration"]),
+    ("output", &["posterior_samples", "calibration", "residuals"]),
     ("written_by", &["version", "device", "run_file", "data", "data_sha256"]),
 ];
 
