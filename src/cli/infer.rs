@@ -6,7 +6,7 @@ use super::common::{DeviceArgs, RunArgs, seed_parser};
 use crate::{
     Result,
     device::Device,
-    report::{Verdict, VerdictStatus},
+    report::Verdict,
     run::{
         output::{self, Existing},
         pipeline::{self, Execution},
@@ -100,14 +100,16 @@ pub(super) fn dry_run(args: &Args, problem: &Problem, data: Option<&Path>) -> Re
 /// Where the result is and whether to trust it, in one or a few lines on standard output.
 pub(super) fn report_verdict(out: &Path, verdict: &Verdict) {
     println!("{}: {}", out.join("report.html").display(), verdict.status.as_str());
-    for reason in &verdict.reasons {
-        println!("  {reason}");
-    }
+    // What is wrong with the model comes first: it makes the rest idle.
+    println!("  model: {}", verdict.model.status.as_str());
+    verdict.model.reasons.iter().for_each(|reason| println!("    {reason}"));
+    println!("  sampling: {}", verdict.sampling.status.as_str());
+    verdict.sampling.reasons.iter().for_each(|reason| println!("    {reason}"));
 }
 
-/// 4 for a result that should not be trusted.
+/// 4 for a result that should not be used.
 pub(super) fn exit_status(verdict: &Verdict) -> u8 {
-    if verdict.status == VerdictStatus::NotTrusted { 4 } else { 0 }
+    if verdict.refused() { 4 } else { 0 }
 }
 
 /// One line on the size of the problem.

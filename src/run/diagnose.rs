@@ -269,9 +269,9 @@ pub(super) fn quick(rounds: &Rounds<'_>, folder: &Path, posterior: &[f64]) -> Re
     if let Some(predictive) = predict(problem, rounds.simulator(), device, posterior, QUICK_REPLICATED, &silent)? {
         quick.predictive_p = Some(predictive.p);
         let found = predictive.failures();
-        quick.failures.extend((!found.is_empty()).then(|| {
+        quick.unlike = (!found.is_empty()).then(|| {
             format!("the observed spectrum is unlike those that the fitted model makes: {}", found.join("; "))
-        }));
+        });
     }
     quick.seconds = start.elapsed().as_secs_f64();
     Ok(Some(quick))

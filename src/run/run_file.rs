@@ -17,6 +17,7 @@ mod refine;
 mod resolved;
 mod section;
 mod tree;
+mod verdict;
 
 pub use files::{BUILT_IN_SPECTRUM, ObservationFiles};
 pub use observation::{FileChoice, Grouping, Observation};
@@ -25,6 +26,7 @@ pub use reference::{Reference, Sampler, Start};
 pub use refine::{Fallback, LikelihoodChoice, Proposals, Refine, RefineMethod};
 pub use resolved::Provenance;
 pub use tree::Place;
+pub use verdict::Judging;
 
 use crate::infer::DensityKind;
 use crate::kernels::spline::MAX_BINS;
@@ -67,6 +69,7 @@ pub struct RunFile {
     pub inference: Inference,
     pub refine: Refine,
     pub reference: Reference,
+    pub verdict: Judging,
     pub output: Output,
     /// Present when this is a `run.toml` that rontgen wrote.
     pub written_by: Option<Provenance>,
@@ -285,6 +288,7 @@ impl RunFile {
             inference: read_inference(&root.section("inference")?)?,
             refine: refine::read(&root.section("refine")?, posterior_samples)?,
             reference: reference::read(&root.section("reference")?)?,
+            verdict: verdict::read(&root.section("verdict")?)?,
             output: Output {
                 posterior_samples,
                 calibration: output.size("calibration", 64, 0..=1_000_000)?,

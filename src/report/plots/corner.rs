@@ -7,6 +7,7 @@ use super::axis::{Axis, Labels, Panel, Ticks, superscript};
 use super::canvas::{Align, Canvas, Lettering, MUTED, POSTERIOR, PRIOR, TEXT, TRUTH, draw, fitting, round_ink, text_width};
 use super::density::{Surface, curve};
 use crate::diagnose::statistics::quantiles;
+use crate::report::numbers::Estimate;
 use crate::report::{ReportData, Samples};
 
 /// At most so many parameters are drawn, the first ones: more panels could not be read.
@@ -26,7 +27,7 @@ struct Parameter {
     edges: Option<(f64, f64)>,
     truth: Option<f64>,
     prior: Vec<(f64, f64)>,
-    title: String,
+    estimate: Estimate,
 }
 
 /// Samples by columns, and how many independent ones they are worth.
@@ -170,7 +171,6 @@ impl Parameter {
             })
             .collect();
         // From the summary, as in the table: these samples are thinned.
-        let title = with_errors(p.median, p.q84 - p.median, p.median - p.q16);
         let (component, own) = name.rsplit_once('.').unwrap_or(("", name));
         Parameter {
             component: component.to_string(),
@@ -180,7 +180,7 @@ impl Parameter {
             edges,
             truth: p.truth,
             prior,
-            title,
+            estimate: Estimate::of(p),
         }
     }
 
@@ -229,32 +229,26 @@ fn heading(canvas: &mut Canvas, panel: &Panel, p: &Parameter, room: f64) {
     // Bold letters are wider.
     let at = (start(1.06 * text_width(&name, size)), panel.y0 - 23.0);
     canvas.text(at, &name, Lettering::new(size, TEXT, Align::Start).bold());
-    value(canvas, &p.title, panel.y0 - 9.0, start, room);
+    value(canvas, &p.estimate, panel.y0 - 9.0, start, room);
 }
 
-/// Sets `1.827 +0.034 −0.028`, also in brackets with a power of ten, with the errors above each other; any other text as it is.
-fn value(canvas: &mut Canvas, text: &str, y: f64, start: impl Fn(f64) -> f64, room: f64) {
-    let (inside, before, after) = match text.strip_prefix('(').and_then(|t| t.split_once(')')) {
-        Some((inside, after)) => (inside, "(", format!("){after}")),
-        None => (text, "", String::new()),
+/// Sets a median with its errors above each other, as the table does; a limit as it is.
+fn value(canvas: &mut Canvas, estimate: &Estimate, y: f64, start: impl Fn(f64) -> f64, room: f64) {
+    let Some([median, up, down, power]) = estimate.parts() else {
+        let text = estimate.pretty();
+        let size = fitting(&text, 10.0, room);
+        return canvas.text((start(text_width(&text, size)), y), &text, Lettering::new(size, MUTED, Align::Start));
     };
-    let words: Vec<&str> = inside.split(' ').collect();
-    let &[median, up, down] = words.as_slice() else {
-        let size = fitting(text, 10.0, room);
-        return canvas.text((start(text_width(text, size)), y), text, Lettering::new(size, MUTED, Align::Start));
-    };
-    if !(up.starts_with('+') && down.starts_with('−')) {
-        let size = fitting(text, 10.0, room);
-        return canvas.text((start(text_width(text, size)), y), text, Lettering::new(size, MUTED, Align::Start));
-    }
+    let (up, down) = (format!("+{up}"), format!("−{down}"));
+    let (before, after) = if power.is_empty() { ("", String::new()) } else { ("(", format!("){power}")) };
     let (large, little) = (10.0, 7.5);
     let median = format!("{before}{median}");
-    let errors = text_width(up, little).max(text_width(down, little));
+    let errors = text_width(&up, little).max(text_width(&down, little));
     let mut x = start(text_width(&median, large) + 3.0 + errors + text_width(&after, large));
     canvas.text((x, y), &median, Lettering::new(large, MUTED, Align::Start));
     x += text_width(&median, large) + 2.0;
-    canvas.text((x, y - 4.2), up, Lettering::new(little, MUTED, Align::Start));
-    canvas.text((x, y + 4.2), down, Lettering::new(little, MUTED, Align::Start));
+    canvas.text((x, y - 4.2), &up, Lettering::new(little, MUTED, Align::Start));
+    canvas.text((x, y + 4.2), &down, Lettering::new(little, MUTED, Align::Start));
     canvas.text((x + errors + 1.0, y), &after, Lettering::new(large, MUTED, Align::Start));
 }
 
@@ -281,27 +275,9 @@ pub fn pretty_unit(unit: &str) -> String {
     parts.collect::<Vec<_>>().join(" ")
 }
 
-/// Median and errors with two digits of the smaller error: 0.2312 +0.0043 −0.0041.
+/// A median and the distances to the quantiles above and below it, as [`Estimate`] prints them.
 pub fn with_errors(median: f64, up: f64, down: f64) -> String {
-    let scale = up.abs().min(down.abs());
-    if !(median.is_finite() && scale > 0.0 && scale.is_finite()) {
-        return format!("{median:.4}");
-    }
-    let decimals = 1 - scale.log10().floor() as i32;
-    let largest = median.abs().max(scale);
-    if !(1e-2..1e5).contains(&largest) {
-        let e = largest.log10().floor() as i32;
-        let f = 10f64.powi(e);
-        let d = (decimals + e).clamp(0, 8) as usize;
-        let power = superscript(e);
-        return minus(&format!("({:.d$} +{:.d$} −{:.d$})×10{power}", median / f, up / f, down / f));
-    }
-    let d = decimals.clamp(0, 8) as usize;
-    minus(&format!("{median:.d$} +{up:.d$} −{down:.d$}"))
-}
-
-fn minus(text: &str) -> String {
-    text.replace('-', "−")
+    Estimate::with_errors(median, up, down).pretty()
 }
 
 /// Draws the curves of a diagonal panel and returns the axis of density that they need.

@@ -282,6 +282,7 @@ impl RunFile {
             ("inference.autoencoder", autoencoder),
             ("inference.flow", flow),
             ("refine", refine),
+            ("verdict", vec![("misfit".into(), self.verdict.toml(), "standard deviations of C-STAT, or \"ignore\"")]),
             ("output", output),
         ];
         if let Some(amortised) = &i.amortised {
