@@ -9,6 +9,7 @@ mod cpu;
 mod gpu;
 pub mod oracle;
 mod plan;
+pub mod spectra;
 
 pub use crate::kernels::parameters::Coordinates;
 pub use crate::kernels::poisson::Source;

@@ -52,7 +52,7 @@ pub fn rounds(data: &ReportData) -> Option<String> {
     if rounds.is_empty() { None } else { picture(data, &rounds, "Posteriors of the rounds around the refined one") }
 }
 
-fn picture(data: &ReportData, rounds: &[Set], words: &str) -> Option<String> {
+fn picture(data: &ReportData, rounds: &[Set], alternative: &str) -> Option<String> {
     let posterior = Set::of(&data.posterior, &data.posterior, data.summary.refine.ess);
     if posterior.columns.iter().any(|c| c.len() < 2) || posterior.columns.is_empty() {
         return None;
@@ -67,8 +67,10 @@ fn picture(data: &ReportData, rounds: &[Set], words: &str) -> Option<String> {
     let cell = (820.0 / n as f64).clamp(94.0, 200.0);
     let small = if cell < 110.0 { 8.5 } else { 10.0 };
     let side = cell - GAP;
-    let labels: Vec<Vec<String>> = parameters.iter().map(|p| p.label(side, small)).collect();
-    let lines = labels.iter().map(Vec::len).max().unwrap_or(0) as f64;
+    // Ticks of the two directions need not leave out the same power of ten.
+    let words = |vertical: bool| parameters.iter().map(|p| p.label(side, small, vertical)).collect::<Vec<_>>();
+    let (below, beside) = (words(false), words(true));
+    let lines = below.iter().chain(&beside).map(Vec::len).max().unwrap_or(0) as f64;
     let scales = parameters.iter().skip(1).flat_map(|p| p.axis.ticks(side, small, true).ticks);
     let widest = scales.map(|t| text_width(&t.label, small)).fold(8.0, f64::max);
     let left = 12.0 + lines * LINE + widest + 10.0;
@@ -77,7 +79,7 @@ fn picture(data: &ReportData, rounds: &[Set], words: &str) -> Option<String> {
     let truth = parameters.iter().any(|p| p.truth.is_some());
     let key_height = 40.0 + 18.0 * 5.0;
     let (width, height) = (left + n as f64 * cell + legend, (top + n as f64 * cell + bottom).max(key_height));
-    Some(draw(width, height, words, |canvas| {
+    Some(draw(width, height, alternative, |canvas| {
         for (row, py) in parameters.iter().enumerate() {
             for (column, px) in parameters.iter().enumerate().take(row + 1) {
                 let (x0, y0) = (left + column as f64 * cell, top + row as f64 * cell);
@@ -94,11 +96,11 @@ fn picture(data: &ReportData, rounds: &[Set], words: &str) -> Option<String> {
                     pair(canvas, &panel, (px, py), &posterior, rounds, (column, row));
                     panel.axes(canvas, shown, 0.0);
                 }
-                if let Some(words) = labels.get(column).filter(|_| shown.bottom) {
+                if let Some(words) = below.get(column).filter(|_| shown.bottom) {
                     let at = (0.5 * (panel.x0 + panel.x1), panel.y1 + 2.4 * small);
                     outer(canvas, words, at, side + 4.0, small, false);
                 }
-                if let Some(words) = labels.get(row).filter(|_| shown.left) {
+                if let Some(words) = beside.get(row).filter(|_| shown.left) {
                     let x = panel.x0 - 10.0 - widest - LINE * (words.len() as f64 - 0.5);
                     outer(canvas, words, (x, 0.5 * (panel.y0 + panel.y1)), side + 4.0, small, true);
                 }
@@ -190,8 +192,8 @@ impl Parameter {
     }
 
     /// Lines of an outer label: component and parameter, in one line where `room` allows, then what the ticks leave out, and the unit.
-    fn label(&self, room: f64, size: f64) -> Vec<String> {
-        let ticks: Ticks = self.axis.ticks(room, size, false);
+    fn label(&self, room: f64, size: f64, vertical: bool) -> Vec<String> {
+        let ticks: Ticks = self.axis.ticks(room, size, vertical);
         let own = format!("{}{}", self.own, ticks.minus_offset());
         let whole = [self.component.as_str(), own.as_str()].join(" ").trim().to_string();
         let mut lines = match text_width(&whole, size + 1.0) <= room + 4.0 || self.component.is_empty() {
