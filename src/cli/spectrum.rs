@@ -94,6 +94,8 @@ pub fn run(args: Args) -> Result<u8> {
         write_whole(out, text.as_bytes())?;
     }
     if let Some(plot) = &args.plot {
+        let mut flux = vec![0.0; program.energies()];
+        program.evaluate(&full, &mut flux);
         let parts = additive_parts(&model, &program, &full).unwrap_or_else(|| {
             eprintln!(
                 "warning: a component normalises the photons of what it acts on (as cflux does), so these do not add up to the \

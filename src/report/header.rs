@@ -20,8 +20,7 @@ pub(super) fn section(out: &mut String, s: &Summary) {
         out,
         "<h1>{}</h1>\n<p class=\"lead\"><code>{}</code></p>\n",
         escape(title(s)),
-        // A long expression may break at its operators.
-        escape(&s.model.expression).replace('*', "*<wbr>").replace('+', "+<wbr>"),
+        escape(&s.model.expression),
     );
     let facts: Vec<(&str, String)> = facts(&s.observation).into_iter().filter(|(_, text)| !text.is_empty()).collect();
     if facts.is_empty() {

@@ -252,7 +252,9 @@ pub(super) fn summary(
             instrument: dataset.instrument.clone(),
             date: dataset.date.clone(),
             background: match &dataset.backfile {
-                Some(name) => format!("not subtracted and not modelled: its counts are among those analysed ({name} is not used)"),
+                Some(name) => {
+                    format!("not subtracted and not modelled: its counts are among those analysed ({name} is not used)")
+                }
                 None => "none subtracted, none modelled beyond the expression".into(),
             },
         },

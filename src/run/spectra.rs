@@ -13,7 +13,11 @@ const UNFOLDED_DRAWS: usize = 256;
 
 /// spectrum.csv and unfolded.csv of equal-weight draws (row-major, physical units); the components are those at `best`, a single draw:
 /// parameters at their medians need not belong together.
-pub(super) fn tables(scene: &Scene<'_>, posterior: &[f64], best: &[f64]) -> Result<(SpectrumTable, Option<UnfoldedTable>)> {
+pub(super) fn tables(
+    scene: &Scene<'_>,
+    posterior: &[f64],
+    best: &[f64],
+) -> Result<(SpectrumTable, Option<UnfoldedTable>)> {
     let problem = scene.problem;
     let p = problem.names().len();
     let draws: Vec<Vec<f64>> = posterior.chunks_exact(p).take(BAND_DRAWS).map(<[f64]>::to_vec).collect();
@@ -59,8 +63,11 @@ fn unfolded(problem: &Problem, draws: &[Vec<f64>], parts: &[(String, Vec<f64>)])
         })
         .collect();
     // A draw at which the model fails has no weight in the posterior either; it is no picture's business to say so.
-    let finite: Vec<f32> =
-        rows.into_iter().filter(|row: &Vec<f32>| row.len() == columns && row.iter().all(|v| v.is_finite())).flatten().collect();
+    let finite: Vec<f32> = rows
+        .into_iter()
+        .filter(|row: &Vec<f32>| row.len() == columns && row.iter().all(|v| v.is_finite()))
+        .flatten()
+        .collect();
     if finite.is_empty() {
         return None;
     }

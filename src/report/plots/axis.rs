@@ -112,7 +112,8 @@ impl Axis {
         if !(self.log && decades > 0.7) {
             return linear.collect();
         }
-        let minor = if decades < 8.0 { self.mantissas(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0], 0) } else { Vec::new() };
+        let minor =
+            if decades < 8.0 { self.mantissas(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0], 0) } else { Vec::new() };
         let with_minor = |major: Vec<Tick>| {
             let others = minor.iter().filter(|m| !major.iter().any(|t| close(t.value, m.value)));
             let others: Vec<Tick> = others.cloned().collect();
@@ -191,7 +192,8 @@ impl Ticks {
         }
         // The shortest text that reads back to nearly the same: the offset is a round number.
         let size = self.offset.abs();
-        let decimals = (0..17).find(|&d| (format!("{size:.d$}").parse::<f64>().unwrap_or(0.0) / size - 1.0).abs() < 1e-13);
+        let decimals =
+            (0..17).find(|&d| (format!("{size:.d$}").parse::<f64>().unwrap_or(0.0) / size - 1.0).abs() < 1e-13);
         let text = match decimals {
             Some(d) if (1e-6..1e7).contains(&size) => format!("{size:.d$}"),
             _ => {

@@ -4,7 +4,9 @@
 //! The panels frame the refined posterior. What lies outside (the prior, the first rounds) is cut off, not squeezed in.
 
 use super::axis::{Axis, Labels, Panel, Ticks, superscript};
-use super::canvas::{Align, Canvas, Lettering, MUTED, POSTERIOR, PRIOR, TEXT, TRUTH, draw, fitting, round_ink, text_width};
+use super::canvas::{
+    Align, Canvas, Lettering, MUTED, POSTERIOR, PRIOR, TEXT, TRUTH, draw, fitting, round_ink, text_width,
+};
 use super::density::{Surface, curve};
 use crate::diagnose::statistics::quantiles;
 use crate::report::numbers::Estimate;

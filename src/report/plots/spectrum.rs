@@ -16,8 +16,7 @@ const TALL: f64 = 360.0;
 /// [`spectrum`] of the bins within `lo..hi` keV alone, with a linear scale of counts: lines and their wings. `None` without bins.
 pub fn band(table: &SpectrumTable, [lo, hi]: [f64; 2], residuals: Residuals) -> Option<String> {
     let inside = |row: &SpectrumRow| row.e_min >= lo && row.e_max <= hi;
-    let kept: Vec<usize> =
-        table.rows.iter().enumerate().filter(|(_, row)| inside(row)).map(|(i, _)| i).collect();
+    let kept: Vec<usize> = table.rows.iter().enumerate().filter(|(_, row)| inside(row)).map(|(i, _)| i).collect();
     let of = |values: &[f64]| kept.iter().map(|&i| values.get(i).copied().unwrap_or(0.0)).collect::<Vec<f64>>();
     let table = SpectrumTable {
         exposure: table.exposure,
@@ -93,14 +92,7 @@ fn drawn(table: &SpectrumTable, residuals: Residuals, logarithmic: bool) -> Opti
     // Where everything is full of data the legend stands above the panel.
     let above = if place.is_none() { legend.flow_height(RIGHT - LEFT) + 8.0 } else { 0.0 };
     let upper = panel(16.0 + above);
-    let lower = Panel {
-        x0: LEFT,
-        y0: upper.y1 + 12.0,
-        x1: RIGHT,
-        y1: upper.y1 + 142.0,
-        x: upper.x.clone(),
-        y: axis,
-    };
+    let lower = Panel { x0: LEFT, y0: upper.y1 + 12.0, x1: RIGHT, y1: upper.y1 + 142.0, x: upper.x.clone(), y: axis };
     Some(draw(WIDTH, lower.y1 + 52.0, "Folded spectrum with the posterior of the model and residuals", |canvas| {
         upper.grid(canvas, 11.0);
         if let Some(at) = place {
@@ -136,7 +128,9 @@ fn drawn(table: &SpectrumTable, residuals: Residuals, logarithmic: bool) -> Opti
         let level = lower.py(residuals.level());
         canvas.line(&[(LEFT, level), (RIGHT, level)], POSTERIOR, 1.2);
         for r in &points.rows {
-            let (Some(value), Some((from, to))) = (residuals.of(r.counts, r.median), residuals.bar(r)) else { continue };
+            let (Some(value), Some((from, to))) = (residuals.of(r.counts, r.median), residuals.bar(r)) else {
+                continue;
+            };
             let at = centre(r);
             if value > lower.y.hi || value < lower.y.lo {
                 let up = value > lower.y.hi;
@@ -173,7 +167,10 @@ fn legend(points: &SpectrumTable, table: &SpectrumTable, beyond: usize) -> Legen
         legend.add(Sample::Line(part_ink(k), 1.2), format!("{name}, at the best fit"));
     }
     if beyond > 0 {
-        legend.add(Sample::Pointer(TRUTH), format!("{beyond} residual{} beyond the panel", if beyond > 1 { "s" } else { "" }));
+        legend.add(
+            Sample::Pointer(TRUTH),
+            format!("{beyond} residual{} beyond the panel", if beyond > 1 { "s" } else { "" }),
+        );
     }
     legend
 }

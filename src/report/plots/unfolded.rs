@@ -68,10 +68,9 @@ pub fn unfolded(table: &UnfoldedTable, spectrum: &SpectrumTable) -> Option<Strin
             Some(at) => legend.draw(canvas, at),
             None => legend.draw_flow(canvas, (LEFT, 10.0), RIGHT - LEFT),
         }
-        for (low, high, opacity) in [
-            (bins(&|_, r| r.q025), bins(&|_, r| r.q975), 0.22),
-            (bins(&|_, r| r.q16), bins(&|_, r| r.q84), 0.40),
-        ] {
+        for (low, high, opacity) in
+            [(bins(&|_, r| r.q025), bins(&|_, r| r.q975), 0.22), (bins(&|_, r| r.q16), bins(&|_, r| r.q84), 0.40)]
+        {
             let band: Vec<_> = low.iter().zip(&high).map(|(a, b)| (a.0, a.1, a.2, b.2)).collect();
             panel.step_band(canvas, &band, POSTERIOR.opacity(opacity));
         }
@@ -97,8 +96,7 @@ fn means(rows: &[UnfoldedRow], value: &dyn Fn(usize, &UnfoldedRow) -> f64) -> Ve
         .enumerate()
         .filter_map(|(k, chunk)| {
             let (first, last) = (chunk.first()?, chunk.last()?);
-            let sum: f64 =
-                chunk.iter().enumerate().map(|(i, r)| value(k * every + i, r) * (r.e_max - r.e_min)).sum();
+            let sum: f64 = chunk.iter().enumerate().map(|(i, r)| value(k * every + i, r) * (r.e_max - r.e_min)).sum();
             let width: f64 = chunk.iter().map(|r| r.e_max - r.e_min).sum();
             Some((first.e_min, last.e_max, sum / width))
         })
@@ -115,7 +113,8 @@ fn taken_back(points: &[SpectrumRow], rows: &[UnfoldedRow]) -> Vec<(f64, f64, f6
             let overlap = |row: &UnfoldedRow| (row.e_max.min(r.e_max) - row.e_min.max(r.e_min)).max(0.0);
             let first = rows.partition_point(|row| row.e_max <= r.e_min);
             let touched = rows.iter().skip(first).take_while(|row| row.e_min < r.e_max);
-            let (sum, width) = touched.fold((0.0, 0.0), |(s, w), row| (s + overlap(row) * row.median, w + overlap(row)));
+            let (sum, width) =
+                touched.fold((0.0, 0.0), |(s, w), row| (s + overlap(row) * row.median, w + overlap(row)));
             if width <= 0.0 {
                 return None;
             }

@@ -86,7 +86,8 @@ impl<'p> Table<'p> {
         let named = self.header.iter().enumerate().filter_map(|(j, h)| Some((j, h.strip_prefix(COMPONENT)?)));
         named
             .map(|(j, name)| {
-                let values: Result<Vec<f64>, ReportError> = self.records.iter().map(|row| self.finite(row, j)).collect();
+                let values: Result<Vec<f64>, ReportError> =
+                    self.records.iter().map(|row| self.finite(row, j)).collect();
                 Ok((name.to_string(), values?))
             })
             .collect()

@@ -24,15 +24,8 @@ pub struct UnfoldedTable {
 }
 
 /// The columns tell the unit, as they stand in a file without comments.
-pub(super) const UNFOLDED_COLUMNS: [&str; 7] = [
-    "e_min",
-    "e_max",
-    "eemodel_q025",
-    "eemodel_q16",
-    "eemodel_median",
-    "eemodel_q84",
-    "eemodel_q975",
-];
+pub(super) const UNFOLDED_COLUMNS: [&str; 7] =
+    ["e_min", "e_max", "eemodel_q025", "eemodel_q16", "eemodel_median", "eemodel_q84", "eemodel_q975"];
 
 impl UnfoldedRow {
     /// Factor from photons/cm2/s in a bin to E^2 F(E).
