@@ -187,7 +187,7 @@ abundances = "angr"
     let output = diagnose(&out, &["--sbc", "0", "--tarp", "0", "--json"]);
     assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
     let found = json(&stdout(&output));
-    assert!(failures(&found).iter().any(|f| f.contains("correlation of neighbouring residuals")), "{found}");
+    assert!(failures(&found).iter().any(|f| f.contains("correlation of neighbouring bins")), "{found}");
     assert!(found["refined"].get("sbc").is_none());
 }
 

@@ -63,6 +63,7 @@ fn a_nested_run_is_complete_and_right() {
         "posterior.fits",
         "weighted.csv",
         "spectrum.csv",
+        "unfolded.csv",
         "summary.json",
         "report.html",
         "run.toml",

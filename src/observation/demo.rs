@@ -100,6 +100,7 @@ pub fn demo_instrument() -> Dataset {
         telescope: "rontgen".into(),
         instrument: "demo".into(),
         object: "mock".into(),
+        date: String::new(),
         warnings: Vec::new(),
     };
     let spec = ObservationSpec {
@@ -123,6 +124,8 @@ pub fn demo_instrument() -> Dataset {
         telescope: String::new(),
         instrument: String::new(),
         object: String::new(),
+        date: String::new(),
+        backfile: None,
     });
     // Groups that straddle 0.3 or 10 keV go by construction.
     dataset.warnings.clear();

@@ -242,6 +242,8 @@ pub(super) fn assemble(
         telescope: spectrum.telescope.clone(),
         instrument: spectrum.instrument.clone(),
         object: spectrum.object.clone(),
+        date: spectrum.date.clone(),
+        backfile: spectrum.backfile.clone(),
     })
 }
 

@@ -167,6 +167,10 @@ pub struct Dataset {
     pub telescope: String,
     pub instrument: String,
     pub object: String,
+    /// DATE-OBS of the spectrum, as written.
+    pub date: String,
+    /// BACKFILE of the spectrum; the counts are analysed with what background they hold.
+    pub backfile: Option<String>,
 }
 
 impl Dataset {

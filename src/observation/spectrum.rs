@@ -44,6 +44,8 @@ pub struct Spectrum {
     pub telescope: String,
     pub instrument: String,
     pub object: String,
+    /// DATE-OBS as written.
+    pub date: String,
     pub warnings: Vec<String>,
 }
 
@@ -444,6 +446,7 @@ impl Reader<'_> {
             telescope: text("TELESCOP"),
             instrument: text("INSTRUME"),
             object: text("OBJECT"),
+            date: text("DATE-OBS"),
             warnings: self.warnings,
         })
     }

@@ -45,6 +45,9 @@ pub struct Summary {
     pub latent: Option<LatentSummary>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<super::diagnosis::QuickCalibration>,
+    /// What the residuals of the report's pictures are.
+    #[serde(default)]
+    pub residuals: super::plots::residuals::Residuals,
     #[serde(default)]
     pub warnings: Vec<String>,
     pub seed: u64,
@@ -374,6 +377,18 @@ pub struct ObservationSummary {
     pub energies: [f64; 2],
     #[serde(default)]
     pub grouping: String,
+    /// OBJECT, TELESCOP, INSTRUME and DATE-OBS of the spectrum's header; empty where it does not say.
+    #[serde(default)]
+    pub object: String,
+    #[serde(default)]
+    pub telescope: String,
+    #[serde(default)]
+    pub instrument: String,
+    #[serde(default)]
+    pub date: String,
+    /// What became of the background, in words; empty in folders of earlier versions.
+    #[serde(default)]
+    pub background: String,
 }
 
 /// The spectral model. `fixed` lists (parameter, how it is fixed) for those that are not free, e.g. ("tbabs.nH", "0.2").

@@ -11,6 +11,7 @@
 //! | `range` | draws from the prior that lie beyond what can be simulated |
 //! | `interrupt` | Ctrl-C as a flag that stages poll |
 //! | `scheduler`, `streams` | the rounds on the device; the random streams of each stage |
+//! | `spectra` | folded and unfolded spectrum with their bands and components, for the pictures |
 //! | `saved`, `round_files` | what a checkpoint of the rounds holds; what a finished round leaves |
 //! | `refinement`, `emulated` | draws, likelihoods (exact, or learnt from exact ones) and weights after the rounds |
 //! | `fallback` | what follows on weights that are not to be trusted |
@@ -54,6 +55,7 @@ pub mod run_file;
 mod saved;
 pub mod scheduler;
 pub mod setup;
+mod spectra;
 mod streams;
 pub mod study;
 mod trained;

@@ -32,6 +32,7 @@ pub use verdict::Judging;
 use super::permission::Commands;
 use crate::infer::DensityKind;
 use crate::kernels::spline::MAX_BINS;
+use crate::report::plots::residuals::Residuals;
 use section::Section;
 use tree::{Item, Node};
 
@@ -255,6 +256,8 @@ pub struct Output {
     pub posterior_samples: usize,
     /// Mocks of the quick calibration after the refinement; 0: none.
     pub calibration: usize,
+    /// What the residuals of the report's pictures are.
+    pub residuals: Residuals,
 }
 
 impl RunFile {
@@ -290,7 +293,14 @@ impl RunFile {
             refine: refine::read(&root.section("refine")?, posterior_samples)?,
             reference: reference::read(&root.section("reference")?)?,
             verdict: verdict::read(&root.section("verdict")?)?,
-            output: Output { posterior_samples, calibration: output.size("calibration", 64, 0..=1_000_000)? },
+            output: Output {
+                posterior_samples,
+                calibration: output.size("calibration", 64, 0..=1_000_000)?,
+                residuals: match output.choice("residuals", "delta", &Residuals::NAMES, &[])?.as_str() {
+                    "ratio" => Residuals::Ratio,
+                    _ => Residuals::Delta,
+                },
+            },
             written_by,
             commands: Commands::default(),
         })

@@ -359,6 +359,7 @@ impl RunFile {
         let output = vec![
             size("posterior_samples", self.output.posterior_samples),
             (String::from("calibration"), self.output.calibration.to_string(), "mocks"),
+            entry("residuals", text(self.output.residuals.name())),
         ];
         let mut sections = vec![
             ("observation", observation),

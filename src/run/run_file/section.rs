@@ -95,7 +95,7 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
         &["sampler", "live", "steps", "remain", "walkers", "ensembles", "burn_in", "length", "polish", "start", "from"],
     ),
     ("verdict", &["misfit"]),
-    ("output", &["posterior_samples", "calibration"]),
+    ("output", &["posterior_samples", "calibration", "residuals"]),
     ("written_by", &["version", "device", "run_file", "run_file_from_here", "data", "data_from_here", "atomdb", "data_sha256"]),
 ];
 
