@@ -41,8 +41,12 @@ fn a_hopeless_run_is_rescued_by_nested_sampling() {
         .iter()
         .map(|step| (step["step"].as_str().unwrap(), step["status"].as_str().unwrap()))
         .collect();
-    assert_eq!(steps.iter().map(|step| step.0).collect::<Vec<_>>(), ["refinement", "polish", "nested sampling"]);
-    assert!(steps[0].1 == "refused" && steps[2].1 == "trusted", "{steps:?}");
+    assert_eq!(steps.iter().map(|step| step.0).collect::<Vec<_>>(), ["refinement", "all rounds", "polish", "nested sampling"]);
+    assert!(steps[0].1 == "refused" && steps[3].1 == "trusted", "{steps:?}");
+    assert_eq!(summary["verdict"]["answer"], "nested sampling");
+    for agreement in summary["refine"]["agreement"].as_array().unwrap() {
+        assert!(agreement["score"].as_f64().unwrap() < 1.0, "{agreement}");
+    }
     assert_eq!(summary["reference"]["sampler"], "nested");
     let polish = &summary["reference"]["polish"];
     let number = |key: &str| polish[key].as_f64().unwrap();
