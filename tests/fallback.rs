@@ -41,7 +41,10 @@ fn a_hopeless_run_is_rescued_by_nested_sampling() {
         .iter()
         .map(|step| (step["step"].as_str().unwrap(), step["status"].as_str().unwrap()))
         .collect();
-    assert_eq!(steps.iter().map(|step| step.0).collect::<Vec<_>>(), ["refinement", "all rounds", "polish", "nested sampling"]);
+    assert_eq!(
+        steps.iter().map(|step| step.0).collect::<Vec<_>>(),
+        ["refinement", "all rounds", "polish", "nested sampling"]
+    );
     assert!(steps[0].1 == "refused" && steps[3].1 == "trusted", "{steps:?}");
     assert_eq!(summary["verdict"]["answer"], "nested sampling");
     for agreement in summary["refine"]["agreement"].as_array().unwrap() {

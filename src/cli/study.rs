@@ -8,6 +8,7 @@ use crate::{
     device::Device,
     diagnose::divergence::Divergence,
     run::{
+        permission::Commands,
         progress::{Mode, Progress},
         run_file::Sampler,
         study::{Against, Row, Study, Varied},
@@ -101,6 +102,7 @@ pub fn run(args: Args) -> Result<u8> {
         device: Device::open(&args.device.device)?,
         out: &args.out,
         force: args.force,
+        commands: args.run.external.commands(Commands::Named),
     };
     let progress = Progress::new(Mode::detect(args.quiet));
     let printed = !args.json && !args.quiet;

@@ -99,13 +99,8 @@ impl Tree {
     /// Grows by the cut that gains most, over and over.
     fn grow(draws: &[f32], p: usize) -> Self {
         let n = draws.len() / p;
-        let root = Cell {
-            range: vec![(0.0, 1.0); p],
-            rows: (0..n as u32).collect(),
-            cut: None,
-            parent: None,
-            children: None,
-        };
+        let root =
+            Cell { range: vec![(0.0, 1.0); p], rows: (0..n as u32).collect(), cut: None, parent: None, children: None };
         let mut cells = vec![root];
         cells[0].cut = best_cut(draws, p, &cells[0]);
         for _ in 1..BOXES {

@@ -337,7 +337,8 @@ impl<'a> Pool<'a> {
         retain(&mut self.log_l, &rows);
         retain(&mut self.owner, &rows);
         self.log_q.iter_mut().for_each(|log_q| retain(log_q, &rows));
-        let places: Vec<u32> = kept.iter().scan(0, |next, kept| Some(std::mem::replace(next, *next + u32::from(*kept)))).collect();
+        let places: Vec<u32> =
+            kept.iter().scan(0, |next, kept| Some(std::mem::replace(next, *next + u32::from(*kept)))).collect();
         self.owner.iter_mut().for_each(|owner| *owner = places[*owner as usize]);
         self.retain_proposals(kept);
     }

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Spectra whose draws are in memory at a time.
-const GROUP: usize = 64;
+pub(crate) const GROUP: usize = 64;
 /// A relative difference of exposures that is rounding.
 const SAME_EXPOSURE: f64 = 1e-3;
 

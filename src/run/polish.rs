@@ -318,8 +318,7 @@ impl<'a> Spectrum<'a> {
             })
         });
         let drawn = self.names().into_iter().zip(self.pool.drawn());
-        let proposals: Vec<ProposalSummary> =
-            drawn.map(|(name, &draws)| ProposalSummary { name, draws }).collect();
+        let proposals: Vec<ProposalSummary> = drawn.map(|(name, &draws)| ProposalSummary { name, draws }).collect();
         Weighed {
             told: self.told.map(|(importance, told)| (importance, RefineSummary { proposals, ..told })),
             likelihoods: self.spent,

@@ -17,8 +17,8 @@ use crate::infer::Posterior;
 use crate::refine::{self, Agreement, Importance, Pool, PoolSettings, Proposal, poisson_constant};
 use crate::report::agreement::AgreementSummary;
 use crate::report::summary::{EmulatorSummary, FallbackStep, ProposalSummary, RefineSummary};
-use crate::report::{Verdict, VerdictStatus};
 use crate::report::tables::{Samples, WeightedSamples};
+use crate::report::{Verdict, VerdictStatus};
 use crate::simulate::{Simulator, no_tick};
 use crate::{Error, Result};
 use std::cell::OnceCell;
@@ -294,7 +294,13 @@ impl<'a> Draws<'a> {
                 let new: Vec<f64> = pool.drawn().iter().map(|&n| if n == 0 { 1.0 } else { 0.0 }).collect();
                 let count: f64 = new.iter().sum();
                 let shares: Vec<f64> = new.iter().map(|share| share / count.max(1.0)).collect();
-                pool.fill_until(pool.len() + lot, &shares, &PoolSettings { ess: 0.0, ..settings.clone() }, &mut exact, &mut tick)?;
+                pool.fill_until(
+                    pool.len() + lot,
+                    &shares,
+                    &PoolSettings { ess: 0.0, ..settings.clone() },
+                    &mut exact,
+                    &mut tick,
+                )?;
                 let shares = pool.best_shares();
                 // Hopeless weights do not tell which flow is worth anything.
                 let tells = effective(pool) >= FITTABLE * pool.parameters() as f64;

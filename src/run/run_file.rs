@@ -25,9 +25,11 @@ pub use parameters::ParameterEntry;
 pub use reference::{Reference, Sampler, Start};
 pub use refine::{Fallback, LikelihoodChoice, Proposals, Refine, RefineMethod};
 pub use resolved::Provenance;
+pub(crate) use resolved::absolute;
 pub use tree::Place;
 pub use verdict::Judging;
 
+use super::permission::Commands;
 use crate::infer::DensityKind;
 use crate::kernels::spline::MAX_BINS;
 use section::Section;
@@ -72,6 +74,8 @@ pub struct RunFile {
     pub output: Output,
     /// Present when this is a `run.toml` that rontgen wrote.
     pub written_by: Option<Provenance>,
+    /// Which of its commands may be started; no part of the file.
+    pub commands: Commands,
 }
 
 /// `[model]`
@@ -288,6 +292,7 @@ impl RunFile {
             verdict: verdict::read(&root.section("verdict")?)?,
             output: Output { posterior_samples, calibration: output.size("calibration", 64, 0..=1_000_000)? },
             written_by,
+            commands: Commands::default(),
         })
     }
 }

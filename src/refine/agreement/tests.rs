@@ -162,12 +162,16 @@ fn other_faults_are_caught() {
     for factor in [0.7f64, 1.4] {
         let off = |q: &f64| q + factor.ln();
         let stated = log_q.iter().map(off).collect();
-        let told = tested(p, 1, (cube.clone(), stated), &mut |cube| mixture.log_density(cube).iter().map(off).collect());
+        let told =
+            tested(p, 1, (cube.clone(), stated), &mut |cube| mixture.log_density(cube).iter().map(off).collect());
         assert!(!told.holds(), "{factor}: {told:?}");
     }
 
-    let shifted: Vec<f32> =
-        cube.chunks_exact(p).flat_map(|u| [u[0], 0.7 + 1.4 * (u[1] - 0.7), u[2]]).map(|u| u.clamp(0.01, 0.99)).collect();
+    let shifted: Vec<f32> = cube
+        .chunks_exact(p)
+        .flat_map(|u| [u[0], 0.7 + 1.4 * (u[1] - 0.7), u[2]])
+        .map(|u| u.clamp(0.01, 0.99))
+        .collect();
     let stated = mixture.log_density(&shifted);
     assert!(!tested(p, 1, (shifted, stated), &mut |cube| mixture.log_density(cube)).holds());
 

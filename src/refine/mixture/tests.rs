@@ -82,10 +82,7 @@ fn draws_have_the_density_that_is_stated() {
 #[test]
 fn a_fit_finds_the_modes_and_their_shares() {
     let truth = some(
-        vec![
-            (0.25, vec![-3.0, 0.0], vec![0.05, 0.0, 0.0, 0.1]),
-            (0.75, vec![2.0, 1.0], vec![0.2, 0.15, 0.15, 0.2]),
-        ],
+        vec![(0.25, vec![-3.0, 0.0], vec![0.05, 0.0, 0.0, 0.1]), (0.75, vec![2.0, 1.0], vec![0.2, 0.15, 0.15, 0.2])],
         8,
     );
     let n = 12_000;
@@ -100,8 +97,7 @@ fn a_fit_finds_the_modes_and_their_shares() {
     assert!((left / (1.0 - DEFENSIVE_SHARE) - 0.25).abs() < 0.035, "{left}");
     // As a proposal for the truth it wastes little more than the share of the defensive component.
     let (draws, _) = fit.draw(5, 0, 20_000);
-    let logs: Vec<f64> =
-        truth.log_density(&draws).iter().zip(fit.log_density(&draws)).map(|(p, q)| p - q).collect();
+    let logs: Vec<f64> = truth.log_density(&draws).iter().zip(fit.log_density(&draws)).map(|(p, q)| p - q).collect();
     let importance = crate::refine::Importance::new(&logs).unwrap();
     assert!(importance.efficiency > 0.85, "{}", importance.efficiency);
     assert!(importance.log_z.abs() < 5.0 * importance.log_z_err);

@@ -23,7 +23,6 @@ use crate::run::run_file::Start;
 use crate::run::scheduler::Rounds;
 use crate::run::setup::Problem;
 use crate::{Error, Result};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Time between checkpoints.
@@ -88,12 +87,13 @@ fn check_region(
 ) -> Result<()> {
     let p = posterior.parameters();
     let cube = propose(posterior, region, CHECK_DRAWS, seed, CHECK_STREAM, &interrupt::check)?.cube.download()?;
-    let found = agreement_within(&cube, &vec![-log_volume; CHECK_DRAWS], p, seed, CLIPPED + 5.0 * error, &mut |cube| {
-        let rows = Tensor::from_slice(posterior.device(), cube.len() / p, p, cube);
-        let log_q = posterior.log_density(&rows).download()?;
-        let stated = |q| if q > region.threshold { -log_volume } else { f64::NEG_INFINITY };
-        Ok(log_q.into_iter().map(stated).collect())
-    })?;
+    let found =
+        agreement_within(&cube, &vec![-log_volume; CHECK_DRAWS], p, seed, CLIPPED + 5.0 * error, &mut |cube| {
+            let rows = Tensor::from_slice(posterior.device(), cube.len() / p, p, cube);
+            let log_q = posterior.log_density(&rows).download()?;
+            let stated = |q| if q > region.threshold { -log_volume } else { f64::NEG_INFINITY };
+            Ok(log_q.into_iter().map(stated).collect())
+        })?;
     match found.filter(|found| !found.holds()) {
         None => Ok(()),
         Some(wrong) => Err(Error::Inference(format!(
@@ -137,7 +137,7 @@ pub(super) fn sample(
     let mut within = None;
     if let Start::Round(round, from) = &chosen.start {
         rounds = Rounds::new(problem, scene.device, None, progress)?;
-        networks = rounds.networks_from(Path::new(from), *round)?;
+        networks = rounds.networks_of_another(&problem.run.found_folder(from), *round)?;
         posterior = networks.posterior();
         let region = Region::of(&posterior, problem.run.inference.truncation, seed, REGION_STREAM)?;
         within = Some((&posterior, region));
@@ -147,7 +147,7 @@ pub(super) fn sample(
     let run = NestedRun { settings: &settings, before, spent, polish: chosen.polish };
     let (refined, summary) = nest(scene, within, run, progress, warnings, &mut |state| {
         if saved_at.elapsed() > SAVE_EVERY || interrupt::check().is_err() {
-            store.save(&save(state, spent + start.elapsed().as_secs_f64()))?;
+            store.save(save(state, spent + start.elapsed().as_secs_f64()))?;
             saved_at = Instant::now();
         }
         Ok(())
@@ -280,7 +280,11 @@ const RESCUE_LIVE: usize = 400;
 /// is another measurement, not the same one again.
 fn rescue_settings(seed: u64) -> NestedSettings {
     const RESCUE: u64 = 0x7265_7363_7565_6421;
-    NestedSettings { live: RESCUE_LIVE, seed: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ RESCUE, ..NestedSettings::default() }
+    NestedSettings {
+        live: RESCUE_LIVE,
+        seed: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ RESCUE,
+        ..NestedSettings::default()
+    }
 }
 
 /// About how many likelihoods nested sampling will take, from above: a new point costs as much as walkers that slice, and there are as many
