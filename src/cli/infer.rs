@@ -116,7 +116,8 @@ pub(super) fn report_verdict(out: &Path, verdict: &Verdict) {
     // What is wrong with the model comes first: it makes the rest idle.
     println!("  model: {}", verdict.model.status.as_str());
     verdict.model.reasons.iter().for_each(|reason| println!("    {reason}"));
-    println!("  sampling: {}", verdict.sampling.status.as_str());
+    let answer = verdict.answer.as_ref().map_or(String::new(), |answer| format!(" (by the fall-back: {answer})"));
+    println!("  sampling: {}{answer}", verdict.sampling.status.as_str());
     verdict.sampling.reasons.iter().for_each(|reason| println!("    {reason}"));
 }
 

@@ -237,6 +237,13 @@ fn refinement(out: &mut String, s: &Summary) {
             "the same with the constants of the normalised Poisson probability",
         ),
     ];
+    if let Some(worst) = r.agreement.iter().max_by(|a, b| a.score.total_cmp(&b.score)) {
+        rows.push((
+            "Density against draws",
+            fixed(worst.score, 2),
+            "above 1 the draws of a proposal are not as frequent as its density says, and its weights are wrong",
+        ));
+    }
     if let Some(e) = r.emulator.as_ref().filter(|e| e.trained_on > 0) {
         rows.push((
             "Emulator's error",

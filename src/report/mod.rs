@@ -17,6 +17,7 @@
 //! ([`ReportData::from_folder`]), so that it can be written again at any time; files other than `summary.json` and
 //! `posterior.csv` may be missing, and then the report lacks their plot. Pure host code: slices and structs in, files out.
 
+pub mod agreement;
 pub mod atomic;
 mod calibration;
 pub mod chain;

@@ -162,6 +162,9 @@ pub struct RefineSummary {
     /// What the samples were drawn from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub proposals: Vec<ProposalSummary>,
+    /// Whether each of these is as dense as its draws are frequent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agreement: Vec<super::agreement::AgreementSummary>,
 }
 
 /// One density of the mixture that the refinement drew from.
@@ -169,6 +172,13 @@ pub struct RefineSummary {
 pub struct ProposalSummary {
     pub name: String,
     pub draws: usize,
+}
+
+impl RefineSummary {
+    /// Of draws none of which has a likelihood.
+    pub fn hopeless() -> Self {
+        Self { method: "weighted".into(), ess: 0.0, ess_lower: 0.0, max_weight_share: 1.0, ..Self::default() }
+    }
 }
 
 /// Nothing is known: all numbers are NaN or zero.
@@ -190,6 +200,7 @@ impl Default for RefineSummary {
             log_z_err_bootstrap: nan,
             emulator: None,
             proposals: Vec::new(),
+            agreement: Vec::new(),
         }
     }
 }
@@ -257,8 +268,11 @@ pub struct FallbackSummary {
 /// One attempt: what was done, and what became of the weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FallbackStep {
-    /// "refinement", "polish", "round 6", "nested sampling".
+    /// "refinement", "all rounds", "polish", "round 6", "nested sampling".
     pub step: String,
+    /// Rounds that were done by then.
+    #[serde(default)]
+    pub rounds: usize,
     pub status: VerdictStatus,
     #[serde(deserialize_with = "number_or_nan")]
     pub efficiency: f64,
@@ -269,9 +283,15 @@ pub struct FallbackStep {
 }
 
 impl FallbackStep {
-    pub fn new(step: impl Into<String>, refine: &RefineSummary) -> Self {
+    /// By status, then by the effective size that is certain.
+    pub fn is_better_than(&self, other: &FallbackStep) -> bool {
+        let size = |step: &FallbackStep| if step.ess_lower.is_nan() { 0.0 } else { step.ess_lower };
+        self.status < other.status || (self.status == other.status && size(self) > size(other))
+    }
+
+    pub fn new(step: impl Into<String>, rounds: usize, refine: &RefineSummary) -> Self {
         let RefineSummary { efficiency, ess_lower, pareto_k, .. } = *refine;
-        Self { step: step.into(), status: Verdict::of_weights(refine).status, efficiency, ess_lower, pareto_k }
+        Self { step: step.into(), rounds, status: Verdict::of_weights(refine).status, efficiency, ess_lower, pareto_k }
     }
 }
 

@@ -82,6 +82,7 @@ pub fn write(
     summary.latent = rounds.latent()?;
     summary.verdict.judge_rounds(rounds.summaries(), summary.latent.as_ref());
     summary.fallback = outcome.fallback.clone();
+    summary.verdict.answer = outcome.fallback.as_ref().map(|fallback| fallback.answer.clone());
     summary.reference = outcome.reference.clone();
     let (spectrum, unfolded) = write_posterior(&scene, &mut summary, refined, &posterior, execution)?;
     if let Some(quick) = diagnose::quick(rounds, path, &posterior)? {

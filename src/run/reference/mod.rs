@@ -10,7 +10,7 @@ mod ensemble;
 mod nested;
 mod saved;
 
-pub(super) use nested::rescue;
+pub(super) use nested::{likelihoods_of_rescue, rescue};
 
 use super::finish::{self, Scene};
 use super::memory;
