@@ -401,6 +401,7 @@ fn words_of_other_programs_are_understood_in_suggestions() {
     let told = run("[observation]\nspectrum = \"p.pha\n");
     assert!(told.contains("--> r.toml:2:") && told.contains(" 2 | spectrum = \"p.pha\n"), "{told}");
     // A picture of a model needs no energies.
-    let output = rontgen().current_dir(folder.path()).args(["spectrum", "powerlaw", "--plot", "m.svg"]).output().unwrap();
+    let output =
+        rontgen().current_dir(folder.path()).args(["spectrum", "powerlaw", "--plot", "m.svg"]).output().unwrap();
     assert!(output.status.success() && folder.path().join("m.svg").is_file(), "{}", stderr(&output));
 }

@@ -144,7 +144,8 @@ fn models_are_compared_by_their_evidence_on_the_same_data_only() {
 
     // Of several evidences of one run the most precise is taken.
     let mut polished = example();
-    let polish = PolishSummary { evaluations: 1, seconds: 0.0, log_z: -29.0, log_z_err: 1e-4, efficiency: 0.5, pareto_k: 0.1 };
+    let polish =
+        PolishSummary { evaluations: 1, seconds: 0.0, log_z: -29.0, log_z_err: 1e-4, efficiency: 0.5, pareto_k: 0.1 };
     polished.summary.reference = Some(ReferenceSummary::Nested(NestedSummary {
         live: 400,
         iterations: 1,

@@ -96,7 +96,10 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
     ),
     ("verdict", &["misfit"]),
     ("output", &["posterior_samples", "calibration", "residuals"]),
-    ("written_by", &["version", "device", "run_file", "run_file_from_here", "data", "data_from_here", "atomdb", "data_sha256"]),
+    (
+        "written_by",
+        &["version", "device", "run_file", "run_file_from_here", "data", "data_from_here", "atomdb", "data_sha256"],
+    ),
 ];
 
 /// One section of the tree, its keys already checked.
