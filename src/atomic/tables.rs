@@ -1,13 +1,19 @@
 //! The embedded tables: cross sections (`data/cross_sections.bin.gz`, packed by `data/pack_cross_sections.py`) and
 //! abundances (`data/abundances.json`).
 
-use super::bytes::Reader;
+use super::{absorption::Jump, bytes::Reader};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::LazyLock;
 
 /// Rows closer than this, relative, are the two sides of a jump.
 const JUMP: f64 = 3e-7;
+
+/// Whether a column jumps between a row and the next.
+fn jumps_between(column: &[f32], row: usize) -> bool {
+    let (a, b) = (f64::from(column[row]), f64::from(column[row + 1]));
+    a > 0.0 && b > 0.0 && (b / a - 1.0).abs() > 1e-3
+}
 
 /// Cross sections of several species on one energy grid, in 1e-22 cm2 per atom.
 #[derive(Debug)]
@@ -45,6 +51,23 @@ impl CrossSections {
         }
     }
 
+    /// Edges of every species but helium, ascending in energy: two rows next to each other between which it jumps.
+    pub fn jumps(&self) -> Vec<Jump> {
+        let near = |i: &usize| self.energies[i + 1] < self.energies[*i] * (1.0 + JUMP);
+        let rows: Vec<usize> = (0..self.energies.len().saturating_sub(1)).filter(near).collect();
+        let edges = |row: usize| {
+            let jumps = move |(_, (name, column)): &(usize, &(String, Vec<f32>))| {
+                !name.starts_with("He") && jumps_between(column, row)
+            };
+            self.columns
+                .iter()
+                .enumerate()
+                .filter(jumps)
+                .map(move |(species, _)| Jump { energy: self.energies[row], species })
+        };
+        rows.into_iter().flat_map(edges).collect()
+    }
+
     /// Cross sections of all species over a bin by the rule of bcmc: the value at the arithmetic middle; where an edge of the
     /// species falls inside, ln(sigma E^3) at the middle of each part, averaged by width. Helium always takes the middle.
     pub fn over(&self, lo: f64, hi: f64) -> Vec<f64> {
@@ -61,10 +84,7 @@ impl CrossSections {
         }
         let mut part = Vec::new();
         for (k, (name, column)) in self.columns.iter().enumerate() {
-            let jumps = |i: &usize| {
-                let (a, b) = (f64::from(column[*i]), f64::from(column[*i + 1]));
-                a > 0.0 && b > 0.0 && (b / a - 1.0).abs() > 1e-3
-            };
+            let jumps = |i: &usize| jumps_between(column, *i);
             let edges: Vec<f64> = pairs.iter().copied().filter(jumps).map(|i| self.energies[i]).collect();
             if name.starts_with("He") || edges.is_empty() {
                 continue;

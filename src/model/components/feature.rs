@@ -45,7 +45,8 @@ impl<R: Real> Component<R> for Smeared<R> {
             (self.minus_tau * slope * onset).exp()
         };
         let mean = (at(from) + at(bin.hi)) * R::of(0.5);
-        above.fma(mean - R::of(1.0), R::of(1.0))
+        // Not 1 + above (mean - 1), which loses a deep absorption's digits.
+        above.fma(mean, R::of(1.0) - above)
     }
 }
 
@@ -122,9 +123,11 @@ impl<R: Real> Component<R> for Notch<R> {
         let (middle, half) = (distance * self.inverse, bin.width * self.inverse * R::of(0.5));
         // What lies beyond the profile's reach is cut off; a bin all inside keeps its exact width.
         let zero = R::of(0.0);
-        let cut = (R::of(-REACH) - (middle - half)).max(zero);
+        let whole = half + half;
+        let cut = (R::of(-REACH) - (middle - half)).max(zero).min(whole);
         let from = middle - half + cut;
-        let span = (half + half - cut - (middle + half - R::of(REACH)).max(zero)).max(zero);
+        let over = (middle + half - R::of(REACH)).max(zero).min(whole - cut);
+        let span = (whole - cut - over).max(zero);
         // Panels of at most one sigma.
         let panels = (span.to_f64().ceil() as usize).clamp(1, 14);
         let step = span * R::of(1.0 / panels as f64);
@@ -133,12 +136,12 @@ impl<R: Real> Component<R> for Notch<R> {
             let centre = step.fma(R::of(k as f64 + 0.5), from);
             for (node, weight) in NODES {
                 let u = step.fma(R::of(0.5 * node), centre);
-                let blocked = (self.minus_depth * (u * u * R::of(-0.5)).exp()).exp_m1();
-                sum = blocked.fma(R::of(0.5 * weight), sum);
+                let passes = (self.minus_depth * (u * u * R::of(-0.5)).exp()).exp();
+                sum = passes.fma(R::of(0.5 * weight), sum);
             }
         }
-        // Rounding may leave a black bin just below zero.
-        (sum * step).fma(R::of(0.5) / half, R::of(1.0)).max(R::of(0.0))
+        // Inside the reach and outside, neither as a difference: a black bin keeps its digits.
+        (sum * step + cut + over) / whole
     }
 
     #[inline(always)]
