@@ -45,8 +45,7 @@ impl<R: Real> Component<R> for Smeared<R> {
             (self.minus_tau * slope * onset).exp()
         };
         let mean = (at(from) + at(bin.hi)) * R::of(0.5);
-        // Not 1 + above (mean - 1), which loses a deep absorption's digits.
-        above.fma(mean, R::of(1.0) - above)
+        above.fma(mean - R::of(1.0), R::of(1.0))
     }
 }
 
