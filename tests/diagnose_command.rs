@@ -182,7 +182,7 @@ abundances = "angr"
     assert!(matches!(output.status.code(), Some(0 | 4)), "{}", stderr(&output));
     // The run's own quick check says so already.
     let summary = json(&fs::read_to_string(out.join("summary.json")).unwrap());
-    let reasons = summary["verdict"]["reasons"].to_string();
+    let reasons = summary["verdict"]["model"]["reasons"].to_string();
     assert!(reasons.contains("unlike those that the fitted model makes"), "{reasons}");
     let output = diagnose(&out, &["--sbc", "0", "--tarp", "0", "--json"]);
     assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));

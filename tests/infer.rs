@@ -273,7 +273,7 @@ fn a_refused_posterior_becomes_no_chain() {
     let said =
         |list: &Value, part: &str| list.as_array().unwrap().iter().any(|text| text.as_str().unwrap().contains(part));
     assert!(said(&summary["warnings"], "posterior.fits is not written"), "{}", summary["warnings"]);
-    assert!(said(&summary["verdict"]["reasons"], "below 1"), "{}", summary["verdict"]);
+    assert!(said(&summary["verdict"]["sampling"]["reasons"], "below 1"), "{}", summary["verdict"]);
     assert!(summary["latent"]["spectra"].as_u64().unwrap() > 100, "{}", summary["latent"]);
 }
 

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::common::{DataArgs, DeviceArgs, open_finished, print_json};
+use super::common::{DataArgs, DeviceArgs, ExternalArgs, open_finished, print_json};
 use crate::{
     Error, Result,
     run::{
         apply::{self, Settings, Table},
+        memory,
         progress::{Mode, Progress},
     },
 };
@@ -48,6 +49,8 @@ pub struct Args {
     #[command(flatten)]
     pub(super) data: DataArgs,
     #[command(flatten)]
+    pub(super) external: ExternalArgs,
+    #[command(flatten)]
     pub(super) device: DeviceArgs,
     /// Print apply.json on standard output instead of a summary
     #[arg(long)]
@@ -62,7 +65,7 @@ pub fn run(args: Args) -> Result<u8> {
         return Err(Error::Input("expected --draws from 256 to 10000000 and --samples up to 10000000".into()));
     }
     let spectra = spectra(&args)?;
-    let (finished, _, device) = open_finished(&args.dir, &args.data, &args.device)?;
+    let (finished, _, device) = open_finished(&args.dir, &args.data, &args.external, &args.device)?;
     let settings = Settings {
         draws: args.draws,
         most: MOST * args.draws,
@@ -70,6 +73,7 @@ pub fn run(args: Args) -> Result<u8> {
         nested: !args.no_polish && args.fallback == "nested",
         samples: args.samples,
     };
+    memory::of_targets(&finished.problem, apply::GROUP, apply::GROUP, settings.most, "--draws").check(&device)?;
     let progress = Progress::new(Mode::detect(args.quiet));
     let table = apply::run(&finished, &device, &spectra, &args.out, settings, &progress)?;
     if args.json {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::{
     Error, Result,
     device::Device,
-    run::{diagnose::Finished, run_file::RunFile},
+    run::{diagnose::Finished, permission::Commands, run_file::RunFile},
 };
 
 /// A run file, where its data are, and what is changed in it.
@@ -22,6 +22,23 @@ pub(super) struct RunArgs {
     /// Evaluate the model at every energy of the response (the same as --set model.exact_grid=true)
     #[arg(long)]
     pub exact_grid: bool,
+    #[command(flatten)]
+    pub external: ExternalArgs,
+}
+
+/// Leave to start what a run file names.
+#[derive(Debug, clap::Args)]
+pub(super) struct ExternalArgs {
+    /// Start the commands of [model.external] although the run was made elsewhere (a run.toml or a folder that came from somebody else)
+    #[arg(long)]
+    pub allow_external: bool,
+}
+
+impl ExternalArgs {
+    /// What may be started, where `otherwise` holds without the option.
+    pub fn commands(&self, otherwise: Commands) -> Commands {
+        if self.allow_external { Commands::Allowed } else { otherwise }
+    }
 }
 
 impl RunArgs {
@@ -30,7 +47,7 @@ impl RunArgs {
         let mut sets = self.sets.clone();
         sets.extend(seed.map(|seed| format!("inference.seed={seed}")));
         sets.extend(self.exact_grid.then(|| "model.exact_grid=true".to_string()));
-        Ok(RunFile::read(&self.run, &sets)?)
+        Ok(RunFile { commands: self.external.commands(Commands::Named), ..RunFile::read(&self.run, &sets)? })
     }
 }
 
@@ -69,10 +86,11 @@ pub(super) struct DeviceArgs {
 pub(super) fn open_finished(
     dir: &Path,
     data: &DataArgs,
+    external: &ExternalArgs,
     device: &DeviceArgs,
 ) -> Result<(Finished, Option<PathBuf>, Device)> {
     let data = data.folder()?;
-    let finished = Finished::open(dir, data.as_deref())?;
+    let finished = Finished::open_with(dir, data.as_deref(), external.commands(Commands::Known))?;
     Ok((finished, data, Device::open(&device.device)?))
 }
 

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use super::common::{DeviceArgs, RunArgs, read_points};
 use crate::{
     Result,
+    device::Device,
     report::write_atomically,
     run::{
         evaluate::{Evaluator, Likelihoods},
-        interrupt,
+        interrupt, memory,
         progress::{Mode, Progress},
         setup::Problem,
     },
@@ -42,6 +43,7 @@ pub fn run(args: Args) -> Result<u8> {
         eprintln!("warning: {warning}");
     }
     let points = read_points(&args.at, &problem.names())?;
+    memory::of_points(&problem, points.len()).check(&Device::cpu())?;
     let evaluator = Evaluator::exact(&problem, &args.device.device)?;
     interrupt::install()?;
     let progress = Progress::new(Mode::detect(args.quiet));

@@ -11,7 +11,7 @@ use crate::{
 };
 use std::{
     fs::File,
-    io::{ErrorKind, Read, Write},
+    io::{Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -29,7 +29,7 @@ pub struct Args {
     /// Bins of --energies equal in keV.
     #[arg(long, requires = "energies")]
     pub linear: bool,
-    /// Text file of the bins' edges instead: one ascending energy in keV a line; blank lines and those that begin with # are left out.
+    /// File of the bins' edges instead: one energy in keV a line, ascending (# begins a comment line), or a table as --out writes it.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["energies", "linear"])]
     pub edges: Option<PathBuf>,
     /// CSV file to write: e_lo, e_hi (keV), photons.
@@ -140,46 +140,56 @@ fn add_up(parts: &[(String, Vec<f64>)], whole: &[f64]) -> bool {
     })
 }
 
-/// The edges that a text file lists, one energy in keV a line.
+/// The edges that a text file lists: one energy in keV a line, or the table of bins that this command writes.
 fn edges_of_file(path: &Path) -> Result<Vec<f64>> {
     let name = path.display();
-    // A number with its line's end takes 26 bytes at most.
-    let most = 64 * MOST_BINS as u64;
-    let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(most + 1).read_to_string(&mut text));
-    read.map_err(|source| match source.kind() {
-        ErrorKind::InvalidData => Error::Input(format!("--edges {name}: expected text, found bytes that are no UTF-8")),
-        _ => Error::Io { path: path.to_path_buf(), source },
-    })?;
-    if text.len() as u64 > most {
-        return Err(Error::Input(format!(
-            "--edges {name}: longer than {most} bytes, which {MOST_BINS} bins cannot need"
-        )));
+    let wrong = |line: usize, what: String| Error::Input(format!("--edges {name}, line {line}: {what}"));
+    // A line of the table takes less.
+    let most = 96 * MOST_BINS as u64;
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes));
+    read.map_err(|source| Error::Io { path: path.to_path_buf(), source })?;
+    if bytes.len() as u64 > most {
+        return Err(Error::Input(format!("--edges {name}: longer than the {most} bytes that {MOST_BINS} bins take")));
     }
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Error::Input(format!("--edges {name}: expected text, found bytes that are no UTF-8")))?;
     let mut edges: Vec<f64> = Vec::new();
+    let mut table = false;
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let edge = line.parse::<f64>().ok().filter(|x| x.is_finite() && *x >= 0.0 && *x <= HIGHEST);
-        let Some(edge) = edge else {
-            let shown: String = line.chars().take(40).collect();
-            return Err(Error::Input(format!(
-                "--edges {name}, line {number}: expected one energy in keV, 0 to {HIGHEST}, found '{shown}'"
-            )));
+        if edges.is_empty() && !table && line.starts_with("e_lo,e_hi") {
+            table = true;
+            continue;
+        }
+        let energy = |word: &str| {
+            let found = word.trim().parse::<f64>().ok().filter(|x| x.is_finite() && (0.0..=HIGHEST).contains(x));
+            let shown: String = word.chars().take(40).collect();
+            let expected = format!("expected one energy in keV, 0 to {HIGHEST}, found '{shown}'");
+            found.ok_or_else(|| wrong(number, expected))
+        };
+        let edge = if table {
+            let mut words = line.split(',');
+            let (lo, hi) = (energy(words.next().unwrap_or(""))?, energy(words.next().unwrap_or(""))?);
+            match edges.last() {
+                None => edges.push(lo),
+                Some(last) if *last == lo => {}
+                Some(last) => return Err(wrong(number, format!("bins must touch, but {lo} keV follows {last} keV"))),
+            }
+            hi
+        } else {
+            energy(line)?
         };
         if let Some(last) = edges.last().filter(|last| **last >= edge) {
-            return Err(Error::Input(format!(
-                "--edges {name}, line {number}: edges must ascend, but {edge} keV comes after {last} keV"
-            )));
+            return Err(wrong(number, format!("edges must ascend, but {edge} keV comes after {last} keV")));
         }
         edges.push(edge);
     }
     match edges.len() {
-        0 | 1 => {
-            Err(Error::Input(format!("--edges {name}: expected at least two edges, one a line, found {}", edges.len())))
-        }
+        n @ (0 | 1) => Err(Error::Input(format!("--edges {name}: expected at least two edges, one a line, found {n}"))),
         n if n - 1 > MOST_BINS => {
             Err(Error::Input(format!("--edges {name}: expected at most {MOST_BINS} bins, found {}", n - 1)))
         }
@@ -389,8 +399,10 @@ mod tests {
             assert!((found - want).abs() < 1e-12, "{found} for {want}");
         }
         assert_eq!(found.len(), 2);
+        assert_eq!(rows(of_file(&std::fs::read(&out).unwrap())), found);
         std::fs::remove_file(&out).unwrap();
-        let cases: [(&[u8], &str); 7] = [
+        let cases: [(&[u8], &str); 8] = [
+            (b"e_lo,e_hi,photons\n1,2,0\n3,4,0\n", "line 3: bins must touch, but 3 keV follows 2 keV"),
             (b"1\n3\n2\n", "line 3: edges must ascend, but 2 keV comes after 3 keV"),
             (b"1\n1\n", "line 2: edges must ascend"),
             (b"1\n2 3\n", "line 2: expected one energy in keV, 0 to 1000000, found '2 3'"),

@@ -8,6 +8,7 @@ use crate::{
     device::Device,
     diagnose::divergence::Divergence,
     run::{
+        permission::Commands,
         progress::{Mode, Progress},
         run_file::Sampler,
         study::{Against, Row, Study, Varied},
@@ -101,6 +102,7 @@ pub fn run(args: Args) -> Result<u8> {
         device: Device::open(&args.device.device)?,
         out: &args.out,
         force: args.force,
+        commands: args.run.external.commands(Commands::Named),
     };
     let progress = Progress::new(Mode::detect(args.quiet));
     let printed = !args.json && !args.quiet;
@@ -131,7 +133,7 @@ pub fn run(args: Args) -> Result<u8> {
 const NAMES: usize = 34;
 
 fn print_head(row: &Row) {
-    print!("{:<NAMES$}{:>11}{:>6}{:>20}{:>13}{:>8}", "", "efficiency", "k", "ln Z", "verdict", "s");
+    print!("{:<NAMES$}{:>11}{:>6}{:>20}{:>11}{:>19}{:>8}", "", "efficiency", "k", "ln Z", "sampling", "model", "s");
     for d in row.result.iter().flat_map(|outcome| &outcome.after) {
         print!("{:>18}", d.parameter);
     }
@@ -146,7 +148,8 @@ fn print_row(row: &Row) {
         return;
     };
     let log_z = format!("{:.4}({:.4})", o.log_z, o.log_z_err);
-    print!("{:>11.3}{:>6.2}{log_z:>20}{:>13}{:>8.0}", o.efficiency, o.pareto_k, o.verdict.as_str(), o.seconds);
+    print!("{:>11.3}{:>6.2}{log_z:>20}", o.efficiency, o.pareto_k);
+    print!("{:>11}{:>19}{:>8.0}", o.sampling.as_str(), o.model.as_str(), o.seconds);
     for (before, after) in o.before.iter().zip(&o.after) {
         print!("{:>18}", format!("{} / {}", shown(before), shown(after)));
     }

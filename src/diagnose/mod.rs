@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | [`statistics`] | mean, standard deviation, quantiles (weighted or not), shortest intervals, effective sample size |
+//! | [`edges`] | where a posterior stands against the edges of its prior: value, one-sided limit, or cut off |
 //! | [`divergence`] | Jensen-Shannon divergence of two sets of samples, with the noise floor of the estimator |
 //! | [`uniformity`] | are numbers uniform? Chi-square, Kolmogorov-Smirnov, binomial bands |
 //! | [`calibration`] | simulation-based calibration and expected coverage (TARP) from ranks on mock data |
@@ -13,6 +14,7 @@
 pub mod calibration;
 pub mod cstat_expectation;
 pub mod divergence;
+pub mod edges;
 pub mod predictive;
 pub mod retriever;
 pub mod statistics;

@@ -8,7 +8,7 @@ use super::numbers::{fixed, percent, seconds, short, significant, thousands};
 use super::plots::Plots;
 use super::plots::corner::{pretty_unit, with_errors};
 use super::prior::PriorShape;
-use super::summary::{ParameterSummary, Summary, VerdictStatus, limits};
+use super::summary::{ModelStatus, ParameterSummary, Summary, VerdictStatus, limits};
 use super::{ReportData, plots::corner::MOST_PARAMETERS};
 
 const STYLE: &str = include_str!("style.css");
@@ -99,18 +99,21 @@ fn head(out: &mut String, s: &Summary) {
 }
 
 fn verdict(out: &mut String, s: &Summary) {
-    let (class, words) = match s.verdict.status {
-        VerdictStatus::Trusted => ("trusted", "This posterior can be trusted."),
-        VerdictStatus::WithCare => ("care", "Use this posterior with care."),
-        VerdictStatus::NotTrusted => ("not", "Do not trust this posterior."),
+    let v = &s.verdict;
+    let (class, words) = match (v.status, v.model.status) {
+        (VerdictStatus::Trusted, _) => ("trusted", "This posterior can be trusted."),
+        (VerdictStatus::WithCare, _) => ("care", "Use this posterior with care."),
+        (VerdictStatus::NotTrusted, ModelStatus::DoesNotDescribe) => ("not", "The model does not describe the data."),
+        (VerdictStatus::NotTrusted, _) => ("not", "Do not trust this posterior."),
     };
-    let reasons = if s.verdict.reasons.is_empty() && s.verdict.status != VerdictStatus::Trusted {
+    let all: Vec<String> = v.model.reasons.iter().chain(&v.sampling.reasons).cloned().collect();
+    let reasons = if all.is_empty() && v.status != VerdictStatus::Trusted {
         "<p>No reason was recorded.</p>".to_string()
-    } else if s.verdict.reasons.is_empty() {
+    } else if all.is_empty() {
         "<p>The importance weights behave, the effective sample is large, and C-STAT is what the model predicts.</p>"
             .to_string()
     } else {
-        list(&s.verdict.reasons)
+        list(&all)
     };
     let path = s.fallback.as_ref().map_or(String::new(), |fallback| {
         let steps: Vec<String> =

@@ -20,9 +20,10 @@ pub mod atomic;
 mod calibration;
 pub mod chain;
 pub mod diagnosis;
+mod edge;
 mod error;
 pub mod html;
-mod numbers;
+pub mod numbers;
 pub mod plots;
 pub mod prior;
 pub mod reference;
@@ -35,9 +36,9 @@ use std::path::{Path, PathBuf};
 pub use atomic::{write_atomically, write_atomically_at};
 pub use error::ReportError;
 pub use prior::PriorShape;
-pub use summary::{Summary, Verdict, VerdictStatus};
+pub use summary::Summary;
 pub use tables::{Coverage, LossRow, Samples, SpectrumTable, WeightedSamples};
-pub use verdict::limits;
+pub use verdict::{ModelStatus, Verdict, VerdictStatus, limits};
 
 /// Everything that the report shows. Empty or `None` parts are left out of it.
 #[derive(Debug, Clone)]

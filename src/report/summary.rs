@@ -11,8 +11,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::ReportError;
 use super::atomic::write_atomically;
+pub use super::edge::{Bounds, Edge, Limit, Side};
 use super::prior::PriorShape;
-pub use super::verdict::limits;
+pub use super::verdict::{Light, ModelLight, ModelStatus, Sampling, Verdict, VerdictStatus, limits};
 
 /// Everything that a run has to say in numbers. Log-likelihoods and evidence follow -C-STAT/2.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -69,6 +70,18 @@ pub struct ParameterSummary {
     pub q95: f64,
     pub unit: String,
     pub prior: PriorShape,
+    /// Value of the sample with the largest likelihood.
+    #[serde(default = "nan", deserialize_with = "number_or_nan")]
+    pub best: f64,
+    /// Present where the posterior gives no more than a one-sided limit: then this is what to quote, not median and errors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Limit>,
+    /// Edges of the prior that the posterior is up against.
+    #[serde(default)]
+    pub edges: Vec<Edge>,
+    /// False where the posterior is the prior: the data say nothing of this parameter.
+    #[serde(default = "yes")]
+    pub constrained: bool,
     /// Number of the parameter in XSPEC's list of the model (from 1); names the columns of the chain file.
     #[serde(default)]
     pub number: u32,
@@ -91,6 +104,10 @@ impl ParameterSummary {
             q95: d.q95,
             unit: unit.to_string(),
             prior,
+            best: f64::NAN,
+            limit: None,
+            edges: Vec::new(),
+            constrained: true,
             number,
             truth: None,
         }
@@ -192,7 +209,17 @@ pub struct RoundSummary {
     /// The efficiency improves no longer: the round after this one is the last.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub next_is_last: bool,
+    /// Draws that expect more counts in a bin than can be simulated; others took their place.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub beyond_range: usize,
+    /// The same in words, with the parameters that they have.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub beyond_range_text: String,
     pub seconds: RoundSeconds,
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 /// None was trained: its errors are NaN.
@@ -383,35 +410,6 @@ impl GridSummary {
     }
 }
 
-/// Whether to believe the result, in one of three words, and why.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Verdict {
-    pub status: VerdictStatus,
-    pub reasons: Vec<String>,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum VerdictStatus {
-    #[serde(rename = "trusted")]
-    Trusted,
-    #[default]
-    #[serde(rename = "with care")]
-    WithCare,
-    /// Earlier versions wrote "not trusted".
-    #[serde(rename = "refused", alias = "not trusted")]
-    NotTrusted,
-}
-
-impl VerdictStatus {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            VerdictStatus::Trusted => "trusted",
-            VerdictStatus::WithCare => "with care",
-            VerdictStatus::NotTrusted => "refused",
-        }
-    }
-}
-
 impl Summary {
     /// Writes `summary.json`, indented, whole or not at all.
     ///
@@ -438,6 +436,10 @@ impl Summary {
 
 fn nan() -> f64 {
     f64::NAN
+}
+
+fn yes() -> bool {
+    true
 }
 
 pub(super) fn number_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Spectra whose draws are in memory at a time.
-const GROUP: usize = 64;
+pub(crate) const GROUP: usize = 64;
 /// A relative difference of exposures that is rounding.
 const SAME_EXPOSURE: f64 = 1e-3;
 
@@ -420,7 +420,7 @@ fn judge(
         expected_std,
     };
     let refine = RefineSummary { log_z_poisson: told.log_z + poisson_constant(&binned.counts), ..told.clone() };
-    let mut verdict = Verdict::judge(&cstat, &refine);
+    let mut verdict = Verdict::judge(&cstat, &refine, problem.run.verdict.misfit);
     if let Some(doubt) = &draws.doubt {
         verdict.add(VerdictStatus::WithCare, doubt.clone());
     }
@@ -457,7 +457,7 @@ fn write(table: &Table, names: &[String], out: &Path) -> Result<()> {
                     for (_, q) in parameters {
                         write!(w, ",{:?},{:?},{:?},{:?},{:?}", q.median, q.q05, q.q16, q.q84, q.q95)?;
                     }
-                    remarks.extend(verdict.reasons.iter().cloned());
+                    remarks.extend(verdict.model.reasons.iter().chain(&verdict.sampling.reasons).cloned());
                 }
                 None => write!(w, "refused,0{}", ",NaN".repeat(8 + 5 * names.len()))?,
             }

@@ -90,6 +90,9 @@ pub fn write(
         for failure in &quick.failures {
             summary.verdict.add(VerdictStatus::WithCare, failure.clone());
         }
+        if let Some(unlike) = &quick.unlike {
+            summary.verdict.doubt_model(unlike.clone());
+        }
         summary.calibration = Some(quick);
     }
     let coverage = coverage(rounds)?;
@@ -141,7 +144,7 @@ pub(super) fn write_posterior(
     let path = execution.out;
     tables::write_samples(&path.join("posterior.csv"), &scene.problem.names(), posterior)?;
     tables::write_weighted(&path.join("weighted.csv"), &refined.weighted)?;
-    if summary.verdict.status == VerdictStatus::NotTrusted && execution.existing != Existing::Replace {
+    if summary.verdict.withholds_chain() && execution.existing != Existing::Replace {
         summary.warnings.push("the posterior is refused: posterior.fits is not written (--force writes it)".into());
     } else {
         let columns: Vec<ChainColumn> = summary
@@ -205,7 +208,7 @@ pub(super) fn summary(
         expected: mean,
         expected_std: std,
     };
-    let verdict = Verdict::judge(&cstat, &refined.refine);
+    let verdict = Verdict::judge(&cstat, &refined.refine, run.verdict.misfit);
     let samples: Vec<Vec<f64>> = posterior.chunks_exact(p).take(GRID_SAMPLES).map(<[f64]>::to_vec).collect();
     let grid = problem.grid_summary(&samples)?;
     if grid.cstat_change_posterior > MOST_CHANGE {

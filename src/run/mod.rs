@@ -6,6 +6,9 @@
 //! | `output` | the output folder: whose it is, what may be resumed, one process at a time |
 //! | `checkpoint` | named arrays in one checksummed file; the last two are kept |
 //! | `evaluate` | likelihoods and simulations outside a run, on a device or in f64 |
+//! | `permission` | which commands of a run file may be started |
+//! | `memory` | what a run takes, and whether the machine has it |
+//! | `range` | draws from the prior that lie beyond what can be simulated |
 //! | `interrupt` | Ctrl-C as a flag that stages poll |
 //! | `scheduler`, `streams` | the rounds on the device; the random streams of each stage |
 //! | `saved`, `round_files` | what a checkpoint of the rounds holds; what a finished round leaves |
@@ -36,11 +39,14 @@ mod fallback;
 mod finish;
 pub mod interrupt;
 mod latent;
+pub mod memory;
 mod mocks;
 pub mod output;
+pub mod permission;
 pub mod pipeline;
 mod polish;
 pub mod progress;
+mod range;
 pub mod reference;
 mod refinement;
 mod round_files;

@@ -17,6 +17,7 @@ mod refine;
 mod resolved;
 mod section;
 mod tree;
+mod verdict;
 
 pub use files::{BUILT_IN_SPECTRUM, ObservationFiles};
 pub use observation::{FileChoice, Grouping, Observation};
@@ -24,8 +25,11 @@ pub use parameters::ParameterEntry;
 pub use reference::{Reference, Sampler, Start};
 pub use refine::{Fallback, LikelihoodChoice, Proposals, Refine, RefineMethod};
 pub use resolved::Provenance;
+pub(crate) use resolved::absolute;
 pub use tree::Place;
+pub use verdict::Judging;
 
+use super::permission::Commands;
 use crate::infer::DensityKind;
 use crate::kernels::spline::MAX_BINS;
 use section::Section;
@@ -66,9 +70,12 @@ pub struct RunFile {
     pub inference: Inference,
     pub refine: Refine,
     pub reference: Reference,
+    pub verdict: Judging,
     pub output: Output,
     /// Present when this is a `run.toml` that rontgen wrote.
     pub written_by: Option<Provenance>,
+    /// Which of its commands may be started; no part of the file.
+    pub commands: Commands,
 }
 
 /// `[model]`
@@ -282,8 +289,10 @@ impl RunFile {
             inference: read_inference(&root.section("inference")?)?,
             refine: refine::read(&root.section("refine")?, posterior_samples)?,
             reference: reference::read(&root.section("reference")?)?,
+            verdict: verdict::read(&root.section("verdict")?)?,
             output: Output { posterior_samples, calibration: output.size("calibration", 64, 0..=1_000_000)? },
             written_by,
+            commands: Commands::default(),
         })
     }
 }

@@ -9,6 +9,8 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
+use super::checkpoint::Owner;
+use super::permission::Commands;
 use super::run_file::{FileChoice, Grouping, ParameterEntry, RunFile};
 use crate::{
     Error, Result,
@@ -34,6 +36,8 @@ pub struct Problem {
     pub warnings: Vec<String>,
     /// Found when it is first asked for, as the counts decide about it.
     compression: OnceLock<Result<Compression, String>>,
+    /// Computed when it is first asked for.
+    digest: OnceLock<String>,
 }
 
 impl Problem {
@@ -67,17 +71,18 @@ impl Problem {
         let mut warnings = dataset.warnings.clone();
         warnings.extend(parameters.warnings().iter().cloned());
         // A spectrum without counts (the built-in one, before its mock is made) gives nothing to extend to.
-        if run.inference.prior_extension > 1.0 && dataset.total() > 0 {
+        let idle = run.commands == Commands::Never && !run.model.external.is_empty();
+        if run.inference.prior_extension > 1.0 && dataset.total() > 0 && !idle {
             let (factor, seed) = (run.inference.prior_extension, run.inference.seed);
             warnings.extend(super::extension::extend((&model, &program), &mut parameters, &dataset, factor, seed)?);
         }
-        Ok(Problem { run, dataset, model, parameters, program, warnings, compression: OnceLock::new() })
+        Ok(Problem { run, dataset, model, parameters, program, warnings, compression: OnceLock::new(), digest: OnceLock::new() })
     }
 
     /// The same problem for other counts (a mock).
     pub fn with_counts(mut self, counts: Vec<u32>) -> Result<Problem> {
         self.dataset = self.dataset.with_counts(counts)?;
-        self.compression = OnceLock::new();
+        (self.compression, self.digest) = (OnceLock::new(), OnceLock::new());
         Ok(self)
     }
 
@@ -86,6 +91,9 @@ impl Problem {
         self.compression.get_or_init(|| {
             if self.run.model.exact_grid {
                 return Err("as asked for".into());
+            }
+            if self.commands_are_idle() {
+                return Err("which of them can be left out is not known before the external commands run".into());
             }
             let (d, bound) = (&self.dataset, compress::MOST_CHANGE);
             Compression::find(&self.program, &self.parameters, &d.folded, d.total(), bound)
@@ -185,8 +193,22 @@ impl Problem {
             .collect()
     }
 
+    /// Whether the model cannot be evaluated, because nothing may be started that the run file names.
+    pub fn commands_are_idle(&self) -> bool {
+        self.run.commands == Commands::Never && !self.run.model.external.is_empty()
+    }
+
     /// Digest of what is analysed: bins, counts and folded response. Files that changed under the same name change it.
     pub fn data_sha256(&self) -> String {
+        self.digest.get_or_init(|| self.digest_data()).clone()
+    }
+
+    /// Whose checkpoints are this run's.
+    pub fn owner(&self) -> Owner {
+        Owner { run: self.run.identity(), data_sha256: self.data_sha256() }
+    }
+
+    fn digest_data(&self) -> String {
         let mut hash = Sha256::new();
         let d = &self.dataset;
         for bin in &d.bins {
@@ -206,14 +228,17 @@ impl Problem {
 pub fn model(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComponent>]) -> Result<(Model, Parameters)> {
     let settings = Settings::new(&run.model.abundances, &run.model.cross_sections)?;
     // AtomDB's tables are looked for only where they are needed: the search reads folders.
-    let plasma = run.model.expression.to_lowercase().contains("apec");
-    let settings = settings.with_atomdb(if plasma { run.atomdb_folder(data) } else { None });
+    let settings = settings.with_atomdb(if run.needs_atomdb() { run.atomdb_folder(data) } else { None });
     let find = |name: &str| {
         run.find_named(&format!("{name:?} of model.expression"), name, data).map_err(|error| error.to_string())
     };
     let mut components = own.to_vec();
+    super::permission::check(run)?;
     for external in &run.model.external {
-        let external = External::new(external.clone(), &run.folder());
+        let external = match run.commands {
+            Commands::Never => External::idle(external.clone()),
+            _ => External::new(external.clone(), &run.folder()),
+        };
         external.start().map_err(|error| Error::Input(format!("{}, [model.external]: {error}", run.path)))?;
         components.push(Arc::new(external));
     }

@@ -93,7 +93,7 @@ fn example() -> ReportData {
         summary: Summary {
             title: "Example <source> & more".into(),
             parameters,
-            verdict: Verdict::judge(&cstat, &refine),
+            verdict: Verdict::judge(&cstat, &refine, Some(10.0)),
             cstat,
             refine,
             rounds: vec![round(10_000, 0.1), round(5_000, 0.7)],

@@ -132,7 +132,7 @@ fn a_folder_with_the_two_needed_files_makes_a_report() {
 fn a_result_not_to_be_trusted_says_so_on_top() {
     let mut data = example();
     data.summary.refine.pareto_k = 1.4;
-    data.summary.verdict = Verdict::judge(&data.summary.cstat, &data.summary.refine);
+    data.summary.verdict = Verdict::judge(&data.summary.cstat, &data.summary.refine, Some(10.0));
     let page = html::html(&data, &Plots::draw(&data));
     let words = page.find("Do not trust this posterior.").expect("the verdict");
     assert!(words < page.find("<h2>").unwrap() && page.contains("Pareto k is 1.40"));
@@ -276,6 +276,28 @@ fn numbers_and_units_in_print() {
     assert_eq!(with_errors(-12.0, 3.1, 2.96), "−12.0 +3.1 −3.0");
     assert_eq!(with_errors(1.23e-6, 4e-8, 5e-8), "(1.230 +0.040 −0.050)×10⁻⁶");
     assert_eq!(with_errors(1.0, 0.0, 0.0), "1.0000");
+}
+
+#[test]
+fn estimates_have_two_digits_of_their_errors() {
+    use rontgen::report::numbers::Estimate;
+    let plain = |median: f64, up: f64, down: f64| Estimate::with_errors(median, up, down).plain();
+    assert_eq!(plain(1.8273, 0.0341, 0.028), "1.827 +0.034 -0.028");
+    assert_eq!(plain(1.23e-6, 4e-8, 5e-8), "(1.230 +0.040 -0.050)e-6");
+    assert_eq!(plain(0.5, 0.0996, 0.2), "0.50 +0.10 -0.20", "0.0996 is 0.10");
+    assert_eq!(plain(12345.0, 123.0, 456.0), "12350 +120 -460", "no digits that mean nothing");
+    assert_eq!(plain(-1e-4, 0.05, 0.05), "0.000 +0.050 -0.050", "no negative zero");
+    assert_eq!(plain(f64::NAN, 1.0, 1.0), "unknown");
+    assert_eq!(plain(3.5, f64::NAN, 1.0), "3.5000");
+    let estimate = Estimate::with_errors(1.23e-6, 4e-8, 5e-8);
+    assert_eq!(
+        (estimate.plain_value(1.2349e-6), estimate.pretty_value(1.2349e-6)),
+        ("1.235e-6".into(), "1.235×10⁻⁶".into())
+    );
+    // What the page sets apart is what the corner plot and the terminal print.
+    let [median, up, down, power] = estimate.parts().unwrap();
+    assert_eq!(format!("({median} +{up} −{down}){power}"), estimate.pretty());
+    assert_eq!(estimate.pretty().replace("×10⁻⁶", "e-6").replace('−', "-"), estimate.plain());
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod saved;
 pub(super) use nested::rescue;
 
 use super::finish::{self, Scene};
+use super::memory;
 use super::output::FINISHED;
 use super::pipeline::{Execution, Opened};
 use super::refinement::{BATCH, log_likelihood};
@@ -84,6 +85,7 @@ pub fn run(problem: &Problem, execution: &Execution<'_>) -> Result<Verdict> {
         (Sampler::Ensemble, Start::Round(..)) => return Err(wrong_start(problem, "round-K", "nested")),
         _ => {}
     }
+    memory::of_reference(problem).check(device)?;
     let Opened { folder, state, mut warnings } = match execution.open(problem)? {
         ControlFlow::Break(verdict) => return Ok(verdict),
         ControlFlow::Continue(opened) => opened,

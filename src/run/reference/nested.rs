@@ -22,7 +22,6 @@ use crate::run::run_file::Start;
 use crate::run::scheduler::Rounds;
 use crate::run::setup::Problem;
 use crate::{Error, Result};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Time between checkpoints.
@@ -108,7 +107,7 @@ pub(super) fn sample(
     let mut within = None;
     if let Start::Round(round, from) = &chosen.start {
         rounds = Rounds::new(problem, scene.device, None, progress)?;
-        networks = rounds.networks_from(Path::new(from), *round)?;
+        networks = rounds.networks_of_another(&problem.run.found_folder(from), *round)?;
         posterior = networks.posterior();
         let region = Region::of(&posterior, problem.run.inference.truncation, seed, REGION_STREAM)?;
         within = Some((&posterior, region));
@@ -118,7 +117,7 @@ pub(super) fn sample(
     let run = NestedRun { settings: &settings, before, spent, polish: chosen.polish };
     let (refined, summary) = nest(scene, within, run, progress, warnings, &mut |state| {
         if saved_at.elapsed() > SAVE_EVERY || interrupt::check().is_err() {
-            store.save(&save(state, spent + start.elapsed().as_secs_f64()))?;
+            store.save(save(state, spent + start.elapsed().as_secs_f64()))?;
             saved_at = Instant::now();
         }
         Ok(())

@@ -1,8 +1,9 @@
 //! Where the files of an observation are found.
 //!
 //! A name is looked for beside the run file, then in the data folder (`--data` or `RONTGEN_DATA`), then in each folder
-//! directly below that; `NAME.gz` stands in for `NAME`. A `run.toml` that rontgen wrote also remembers the folder of
-//! the run file it came from. Paths stay as they were written: nothing is made absolute.
+//! directly below that; `NAME.gz` stands in for `NAME`. A `run.toml` that rontgen wrote also remembers the run file that it
+//! came from and the data folder, both as they are reached from itself and absolute: so it means the same wherever the program
+//! is started. Names in the run file stay as they were written.
 
 use std::path::{Path, PathBuf};
 
@@ -51,17 +52,17 @@ impl RunFile {
     /// The folder with AtomDB's tables: what `model.atomdb` names (from the run file's folder on, or in the data folder), else
     /// the data folder if it or a folder in it has them. `None`: the environment decides.
     pub fn atomdb_folder(&self, data: Option<&Path>) -> Option<PathBuf> {
-        let before = self.written_by.as_ref();
-        let data: Vec<&Path> = data.into_iter().chain(before.and_then(|p| p.data.as_deref()).map(Path::new)).collect();
+        let data = self.data_folders(data);
         let Some(name) = &self.model.atomdb else {
-            let found = data.iter().find(|folder| atomdb::find(&[folder.to_path_buf()]).is_ok());
+            let found = data.iter().find(|folder| atomdb::find(&[folder.to_path_buf()]).is_ok()).cloned();
+            let noted = self.written_by.as_ref().and_then(|p| p.atomdb.as_ref()).map(PathBuf::from);
+            let noted = noted.filter(|folder| folder.is_dir());
             // Named but without them: the message will name it, unless the environment knows another.
             let only = data.first().filter(|_| atomdb::open(None).is_err());
-            return found.or(only).map(|folder| folder.to_path_buf());
+            return found.or(noted).or(only.cloned());
         };
-        let mut folders = vec![folder_of(&self.path)];
-        folders.extend(before.filter(|p| !p.run_file.is_empty()).map(|p| folder_of(&p.run_file)));
-        folders.extend(data.iter().map(|folder| folder.to_path_buf()));
+        let mut folders = self.folders();
+        folders.extend(data);
         let beside = folders.iter().map(|folder| folder.join(name)).find(|path| path.is_dir());
         Some(beside.unwrap_or_else(|| PathBuf::from(name)))
     }
@@ -71,12 +72,43 @@ impl RunFile {
         self.find_named(&format!("observation.{key} = {name:?}"), name, data)
     }
 
+    /// Whether the model needs AtomDB's tables.
+    pub fn needs_atomdb(&self) -> bool {
+        self.model.expression.to_lowercase().contains("apec")
+    }
+
     /// Folder that relative names start from: that of the run file, of the original one for a `run.toml`.
     pub fn folder(&self) -> PathBuf {
-        match &self.written_by {
-            Some(before) if !before.run_file.is_empty() => folder_of(&before.run_file),
-            _ => folder_of(&self.path),
+        let origins = self.written_by.as_ref().map(|before| before.origins(&self.path)).unwrap_or_default();
+        let there = origins.iter().find(|path| path.is_file()).or(origins.last());
+        there.map_or_else(|| folder_of(&self.path), |path| path.parent().unwrap_or(Path::new("")).to_path_buf())
+    }
+
+    /// The folder `name`, which the run file names: from its own folder on, else as the program was started.
+    pub fn found_folder(&self, name: &str) -> PathBuf {
+        let found = self.folders().into_iter().map(|folder| folder.join(name)).find(|path| path.is_dir());
+        found.unwrap_or_else(|| PathBuf::from(name))
+    }
+
+    /// Folders that relative names may start from, in the order of the search.
+    fn folders(&self) -> Vec<PathBuf> {
+        let mut folders = vec![folder_of(&self.path)];
+        let origins = self.written_by.iter().flat_map(|before| before.origins(&self.path));
+        folders.extend(origins.map(|path| path.parent().unwrap_or(Path::new("")).to_path_buf()));
+        folders.dedup();
+        folders
+    }
+
+    /// Folders of data: `data` (`--data` or `RONTGEN_DATA`), then what a `run.toml` remembers, where it is there.
+    pub fn data_folders(&self, data: Option<&Path>) -> Vec<PathBuf> {
+        let before = self.written_by.iter().flat_map(|before| before.data_folders(&self.path));
+        let mut folders: Vec<PathBuf> = data.map(Path::to_path_buf).into_iter().collect();
+        for folder in before {
+            if folder.is_dir() && !folders.contains(&folder) {
+                folders.push(folder);
+            }
         }
+        folders
     }
 
     /// The same for a file that is named elsewhere; `what` begins the messages.
@@ -86,16 +118,14 @@ impl RunFile {
             "" => path,
             selector => PathBuf::from(format!("{}{selector}", path.display())),
         };
-        let before = self.written_by.as_ref();
-        let mut folders = vec![folder_of(&self.path)];
-        folders.extend(before.filter(|p| !p.run_file.is_empty()).map(|p| folder_of(&p.run_file)));
+        let folders = self.folders();
         for folder in &folders {
             if let Some(path) = existing(folder, file) {
                 return Ok(with_selector(path));
             }
         }
         let mut looked: Vec<String> = folders.iter().map(|f| shown(f)).collect();
-        for data in data.into_iter().chain(before.and_then(|p| p.data.as_deref()).map(Path::new)) {
+        for data in &self.data_folders(data) {
             if let Some(path) = existing(data, file) {
                 return Ok(with_selector(path));
             }

@@ -10,7 +10,10 @@ use super::{
 
 /// Every section and its keys; a key that is not here is refused, so a new key starts here.
 pub(super) const SECTIONS: &[(&str, &[&str])] = &[
-    ("", &["observation", "model", "parameters", "inference", "refine", "reference", "output", "written_by"]),
+    (
+        "",
+        &["observation", "model", "parameters", "inference", "refine", "reference", "verdict", "output", "written_by"],
+    ),
     ("observation", &["name", "spectrum", "response", "arf", "background", "energies", "grouping"]),
     ("model", &["expression", "abundances", "cross_sections", "atomdb", "exact_grid", "external"]),
     (
@@ -91,6 +94,7 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
         "reference",
         &["sampler", "live", "steps", "remain", "walkers", "ensembles", "burn_in", "length", "polish", "start", "from"],
     ),
+    ("verdict", &["misfit"]),
     ("output", &["posterior_samples", "calibration"]),
     ("written_by", &["version", "device", "run_file", "data", "data_sha256"]),
 ];
