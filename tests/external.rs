@@ -419,11 +419,15 @@ fn commands_of_others_are_not_started_without_leave() {
     let case = ten_channels(base.path());
     std::fs::write(base.path().join("worker.py"), MARKING).unwrap();
     let text = std::fs::read_to_string(&case).unwrap();
-    let text = text.replace("mtable{tau.mod}*powerlaw", "mine").replace("\"test.tau\" = 0.5\n", "").replace("powerlaw.", "mine.").replace(
-        "[parameters]",
-        "exact_grid = true\n[model.external.mine]\ncommand = [\"python3\", \"worker.py\"]\nworkers = 1\n\
+    let text = text
+        .replace("mtable{tau.mod}*powerlaw", "mine")
+        .replace("\"test.tau\" = 0.5\n", "")
+        .replace("powerlaw.", "mine.")
+        .replace(
+            "[parameters]",
+            "exact_grid = true\n[model.external.mine]\ncommand = [\"python3\", \"worker.py\"]\nworkers = 1\n\
          parameters = { PhoIndex = { default = 2.0, min = -3.0, max = 10.0 } }\n[parameters]",
-    );
+        );
     std::fs::write(&case, text).unwrap();
     let mark = base.path().join("started");
     let started = || {
@@ -433,8 +437,11 @@ fn commands_of_others_are_not_started_without_leave() {
     };
     let sets = small(&["inference.simulations=64", "refine.samples=1000", "output.calibration=0"]);
     let run = |arguments: &[&str]| rontgen_in(base.path(), arguments).args(["--device", "cpu"]).output().unwrap();
-    let infer = |more: &[&str]| run(&[&["infer", "case.toml", "--data", "data", "--out", "out"][..], more, &sets].concat());
-    for option in [&[][..], &["--exact-grid"], &["--set", "model.exact_grid=false"], &["--set", "inference.prior_extension=2.0"]] {
+    let infer =
+        |more: &[&str]| run(&[&["infer", "case.toml", "--data", "data", "--out", "out"][..], more, &sets].concat());
+    for option in
+        [&[][..], &["--exact-grid"], &["--set", "model.exact_grid=false"], &["--set", "inference.prior_extension=2.0"]]
+    {
         let output = infer(&[&["--dry-run"], option].concat());
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         assert!(!started(), "a dry run has started the command ({option:?})");

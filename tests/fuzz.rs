@@ -92,7 +92,11 @@ impl Bench {
         let path = self.path("case.fits");
         std::fs::write(&path, bytes).unwrap();
         let report = inspect(&path);
-        assert!(report.error.as_ref().is_none_or(|text| text.len() > 10), "an error that says nothing: {:?}", report.error);
+        assert!(
+            report.error.as_ref().is_none_or(|text| text.len() > 10),
+            "an error that says nothing: {:?}",
+            report.error
+        );
         let spec = |spectrum: &Path, response: Option<&Path>, arf: FileChoice, grouping: Grouping| ObservationSpec {
             spectrum: spectrum.to_path_buf(),
             response: response.map(Path::to_path_buf),

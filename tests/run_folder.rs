@@ -236,7 +236,12 @@ fn a_run_means_the_same_from_everywhere() {
             let again = text(&base.path().join(format!("again-{k}")));
             let command = ["infer", &run, "--out", &again, "--device", "cpu", "--force"];
             succeeds(&mut rontgen_in(folder, &command), what);
-            assert_eq!(fs::read(Path::new(&again).join("posterior.csv")).unwrap(), before, "{what}, from {}", text(folder));
+            assert_eq!(
+                fs::read(Path::new(&again).join("posterior.csv")).unwrap(),
+                before,
+                "{what}, from {}",
+                text(folder)
+            );
         }
         let examine =
             ["diagnose", &text(out), "--sbc", "20", "--tarp", "20", "--ppc", "50", "--draws", "256", "--device", "cpu"];
@@ -273,12 +278,37 @@ fn what_does_not_fit_in_memory_is_an_error_before_anything_starts() {
     let cases: [(&str, &[&str], &[&str], &str); 8] = [
         ("infer", &["inference.simulations=100000000", "inference.rounds=40"], &[], "inference.simulations"),
         ("infer", &["inference.simulations=100000000", "inference.rounds=100"], &[], "inference.rounds"),
-        ("infer", &["inference.simulations=10000000", "inference.flow.realisations=64", "inference.autoencoder.latent=4096"], &[], "inference.flow.realisations"),
+        (
+            "infer",
+            &["inference.simulations=10000000", "inference.flow.realisations=64", "inference.autoencoder.latent=4096"],
+            &[],
+            "inference.flow.realisations",
+        ),
         ("infer", &[many], &[], "inference.autoencoder.hidden"),
-        ("infer", &["inference.flow.hidden=4096", "inference.flow.layers=8", "inference.flow.transforms=64", "inference.flow.ensemble=64"], &[], "inference.flow"),
-        ("infer", &["refine.samples=1000000000", "inference.rounds=100", "refine.proposals=\"all\""], &[], "refine.samples"),
+        (
+            "infer",
+            &[
+                "inference.flow.hidden=4096",
+                "inference.flow.layers=8",
+                "inference.flow.transforms=64",
+                "inference.flow.ensemble=64",
+            ],
+            &[],
+            "inference.flow",
+        ),
+        (
+            "infer",
+            &["refine.samples=1000000000", "inference.rounds=100", "refine.proposals=\"all\""],
+            &[],
+            "refine.samples",
+        ),
         ("reference", &[], &["--sampler", "ensemble", "--length", "1000000000"], "reference.length"),
-        ("reference", &["output.posterior_samples=10000000"], &["--sampler", "nested", "--live", "10000000"], "reference.live"),
+        (
+            "reference",
+            &["output.posterior_samples=10000000"],
+            &["--sampler", "nested", "--live", "10000000"],
+            "reference.live",
+        ),
     ];
     for (command, sets, options, key) in cases {
         let start = |more: &[&str]| {
@@ -348,7 +378,8 @@ fn priors_that_reach_beyond_what_can_be_simulated_do_not_end_a_run() {
     // Where nothing else is left it is an error that names the parameter.
     for command in ["infer", "simulate"] {
         let prior = "parameters.powerlaw.norm={log_uniform = [1e7, 1e9]}";
-        let arguments = [command, "case.toml", "--data", "data", "--out", "none.fits", "--device", "cpu", "--set", prior];
+        let arguments =
+            [command, "case.toml", "--data", "data", "--out", "none.fits", "--device", "cpu", "--set", prior];
         let more: &[&str] = if command == "simulate" { &["--n", "100"] } else { &[] };
         let output = rontgen_in(base.path(), &arguments).args(more).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{command}: {}", stderr(&output));

@@ -85,7 +85,15 @@ fn voigt_value(c: Voigt, i: u32) -> f32 {
         let h = min(0.5 * width(i) / c.half_gamma, 1e15);
         return c.norm * arctan_span(m, h);
     }
-    let reach = 0.5 * width(i) + 6.0 * c.sigma;
+    if abs(middle) - 0.5 * width(i) > 300.0 * c.sigma {
+        // The Lorentzian hardly bends over the Gaussian.
+        let m = clamp(middle / c.half_gamma, -1e15, 1e15);
+        let bend = c.sigma / middle;
+        let g = c.half_gamma / middle;
+        let area = arctan_span(m, min(0.5 * width(i) / c.half_gamma, 1e15));
+        return c.norm * area * (1.0 + bend * bend * (3.0 - g * g) / ((1.0 + g * g) * (1.0 + g * g)));
+    }
+    let reach = 0.5 * width(i) + 7.5 * c.sigma;
     let from_s = voigt_asinh((middle - reach) / c.half_gamma);
     let to_s = voigt_asinh((middle + reach) / c.half_gamma);
     let steps = ceil(min(max(max((to_s - from_s) / 0.1, 2.0 * reach / (0.9 * c.sigma)), 24.0), 400.0));

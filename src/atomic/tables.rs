@@ -8,6 +8,8 @@ use std::sync::LazyLock;
 
 /// Rows closer than this, relative, are the two sides of a jump.
 const JUMP: f64 = 3e-7;
+/// How far below an edge an energy in single precision may lie that stands for the edge.
+const ROUNDING: f64 = 6e-8;
 
 /// Whether a column jumps between a row and the next.
 fn jumps_between(column: &[f32], row: usize) -> bool {
@@ -31,10 +33,13 @@ impl CrossSections {
     }
 
     /// Cross sections of all species at one energy: log sigma linear in log E between rows, 0 where either neighbour is 0
-    /// and above the table; below it the first interval is extended.
+    /// and above the table; below it the first interval is extended. At an edge, to the rounding of single precision, it is the value
+    /// above: energies of edges are round numbers, and so are those of many bins.
     pub fn at(&self, energy: f64, out: &mut Vec<f64>) {
         out.clear();
-        let row = self.energies.partition_point(|e| *e <= energy);
+        let row = self.energies.partition_point(|e| *e <= energy * (1.0 + ROUNDING));
+        let between = row > 0 && self.energies.get(row).is_some_and(|e| *e < self.energies[row - 1] * (1.0 + JUMP));
+        let row = row + usize::from(between);
         let above = row >= self.energies.len();
         let low = row.saturating_sub(1).min(self.energies.len().saturating_sub(2));
         let (Some(a), Some(b)) = (self.ln_energies.get(low), self.ln_energies.get(low + 1)) else { return };

@@ -67,7 +67,11 @@ pub fn run(args: Args) -> Result<u8> {
         (first, number, beyond) = (first + rows, number + 1, beyond + batch.beyond);
         // The same bound as in a run.
         if beyond > BATCH / 2 && 20 * first < beyond {
-            return Err(Error::Input(format!("{}: {}; narrow the priors of the norms", problem.run.path, told(beyond, first))));
+            return Err(Error::Input(format!(
+                "{}: {}; narrow the priors of the norms",
+                problem.run.path,
+                told(beyond, first)
+            )));
         }
         progress.advance(rows as u64);
     }

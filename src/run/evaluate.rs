@@ -124,10 +124,11 @@ impl<'a> Evaluator<'a> {
             None => {
                 let problem = self.problem;
                 let folded = &problem.dataset.folded;
-                let all =
-                    oracle::expected_counts(&problem.program, &problem.parameters, folded, &physical(&units));
+                let all = oracle::expected_counts(&problem.program, &problem.parameters, folded, &physical(&units));
                 if let Some(row) = all.iter().position(|mu| mu.iter().any(|m| m.is_nan() || *m < 0.0)) {
-                    return Err(Error::Input(format!("spectrum {row} of the prior has an expected count that is no number")));
+                    return Err(Error::Input(format!(
+                        "spectrum {row} of the prior has an expected count that is no number"
+                    )));
                 }
                 let bad: Vec<usize> = (0..rows).filter(|&row| !fits(&all[row])).collect();
                 units = keep(&units, &bad);
@@ -157,7 +158,12 @@ impl<'a> Evaluator<'a> {
         };
         // The counts are whole numbers held in f32.
         let points = physical(&units);
-        Ok(Batch { beyond: rows - points.len(), theta: points.concat(), expected, counts: counts.iter().map(|&c| c as u32).collect() })
+        Ok(Batch {
+            beyond: rows - points.len(),
+            theta: points.concat(),
+            expected,
+            counts: counts.iter().map(|&c| c as u32).collect(),
+        })
     }
 }
 

@@ -194,7 +194,12 @@ fn encoder(plan: &mut Plan, run: &RunFile, bins: u128, total: u128) -> u128 {
     let embedding = run.inference.summary == "embedding";
     match run.inference.summary.as_str() {
         "pca" => {
-            plan.add("covariance of the spectra and its eigenvectors", 8 * 4 * bins * bins, 4 * bins * bins, "observation.grouping");
+            plan.add(
+                "covariance of the spectra and its eigenvectors",
+                8 * 4 * bins * bins,
+                4 * bins * bins,
+                "observation.grouping",
+            );
             bins
         }
         "spectral" | "none" => bins,
@@ -209,7 +214,12 @@ fn encoder(plan: &mut Plan, run: &RunFile, bins: u128, total: u128) -> u128 {
             let batch = wide(settings.batch).min(total);
             let widest = layers.iter().copied().max().unwrap_or(1);
             let units = 4 * batch * (sides * layers.iter().sum::<u128>() + bins);
-            plan.add("auto-encoder: one batch", 4 * units, 4 * batch * widest, "inference.autoencoder.batch, inference.autoencoder.hidden");
+            plan.add(
+                "auto-encoder: one batch",
+                4 * units,
+                4 * batch * widest,
+                "inference.autoencoder.batch, inference.autoencoder.hidden",
+            );
             wide(settings.latent)
         }
     }
@@ -229,7 +239,9 @@ fn flow(plan: &mut Plan, run: &RunFile, p: u128, summaries: u128) {
         (_, true) => wide(flow.components) * (1 + p + p * (p + 1) / 2),
         _ => 2 * p,
     };
-    let one = padded(p + summaries) * padded(hidden) + (layers - 1) * padded(hidden) * padded(hidden) + padded(hidden) * padded(outputs);
+    let one = padded(p + summaries) * padded(hidden)
+        + (layers - 1) * padded(hidden) * padded(hidden)
+        + padded(hidden) * padded(outputs);
     let networks = if density.is_mixture() { 1 } else { wide(flow.transforms) };
     let weights = networks * wide(flow.ensemble) * one;
     let keys = "inference.flow.hidden, inference.flow.layers, inference.flow.transforms, inference.flow.ensemble";

@@ -134,8 +134,7 @@ impl OutputFolder {
             // Some network file systems know no locks; going on without one is better than not at all.
             Err(TryLockError::Error(error)) => tracing::warn!("{}: cannot be locked: {error}", lock_path.display()),
         }
-        let owner =
-            Owner { run: run.identity(), data_sha256: provenance.data_sha256.clone().unwrap_or_default() };
+        let owner = Owner { run: run.identity(), data_sha256: provenance.data_sha256.clone().unwrap_or_default() };
         let folder = OutputFolder { path: own(path), owner, _lock: lock };
 
         let mut remarks = Vec::new();

@@ -76,7 +76,16 @@ impl Problem {
             let (factor, seed) = (run.inference.prior_extension, run.inference.seed);
             warnings.extend(super::extension::extend((&model, &program), &mut parameters, &dataset, factor, seed)?);
         }
-        Ok(Problem { run, dataset, model, parameters, program, warnings, compression: OnceLock::new(), digest: OnceLock::new() })
+        Ok(Problem {
+            run,
+            dataset,
+            model,
+            parameters,
+            program,
+            warnings,
+            compression: OnceLock::new(),
+            digest: OnceLock::new(),
+        })
     }
 
     /// The same problem for other counts (a mock).

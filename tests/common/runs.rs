@@ -116,7 +116,8 @@ pub fn ten_channels(folder: &Path) -> PathBuf {
     let columns = [("ENERG_LO", lo), ("ENERG_HI", hi), ("SPECRESP", Data::E(vec![100.0; n]))];
     put("a.arf", file(&[table("SPECRESP", &cards, &columns)]));
     let edges: Vec<f32> = (0..=n).map(|i| 1.0 + i as f32).collect();
-    let factor = Model::new(false, vec![Axis("tau", 0, vec![0.0, 1.0])], vec![], edges, |p, _| vec![1.0 - 0.5 * p[0]; 10]);
+    let factor =
+        Model::new(false, vec![Axis("tau", 0, vec![0.0, 1.0])], vec![], edges, |p, _| vec![1.0 - 0.5 * p[0]; 10]);
     put("tau.mod", factor.bytes());
     let run = folder.join("case.toml");
     let text = "[observation]\nspectrum = \"s.pha\"\nbackground = \"none\"\ngrouping = \"none\"\n[model]\nexpression = \"mtable{tau.mod}*powerlaw\"\n\

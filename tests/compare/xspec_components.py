@@ -111,6 +111,10 @@ RANGES = {
     "ampl": (1e-2, 1e2, "log"),
     "strength": (1e-2, 10.0, "log"),
     "tau": (0.0, 10.0),
+    # XSPEC's grains end the program at an index of 4 and above.
+    "pl": (0.5, 3.9),
+    "amin": (0.005, 0.2),
+    "amax": (0.22, 1.0),
     "rin_m": (6.0, 500.0, "log"),
     "rout_m": (600.0, 1e5, "log"),
     "method": [1.0, 2.0, 3.0],
@@ -136,7 +140,8 @@ SPECIAL = {
     ("reflect", "rel_refl"): (-1.0, 3.0),
     ("simpl", "upsconly"): [0.0, 1.0],
     ("compbb", "tau"): (0.0, 10.0),
-    ("tbrel", "nh"): (-1.0, 3.0),
+    # Columns below zero are factors above 1, which no number type holds for long.
+    ("tbrel", "nh"): (-0.01, 1.0),
     ("pegpwrlw", "emin"): (0.3, 2.0),
     ("comptt", "approx"): [0.5, 1.5, 2.5, 3.5, 4.5, -0.5, 1.0],
     ("comptb", "kte"): (0.2, 200.0, "log"),

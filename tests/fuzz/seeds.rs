@@ -24,7 +24,12 @@ const OGIP: [(&str, &str); 6] = [
 
 pub fn spectra() -> Vec<Vec<u8>> {
     let with = |cards: &[(&str, &str)], columns: &[(&str, Data)]| {
-        let all = [&OGIP[..], &[("DETCHANS", "6"), ("POISSERR", "T"), ("RESPFILE", "'r.rmf'"), ("ANCRFILE", "'a.arf'")], cards].concat();
+        let all = [
+            &OGIP[..],
+            &[("DETCHANS", "6"), ("POISSERR", "T"), ("RESPFILE", "'r.rmf'"), ("ANCRFILE", "'a.arf'")],
+            cards,
+        ]
+        .concat();
         file(&[table("SPECTRUM", &all, columns)])
     };
     let quality = Data::I(vec![0, 0, 5, 0, 0, 2]);
@@ -33,41 +38,74 @@ pub fn spectra() -> Vec<Vec<u8>> {
     let rows: Vec<i16> = (1..=N as i16).chain(1..=N as i16).collect();
     vec![
         with(&[], &[("CHANNEL", channels(1)), ("COUNTS", counts())]),
-        with(&[("TLMIN1", "0")], &[("CHANNEL", channels(0)), ("COUNTS", counts()), ("QUALITY", quality), ("GROUPING", grouping)]),
-        with(&[], &[
-            ("CHANNEL", channels(1)),
-            ("RATE", Data::E([3.0f32, 10.0, 25.0, 0.0, 7.0, 1.0].map(|c| c / 1000.0).to_vec())),
-            ("STAT_ERR", Data::E(vec![0.002; N])),
-        ]),
-        with(&two, &[
-            ("SPEC_NUM", Data::I(vec![1, 2])),
-            ("CHANNEL", Data::VectorI(N, rows)),
-            ("COUNTS", Data::VectorE(N, (0..2 * N).map(|i| i as f32).collect())),
-            ("BACKFILE", Data::Text(8, vec!["none".into(), "none".into()])),
-        ]),
+        with(
+            &[("TLMIN1", "0")],
+            &[("CHANNEL", channels(0)), ("COUNTS", counts()), ("QUALITY", quality), ("GROUPING", grouping)],
+        ),
+        with(
+            &[],
+            &[
+                ("CHANNEL", channels(1)),
+                ("RATE", Data::E([3.0f32, 10.0, 25.0, 0.0, 7.0, 1.0].map(|c| c / 1000.0).to_vec())),
+                ("STAT_ERR", Data::E(vec![0.002; N])),
+            ],
+        ),
+        with(
+            &two,
+            &[
+                ("SPEC_NUM", Data::I(vec![1, 2])),
+                ("CHANNEL", Data::VectorI(N, rows)),
+                ("COUNTS", Data::VectorE(N, (0..2 * N).map(|i| i as f32).collect())),
+                ("BACKFILE", Data::Text(8, vec!["none".into(), "none".into()])),
+            ],
+        ),
     ]
 }
 
 pub fn responses() -> Vec<Vec<u8>> {
     let (lo, hi) = energies(1.0, N);
-    let cards = [("HDUCLASS", "'OGIP'"), ("HDUCLAS1", "'RESPONSE'"), ("HDUCLAS2", "'RSP_MATRIX'"), ("DETCHANS", "6"), ("TLMIN4", "1")];
-    let heap = table("MATRIX", &cards, &[
-        ("ENERG_LO", lo),
-        ("ENERG_HI", hi),
-        ("N_GRP", Data::I(vec![1, 1, 2, 1, 0, 1])),
-        ("F_CHAN", Data::HeapI(vec![vec![1], vec![1], vec![2, 5], vec![3], vec![], vec![5]])),
-        ("N_CHAN", Data::HeapI(vec![vec![2], vec![3], vec![1, 2], vec![3], vec![], vec![2]])),
-        ("MATRIX", Data::HeapE(vec![vec![0.9, 0.1], vec![0.1, 0.8, 0.1], vec![0.8, 0.1, 0.1], vec![0.2, 0.6, 0.2], vec![], vec![0.1, 0.9]])),
-    ]);
+    let cards = [
+        ("HDUCLASS", "'OGIP'"),
+        ("HDUCLAS1", "'RESPONSE'"),
+        ("HDUCLAS2", "'RSP_MATRIX'"),
+        ("DETCHANS", "6"),
+        ("TLMIN4", "1"),
+    ];
+    let heap = table(
+        "MATRIX",
+        &cards,
+        &[
+            ("ENERG_LO", lo),
+            ("ENERG_HI", hi),
+            ("N_GRP", Data::I(vec![1, 1, 2, 1, 0, 1])),
+            ("F_CHAN", Data::HeapI(vec![vec![1], vec![1], vec![2, 5], vec![3], vec![], vec![5]])),
+            ("N_CHAN", Data::HeapI(vec![vec![2], vec![3], vec![1, 2], vec![3], vec![], vec![2]])),
+            (
+                "MATRIX",
+                Data::HeapE(vec![
+                    vec![0.9, 0.1],
+                    vec![0.1, 0.8, 0.1],
+                    vec![0.8, 0.1, 0.1],
+                    vec![0.2, 0.6, 0.2],
+                    vec![],
+                    vec![0.1, 0.9],
+                ]),
+            ),
+        ],
+    );
     let (lo, hi) = energies(1.0, N);
-    let fixed = table("SPECRESP MATRIX", &cards, &[
-        ("ENERG_LO", lo),
-        ("ENERG_HI", hi),
-        ("N_GRP", Data::I(vec![1; N])),
-        ("F_CHAN", Data::VectorI(1, vec![1; N])),
-        ("N_CHAN", Data::VectorI(1, vec![N as i16; N])),
-        ("MATRIX", Data::VectorE(N, (0..N * N).map(|i| if i % 7 == 0 { 100.0 } else { 1.0 }).collect())),
-    ]);
+    let fixed = table(
+        "SPECRESP MATRIX",
+        &cards,
+        &[
+            ("ENERG_LO", lo),
+            ("ENERG_HI", hi),
+            ("N_GRP", Data::I(vec![1; N])),
+            ("F_CHAN", Data::VectorI(1, vec![1; N])),
+            ("N_CHAN", Data::VectorI(1, vec![N as i16; N])),
+            ("MATRIX", Data::VectorE(N, (0..N * N).map(|i| if i % 7 == 0 { 100.0 } else { 1.0 }).collect())),
+        ],
+    );
     vec![file(&[ebounds(1, N), heap.clone()]), file(&[heap, ebounds(1, N)]), file(&[fixed, ebounds(1, N)])]
 }
 

@@ -69,7 +69,15 @@ impl External {
             n => n,
         };
         let component = Component::new(&spec.name, spec.kind, spec.parameters.clone());
-        Self { spec, component, folder: folder.into(), idle: false, most, pool: Mutex::default(), returned: Condvar::new() }
+        Self {
+            spec,
+            component,
+            folder: folder.into(),
+            idle: false,
+            most,
+            pool: Mutex::default(),
+            returned: Condvar::new(),
+        }
     }
 
     /// A component that is known but never computed: for looking at a run without starting anything.
