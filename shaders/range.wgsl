@@ -10,6 +10,9 @@ var<workgroup> found: atomic<u32>;
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let row = group.x + group.y * groups.x;
+    // Memory of workgroups is not cleared for us.
+    if lane == 0u { atomicStore(&found, 0u); }
+    workgroupBarrier();
     var bad = false;
     if row < parameters.rows {
         for (var bin = lane; bin < parameters.cols; bin += 64u) {

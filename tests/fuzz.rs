@@ -69,9 +69,9 @@ impl Bench {
         let salt = kind.bytes().fold(7u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)));
         let mut chance = Chance(number.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ salt);
         match kind {
-            "xcm" => mutate::text(chance.one(&seeds::saves()), &self.texts, &mut chance).into_bytes(),
-            "run" => mutate::text(chance.one(&seeds::run_files()), &self.texts, &mut chance).into_bytes(),
-            _ => mutate::fits(chance.one(&self.seeds[kind]), &self.others, &mut chance),
+            "xcm" => mutate::text(chance.one::<String>(&seeds::saves()), &self.texts, &mut chance).into_bytes(),
+            "run" => mutate::text(chance.one::<String>(&seeds::run_files()), &self.texts, &mut chance).into_bytes(),
+            _ => mutate::fits(chance.one::<Vec<u8>>(&self.seeds[kind]), &self.others, &mut chance),
         }
     }
 
@@ -144,7 +144,8 @@ impl Bench {
     }
 
     fn save(&self, text: &str) {
-        let imported = import::import(&import::parse(text), self.folder.path(), self.folder.path());
+        let folder = Some(self.folder.path());
+        let imported = import::import(&import::parse(text), &import::Place { folder, target: folder, data: folder });
         let run = RunFile::parse(&imported.toml, &self.path("imported.toml").display().to_string(), &[]);
         if let Ok(run) = run {
             self.open(run);

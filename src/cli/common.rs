@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    Error, Result,
+    Error, Result, bounded,
     device::Device,
     run::{diagnose::Finished, permission::Commands, run_file::RunFile},
 };
@@ -40,6 +40,9 @@ impl ExternalArgs {
         if self.allow_external { Commands::Allowed } else { otherwise }
     }
 }
+
+/// What `--force` sets: files of another instrument are used, with a warning.
+pub(super) const FORCED: &str = "observation.mismatch=\"warn\"";
 
 impl RunArgs {
     /// The run file with `--set` and, if given, `--seed` laid over it.
@@ -149,7 +152,7 @@ pub(super) fn values_in_order(names: &[String], given: &[(String, f64)], origin:
 /// Returns one row per point, in the order of `names`.
 pub(super) fn read_points(path: &Path, names: &[String]) -> Result<Vec<Vec<f64>>> {
     let shown = path.display();
-    let file = std::fs::File::open(path).map_err(Error::io(path))?;
+    let file = bounded::open(path, bounded::LARGEST_TABLE).map_err(Error::io(path))?;
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).comment(Some(b'#')).from_reader(file);
     let wrong = |error: csv::Error| Error::Input(format!("{shown}: {error}"));
     let header = reader.headers().map_err(wrong)?.clone();

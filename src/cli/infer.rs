@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::common::{DeviceArgs, RunArgs, seed_parser};
+use super::common::{DeviceArgs, FORCED, RunArgs, seed_parser};
 use crate::{
     Result,
     device::Device,
@@ -33,7 +33,8 @@ pub struct Args {
     /// Go on with the run that the output folder holds; starts anew if it holds none
     #[arg(long, conflicts_with = "force")]
     pub(super) resume: bool,
-    /// Remove the run that the output folder holds, whatever it is, and start anew
+    /// Remove the run that the output folder holds, whatever it is, and start anew; use a response or area of another instrument all the
+    /// same, with a warning
     #[arg(long)]
     pub(super) force: bool,
     /// Train on the whole prior, for `rontgen apply` to any spectrum of this response and model: one round of 50000 spectra, unless
@@ -67,6 +68,7 @@ pub fn run(mut args: Args) -> Result<u8> {
         let sets = ["amortised.enabled=true", "rounds=1", "simulations=50000", "first_round_factor=1.0"];
         args.run.sets.splice(0..0, sets.map(|set| format!("inference.{set}")));
     }
+    args.run.sets.extend(args.force.then(|| FORCED.into()));
     let mut run = args.run.read(args.seed)?;
     if args.dry_run {
         run.commands = Commands::Never;
@@ -114,7 +116,8 @@ pub(super) fn report_verdict(out: &Path, verdict: &Verdict) {
     // What is wrong with the model comes first: it makes the rest idle.
     println!("  model: {}", verdict.model.status.as_str());
     verdict.model.reasons.iter().for_each(|reason| println!("    {reason}"));
-    println!("  sampling: {}", verdict.sampling.status.as_str());
+    let answer = verdict.answer.as_ref().map_or(String::new(), |answer| format!(" (by the fall-back: {answer})"));
+    println!("  sampling: {}{answer}", verdict.sampling.status.as_str());
     verdict.sampling.reasons.iter().for_each(|reason| println!("    {reason}"));
 }
 

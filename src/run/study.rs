@@ -330,6 +330,7 @@ mod tests {
             device: Device::cpu(),
             out: Path::new("out"),
             force: false,
+            commands: Commands::default(),
         };
         let names: Vec<String> = study.variants().iter().map(|settings| folder_name(settings)).collect();
         assert_eq!(
