@@ -1,56 +1,19 @@
 // Compton reflection: the Green's function of Magdziarz & Zdziarski (1995) and its integral over an incident spectrum; see
 // green.rs.
 
-// What is incident: a power law with a cutoff, or the output of an earlier stage (from_slot) that is seen at a redshift.
+// What is incident in pexrav: a power law with a cutoff.
 var<private> green_index: f32;
 var<private> green_inverse: f32;
-var<private> green_from_slot: bool;
-var<private> green_slot: u32;
-var<private> green_stretched: f32;
-// Wavelength below which nothing is incident.
-var<private> green_shortest: f32;
-
-// E F_E of bin k of an earlier stage.
-fn green_bin(k: u32) -> f32 {
-    let middle = mid_hi(k) + mid_lo(k);
-    return source(green_slot, k) * middle * middle / width(k);
-}
-
-// Halves the range of bins that an energy lies in; a range of one bin stays.
-fn green_halve(low: ptr<function, u32>, high: ptr<function, u32>, energy: f32) {
-    let middle = (*low + *high) / 2u;
-    if mid_hi(middle) > energy {
-        *high = middle;
-    } else {
-        *low = middle;
-    }
-}
 
 // E F_E of what is incident at x = E/511 keV.
 fn green_source(x: f32) -> f32 {
     let e = x * 511.0;
-    if !green_from_slot {
-        return safe_exp((2.0 - green_index) * log(e) - e * green_inverse);
-    }
-    // Linear between the middles of bins, nothing beyond them.
-    let seen = e / green_stretched;
-    if seen < mid_hi(0u) || seen > mid_hi(energies() - 1u) {
-        return 0.0;
-    }
-    var low = 0u;
-    var high = energies() - 1u;
-    // Three halvings a turn: Mesa's software rasteriser ends an invocation's loops after 65535 turns in all.
-    while high - low > 1u {
-        green_halve(&low, &high, seen);
-        green_halve(&low, &high, seen);
-        green_halve(&low, &high, seen);
-    }
-    let along = clamp((seen - mid_hi(low)) / (mid_hi(high) - mid_hi(low)), 0.0, 1.0);
-    return mix(green_bin(low), green_bin(high), along);
+    return safe_exp((2.0 - green_index) * log(e) - e * green_inverse);
 }
 
 // Coefficients for the angle and opacity that green_setup was given.
 var<private> green_terms: array<f32, 17>;
+var<private> green_cosine: f32;
 var<private> green_opacity: f32;
 var<private> green_surface: f32;
 var<private> green_stretch: f32;
@@ -94,6 +57,7 @@ fn green_setup(m: f32, opacity: f32) {
     green_terms[14] = green_poly(m, 0.1122, -0.358, 0.4985, -0.375, -0.5349) + safe_exp(31.2 * (m - 0.972));
     green_terms[15] = green_poly(m, -0.016, -0.0471, -0.0536, 0.2006, 0.2929) - safe_exp(30.6 * (m - 1.009));
     green_terms[16] = green_poly(m, 0.0005, 0.0021, -0.0447, 0.1749, -0.2303) + safe_exp(16.9 * (m - 1.13));
+    green_cosine = m;
     green_opacity = opacity;
     green_surface = green_poly(m, 0.802, -1.019, 2.528, -3.198, 1.457) + green_power(0.030 / m, 4.0);
     green_stretch = green_poly(m, 0.006, 0.089, -0.102, 0.056, 0.0);
@@ -212,7 +176,7 @@ fn green_more_panel(y: f32, middle: f32, half: f32) -> f32 {
 
 // E F_E reflected at wavelength y.
 fn green_reflected(y: f32) -> f32 {
-    let most = min(y - green_shortest, 2.0);
+    let most = min(y - 0.03333, 2.0);
     if most <= green_least {
         return 0.0;
     }
@@ -224,15 +188,15 @@ fn green_reflected(y: f32) -> f32 {
         sum += green_few_panel(y, green_least + whole / 12.0 * f32(2u * k + 1u), whole / 12.0);
     }
     // More scatterings: over ln dy as long as y0 changes little, then over ln y0.
-    let end = min(0.5 * y, y - green_shortest);
+    let end = min(0.5 * y, y - 0.03333);
     if end > 2.0 {
         let low = 0.69314718;
         let quarter = 0.25 * (log(end) - low);
         sum += green_more_panel(y, low + quarter, quarter) + green_more_panel(y, low + 3.0 * quarter, quarter);
     }
     let split = min(y - 2.0, 0.5 * y);
-    if split > green_shortest {
-        let low = log(green_shortest);
+    if split > 0.03333 {
+        let low = log(0.03333);
         let quarter = 0.25 * (log(split) - low);
         sum += green_many_panel(y, low + quarter, quarter) + green_many_panel(y, low + 3.0 * quarter, quarter);
     }
@@ -243,17 +207,16 @@ fn green_end(m: f32) -> f32 {
     return min(1.0 / (1.03333 - sqrt(1.0 - (m - 0.05) * (m - 0.05))), 4.0);
 }
 
-// ln of the reflected E F_E at 64 equal steps of ln x from 0.0195 to an end, or at steps that narrow towards it where the source
-// falls to nothing there.
-fn green_nodes(end: f32, falls: bool, room: ptr<private, Room>) {
+// ln of the reflected E F_E at 64 equal steps of ln x from 0.0195 to an end.
+fn green_nodes(end: f32, room: ptr<private, Room>) {
     let span = log(end / 0.0195);
     for (var k = 0u; k < 64u; k++) {
-        let left = 1.0 - f32(k) / 63.0;
-        let along = select(1.0 - left, 1.0 - left * left, falls);
+        let along = f32(k) / 63.0;
         (*room)[k] = log(max(green_reflected(1.0 / (0.0195 * safe_exp(span * along))), 1e-30));
     }
 }
 
+// The reflection between its nodes; `falls`: they narrow towards the end, where it falls to nothing.
 fn green_at(room: ptr<private, Room>, x: f32, end: f32, falls: bool) -> f32 {
     if x >= end || end <= 0.0195 {
         return 0.0;

@@ -1,23 +1,225 @@
-// reflect: the reflection of a spectrum by a cold slab, as pexrav has it for a power law. Room: 64 values of the reflection.
+// reflect: the reflection of any spectrum by a cold slab, as pexrav has it for a power law. In a panel of wavelengths the Green's
+// function is a Legendre series, and the incident E F_E (linear between the bins' middles, nothing beyond) is taken from bin to bin
+// against it; see incident.rs. Room: 64 values of the reflection by many scatterings.
 
-fn reflect_setup(p: u32, t: u32, slot: u32, room: ptr<private, Room>) -> Slab {
+struct Reflecting { slab: Slab, opacity: f32, shortest: f32 }
+
+// The series of the panel, and the panel: what its coordinate is (0: wavelength, 1: ln of what is added to it, 2: ln of it), the wavelength
+// that comes out, middle and half width, and the wavelengths at its ends.
+var<private> reflect_terms: array<f32, 8>;
+var<private> reflect_mode: u32;
+var<private> reflect_out: f32;
+var<private> reflect_middle: f32;
+var<private> reflect_half: f32;
+var<private> reflect_low: f32;
+var<private> reflect_high: f32;
+var<private> reflect_slot: u32;
+var<private> reflect_stretch: f32;
+
+fn reflect_place(y0: f32) -> f32 {
+    var u = y0;
+    if reflect_mode == 1u {
+        u = log(max(reflect_out - y0, 1e-30));
+    } else if reflect_mode == 2u {
+        u = log(y0);
+    }
+    return clamp((u - reflect_middle) / reflect_half, -1.0, 1.0);
+}
+
+fn reflect_wavelength(t: f32) -> f32 {
+    let u = reflect_middle + reflect_half * t;
+    if reflect_mode == 0u {
+        return u;
+    }
+    return select(safe_exp(u), reflect_out - safe_exp(u), reflect_mode == 1u);
+}
+
+fn reflect_node(t: f32, weight: f32) {
+    let y0 = reflect_wavelength(t);
+    var value = weight;
+    if reflect_mode == 0u {
+        value *= green_few(reflect_out, reflect_out - y0);
+    } else {
+        value *= green_many(reflect_out, y0) * select(y0, reflect_out - y0, reflect_mode == 1u);
+    }
+    let p = reflect_polynomials(t);
+    reflect_terms[0] += 0.5 * value;
+    reflect_terms[1] += 1.5 * t * value;
+    reflect_terms[2] += 2.5 * p[0] * value;
+    reflect_terms[3] += 3.5 * p[1] * value;
+    reflect_terms[4] += 4.5 * p[2] * value;
+    reflect_terms[5] += 5.5 * p[3] * value;
+    reflect_terms[6] += 6.5 * p[4] * value;
+    reflect_terms[7] += 7.5 * p[5] * value;
+}
+
+// Legendre polynomials of order 2 to 7; without a loop, of whose turns software adapters have few.
+fn reflect_polynomials(t: f32) -> array<f32, 6> {
+    let p2 = 1.5 * t * t - 0.5;
+    let p3 = (5.0 * t * p2 - 2.0 * t) / 3.0;
+    let p4 = (7.0 * t * p3 - 3.0 * p2) / 4.0;
+    let p5 = (9.0 * t * p4 - 4.0 * p3) / 5.0;
+    let p6 = (11.0 * t * p5 - 5.0 * p4) / 6.0;
+    let p7 = (13.0 * t * p6 - 6.0 * p5) / 7.0;
+    return array<f32, 6>(p2, p3, p4, p5, p6, p7);
+}
+
+fn reflect_series(t: f32) -> f32 {
+    let p = reflect_polynomials(t);
+    return reflect_terms[0] + reflect_terms[1] * t + reflect_terms[2] * p[0] + reflect_terms[3] * p[1] + reflect_terms[4] * p[2]
+        + reflect_terms[5] * p[3] + reflect_terms[6] * p[4] + reflect_terms[7] * p[5];
+}
+
+fn reflect_x(k: u32) -> f32 {
+    return (mid_hi(k) + mid_lo(k)) * reflect_stretch / 511.0;
+}
+
+// E F_E of bin k.
+fn reflect_bin(k: u32) -> f32 {
+    let middle = mid_hi(k) + mid_lo(k);
+    return source(reflect_slot, k) * middle * middle / width(k);
+}
+
+fn reflect_point(t: f32, x0: f32, x1: f32, f0: f32, f1: f32) -> f32 {
+    let x = 1.0 / reflect_wavelength(t);
+    return mix(f0, f1, clamp((x - x0) / (x1 - x0), 0.0, 1.0)) * reflect_series(t);
+}
+
+// Three points of Gauss-Legendre.
+fn reflect_part(middle: f32, half: f32, x0: f32, x1: f32, f0: f32, f1: f32) -> f32 {
+    return abs(half) * (0.55555556 * reflect_point(middle - 0.77459667 * half, x0, x1, f0, f1)
+        + 0.88888889 * reflect_point(middle, x0, x1, f0, f1) + 0.55555556 * reflect_point(middle + 0.77459667 * half, x0, x1, f0, f1));
+}
+
+// From the middle of bin k to that of the next, as far as it lies in the panel.
+fn reflect_segment(k: u32) -> f32 {
+    if k + 1u >= energies() {
+        return 0.0;
+    }
+    let x0 = reflect_x(k);
+    let x1 = reflect_x(k + 1u);
+    let low = max(1.0 / x1, reflect_low);
+    let high = min(1.0 / x0, reflect_high);
+    if high <= low {
+        return 0.0;
+    }
+    let f0 = reflect_bin(k);
+    let f1 = reflect_bin(k + 1u);
+    let a = reflect_place(low);
+    let b = reflect_place(high);
+    let parts = clamp(ceil(1.5 * abs(b - a)), 1.0, 3.0);
+    let half = 0.5 * (b - a) / parts;
+    var sum = reflect_part(a + half, half, x0, x1, f0, f1);
+    if parts > 1.0 {
+        sum += reflect_part(a + 3.0 * half, half, x0, x1, f0, f1);
+    }
+    if parts > 2.0 {
+        sum += reflect_part(a + 5.0 * half, half, x0, x1, f0, f1);
+    }
+    return sum;
+}
+
+// The integral over one panel of its coordinate.
+fn reflect_panel(mode: u32, y: f32, begin: f32, end: f32) -> f32 {
+    reflect_mode = mode;
+    reflect_out = y;
+    reflect_middle = 0.5 * (begin + end);
+    reflect_half = 0.5 * (end - begin);
+    let one = reflect_wavelength(-1.0);
+    let other = reflect_wavelength(1.0);
+    reflect_low = min(one, other);
+    reflect_high = max(one, other);
+    reflect_terms = array<f32, 8>(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
+    reflect_node(0.18343464, 0.36268378);
+    reflect_node(-0.18343464, 0.36268378);
+    reflect_node(0.52553241, 0.31370665);
+    reflect_node(-0.52553241, 0.31370665);
+    reflect_node(0.79666648, 0.22238103);
+    reflect_node(-0.79666648, 0.22238103);
+    reflect_node(0.96028986, 0.10122854);
+    reflect_node(-0.96028986, 0.10122854);
+    // The last bin whose middle lies below the panel.
+    var low = 0u;
+    var high = energies();
+    while low < high {
+        let middle = (low + high) / 2u;
+        if reflect_x(middle) * reflect_high <= 1.0 {
+            low = middle + 1u;
+        } else {
+            high = middle;
+        }
+    }
+    var sum = 0.0;
+    // Four a turn: Mesa's software rasteriser ends an invocation's loops after 65535 turns in all.
+    for (var k = max(low, 1u) - 1u; k + 1u < energies(); k += 4u) {
+        if reflect_x(k) * reflect_low >= 1.0 {
+            break;
+        }
+        sum += reflect_segment(k) + reflect_segment(k + 1u) + reflect_segment(k + 2u) + reflect_segment(k + 3u);
+    }
+    return sum * reflect_half;
+}
+
+// E F_E reflected by scatterings that add less than 2 to the wavelength.
+fn reflect_few(shortest: f32, x: f32) -> f32 {
+    let y = 1.0 / x;
+    if y - green_least <= shortest {
+        return 0.0;
+    }
+    let whole = 2.0 - green_least;
+    var sum = 0.0;
+    for (var k = 0u; k < 7u; k++) {
+        // 0, 0.02, then sixths.
+        let near = select(select(f32(k - 1u) / 6.0, 0.02, k == 1u), 0.0, k == 0u);
+        let far = select(f32(k) / 6.0, 0.02, k == 0u);
+        let begin = y - green_least - whole * far;
+        let end = y - green_least - whole * near;
+        if begin > 0.0 {
+            sum += reflect_panel(0u, y, begin, end);
+        } else if end > shortest {
+            sum += reflect_panel(0u, y, shortest, end);
+        }
+    }
+    return sum / y;
+}
+
+fn reflect_many(shortest: f32, y: f32) -> f32 {
+    var sum = 0.0;
+    let end = min(0.5 * y, y - shortest);
+    if end > 2.0 {
+        let middle = 0.5 * (0.69314718 + log(end));
+        sum += reflect_panel(1u, y, 0.69314718, middle) + reflect_panel(1u, y, middle, log(end));
+    }
+    let split = min(y - 2.0, 0.5 * y);
+    if split > shortest {
+        let middle = 0.5 * (log(shortest) + log(split));
+        sum += reflect_panel(2u, y, log(shortest), middle) + reflect_panel(2u, y, middle, log(split));
+    }
+    return sum / y;
+}
+
+fn reflect_setup(p: u32, t: u32, slot: u32, room: ptr<private, Room>) -> Reflecting {
     var slab = slab_new(par(p), par(p + 1u), par(p + 2u), par(p + 3u), par(p + 4u), t);
     let highest = (mid_hi(energies() - 1u) + mid_lo(energies() - 1u)) * slab.stretch / 511.0;
     let shortest = max(0.03333, 1.0 / highest);
-    let least = 1.0 - sqrt(1.0 - (slab.cosine - 0.05) * (slab.cosine - 0.05));
-    slab.end = min(1.0 / (shortest + least), 4.0);
-    if slab.amount > 0.0 && edge_hi(energies() - 1u) * slab.stretch > 9.9 {
-        green_from_slot = true;
-        green_shortest = shortest;
-        green_slot = slot;
-        green_stretched = slab.stretch;
-        green_setup(slab.cosine, slab_asymptotic(slab));
-        green_nodes(slab.end, true, room);
+    slab.end = min(1.0 / (shortest + 2.0), 4.0);
+    let opacity = slab_asymptotic(slab);
+    if slab.amount > 0.0 && highest > 0.01957 {
+        green_setup(slab.cosine, opacity);
+        reflect_slot = slot;
+        reflect_stretch = slab.stretch;
+        let span = log(slab.end / 0.0195);
+        for (var k = 0u; k < 64u && span > 0.0; k++) {
+            let left = 1.0 - f32(k) / 63.0;
+            let x = 0.0195 * safe_exp(span * (1.0 - left * left));
+            (*room)[k] = log(max(reflect_many(shortest, 1.0 / x), 1e-30));
+        }
     }
-    return slab;
+    return Reflecting(slab, opacity, shortest);
 }
 
-fn reflect_value(c: Slab, room: ptr<private, Room>, slot: u32, i: u32) -> f32 {
+fn reflect_value(r: Reflecting, room: ptr<private, Room>, slot: u32, i: u32) -> f32 {
+    let c = r.slab;
     let photons = source(slot, i);
     var sum = photons * c.direct;
     let middle = mid_hi(i) + mid_lo(i);
@@ -28,7 +230,14 @@ fn reflect_value(c: Slab, room: ptr<private, Room>, slot: u32, i: u32) -> f32 {
             sum += photons * slab_albedo(c, log(middle / 0.55) + log(c.stretch)) * c.amount * (1.0 - late);
         }
         if late > 0.0 {
-            sum += green_at(room, x, c.end, true) * c.amount * late * width(i) / (middle * middle);
+            // Another component's coefficients may be in place.
+            if green_cosine != c.cosine || green_opacity != r.opacity {
+                green_setup(c.cosine, r.opacity);
+            }
+            reflect_slot = slot;
+            reflect_stretch = c.stretch;
+            let reflected = reflect_few(r.shortest, x) + green_at(room, x, c.end, true);
+            sum += reflected * c.amount * late * width(i) / (middle * middle);
         }
     }
     return sum;

@@ -21,8 +21,6 @@ fn pexrav_setup(p: u32, t: u32, room: ptr<private, Room>) -> Reflected {
 fn slab_setup(p: u32, slab: Slab, room: ptr<private, Room>) -> Reflected {
     let index = par(p);
     let z = slab.stretch;
-    green_from_slot = false;
-    green_shortest = 0.03333;
     green_index = index;
     green_inverse = select(0.0, 1.0 / par(p + 1u), par(p + 1u) > 0.0);
     let at_one = (slab_photons(max(z - 0.01, 1e-3)) + 4.0 * slab_photons(z) + slab_photons(z + 0.01)) / 6.0;
@@ -37,7 +35,7 @@ fn slab_setup(p: u32, slab: Slab, room: ptr<private, Room>) -> Reflected {
     // Energies above 10 keV need the Green's function.
     if slab.amount > 0.0 && edge_hi(energies() - 1u) * z > 9.9 {
         green_setup(slab.cosine, slab_asymptotic(slab));
-        green_nodes(slab.end, false, room);
+        green_nodes(slab.end, room);
     }
     return c;
 }

@@ -8,15 +8,15 @@ use super::four_point;
 /// Electron rest energy as XSPEC rounds it here, keV.
 pub(super) const MASS: f64 = 511.0;
 /// Shortest wavelength of incident photons.
-const SHORTEST: f64 = 0.03333;
+pub(super) const SHORTEST: f64 = 0.03333;
 /// Nodes of the integral over ln x, x = E/511 keV, and where they begin.
 const NODES: usize = 64;
 const STARTS: f64 = 0.0195;
 /// Reflection is only needed to where detectors reach, E/511 keV.
-const ENDS: f64 = 4.0;
+pub(super) const ENDS: f64 = 4.0;
 
 /// Gauss-Legendre nodes and weights on -1..1, eight points.
-const LEGENDRE: [(f64, f64); 4] = [
+pub(super) const LEGENDRE: [(f64, f64); 4] = [
     (0.183_434_642_495_649_8, 0.362_683_783_378_362),
     (0.525_532_409_916_329, 0.313_706_645_877_887_3),
     (0.796_666_477_413_626_7, 0.222_381_034_453_374_47),
@@ -24,7 +24,7 @@ const LEGENDRE: [(f64, f64); 4] = [
 ];
 
 /// Ends of the panels in dy for few scatterings: the function sets in steeply, and has kinks further on.
-const PANELS: [f64; 8] = [0.0, 0.02, 1.0 / 6.0, 1.0 / 3.0, 0.5, 2.0 / 3.0, 5.0 / 6.0, 1.0];
+pub(super) const PANELS: [f64; 8] = [0.0, 0.02, 1.0 / 6.0, 1.0 / 3.0, 0.5, 2.0 / 3.0, 5.0 / 6.0, 1.0];
 
 /// Coefficients that depend on the angle, as polynomials in its cosine m plus +-e^(s (m - t)) where s > 0: c0..c4, sign, s, t.
 /// Rows 0-3, 4-7, 8-11, 12-16: the cubic (quartic) in ln y0 of each of the four terms of ln G for few scatterings.
@@ -73,7 +73,7 @@ pub(super) struct Green {
     soft: [f64; 5],
     many: [f64; 5],
     /// Least dy of a photon that comes back at this angle.
-    least: f64,
+    pub least: f64,
 }
 
 impl Green {
@@ -142,7 +142,8 @@ impl Green {
         if dy > 2.0 { self.many(y, y0, dy) } else { self.few(y, y0, dy) }
     }
 
-    fn few(&self, y: f64, y0: f64, dy: f64) -> f64 {
+    /// The same for few scatterings, dy below 2, and for many.
+    pub fn few(&self, y: f64, y0: f64, dy: f64) -> f64 {
         let ln = y0.min(10.0).ln();
         let t = &self.terms;
         let parts = [
@@ -170,7 +171,7 @@ impl Green {
         base * small.min(large) * scattered(y0) * escapes
     }
 
-    fn many(&self, y: f64, y0: f64, dy: f64) -> f64 {
+    pub fn many(&self, y: f64, y0: f64, dy: f64) -> f64 {
         let ln = y0.ln();
         let height = 0.230 + 0.033 * ln + 0.763 * y0.powf(-0.507) + 0.007 * y0.powf(-1.553);
         let slope = -0.100 + 0.115 * ln + 0.100 * y0.powf(1.623);
@@ -191,8 +192,9 @@ impl Green {
             * self.survival(y0, y0 + dy - 0.15).exp()
     }
 
-    /// E F_E reflected at wavelength y; `source`: E F_E at x, nothing at wavelengths below `shortest`.
-    fn reflected(&self, y: f64, shortest: f64, source: &impl Fn(f64) -> f64) -> f64 {
+    /// E F_E reflected at wavelength y of a smooth source that has no end; `source`: E F_E at x.
+    fn reflected(&self, y: f64, source: &impl Fn(f64) -> f64) -> f64 {
+        let shortest = SHORTEST;
         let longest = y - self.least;
         let between = (y - 2.0).max(shortest);
         if longest <= between {
@@ -228,16 +230,10 @@ impl Green {
         sum / y
     }
 
-    /// The integral over a source, E F_E at x, that ends at a `highest` x (or not).
-    pub fn integral(&self, highest: f64, source: impl Fn(f64) -> f64) -> Integral {
-        let shortest = SHORTEST.max(1.0 / highest);
-        let end = (1.0 / (shortest + self.least)).min(ENDS);
-        let mut out = Integral { nodes: [0.0; NODES], span: (end / STARTS).ln(), falls: highest.is_finite() };
-        for k in 0..NODES {
-            let x = out.x(k as f64);
-            out.nodes[k] = self.reflected(1.0 / x, shortest, &source).max(1e-30).ln();
-        }
-        out
+    /// The integral over a smooth source, E F_E at x.
+    pub fn integral(&self, source: impl Fn(f64) -> f64) -> Integral {
+        let end = (1.0 / (SHORTEST + self.least)).min(ENDS);
+        Integral::new(end, false, |x| self.reflected(1.0 / x, &source))
     }
 }
 
@@ -250,6 +246,15 @@ pub(super) struct Integral {
 }
 
 impl Integral {
+    /// From the values at its nodes, up to x = `end`; `falls`: to nothing there.
+    pub fn new(end: f64, falls: bool, at: impl Fn(f64) -> f64) -> Self {
+        let mut out = Integral { nodes: [0.0; NODES], span: (end / STARTS).ln(), falls };
+        for k in 0..NODES {
+            out.nodes[k] = if out.span > 0.0 { at(out.x(k as f64)).max(1e-30).ln() } else { 0.0 };
+        }
+        out
+    }
+
     fn x(&self, place: f64) -> f64 {
         let along = place / (NODES - 1) as f64;
         STARTS * (self.span * if self.falls { 1.0 - (1.0 - along).powi(2) } else { along }).exp()
@@ -279,7 +284,7 @@ mod tests {
     #[test]
     fn a_slab_without_absorption_reflects_photons() {
         let green = Green::new(0.5, 1e-9);
-        let ratio = green.integral(f64::INFINITY, |x| x.powf(0.3)).at(0.05) / 0.05f64.powf(0.3);
+        let ratio = green.integral(|x| x.powf(0.3)).at(0.05) / 0.05f64.powf(0.3);
         assert!(ratio > 0.3 && ratio < 1.5, "{ratio}");
     }
 }
