@@ -60,6 +60,15 @@ fn between(a: (f64, f64), b: (f64, f64), x: f64) -> f64 {
     if b.0 > a.0 { a.1 + (b.1 - a.1) * (x - a.0) / (b.0 - a.0) } else { a.1 }
 }
 
+/// The same in the logarithm. A cold plasma's continuum falls by decades between two points: a straight line lies so far above
+/// it that in f32 nothing would be left of the difference.
+fn decaying(a: (f64, f64), b: (f64, f64), x: f64) -> f64 {
+    if a.1 <= 0.0 || b.1 <= 0.0 || b.0 <= a.0 {
+        return between(a, b, x);
+    }
+    a.1 * ((b.1 / a.1).ln() * (x - a.0) / (b.0 - a.0)).exp()
+}
+
 /// A pseudo-continuum less its points that stand out, which are moved to `lines`.
 pub(super) fn without_points(pseudo: &Curve, place: &Place<'_>, lines: &mut Vec<Line>) -> Curve {
     // Longer sides of points that stand out are divided, so that they have short ones only.
@@ -94,7 +103,7 @@ pub(super) fn without_points(pseudo: &Curve, place: &Place<'_>, lines: &mut Vec<
     curve(rest)
 }
 
-/// A continuum with its steep steps straightened; the differences are moved to `lines`.
+/// A continuum with its steep steps made exponentials; the differences are moved to `lines`.
 pub(super) fn without_edges(continuum: &Curve, place: &Place<'_>, lines: &mut Vec<Line>) -> Curve {
     let mut all = points(continuum);
     // Where the curve is straightened; what overlaps is one.
@@ -123,7 +132,7 @@ pub(super) fn without_edges(continuum: &Curve, place: &Place<'_>, lines: &mut Ve
         let inner: Vec<(f64, f64)> = all[from..to].to_vec();
         let mut straight = vec![start];
         for (k, &(energy, density)) in inner.iter().enumerate() {
-            let line = between(start, end, energy);
+            let line = decaying(start, end, energy);
             let left = energy - if k > 0 { inner[k - 1].0 } else { lo };
             let right = inner.get(k + 1).map_or(hi, |next| next.0) - energy;
             if left > 0.0 && right > 0.0 {
