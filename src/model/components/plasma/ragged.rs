@@ -157,7 +157,7 @@ pub(super) fn without_edges(continuum: &Curve, place: &Place<'_>, lines: &mut Ve
         let to = all.partition_point(|p| p.0 < hi);
         let inner: Vec<(f64, f64)> = all[from..to].to_vec();
         let mut straight = vec![start];
-        let stretch: Vec<(f64, f64)> = [&[start], &inner[..], &[end]].concat();
+        let stretch: Vec<(f64, f64)> = std::iter::once(start).chain(inner.iter().copied()).chain([end]).collect();
         let lines_at = straightened(&stretch);
         for (k, (&(energy, density), &line)) in inner.iter().zip(lines_at.iter().skip(1)).enumerate() {
             let left = energy - if k > 0 { inner[k - 1].0 } else { lo };
