@@ -19,7 +19,9 @@ const FILES: &[&str] = &[
     "plots/coverage.svg",
     "plots/efficiency.svg",
     "plots/losses.svg",
+    "plots/rounds.svg",
     "plots/spectrum.svg",
+    "plots/unfolded.svg",
     "posterior.csv",
     "posterior.fits",
     "report.html",
@@ -34,6 +36,7 @@ const FILES: &[&str] = &[
     "run.toml",
     "spectrum.csv",
     "summary.json",
+    "unfolded.csv",
     "weighted.csv",
 ];
 const NAMES: &[&str] = &["tbabs.nH", "bbodyrad.kT", "bbodyrad.norm", "powerlaw.PhoIndex", "powerlaw.norm"];
@@ -273,7 +276,7 @@ fn a_refused_posterior_becomes_no_chain() {
     let said =
         |list: &Value, part: &str| list.as_array().unwrap().iter().any(|text| text.as_str().unwrap().contains(part));
     assert!(said(&summary["warnings"], "posterior.fits is not written"), "{}", summary["warnings"]);
-    assert!(said(&summary["verdict"]["reasons"], "below 1"), "{}", summary["verdict"]);
+    assert!(said(&summary["verdict"]["sampling"]["reasons"], "below 1"), "{}", summary["verdict"]);
     assert!(summary["latent"]["spectra"].as_u64().unwrap() > 100, "{}", summary["latent"]);
 }
 

@@ -145,6 +145,10 @@ fn every_message_names_the_line_and_the_key() {
         ("inference.amortised", "exposure = [3, 2]", &["inference.amortised.exposure", "[shortest, longest]"]),
         ("inference.amortised", "exposure = 3e4", &["inference.amortised.exposure is 30000.0", "in s"]),
         ("inference.amortised", "exposures = [2, 3]", &["\"exposures\"", "\"exposure\""]),
+        ("verdict", "misfit = 3", &["verdict.misfit is 3", "from 4.0", "\"ignore\""]),
+        ("verdict", "misfit = \"off\"", &["verdict.misfit", "the text \"off\"", "\"ignore\""]),
+        ("verdict", "misfit = nan", &["verdict.misfit"]),
+        ("verdict", "mistfit = 20", &["\"mistfit\"", "[verdict]", "\"misfit\""]),
         ("output", "calibration = -1", &["output.calibration is -1"]),
         ("inference.flow", "learning_rate = true", &["inference.flow.learning_rate is true", "a number"]),
         ("inference.flow", "learning_rte = 1e-3", &["\"learning_rte\"", "\"learning_rate\""]),
@@ -320,6 +324,8 @@ fn every_key_that_decides_is_written_out_and_compared() {
         ("inference.flow.early_patience=3", "inference.flow.early_patience"),
         ("refine.samples=5000", "refine.samples"),
         ("output.posterior_samples=500", "output.posterior_samples"),
+        ("verdict.misfit=20", "verdict.misfit"),
+        ("verdict.misfit=ignore", "verdict.misfit"),
     ];
     for (option, key) in changes {
         let other = parse_with(&format!("{MINIMAL}[parameters]\n\"tbabs.nH\" = 0.2\n"), &[option]).unwrap();

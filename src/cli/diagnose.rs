@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use super::common::{DataArgs, DeviceArgs, open_finished, print_json};
+use super::common::{DataArgs, DeviceArgs, ExternalArgs, open_finished, print_json};
 use crate::{
     Error, Result,
     report::diagnosis::{Calibrated, Diagnosis},
     run::{
         diagnose::{self, DIAGNOSIS, Settings},
+        memory,
         progress::{Mode, Progress},
     },
 };
@@ -42,6 +43,8 @@ pub struct Args {
     #[command(flatten)]
     pub(super) data: DataArgs,
     #[command(flatten)]
+    pub(super) external: ExternalArgs,
+    #[command(flatten)]
     pub(super) device: DeviceArgs,
     /// Print diagnose.json on standard output instead of a summary
     #[arg(long)]
@@ -60,7 +63,7 @@ pub fn run(args: Args) -> Result<u8> {
     if args.ppc > 100_000_000 || !(256..=10_000_000).contains(&args.draws) {
         return Err(Error::Input("expected --ppc up to 100000000 and --draws from 256 to 10000000".into()));
     }
-    let (finished, data, device) = open_finished(&args.dir, &args.data, &args.device)?;
+    let (finished, data, device) = open_finished(&args.dir, &args.data, &args.external, &args.device)?;
     let settings = Settings {
         sbc: args.sbc,
         tarp: args.tarp,
@@ -69,6 +72,14 @@ pub fn run(args: Args) -> Result<u8> {
         retriever: args.retriever,
         mocks_with: args.mocks_with,
     };
+    memory::of_targets(
+        &finished.problem,
+        settings.sbc.max(settings.tarp),
+        (diagnose::AT_ONCE / settings.draws).max(1),
+        diagnose::MOST * settings.draws,
+        "--draws, --sbc, --tarp",
+    )
+    .check(&device)?;
     let progress = Progress::new(Mode::detect(args.quiet));
     let diagnosis = diagnose::run(&finished, &device, data.as_deref(), &settings, &progress)?;
     if args.json {

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use super::common::{DeviceArgs, RunArgs};
+use super::common::{DeviceArgs, FORCED, RunArgs};
 use crate::{
     Error, Result,
     device::Device,
     diagnose::divergence::Divergence,
     run::{
+        permission::Commands,
         progress::{Mode, Progress},
         run_file::Sampler,
         study::{Against, Row, Study, Varied},
@@ -35,7 +36,7 @@ pub struct Args {
     pub(super) out: PathBuf,
     #[command(flatten)]
     pub(super) device: DeviceArgs,
-    /// Compute everything again
+    /// Compute everything again; use a response or area of another instrument all the same, with a warning
     #[arg(long)]
     pub(super) force: bool,
     /// Print the table as one JSON document
@@ -90,6 +91,7 @@ pub fn run(args: Args) -> Result<u8> {
     }
     let data = args.run.data.folder()?;
     let mut sets = args.run.sets.clone();
+    sets.extend(args.force.then(|| FORCED.into()));
     sets.extend(args.run.exact_grid.then(|| "model.exact_grid=true".to_string()));
     let study = Study {
         run: &args.run.run,
@@ -101,6 +103,7 @@ pub fn run(args: Args) -> Result<u8> {
         device: Device::open(&args.device.device)?,
         out: &args.out,
         force: args.force,
+        commands: args.run.external.commands(Commands::Named),
     };
     let progress = Progress::new(Mode::detect(args.quiet));
     let printed = !args.json && !args.quiet;
@@ -131,7 +134,7 @@ pub fn run(args: Args) -> Result<u8> {
 const NAMES: usize = 34;
 
 fn print_head(row: &Row) {
-    print!("{:<NAMES$}{:>11}{:>6}{:>20}{:>13}{:>8}", "", "efficiency", "k", "ln Z", "verdict", "s");
+    print!("{:<NAMES$}{:>11}{:>6}{:>20}{:>11}{:>19}{:>8}", "", "efficiency", "k", "ln Z", "sampling", "model", "s");
     for d in row.result.iter().flat_map(|outcome| &outcome.after) {
         print!("{:>18}", d.parameter);
     }
@@ -146,7 +149,8 @@ fn print_row(row: &Row) {
         return;
     };
     let log_z = format!("{:.4}({:.4})", o.log_z, o.log_z_err);
-    print!("{:>11.3}{:>6.2}{log_z:>20}{:>13}{:>8.0}", o.efficiency, o.pareto_k, o.verdict.as_str(), o.seconds);
+    print!("{:>11.3}{:>6.2}{log_z:>20}", o.efficiency, o.pareto_k);
+    print!("{:>11}{:>19}{:>8.0}", o.sampling.as_str(), o.model.as_str(), o.seconds);
     for (before, after) in o.before.iter().zip(&o.after) {
         print!("{:>18}", format!("{} / {}", shown(before), shown(after)));
     }

@@ -104,7 +104,11 @@ pub struct QuickCalibration {
     /// p-value of the posterior predictive checks, over all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predictive_p: Option<f64>,
+    /// What is wrong with the draws.
     pub failures: Vec<String>,
+    /// What is wrong with the model: how the observed spectrum differs from those that it makes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlike: Option<String>,
     pub seconds: f64,
 }
 

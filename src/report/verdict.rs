@@ -1,61 +1,221 @@
 //! Whether to believe a result: what its diagnostics say, with reasons in words.
 
-use super::summary::{CstatSummary, LatentSummary, RefineSummary, RoundSummary, Verdict, VerdictStatus};
+use super::summary::{CstatSummary, LatentSummary, RefineSummary, RoundSummary};
 use VerdictStatus::{NotTrusted, WithCare};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// Whether to believe the result: one light for the draws and one for the model, each with its reasons.
+///
+/// The two are apart because they are mended apart: a sampling that is not to be trusted wants more draws, a model that does not describe
+/// the data wants another model, and a perfect sampling of a wrong model is still the posterior of a wrong model.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Verdict {
+    /// Both in one word, the worse of the two: "refused" goes with exit status 4.
+    pub status: VerdictStatus,
+    pub sampling: Sampling,
+    pub model: ModelLight,
+    /// What gave the draws, where it was not the refinement as the run file has it: a step of the fall-back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
+}
+
+/// Are these draws of the posterior?
+pub type Sampling = Light<VerdictStatus>;
+
+/// Can this model have made the data?
+pub type ModelLight = Light<ModelStatus>;
+
+/// A status, and why it is not better.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Light<S> {
+    pub status: S,
+    #[serde(default = "Vec::new")]
+    pub reasons: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum VerdictStatus {
+    #[serde(rename = "trusted")]
+    Trusted,
+    #[default]
+    #[serde(rename = "with care")]
+    WithCare,
+    /// Earlier versions wrote "not trusted".
+    #[serde(rename = "refused", alias = "not trusted")]
+    NotTrusted,
+}
+
+impl VerdictStatus {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            VerdictStatus::Trusted => "trusted",
+            VerdictStatus::WithCare => "with care",
+            VerdictStatus::NotTrusted => "refused",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ModelStatus {
+    #[serde(rename = "fits")]
+    Fits,
+    #[default]
+    #[serde(rename = "poor")]
+    Poor,
+    #[serde(rename = "does not describe")]
+    DoesNotDescribe,
+}
+
+impl ModelStatus {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ModelStatus::Fits => "fits",
+            ModelStatus::Poor => "poor",
+            ModelStatus::DoesNotDescribe => "does not describe",
+        }
+    }
+}
+
+impl<S: Copy + Ord> Light<S> {
+    /// Adds a reason; the status only ever gets worse.
+    pub fn add(&mut self, status: S, reason: String) {
+        self.status = self.status.max(status);
+        self.reasons.push(reason);
+    }
+}
+
+impl<'de> Deserialize<'de> for Verdict {
+    /// Reads `{status, sampling, model}`, and `{status, reasons}` of earlier versions, which knew one light: it becomes that of the draws.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Verdict, D::Error> {
+        #[derive(Deserialize)]
+        struct Stored {
+            status: VerdictStatus,
+            #[serde(default)]
+            reasons: Vec<String>,
+            sampling: Option<Sampling>,
+            #[serde(default)]
+            model: ModelLight,
+            #[serde(default)]
+            answer: Option<String>,
+        }
+        let Stored { status, reasons, sampling, model, answer } = Stored::deserialize(deserializer)?;
+        Ok(Verdict { status, sampling: sampling.unwrap_or(Light { status, reasons }), model, answer })
+    }
+}
 
 impl Verdict {
     /// Judges a posterior by the limits of [`limits`]: the tail of the importance weights (k-hat), the lower bound of the effective
-    /// sample size, the largest weight, the emulator's error, and the distance of C-STAT from what the best model predicts. Exit
-    /// status 4 belongs to `NotTrusted`.
-    pub fn judge(cstat: &CstatSummary, refine: &RefineSummary) -> Verdict {
-        let mut verdict = Verdict::of_weights(refine);
-        verdict.judge_fit(cstat);
+    /// sample size, the largest weight and the emulator's error say whether to trust the draws; the distance of C-STAT from what the best
+    /// model predicts says what the model is worth. From `misfit` standard deviations on it does not describe the data, and the verdict is
+    /// "refused"; `None`: never refused for that.
+    pub fn judge(cstat: &CstatSummary, refine: &RefineSummary, misfit: Option<f64>) -> Verdict {
+        let model = ModelLight::of_fit(cstat, misfit);
+        let sampling = Verdict::of_weights(refine);
+        let mut verdict = Verdict { status: VerdictStatus::Trusted, sampling, model, answer: None };
+        verdict.status = verdict.sampling.status.max(verdict.model.weighs(misfit));
         verdict
     }
 
-    /// The part of the verdict that more or other draws can mend.
-    pub fn of_weights(refine: &RefineSummary) -> Verdict {
-        let mut verdict = Verdict { status: VerdictStatus::Trusted, reasons: Vec::new() };
+    /// The light of the draws, as far as their weights tell: what more or other draws can mend.
+    pub fn of_weights(refine: &RefineSummary) -> Sampling {
+        let mut light = Sampling { status: VerdictStatus::Trusted, reasons: Vec::new() };
         if refine.method == "none" {
-            verdict.add(
+            light.add(
                 WithCare,
                 "the posterior is the network's alone: it was not corrected with the exact likelihood".into(),
             );
         } else if refine.max_weight_share.is_finite() {
-            verdict.judge_weights(refine);
+            light.judge_weights(refine);
         } else if refine.ess < limits::ESS {
             // A chain has no weights.
-            verdict.add(WithCare, format!("the effective sample size is {:.0}, below {:.0}", refine.ess, limits::ESS));
+            light.add(WithCare, format!("the effective sample size is {:.0}, below {:.0}", refine.ess, limits::ESS));
         }
-        verdict.judge_emulator(refine);
-        verdict
+        light.judge_emulator(refine);
+        for disagreement in refine.agreement.iter().filter(|agreement| !agreement.holds()) {
+            light.add(NotTrusted, disagreement.reason());
+        }
+        light
     }
 
-    fn judge_fit(&mut self, cstat: &CstatSummary) {
-        let pull = (cstat.best - cstat.expected) / cstat.expected_std;
-        if !pull.is_finite() {
-            self.add(WithCare, "the quality of the fit is unknown: the expected C-STAT is missing".into());
+    /// Adds a doubt about the draws; the status only ever gets worse.
+    pub fn add(&mut self, status: VerdictStatus, reason: String) {
+        self.status = self.status.max(status);
+        self.sampling.add(status, reason);
+    }
+
+    /// Adds a doubt about the model that is no matter of C-STAT alone.
+    pub fn doubt_model(&mut self, reason: String) {
+        self.status = self.status.max(WithCare);
+        self.model.add(ModelStatus::Poor, reason);
+    }
+
+    /// True when the result is written but its diagnostics say not to use it (exit status 4).
+    pub fn refused(&self) -> bool {
+        self.status == NotTrusted
+    }
+
+    /// True when the draws are no posterior: then no chain is written, which other programs would take as it is.
+    pub fn withholds_chain(&self) -> bool {
+        self.sampling.status == NotTrusted
+    }
+}
+
+impl ModelLight {
+    /// The light of the model: fits within [`limits::CSTAT_PULL`] standard deviations of the expected C-STAT, does not describe the data
+    /// beyond `misfit` (where that is switched off, beyond [`limits::MISFIT`]) or where it expects no counts at all in bins that have some,
+    /// and is poor between. A scatter that is too small for Poisson counts is a doubt as well: of the data.
+    fn of_fit(cstat: &CstatSummary, misfit: Option<f64>) -> ModelLight {
+        let mut light = ModelLight { status: ModelStatus::Fits, reasons: Vec::new() };
+        let CstatSummary { best, expected, expected_std, .. } = *cstat;
+        let excess = best - expected;
+        let pull = excess / expected_std;
+        let status = match pull > misfit.unwrap_or(limits::MISFIT) {
+            true => ModelStatus::DoesNotDescribe,
+            false => ModelStatus::Poor,
+        };
+        if best == f64::INFINITY || (excess > 0.0 && expected_std == 0.0) {
+            light.add(
+                ModelStatus::DoesNotDescribe,
+                "the model does not describe the data: it expects no counts where there are some".into(),
+            );
         } else if pull > limits::CSTAT_PULL {
-            self.add(
-                WithCare,
+            let what = match status {
+                ModelStatus::DoesNotDescribe => "the model does not describe the data",
+                _ => "the model describes the data poorly",
+            };
+            light.add(
+                status,
                 format!(
-                    "the model does not describe the data: C-STAT is {:.1}, {pull:.1} standard deviations above the {:.1} \
-                     expected; the posterior is right only for a model that is wrong",
-                    cstat.best, cstat.expected
+                    "{what}: C-STAT is {best:.1}, {pull:.1} standard deviations above the {expected:.1} expected; the posterior is right \
+                     only for a model that is wrong",
                 ),
             );
         } else if pull < -limits::CSTAT_PULL {
-            self.add(
-                WithCare,
+            light.add(
+                ModelStatus::Poor,
                 format!(
-                    "C-STAT is {:.1}, {:.1} standard deviations below the {:.1} expected: the counts scatter less than Poisson \
+                    "C-STAT is {best:.1}, {:.1} standard deviations below the {expected:.1} expected: the counts scatter less than Poisson \
                      counts do",
-                    cstat.best, -pull, cstat.expected
+                    -pull
                 ),
             );
+        } else if !pull.is_finite() && !(excess <= 0.0 && expected_std == 0.0) {
+            light.add(ModelStatus::Poor, "the quality of the fit is unknown: the expected C-STAT is missing".into());
         }
+        light
     }
 
+    /// What this light makes of the whole: a poor model is one to take with care.
+    fn weighs(&self, misfit: Option<f64>) -> VerdictStatus {
+        match self.status {
+            ModelStatus::Fits => VerdictStatus::Trusted,
+            ModelStatus::DoesNotDescribe if misfit.is_some() => NotTrusted,
+            ModelStatus::Poor | ModelStatus::DoesNotDescribe => WithCare,
+        }
+    }
+}
+
+impl Sampling {
     fn judge_weights(&mut self, refine: &RefineSummary) {
         let k = refine.pareto_k;
         let mut tail = |status, limit: f64| {
@@ -117,7 +277,9 @@ impl Verdict {
             );
         }
     }
+}
 
+impl Verdict {
     /// Adds what the rounds say: whether the last proposal was found by its candidates, and whether the observed spectrum lies among
     /// those that it simulated. The exact weights mend neither: where no simulation is like the observation, the network was asked
     /// about data that it had never seen.
@@ -151,12 +313,6 @@ impl Verdict {
             );
         }
     }
-
-    /// Adds a reason; the status only ever gets worse.
-    pub fn add(&mut self, status: VerdictStatus, reason: String) {
-        self.status = self.status.max(status);
-        self.reasons.push(reason);
-    }
 }
 
 /// The limits that [`Verdict::judge`] applies.
@@ -173,8 +329,10 @@ pub mod limits {
     pub const ESS_BAD: f64 = 100.0;
     pub const SHARE: f64 = 0.02;
     pub const SHARE_BAD: f64 = 0.2;
-    /// Distance of C-STAT from its expectation, in standard deviations.
+    /// Distance of C-STAT from its expectation, in standard deviations, beyond which a fit is poor.
     pub const CSTAT_PULL: f64 = 4.0;
+    /// The same, beyond which the model does not describe the data: the default of `[verdict] misfit`.
+    pub const MISFIT: f64 = 10.0;
     /// Error of an emulated ln L, as a standard deviation s over the posterior: the density is wrong by s, and the Jensen-Shannon
     /// divergence from the right one about s^2/8. At 0.1 that is 1.3e-3 nat, below the 2e-3 that make two posteriors the same.
     pub const EMULATOR_ERROR: f64 = 0.1;

@@ -5,6 +5,7 @@
 //! more values, keeps what is finished.
 
 use super::output::{Existing, FINISHED};
+use super::permission::Commands;
 use super::pipeline::{self, Execution};
 use super::progress::Progress;
 use super::reference;
@@ -13,7 +14,7 @@ use super::setup::Problem;
 use crate::device::Device;
 use crate::diagnose::divergence::{self, Divergence};
 use crate::report::tables::{Samples, read_samples, read_weighted};
-use crate::report::{Summary, VerdictStatus, round_folder, write_atomically};
+use crate::report::{ModelStatus, Summary, VerdictStatus, round_folder, write_atomically};
 use crate::{Error, Result};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -48,6 +49,8 @@ pub struct Study<'a> {
     pub out: &'a Path,
     /// Compute again what is finished.
     pub force: bool,
+    /// Which commands of the run file may be started.
+    pub commands: Commands,
 }
 
 /// One variant's result. Divergences are from the reference posterior.
@@ -65,7 +68,10 @@ pub struct Row {
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Outcome {
+    /// Draws and model in one word, and each alone.
     pub verdict: VerdictStatus,
+    pub sampling: VerdictStatus,
+    pub model: ModelStatus,
     /// The step of the fall-back that gave the posterior, where there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback: Option<String>,
@@ -115,7 +121,8 @@ impl Study<'_> {
 
     fn run_file(&self, settings: &[(String, String)]) -> Result<RunFile> {
         let own = settings.iter().map(|(key, value)| format!("{key}={value}"));
-        Ok(RunFile::read(self.run, &self.sets.iter().cloned().chain(own).collect::<Vec<_>>())?)
+        let run = RunFile::read(self.run, &self.sets.iter().cloned().chain(own).collect::<Vec<_>>())?;
+        Ok(RunFile { commands: self.commands, ..run })
     }
 
     fn execution<'e>(&'e self, out: &'e Path, progress: &'e Progress) -> Execution<'e> {
@@ -232,6 +239,8 @@ impl Outcome {
         let refine = &summary.refine;
         Ok(Outcome {
             verdict: summary.verdict.status,
+            sampling: summary.verdict.sampling.status,
+            model: summary.verdict.model.status,
             fallback: summary.fallback.as_ref().map(|fallback| fallback.answer.clone()),
             rounds: summary.rounds.iter().map(|round| round.efficiency).collect(),
             efficiency: refine.efficiency,
@@ -264,7 +273,18 @@ impl Table {
 
     /// study.csv: a header, then one line per row that has a posterior.
     fn lines(&self) -> Vec<Vec<String>> {
-        let words = ["verdict", "fallback", "efficiency", "pareto_k", "log_z", "log_z_err", "likelihoods", "seconds"];
+        let words = [
+            "verdict",
+            "sampling",
+            "model",
+            "fallback",
+            "efficiency",
+            "pareto_k",
+            "log_z",
+            "log_z_err",
+            "likelihoods",
+            "seconds",
+        ];
         let mut lines = Vec::new();
         for row in &self.rows {
             let Some(o) = &row.result else { continue };
@@ -277,7 +297,8 @@ impl Table {
                 lines.push(header);
             }
             let mut line: Vec<String> = row.settings.iter().map(|(_, value)| value.clone()).collect();
-            line.extend([o.verdict.as_str().to_string(), o.fallback.clone().unwrap_or_default()]);
+            line.extend([o.verdict.as_str(), o.sampling.as_str(), o.model.as_str()].map(String::from));
+            line.push(o.fallback.clone().unwrap_or_default());
             line.extend([o.efficiency, o.pareto_k, o.log_z, o.log_z_err].map(|x| x.to_string()));
             line.extend([o.likelihoods.to_string(), format!("{:.1}", o.seconds)]);
             line.extend(o.before.iter().chain(&o.after).map(|d| format!("{:.3e}", d.jsd)));
@@ -309,6 +330,7 @@ mod tests {
             device: Device::cpu(),
             out: Path::new("out"),
             force: false,
+            commands: Commands::default(),
         };
         let names: Vec<String> = study.variants().iter().map(|settings| folder_name(settings)).collect();
         assert_eq!(

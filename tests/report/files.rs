@@ -194,27 +194,81 @@ fn priors_are_read_as_written_and_never_refused() {
 
 #[test]
 fn verdicts() {
+    use VerdictStatus::Trusted;
     let data = example().summary;
     let judge = |change: &dyn Fn(&mut RefineSummary, &mut CstatSummary)| {
         let (mut refine, mut cstat) = (data.refine.clone(), data.cstat.clone());
         change(&mut refine, &mut cstat);
-        Verdict::judge(&cstat, &refine)
+        Verdict::judge(&cstat, &refine, Some(10.0))
     };
-    assert_eq!(judge(&|_, _| ()), Verdict { status: VerdictStatus::Trusted, reasons: vec![] });
+    let good = judge(&|_, _| ());
+    assert_eq!((good.status, good.sampling.status, good.model.status), (Trusted, Trusted, ModelStatus::Fits));
+    assert!(good.sampling.reasons.is_empty() && good.model.reasons.is_empty(), "{good:?}");
     assert_eq!(judge(&|r, _| r.pareto_k = 0.8).status, VerdictStatus::WithCare);
     // Few of the draws effective, and weights without variance: either alone is no reason.
     let poor = |efficiency: f64, k: f64| judge(&|r, _| (r.efficiency, r.pareto_k) = (efficiency, k));
     assert_eq!((poor(0.03, 0.45).status, poor(0.3, 0.6).status), (VerdictStatus::Trusted, VerdictStatus::Trusted));
     assert_eq!(poor(0.03, 0.6).status, VerdictStatus::WithCare);
-    assert!(poor(0.03, 0.6).reasons[0].contains("3.0 %"), "{:?}", poor(0.03, 0.6));
+    assert!(poor(0.03, 0.6).sampling.reasons[0].contains("3.0 %"), "{:?}", poor(0.03, 0.6));
     assert_eq!(judge(&|r, _| r.pareto_k = 1.2).status, VerdictStatus::NotTrusted);
     assert_eq!(judge(&|r, _| r.ess = 12.0).status, VerdictStatus::NotTrusted);
     assert_eq!(judge(&|r, _| r.ess = f64::NAN).status, VerdictStatus::NotTrusted);
     assert_eq!(judge(&|r, _| r.max_weight_share = 0.5).status, VerdictStatus::NotTrusted);
-    let poor = judge(&|_, c| c.best = 200.0);
-    assert_eq!(poor.status, VerdictStatus::WithCare);
-    assert!(poor.reasons[0].contains("does not describe the data"), "{poor:?}");
     assert_eq!(judge(&|r, _| r.method = "none".into()).status, VerdictStatus::WithCare);
+}
+
+/// The light of the model, from C-STAT (best, expected, its standard deviation); the draws are beyond doubt throughout.
+#[test]
+fn the_model_has_a_light_of_its_own() {
+    use ModelStatus::*;
+    use VerdictStatus::*;
+    let data = example().summary;
+    let judge = |best: f64, expected: f64, expected_std: f64, misfit| {
+        let verdict =
+            Verdict::judge(&CstatSummary { best, expected, expected_std, ..data.cstat.clone() }, &data.refine, misfit);
+        assert_eq!((verdict.sampling.status, verdict.withholds_chain()), (Trusted, false), "{verdict:?}");
+        verdict
+    };
+    let cases = [
+        // Within 4 standard deviations, between, beyond 10.
+        (39.0 + 3.9 * 8.5, 39.0, 8.5, Fits, Trusted),
+        (39.0 + 4.1 * 8.5, 39.0, 8.5, Poor, WithCare),
+        (39.0 + 9.9 * 8.5, 39.0, 8.5, Poor, WithCare),
+        (39.0 + 10.1 * 8.5, 39.0, 8.5, DoesNotDescribe, NotTrusted),
+        (1e7, 39.0, 8.5, DoesNotDescribe, NotTrusted),
+        // No counts expected where there are some: the floor of the likelihood, whose expectation has no spread, or infinite.
+        (1.49e6, 0.0, 0.0, DoesNotDescribe, NotTrusted),
+        (f64::INFINITY, 39.0, 8.5, DoesNotDescribe, NotTrusted),
+        // None expected, none seen.
+        (0.0, 0.0, 0.0, Fits, Trusted),
+        // Scatter less than Poisson's; nothing known.
+        (39.0 - 4.1 * 8.5, 39.0, 8.5, Poor, WithCare),
+        (f64::NAN, 39.0, 8.5, Poor, WithCare),
+        (39.0, f64::NAN, 8.5, Poor, WithCare),
+    ];
+    for (best, expected, std, model, status) in cases {
+        let verdict = judge(best, expected, std, Some(10.0));
+        assert_eq!((verdict.model.status, verdict.status), (model, status), "{verdict:?}");
+        assert_eq!(verdict.model.reasons.len(), usize::from(model != Fits), "{verdict:?}");
+        assert_eq!(verdict.refused(), status == NotTrusted);
+    }
+    // The limit is the run file's; switched off, it is told all the same.
+    assert_eq!(judge(39.0 + 12.0 * 8.5, 39.0, 8.5, Some(20.0)).model.status, Poor);
+    let ignored = judge(1e7, 39.0, 8.5, None);
+    assert_eq!((ignored.model.status, ignored.status, ignored.refused()), (DoesNotDescribe, WithCare, false));
+    assert!(ignored.model.reasons[0].contains("does not describe the data"), "{ignored:?}");
+}
+
+#[test]
+fn verdicts_of_earlier_versions_are_read() {
+    let old: Verdict = serde_json::from_str(r#"{"status": "not trusted", "reasons": ["a", "b"]}"#).unwrap();
+    assert_eq!((old.status, old.sampling.status), (VerdictStatus::NotTrusted, VerdictStatus::NotTrusted));
+    assert_eq!(old.sampling.reasons, ["a", "b"]);
+    let new = example().summary.verdict;
+    let text = serde_json::to_value(&new).unwrap();
+    assert_eq!(text["sampling"]["status"], "trusted");
+    assert_eq!(text["model"]["status"], "fits");
+    assert_eq!(serde_json::from_value::<Verdict>(text).unwrap(), new);
 }
 
 #[test]

@@ -132,3 +132,97 @@ fn expected_cstat_equals_the_direct_sum_and_the_published_fits() {
     let (mean, std) = cstat_expectation::of_spectrum(&[1e6; 50]);
     assert!((mean - 50.0).abs() < 1e-4 && (std - 10.0).abs() < 1e-4);
 }
+
+/// Contacts of a normal posterior of standard deviation 1 with its mode at `mode`, cut off at 0, of 20 000 samples.
+#[test]
+fn posteriors_against_an_edge_are_told_apart() {
+    use rontgen::diagnose::edges::{Contact, contacts, unconstrained};
+    let cut = |mode: f64, effective: f64, seed: u64| {
+        let samples: Vec<f64> =
+            normals(400_000, mode, 1.0, seed).into_iter().filter(|x| *x > 0.0).take(20_000).collect();
+        let lower = contacts(&samples, [0.0, 1e3], effective);
+        // Mirrored it is the same.
+        let mirrored: Vec<f64> = samples.iter().map(|x| 7.0 - x).collect();
+        assert_eq!(contacts(&mirrored, [-1e3, 7.0], effective), [lower[1], lower[0]], "{mode}");
+        assert_eq!(lower[1], None, "{mode}");
+        lower[0]
+    };
+    for seed in 0..10 {
+        for effective in [1000.0, 20_000.0] {
+            assert_eq!(cut(4.0, effective, seed), None);
+            assert_eq!(cut(2.6, effective, seed), None);
+            assert_eq!(cut(1.6, effective, seed), Some(Contact::Reaches));
+            assert_eq!(cut(0.8, effective, seed), Some(Contact::Limit));
+            assert_eq!(cut(0.0, effective, seed), Some(Contact::Limit));
+            assert_eq!(cut(-1.2, effective, seed), Some(Contact::Rises));
+            // As an exponential.
+            assert_eq!(cut(-2.0, effective, seed), Some(Contact::Rises));
+        }
+    }
+    // An upper limit in the logarithm: flat down to the edge of the prior, cut off where the expected counts become more than one.
+    let flat: Vec<f64> = (0..20_000).map(|i| f64::from(i) / 20_000.0 * 5.0).collect();
+    let weights = |x: f64| (-(10f64.powf(x - 3.0))).exp();
+    let limited: Vec<f64> = flat.iter().copied().filter(|x| (x * 7919.0).fract() < weights(*x)).collect();
+    assert_eq!(contacts(&limited, [0.0, 5.0], 1e4), [Some(Contact::Limit), None]);
+    // A narrow pile at the edge beside a broad mode far away.
+    let mut two: Vec<f64> = normals(8000, 50.0, 5.0, 3);
+    two.extend(normals(2000, 0.0, 0.01, 4).into_iter().map(f64::abs));
+    assert_eq!(contacts(&two, [0.0, 1e3], 1e4)[0], Some(Contact::Rises));
+    // Infinite edges are none; neither is anything known of a handful of samples, or of equal ones.
+    assert_eq!(contacts(&flat, [f64::NEG_INFINITY, f64::INFINITY], 1e4), [None; 2]);
+    assert_eq!(contacts(&flat[..10], [0.0, 5.0], 1e4), [None; 2]);
+    assert_eq!(contacts(&[1.0; 100], [0.0, 5.0], 1e4), [None; 2]);
+
+    let uniform: Vec<f64> = flat.iter().map(|x| x / 5.0).collect();
+    assert!(unconstrained(&uniform, 1e4));
+    let tilted = |power: f64| uniform.iter().map(|u| u.powf(power)).collect::<Vec<f64>>();
+    assert!(unconstrained(&tilted(1.1), 1e4), "3.5 % is nothing learnt");
+    assert!(!unconstrained(&tilted(1.3), 1e4), "a tenth is something");
+    assert!(unconstrained(&tilted(1.3), 100.0), "of a hundred samples it may be chance");
+    assert!(!unconstrained(&[], 1e4));
+}
+
+#[test]
+fn limits_and_remarks_of_parameters() {
+    use rontgen::report::numbers::Estimate;
+    use rontgen::report::summary::{Bounds, ParameterSummary, Side};
+    let judge = |samples: &[f64], prior: (f64, f64), hard: (f64, f64), logarithmic: bool| {
+        let (lo, hi) = prior;
+        let kind = if logarithmic { "log_uniform" } else { "uniform" };
+        let shape = format!("{kind}({lo}, {hi})").parse().unwrap();
+        let cube = |x: &f64| if logarithmic { (x / lo).ln() / (hi / lo).ln() } else { (x - lo) / (hi - lo) };
+        let cube: Vec<f64> = samples.iter().map(cube).collect();
+        let mut summary = ParameterSummary::of(samples, "", shape, 1);
+        summary.judge_edges(samples, &cube, Bounds { prior, hard }, 1e4);
+        summary
+    };
+    let column: Vec<f64> = normals(20_000, 0.0, 0.02, 5).into_iter().map(f64::abs).collect();
+    let upper = judge(&column, (0.0, 0.5), (0.0, 1e6), false);
+    let limit = upper.limit.expect("a limit");
+    assert_eq!((limit.side, limit.level, upper.constrained), (Side::Upper, 0.9, true));
+    assert!((limit.value - 1.645 * 0.02).abs() < 6e-4, "{limit:?}");
+    assert_eq!(upper.remark(), None, "zero absorption is no edge that the data could pass");
+    assert_eq!(Estimate::of(&upper).plain(), format!("< {:.3} (90 %)", limit.value));
+
+    let index: Vec<f64> = column.iter().map(|x| 1.75 - 1.0 * x).collect();
+    let lower = judge(&index, (0.0, 1.75), (-3.0, 10.0), false);
+    assert_eq!(lower.limit.unwrap().side, Side::Lower);
+    assert_eq!(Estimate::of(&lower).plain(), "> 1.717 (90 %)");
+    assert!(lower.remark().unwrap().contains("cut off by the upper edge of its prior (1.75)"), "{:?}", lower.remark());
+    let steep: Vec<f64> = column.iter().map(|x| 1.75 - 4.0 * x * x.sqrt()).collect();
+    let remark = judge(&steep, (0.0, 1.75), (-3.0, 10.0), false).remark().unwrap();
+    assert!(remark.contains("piles up") && remark.contains("1.75"), "{remark}");
+
+    let norm: Vec<f64> = (0..20_000).map(|i| 1e-9 * 10f64.powf(f64::from(i) / 20_000.0 * 3.0)).collect();
+    let norm = judge(&norm, (1e-9, 1e-3), (0.0, 1e24), true);
+    assert_eq!((norm.limit.unwrap().side, norm.remark()), (Side::Upper, None));
+    assert_eq!(Estimate::of(&norm).plain(), "< 5.0e-7 (90 %)");
+    assert_eq!(Estimate::of(&norm).pretty(), "< 5.0×10⁻⁷ (90 %)");
+
+    let anything: Vec<f64> = (0..20_000).map(|i| f64::from(i) / 20_000.0).collect();
+    let nothing = judge(&anything, (0.0, 1.0), (0.0, 1.0), false);
+    assert!(!nothing.constrained && nothing.limit.is_none() && nothing.edges.is_empty(), "{nothing:?}");
+    assert!(nothing.remark().unwrap().contains("not constrained by the data"));
+    let inside = judge(&normals(20_000, 0.5, 0.05, 9), (0.0, 1.0), (0.0, 1.0), false);
+    assert_eq!((inside.limit, inside.remark(), inside.constrained), (None, None, true));
+}

@@ -1,0 +1,92 @@
+//! Where a posterior stands against the edges of its prior, and whether the data have said anything at all.
+//!
+//! Three things look alike in a table of medians and errors and are not: a value with its error, a one-sided limit, and a posterior that is
+//! cut off by a prior because the data want to go on. They are told apart by the density next to the edge: with W the width of the
+//! shortest interval that holds 90 % of the samples, the mean density within W/10 of the edge is compared with the largest mean density
+//! within any W/5. For a normal posterior of standard deviation s whose mode lies z s inside the edge the ratio is 0.2 at z = 2 and 0.6 at
+//! z = 1.2.
+//!
+//! All samples are of equal weight and in a coordinate in which the prior is natural: ln x for priors of the logarithm, else x.
+
+use super::statistics::shortest_interval;
+
+/// How far a posterior is up against an edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Contact {
+    /// It reaches the edge: values beyond were within two standard deviations.
+    Reaches,
+    /// It does not fall off towards the edge: a one-sided limit is all that it gives.
+    Limit,
+    /// It still rises towards the edge: it would go on beyond.
+    Rises,
+}
+
+/// Share of the samples in the interval that sets the scale, and level of a one-sided limit.
+pub const LEVEL: f64 = 0.9;
+/// Ratio of densities from which a posterior reaches the edge, and from which it gives a limit.
+const REACHES: f64 = 0.2;
+const LIMIT: f64 = 0.6;
+/// A posterior rises towards the edge when the quarter of W next to it holds this many times as many samples as the next quarter, and as
+/// many standard deviations of their counts more.
+const RISE: f64 = 1.3;
+const RISE_SIGMA: f64 = 3.0;
+/// Largest distance of the cumulative distributions of prior and posterior that is no information worth the name.
+const NOTHING_LEARNT: f64 = 0.05;
+
+/// Contact with the lower and the upper edge of the prior. `effective`: how many independent samples these are worth; infinite edges are
+/// none, and a handful of samples touches nothing.
+pub fn contacts(samples: &[f64], edges: [f64; 2], effective: f64) -> [Option<Contact>; 2] {
+    let mut sorted: Vec<f64> = samples.iter().copied().filter(|x| x.is_finite()).collect();
+    if sorted.len() < 20 {
+        return [None; 2];
+    }
+    sorted.sort_unstable_by(f64::total_cmp);
+    let lower = contact(&sorted, edges[0], effective);
+    // The same from the other side.
+    sorted.reverse();
+    sorted.iter_mut().for_each(|x| *x = -*x);
+    [lower, contact(&sorted, -edges[1], effective)]
+}
+
+/// Contact of an ascending set with its lower edge.
+fn contact(sorted: &[f64], edge: f64, effective: f64) -> Option<Contact> {
+    let n = sorted.len() as f64;
+    let (from, to) = shortest_interval(sorted, LEVEL)?;
+    let width = to - from;
+    if !(edge.is_finite() && width > 0.0) {
+        return None;
+    }
+    let within = |distance: f64| sorted.partition_point(|x| *x <= edge + distance) as f64;
+    // The most samples in any window of W/5, by two pointers.
+    let (mut last, mut most) = (0, 0);
+    for (first, start) in sorted.iter().enumerate() {
+        while sorted.get(last).is_some_and(|x| *x <= start + width / 5.0) {
+            last += 1;
+        }
+        most = most.max(last - first);
+    }
+    let ratio = 2.0 * within(width / 10.0) / most as f64;
+    if ratio < REACHES {
+        return None;
+    }
+    let (first, second) = (within(width / 4.0), within(width / 2.0) - within(width / 4.0));
+    let noise = (effective.min(n) / n).sqrt();
+    let rises = first > RISE * second && (first - second) * noise > RISE_SIGMA * (first + second).sqrt();
+    Some(match (ratio >= LIMIT, rises) {
+        (true, true) => Contact::Rises,
+        (true, false) => Contact::Limit,
+        (false, _) => Contact::Reaches,
+    })
+}
+
+/// Whether the data have not constrained a parameter: the cumulative distribution of its samples in the unit cube, where the prior is
+/// uniform, nowhere departs from the diagonal by more than 0.05, or by more than so few `effective` samples do by chance (one set in 20).
+pub fn unconstrained(cube: &[f64], effective: f64) -> bool {
+    let n = cube.len() as f64;
+    let mut sorted = cube.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let steps = sorted.iter().enumerate().map(|(i, u)| (u - i as f64 / n).abs().max((u - (i + 1) as f64 / n).abs()));
+    let distance = steps.fold(0.0, f64::max);
+    n > 0.0 && distance <= NOTHING_LEARNT.max(1.36 / effective.min(n).max(1.0).sqrt())
+}
