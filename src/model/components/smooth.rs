@@ -280,8 +280,8 @@ mod tests {
     #[test]
     fn taking_sources_together_changes_nothing() {
         let grids: [Vec<f64>; 2] = [
-            (0..=600).map(|k| 0.2 * 60f64.powf(f64::from(k) / 600.0)).collect(),
-            (0..=600).map(|k| 4.0 + 0.008 * f64::from(k)).collect(),
+            (0..=240).map(|k| 0.2 * 60f64.powf(f64::from(k) / 240.0)).collect(),
+            (0..=240).map(|k| 4.0 + 0.02 * f64::from(k)).collect(),
         ];
         for edges in grids {
             let bins: Vec<(f64, f64)> = edges.windows(2).map(|e| (e[0], e[1])).collect();
@@ -290,7 +290,7 @@ mod tests {
                 .map(|k| match k {
                     200 => 50.0,
                     203 => 9.0,
-                    400..=420 => 0.0,
+                    100..=120 => 0.0,
                     _ => 1.0 + (0.1 * k as f64).sin(),
                 })
                 .collect();
