@@ -16,8 +16,8 @@ fn smeared_value(c: Smeared, i: u32) -> f32 {
     let lo = edge_lo(i);
     let hi = edge_hi(i);
     let from_energy = clamp(c.threshold, lo, hi);
-    let above = select(width(i), hi - from_energy, lo < from_energy) / width(i);
-    return 1.0 + above * (0.5 * (smeared_at(c, from_energy) + smeared_at(c, hi)) - 1.0);
+    let above = share_above(i, c.threshold, 0.0);
+    return above * 0.5 * (smeared_at(c, from_energy) + smeared_at(c, hi)) + (1.0 - above);
 }
 
 // cyclabs: terms at E0 and 2 E0; mean of the edges' values.

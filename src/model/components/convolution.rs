@@ -1,9 +1,9 @@
-//! The convolutions: what each does with a whole spectrum. Moving photons: `shift.rs`; spreading them: `smooth.rs`; here the
+//! The convolutions: what each does with a whole spectrum. Moving photons: `shift.rs`; spreading them: `smooth.rs`, `scatter.rs`; here the
 //! scalings (cflux, cpflux, clumin) and partcov.
 //!
 //! XSPEC's convolutions act on the bins of the grid they are given: photons outside it are unknown to them.
 
-use super::{Shader, TableFn, blur, no_table, reflect, shift, slab, smooth, stretch, thcomp};
+use super::{Shader, TableFn, blur, no_table, reflect, scatter, shift, slab, smooth, stretch, thcomp};
 use crate::model::{
     grid::{Grid, TILE, Tile},
     real::Real,
@@ -119,7 +119,7 @@ impl Convolution {
             }
             Self::Gsmooth => Prepared::Smooth(smooth::Smooth::new(par, false, grid, source)),
             Self::Lsmooth => Prepared::Smooth(smooth::Smooth::new(par, true, grid, source)),
-            Self::Simpl => Prepared::Scatter(smooth::Scatter::new(par, grid, source)),
+            Self::Simpl => Prepared::Scatter(scatter::Scatter::new(par, grid, source)),
             Self::Rdblur => Prepared::Blur(blur::Blur::new(par, grid, source)),
             Self::Thcomp => Prepared::Thcomp(thcomp::Comptonised::new(par, grid, source)),
             Self::Reflect => Prepared::Reflect(reflect::Reflect::new(par, grid, source, table)),
@@ -137,7 +137,7 @@ pub(crate) enum Prepared<R: Real> {
         factor: R,
     },
     Smooth(smooth::Smooth<R>),
-    Scatter(smooth::Scatter<R>),
+    Scatter(scatter::Scatter<R>),
     Blur(blur::Blur<R>),
     Reflect(reflect::Reflect<R>),
     Thcomp(thcomp::Comptonised<R>),

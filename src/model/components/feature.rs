@@ -3,7 +3,7 @@
 //! smedge averages over the bin, split at the edge; cyclabs takes the mean of the edges' values. gabs is the mean TRANSMISSION
 //! over the bin, not that of the mean optical depth: a narrow saturated line in a broad bin takes out its equivalent width.
 
-use super::Component;
+use super::{Component, factor::share_above};
 use crate::model::{
     grid::{Bin, TILE, Tile},
     real::Real,
@@ -14,6 +14,7 @@ use crate::model::{
 #[derive(Debug, Clone, Copy)]
 pub struct Smeared<R> {
     threshold: R,
+    threshold_low: R,
     inverse: R,
     minus_tau: R,
     index: R,
@@ -24,8 +25,10 @@ pub struct Smeared<R> {
 pub(crate) fn smedge<R: Real>(par: &[f64]) -> Smeared<R> {
     let &[threshold, tau, index, width] = par else { return smedge(&[1.0, 0.0, -2.67, 1.0]) };
     let threshold = threshold.max(1e-6);
+    let high = if R::REFINE { threshold } else { f64::from(threshold as f32) };
     Smeared {
-        threshold: R::of(threshold),
+        threshold: R::of(high),
+        threshold_low: R::of(threshold - high),
         inverse: R::of(1.0 / threshold),
         minus_tau: R::of(-tau),
         index: R::of(index),
@@ -37,7 +40,7 @@ impl<R: Real> Component<R> for Smeared<R> {
     #[inline(always)]
     fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R {
         let from = bin.lo.max(self.threshold).min(bin.hi);
-        let above = R::pick(bin.lo.lt(from), bin.hi - from, bin.width) / bin.width;
+        let above = share_above(bin, self.threshold, self.threshold_low);
         let at = |e: R| {
             let e = e.max(self.threshold);
             let onset = -((self.threshold - e) * self.inverse_width).exp_m1();
@@ -45,7 +48,8 @@ impl<R: Real> Component<R> for Smeared<R> {
             (self.minus_tau * slope * onset).exp()
         };
         let mean = (at(from) + at(bin.hi)) * R::of(0.5);
-        above.fma(mean - R::of(1.0), R::of(1.0))
+        // Deep below 1 all digits would be lost in 1 + above (mean - 1).
+        above.fma(mean, R::of(1.0) - above)
     }
 }
 

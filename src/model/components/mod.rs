@@ -24,6 +24,7 @@ pub(crate) mod plasma;
 mod power;
 mod profile;
 mod reflect;
+mod scatter;
 mod shift;
 mod simple;
 mod slab;
