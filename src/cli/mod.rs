@@ -24,6 +24,7 @@ mod infer;
 mod inspect;
 mod likelihood;
 mod models;
+mod outcome;
 mod reference;
 pub mod report;
 mod simulate;
@@ -35,7 +36,7 @@ const STATUS_BUG: u8 = 70;
 
 /// From an X-ray spectrum and a model to a trusted posterior, by simulation-based inference on any GPU.
 #[derive(Debug, Parser)]
-#[command(name = "rontgen", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(name = "rontgen", version, arg_required_else_help = true, max_term_width = 80)]
 #[command(
     after_help = "Exit status: 0 done; 2 wrong usage or bad input; 3 the device failed; 4 the result is written \
     but its diagnostics say not to trust it; 130 interrupted (infer --resume goes on).\n\
@@ -134,7 +135,7 @@ fn guarded(work: impl FnOnce() -> Result<u8>) -> u8 {
         // Whoever read our output has seen enough.
         Ok(Err(Error::Io { source, .. })) if source.kind() == std::io::ErrorKind::BrokenPipe => 0,
         Ok(Err(error)) => {
-            eprint!("{}", error_text(&error));
+            error_text(&error).lines().for_each(|line| eprint!("{}", common::for_person(line)));
             error.exit_status()
         }
         Err(_) => STATUS_BUG,

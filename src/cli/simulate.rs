@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use super::common::{DeviceArgs, RunArgs, seed_parser};
+use super::common::{DeviceArgs, RunArgs, seed_parser, warn};
 use crate::{
     Result,
     observation::{FitsError, ObservationError, fits::write::FitsWriter},
@@ -45,9 +45,7 @@ pub fn run(args: Args) -> Result<u8> {
     let run = args.run.read(args.seed)?;
     let data = args.run.data.folder()?;
     let problem = Problem::open(run, data.as_deref())?;
-    for warning in &problem.warnings {
-        eprintln!("warning: {warning}");
-    }
+    warn(&problem.warnings);
     let evaluator = Evaluator::open(&problem, &args.device.device)?;
     interrupt::install()?;
     let progress = Progress::new(Mode::detect(args.quiet));

@@ -12,6 +12,7 @@ pub mod expression;
 pub mod extension;
 pub mod external;
 pub mod grid;
+mod norms;
 pub mod parameters;
 mod plan;
 pub mod prior;

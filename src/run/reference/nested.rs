@@ -194,11 +194,14 @@ fn nest(
         }
     }
     refined.seconds = seconds + summary.polish.as_ref().map_or(0.0, |polish| polish.seconds);
-    // The evidence is the sampler's own; the weights' numbers are those of the samples.
+    // The evidence that leads is the better one: where there is a polish, it has agreed with the sampler's own (`summary.log_z`), and its
+    // error is smaller by far.
     refined.refine.method = "nested".into();
-    refined.refine.log_z = summary.log_z;
-    refined.refine.log_z_err = summary.log_z_err;
-    refined.refine.log_z_poisson = summary.log_z + poisson_constant(&problem.dataset.counts);
+    if summary.polish.is_none() {
+        refined.refine.log_z = summary.log_z;
+        refined.refine.log_z_err = summary.log_z_err;
+        refined.refine.log_z_poisson = summary.log_z + poisson_constant(&problem.dataset.counts);
+    }
     refined.refine.samples = (result.evaluations + summary.polish.as_ref().map_or(0, |p| p.evaluations)) as usize;
     refined.refine.efficiency = refined.refine.ess / refined.refine.samples as f64;
     Ok((refined, summary))
