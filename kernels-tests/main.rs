@@ -20,6 +20,7 @@ mod parameters;
 mod poisson;
 mod portability;
 mod random;
+mod range;
 mod reduce;
 mod rescale;
 mod shuffle;

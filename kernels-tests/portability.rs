@@ -35,6 +35,7 @@ fn all() -> Vec<Kernel> {
         moments::kernels(),
         parameters::kernels(),
         poisson::kernels(),
+        range::kernels(),
         random::kernels(),
         reduce::kernels(),
         shuffle::kernels(),

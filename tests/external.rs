@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::runs::{rontgen, stderr};
+use common::runs::{rontgen, rontgen_in, small, stderr, ten_channels};
 use rontgen::{
     device::{Device, RowBlocks},
     model::{
@@ -384,5 +384,110 @@ fn the_example_in_numpy_gives_the_same_likelihoods_as_the_component() {
     }
     for (built_in, external) in results[0].iter().zip(&results[1]) {
         assert!((built_in - external).abs() < 0.01, "{built_in} {external}");
+    }
+}
+
+/// A worker that leaves a mark beside itself when it starts, and computes a power law.
+const MARKING: &str = r#"
+import struct, sys
+open("started", "a").write("x")
+source, answers = sys.stdin.buffer, sys.stdout.buffer
+def reply(kind, content):
+    answers.write(struct.pack("<II", kind, len(content)) + content); answers.flush()
+lo = hi = ()
+while True:
+    head = source.read(8)
+    if len(head) < 8: break
+    kind, length = struct.unpack("<II", head)
+    content = source.read(length)
+    if kind == 1: reply(1, struct.pack("<I", 1))
+    elif kind == 2:
+        numbers = struct.unpack("<%dd" % (length // 8), content)
+        lo, hi = numbers[:len(numbers) // 2], numbers[len(numbers) // 2:]
+    elif kind == 3:
+        index = struct.unpack_from("<d", content, 8)[0]
+        reply(3, struct.pack("<%dd" % len(lo), *[(0.5 * (a + b)) ** -index * (b - a) for a, b in zip(lo, hi)]))
+"#;
+
+/// Naming one's own run file starts its command; looking at a run, or opening a folder that somebody else made, does not.
+#[test]
+fn commands_of_others_are_not_started_without_leave() {
+    if !python() {
+        return;
+    }
+    let base = tempfile::tempdir().unwrap();
+    let case = ten_channels(base.path());
+    std::fs::write(base.path().join("worker.py"), MARKING).unwrap();
+    let text = std::fs::read_to_string(&case).unwrap();
+    let text = text
+        .replace("mtable{tau.mod}*powerlaw", "mine")
+        .replace("\"test.tau\" = 0.5\n", "")
+        .replace("powerlaw.", "mine.")
+        .replace(
+            "[parameters]",
+            "exact_grid = true\n[model.external.mine]\ncommand = [\"python3\", \"worker.py\"]\nworkers = 1\n\
+         parameters = { PhoIndex = { default = 2.0, min = -3.0, max = 10.0 } }\n[parameters]",
+        );
+    std::fs::write(&case, text).unwrap();
+    let mark = base.path().join("started");
+    let started = || {
+        let there = mark.exists();
+        let _ = std::fs::remove_file(&mark);
+        there
+    };
+    let sets = small(&["inference.simulations=64", "refine.samples=1000", "output.calibration=0"]);
+    let run = |arguments: &[&str]| rontgen_in(base.path(), arguments).args(["--device", "cpu"]).output().unwrap();
+    let infer =
+        |more: &[&str]| run(&[&["infer", "case.toml", "--data", "data", "--out", "out"][..], more, &sets].concat());
+    for option in
+        [&[][..], &["--exact-grid"], &["--set", "model.exact_grid=false"], &["--set", "inference.prior_extension=2.0"]]
+    {
+        let output = infer(&[&["--dry-run"], option].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert!(!started(), "a dry run has started the command ({option:?})");
+    }
+    let output = infer(&[]);
+    assert!(matches!(output.status.code(), Some(0 | 4)), "{}", stderr(&output));
+    assert!(started());
+    let opening: [&[&str]; 3] = [
+        &["diagnose", "out", "--sbc", "0", "--tarp", "0", "--ppc", "10"],
+        &["infer", "out/run.toml", "--out", "again", "--force"],
+        &["apply", "out", "data/s.pha", "--out", "applied"],
+    ];
+    // The user who made it is not asked.
+    for arguments in &opening[..2] {
+        let output = run(arguments);
+        assert!(matches!(output.status.code(), Some(0 | 4)), "{arguments:?}: {}", stderr(&output));
+        assert!(started(), "{arguments:?}");
+    }
+    // Somebody else is, and is shown what would be started.
+    let state = base.path().join(".other");
+    for arguments in opening {
+        let mut command = rontgen_in(base.path(), arguments);
+        let output = command.env("XDG_STATE_HOME", &state).args(["--device", "cpu"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
+        let told = stderr(&output);
+        assert!(told.contains("python3 worker.py") && told.contains("--allow-external"), "{arguments:?}: {told}");
+        assert!(!started(), "{arguments:?}");
+    }
+    // The same folder elsewhere is another one: what lies beside it there is not what was started here.
+    let unpacked = base.path().join("unpacked");
+    std::fs::create_dir(&unpacked).unwrap();
+    std::fs::copy(base.path().join("worker.py"), unpacked.join("worker.py")).unwrap();
+    std::fs::copy(&case, unpacked.join("case.toml")).unwrap();
+    std::fs::create_dir(unpacked.join("out")).unwrap();
+    for name in ["run.toml", "summary.json"] {
+        std::fs::copy(base.path().join("out").join(name), unpacked.join("out").join(name)).unwrap();
+    }
+    let output = run(&["diagnose", "unpacked/out", "--sbc", "0", "--tarp", "0", "--ppc", "10", "--data", "data"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("--allow-external") && !unpacked.join("started").exists(), "{}", stderr(&output));
+    // With leave it goes, and is known from then on.
+    for leave in [&["--allow-external"][..], &[]] {
+        let arguments = [opening[0], leave].concat();
+        let mut command = rontgen_in(base.path(), &arguments);
+        let output = command.env("XDG_STATE_HOME", &state).args(["--device", "cpu"]).output().unwrap();
+        assert!(matches!(output.status.code(), Some(0 | 4)), "{leave:?}: {}", stderr(&output));
+        assert!(started());
     }
 }

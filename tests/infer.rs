@@ -19,7 +19,9 @@ const FILES: &[&str] = &[
     "plots/coverage.svg",
     "plots/efficiency.svg",
     "plots/losses.svg",
+    "plots/rounds.svg",
     "plots/spectrum.svg",
+    "plots/unfolded.svg",
     "posterior.csv",
     "posterior.fits",
     "report.html",
@@ -34,6 +36,7 @@ const FILES: &[&str] = &[
     "run.toml",
     "spectrum.csv",
     "summary.json",
+    "unfolded.csv",
     "weighted.csv",
 ];
 const NAMES: &[&str] = &["tbabs.nH", "bbodyrad.kT", "bbodyrad.norm", "powerlaw.PhoIndex", "powerlaw.norm"];

@@ -152,8 +152,8 @@ fn a_run_that_goes_on_by_itself_is_resumed_to_the_same_bytes() {
     let summary = told(&whole);
     let steps: Vec<&str> =
         summary["fallback"]["steps"].as_array().unwrap().iter().map(|step| step["step"].as_str().unwrap()).collect();
-    assert_eq!(steps[..3], ["refinement", "polish", "round 3"]);
-    assert_eq!(summary["fallback"]["answer"], *steps.last().unwrap());
+    assert_eq!(steps[..4], ["refinement", "all rounds", "polish", "round 3"]);
+    assert!(steps.contains(&summary["fallback"]["answer"].as_str().unwrap()), "{steps:?}");
     // The second of the two rounds that were asked for, and the first and last stage of the third.
     for after in [6, 7, 9] {
         let out = folder.path().join(format!("killed-{after}"));
@@ -339,4 +339,83 @@ fn a_run_killed_on_a_gpu_goes_on_to_the_same_bytes() {
     again(4);
     again(0);
     assert_eq!(differences(&tables(&whole), &tables(&killed)), Vec::<String>::new());
+}
+
+/// Checkpoints of two runs of one shape fit each other number by number: only what they say of themselves keeps them apart.
+#[test]
+fn checkpoints_of_another_run_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ours, theirs) = (folder.path().join("ours"), folder.path().join("theirs"));
+    let other: Vec<&str> = MORE.iter().copied().chain(["inference.seed=2"]).collect();
+    let Some(first) = start(&ours) else { return };
+    kill_after(first, &ours, 4, Duration::ZERO);
+    kill_after(start_on(&theirs, "cpu", &other).unwrap(), &theirs, 4, Duration::ZERO);
+    let newest = |out: &Path| checkpoints(out).pop().unwrap().1;
+    let (own, foreign) = (newest(&ours), newest(&theirs));
+    let kept = fs::read(&own).unwrap();
+    fs::copy(&foreign, &own).unwrap();
+    let before = files(&ours);
+    let output = resumed(&ours).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    let told = stderr(&output);
+    let name = own.file_name().unwrap().to_string_lossy().into_owned();
+    assert!(told.contains(&name) && told.contains("inference.seed is 2 there and 1 here"), "{told}");
+    assert_eq!(files(&ours), before);
+    // Its own again, it goes on to the same bytes; the networks of its rounds are held to the same.
+    fs::write(&own, kept).unwrap();
+    finish(&ours, "a foreign checkpoint");
+    let output = start_on(&theirs, "cpu", &other).unwrap().arg("--resume").output().unwrap();
+    assert!(matches!(output.status.code(), Some(0 | 4)), "{}", stderr(&output));
+    let network = |out: &Path| out.join("rounds/03/network.checkpoint");
+    fs::copy(network(&theirs), network(&ours)).unwrap();
+    let mut command = common::runs::rontgen();
+    command.arg("diagnose").arg(&ours).args(["--sbc", "20", "--tarp", "0", "--ppc", "0", "--device", "cpu"]);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    let told = stderr(&output);
+    assert!(told.contains("network.checkpoint") && told.contains("inference.seed is 2 there and 1 here"), "{told}");
+}
+
+/// A disk that is full is an error that names the file; what was whole stays whole, and with room the run goes on to the same bytes.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_is_an_error_and_the_run_goes_on_to_the_same_bytes() {
+    let Some(_) = undisturbed() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    // In blocks of 512 bytes (1024 with some shells): not even the first checkpoint, and later ones.
+    for blocks in [4, 40, 200] {
+        let out = folder.path().join(format!("{blocks}-blocks"));
+        let whole = start(&out).unwrap();
+        let mut command = Command::new("sh");
+        // Without the signal a file that is too large fails as one on a full disk does: the write returns an error.
+        command.arg("-c").arg(format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\""));
+        command.arg(whole.get_program()).args(whole.get_args());
+        let output = command.output().unwrap();
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{blocks}: {told}");
+        assert!(told.contains("checkpoint") || told.contains(".csv") || told.contains("run.toml"), "{blocks}: {told}");
+        assert!(!told.contains("panicked") && !out.join("summary.json").exists(), "{blocks}: {told}");
+        for path in files(&out) {
+            assert!(path.extension().is_none_or(|e| e != "part"), "{blocks}: {} is left half-written", path.display());
+        }
+        finish(&out, &format!("a disk with room for {blocks} blocks"));
+    }
+}
+
+/// Two at once in one folder: one is turned away, the other is not disturbed.
+#[test]
+fn of_two_runs_in_one_folder_one_is_turned_away() {
+    let Some(_) = undisturbed() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let mut first = start(&out).unwrap().spawn().unwrap();
+    assert!(reach(&mut first, &out, 1));
+    for mut second in [start(&out).unwrap(), resumed(&out)] {
+        let output = second.output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains("another rontgen is at work"), "{}", stderr(&output));
+    }
+    let output = first.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+    assert_eq!(differences(undisturbed().unwrap(), &tables(&out)), Vec::<String>::new());
 }

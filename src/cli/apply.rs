@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::common::{DataArgs, DeviceArgs, open_finished, print_json};
+use super::common::{DataArgs, DeviceArgs, ExternalArgs, open_finished, print_json, warn};
 use super::outcome;
 use crate::{
-    Error, Result,
+    Error, Result, bounded,
     run::{
         apply::{self, Settings, Table},
+        memory,
         progress::{Mode, Progress, wrap},
     },
 };
@@ -46,8 +47,13 @@ pub struct Args {
     /// Equal-weight samples to write per spectrum, or 0
     #[arg(long, value_name = "N", default_value_t = Settings::default().samples)]
     pub(super) samples: usize,
+    /// Analyse spectra all the same that name another response or area than the run's, or come from another instrument
+    #[arg(long)]
+    pub(super) force: bool,
     #[command(flatten)]
     pub(super) data: DataArgs,
+    #[command(flatten)]
+    pub(super) external: ExternalArgs,
     #[command(flatten)]
     pub(super) device: DeviceArgs,
     /// Print apply.json on standard output instead of a summary
@@ -63,16 +69,21 @@ pub fn run(args: Args) -> Result<u8> {
         return Err(Error::Input("expected --draws from 256 to 10000000 and --samples up to 10000000".into()));
     }
     let spectra = spectra(&args)?;
-    let (finished, _, device) = open_finished(&args.dir, &args.data, &args.device)?;
+    let (finished, _, device) = open_finished(&args.dir, &args.data, &args.external, &args.device)?;
     let settings = Settings {
         draws: args.draws,
         most: MOST * args.draws,
         polish: !args.no_polish,
         nested: !args.no_polish && args.fallback == "nested",
         samples: args.samples,
+        force: args.force,
     };
+    memory::of_targets(&finished.problem, apply::GROUP, apply::GROUP, settings.most, "--draws").check(&device)?;
     let progress = Progress::new(Mode::detect(args.quiet));
     let table = apply::run(&finished, &device, &spectra, &args.out, settings, &progress)?;
+    if !args.quiet {
+        warn(&warnings(&table));
+    }
     if args.json {
         print_json("apply.json", &table)?;
     } else if !args.quiet {
@@ -96,7 +107,7 @@ fn spectra(args: &Args) -> Result<Vec<PathBuf>> {
         }
     }
     if let Some(list) = &args.list {
-        let text = std::fs::read_to_string(list).map_err(Error::io(list))?;
+        let text = bounded::read_to_string(list, bounded::LARGEST_TEXT).map_err(Error::io(list))?;
         let folder = list.parent().unwrap_or(Path::new(""));
         let names = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         all.extend(names.map(|name| folder.join(name)));
@@ -113,6 +124,26 @@ fn is_spectrum(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let name = name.strip_suffix(".gz").unwrap_or(&name);
     path.is_file() && [".pha", ".pi", ".fits", ".fak"].iter().any(|end| name.ends_with(end))
+}
+
+/// Warnings that are printed, at most; apply.csv has all of them.
+const MOST_WARNINGS: usize = 20;
+
+/// What is odd about the spectra, each text once with the number of spectra it holds for.
+fn warnings(table: &Table) -> Vec<String> {
+    let mut seen: Vec<(&str, &str, usize)> = Vec::new();
+    for (name, warning) in table.spectra.iter().flat_map(|line| line.warnings.iter().map(|w| (&line.spectrum, w))) {
+        match seen.iter_mut().find(|(text, ..)| text == warning) {
+            Some((.., n)) => *n += 1,
+            None => seen.push((warning, name, 1)),
+        }
+    }
+    let more = seen.len().saturating_sub(MOST_WARNINGS);
+    let shown = seen.iter().take(MOST_WARNINGS).map(|(text, name, n)| match n {
+        1 => format!("{name}: {text}"),
+        n => format!("{name} and {} more: {text}", n - 1),
+    });
+    shown.chain((more > 0).then(|| format!("{more} more kinds of warning; apply.csv has them"))).collect()
 }
 
 /// Spectra whose parameters are printed, and those that get a line each.

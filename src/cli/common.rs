@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    Error, Result,
+    Error, Result, bounded,
     device::Device,
-    run::{diagnose::Finished, progress::wrap, run_file::RunFile},
+    run::{diagnose::Finished, permission::Commands, progress::wrap, run_file::RunFile},
 };
 
 /// A run file, where its data are, and what is changed in it.
@@ -22,7 +22,27 @@ pub(super) struct RunArgs {
     /// Evaluate the model at every energy of the response (the same as --set model.exact_grid=true)
     #[arg(long)]
     pub exact_grid: bool,
+    #[command(flatten)]
+    pub external: ExternalArgs,
 }
+
+/// Leave to start what a run file names.
+#[derive(Debug, clap::Args)]
+pub(super) struct ExternalArgs {
+    /// Start the commands of [model.external] although the run was made elsewhere (a run.toml or a folder that came from somebody else)
+    #[arg(long)]
+    pub allow_external: bool,
+}
+
+impl ExternalArgs {
+    /// What may be started, where `otherwise` holds without the option.
+    pub fn commands(&self, otherwise: Commands) -> Commands {
+        if self.allow_external { Commands::Allowed } else { otherwise }
+    }
+}
+
+/// What `--force` sets: files of another instrument are used, with a warning.
+pub(super) const FORCED: &str = "observation.mismatch=\"warn\"";
 
 impl RunArgs {
     /// The run file with `--set` and, if given, `--seed` laid over it.
@@ -30,7 +50,7 @@ impl RunArgs {
         let mut sets = self.sets.clone();
         sets.extend(seed.map(|seed| format!("inference.seed={seed}")));
         sets.extend(self.exact_grid.then(|| "model.exact_grid=true".to_string()));
-        Ok(RunFile::read(&self.run, &sets)?)
+        Ok(RunFile { commands: self.external.commands(Commands::Named), ..RunFile::read(&self.run, &sets)? })
     }
 }
 
@@ -69,10 +89,11 @@ pub(super) struct DeviceArgs {
 pub(super) fn open_finished(
     dir: &Path,
     data: &DataArgs,
+    external: &ExternalArgs,
     device: &DeviceArgs,
 ) -> Result<(Finished, Option<PathBuf>, Device)> {
     let data = data.folder()?;
-    let finished = Finished::open(dir, data.as_deref())?;
+    let finished = Finished::open_with(dir, data.as_deref(), external.commands(Commands::Known))?;
     Ok((finished, data, Device::open(&device.device)?))
 }
 
@@ -146,7 +167,7 @@ pub(super) fn values_in_order(names: &[String], given: &[(String, f64)], origin:
 /// Returns one row per point, in the order of `names`.
 pub(super) fn read_points(path: &Path, names: &[String]) -> Result<Vec<Vec<f64>>> {
     let shown = path.display();
-    let file = std::fs::File::open(path).map_err(Error::io(path))?;
+    let file = bounded::open(path, bounded::LARGEST_TABLE).map_err(Error::io(path))?;
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).comment(Some(b'#')).from_reader(file);
     let wrong = |error: csv::Error| Error::Input(format!("{shown}: {error}"));
     let header = reader.headers().map_err(wrong)?.clone();

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::common::{DataArgs, DeviceArgs, open_finished, print_json};
+use super::common::{DataArgs, DeviceArgs, ExternalArgs, open_finished, print_json};
 use crate::{
     Error, Result,
     report::{
@@ -11,6 +11,7 @@ use crate::{
     },
     run::{
         diagnose::{self, DIAGNOSIS, Settings},
+        memory,
         output::FINISHED,
         progress::{Mode, Progress},
     },
@@ -46,6 +47,8 @@ pub struct Args {
     #[command(flatten)]
     pub(super) data: DataArgs,
     #[command(flatten)]
+    pub(super) external: ExternalArgs,
+    #[command(flatten)]
     pub(super) device: DeviceArgs,
     /// Print diagnose.json on standard output instead of a summary
     #[arg(long)]
@@ -64,7 +67,7 @@ pub fn run(args: Args) -> Result<u8> {
     if args.ppc > 100_000_000 || !(256..=10_000_000).contains(&args.draws) {
         return Err(Error::Input("expected --ppc up to 100000000 and --draws from 256 to 10000000".into()));
     }
-    let (finished, data, device) = open_finished(&args.dir, &args.data, &args.device)?;
+    let (finished, data, device) = open_finished(&args.dir, &args.data, &args.external, &args.device)?;
     let settings = Settings {
         sbc: args.sbc,
         tarp: args.tarp,
@@ -74,6 +77,14 @@ pub fn run(args: Args) -> Result<u8> {
         mocks_with: args.mocks_with,
     };
     let verdict = Summary::read(&args.dir.join(FINISHED))?.verdict;
+    memory::of_targets(
+        &finished.problem,
+        settings.sbc.max(settings.tarp),
+        (diagnose::AT_ONCE / settings.draws).max(1),
+        diagnose::MOST * settings.draws,
+        "--draws, --sbc, --tarp",
+    )
+    .check(&device)?;
     let progress = Progress::new(Mode::detect(args.quiet));
     let diagnosis = diagnose::run(&finished, &device, data.as_deref(), &settings, &progress)?;
     if args.json {

@@ -2,14 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use super::common::{DeviceArgs, RunArgs, print_json, seed_parser, warn};
+use super::common::{DeviceArgs, FORCED, RunArgs, print_json, seed_parser, warn};
 use super::outcome;
 use crate::{
     Result,
     device::Device,
     report::{Summary, Verdict},
     run::{
+        memory,
         output::{self, Existing, FINISHED},
+        permission::Commands,
         pipeline::{self, Execution},
         progress::{Mode, Progress},
         run_file::Provenance,
@@ -32,7 +34,8 @@ pub struct Args {
     /// Go on with the run that the output folder holds; starts anew if it holds none
     #[arg(long, conflicts_with = "force")]
     pub(super) resume: bool,
-    /// Remove the run that the output folder holds, whatever it is, and start anew
+    /// Remove the run that the output folder holds, whatever it is, and start anew; use a response or area of another instrument all the
+    /// same, with a warning
     #[arg(long)]
     pub(super) force: bool,
     /// Train on the whole prior, for `rontgen apply` to any spectrum of this response and model: one round of 50000 spectra, unless
@@ -69,7 +72,11 @@ pub fn run(mut args: Args) -> Result<u8> {
         let sets = ["amortised.enabled=true", "rounds=1", "simulations=50000", "first_round_factor=1.0"];
         args.run.sets.splice(0..0, sets.map(|set| format!("inference.{set}")));
     }
-    let run = args.run.read(args.seed)?;
+    args.run.sets.extend(args.force.then(|| FORCED.into()));
+    let mut run = args.run.read(args.seed)?;
+    if args.dry_run {
+        run.commands = Commands::Never;
+    }
     let data = args.run.data.folder()?;
     let problem = Problem::open(run, data.as_deref())?;
     if !args.quiet {
@@ -91,11 +98,17 @@ pub fn run(mut args: Args) -> Result<u8> {
 pub(super) fn dry_run(args: &Args, problem: &Problem, data: Option<&Path>) -> Result<u8> {
     let provenance = Provenance::new(&problem.run, &args.device.device, data, None);
     print!("{}", problem.run.resolved_toml(&provenance));
-    let plan = pipeline::plan(problem, &Device::open(&args.device.device)?)?;
+    let device = Device::open(&args.device.device)?;
+    let plan = pipeline::plan(problem, &device)?;
     println!();
     plan.lines().for_each(|line| println!("# {line}"));
     println!("\n# {}", summary(problem));
     println!("# output folder: {}", args.output().0.display());
+    match problem.run.reference.sampler {
+        Some(_) => memory::of_reference(problem),
+        None => memory::of_run(problem)?,
+    }
+    .check(&device)?;
     Ok(0)
 }
 

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use super::common::{DeviceArgs, RunArgs, read_points, warn};
+use super::common::{DeviceArgs, FORCED, RunArgs, read_points, warn};
 use crate::{
     Result,
+    device::Device,
     report::write_atomically,
     run::{
         evaluate::{Evaluator, Likelihoods},
-        interrupt,
+        interrupt, memory,
         progress::{Mode, Progress},
         setup::Problem,
     },
@@ -29,17 +30,22 @@ pub struct Args {
     pub(super) out: PathBuf,
     #[command(flatten)]
     pub(super) device: DeviceArgs,
+    /// Use a response or area of another instrument all the same, with a warning
+    #[arg(long)]
+    pub(super) force: bool,
     /// No progress display
     #[arg(long)]
     pub(super) quiet: bool,
 }
 
-pub fn run(args: Args) -> Result<u8> {
+pub fn run(mut args: Args) -> Result<u8> {
+    args.run.sets.extend(args.force.then(|| FORCED.into()));
     let run = args.run.read(None)?;
     let data = args.run.data.folder()?;
     let problem = Problem::open(run, data.as_deref())?;
     warn(&problem.warnings);
     let points = read_points(&args.at, &problem.names())?;
+    memory::of_points(&problem, points.len()).check(&Device::cpu())?;
     let evaluator = Evaluator::exact(&problem, &args.device.device)?;
     interrupt::install()?;
     let progress = Progress::new(Mode::detect(args.quiet));

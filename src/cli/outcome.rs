@@ -22,8 +22,8 @@ pub(super) fn text(out: &Path, s: &Summary) -> String {
         text.push('\n');
     }
     text += &result_of(&s.parameters, &s.cstat, &s.refine, &s.verdict, s.verdict.model_is_hopeless());
-    if let Some(fallback) = &s.fallback {
-        text += &line("from", &format!("the fall-back: {}", fallback.answer));
+    if let Some(answer) = &s.verdict.answer {
+        text += &line("from", &format!("the fall-back: {answer}"));
     }
     text + &line("report", &out.join("report.html").display().to_string())
 }

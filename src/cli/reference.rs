@@ -1,15 +1,16 @@
 //! `rontgen reference`: the posterior of a run file's model by a reference sampler on the same likelihood.
 
-use super::common::warn;
+use super::common::{FORCED, warn};
 use super::infer;
 use crate::{
     Error, Result,
     device::Device,
     run::{
+        permission::Commands,
         pipeline::Execution,
         progress::{Mode, Progress},
         reference,
-        run_file::Sampler,
+        run_file::{Sampler, absolute},
         setup::Problem,
     },
 };
@@ -57,9 +58,13 @@ pub fn run(args: Args) -> Result<u8> {
     }
     common.run.sets.extend(args.sampler.map(|sampler| format!("reference.sampler=\"{sampler}\"")));
     common.run.sets.extend(args.start.map(|start| format!("reference.start=\"{start}\"")));
-    common.run.sets.extend(args.from.map(|from| format!("reference.from='{}'", from.display())));
+    common.run.sets.extend(args.from.map(|from| format!("reference.from='{}'", absolute(&from).display())));
+    common.run.sets.extend(common.force.then(|| FORCED.into()));
     let mut run = common.run.read(common.seed)?;
     run.reference.sampler.get_or_insert(Sampler::Nested);
+    if common.dry_run {
+        run.commands = Commands::Never;
+    }
     let data = common.run.data.folder()?;
     let problem = Problem::open(run, data.as_deref())?;
     if !common.quiet {

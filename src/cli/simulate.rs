@@ -6,9 +6,10 @@
 
 use std::path::PathBuf;
 
-use super::common::{DeviceArgs, RunArgs, seed_parser, warn};
+use super::common::{DeviceArgs, FORCED, RunArgs, seed_parser, warn};
 use crate::{
-    Result,
+    Error, Result,
+    kernels::poisson,
     observation::{FitsError, ObservationError, fits::write::FitsWriter},
     run::{
         evaluate::{BATCH, Batch, Evaluator},
@@ -36,12 +37,16 @@ pub struct Args {
     /// Seed of all random numbers (the same as --set inference.seed=N)
     #[arg(long, value_name = "N", value_parser = seed_parser(), allow_negative_numbers = true)]
     pub(super) seed: Option<u64>,
+    /// Use a response or area of another instrument all the same, with a warning
+    #[arg(long)]
+    pub(super) force: bool,
     /// No progress display
     #[arg(long)]
     pub(super) quiet: bool,
 }
 
-pub fn run(args: Args) -> Result<u8> {
+pub fn run(mut args: Args) -> Result<u8> {
+    args.run.sets.extend(args.force.then(|| FORCED.into()));
     let run = args.run.read(args.seed)?;
     let data = args.run.data.folder()?;
     let problem = Problem::open(run, data.as_deref())?;
@@ -53,16 +58,40 @@ pub fn run(args: Args) -> Result<u8> {
     let fits = |source| ObservationError::Fits { path: args.out.clone(), source };
     let mut writer = begin(&args, &problem).map_err(fits)?;
     let n = args.n as usize;
-    for (number, first) in (0..n).step_by(BATCH).enumerate() {
+    let (mut first, mut number, mut beyond) = (0, 0, 0);
+    while first < n {
         interrupt::check()?;
-        let rows = BATCH.min(n - first);
-        let batch = evaluator.draw(number, rows)?;
-        append(&mut writer, &args, first, &batch).map_err(fits)?;
+        let batch = evaluator.draw(number, BATCH.min(n - first))?;
+        let rows = batch.theta.len() / problem.parameters.free().len();
+        if rows > 0 {
+            append(&mut writer, &args, first, &batch).map_err(fits)?;
+        }
+        (first, number, beyond) = (first + rows, number + 1, beyond + batch.beyond);
+        // The same bound as in a run.
+        if beyond > BATCH / 2 && 20 * first < beyond {
+            return Err(Error::Input(format!(
+                "{}: {}; narrow the priors of the norms",
+                problem.run.path,
+                told(beyond, first)
+            )));
+        }
         progress.advance(rows as u64);
     }
-    end(writer, &problem).map_err(fits)?;
+    end(writer, &problem, beyond).map_err(fits)?;
     progress.done();
+    if beyond > 0 {
+        eprintln!("warning: {}; they were left out, and others took their place", told(beyond, n));
+    }
     Ok(0)
+}
+
+/// What there is to say of draws that cannot be simulated.
+fn told(beyond: usize, kept: usize) -> String {
+    format!(
+        "{beyond} of {} draws from the prior expect more than {} counts in a bin, which is beyond what is simulated",
+        beyond + kept,
+        poisson::LARGEST
+    )
 }
 
 fn begin(args: &Args, problem: &Problem) -> Result<FitsWriter, FitsError> {
@@ -93,7 +122,8 @@ fn append(writer: &mut FitsWriter, args: &Args, first: usize, batch: &Batch) -> 
     Ok(())
 }
 
-fn end(mut writer: FitsWriter, problem: &Problem) -> Result<(), FitsError> {
+fn end(mut writer: FitsWriter, problem: &Problem, beyond: usize) -> Result<(), FitsError> {
+    writer.integer("BEYOND", beyond as i64, "draws left out: too many counts to simulate")?;
     let bins = &problem.dataset.bins;
     writer.table("BINS", &[("E_MIN", "D", "keV"), ("E_MAX", "D", "keV"), ("COUNTS", "J", "count")], bins.len())?;
     writer.real_rows(1, 1, &bins.iter().map(|b| b.e_min).collect::<Vec<_>>())?;

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use super::common::{DeviceArgs, RunArgs};
+use super::common::{DeviceArgs, FORCED, RunArgs};
 use crate::{
     Error, Result,
     device::Device,
     diagnose::divergence::Divergence,
     run::{
+        permission::Commands,
         progress::{Mode, Progress},
         run_file::Sampler,
         study::{Against, Row, Study, Varied},
@@ -35,7 +36,7 @@ pub struct Args {
     pub(super) out: PathBuf,
     #[command(flatten)]
     pub(super) device: DeviceArgs,
-    /// Compute everything again
+    /// Compute everything again; use a response or area of another instrument all the same, with a warning
     #[arg(long)]
     pub(super) force: bool,
     /// Print the table as one JSON document
@@ -90,6 +91,7 @@ pub fn run(args: Args) -> Result<u8> {
     }
     let data = args.run.data.folder()?;
     let mut sets = args.run.sets.clone();
+    sets.extend(args.force.then(|| FORCED.into()));
     sets.extend(args.run.exact_grid.then(|| "model.exact_grid=true".to_string()));
     let study = Study {
         run: &args.run.run,
@@ -101,6 +103,7 @@ pub fn run(args: Args) -> Result<u8> {
         device: Device::open(&args.device.device)?,
         out: &args.out,
         force: args.force,
+        commands: args.run.external.commands(Commands::Named),
     };
     let progress = Progress::new(Mode::detect(args.quiet));
     let printed = !args.json && !args.quiet;

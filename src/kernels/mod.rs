@@ -25,6 +25,7 @@ pub mod parameters;
 pub mod poisson;
 mod product;
 pub mod random;
+pub mod range;
 pub mod reduce;
 pub mod rescale;
 pub mod shuffle;

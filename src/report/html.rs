@@ -9,7 +9,7 @@ use super::plots::Plots;
 use super::plots::corner::pretty_unit;
 use super::prior::PriorShape;
 use super::summary::{ModelStatus, ParameterSummary, Summary, VerdictStatus, limits};
-use super::{ReportData, plots::corner::MOST_PARAMETERS};
+use super::{ReportData, figures, header};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -17,39 +17,22 @@ const STYLE: &str = include_str!("style.css");
 pub fn html(data: &ReportData, plots: &Plots) -> String {
     let s = &data.summary;
     let mut body = String::new();
-    head(&mut body, s);
+    header::section(&mut body, s);
     verdict(&mut body, s);
     parameters(&mut body, s);
-    if let Some(svg) = &plots.corner {
-        let more = s.parameters.len().saturating_sub(MOST_PARAMETERS);
-        let rest = if more > 0 { format!(" The last {more} parameters are not drawn.") } else { String::new() };
-        let caption = format!(
-            "Marginal posteriors. Above each column: median and 68 % interval. Orange: the network's posterior of each round, \
-             before the exact likelihood corrected it; the axes frame the refined posterior.{rest}"
-        );
-        figure(&mut body, "Posterior", svg, &caption);
-    }
-    fit(&mut body, s, plots);
+    figures::posterior(&mut body, s, plots);
+    figures::fit(&mut body, s, data.spectrum.as_ref(), plots);
     match &s.reference {
         Some(reference) => sampler(&mut body, reference),
         None => refinement(&mut body, s),
     }
-    rounds(&mut body, s, plots);
-    if let Some(svg) = &plots.coverage {
-        figure(
-            &mut body,
-            "What the simulations cover",
-            svg,
-            "Simulated spectra of the prior and of each round's proposal. The observed spectrum has to lie among them: outside, the \
-             network was asked about data that it never saw.",
-        );
-    }
+    figures::rounds(&mut body, s, plots);
     if let Some(diagnosis) = &data.diagnosis {
         super::calibration::section(&mut body, diagnosis, plots);
     }
     run(&mut body, s);
     citation(&mut body, s);
-    let title = escape(title(s));
+    let title = escape(header::title(s));
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
          content=\"width=device-width, initial-scale=1\">\n<title>{title} – rontgen</title>\n<style>\n{STYLE}</style>\n</head>\n\
@@ -71,31 +54,6 @@ pub fn escape(text: &str) -> String {
         }
     }
     out
-}
-
-fn title(s: &Summary) -> &str {
-    match (s.title.as_str(), s.observation.name.as_str()) {
-        ("", "") => "Posterior",
-        ("", name) => name,
-        (title, _) => title,
-    }
-}
-
-fn head(out: &mut String, s: &Summary) {
-    let o = &s.observation;
-    let mut facts = vec![format!("<code>{}</code>", escape(&s.model.expression))];
-    if o.counts > 0 {
-        facts.push(format!("{} counts in {} bins", thousands(o.counts as f64), thousands(o.bins as f64)));
-    }
-    if o.exposure > 0.0 {
-        facts.push(format!("{} s", thousands(o.exposure)));
-    }
-    if let [lo, hi] = o.energies
-        && hi > lo
-    {
-        facts.push(format!("{}–{} keV", short(lo), short(hi)));
-    }
-    let _ = write!(out, "<h1>{}</h1>\n<p class=\"lead\">{}</p>\n", escape(title(s)), facts.join(" &middot; "));
 }
 
 fn verdict(out: &mut String, s: &Summary) {
@@ -245,33 +203,6 @@ fn prior(p: &PriorShape) -> String {
     }
 }
 
-fn fit(out: &mut String, s: &Summary, plots: &Plots) {
-    let c = &s.cstat;
-    out.push_str("<h2>Quality of the fit</h2>\n");
-    let pull = (c.best - c.expected) / c.expected_std;
-    let words = if !pull.is_finite() {
-        "The expected value of C-STAT is not known.".to_string()
-    } else {
-        let side = if pull >= 0.0 { "above" } else { "below" };
-        format!(
-            "The best sample has C-STAT {} for {} degrees of freedom; the model at the posterior median has {}. If the model is \
-             right, C-STAT is expected to be {} ± {} (Kaastra 2017): the fit lies {} standard deviations {side}.",
-            fixed(c.best, 1),
-            c.dof,
-            fixed(c.at_median, 1),
-            fixed(c.expected, 1),
-            fixed(c.expected_std, 1),
-            fixed(pull.abs(), 1),
-        )
-    };
-    let _ = writeln!(out, "<p>{}</p>", escape(&words));
-    if let Some(svg) = &plots.spectrum {
-        let caption = "The observed counts and those that the model expects, over the posterior. Below: observed minus expected \
-                       counts (posterior median), over the square root of the expected ones.";
-        let _ = writeln!(out, "<figure>{svg}<figcaption>{caption}</figcaption></figure>");
-    }
-}
-
 fn sampler(out: &mut String, reference: &super::reference::ReferenceSummary) {
     out.push_str("<h2>Reference sampler</h2>\n<div class=\"wide\"><table>\n");
     for (name, value, meaning) in reference.rows() {
@@ -319,6 +250,13 @@ fn refinement(out: &mut String, s: &Summary) {
             "the same with the constants of the normalised Poisson probability",
         ),
     ];
+    if let Some(worst) = r.agreement.iter().max_by(|a, b| a.score.total_cmp(&b.score)) {
+        rows.push((
+            "Density against draws",
+            fixed(worst.score, 2),
+            "above 1 the draws of a proposal are not as frequent as its density says, and its weights are wrong",
+        ));
+    }
     if let Some(e) = r.emulator.as_ref().filter(|e| e.trained_on > 0) {
         rows.push((
             "Emulator's error",
@@ -363,47 +301,8 @@ fn refinement(out: &mut String, s: &Summary) {
     }
 }
 
-fn rounds(out: &mut String, s: &Summary, plots: &Plots) {
-    if s.rounds.is_empty() {
-        return;
-    }
-    out.push_str(
-        "<h2>Rounds</h2>\n<div class=\"wide\"><table>\n<tr><th>Round</th><th class=\"n\">Simulations</th><th class=\"n\">Epochs, \
-         auto-encoder</th><th class=\"n\">Epochs, flow</th><th class=\"n\">Validation loss</th><th class=\"n\">Efficiency</th>\
-         <th class=\"n\">of many draws, at least</th><th class=\"n\">Acceptance</th><th class=\"n\">Time</th></tr>\n",
-    );
-    for (i, r) in s.rounds.iter().enumerate() {
-        let time = r.seconds.simulate + r.seconds.summarize + r.seconds.infer + r.seconds.proposal;
-        let cells = [
-            thousands(r.simulations as f64),
-            r.epochs_autoencoder.to_string(),
-            r.epochs_flow.to_string(),
-            fixed(r.validation_loss, 3),
-            percent(r.efficiency),
-            percent(r.efficiency_lower),
-            percent(r.acceptance),
-            seconds(time),
-        ];
-        let _ = write!(out, "<tr><td>{}</td>", i + 1);
-        for cell in cells {
-            let _ = write!(out, "<td class=\"n\">{}</td>", escape(&cell));
-        }
-        out.push_str("</tr>\n");
-    }
-    out.push_str("</table></div>\n");
-    if let Some(svg) = &plots.efficiency {
-        let caption = "Efficiency: how well each round's network already matches the exact posterior. Acceptance: share of prior \
-                       draws that fall into the round's proposal.";
-        let _ = writeln!(out, "<figure>{svg}<figcaption>{caption}</figcaption></figure>");
-    }
-    if let Some(svg) = &plots.losses {
-        let caption = "Losses over the epochs of all rounds (numbers above). Validation far above training would be over-fitting.";
-        let _ = writeln!(out, "<figure>{svg}<figcaption>{caption}</figcaption></figure>");
-    }
-}
-
 fn run(out: &mut String, s: &Summary) {
-    let (d, t, o) = (&s.device, &s.seconds, &s.observation);
+    let (d, t) = (&s.device, &s.seconds);
     let mebibytes = |b: u64| format!("{:.1} MiB", b as f64 / 1048576.0);
     let how = [
         ("Version", format!("rontgen {}", s.version)),
@@ -426,17 +325,6 @@ fn run(out: &mut String, s: &Summary) {
                 mebibytes(s.transfers.checkpoint_to_host_bytes)
             ),
         ),
-        ("Spectrum", o.spectrum.clone()),
-        (
-            "Response",
-            [o.response.as_str(), o.arf.as_str()]
-                .iter()
-                .filter(|w| !w.is_empty())
-                .copied()
-                .collect::<Vec<_>>()
-                .join(", "),
-        ),
-        ("Grouping", o.grouping.clone()),
         ("Abundances, cross sections", [s.model.abundances.as_str(), s.model.cross_sections.as_str()].join(", ")),
     ];
     let times = [
@@ -485,10 +373,6 @@ fn citation(out: &mut String, s: &Summary) {
         escape(&s.version),
         escape(&s.version),
     );
-}
-
-fn figure(out: &mut String, heading: &str, svg: &str, caption: &str) {
-    let _ = writeln!(out, "<h2>{heading}</h2>\n<figure>{svg}<figcaption>{}</figcaption></figure>", escape(caption));
 }
 
 fn list(items: &[String]) -> String {

@@ -39,6 +39,8 @@ pub enum CheckpointError {
     Version { path: PathBuf, found: u32 },
     #[error("checkpoint: no array {name:?} of type {kind}{found}")]
     Missing { name: String, kind: &'static str, found: String },
+    #[error("{path}: not a checkpoint of this run: {differences}; --force starts the run anew")]
+    Foreign { path: PathBuf, differences: String },
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: io::Error },
     #[error("no usable checkpoint is left (--force starts the run anew):\n  {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  "))]
@@ -388,12 +390,69 @@ fn sync_folder_of(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
+/// Names of the arrays that tell whose a checkpoint is.
+const OWNER_RUN: &str = "owner.run";
+const OWNER_DATA: &str = "owner.data_sha256";
+/// Differing keys that a message lists.
+const SHOWN_DIFFERENCES: usize = 3;
+
+/// Whose a checkpoint is: everything that decides the run (its seed among it), key by key, and the digest of the data.
+///
+/// Checkpoints of runs of one shape fit each other's networks number by number, so that only this tells them apart.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// `(section.key, value)` as [`super::run_file::RunFile::identity`] lists them.
+    pub run: Vec<(String, String)>,
+    pub data_sha256: String,
+}
+
+impl Owner {
+    /// Marks a checkpoint as belonging to this run.
+    pub fn mark<'a>(&self, checkpoint: Checkpoint<'a>) -> Checkpoint<'a> {
+        let lines: Vec<String> = self.run.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+        checkpoint.put_text(OWNER_RUN, &lines).put_text(OWNER_DATA, &[&self.data_sha256])
+    }
+
+    /// What differs between this run and the one that `checkpoint` belongs to, in words; `None` where nothing does. A checkpoint that
+    /// does not say whose it is differs.
+    pub fn differences(&self, checkpoint: &Checkpoint<'_>) -> Option<String> {
+        self.differences_but(checkpoint, |_| false)
+    }
+
+    /// As [`Owner::differences`], leaving out the keys for which `ignored` holds.
+    pub fn differences_but(&self, checkpoint: &Checkpoint<'_>, ignored: impl Fn(&str) -> bool) -> Option<String> {
+        let (Ok(run), Ok([data])) = (checkpoint.text(OWNER_RUN), checkpoint.text(OWNER_DATA)) else {
+            return Some("it does not say which run it belongs to (another version wrote it)".into());
+        };
+        let theirs: Vec<(&str, &str)> = run.iter().filter_map(|line| line.split_once(" = ")).collect();
+        let find = |key: &str| theirs.iter().find(|(k, _)| *k == key).map_or("absent", |(_, value)| *value);
+        let mut found: Vec<String> = self
+            .run
+            .iter()
+            .filter(|(key, value)| !ignored(key) && find(key) != value.as_str())
+            .map(|(key, value)| format!("{key} is {} there and {value} here", find(key)))
+            .collect();
+        let absent = theirs.iter().filter(|(key, _)| !ignored(key) && self.run.iter().all(|(k, _)| k != key));
+        found.extend(absent.map(|(key, value)| format!("{key} is {value} there and absent here")));
+        if *data != self.data_sha256 {
+            found.insert(0, "it was made with other data (counts, bins or response)".into());
+        }
+        if found.len() > SHOWN_DIFFERENCES {
+            let more = found.len() - SHOWN_DIFFERENCES;
+            found.truncate(SHOWN_DIFFERENCES);
+            found.push(format!("and {more} more"));
+        }
+        (!found.is_empty()).then(|| found.join("; "))
+    }
+}
+
 /// A folder of checkpoints, the last two of them kept: a crash while one is written, or a bad block under it, still
 /// leaves one to go on from.
 #[derive(Debug)]
 pub struct CheckpointStore {
     folder: PathBuf,
     next: u64,
+    owner: Option<Owner>,
 }
 
 /// The newest checkpoint that could be used.
@@ -412,15 +471,23 @@ impl CheckpointStore {
     pub fn open(folder: impl Into<PathBuf>) -> Result<CheckpointStore, CheckpointError> {
         let folder = folder.into();
         fs::create_dir_all(&folder).map_err(|source| CheckpointError::Io { path: folder.clone(), source })?;
-        let mut store = CheckpointStore { folder, next: 1 };
+        let mut store = CheckpointStore { folder, next: 1, owner: None };
         store.next = store.files()?.last().map_or(1, |(number, _)| number + 1);
         Ok(store)
     }
 
+    /// Marks every checkpoint that is saved as one of `owner`, and takes no other one.
+    pub fn owned_by(self, owner: Owner) -> CheckpointStore {
+        CheckpointStore { owner: Some(owner), ..self }
+    }
+
     /// Saves `checkpoint` as the newest and forgets all but the last two.
-    pub fn save(&mut self, checkpoint: &Checkpoint<'_>) -> Result<PathBuf, CheckpointError> {
+    pub fn save(&mut self, checkpoint: Checkpoint<'_>) -> Result<PathBuf, CheckpointError> {
         let path = self.folder.join(format!("{:06}.checkpoint", self.next));
-        checkpoint.save(&path)?;
+        match &self.owner {
+            Some(owner) => owner.mark(checkpoint).save(&path)?,
+            None => checkpoint.save(&path)?,
+        }
         self.next += 1;
         let files = self.files()?;
         for (_, old) in files.iter().rev().skip(KEPT) {
@@ -429,12 +496,17 @@ impl CheckpointStore {
         Ok(path)
     }
 
-    /// The newest usable checkpoint; `None` if none was ever saved; an error if there are some and none can be used.
+    /// The newest usable checkpoint; `None` if none was ever saved; an error if there are some and none can be used, or if one is
+    /// that of another run: whoever put it there meant something else.
     pub fn load(&self) -> Result<Option<Loaded>, CheckpointError> {
         let mut errors = Vec::new();
         for (_, path) in self.files()?.into_iter().rev() {
             match Checkpoint::load(&path) {
                 Ok(checkpoint) => {
+                    let differences = self.owner.as_ref().and_then(|owner| owner.differences(&checkpoint));
+                    if let Some(differences) = differences {
+                        return Err(CheckpointError::Foreign { path, differences });
+                    }
                     let warnings = errors.iter().map(|e| format!("{e}; going on from the one before")).collect();
                     return Ok(Some(Loaded { checkpoint, path, warnings }));
                 }

@@ -3,6 +3,7 @@
 use super::interrupt;
 use super::mocks::{self, Analysis, Mock, Plan};
 use super::output::FINISHED;
+use super::permission::Commands;
 use super::progress::Progress;
 use super::run_file::{RefineMethod, RunFile};
 use super::scheduler::{Rounds, physical};
@@ -27,7 +28,9 @@ const MOCKS: &str = "calibration.csv";
 const RANKED: usize = 127;
 const QUICK_RANKED: usize = 63;
 /// Draws per mock where the weights are poor, at most so many times as many.
-const MOST: usize = 16;
+pub(crate) const MOST: usize = 16;
+/// Draws of several mocks that are weighed at a time.
+pub(crate) const AT_ONCE: usize = mocks::ROWS;
 
 /// Stream of the replicated spectra.
 const REPLICATED_STREAM: u32 = (1 << 29) + 12;
@@ -71,14 +74,23 @@ impl Finished {
     /// # Errors
     /// A folder that is no finished run's, data that are not found or have changed.
     pub fn open(folder: &Path, data: Option<&Path>) -> Result<Self> {
+        Self::open_with(folder, data, Commands::Known)
+    }
+
+    /// As [`Finished::open`], with leave to start `commands`.
+    ///
+    /// # Errors
+    /// As there, and commands that may not be started.
+    pub fn open_with(folder: &Path, data: Option<&Path>, commands: Commands) -> Result<Self> {
         let shown = folder.display();
         if !folder.join(FINISHED).is_file() {
             return Err(Error::Input(format!("{shown}: no {FINISHED}; expected the output folder of a finished run")));
         }
         let summary = Summary::read(&folder.join(FINISHED))?;
-        let run = RunFile::read(&folder.join("run.toml"), &[])?;
+        let run = RunFile { commands, ..RunFile::read(&folder.join("run.toml"), &[])? };
         let before = run.written_by.clone();
-        let data = data.map(Path::to_path_buf).or_else(|| before.as_ref()?.data.as_ref().map(PathBuf::from));
+        // What the run.toml remembers is looked through as well.
+        let data = data.map(Path::to_path_buf);
         let problem = match run.is_built_in() {
             // The built-in mock's counts are in the folder.
             true => {
@@ -283,6 +295,7 @@ fn other_problem(finished: &Finished, data: Option<&Path>, settings: &Settings) 
         return Ok(None);
     }
     let run = RunFile::read(&finished.folder.join("run.toml"), &settings.mocks_with)?;
+    let run = RunFile { commands: finished.problem.run.commands, ..run };
     Problem::open(run, data).map(Some)
 }
 

@@ -1,8 +1,8 @@
 //! Likelihoods and simulations at given parameters, outside a run: on a device, or in f64 as the oracle does.
 
-use super::{interrupt, setup::Problem};
+use super::{interrupt, range, setup::Problem};
 use crate::{
-    Result,
+    Error, Result,
     device::{Device, RowBlocks, Tensor},
     kernels::{poisson, random},
     simulate::{Coordinates, Outputs, Simulator, Source, no_tick, oracle},
@@ -34,6 +34,8 @@ pub struct Likelihoods {
 
 /// Simulated spectra, flat and row-major: n x P, n x D, n x D.
 pub struct Batch {
+    /// Draws from the prior that were left out, because they expect more counts in a bin than can be drawn.
+    pub beyond: usize,
     pub theta: Vec<f64>,
     pub expected: Vec<f64>,
     pub counts: Vec<u32>,
@@ -99,25 +101,40 @@ impl<'a> Evaluator<'a> {
         Ok(result)
     }
 
-    /// Batch number `batch` of spectra from the prior, `rows` of them (at most [`BATCH`]).
+    /// Batch number `batch` of spectra from the prior, from `rows` draws (at most [`BATCH`]). Draws that a run would leave out are left
+    /// out here, too: the batch then has fewer spectra.
     pub fn draw(&self, batch: usize, rows: usize) -> Result<Batch> {
         let (p, d) = (self.problem.parameters.free().len(), self.problem.dataset.bins.len());
         let seed = self.problem.run.inference.seed;
         let mut cube = Tensor::<f32>::zeros(&self.device, rows, p);
         random::fill_uniform(&self.device, seed, PRIOR_STREAM, batch * BATCH, &mut cube);
-        let points: Vec<Vec<f64>> = cube
-            .download()?
-            .chunks(p)
-            .map(|u| self.problem.parameters.from_cube(&u.iter().map(|&x| f64::from(x)).collect::<Vec<_>>()))
-            .collect();
+        let mut units = cube.download()?;
+        let limit = f64::from(poisson::LARGEST);
+        let fits = |mu: &[f64]| mu.iter().all(|m| (0.0..=limit).contains(m));
+        let physical = |units: &[f32]| -> Vec<Vec<f64>> {
+            let wide = |u: &[f32]| u.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
+            units.chunks(p).map(|u| self.problem.parameters.from_cube(&wide(u))).collect()
+        };
+        let keep = |units: &[f32], bad: &[usize]| -> Vec<f32> {
+            let rows = units.chunks(p).enumerate().filter(|(row, _)| bad.binary_search(row).is_err());
+            rows.flat_map(|(_, u)| u).copied().collect()
+        };
         let source = Source { seed, stream: COUNTS_STREAM + batch as u32 };
         let (expected, counts) = match &self.simulator {
             None => {
                 let problem = self.problem;
                 let folded = &problem.dataset.folded;
-                let expected = oracle::expected_counts(&problem.program, &problem.parameters, folded, &points).concat();
+                let all = oracle::expected_counts(&problem.program, &problem.parameters, folded, &physical(&units));
+                if let Some(row) = all.iter().position(|mu| mu.iter().any(|m| m.is_nan() || *m < 0.0)) {
+                    return Err(Error::Input(format!(
+                        "spectrum {row} of the prior has an expected count that is no number"
+                    )));
+                }
+                let bad: Vec<usize> = (0..rows).filter(|&row| !fits(&all[row])).collect();
+                units = keep(&units, &bad);
+                let expected: Vec<f64> = all.into_iter().filter(|mu| fits(mu)).flatten().collect();
                 let means: Vec<f32> = expected.iter().map(|&m| m as f32).collect();
-                let mut counts = vec![0f32; rows * d];
+                let mut counts = vec![0f32; means.len()];
                 if let Device::Cpu(cpu) = &self.device {
                     poisson::twin(cpu, source, 0, d, &means, &mut counts);
                 }
@@ -125,14 +142,28 @@ impl<'a> Evaluator<'a> {
                 (expected, counts)
             }
             Some(simulator) => {
-                let mut counts = RowBlocks::empty(&self.device, rows, d, usize::MAX);
-                let mut expected = RowBlocks::empty(&self.device, rows, d, usize::MAX);
+                let bad = range::beyond_of(simulator, poisson::LARGEST, &cube)?;
+                if !bad.is_empty() {
+                    units = keep(&units, &bad);
+                    cube = Tensor::from_slice(&self.device, rows - bad.len(), p, &units);
+                }
+                if cube.rows() == 0 {
+                    return Ok(Batch { beyond: rows, theta: Vec::new(), expected: Vec::new(), counts: Vec::new() });
+                }
+                let mut counts = RowBlocks::empty(&self.device, cube.rows(), d, usize::MAX);
+                let mut expected = RowBlocks::empty(&self.device, cube.rows(), d, usize::MAX);
                 simulator.simulate(&cube, source, &mut counts, Some(&mut expected), None, &mut no_tick)?;
                 (rows_of(&expected)?.into_iter().map(f64::from).collect(), rows_of(&counts)?)
             }
         };
         // The counts are whole numbers held in f32.
-        Ok(Batch { theta: points.concat(), expected, counts: counts.iter().map(|&c| c as u32).collect() })
+        let points = physical(&units);
+        Ok(Batch {
+            beyond: rows - points.len(),
+            theta: points.concat(),
+            expected,
+            counts: counts.iter().map(|&c| c as u32).collect(),
+        })
     }
 }
 

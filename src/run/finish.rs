@@ -6,6 +6,7 @@ use super::output::{Existing, OutputFolder};
 use super::pipeline::Execution;
 use super::scheduler::Rounds;
 use super::setup::Problem;
+use super::spectra::{self, BAND_DRAWS};
 use crate::Result;
 use crate::device::{Device, RowBlocks, Tensor, Traffic};
 use crate::diagnose::cstat_expectation;
@@ -14,14 +15,11 @@ use crate::report::summary::{
     Bounds, CstatSummary, DeviceSummary, ModelSummary, ObservationSummary, ParameterSummary, RefineSummary,
     RoundSummary, Seconds, Summary, Transfers, Verdict, VerdictStatus,
 };
-use crate::report::tables::{self, Coverage, Samples, SpectrumTable, WeightedSamples};
+use crate::report::tables::{self, Coverage, Samples, SpectrumTable, UnfoldedTable, WeightedSamples};
 use crate::report::{PriorShape, ReportData, RoundData, round_folder};
 use crate::simulate::compress::MOST_CHANGE;
 use crate::simulate::{Coordinates, Simulator, no_tick};
 use std::time::Instant;
-
-/// Posterior draws behind the band of the spectrum plot, and spectra behind the coverage plot.
-const BAND_DRAWS: usize = 512;
 
 /// The posterior: weighted draws, equal-weight draws, and what they tell.
 pub struct Refined {
@@ -84,8 +82,9 @@ pub fn write(
     summary.latent = rounds.latent()?;
     summary.verdict.judge_rounds(rounds.summaries(), summary.latent.as_ref());
     summary.fallback = outcome.fallback.clone();
+    summary.verdict.answer = outcome.fallback.as_ref().map(|fallback| fallback.answer.clone());
     summary.reference = outcome.reference.clone();
-    let spectrum = write_posterior(&scene, &mut summary, refined, &posterior, execution)?;
+    let (spectrum, unfolded) = write_posterior(&scene, &mut summary, refined, &posterior, execution)?;
     if let Some(quick) = diagnose::quick(rounds, path, &posterior)? {
         for failure in &quick.failures {
             summary.verdict.add(VerdictStatus::WithCare, failure.clone());
@@ -121,6 +120,7 @@ pub fn write(
         summary,
         posterior: Samples { names, values: posterior },
         spectrum: Some(spectrum),
+        unfolded,
         coverage,
         diagnosis: None,
     };
@@ -132,7 +132,7 @@ pub fn write(
     Ok(verdict)
 }
 
-/// Writes the posterior as tables and as a chain, and the spectrum with its band. A refused posterior becomes no chain, which other
+/// Writes the posterior as tables and as a chain, and the folded and the unfolded spectrum with their bands. A refused posterior becomes no chain, which other
 /// programs would take as it is, unless `--force` was given.
 pub(super) fn write_posterior(
     scene: &Scene<'_>,
@@ -140,7 +140,7 @@ pub(super) fn write_posterior(
     refined: &Refined,
     posterior: &[f64],
     execution: &Execution<'_>,
-) -> Result<SpectrumTable> {
+) -> Result<(SpectrumTable, Option<UnfoldedTable>)> {
     let path = execution.out;
     tables::write_samples(&path.join("posterior.csv"), &scene.problem.names(), posterior)?;
     tables::write_weighted(&path.join("weighted.csv"), &refined.weighted)?;
@@ -156,9 +156,12 @@ pub(super) fn write_posterior(
             refined.chosen.iter().map(|&row| -2.0 * refined.weighted.log_likelihood[row as usize]).collect();
         chain::write_chain(&path.join("posterior.fits"), &columns, posterior, &cstat)?;
     }
-    let spectrum = spectrum(scene, posterior)?;
+    let (spectrum, unfolded) = spectra::tables(scene, posterior, refined.row(refined.best))?;
     tables::write_spectrum(&path.join("spectrum.csv"), &spectrum)?;
-    Ok(spectrum)
+    if let Some(unfolded) = &unfolded {
+        tables::write_unfolded(&path.join("unfolded.csv"), unfolded)?;
+    }
+    Ok((spectrum, unfolded))
 }
 
 fn read_rounds(folder: &OutputFolder, rounds: usize) -> Result<Vec<RoundData>> {
@@ -236,6 +239,16 @@ pub(super) fn summary(
                 _ => [0.0, 0.0],
             },
             grouping: run.observation.grouping.to_string(),
+            object: dataset.object.clone(),
+            telescope: dataset.telescope.clone(),
+            instrument: dataset.instrument.clone(),
+            date: dataset.date.clone(),
+            background: match &dataset.backfile {
+                Some(name) => {
+                    format!("not subtracted and not modelled: its counts are among those analysed ({name} is not used)")
+                }
+                None => "none subtracted, none modelled beyond the expression".into(),
+            },
         },
         model: ModelSummary {
             expression: run.model.expression.clone(),
@@ -248,6 +261,7 @@ pub(super) fn summary(
         fallback: None,
         latent: None,
         calibration: None,
+        residuals: run.output.residuals,
         warnings,
         seed: run.inference.seed,
         version: env!("CARGO_PKG_VERSION").into(),
@@ -301,7 +315,7 @@ pub(super) fn prior_shape(prior: &crate::model::Prior) -> PriorShape {
 }
 
 /// Expected counts at physical parameters, row-major.
-fn expected(scene: &Scene<'_>, theta: &[Vec<f64>]) -> Result<Vec<f32>> {
+pub(super) fn expected(scene: &Scene<'_>, theta: &[Vec<f64>]) -> Result<Vec<f32>> {
     let simulator = scene.simulator;
     let mut out = RowBlocks::empty(scene.device, theta.len(), simulator.bins(), theta.len());
     simulator.expected(Coordinates::Physical, &simulator.physical(theta)?, &mut out)?;
@@ -322,22 +336,8 @@ fn log_likelihood_at(scene: &Scene<'_>, theta: &[f64]) -> Result<f64> {
     Ok(f64::from(out.download()?[0]))
 }
 
-fn spectrum(scene: &Scene<'_>, posterior: &[f64]) -> Result<SpectrumTable> {
-    let problem = scene.problem;
-    let p = problem.names().len();
-    let draws: Vec<Vec<f64>> = posterior.chunks_exact(p).take(BAND_DRAWS).map(<[f64]>::to_vec).collect();
-    let band = expected(scene, &draws)?;
-    let dataset = &problem.dataset;
-    let edges = edges(problem);
-    Ok(SpectrumTable::from_expected(&edges, &dataset.counts, dataset.exposure, &band)?)
-}
-
-fn edges(problem: &Problem) -> Vec<(f64, f64)> {
-    problem.dataset.bins.iter().map(|bin| (bin.e_min, bin.e_max)).collect()
-}
-
 fn coverage(rounds: &Rounds<'_>) -> Result<Vec<Coverage>> {
-    let edges = edges(rounds.problem);
+    let edges = spectra::edges(rounds.problem);
     let counts = &rounds.problem.dataset.counts;
     (0..rounds.summaries().len())
         .map(|round| {

@@ -8,6 +8,7 @@
 
 use super::exposure::{draw_exposures, expose, exposures};
 use super::interrupt;
+use super::range;
 use super::round_files::Networks;
 use super::scheduler::Rounds;
 use crate::device::{Device, RowBlocks, Tensor};
@@ -27,7 +28,7 @@ use rand_pcg::Pcg64;
 use std::path::Path;
 
 /// Rows that are folded at a time, at most.
-const ROWS: usize = 32_768;
+pub(super) const ROWS: usize = 32_768;
 /// Effective draws below which a mock gets more draws.
 const ENOUGH: f64 = 400.0;
 /// Streams of random numbers that neither rounds nor refinements use.
@@ -111,9 +112,9 @@ impl<'a> Analysis<'a> {
         self.rounds.simulator().names().len()
     }
 
-    /// `n` draws from the prior of the experiment.
-    pub fn prior(&self, n: usize, seed: u64, stream: u32) -> Result<Tensor<f32>> {
-        match &self.within {
+    /// `n` draws from the prior of the experiment, of which `maker` can simulate spectra.
+    pub fn prior(&self, maker: &Simulator, n: usize, seed: u64, stream: u32) -> Result<Tensor<f32>> {
+        let mut draw = |n: usize| match &self.within {
             Some((before, region)) => {
                 Ok(propose(&before.posterior(), *region, n, seed, stream, &interrupt::check)?.cube)
             }
@@ -122,7 +123,9 @@ impl<'a> Analysis<'a> {
                 random::fill_uniform(&self.device, seed, stream, 0, &mut cube);
                 Ok(cube)
             }
-        }
+        };
+        let (cube, problem) = (draw(n)?, self.rounds.problem);
+        Ok(range::within(problem, cube, &mut |cube| range::beyond(problem, maker, cube), &mut draw)?.cube)
     }
 
     /// The share of the whole prior that the prior of the experiment is: the mean of 1/q over draws of the flow inside the region.
@@ -265,7 +268,8 @@ impl<'a> Analysis<'a> {
             let n: usize = piece.iter().map(|(_, n)| n).sum();
             let theta = Tensor::from_slice(device, n, p, &cube[at * p..][..n * p]);
             let mut expected = RowBlocks::empty(device, n, bins, n);
-            simulator.expected(Coordinates::Cube, &theta, &mut expected)?;
+            let beyond =
+                simulator.expected_within(Coordinates::Cube, &theta, &mut expected, &mut |_| interrupt::check())?;
             if let Some(target) = piece.first().map(|(target, _)| targets[*target])
                 && target.exposure != 1.0
             {
@@ -280,7 +284,9 @@ impl<'a> Analysis<'a> {
                 row += rows;
             }
             reduce::rows(device, Matrix::whole(mean), 1.0, &mut piece_total, 0);
+            let first = log_l.len();
             log_l.extend(piece_l.download()?.into_iter().map(f64::from));
+            beyond.into_iter().for_each(|row| log_l[first + row] = f64::NEG_INFINITY);
             total.extend(piece_total.download()?.into_iter().map(f64::from));
             at += n;
         }
@@ -313,7 +319,7 @@ pub(super) fn retriever(
     on_epoch: &mut dyn FnMut(&Epoch) -> Result<()>,
 ) -> Result<(Retrieved, History)> {
     let (device, simulator) = (&analysis.device, analysis.rounds.simulator());
-    let cube = analysis.prior(n, seed, RETRIEVER_STREAM)?;
+    let cube = analysis.prior(simulator, n, seed, RETRIEVER_STREAM)?;
     let factors = analysis.exposures(n, seed)?;
     let counts = spectra(analysis, simulator, &cube, &factors, Source { seed, stream: RETRIEVER_STREAM + 1 })?;
     let summaries = analysis.networks.encode(analysis.rounds.problem, &counts, &factors)?;
@@ -406,8 +412,8 @@ pub(super) fn run(
         )));
     }
     let Plan { mocks: n, draws, most, ranked, seed } = plan;
-    let truths = analysis.prior(n, seed, TRUTH_STREAM)?;
-    let references = analysis.prior(n, seed, REFERENCE_STREAM)?.download()?;
+    let truths = analysis.prior(maker, n, seed, TRUTH_STREAM)?;
+    let references = analysis.prior(own, n, seed, REFERENCE_STREAM)?.download()?;
     let widths = widths(&references, p);
     let exposures = analysis.exposures(n, seed)?;
     let counts = spectra(analysis, maker, &truths, &exposures, Source { seed, stream: COUNTS_STREAM })?;

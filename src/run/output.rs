@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    checkpoint::CheckpointStore,
+    checkpoint::{CheckpointStore, Owner},
     run_file::{Provenance, RunFile},
 };
 use crate::{
@@ -25,6 +25,7 @@ const OWN_FILES: &[&str] = &[
     "weighted.csv",
     "spectrum.csv",
     "coverage.csv",
+    "unfolded.csv",
     "summary.json",
     "report.html",
     "diagnose.json",
@@ -95,6 +96,7 @@ pub enum State {
 #[derive(Debug)]
 pub struct OutputFolder {
     path: PathBuf,
+    owner: Owner,
     _lock: File,
 }
 
@@ -133,7 +135,8 @@ impl OutputFolder {
             // Some network file systems know no locks; going on without one is better than not at all.
             Err(TryLockError::Error(error)) => tracing::warn!("{}: cannot be locked: {error}", lock_path.display()),
         }
-        let folder = OutputFolder { path: own(path), _lock: lock };
+        let owner = Owner { run: run.identity(), data_sha256: provenance.data_sha256.clone().unwrap_or_default() };
+        let folder = OutputFolder { path: own(path), owner, _lock: lock };
 
         let mut remarks = Vec::new();
         let state = match (run_file.exists(), existing) {
@@ -154,7 +157,9 @@ impl OutputFolder {
             (false, _) => State::Fresh,
         };
         if state == State::Fresh {
-            folder.write(RUN_FILE, run.resolved_toml(provenance).as_bytes())?;
+            // Paths that start from where the folder lies: known only now that it is there.
+            let provenance = provenance.clone().seen_from(path);
+            folder.write(RUN_FILE, run.resolved_toml(&provenance).as_bytes())?;
         }
         Ok((folder, state, remarks))
     }
@@ -170,9 +175,14 @@ impl OutputFolder {
         Ok(path)
     }
 
-    /// The checkpoints of the run as a whole.
+    /// The checkpoints of the run as a whole: they say whose they are, and no others are taken.
     pub fn checkpoints(&self) -> crate::Result<CheckpointStore> {
-        Ok(CheckpointStore::open(self.path.join("checkpoints"))?)
+        Ok(CheckpointStore::open(self.path.join("checkpoints"))?.owned_by(self.owner.clone()))
+    }
+
+    /// Whose checkpoints this folder holds.
+    pub fn owner(&self) -> &Owner {
+        &self.owner
     }
 
     /// Writes `name`, whole or not at all.

@@ -5,7 +5,7 @@ use super::progress::Progress;
 use super::run_file::{Provenance, RunFile};
 use super::scheduler::Rounds;
 use super::setup::Problem;
-use super::{fallback, finish};
+use super::{fallback, finish, memory};
 use crate::device::Device;
 use crate::report::{Summary, Verdict};
 use crate::simulate::{Coordinates, Outputs, Source, no_tick};
@@ -57,6 +57,8 @@ impl Execution<'_> {
 pub fn run(problem: &Problem, execution: &Execution<'_>, truth: Option<&[f64]>) -> Result<Verdict> {
     let started = Instant::now();
     let Execution { device, progress, .. } = execution;
+    // Before there is a folder.
+    memory::of_run(problem)?.check(device)?;
     let Opened { folder, state, mut warnings } = match execution.open(problem)? {
         ControlFlow::Break(verdict) => return Ok(verdict),
         ControlFlow::Continue(opened) => opened,
@@ -70,6 +72,7 @@ pub fn run(problem: &Problem, execution: &Execution<'_>, truth: Option<&[f64]>) 
     rounds.run()?;
     let in_rounds = device.profiler().traffic() - before;
     let outcome = fallback::refine_until_trusted(&mut rounds, progress, &mut warnings)?;
+    warnings.extend(rounds.warnings());
     progress.stage("report", 0);
     let verdict = finish::write(&rounds, &outcome, execution, &folder, (started, traffic, in_rounds), truth, warnings)?;
     rounds.forget_checkpoints()?;
@@ -101,18 +104,8 @@ pub fn plan(problem: &Problem, device: &Device) -> Result<String> {
     let (bins, energies) = (problem.dataset.bins.len(), problem.dataset.folded.energies());
     let total: usize = (0..run.inference.rounds).map(|k| run.inference.simulations_of_round(k)).sum();
     let simulator = problem.simulator(device)?;
-    let counts = 4 * (total * bins) as u64;
-    let widths = run.inference.autoencoder.hidden.widths(bins);
-    let mut layers = vec![bins];
-    layers.extend(&widths);
-    layers.push(run.inference.autoencoder.latent);
-    let weights: usize = 2 * layers.windows(2).map(|pair| pair[0] * pair[1]).sum::<usize>();
-    // Values, gradient, two moments and three snapshots.
-    let networks = 4 * 7 * weights as u64;
-    let activations = 4 * 4 * (run.inference.autoencoder.batch * (2 * layers.iter().sum::<usize>() + bins)) as u64;
-    let simulation = simulator.working_bytes(run.inference.simulations_of_round(0));
-    let mib = |bytes: u64| format!("{:8.1} MiB", bytes as f64 / (1 << 20) as f64);
-    let sum = counts + networks + activations + simulation;
+    let mut plan = memory::of_run(problem)?;
+    plan.simulator(simulator.working_bytes(run.inference.simulations_of_round(0)));
     let mut text = format!("device      {} ({}, {})\n", device.name(), device.backend(), device.kind());
     text += &format!("spectrum    {}: {bins} bins, {energies} model energies\n", problem.dataset.name);
     text += &format!("energies    {}\n", problem.grid());
@@ -121,16 +114,8 @@ pub fn plan(problem: &Problem, device: &Device) -> Result<String> {
         "rounds      {}, {total} spectra in all, then {} likelihoods\n",
         run.inference.rounds, run.refine.samples
     );
-    text += "memory on the device (the largest items)\n";
-    for (what, bytes) in [
-        ("expected counts of all rounds", counts),
-        ("auto-encoder: weights, gradient, moments, snapshots", networks),
-        ("auto-encoder: one batch", activations),
-        ("response, tables, one tile of spectra", simulation),
-        ("sum", sum),
-    ] {
-        text += &format!("  {}  {what}\n", mib(bytes));
-    }
+    text += "memory\n";
+    text += &plan.text();
     if let Device::Gpu(gpu) = device {
         let row = 4 * bins as u64;
         if row > gpu.binding_limit() {

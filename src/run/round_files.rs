@@ -1,5 +1,6 @@
 //! What a finished round leaves in `rounds/NN`, and how its networks come back from there.
 
+use super::checkpoint::Checkpoint;
 use super::exposure::with_exposures;
 use super::saved;
 use super::scheduler::{Rounds, physical, untrained_encoder, untrained_estimator};
@@ -50,24 +51,58 @@ impl Networks {
 }
 
 impl Rounds<'_> {
-    /// The networks of all rounds but the last, from the first on, as the rounds' folders keep them; none without a folder.
+    /// The networks of all rounds before `round` (from 1), from the first on, as the rounds' folders keep them; none without a folder.
     ///
     /// # Errors
     /// Files that cannot be read or do not belong to this run.
-    pub fn earlier_networks(&self) -> Result<Vec<Networks>> {
+    pub fn networks_before(&self, round: usize) -> Result<Vec<Networks>> {
         let Some(folder) = self.folder else { return Ok(Vec::new()) };
-        (1..self.done.len()).map(|round| self.networks_from(folder.path(), round)).collect()
+        (1..round).map(|round| self.networks_from(folder.path(), round)).collect()
     }
 
-    /// The networks of a round (from 1) of a finished run of the same shape in another folder.
+    /// The networks of a round that is not the last; `None` for the last one, which are those at work, and without a folder.
+    ///
+    /// # Errors
+    /// As [`Rounds::networks_before`].
+    pub fn networks_of(&self, round: usize) -> Result<Option<Networks>> {
+        let Some(folder) = self.folder.filter(|_| round < self.done.len()) else { return Ok(None) };
+        self.networks_from(folder.path(), round).map(Some)
+    }
+
+    /// The networks of a round (from 1) of this run, whose files are in `folder`.
+    ///
+    /// # Errors
+    /// Files that cannot be read, or that another run wrote.
+    pub fn networks_from(&self, folder: &Path, round: usize) -> Result<Networks> {
+        self.networks(folder, round, |_| false)
+    }
+
+    /// The networks of a round (from 1) of a finished run in another folder: one on the same data, with the same model, priors and
+    /// kind of networks.
     ///
     /// # Errors
     /// Files that cannot be read or do not fit this run.
-    pub fn networks_from(&self, folder: &Path, round: usize) -> Result<Networks> {
+    pub fn networks_of_another(&self, folder: &Path, round: usize) -> Result<Networks> {
+        // Extended priors depend on the seed.
+        let seeded = self.problem.run.inference.prior_extension > 1.0;
+        let matters = ["inference.summary", "inference.density", "inference.prior_extension", "inference.seed"];
+        self.networks(folder, round, |key| match key.split('.').next() {
+            Some("observation" | "model" | "parameters") => false,
+            Some("inference") => !matters[..if seeded { 4 } else { 3 }].contains(&key),
+            _ => true,
+        })
+    }
+
+    fn networks(&self, folder: &Path, round: usize, ignored: impl Fn(&str) -> bool) -> Result<Networks> {
         let path = round_folder(folder, round).join("network.checkpoint");
         let encoder = untrained_encoder(self.problem, &self.device, &self.simulator)?;
         let estimator = |summaries| untrained_estimator(self.problem, &self.device, summaries);
-        let (encoder, estimator) = saved::restore_networks(&self.device, &path, encoder, estimator)
+        let checkpoint = Checkpoint::load(&path)?;
+        if let Some(differences) = self.problem.owner().differences_but(&checkpoint, ignored) {
+            let differences = format!("these are networks of another run: {differences}");
+            return Err(Error::Input(format!("{}: {differences}", path.display())));
+        }
+        let (encoder, estimator) = saved::restore_networks(&self.device, checkpoint, encoder, estimator)
             .map_err(|error| Error::Input(format!("{}: {error}", path.display())))?;
         let summary = encoder.encode_one(&self.device, self.simulator.observed())?;
         let summary = with_exposures(self.problem, summary, [1.0].into_iter())?;
@@ -89,7 +124,7 @@ impl Rounds<'_> {
             proposal.extend(physical(self.problem, &block.download()?));
         }
         tables::write_samples(&path.join("proposal.csv"), &self.problem.names(), &proposal)?;
-        saved::networks(self)?.save(&path.join("network.checkpoint"))?;
+        folder.owner().mark(saved::networks(self)?).save(&path.join("network.checkpoint"))?;
         self.count_checkpoint(before);
         Ok(())
     }

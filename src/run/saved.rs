@@ -11,7 +11,6 @@ use crate::nn::StoreState;
 use crate::report::tables::LossRow;
 use crate::summarize::{AutoEncoder, Encoder, PcaState};
 use crate::{Error, Result};
-use std::path::Path;
 
 pub(super) fn save(rounds: &Rounds<'_>) -> Result<Checkpoint<'static>> {
     let (round, stage) = rounds.position.ok_or_else(|| Error::Input("nothing to save yet".into()))?;
@@ -154,15 +153,14 @@ pub(super) fn restore(rounds: &mut Rounds<'_>, checkpoint: &mut Checkpoint<'stat
     Ok(())
 }
 
-/// The networks of an earlier round from its folder, into an untrained `encoder` and the flow that `estimator` makes for so many
+/// The networks of an earlier round from its file, into an untrained `encoder` and the flow that `estimator` makes for so many
 /// summaries.
 pub(super) fn restore_networks(
     device: &Device,
-    path: &Path,
+    mut checkpoint: Checkpoint<'static>,
     mut encoder: Encoder,
     estimator: impl FnOnce(usize) -> Result<Estimator>,
 ) -> Result<(Encoder, Estimator)> {
-    let mut checkpoint = Checkpoint::load(path)?;
     take_encoder(device, &mut encoder, &mut checkpoint)?;
     let mut estimator = estimator(encoder.size())?;
     take_flow(&mut estimator, &mut checkpoint)?;

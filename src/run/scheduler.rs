@@ -13,6 +13,7 @@ use super::exposure::{draw_exposures, expose, exposures, with_exposures};
 use super::interrupt;
 use super::output::OutputFolder;
 use super::progress::Progress;
+use super::range;
 use super::run_file::{Flow, RunFile, Stop, Target};
 use super::saved;
 use super::setup::Problem;
@@ -26,7 +27,7 @@ use crate::nn::{Epoch, FitSettings, History, Plateau};
 use crate::refine::{Importance, foretell};
 use crate::report::summary::{FallbackStep, RoundSeconds, RoundSummary, limits};
 use crate::report::tables::LossRow;
-use crate::simulate::{Coordinates, Outputs, Simulator, Source};
+use crate::simulate::{Coordinates, Simulator, Source};
 use crate::summarize::{AutoEncoder, AutoEncoderSettings, Encoder, Pca, Raw, Spectra, Spectral, Targets, TrainingData};
 use crate::{Error, Result};
 use std::time::Instant;
@@ -295,20 +296,41 @@ impl<'a> Rounds<'a> {
         let before = self.cubes.rows();
         let start = Instant::now();
         self.progress.stage("proposal", 0);
-        let (cube, region) = if round == 0 {
-            let mut cube = Tensor::empty(&self.device, n, p);
-            random::fill_uniform(&self.device, self.seed(), streams.proposal(), 0, &mut cube);
-            self.current.acceptance = 1.0;
-            (cube, Region::PRIOR)
-        } else {
-            let posterior = self.posterior()?;
-            let region = self.region(&posterior, round)?;
-            let Proposed { cube, acceptance, origin, prior_share } =
-                propose(&posterior, region, n, self.seed(), streams.proposal(), &interrupt::check)?;
-            tracing::info!(round = round + 1, ?origin, acceptance, prior_share, "proposal");
-            self.current.acceptance = acceptance;
-            (cube, region)
+        let mut simulated = None;
+        let mut spent = 0.0;
+        let this = &*self;
+        let mut look = |cube: &Tensor<f32>| {
+            let start = Instant::now();
+            let (expected, beyond) = this.expected_counts(cube)?;
+            simulated = beyond.is_empty().then_some(expected);
+            spent += start.elapsed().as_secs_f64();
+            Ok(beyond)
         };
+        let (within, region, acceptance) = if round == 0 {
+            let mut draw = |n: usize| {
+                let mut cube = Tensor::empty(&this.device, n, p);
+                random::fill_uniform(&this.device, this.seed(), streams.proposal(), 0, &mut cube);
+                Ok(cube)
+            };
+            (range::within(this.problem, draw(n)?, &mut look, &mut draw)?, Region::PRIOR, 1.0)
+        } else {
+            let posterior = this.posterior()?;
+            let region = this.region(&posterior, round)?;
+            let draw = |n: usize| propose(&posterior, region, n, this.seed(), streams.proposal(), &interrupt::check);
+            let Proposed { cube, acceptance, origin, prior_share } = draw(n)?;
+            tracing::info!(round = round + 1, ?origin, acceptance, prior_share, "proposal");
+            let mut again = |n: usize| Ok(draw(n)?.cube);
+            (range::within(this.problem, cube, &mut look, &mut again)?, region, acceptance)
+        };
+        // Other draws than those that were looked at first: theirs are still to be computed.
+        let expected = simulated.filter(|_| within.beyond == 0);
+        self.current.acceptance = acceptance;
+        self.current.beyond_range = within.beyond;
+        self.current.beyond_range_text = within.text;
+        if within.beyond > 0 {
+            self.progress.message(&format!("round {}: {}", round + 1, self.current.beyond_range_text));
+        }
+        let cube = within.cube;
         self.append_cube(&cube);
         self.selection = if round == 0 {
             let all: Vec<u32> = (0..n as u32).collect();
@@ -317,10 +339,13 @@ impl<'a> Rounds<'a> {
             select_inside(&self.posterior()?, region, &self.cubes, before)?
         };
         self.current.simulations = n;
-        self.current.seconds.proposal = start.elapsed().as_secs_f64();
+        self.current.seconds.proposal = start.elapsed().as_secs_f64() - spent;
         let start = Instant::now();
-        self.simulate(&cube)?;
-        self.current.seconds.simulate = start.elapsed().as_secs_f64();
+        match expected {
+            Some(expected) => self.keep_expected(expected)?,
+            None => self.simulate(&cube)?,
+        }
+        self.current.seconds.simulate = spent + start.elapsed().as_secs_f64();
         Ok(())
     }
 
@@ -337,22 +362,36 @@ impl<'a> Rounds<'a> {
         self.cubes.append(blocks);
     }
 
-    /// Computes the expected counts of a round's parameters.
+    /// Computes and keeps the expected counts of a round's parameters, which all lie within what can be simulated.
     pub(super) fn simulate(&mut self, cube: &Tensor<f32>) -> Result<()> {
+        let (expected, beyond) = self.expected_counts(cube)?;
+        match beyond.first() {
+            None => self.keep_expected(expected),
+            Some(row) => Err(Error::Input(format!("row {row} of a round expects more counts than can be simulated"))),
+        }
+    }
+
+    /// The expected counts of a round's parameters, and the rows that lie beyond what can be simulated.
+    fn expected_counts(&self, cube: &Tensor<f32>) -> Result<(RowBlocks<f32>, Vec<usize>)> {
         let n = cube.rows();
         self.progress.stage("simulate", n as u64);
         let mut expected = RowBlocks::empty(&self.device, n, self.simulator.bins(), self.block_rows);
         let mut before = 0;
-        let progress = self.progress;
-        let outputs = Outputs { expected: Some(&mut expected), ..Outputs::default() };
-        self.simulator.run(Coordinates::Cube, cube, Source { seed: self.seed(), stream: 0 }, outputs, &mut |rows| {
-            progress.advance((rows - before) as u64);
+        let mut beyond = self.simulator.expected_within(Coordinates::Cube, cube, &mut expected, &mut |rows| {
+            self.progress.advance(rows.saturating_sub(before) as u64);
             before = rows;
             interrupt::check()
         })?;
+        beyond.extend(range::beyond_limit(&expected, range::limit(self.problem))?);
+        beyond.sort_unstable();
+        beyond.dedup();
+        Ok((expected, beyond))
+    }
+
+    fn keep_expected(&mut self, mut expected: RowBlocks<f32>) -> Result<()> {
         if let Some(range) = exposures(self.problem) {
             let source = Source { seed: self.seed(), stream: EXPOSURE_STREAM };
-            let factors = draw_exposures(&self.device, range, source, self.exposed.len(), n)?;
+            let factors = draw_exposures(&self.device, range, source, self.exposed.len(), expected.rows())?;
             expose(&mut expected, &factors)?;
             self.exposed.extend(factors);
         }
@@ -499,7 +538,7 @@ impl<'a> Rounds<'a> {
             let before = self.device.profiler().traffic();
             let checkpoint = saved::save(self)?;
             if let Some(store) = &mut self.store {
-                store.save(&checkpoint)?;
+                store.save(checkpoint)?;
             }
             self.count_checkpoint(before);
         }
@@ -530,6 +569,12 @@ impl<'a> Rounds<'a> {
 
     pub fn simulator(&self) -> &Simulator {
         &self.simulator
+    }
+
+    /// What the user should know of the rounds so far.
+    pub fn warnings(&self) -> Vec<String> {
+        let told = self.done.iter().enumerate().filter(|(_, round)| round.beyond_range > 0);
+        told.map(|(k, round)| format!("round {}: {}", k + 1, round.beyond_range_text)).collect()
     }
 
     pub fn summaries(&self) -> &[RoundSummary] {

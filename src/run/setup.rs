@@ -9,6 +9,8 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
+use super::checkpoint::Owner;
+use super::permission::Commands;
 use super::run_file::{FileChoice, Grouping, ParameterEntry, RunFile};
 use crate::{
     Error, Result,
@@ -34,6 +36,8 @@ pub struct Problem {
     pub warnings: Vec<String>,
     /// Found when it is first asked for, as the counts decide about it.
     compression: OnceLock<Result<Compression, String>>,
+    /// Computed when it is first asked for.
+    digest: OnceLock<String>,
 }
 
 impl Problem {
@@ -44,7 +48,7 @@ impl Problem {
     }
 
     /// The same with components of the caller's own, which the expression may name.
-    pub fn open_with(run: RunFile, data: Option<&Path>, own: &[Arc<dyn UserComponent>]) -> Result<Problem> {
+    pub fn open_with(mut run: RunFile, data: Option<&Path>, own: &[Arc<dyn UserComponent>]) -> Result<Problem> {
         // The model first: its mistakes are found in no time, while a response may take seconds to read.
         let (model, mut parameters) = model(&run, data, own)?;
         if parameters.free().is_empty() {
@@ -57,6 +61,16 @@ impl Problem {
             true => observation::demo_instrument(),
             false => observation::load(&observation_spec(&run, data)?)?,
         };
+        // The mock of a demonstration lies beside the run.toml, and nowhere else.
+        let mock = Path::new(&run.path).with_file_name("spectrum.csv");
+        if run.is_built_in() && run.written_by.is_some() && mock.is_file() {
+            let table = crate::report::tables::read_spectrum(&mock)?;
+            dataset = dataset.with_counts(table.rows.iter().map(|row| row.counts as u32).collect())?;
+        }
+        if !dataset.mismatched {
+            // Nothing had to be overlooked: run.toml does not ask for it either.
+            run.observation.mismatch = observation::Mismatch::Error;
+        }
         if let Some(name) = &run.observation.name {
             dataset.name = name.clone();
         }
@@ -66,18 +80,29 @@ impl Problem {
         let program = Program::new(&model, &dataset.folded.edges)?;
         let mut warnings = dataset.warnings.clone();
         warnings.extend(parameters.warnings().iter().cloned());
+        warnings.extend(model.remarks());
         // A spectrum without counts (the built-in one, before its mock is made) gives nothing to extend to.
-        if run.inference.prior_extension > 1.0 && dataset.total() > 0 {
+        let idle = run.commands == Commands::Never && !run.model.external.is_empty();
+        if run.inference.prior_extension > 1.0 && dataset.total() > 0 && !idle {
             let (factor, seed) = (run.inference.prior_extension, run.inference.seed);
             warnings.extend(super::extension::extend((&model, &program), &mut parameters, &dataset, factor, seed)?);
         }
-        Ok(Problem { run, dataset, model, parameters, program, warnings, compression: OnceLock::new() })
+        Ok(Problem {
+            run,
+            dataset,
+            model,
+            parameters,
+            program,
+            warnings,
+            compression: OnceLock::new(),
+            digest: OnceLock::new(),
+        })
     }
 
     /// The same problem for other counts (a mock).
     pub fn with_counts(mut self, counts: Vec<u32>) -> Result<Problem> {
         self.dataset = self.dataset.with_counts(counts)?;
-        self.compression = OnceLock::new();
+        (self.compression, self.digest) = (OnceLock::new(), OnceLock::new());
         Ok(self)
     }
 
@@ -86,6 +111,9 @@ impl Problem {
         self.compression.get_or_init(|| {
             if self.run.model.exact_grid {
                 return Err("as asked for".into());
+            }
+            if self.commands_are_idle() {
+                return Err("which of them can be left out is not known before the external commands run".into());
             }
             let (d, bound) = (&self.dataset, compress::MOST_CHANGE);
             Compression::find(&self.program, &self.parameters, &d.folded, d.total(), bound)
@@ -185,8 +213,22 @@ impl Problem {
             .collect()
     }
 
+    /// Whether the model cannot be evaluated, because nothing may be started that the run file names.
+    pub fn commands_are_idle(&self) -> bool {
+        self.run.commands == Commands::Never && !self.run.model.external.is_empty()
+    }
+
     /// Digest of what is analysed: bins, counts and folded response. Files that changed under the same name change it.
     pub fn data_sha256(&self) -> String {
+        self.digest.get_or_init(|| self.digest_data()).clone()
+    }
+
+    /// Whose checkpoints are this run's.
+    pub fn owner(&self) -> Owner {
+        Owner { run: self.run.identity(), data_sha256: self.data_sha256() }
+    }
+
+    fn digest_data(&self) -> String {
         let mut hash = Sha256::new();
         let d = &self.dataset;
         for bin in &d.bins {
@@ -206,14 +248,17 @@ impl Problem {
 pub fn model(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComponent>]) -> Result<(Model, Parameters)> {
     let settings = Settings::new(&run.model.abundances, &run.model.cross_sections)?;
     // AtomDB's tables are looked for only where they are needed: the search reads folders.
-    let plasma = run.model.expression.to_lowercase().contains("apec");
-    let settings = settings.with_atomdb(if plasma { run.atomdb_folder(data) } else { None });
+    let settings = settings.with_atomdb(if run.needs_atomdb() { run.atomdb_folder(data) } else { None });
     let find = |name: &str| {
         run.find_named(&format!("{name:?} of model.expression"), name, data).map_err(|error| error.to_string())
     };
     let mut components = own.to_vec();
+    super::permission::check(run)?;
     for external in &run.model.external {
-        let external = External::new(external.clone(), &run.folder());
+        let external = match run.commands {
+            Commands::Never => External::idle(external.clone()),
+            _ => External::new(external.clone(), &run.folder()),
+        };
         external.start().map_err(|error| Error::Input(format!("{}, [model.external]: {error}", run.path)))?;
         components.push(Arc::new(external));
     }
@@ -250,6 +295,8 @@ pub fn observation_spec(run: &RunFile, data: Option<&Path>) -> Result<Observatio
         background: companion(files.background),
         energies: run.observation.energies.clone(),
         grouping: grouping(&run.observation.grouping),
+        mismatch: run.observation.mismatch,
+        notes: files.notes,
     })
 }
 
@@ -292,7 +339,11 @@ pub fn response(run: &RunFile, data: Option<&Path>) -> Result<(observation::Resp
     let named = |key: &str, name: Option<String>, spectrum: &observation::Spectrum| -> Result<Option<PathBuf>> {
         let Some(name) = name else { return Ok(None) };
         let beside = spectrum.path.with_file_name(&name);
-        if beside.is_file() { Ok(Some(beside)) } else { Ok(Some(run.find_file(key, &name, data)?)) }
+        if observation::FileName::of(&beside).exists() {
+            Ok(Some(beside))
+        } else {
+            Ok(Some(run.find_file(key, &name, data)?))
+        }
     };
     let rmf = match &o.response {
         FileChoice::Path(name) => run.find_file("response", name, data)?,
@@ -315,7 +366,7 @@ pub fn response(run: &RunFile, data: Option<&Path>) -> Result<(observation::Resp
             Err(_) => observation::FileChoice::Keyword,
         },
     };
-    let response = observation::load_response(&rmf, &arf)?;
+    let response = observation::load_response_with(&rmf, &arf, o.mismatch)?;
     let area = match arf {
         observation::FileChoice::File(path) => Some(path),
         _ => None,

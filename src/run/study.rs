@@ -5,6 +5,7 @@
 //! more values, keeps what is finished.
 
 use super::output::{Existing, FINISHED};
+use super::permission::Commands;
 use super::pipeline::{self, Execution};
 use super::progress::Progress;
 use super::reference;
@@ -48,6 +49,8 @@ pub struct Study<'a> {
     pub out: &'a Path,
     /// Compute again what is finished.
     pub force: bool,
+    /// Which commands of the run file may be started.
+    pub commands: Commands,
 }
 
 /// One variant's result. Divergences are from the reference posterior.
@@ -118,7 +121,8 @@ impl Study<'_> {
 
     fn run_file(&self, settings: &[(String, String)]) -> Result<RunFile> {
         let own = settings.iter().map(|(key, value)| format!("{key}={value}"));
-        Ok(RunFile::read(self.run, &self.sets.iter().cloned().chain(own).collect::<Vec<_>>())?)
+        let run = RunFile::read(self.run, &self.sets.iter().cloned().chain(own).collect::<Vec<_>>())?;
+        Ok(RunFile { commands: self.commands, ..run })
     }
 
     fn execution<'e>(&'e self, out: &'e Path, progress: &'e Progress) -> Execution<'e> {
@@ -326,6 +330,7 @@ mod tests {
             device: Device::cpu(),
             out: Path::new("out"),
             force: false,
+            commands: Commands::default(),
         };
         let names: Vec<String> = study.variants().iter().map(|settings| folder_name(settings)).collect();
         assert_eq!(

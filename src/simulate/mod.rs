@@ -9,6 +9,7 @@ mod cpu;
 mod gpu;
 pub mod oracle;
 mod plan;
+pub mod spectra;
 
 pub use crate::kernels::parameters::Coordinates;
 pub use crate::kernels::poisson::Source;
@@ -16,12 +17,14 @@ pub use compress::Compression;
 pub use plan::parameter_plan;
 
 use crate::device::{Device, DeviceError, RowBlocks, Tensor};
+use crate::kernels::poisson;
 use crate::kernels::{
     fold::Csr, fold::FoldPlan, model::ModelPlan, model_fold::ModelFoldPlan, parameters::ParameterPlan,
 };
 use crate::model::{ModelError, Parameters, Program};
 use crate::observation::FoldedResponse;
 use crate::{Error, Result};
+use rayon::prelude::*;
 use std::sync::Mutex;
 
 /// Streams of the twin realisation: the caller's stream with this bit.
@@ -48,6 +51,18 @@ pub struct Outputs<'a> {
     pub log_likelihood: Option<&'a mut Tensor<f32>>,
 }
 
+impl Outputs<'_> {
+    /// The same outputs once more.
+    fn reborrow(&mut self) -> Outputs<'_> {
+        Outputs {
+            counts: self.counts.as_deref_mut(),
+            twin: self.twin.as_deref_mut(),
+            expected: self.expected.as_deref_mut(),
+            log_likelihood: self.log_likelihood.as_deref_mut(),
+        }
+    }
+}
+
 /// A model, its parameters and a response laid out on a device.
 #[derive(Debug)]
 pub struct Simulator {
@@ -61,6 +76,8 @@ pub struct Simulator {
     model_fold: Option<ModelFoldPlan>,
     one_kernel: bool,
     observed: Tensor<f32>,
+    /// Counts that one photon/cm2/s at each energy gives, summed over the bins.
+    weights: Vec<f32>,
     gpu_tile: usize,
     scratch: Mutex<Vec<cpu::Scratch>>,
 }
@@ -147,6 +164,8 @@ impl Simulator {
         let stages: Vec<&str> = program.stages().iter().map(|stage| stage.wgsl.as_str()).collect();
         let model = ModelPlan::new(device, &stages, bins.as_flattened(), columns, program.tables());
         let observed: Vec<f32> = counts.iter().map(|&count| count as f32).collect();
+        let mut weights = vec![0f32; csr.columns];
+        csr.column.iter().zip(csr.value).for_each(|(&energy, &value)| weights[energy as usize] += value);
         let gpu_tile = gpu::tile(device, csr.columns, csr.rows(), model.slots());
         let fold = FoldPlan::new(device, csr).at_least(least);
         let model_fold = ModelFoldPlan::new(device, &model, csr);
@@ -171,6 +190,7 @@ impl Simulator {
             model_fold,
             one_kernel,
             observed: Tensor::from_slice(device, 1, observed.len(), &observed),
+            weights,
             gpu_tile,
             scratch: Mutex::default(),
         })
@@ -242,15 +262,87 @@ impl Simulator {
         self.run(Coordinates::Cube, cube, source, outputs, tick)
     }
 
-    /// -C-STAT/2 of the observed counts for every row of `cube` (N x P): N x 1.
+    /// -C-STAT/2 of the observed counts for every row of `cube` (N x P): N x 1. Minus infinity where so many counts are expected that f32
+    /// does not hold them.
     ///
     /// # Errors
     /// As [`Simulator::simulate`].
     pub fn log_likelihood(&self, cube: &Tensor<f32>, tick: Tick<'_>) -> Result<Tensor<f32>> {
         let mut out = Tensor::empty(&self.device, cube.rows(), 1);
         let outputs = Outputs { log_likelihood: Some(&mut out), ..Outputs::default() };
-        self.run(Coordinates::Cube, cube, Source { seed: 0, stream: 0 }, outputs, tick)?;
+        let beyond = self.run_within((0, Coordinates::Cube), cube, Source { seed: 0, stream: 0 }, outputs, tick)?;
+        if !beyond.is_empty() {
+            let mut values = out.download()?;
+            beyond.into_iter().for_each(|row| values[row] = f32::NEG_INFINITY);
+            out.upload(&values);
+        }
         Ok(out)
+    }
+
+    /// Expected counts for every row of `theta`, into all rows of `out`, but for the rows that are returned: those expect so many counts
+    /// that f32 does not hold them.
+    ///
+    /// # Errors
+    /// As [`Simulator::simulate`].
+    pub fn expected_within(
+        &self,
+        coordinates: Coordinates,
+        theta: &Tensor<f32>,
+        out: &mut RowBlocks<f32>,
+        tick: Tick<'_>,
+    ) -> Result<Vec<usize>> {
+        let outputs = Outputs { expected: Some(out), ..Outputs::default() };
+        self.run_within((0, coordinates), theta, Source { seed: 0, stream: 0 }, outputs, tick)
+    }
+
+    /// As [`Simulator::run_from`], but rows whose counts f32 does not hold are no error: they are returned, and what is written for them
+    /// means nothing.
+    ///
+    /// A number that is not finite for any other reason stays one: f64 decides which it was.
+    fn run_within(
+        &self,
+        (offset, coordinates): (usize, Coordinates),
+        theta: &Tensor<f32>,
+        source: Source,
+        mut outputs: Outputs<'_>,
+        tick: Tick<'_>,
+    ) -> Result<Vec<usize>> {
+        let error = match self.attempt((offset, coordinates), theta, source, outputs.reborrow(), tick)? {
+            Ok(()) => return Ok(Vec::new()),
+            Err(error) => error,
+        };
+        let DeviceError::Fault { row, .. } = &error else { return Err(error.into()) };
+        let p = theta.cols();
+        let mut values = theta.download()?;
+        let beyond: Vec<usize> = values
+            .par_chunks_exact(p.max(1))
+            .enumerate()
+            .filter(|(_, theta)| self.overflows(coordinates, theta))
+            .map(|(row, _)| row)
+            .collect();
+        if !(*row as usize).checked_sub(offset).is_some_and(|row| beyond.contains(&row)) {
+            return Err(self.explain(error, offset, coordinates, theta));
+        }
+        let Some(good) = (0..theta.rows()).find(|row| beyond.binary_search(row).is_err()) else { return Ok(beyond) };
+        for &row in &beyond {
+            values.copy_within(good * p..(good + 1) * p, row * p);
+        }
+        // The text of a component that was asked for the impossible is of no more interest.
+        let _ = self.program.take_trouble();
+        let replaced = Tensor::from_slice(&self.device, theta.rows(), p, &values);
+        self.run_from(offset, coordinates, &replaced, source, outputs, &mut no_tick)?;
+        Ok(beyond)
+    }
+
+    /// Whether a spectrum has more counts than can be drawn, by the mean over its bins and in f64.
+    fn overflows(&self, coordinates: Coordinates, theta: &[f32]) -> bool {
+        let mut full = vec![0f32; self.parameters.count()];
+        self.parameters.map_row(coordinates, theta, &mut full);
+        let full: Vec<f64> = full.into_iter().map(f64::from).collect();
+        let mut flux = vec![0f64; self.energies()];
+        self.program.evaluate(&full, &mut flux);
+        let total: f64 = flux.iter().zip(&self.weights).map(|(flux, weight)| flux * f64::from(*weight)).sum();
+        flux.iter().all(|flux| *flux >= 0.0) && total > f64::from(poisson::LARGEST) * self.bins() as f64
     }
 
     /// Expected counts for every row of `theta`, into all rows of `out`.
@@ -309,6 +401,19 @@ impl Simulator {
         outputs: Outputs<'_>,
         tick: Tick<'_>,
     ) -> Result<()> {
+        self.attempt((offset, coordinates), theta, source, outputs, tick)?
+            .map_err(|error| self.explain(error, offset, coordinates, theta))
+    }
+
+    /// One pass; the inner error is what the device has to say of it.
+    fn attempt(
+        &self,
+        (offset, coordinates): (usize, Coordinates),
+        theta: &Tensor<f32>,
+        source: Source,
+        outputs: Outputs<'_>,
+        tick: Tick<'_>,
+    ) -> Result<Result<(), DeviceError>> {
         assert_eq!(theta.cols(), self.names.len(), "simulate: columns of theta");
         for blocks in [&outputs.counts, &outputs.twin, &outputs.expected].into_iter().flatten() {
             assert_eq!((blocks.rows(), blocks.cols()), (theta.rows(), self.bins()), "simulate: shape of an output");
@@ -323,7 +428,7 @@ impl Simulator {
             }
             Device::Gpu(_) => self.run_gpu(offset, coordinates, theta, source, outputs, tick)?,
         }
-        self.device.check().map_err(|error| self.explain(error, offset, coordinates, theta))
+        Ok(self.device.check())
     }
 
     /// Adds to a fault the parameters of its row.

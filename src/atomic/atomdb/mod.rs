@@ -141,6 +141,11 @@ pub fn open(folder: Option<&Path>) -> Result<Arc<AtomDb>, AtomDbError> {
     Ok(db)
 }
 
+/// The folder of the tables that the environment names, where it names any that are there.
+pub fn environment_folder() -> Option<PathBuf> {
+    find(&find::from_environment()).ok()?.line.parent().map(Path::to_path_buf)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

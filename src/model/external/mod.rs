@@ -48,6 +48,8 @@ pub struct External {
     spec: ExternalSpec,
     component: Component,
     folder: PathBuf,
+    /// Nothing is ever started.
+    idle: bool,
     most: usize,
     pool: Mutex<Pool>,
     returned: Condvar,
@@ -67,13 +69,29 @@ impl External {
             n => n,
         };
         let component = Component::new(&spec.name, spec.kind, spec.parameters.clone());
-        Self { spec, component, folder: folder.into(), most, pool: Mutex::default(), returned: Condvar::new() }
+        Self {
+            spec,
+            component,
+            folder: folder.into(),
+            idle: false,
+            most,
+            pool: Mutex::default(),
+            returned: Condvar::new(),
+        }
+    }
+
+    /// A component that is known but never computed: for looking at a run without starting anything.
+    pub fn idle(spec: ExternalSpec) -> Self {
+        Self { idle: true, ..Self::new(spec, Path::new("")) }
     }
 
     /// Starts one process, so that a command that does not work is found before anything is computed.
     ///
     /// Errors name the command and what it wrote to its standard error.
     pub fn start(&self) -> Result<(), String> {
+        if self.idle {
+            return Ok(());
+        }
         let worker = self.worker()?;
         self.give_back(worker);
         Ok(())
@@ -139,6 +157,9 @@ impl UserComponent for External {
 
     fn evaluate(&self, parameters: &[f64], bins: &[(f64, f64)], out: &mut [f64]) -> Result<(), String> {
         let timeout = Duration::from_secs(self.spec.timeout);
+        if self.idle {
+            return Err(self.told("is not started here"));
+        }
         let mut again = true;
         loop {
             let mut worker = self.worker()?;

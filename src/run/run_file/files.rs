@@ -1,13 +1,15 @@
 //! Where the files of an observation are found.
 //!
 //! A name is looked for beside the run file, then in the data folder (`--data` or `RONTGEN_DATA`), then in each folder
-//! directly below that; `NAME.gz` stands in for `NAME`. A `run.toml` that rontgen wrote also remembers the folder of
-//! the run file it came from. Paths stay as they were written: nothing is made absolute.
+//! directly below that; `NAME.gz` stands in for `NAME`. A `run.toml` that rontgen wrote also remembers the run file that it
+//! came from and the data folder, both as they are reached from itself and absolute: so it means the same wherever the program
+//! is started. Names in the run file stay as they were written.
 
 use std::path::{Path, PathBuf};
 
 use super::{FileChoice, RunFile, RunFileError};
 use crate::atomic::atomdb;
+use crate::observation::split_text;
 
 /// The `spectrum` of a run that uses the built-in instrument and its mock spectrum.
 pub const BUILT_IN_SPECTRUM: &str = "built-in";
@@ -22,6 +24,8 @@ pub struct ObservationFiles {
     pub arf: Option<Option<PathBuf>>,
     /// `None`: what BACKFILE names; `Some(None)`: do without.
     pub background: Option<Option<PathBuf>>,
+    /// What is to be told of how they were found.
+    pub notes: Vec<String>,
 }
 
 impl RunFile {
@@ -40,62 +44,121 @@ impl RunFile {
             })
         };
         let o = &self.observation;
-        Ok(ObservationFiles {
+        let mut files = ObservationFiles {
             spectrum: self.find_file("spectrum", &o.spectrum, data)?,
             response: optional("response", &o.response)?.flatten(),
             arf: optional("arf", &o.arf)?,
             background: optional("background", &o.background)?,
-        })
+            notes: Vec::new(),
+        };
+        let named = |choice: &FileChoice| match choice {
+            FileChoice::Path(name) => Some(name.clone()),
+            _ => None,
+        };
+        for (key, name, found) in [
+            ("spectrum", Some(o.spectrum.clone()), Some(&files.spectrum)),
+            ("response", named(&o.response), files.response.as_ref()),
+            ("arf", named(&o.arf), files.arf.as_ref().and_then(Option::as_ref)),
+        ] {
+            if let (Some(name), Some(found)) = (name, found)
+                && name.ends_with(".gz")
+                && !found.to_string_lossy().ends_with(".gz")
+            {
+                files.notes.push(format!("observation.{key} = {name:?}: found unpacked as {}", found.display()));
+            }
+        }
+        Ok(files)
     }
 
     /// The folder with AtomDB's tables: what `model.atomdb` names (from the run file's folder on, or in the data folder), else
     /// the data folder if it or a folder in it has them. `None`: the environment decides.
     pub fn atomdb_folder(&self, data: Option<&Path>) -> Option<PathBuf> {
-        let before = self.written_by.as_ref();
-        let data: Vec<&Path> = data.into_iter().chain(before.and_then(|p| p.data.as_deref()).map(Path::new)).collect();
+        let data = self.data_folders(data);
         let Some(name) = &self.model.atomdb else {
-            let found = data.iter().find(|folder| atomdb::find(&[folder.to_path_buf()]).is_ok());
+            let found = data.iter().find(|folder| atomdb::find(&[folder.to_path_buf()]).is_ok()).cloned();
+            let noted = self.written_by.as_ref().and_then(|p| p.atomdb.as_ref()).map(PathBuf::from);
+            let noted = noted.filter(|folder| folder.is_dir());
             // Named but without them: the message will name it, unless the environment knows another.
             let only = data.first().filter(|_| atomdb::open(None).is_err());
-            return found.or(only).map(|folder| folder.to_path_buf());
+            return found.or(noted).or(only.cloned());
         };
-        let mut folders = vec![folder_of(&self.path)];
-        folders.extend(before.filter(|p| !p.run_file.is_empty()).map(|p| folder_of(&p.run_file)));
-        folders.extend(data.iter().map(|folder| folder.to_path_buf()));
+        let mut folders = self.folders();
+        folders.extend(data);
         let beside = folders.iter().map(|folder| folder.join(name)).find(|path| path.is_dir());
         Some(beside.unwrap_or_else(|| PathBuf::from(name)))
     }
 
-    /// Finds the file `name` that `observation.KEY` names; a row selector such as `{3}` at its end is kept.
+    /// Finds the file `name` that `observation.KEY` names; a selector such as `{3}` or `[MATRIX]` at its end is kept.
     pub fn find_file(&self, key: &str, name: &str, data: Option<&Path>) -> Result<PathBuf, RunFileError> {
         self.find_named(&format!("observation.{key} = {name:?}"), name, data)
     }
 
+    /// Whether the model needs AtomDB's tables.
+    pub fn needs_atomdb(&self) -> bool {
+        self.model.expression.to_lowercase().contains("apec")
+    }
+
     /// Folder that relative names start from: that of the run file, of the original one for a `run.toml`.
     pub fn folder(&self) -> PathBuf {
-        match &self.written_by {
-            Some(before) if !before.run_file.is_empty() => folder_of(&before.run_file),
-            _ => folder_of(&self.path),
+        let origins = self.written_by.as_ref().map(|before| before.origins(&self.path)).unwrap_or_default();
+        let there = origins.iter().find(|path| path.is_file()).or(origins.last());
+        there.map_or_else(|| folder_of(&self.path), |path| path.parent().unwrap_or(Path::new("")).to_path_buf())
+    }
+
+    /// The folder `name`, which the run file names: from its own folder on, else as the program was started.
+    pub fn found_folder(&self, name: &str) -> PathBuf {
+        let found = self.folders().into_iter().map(|folder| folder.join(name)).find(|path| path.is_dir());
+        found.unwrap_or_else(|| PathBuf::from(name))
+    }
+
+    /// Folders that relative names may start from, in the order of the search.
+    fn folders(&self) -> Vec<PathBuf> {
+        let mut folders = vec![folder_of(&self.path)];
+        let origins = self.written_by.iter().flat_map(|before| before.origins(&self.path));
+        folders.extend(origins.map(|path| path.parent().unwrap_or(Path::new("")).to_path_buf()));
+        folders.dedup();
+        folders
+    }
+
+    /// Folders of data: `data` (`--data` or `RONTGEN_DATA`), then what a `run.toml` remembers, where it is there.
+    pub fn data_folders(&self, data: Option<&Path>) -> Vec<PathBuf> {
+        let before = self.written_by.iter().flat_map(|before| before.data_folders(&self.path));
+        let mut folders: Vec<PathBuf> = data.map(Path::to_path_buf).into_iter().collect();
+        for folder in before {
+            if folder.is_dir() && !folders.contains(&folder) {
+                folders.push(folder);
+            }
         }
+        folders
     }
 
     /// The same for a file that is named elsewhere; `what` begins the messages.
     pub fn find_named(&self, what: &str, name: &str, data: Option<&Path>) -> Result<PathBuf, RunFileError> {
-        let (file, selector) = split_selector(name);
+        // A file may be called as if it had a selector: the whole name goes first.
+        match split_text(name, |_| false) {
+            (_, "") => self.find_split(what, (name, ""), data),
+            split => self.find_split(what, (name, ""), data).or_else(|_| self.find_split(what, split, data)),
+        }
+    }
+
+    fn find_split(
+        &self,
+        what: &str,
+        (file, selector): (&str, &str),
+        data: Option<&Path>,
+    ) -> Result<PathBuf, RunFileError> {
         let with_selector = |path: PathBuf| match selector {
             "" => path,
             selector => PathBuf::from(format!("{}{selector}", path.display())),
         };
-        let before = self.written_by.as_ref();
-        let mut folders = vec![folder_of(&self.path)];
-        folders.extend(before.filter(|p| !p.run_file.is_empty()).map(|p| folder_of(&p.run_file)));
+        let folders = self.folders();
         for folder in &folders {
             if let Some(path) = existing(folder, file) {
                 return Ok(with_selector(path));
             }
         }
         let mut looked: Vec<String> = folders.iter().map(|f| shown(f)).collect();
-        for data in data.into_iter().chain(before.and_then(|p| p.data.as_deref()).map(Path::new)) {
+        for data in &self.data_folders(data) {
             if let Some(path) = existing(data, file) {
                 return Ok(with_selector(path));
             }
@@ -128,16 +191,8 @@ fn shown(folder: &Path) -> String {
     if folder.as_os_str().is_empty() { "the current folder".into() } else { folder.display().to_string() }
 }
 
-/// `file.pha{3}` is row 3 of a PHA-II table, as XSPEC writes it.
-fn split_selector(name: &str) -> (&str, &str) {
-    match name.rfind('{') {
-        Some(at) if name.ends_with('}') => name.split_at(at),
-        _ => (name, ""),
-    }
-}
-
 fn existing(folder: &Path, name: &str) -> Option<PathBuf> {
-    [folder.join(name), folder.join(format!("{name}.gz"))].into_iter().find(|path| path.is_file())
+    crate::observation::fits::existing(&folder.join(name))
 }
 
 fn subfolders(folder: &Path) -> Vec<PathBuf> {

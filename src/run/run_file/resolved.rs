@@ -5,6 +5,8 @@
 
 use super::{FileChoice, Hidden, RunFile, RunFileError, Sampler, Start, section::Section};
 use crate::infer::DensityKind;
+use crate::observation::Mismatch;
+use std::path::{Component, Path, PathBuf};
 
 /// Who wrote a `run.toml`, on what, from which file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -13,26 +15,96 @@ pub struct Provenance {
     pub version: String,
     /// Name of the device that the run was computed on.
     pub device: String,
-    /// The run file as the user named it: data named relative to it are looked for there again.
+    /// The run file that the run came from, absolute: what it names relative to itself is looked for there again.
     pub run_file: String,
-    /// `--data` or `RONTGEN_DATA` as the user gave it.
+    /// `--data` or `RONTGEN_DATA`, absolute.
     pub data: Option<String>,
+    /// AtomDB's folder where neither the run file nor `data` but the environment named it, absolute.
+    pub atomdb: Option<String>,
+    /// `run_file` and `data` as they are reached from the folder of the `run.toml`: these come first, so that a folder that is moved
+    /// together with its data still finds them.
+    pub run_file_from_here: Option<String>,
+    pub data_from_here: Option<String>,
     /// Digest of the observed counts and the folded response, to notice data that changed under the same name.
     pub data_sha256: Option<String>,
 }
 
 impl Provenance {
     /// The provenance of a run started now by this version.
-    pub fn new(run: &RunFile, device: &str, data: Option<&std::path::Path>, data_sha256: Option<String>) -> Provenance {
+    pub fn new(run: &RunFile, device: &str, data: Option<&Path>, data_sha256: Option<String>) -> Provenance {
+        let shown = |path: PathBuf| path.display().to_string();
+        // A run.toml that is run again goes on naming the file that its relative paths start from.
+        let before = run.written_by.as_ref();
+        let run_file = before.and_then(|before| before.origins(&run.path).into_iter().find(|path| path.is_file()));
+        let data = data.map(absolute).or_else(|| run.data_folders(None).into_iter().find(|folder| folder.is_dir()));
+        // The environment is not the same everywhere: what it names is written down.
+        let atomdb = match run.needs_atomdb() && run.atomdb_folder(data.as_deref()).is_none() {
+            true => crate::atomic::atomdb::environment_folder().map(|folder| shown(absolute(&folder))),
+            false => before.and_then(|before| before.atomdb.clone()),
+        };
         Provenance {
             version: env!("CARGO_PKG_VERSION").to_string(),
             device: device.to_string(),
-            // A run.toml that is run again goes on naming the file that its relative paths start from.
-            run_file: run.written_by.as_ref().map_or_else(|| run.path.clone(), |before| before.run_file.clone()),
-            data: data.map(|path| path.display().to_string()),
+            run_file: match (run_file, before) {
+                (Some(path), _) => shown(absolute(&path)),
+                (None, Some(before)) => before.run_file.clone(),
+                // Built-in run files have a name, but are no files.
+                (None, None) if Path::new(&run.path).is_file() => shown(absolute(Path::new(&run.path))),
+                (None, None) => run.path.clone(),
+            },
+            data: data.map(shown),
+            atomdb,
+            run_file_from_here: None,
+            data_from_here: None,
             data_sha256,
         }
     }
+
+    /// The same with paths as they are reached from `folder`, which will hold the `run.toml`.
+    pub fn seen_from(self, folder: &Path) -> Provenance {
+        let reached = |path: &str| relative(&absolute(folder), Path::new(path)).map(|path| path.display().to_string());
+        Provenance {
+            run_file_from_here: reached(&self.run_file),
+            data_from_here: self.data.as_deref().and_then(reached),
+            ..self
+        }
+    }
+
+    /// Where the run file may be that the `run.toml` at `path` came from, likeliest first.
+    pub(super) fn origins(&self, path: &str) -> Vec<PathBuf> {
+        candidates(path, self.run_file_from_here.as_deref(), Some(&self.run_file))
+    }
+
+    /// The same for the folder of data.
+    pub(super) fn data_folders(&self, path: &str) -> Vec<PathBuf> {
+        candidates(path, self.data_from_here.as_deref(), self.data.as_deref())
+    }
+}
+
+/// As reached from the folder of the `run.toml` at `path`, then the absolute one. Relative ones of older versions started from the
+/// folder that the program was started in.
+fn candidates(path: &str, from_here: Option<&str>, absolute: Option<&str>) -> Vec<PathBuf> {
+    let folder = Path::new(path).parent().unwrap_or(Path::new(""));
+    let mut all: Vec<PathBuf> = from_here.map(|name| folder.join(name)).into_iter().collect();
+    all.extend(absolute.filter(|name| !name.is_empty()).map(PathBuf::from));
+    all
+}
+
+/// The path from the root on, without links where it exists.
+pub(crate) fn absolute(path: &Path) -> PathBuf {
+    path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// How `path` is reached from `folder`, both absolute; `None` where there is no way (another drive).
+fn relative(folder: &Path, path: &Path) -> Option<PathBuf> {
+    let (from, to): (Vec<_>, Vec<_>) = (folder.components().collect(), path.components().collect());
+    let shared = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
+    if !path.is_absolute() || shared == 0 {
+        return None;
+    }
+    let up = std::iter::repeat_n(Component::ParentDir, from.len() - shared);
+    let way: PathBuf = up.chain(to[shared..].iter().copied()).collect();
+    Some(if way.as_os_str().is_empty() { PathBuf::from(".") } else { way })
 }
 
 pub(super) fn read_provenance(section: &Section<'_>) -> Result<Provenance, RunFileError> {
@@ -41,6 +113,9 @@ pub(super) fn read_provenance(section: &Section<'_>) -> Result<Provenance, RunFi
         device: section.text("device")?.unwrap_or_default(),
         run_file: section.text("run_file")?.unwrap_or_default(),
         data: section.text("data")?,
+        atomdb: section.text("atomdb")?,
+        run_file_from_here: section.text("run_file_from_here")?,
+        data_from_here: section.text("data_from_here")?,
         data_sha256: section.text("data_sha256")?,
     })
 }
@@ -60,6 +135,9 @@ pub(super) fn text(value: &str) -> String {
     out.push('"');
     out
 }
+
+/// The key of `[observation]` that lets files of another instrument pass; it changes nothing in what is computed from them.
+const MISMATCH: &str = "mismatch";
 
 /// One section as `(key, value, remark)`.
 type Entries = Vec<(String, String, &'static str)>;
@@ -94,11 +172,16 @@ impl RunFile {
         line("version", &provenance.version);
         line("device", &provenance.device);
         line("run_file", &provenance.run_file);
-        if let Some(data) = &provenance.data {
-            line("data", data);
-        }
-        if let Some(digest) = &provenance.data_sha256 {
-            line("data_sha256", digest);
+        for (key, value) in [
+            ("run_file_from_here", &provenance.run_file_from_here),
+            ("data", &provenance.data),
+            ("data_from_here", &provenance.data_from_here),
+            ("atomdb", &provenance.atomdb),
+            ("data_sha256", &provenance.data_sha256),
+        ] {
+            if let Some(value) = value {
+                line(key, value);
+            }
         }
         out
     }
@@ -113,6 +196,7 @@ impl RunFile {
                 }
                 entries.sort();
             }
+            entries.retain(|(key, ..)| key != MISMATCH);
             identity.extend(entries.into_iter().map(|(key, value, _)| (format!("{section}.{key}"), value)));
         }
         identity
@@ -153,6 +237,9 @@ impl RunFile {
             observation.push(("energies".into(), format!("[{}]", ranges.join(", ")), "keV"));
         }
         observation.push(entry("grouping", o.grouping.to_string()));
+        if o.mismatch == Mismatch::Warn {
+            observation.push(entry(MISMATCH, text("warn")));
+        }
 
         let m = &self.model;
         let mut model = vec![
@@ -272,6 +359,7 @@ impl RunFile {
         let output = vec![
             size("posterior_samples", self.output.posterior_samples),
             (String::from("calibration"), self.output.calibration.to_string(), "mocks"),
+            entry("residuals", text(self.output.residuals.name())),
         ];
         let mut sections = vec![
             ("observation", observation),

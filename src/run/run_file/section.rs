@@ -95,8 +95,11 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
         &["sampler", "live", "steps", "remain", "walkers", "ensembles", "burn_in", "length", "polish", "start", "from"],
     ),
     ("verdict", &["misfit"]),
-    ("output", &["posterior_samples", "calibration"]),
-    ("written_by", &["version", "device", "run_file", "data", "data_sha256"]),
+    ("output", &["posterior_samples", "calibration", "residuals"]),
+    (
+        "written_by",
+        &["version", "device", "run_file", "run_file_from_here", "data", "data_from_here", "atomdb", "data_sha256"],
+    ),
 ];
 
 /// One section of the tree, its keys already checked.
@@ -110,7 +113,7 @@ pub(super) struct Section<'a> {
 impl<'a> Section<'a> {
     /// The whole document.
     pub fn root(table: &'a Table, file: &str) -> Result<Section<'a>, RunFileError> {
-        let place = Place::Line { file: file.to_string(), line: 1 };
+        let place = Place::top(file);
         let root = Section { name: "", table, place };
         root.check_keys()?;
         Ok(root)
@@ -241,7 +244,8 @@ pub(super) fn unknown_key(key: &str, section: &str, known: &[&str], place: &Plac
         .iter()
         .find(|(name, keys)| *name != section && keys.contains(&key))
         .map(|(name, _)| if name.is_empty() { "the top level".to_string() } else { format!("[{name}]") });
-    let nearest = nearest(key, known);
+    let meant = crate::model::elsewhere::key(key, known).map(|name| (name, 1.0));
+    let nearest = meant.or_else(|| nearest(key, known));
     let hint = match (elsewhere, nearest) {
         (Some(home), Some((_, score))) if score < 0.85 => format!("; it belongs to {home}"),
         (_, Some((name, _))) => format!("; the nearest known key is {name:?}"),
