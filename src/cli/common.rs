@@ -105,7 +105,7 @@ pub(super) fn warn(warnings: &[String]) {
 }
 
 /// A line for standard error: wrapped where that is a terminal, as it is where a program reads it.
-pub(super) fn for_person(text: &str) -> String {
+fn for_person(text: &str) -> String {
     match std::io::IsTerminal::is_terminal(&std::io::stderr()) {
         true => wrap(text, 0, 2),
         false => format!("{text}\n"),

@@ -135,7 +135,7 @@ fn guarded(work: impl FnOnce() -> Result<u8>) -> u8 {
         // Whoever read our output has seen enough.
         Ok(Err(Error::Io { source, .. })) if source.kind() == std::io::ErrorKind::BrokenPipe => 0,
         Ok(Err(error)) => {
-            error_text(&error).lines().for_each(|line| eprint!("{}", common::for_person(line)));
+            eprint!("{}", error_text(&error));
             error.exit_status()
         }
         Err(_) => STATUS_BUG,
