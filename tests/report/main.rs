@@ -44,6 +44,7 @@ fn example() -> ReportData {
         log_z_err_bootstrap: 0.0021,
         emulator: None,
         proposals: Vec::new(),
+        agreement: Vec::new(),
     };
     let losses = |n: usize| {
         let rows = (1..=n).flat_map(|epoch| {
