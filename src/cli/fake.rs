@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::common::{FORCED, RunArgs, assignment, seed_parser, values_in_order};
+use super::common::{FORCED, RunArgs, assignment, seed_parser, values_in_order, warn};
 use crate::{
     Error, Result,
     device::Device,
@@ -52,9 +52,7 @@ pub fn run(mut args: Args) -> Result<u8> {
     let theta = values_in_order(&names, &args.at, "--at")?;
 
     let (response, area) = setup::response(&run, data.as_deref())?;
-    for warning in &response.warnings {
-        eprintln!("warning: {warning}");
-    }
+    warn(&response.warnings);
     let folded = response.folded_channels(args.exposure)?;
     let program = Program::new(&model, &folded.edges)?;
     let expected = oracle::expected_counts(&program, &parameters, &folded, std::slice::from_ref(&theta));

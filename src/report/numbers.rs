@@ -167,6 +167,15 @@ impl Estimate {
     }
 }
 
+/// A value with its error, as `-130.213 ± 0.004`: one significant digit more than the error has to one.
+pub fn signed(value: f64, error: f64) -> String {
+    if !(error > 0.0 && error.is_finite()) {
+        return format!("{value:.3}");
+    }
+    let decimals = (1 - error.log10().floor() as i32).clamp(0, 6) as usize;
+    format!("{value:.decimals$} ± {error:.decimals$}")
+}
+
 /// A number as people write it: up to six digits, no exponent unless needed.
 pub(super) fn short(v: f64) -> String {
     if !v.is_finite() {
