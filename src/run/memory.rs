@@ -176,7 +176,7 @@ pub fn of_run(problem: &Problem) -> Result<Plan> {
     // The fall-back weighs the flows of all rounds, and may draw more.
     let goes_on = run.refine.fallback != Fallback::None;
     let flows = if goes_on || run.refine.proposals == Proposals::All { wide(rounds) } else { 1 };
-    let draws = wide(run.refine.samples) * if goes_on { super::refinement::MOST as u64 } else { 1 };
+    let draws = wide(run.refine.samples) * if goes_on { wide(super::refinement::MOST) } else { 1 };
     let draw = 4 * p + 8 * p + 8 * (flows + MIXTURES) + 8 * 8;
     plan.add("draws of the refinement", draws * draw, 0, "refine.samples");
     outputs(&mut plan, run, p);
