@@ -95,6 +95,43 @@ fn green_scattered(y: f32) -> f32 {
     return 1.0 / (1.0 + green_opacity * y * y * y);
 }
 
+// The two limits of the profile in dy, of which the lesser counts.
+fn green_limits(dy: f32) -> vec2<f32> {
+    let first = green_first.x * green_power(max(green_first.y - dy, 0.0), green_first.z);
+    let second = green_second.x * green_power(2.150 - dy, green_second.y);
+    let large = green_power(max(green_constant + first + second, 0.0), green_exponent)
+        / (1.0 + safe_exp(green_onset.x * (green_onset.y - green_power(dy, 0.123))));
+    return vec2(green_small.x + green_small.y * dy, large);
+}
+
+fn green_above(dy: f32) -> bool {
+    let limits = green_limits(dy);
+    return limits.x > limits.y;
+}
+
+// Where the profile has kinks, in dy: where one of its terms ends, and where one limit passes the other (2 if nowhere).
+fn green_kinks() -> vec2<f32> {
+    let step = (2.0 - green_least) / 64.0;
+    let at_first = green_above(green_least + 0.5 * step);
+    var crossing = 2.0;
+    for (var k = 1.0; k < 64.0; k += 1.0) {
+        if green_above(green_least + k * step) != at_first {
+            var low = green_least + max(k - 1.0, 0.5) * step;
+            crossing = green_least + k * step;
+            for (var n = 0u; n < 24u; n++) {
+                let middle = 0.5 * (low + crossing);
+                if green_above(middle) == at_first {
+                    low = middle;
+                } else {
+                    crossing = middle;
+                }
+            }
+            break;
+        }
+    }
+    return vec2(min(green_first.y, crossing), max(green_first.y, crossing));
+}
+
 // Few scatterings: wavelengths that differ by less than 2.
 fn green_few(y: f32, dy: f32) -> f32 {
     let y0 = y - dy;
@@ -112,14 +149,10 @@ fn green_few(y: f32, dy: f32) -> f32 {
         let long = 1.0 + green_stretch * (0.326 * (green_power(0.1 * y0, 1.692) - 1.0) + ln - 2.303);
         base = long * y * inverse * safe_exp(green_poly(5.4848 * log_1p((2.0 - dy) * inverse), a, b, c, d, 0.0));
     }
-    let small = green_small.x + green_small.y * dy;
-    let first = green_first.x * green_power(max(green_first.y - dy, 0.0), green_first.z);
-    let second = green_second.x * green_power(2.150 - dy, green_second.y);
-    let large = green_power(max(green_constant + first + second, 0.0), green_exponent)
-        / (1.0 + safe_exp(green_onset.x * (green_onset.y - green_power(dy, 0.123))));
+    let limits = green_limits(dy);
     let deep = 1.0 + (safe_exp(0.381 * dy) - 2.0) * sqrt(max(1.0 - green_scattered(y), 0.0));
     let escapes = green_surface + (1.0 - green_surface) * deep * safe_exp(green_survival(y0, y));
-    return base * min(small, large) * green_scattered(y0) * escapes;
+    return base * min(limits.x, limits.y) * green_scattered(y0) * escapes;
 }
 
 // Many scatterings.
@@ -205,32 +238,6 @@ fn green_reflected(y: f32) -> f32 {
 
 fn green_end(m: f32) -> f32 {
     return min(1.0 / (1.03333 - sqrt(1.0 - (m - 0.05) * (m - 0.05))), 4.0);
-}
-
-// ln of the reflected E F_E at 64 equal steps of ln x from 0.0195 to an end.
-fn green_nodes(end: f32, room: ptr<private, Room>) {
-    let span = log(end / 0.0195);
-    for (var k = 0u; k < 64u; k++) {
-        let along = f32(k) / 63.0;
-        (*room)[k] = log(max(green_reflected(1.0 / (0.0195 * safe_exp(span * along))), 1e-30));
-    }
-}
-
-// The reflection between its nodes; `falls`: they narrow towards the end, where it falls to nothing.
-fn green_at(room: ptr<private, Room>, x: f32, end: f32, falls: bool) -> f32 {
-    if x >= end || end <= 0.0195 {
-        return 0.0;
-    }
-    let along = clamp(log(x / 0.0195) / log(end / 0.0195), 0.0, 1.0);
-    let place = 63.0 * select(along, 1.0 - sqrt(1.0 - along), falls);
-    let k = clamp(u32(place), 1u, 61u);
-    let t = place - f32(k);
-    let f0 = (*room)[k - 1u];
-    let f1 = (*room)[k];
-    let f2 = (*room)[k + 1u];
-    let f3 = (*room)[k + 2u];
-    let cubic = four_point(f0, f1, f2, f3, t).x;
-    return safe_exp(clamp(cubic, min(min(f0, f1), min(f2, f3)), max(max(f0, f1), max(f2, f3))));
 }
 
 // The slab: opacities, and reflection without loss of energy.

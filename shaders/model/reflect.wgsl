@@ -1,8 +1,8 @@
 // reflect: the reflection of any spectrum by a cold slab, as pexrav has it for a power law. In a panel of wavelengths the Green's
 // function is a Legendre series, and the incident E F_E (linear between the bins' middles, nothing beyond) is taken from bin to bin
-// against it; see incident.rs. Room: 64 values of the reflection by many scatterings.
+// against it; see incident.rs.
 
-struct Reflecting { slab: Slab, opacity: f32, shortest: f32 }
+struct Reflecting { slab: Slab, opacity: f32, shortest: f32, kinks: vec2<f32> }
 
 // The series of the panel, and the panel: what its coordinate is (0: wavelength, 1: ln of what is added to it, 2: ln of it), the wavelength
 // that comes out, middle and half width, and the wavelengths at its ends.
@@ -107,6 +107,10 @@ fn reflect_segment(k: u32) -> f32 {
     let f1 = reflect_bin(k + 1u);
     let a = reflect_place(low);
     let b = reflect_place(high);
+    // A narrow one is taken at its middle.
+    if abs(b - a) < 0.03 {
+        return abs(b - a) * reflect_point(0.5 * (a + b), x0, x1, f0, f1);
+    }
     let parts = clamp(ceil(1.5 * abs(b - a)), 1.0, 3.0);
     let half = 0.5 * (b - a) / parts;
     var sum = reflect_part(a + half, half, x0, x1, f0, f1);
@@ -160,65 +164,64 @@ fn reflect_panel(mode: u32, y: f32, begin: f32, end: f32) -> f32 {
     return sum * reflect_half;
 }
 
-// E F_E reflected by scatterings that add less than 2 to the wavelength.
-fn reflect_few(shortest: f32, x: f32) -> f32 {
+// Scatterings that add from `near` to `far` to the wavelength.
+fn reflect_few(r: Reflecting, y: f32, near: f32, far: f32) -> f32 {
+    let begin = max(y - far, r.shortest);
+    let end = y - near;
+    if end - begin <= 4e-7 * y {
+        return 0.0;
+    }
+    return reflect_panel(0u, y, begin, end);
+}
+
+// Ends of the panels, shares of the range of what few scatterings add; the Green's function sets in steeply.
+fn reflect_share(k: u32) -> f32 {
+    let ends = array<f32, 12>(0.0, 0.004, 0.01, 0.02, 0.05, 0.1, 0.16666667, 0.33333333, 0.5, 0.66666667, 0.83333333, 1.0);
+    var at = ends;
+    return at[k];
+}
+
+// E F_E reflected at x.
+fn reflect_reflected(r: Reflecting, x: f32) -> f32 {
     let y = 1.0 / x;
-    if y - green_least <= shortest {
+    if y - green_least <= r.shortest {
         return 0.0;
     }
     let whole = 2.0 - green_least;
     var sum = 0.0;
-    for (var k = 0u; k < 7u; k++) {
-        // 0, 0.02, then sixths.
-        let near = select(select(f32(k - 1u) / 6.0, 0.02, k == 1u), 0.0, k == 0u);
-        let far = select(f32(k) / 6.0, 0.02, k == 0u);
-        let begin = y - green_least - whole * far;
-        let end = y - green_least - whole * near;
-        if begin > 0.0 {
-            sum += reflect_panel(0u, y, begin, end);
-        } else if end > shortest {
-            sum += reflect_panel(0u, y, shortest, end);
-        }
+    for (var k = 0u; k < 11u; k++) {
+        let near = green_least + whole * reflect_share(k);
+        let far = green_least + whole * reflect_share(k + 1u);
+        let one = clamp(r.kinks.x, near, far);
+        let other = clamp(r.kinks.y, near, far);
+        sum += reflect_few(r, y, near, one) + reflect_few(r, y, one, other) + reflect_few(r, y, other, far);
     }
-    return sum / y;
-}
-
-fn reflect_many(shortest: f32, y: f32) -> f32 {
-    var sum = 0.0;
-    let end = min(0.5 * y, y - shortest);
+    // More scatterings: over ln dy as long as y0 changes little, then over ln y0.
+    let end = min(0.5 * y, y - r.shortest);
     if end > 2.0 {
         let middle = 0.5 * (0.69314718 + log(end));
         sum += reflect_panel(1u, y, 0.69314718, middle) + reflect_panel(1u, y, middle, log(end));
     }
     let split = min(y - 2.0, 0.5 * y);
-    if split > shortest {
-        let middle = 0.5 * (log(shortest) + log(split));
-        sum += reflect_panel(2u, y, log(shortest), middle) + reflect_panel(2u, y, middle, log(split));
+    if split > r.shortest {
+        let middle = 0.5 * (log(r.shortest) + log(split));
+        sum += reflect_panel(2u, y, log(r.shortest), middle) + reflect_panel(2u, y, middle, log(split));
     }
     return sum / y;
 }
 
-fn reflect_setup(p: u32, t: u32, slot: u32, room: ptr<private, Room>) -> Reflecting {
-    var slab = slab_new(par(p), par(p + 1u), par(p + 2u), par(p + 3u), par(p + 4u), t);
+fn reflect_setup(p: u32, t: u32, slot: u32) -> Reflecting {
+    let slab = slab_new(par(p), par(p + 1u), par(p + 2u), par(p + 3u), par(p + 4u), t);
     let highest = (mid_hi(energies() - 1u) + mid_lo(energies() - 1u)) * slab.stretch / 511.0;
-    let shortest = max(0.03333, 1.0 / highest);
-    slab.end = min(1.0 / (shortest + 2.0), 4.0);
-    let opacity = slab_asymptotic(slab);
+    var r = Reflecting(slab, slab_asymptotic(slab), max(0.03333, 1.0 / highest), vec2(2.0, 2.0));
     if slab.amount > 0.0 && highest > 0.01957 {
-        green_setup(slab.cosine, opacity);
-        reflect_slot = slot;
-        reflect_stretch = slab.stretch;
-        let span = log(slab.end / 0.0195);
-        for (var k = 0u; k < 64u && span > 0.0; k++) {
-            let left = 1.0 - f32(k) / 63.0;
-            let x = 0.0195 * safe_exp(span * (1.0 - left * left));
-            (*room)[k] = log(max(reflect_many(shortest, 1.0 / x), 1e-30));
-        }
+        green_setup(slab.cosine, r.opacity);
+        r.kinks = green_kinks();
     }
-    return Reflecting(slab, opacity, shortest);
+    return r;
 }
 
-fn reflect_value(r: Reflecting, room: ptr<private, Room>, slot: u32, i: u32) -> f32 {
+fn reflect_value(r: Reflecting, slot: u32, i: u32) -> f32 {
     let c = r.slab;
     let photons = source(slot, i);
     var sum = photons * c.direct;
@@ -236,8 +239,7 @@ fn reflect_value(r: Reflecting, room: ptr<private, Room>, slot: u32, i: u32) -> 
             }
             reflect_slot = slot;
             reflect_stretch = c.stretch;
-            let reflected = reflect_few(r.shortest, x) + green_at(room, x, c.end, true);
-            sum += reflected * c.amount * late * width(i) / (middle * middle);
+            sum += reflect_reflected(r, x) * c.amount * late * width(i) / (middle * middle);
         }
     }
     return sum;

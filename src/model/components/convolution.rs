@@ -81,7 +81,7 @@ impl Convolution {
             Self::Reflect => (REFLECT, "Reflecting", "reflect_value"),
             Self::Thcomp => (THCOMP, "Comptonised", "thcomp_value"),
         };
-        let room = matches!(self, Self::Rdblur | Self::Reflect | Self::Thcomp);
+        let room = matches!(self, Self::Rdblur | Self::Thcomp);
         Shader { file, source, structure, value, room, needs: super::needs(file) }
     }
 

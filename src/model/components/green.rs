@@ -13,7 +13,7 @@ pub(super) const SHORTEST: f64 = 0.03333;
 const NODES: usize = 64;
 const STARTS: f64 = 0.0195;
 /// Reflection is only needed to where detectors reach, E/511 keV.
-pub(super) const ENDS: f64 = 4.0;
+const ENDS: f64 = 4.0;
 
 /// Gauss-Legendre nodes and weights on -1..1, eight points.
 pub(super) const LEGENDRE: [(f64, f64); 4] = [
@@ -24,7 +24,7 @@ pub(super) const LEGENDRE: [(f64, f64); 4] = [
 ];
 
 /// Ends of the panels in dy for few scatterings: the function sets in steeply, and has kinks further on.
-pub(super) const PANELS: [f64; 8] = [0.0, 0.02, 1.0 / 6.0, 1.0 / 3.0, 0.5, 2.0 / 3.0, 5.0 / 6.0, 1.0];
+const PANELS: [f64; 8] = [0.0, 0.02, 1.0 / 6.0, 1.0 / 3.0, 0.5, 2.0 / 3.0, 5.0 / 6.0, 1.0];
 
 /// Coefficients that depend on the angle, as polynomials in its cosine m plus +-e^(s (m - t)) where s > 0: c0..c4, sign, s, t.
 /// Rows 0-3, 4-7, 8-11, 12-16: the cubic (quartic) in ln y0 of each of the four terms of ln G for few scatterings.
@@ -142,6 +142,36 @@ impl Green {
         if dy > 2.0 { self.many(y, y0, dy) } else { self.few(y, y0, dy) }
     }
 
+    /// The two limits of the profile in dy, of which the lesser counts.
+    fn limits(&self, dy: f64) -> (f64, f64) {
+        let small = self.small[0] + self.small[1] * dy;
+        let first = self.first[0] * (self.first[1] - dy).max(0.0).powf(self.first[2]);
+        let second = self.second[0] * (2.150 - dy).powf(self.second[1]);
+        let large = (self.constant + first + second).max(0.0).powf(self.exponent)
+            / (1.0 + (self.onset[0] * (self.onset[1] - dy.powf(0.123))).exp());
+        (small, large)
+    }
+
+    /// Where the profile has kinks, in dy: where one of its terms ends, and where one limit passes the other (2 if nowhere).
+    pub fn kinks(&self) -> [f64; 2] {
+        let above = |dy: f64| {
+            let (small, large) = self.limits(dy);
+            small > large
+        };
+        let place = |k: f64| self.least + (2.0 - self.least) * k / 64.0;
+        let at_first = above(place(0.5));
+        let passed = (1..64).map(f64::from).find(|k| above(place(*k)) != at_first);
+        let crossing = passed.map_or(2.0, |k| {
+            let (mut low, mut high) = (place((k - 1.0).max(0.5)), place(k));
+            for _ in 0..24 {
+                let middle = 0.5 * (low + high);
+                if above(middle) == at_first { low = middle } else { high = middle }
+            }
+            high
+        });
+        [self.first[1].min(crossing), self.first[1].max(crossing)]
+    }
+
     /// The same for few scatterings, dy below 2, and for many.
     pub fn few(&self, y: f64, y0: f64, dy: f64) -> f64 {
         let ln = y0.min(10.0).ln();
@@ -160,11 +190,7 @@ impl Green {
             let long = 1.0 + self.stretch * (0.326 * ((0.1 * y0).powf(1.692) - 1.0) + ln - 2.303);
             long * y * inverse * polynomial(&parts, 5.4848 * (12.0 * inverse).ln()).exp()
         };
-        let small = self.small[0] + self.small[1] * dy;
-        let first = self.first[0] * (self.first[1] - dy).max(0.0).powf(self.first[2]);
-        let second = self.second[0] * (2.150 - dy).powf(self.second[1]);
-        let large = (self.constant + first + second).max(0.0).powf(self.exponent)
-            / (1.0 + (self.onset[0] * (self.onset[1] - dy.powf(0.123))).exp());
+        let (small, large) = self.limits(dy);
         let scattered = |y: f64| 1.0 / (1.0 + self.opacity * y.powi(3));
         let deep = 1.0 + ((0.381 * dy).exp() - 2.0) * (1.0 - scattered(y)).sqrt();
         let escapes = self.surface + (1.0 - self.surface) * deep * self.survival(y0, y).exp();
@@ -233,31 +259,21 @@ impl Green {
     /// The integral over a smooth source, E F_E at x.
     pub fn integral(&self, source: impl Fn(f64) -> f64) -> Integral {
         let end = (1.0 / (SHORTEST + self.least)).min(ENDS);
-        Integral::new(end, false, |x| self.reflected(1.0 / x, &source))
+        Integral::new(end, |x| self.reflected(1.0 / x, &source))
     }
 }
 
-/// ln of the reflected E F_E at equal steps of ln x, or at steps that narrow towards the end of a source, where the reflection falls
-/// to nothing.
+/// ln of the reflected E F_E at equal steps of ln x.
 pub(super) struct Integral {
     nodes: [f64; NODES],
     span: f64,
-    falls: bool,
 }
 
 impl Integral {
-    /// From the values at its nodes, up to x = `end`; `falls`: to nothing there.
-    pub fn new(end: f64, falls: bool, at: impl Fn(f64) -> f64) -> Self {
-        let mut out = Integral { nodes: [0.0; NODES], span: (end / STARTS).ln(), falls };
-        for k in 0..NODES {
-            out.nodes[k] = if out.span > 0.0 { at(out.x(k as f64)).max(1e-30).ln() } else { 0.0 };
-        }
-        out
-    }
-
-    fn x(&self, place: f64) -> f64 {
-        let along = place / (NODES - 1) as f64;
-        STARTS * (self.span * if self.falls { 1.0 - (1.0 - along).powi(2) } else { along }).exp()
+    fn new(end: f64, at: impl Fn(f64) -> f64) -> Self {
+        let span = (end / STARTS).ln();
+        let x = |k: usize| STARTS * (span * k as f64 / (NODES - 1) as f64).exp();
+        Self { nodes: std::array::from_fn(|k| at(x(k)).max(1e-30).ln()), span }
     }
 
     /// Reflected E F_E: a cubic through four values, held between them.
@@ -266,8 +282,7 @@ impl Integral {
         if self.span <= 0.0 || along >= 1.0 {
             return 0.0;
         }
-        let along = along.max(0.0);
-        let place = if self.falls { 1.0 - (1.0 - along).sqrt() } else { along } * (NODES - 1) as f64;
+        let place = along.max(0.0) * (NODES - 1) as f64;
         let k = (place as usize).clamp(1, NODES - 3);
         let t = place - k as f64;
         let [f0, f1, f2, f3] = [self.nodes[k - 1], self.nodes[k], self.nodes[k + 1], self.nodes[k + 2]];

@@ -4,10 +4,14 @@
 //! from bin to bin against that series. So nothing that is narrow is missed, at no more values of the Green's function than a smooth
 //! spectrum needs.
 
-use super::green::{ENDS, Green, Integral, LEGENDRE, PANELS, SHORTEST};
+use super::green::{Green, LEGENDRE, SHORTEST};
 
 /// Terms of a series, as many as a panel has nodes.
 const TERMS: usize = 8;
+/// Ends of the panels for few scatterings, shares of the range of what they add; the Green's function sets in steeply.
+const PANELS: [f64; 12] = [0.0, 0.004, 0.01, 0.02, 0.05, 0.1, 1.0 / 6.0, 1.0 / 3.0, 0.5, 2.0 / 3.0, 5.0 / 6.0, 1.0];
+/// Segments narrower than this part of a panel's half width are taken at their middle.
+const NARROW: f64 = 0.03;
 /// Gauss-Legendre nodes and weights on -1..1, three points.
 const THREE: [(f64, f64); 3] = [
     (-0.774_596_669_241_483_4, 0.555_555_555_555_555_6),
@@ -87,15 +91,20 @@ impl Incident {
             }
             let place = |y0: f64| ((along.of(y0) - middle) / half).clamp(-1.0, 1.0);
             let (a, b) = (place(y_low), place(y_high));
+            let value = |t: f64| {
+                let x = 1.0 / along.wavelength(middle + half * t).0;
+                let source = f0 + (f1 - f0) * ((x - x0) / (x1 - x0)).clamp(0.0, 1.0);
+                source * series.iter().zip(polynomials(t)).map(|(c, p)| c * p).sum::<f64>()
+            };
+            if (b - a).abs() < NARROW {
+                sum += (b - a).abs() * value(0.5 * (a + b));
+                continue;
+            }
             let parts = (1.5 * (b - a).abs()).ceil().clamp(1.0, 3.0);
             let step = (b - a) / parts;
             for part in 0..parts as usize {
                 for (node, weight) in THREE {
-                    let t = a + step * (part as f64 + 0.5 * (1.0 + node));
-                    let x = 1.0 / along.wavelength(middle + half * t).0;
-                    let source = f0 + (f1 - f0) * ((x - x0) / (x1 - x0)).clamp(0.0, 1.0);
-                    let value: f64 = series.iter().zip(polynomials(t)).map(|(c, p)| c * p).sum();
-                    sum += 0.5 * step.abs() * weight * source * value;
+                    sum += 0.5 * step.abs() * weight * value(a + step * (part as f64 + 0.5 * (1.0 + node)));
                 }
             }
         }
@@ -106,44 +115,42 @@ impl Incident {
         SHORTEST.max(1.0 / self.points.last().map_or(1.0, |(x, _)| *x))
     }
 
-    /// E F_E reflected at x by few scatterings, which add less than 2 to the wavelength.
-    pub fn few(&self, green: &Green, x: f64) -> f64 {
+    /// E F_E reflected at x. `kinks`: those of the Green's function.
+    pub fn reflected(&self, green: &Green, kinks: [f64; 2], x: f64) -> f64 {
         let y = 1.0 / x;
-        let (least, whole) = (green.least, 2.0 - green.least);
-        if y - least <= self.shortest() {
+        let shortest = self.shortest();
+        if y - green.least <= shortest {
             return 0.0;
         }
-        let ends = |p: &[f64]| (y - least - whole * p[1], y - least - whole * p[0]);
-        let panels = PANELS.windows(2).map(ends).filter(|(from, _)| *from > 0.0);
-        // What would begin below zero is cut at the shortest wavelength there is.
-        let cut = PANELS.windows(2).map(ends).find(|(from, to)| *from <= 0.0 && *to > self.shortest());
-        let panels = panels.chain(cut.map(|(_, to)| (self.shortest(), to)));
-        panels.map(|(from, to)| self.panel(Along::Wavelength, from, to, |y0| green.few(y, y0, y - y0))).sum::<f64>() / y
-    }
-
-    /// The reflection by more scatterings, which is smooth.
-    pub fn many(&self, green: &Green) -> Integral {
-        let shortest = self.shortest();
-        Integral::new((1.0 / (shortest + 2.0)).min(ENDS), true, |x| {
-            let y = 1.0 / x;
-            let kernel = |y0: f64| green.many(y, y0, y - y0);
-            // Over ln dy as long as y0 changes little, then over ln y0.
-            let halves = |from: f64, to: f64| [(from, 0.5 * (from + to)), (0.5 * (from + to), to)];
-            let end = (0.5 * y).min(y - shortest);
-            let split = (y - 2.0).min(0.5 * y);
-            let mut sum = 0.0;
-            if end > 2.0 {
-                for (from, to) in halves(2f64.ln(), end.ln()) {
-                    sum += self.panel(Along::LnAdded(y), from, to, kernel);
+        // Few scatterings, which add less than 2 to the wavelength: what would begin below the shortest wavelength is cut there.
+        let kernel = |y0: f64| green.few(y, y0, y - y0);
+        let mut sum = 0.0;
+        for pair in PANELS.windows(2) {
+            let at = |k: usize| green.least + (2.0 - green.least) * pair[k];
+            let ends = [at(0), kinks[0].clamp(at(0), at(1)), kinks[1].clamp(at(0), at(1)), at(1)];
+            for part in ends.windows(2) {
+                let (from, to) = ((y - part[1]).max(shortest), y - part[0]);
+                if to - from > 1e-9 {
+                    sum += self.panel(Along::Wavelength, from, to, kernel);
                 }
             }
-            if split > shortest {
-                for (from, to) in halves(shortest.ln(), split.ln()) {
-                    sum += self.panel(Along::LnWavelength, from, to, kernel);
-                }
+        }
+        // More: over ln dy as long as y0 changes little, then over ln y0.
+        let kernel = |y0: f64| green.many(y, y0, y - y0);
+        let halves = |from: f64, to: f64| [(from, 0.5 * (from + to)), (0.5 * (from + to), to)];
+        let end = (0.5 * y).min(y - shortest);
+        let split = (y - 2.0).min(0.5 * y);
+        if end > 2.0 {
+            for (from, to) in halves(2f64.ln(), end.ln()) {
+                sum += self.panel(Along::LnAdded(y), from, to, kernel);
             }
-            sum / y
-        })
+        }
+        if split > shortest {
+            for (from, to) in halves(shortest.ln(), split.ln()) {
+                sum += self.panel(Along::LnWavelength, from, to, kernel);
+            }
+        }
+        sum / y
     }
 }
 
@@ -162,9 +169,11 @@ mod tests {
             let line = Incident { points };
             // Area in y0 of the triangle.
             let area = width * y0 * y0;
-            for y in [21.4, 21.9] {
-                let want = if y - y0 > green.least && y - y0 < 2.0 { green.few(y, y0, y - y0) * area / y } else { 0.0 };
-                let got = line.few(&green, 1.0 / y);
+            for y in [21.4, 21.9, 22.9, 24.3] {
+                let dy = y - y0;
+                let profile = if dy < 2.0 { green.few(y, y0, dy) } else { green.many(y, y0, dy) };
+                let want = if dy > green.least { profile * area / y } else { 0.0 };
+                let got = line.reflected(&green, green.kinks(), 1.0 / y);
                 assert!((got - want).abs() <= 1e-2 * want.max(1e-12), "{y0} {y}: {got} {want}");
             }
         }

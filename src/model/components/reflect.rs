@@ -35,7 +35,7 @@ impl<R: Real> Reflect<R> {
         let reaches = slab.amount > 0.0 && incident.last().is_some_and(|(x, _)| *x > FROM);
         let green = reaches.then(|| Green::new(slab.cosine, slab.asymptotic::<R>(table)));
         let incident = Incident { points: incident };
-        let many = green.as_ref().map(|green| incident.many(green));
+        let green = green.map(|green| (green.kinks(), green));
         let mut row = Row::default();
         let photons = bins()
             .zip(&incident.points)
@@ -52,8 +52,8 @@ impl<R: Real> Reflect<R> {
                     let albedo = slab.albedo::<R>(table, &mut row, ln_e);
                     sum = (photons * albedo).fma(R::of(slab.amount * (1.0 - late)), sum);
                 }
-                if let (Some(green), Some(many)) = (&green, many.as_ref().filter(|_| late > 0.0)) {
-                    let density = (incident.few(green, *x) + many.at(*x)) * slab.amount * late;
+                if let Some((kinks, green)) = green.as_ref().filter(|_| late > 0.0) {
+                    let density = incident.reflected(green, *kinks, *x) * slab.amount * late;
                     sum = R::of(density).fma(bin.width / (middle * middle), sum);
                 }
                 sum
