@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rontgen::cli::{compare, report};
+use rontgen::diagnose::edges::Contact;
 use rontgen::report::plots::axis::{Axis, superscript};
 use rontgen::report::plots::corner::{pretty_unit, with_errors};
 use rontgen::report::plots::density::{Surface, curve};
