@@ -157,6 +157,7 @@ impl Estimate {
                 let sign = if side == Side::Upper { '<' } else { '>' };
                 format!("{sign} {}{power} ({:.0} %)", number(value), 100.0 * level)
             }
+            What::Value { median, .. } if !median.is_finite() => "unknown".into(),
             // Samples that are all the same have no errors.
             What::Value { median, up, down } if up.min(down).is_nan() || up.min(down) <= 0.0 => number(median),
             What::Value { median, up, down } => {
