@@ -15,7 +15,9 @@ mod seeds;
 use mutate::Chance;
 use rontgen::import;
 use rontgen::model::{Model, Parameters, Program, Settings};
-use rontgen::observation::{Area, FileChoice, Grouping, ObservationSpec, Response, inspect, load, read_spectrum};
+use rontgen::observation::{
+    Area, FileChoice, Grouping, Mismatch, ObservationSpec, Response, inspect, load, read_spectrum,
+};
 use rontgen::run::{permission::Commands, run_file::RunFile, setup};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -69,9 +71,9 @@ impl Bench {
         let salt = kind.bytes().fold(7u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)));
         let mut chance = Chance(number.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ salt);
         match kind {
-            "xcm" => mutate::text(chance.one(&seeds::saves()), &self.texts, &mut chance).into_bytes(),
-            "run" => mutate::text(chance.one(&seeds::run_files()), &self.texts, &mut chance).into_bytes(),
-            _ => mutate::fits(chance.one(&self.seeds[kind]), &self.others, &mut chance),
+            "xcm" => mutate::text(chance.one::<String>(&seeds::saves()), &self.texts, &mut chance).into_bytes(),
+            "run" => mutate::text(chance.one::<String>(&seeds::run_files()), &self.texts, &mut chance).into_bytes(),
+            _ => mutate::fits(chance.one::<Vec<u8>>(&self.seeds[kind]), &self.others, &mut chance),
         }
     }
 
@@ -104,6 +106,8 @@ impl Bench {
             background: FileChoice::None,
             energies: vec![[1.0, 6.0]],
             grouping,
+            mismatch: Mismatch::Error,
+            notes: Vec::new(),
         };
         let (pha, rmf, arf) = (self.path("s.pha"), self.path("r.rmf"), self.path("a.arf"));
         match kind {

@@ -316,7 +316,9 @@ fn what_does_not_fit_in_memory_is_an_error_before_anything_starts() {
             let arguments = [command, "case.toml", "--data", "data", "--out", "out", "--device", "cpu"];
             let mut command = rontgen_in(base.path(), &arguments);
             command.args(options).args(more);
-            sets.iter().for_each(|set| drop(command.args(["--set", set])));
+            sets.iter().for_each(|set| {
+                command.args(["--set", set]);
+            });
             // On a machine with terabytes some of these would fit; in 24 GiB none of them does.
             let line = "ulimit -v 25165824; exec \"$0\" \"$@\"";
             let mut limited = std::process::Command::new("sh");

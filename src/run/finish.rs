@@ -245,9 +245,9 @@ pub(super) fn summary(
             date: dataset.date.clone(),
             background: match &dataset.backfile {
                 Some(name) => {
-                    format!("not subtracted and not modelled: its counts are among those analysed ({name} is not used)")
+                    format!("left in the counts ({name} is not used)")
                 }
-                None => "none subtracted, none modelled beyond the expression".into(),
+                None => "none: the counts are analysed as they are".into(),
             },
         },
         model: ModelSummary {

@@ -17,6 +17,11 @@ impl Chance {
         if n == 0 { 0 } else { (self.word() % n as u64) as usize }
     }
 
+    /// One of a list of words.
+    pub fn text(&mut self, of: &[&'static str]) -> &'static str {
+        of[self.below(of.len())]
+    }
+
     pub fn one<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         &of[self.below(of.len())]
     }
@@ -164,8 +169,8 @@ fn spoil_card(bytes: &mut [u8], chance: &mut Chance) {
     let key = String::from_utf8_lossy(&bytes[at..at + 8]).trim_end().to_string();
     match chance.below(8) {
         // Another value: the structure of FITS stays, and so the reader gets to what the value means.
-        0..=3 => write_card(bytes, at, &key, *chance.one(VALUES)),
-        4 => write_card(bytes, at, *chance.one(KEYS), *chance.one(VALUES)),
+        0..=3 => write_card(bytes, at, &key, chance.text(VALUES)),
+        4 => write_card(bytes, at, chance.text(KEYS), chance.text(VALUES)),
         5 => bytes[at..at + CARD].fill(b' '),
         6 => {
             let from = *chance.one(&all);
@@ -383,8 +388,8 @@ pub fn text(seed: &str, others: &[String], chance: &mut Chance) -> String {
         }
         let at = chance.below(all.len());
         match chance.below(12) {
-            0..=4 => all[at] = chance.one(WORDS).to_string(),
-            5 => all.insert(at, chance.one(WORDS).to_string()),
+            0..=4 => all[at] = chance.text(WORDS).to_string(),
+            5 => all.insert(at, chance.text(WORDS).to_string()),
             6 => drop(all.remove(at)),
             7 => {
                 let other = chance.below(all.len());
@@ -398,14 +403,14 @@ pub fn text(seed: &str, others: &[String], chance: &mut Chance) -> String {
                 }
             }
             9 => {
-                let other = tokens(chance.one(others));
+                let other = tokens(chance.one::<String>(others));
                 let from = chance.below(other.len());
                 let end = (from + 1 + chance.below(30)).min(other.len());
                 all.splice(at..at, other[from..end].to_vec());
             }
             10 => {
                 // Depth: parentheses and brackets a thousand times.
-                let sign = *chance.one(&["(", "[", "{", "-", "a.", "\"", "powerlaw+", "tbabs*("]);
+                let sign = chance.text(&["(", "[", "{", "-", "a.", "\"", "powerlaw+", "tbabs*("]);
                 all[at] = sign.repeat(*chance.one(&[3, 40, 1000, 20_000]));
             }
             _ => all.truncate(at),
