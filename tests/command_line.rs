@@ -177,7 +177,7 @@ fn an_unreadable_log_filter_is_named_and_does_no_harm() {
 /// Help is read in a terminal of 80 columns; without one it has that width too.
 #[test]
 fn help_fits_eighty_columns() {
-    let top = rontgen().arg("--help").output().unwrap();
+    let top = rontgen(&["--help"]);
     let text = String::from_utf8(top.stdout).unwrap();
     let commands: Vec<&str> = text
         .lines()
@@ -190,7 +190,8 @@ fn help_fits_eighty_columns() {
         .collect();
     assert!(commands.len() > 15, "{commands:?}");
     for command in std::iter::once(None).chain(commands.into_iter().map(Some)) {
-        let output = rontgen().args(command).arg("--help").output().unwrap();
+        let words: Vec<&str> = command.into_iter().chain(["--help"]).collect();
+        let output = rontgen(&words);
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(text.len() > 200, "{command:?}: {text}");
         for line in text.lines() {
