@@ -227,7 +227,7 @@ fn limits_and_remarks_of_parameters() {
     // A slope that excludes nothing is no measurement either; a posterior at both edges that leaves out the middle is.
     let slope: Vec<f64> = anything.iter().map(|u| u.powf(0.8)).collect();
     assert!(!judge(&slope, (0.0, 1.0), (0.0, 1.0), false).constrained);
-    let split: Vec<f64> = anything.iter().map(|u| if *u < 0.4 { 0.1 * u } else { 1.0 - 0.1 * u }).collect();
+    let split: Vec<f64> = anything.iter().map(|u| if *u < 0.4 { 0.1 * u } else { 1.0 - 0.1 * (1.0 - u) }).collect();
     let split = judge(&split, (0.0, 1.0), (-1.0, 2.0), false);
     assert!(split.constrained && split.limit.is_none() && split.edges.len() == 2, "{split:?}");
     assert!(split.remark().unwrap().contains("both edges"));
