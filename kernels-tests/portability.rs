@@ -5,8 +5,8 @@ use naga::back::{hlsl, msl, spv};
 use rontgen::device::{Device, Kernel};
 use rontgen::kernels::{
     activation, adam, batchnorm, compact, cstat, flow, fold, gather, gemm, gemm_half, loss, mixture, mlp,
-    model::ModelPlan, model_fold, moments, parameters, poisson, random, reduce, rescale, shuffle, spectral, spline,
-    standardize, truncate, unbounded,
+    model::ModelPlan, model_fold, moments, parameters, poisson, random, range, reduce, rescale, shuffle, spectral,
+    spline, standardize, truncate, unbounded,
 };
 use rontgen::model::{Kind, Model, Program, Settings, catalogue};
 

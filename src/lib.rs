@@ -14,11 +14,13 @@
 //! | [`diagnose`], [`report`] | divergences, checks, posterior files, plots |
 //! | [`run`] | the run file, the scheduler of the rounds, checkpoints, the output folder |
 //! | [`mod@import`] | XSPEC's save files as run files |
+//! | [`bounded`] | reading files that may never end |
 //! | [`nn`], [`kernels`], [`device`] | layers and training, one file per kernel family, the GPU or CPU underneath |
 //!
 //! Dependencies point downwards only; nothing below [`run`] reads a configuration file or prints.
 
 pub mod atomic;
+pub mod bounded;
 pub mod cli;
 pub mod device;
 pub mod diagnose;

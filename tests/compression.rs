@@ -40,6 +40,7 @@ fn pn() -> Option<(FoldedResponse, u64)> {
         background: FileChoice::None,
         energies: vec![[0.3, 10.0]],
         grouping: Grouping::File,
+        ..ObservationSpec::default()
     };
     let dataset = load(&spec).unwrap();
     let total = dataset.total();

@@ -187,7 +187,7 @@ abundances = "angr"
     let output = diagnose(&out, &["--sbc", "0", "--tarp", "0", "--json"]);
     assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
     let found = json(&stdout(&output));
-    assert!(failures(&found).iter().any(|f| f.contains("correlation of neighbouring residuals")), "{found}");
+    assert!(failures(&found).iter().any(|f| f.contains("correlation of neighbouring bins")), "{found}");
     assert!(found["refined"].get("sbc").is_none());
 }
 
@@ -334,6 +334,17 @@ fn an_amortised_run_serves_other_spectra() {
     assert_eq!(single["spectra"][0]["result"], lines[2]["result"]);
     let file = |name: &str| fs::read(folder_of(name).join("samples/c.csv")).unwrap();
     assert_eq!(file("amortised-single"), file("amortised-table"));
+    // Another area beside the spectrum is noticed by its contents, although it has the name of the run's.
+    let other = folder("amortised-other");
+    fs::create_dir_all(&other).unwrap();
+    fs::copy(spectra.join("c.pha"), other.join("c.pha")).unwrap();
+    fs::write(other.join("PN.arf"), common::fits::arf(1.0, &[1.0; 3])).unwrap();
+    let (status, refused) = apply(&other, &folder("amortised-refused"), &[]);
+    let error = refused["spectra"][0]["error"].as_str().unwrap();
+    assert!(status == Some(4) && error.contains("ANCRFILE names") && error.contains("3 energies against"), "{error}");
+    let (status, forced) = apply(&other, &folder("amortised-forced"), &["--force"]);
+    assert_eq!((status, &forced["spectra"][0]["result"]), (Some(0), &lines[2]["result"]));
+    assert!(forced["spectra"][0]["warnings"].to_string().contains("all the same"), "{forced}");
     // With the network alone it takes more likelihoods.
     let (_, plain) = apply(&alone, &folder("amortised-plain"), &["--no-polish"]);
     let refined = |table: &Value| table["spectra"][0]["result"].clone();

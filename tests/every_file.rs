@@ -41,6 +41,7 @@ fn use_everywhere(path: &Path) -> usize {
         background: FileChoice::None,
         energies: vec![[0.5, 8.0]],
         grouping: Grouping::File,
+        ..ObservationSpec::default()
     };
     let as_table = format!("atable{{{}}}", path.display());
     told("table", Model::parse(&as_table, &Settings::default()).err().map(|e| e.to_string()));

@@ -7,13 +7,13 @@ use common::{
     runs::{rontgen, stderr},
 };
 use rontgen::{
-    import::{Parameter, import, parse},
+    import::{Parameter, Place, import, parse},
     run::{
         run_file::{ParameterEntry, RunFile},
         setup,
     },
 };
-use std::path::Path;
+use std::{path::Path, str::FromStr};
 
 /// What `save all` of XSPEC 12 writes for the EPIC-pn example (after `ignore 0.0-0.5 10.0-**`, which it turns into channels).
 const PN: &str = "\
@@ -50,7 +50,7 @@ fn write(folder: &Path, name: &str, text: &str) -> std::path::PathBuf {
 
 /// The run file that a save file without data gives, read again.
 fn run_of(text: &str) -> (RunFile, Vec<String>) {
-    let imported = import(&parse(text), Path::new(""), Path::new(""));
+    let imported = import(&parse(text), &Place::default());
     let run = RunFile::parse(&imported.toml, "run.toml", &[]).unwrap_or_else(|e| panic!("{e}\n{}", imported.toml));
     (run, imported.remarks)
 }
@@ -164,10 +164,10 @@ systematic 0.02
 model wabs*(powerlaw+gaussian)
 0.1
 1.7
-/*
+/
 6.4 -1
 0.1 0.05 0 0 10 20
-= p3 * p5
+= p2 + 3
 0.2
 1.9
 model 2:back po
@@ -191,12 +191,11 @@ freeze 5
         "cosmo 50 0.5 0",
         "xset APECROOT 3.0.9",
         "systematic 0.02",
-        "gaussian.norm: the tie '= p3 * p5'",
         "8 parameters for a model of 6",
-        "only the first model is carried over: model 2:back po",
+        "only the model of the first source is carried over: model 2:back po",
         "energies extend",
         "mdefine wiggle",
-        "$nonsense",
+        "a line of Tcl, which is not run (line 24; first: $nonsense [exec ls])",
     ] {
         assert_eq!(remarks.iter().filter(|r| r.contains(says)).count(), 1, "{says}: {remarks:#?}");
     }
@@ -212,6 +211,11 @@ fn commands_in_one_line_abbreviations_and_unknown_models() {
         [Parameter::Numbers(vec![0.3, -1.0]), Parameter::Tied("1".into()), Parameter::Tied("2*p1".into())]
     );
     assert_eq!(save.selections.len(), 4);
+    // Noticing everything is for every data set; the others for the first one.
+    assert_eq!(
+        save.selections.iter().map(|s| s.sets).collect::<Vec<_>>(),
+        [Some((1, 1)), Some((1, 1)), Some((1, 1)), None]
+    );
     assert!(save.remarks.is_empty(), "{:?}", save.remarks);
 
     let (run, remarks) = run_of("data x.pha\nmodel tbabs*relxill\n0.1\n2.0\n");
@@ -264,7 +268,9 @@ fn no_text_makes_it_panic() {
             state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             text.push_str(pieces[(state >> 33) as usize % pieces.len()]);
         }
-        let imported = import(&parse(&text), Path::new(""), Path::new(""));
+        let imported = import(&parse(&text), &Place::default());
         assert!(imported.toml.contains("[model]"));
+        // Whatever could not be carried over is text where a number belongs: still TOML.
+        toml::Table::from_str(&imported.toml).unwrap_or_else(|e| panic!("{e}\n{}", imported.toml));
     }
 }

@@ -1,10 +1,14 @@
 //! Spectra, responses and their product against the facts of the data collection and independent software.
 
+#[path = "observation/cases.rs"]
+mod cases;
 mod common;
 #[path = "observation/formats.rs"]
 mod formats;
 #[path = "observation/grouping.rs"]
 mod grouping;
+#[path = "observation/slips.rs"]
+mod slips;
 
 use std::path::Path;
 
@@ -21,6 +25,7 @@ fn spec(folder: &Path, files: [&str; 3], energies: [f64; 2]) -> ObservationSpec 
         background: FileChoice::None,
         energies: vec![energies],
         grouping: Grouping::File,
+        ..ObservationSpec::default()
     }
 }
 

@@ -152,8 +152,8 @@ fn a_run_that_goes_on_by_itself_is_resumed_to_the_same_bytes() {
     let summary = told(&whole);
     let steps: Vec<&str> =
         summary["fallback"]["steps"].as_array().unwrap().iter().map(|step| step["step"].as_str().unwrap()).collect();
-    assert_eq!(steps[..3], ["refinement", "polish", "round 3"]);
-    assert_eq!(summary["fallback"]["answer"], *steps.last().unwrap());
+    assert_eq!(steps[..4], ["refinement", "all rounds", "polish", "round 3"]);
+    assert!(steps.contains(&summary["fallback"]["answer"].as_str().unwrap()), "{steps:?}");
     // The second of the two rounds that were asked for, and the first and last stage of the third.
     for after in [6, 7, 9] {
         let out = folder.path().join(format!("killed-{after}"));

@@ -46,6 +46,7 @@ fn pn() -> Option<Dataset> {
         background: FileChoice::None,
         energies: vec![[0.5, 10.0]],
         grouping: Grouping::File,
+        ..ObservationSpec::default()
     };
     Some(load(&spec).unwrap())
 }

@@ -48,3 +48,8 @@ fn first_above(energy: f32) -> u32 {
     }
     return low;
 }
+
+// The share of bin i above an energy, which is given in two parts.
+fn share_above(i: u32, energy: f32, energy_low: f32) -> f32 {
+    return clamp((0.5 * width(i) + ((mid_hi(i) - energy) + (mid_lo(i) - energy_low))) / width(i), 0.0, 1.0);
+}

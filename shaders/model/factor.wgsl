@@ -13,14 +13,17 @@ fn constant_value(c: Constant, i: u32) -> f32 {
 fn constant_scale(c: Constant, i: u32) -> f32 { return c.factor; }
 fn constant_exponent(c: Constant, i: u32) -> f32 { return 0.0; }
 
-struct Edge { threshold: f32, minus_tau: f32 }
+struct Edge { threshold: f32, threshold_low: f32, minus_tau: f32 }
 
 fn edge_setup(p: u32, t: u32) -> Edge {
-    return Edge(par(p), -par(p + 1u));
+    return Edge(par(p), 0.0, -par(p + 1u));
 }
 
 fn zedge_setup(p: u32, t: u32) -> Edge {
-    return Edge(par(p) / stretch(par(p + 2u)), -par(p + 1u));
+    let z = par(p + 2u);
+    let s = stretch(z);
+    let threshold = par(p) / s;
+    return Edge(threshold, quotient_rest(par(p), s, select(z - (s - 1.0), 0.0, z < -0.999), threshold), -par(p + 1u));
 }
 
 fn edge_at(c: Edge, e: f32) -> f32 {
@@ -32,8 +35,8 @@ fn edge_value(c: Edge, i: u32) -> f32 {
     let lo = edge_lo(i);
     let hi = edge_hi(i);
     let from_energy = clamp(c.threshold, lo, hi);
-    let above = (hi - from_energy) / (hi - lo);
-    return 1.0 + above * (0.5 * (edge_at(c, from_energy) + edge_at(c, hi)) - 1.0);
+    let above = share_above(i, c.threshold, c.threshold_low);
+    return above * 0.5 * (edge_at(c, from_energy) + edge_at(c, hi)) + (1.0 - above);
 }
 
 struct HighCut { cutoff: f32, minus_inverse: f32, least: f32 }

@@ -83,18 +83,25 @@ fn scattering_value(c: Scattering, i: u32) -> f32 {
     return safe_exp(c.minus * ratio);
 }
 
-// dust: 1 - f/E^2 (1 - min(1, (E/h)^2)).
+// dust: 1 - f/E^2 (1 - min(1, (E/h)^2)) as (1 + q) (E - r) (E + r)/E^2 below h; r in two parts.
 
-struct Halo { fraction: f32, inverse_size: f32 }
+struct Halo { size: f32, scale: f32, root: f32, root_low: f32 }
 
 fn dust_setup(p: u32, t: u32) -> Halo {
-    return Halo(par(p), 1.0 / max(par(p + 1u), 1e-6));
+    let f = max(par(p), 0.0);
+    let h = max(par(p + 1u), 1e-6);
+    let q = f / h / h;
+    let root = sqrt(f / (1.0 + q));
+    // f - (1 + q) r^2, exact but for the rounding of its terms.
+    let square = product_parts(root, root);
+    let rest = ((f - square.x) - q * square.x) - square.y;
+    return Halo(h, 1.0 + q, root, rest / max(2.0 * (1.0 + q) * root, 1e-30));
 }
 
 fn halo_value(c: Halo, i: u32) -> f32 {
     let e = mid_hi(i) + mid_lo(i);
-    let inside = min(e * c.inverse_size, 1.0);
-    return 1.0 - c.fraction / (e * e) * (1.0 - inside * inside);
+    let difference = (mid_hi(i) - c.root) + (mid_lo(i) - c.root_low);
+    return select(1.0, c.scale * (difference / e) * ((e + c.root) / e), e < c.size);
 }
 
 // SSS_ice: clumps of thick and of thin ice.

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::common::{DataArgs, DeviceArgs, ExternalArgs, open_finished, print_json};
+use super::common::{DataArgs, DeviceArgs, ExternalArgs, open_finished, print_json, warn};
+use super::outcome;
 use crate::{
-    Error, Result,
+    Error, Result, bounded,
     run::{
         apply::{self, Settings, Table},
         memory,
-        progress::{Mode, Progress},
+        progress::{Mode, Progress, wrap},
     },
 };
 
@@ -46,6 +47,9 @@ pub struct Args {
     /// Equal-weight samples to write per spectrum, or 0
     #[arg(long, value_name = "N", default_value_t = Settings::default().samples)]
     pub(super) samples: usize,
+    /// Analyse spectra all the same that name another response or area than the run's, or come from another instrument
+    #[arg(long)]
+    pub(super) force: bool,
     #[command(flatten)]
     pub(super) data: DataArgs,
     #[command(flatten)]
@@ -72,10 +76,14 @@ pub fn run(args: Args) -> Result<u8> {
         polish: !args.no_polish,
         nested: !args.no_polish && args.fallback == "nested",
         samples: args.samples,
+        force: args.force,
     };
     memory::of_targets(&finished.problem, apply::GROUP, apply::GROUP, settings.most, "--draws").check(&device)?;
     let progress = Progress::new(Mode::detect(args.quiet));
     let table = apply::run(&finished, &device, &spectra, &args.out, settings, &progress)?;
+    if !args.quiet {
+        warn(&warnings(&table));
+    }
     if args.json {
         print_json("apply.json", &table)?;
     } else if !args.quiet {
@@ -99,7 +107,7 @@ fn spectra(args: &Args) -> Result<Vec<PathBuf>> {
         }
     }
     if let Some(list) = &args.list {
-        let text = std::fs::read_to_string(list).map_err(Error::io(list))?;
+        let text = bounded::read_to_string(list, bounded::LARGEST_TEXT).map_err(Error::io(list))?;
         let folder = list.parent().unwrap_or(Path::new(""));
         let names = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         all.extend(names.map(|name| folder.join(name)));
@@ -118,24 +126,76 @@ fn is_spectrum(path: &Path) -> bool {
     path.is_file() && [".pha", ".pi", ".fits", ".fak"].iter().any(|end| name.ends_with(end))
 }
 
+/// Warnings that are printed, at most; apply.csv has all of them.
+const MOST_WARNINGS: usize = 20;
+
+/// What is odd about the spectra, each text once with the number of spectra it holds for.
+fn warnings(table: &Table) -> Vec<String> {
+    let mut seen: Vec<(&str, &str, usize)> = Vec::new();
+    for (name, warning) in table.spectra.iter().flat_map(|line| line.warnings.iter().map(|w| (&line.spectrum, w))) {
+        match seen.iter_mut().find(|(text, ..)| text == warning) {
+            Some((.., n)) => *n += 1,
+            None => seen.push((warning, name, 1)),
+        }
+    }
+    let more = seen.len().saturating_sub(MOST_WARNINGS);
+    let shown = seen.iter().take(MOST_WARNINGS).map(|(text, name, n)| match n {
+        1 => format!("{name}: {text}"),
+        n => format!("{name} and {} more: {text}", n - 1),
+    });
+    shown.chain((more > 0).then(|| format!("{more} more kinds of warning; apply.csv has them"))).collect()
+}
+
+/// Spectra whose parameters are printed, and those that get a line each.
+const TABLES: usize = 3;
+const LINES: usize = 20;
+
 fn text(table: &Table, out: &Path) -> String {
     let mut text = String::new();
     for line in table.spectra.iter().filter(|line| line.error.is_some()).take(10) {
-        text += &format!("{}: refused: {}\n", line.spectrum, line.error.as_deref().unwrap_or(""));
+        let error = line.error.as_deref().unwrap_or("");
+        text += &wrap(&format!("{}: refused: {error}", line.spectrum), 0, 2);
     }
-    text + &format!(
-        "{}: {} spectra in {:.1} s ({:.1} per second, {} likelihoods): {} trusted, {} with care, {} not trusted, {} refused; \
-         {} polished, {} by nested sampling\n",
-        out.join("apply.csv").display(),
-        table.spectra.len(),
-        table.seconds,
-        table.per_second,
-        table.likelihoods,
-        table.trusted,
-        table.with_care,
-        table.not_trusted,
-        table.refused,
-        table.polished,
-        table.nested
+    let results = || table.spectra.iter().filter_map(|line| Some((line, line.result.as_ref()?)));
+    if table.spectra.len() <= TABLES {
+        for (line, result) in results() {
+            text += &wrap(&line.spectrum, 0, 2);
+            text += &outcome::result(&result.parameters, &result.cstat, &result.refine, &result.verdict);
+            text.push('\n');
+        }
+    } else {
+        let name = |path: &str| Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let width =
+            results().take(LINES).map(|(line, _)| name(&line.spectrum).chars().count()).max().unwrap_or(0).min(30);
+        for (line, result) in results().take(LINES) {
+            let (v, c) = (&result.verdict, &result.cstat);
+            let name: String = name(&line.spectrum).chars().take(width).collect();
+            let (sampling, model) = (v.sampling.status.as_str(), v.model.status.as_str());
+            let cstat = format!("C-STAT {:.1} / {:.1}", c.best, c.expected);
+            text += &format!("{name:<width$}  {sampling:<9}  {model:<17}  {cstat}\n");
+        }
+        let more = results().count().saturating_sub(LINES);
+        if more > 0 {
+            text += &format!("... and {more} more\n");
+        }
+    }
+    text + &wrap(
+        &format!(
+            "{}: {} spectra in {:.1} s ({:.1} per second, {} likelihoods): {} trusted, {} with care, {} not trusted, {} \
+             refused; {} polished, {} by nested sampling",
+            out.join("apply.csv").display(),
+            table.spectra.len(),
+            table.seconds,
+            table.per_second,
+            table.likelihoods,
+            table.trusted,
+            table.with_care,
+            table.not_trusted,
+            table.refused,
+            table.polished,
+            table.nested
+        ),
+        0,
+        2,
     )
 }

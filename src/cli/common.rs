@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    Error, Result,
+    Error, Result, bounded,
     device::Device,
-    run::{diagnose::Finished, permission::Commands, run_file::RunFile},
+    run::{diagnose::Finished, permission::Commands, progress::wrap, run_file::RunFile},
 };
 
 /// A run file, where its data are, and what is changed in it.
@@ -40,6 +40,9 @@ impl ExternalArgs {
         if self.allow_external { Commands::Allowed } else { otherwise }
     }
 }
+
+/// What `--force` sets: files of another instrument are used, with a warning.
+pub(super) const FORCED: &str = "observation.mismatch=\"warn\"";
 
 impl RunArgs {
     /// The run file with `--set` and, if given, `--seed` laid over it.
@@ -92,6 +95,21 @@ pub(super) fn open_finished(
     let data = data.folder()?;
     let finished = Finished::open_with(dir, data.as_deref(), external.commands(Commands::Known))?;
     Ok((finished, data, Device::open(&device.device)?))
+}
+
+/// Warnings on standard error, one line each; on a terminal wrapped, so that words stay whole.
+pub(super) fn warn(warnings: &[String]) {
+    for warning in warnings {
+        eprint!("{}", for_person(&format!("warning: {warning}")));
+    }
+}
+
+/// A line for standard error: wrapped where that is a terminal, as it is where a program reads it.
+fn for_person(text: &str) -> String {
+    match std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+        true => wrap(text, 0, 2),
+        false => format!("{text}\n"),
+    }
 }
 
 /// Prints a result as the JSON document that its file `name` holds.
@@ -149,7 +167,7 @@ pub(super) fn values_in_order(names: &[String], given: &[(String, f64)], origin:
 /// Returns one row per point, in the order of `names`.
 pub(super) fn read_points(path: &Path, names: &[String]) -> Result<Vec<Vec<f64>>> {
     let shown = path.display();
-    let file = std::fs::File::open(path).map_err(Error::io(path))?;
+    let file = bounded::open(path, bounded::LARGEST_TABLE).map_err(Error::io(path))?;
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).comment(Some(b'#')).from_reader(file);
     let wrong = |error: csv::Error| Error::Input(format!("{shown}: {error}"));
     let header = reader.headers().map_err(wrong)?.clone();

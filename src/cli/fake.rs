@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::common::{RunArgs, assignment, seed_parser, values_in_order};
+use super::common::{FORCED, RunArgs, assignment, seed_parser, values_in_order, warn};
 use crate::{
     Error, Result,
     device::Device,
@@ -14,6 +14,7 @@ use crate::{
 };
 
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "rontgen fake [OPTIONS] RUN.toml --at PAR=VALUE... --exposure S --out SPECTRUM.pha")]
 pub struct Args {
     #[command(flatten)]
     pub(super) run: RunArgs,
@@ -29,7 +30,7 @@ pub struct Args {
     /// Seed of the Poisson draws (the same as --set inference.seed=N)
     #[arg(long, value_name = "N", value_parser = seed_parser(), allow_negative_numbers = true)]
     pub(super) seed: Option<u64>,
-    /// Replace the file if it exists
+    /// Replace the file if it exists; use an area of another instrument than the response's all the same, with a warning
     #[arg(long)]
     pub(super) force: bool,
 }
@@ -37,13 +38,14 @@ pub struct Args {
 /// Stream of random numbers that no stage of a run uses.
 const STREAM: u32 = 0x6661_6b65;
 
-pub fn run(args: Args) -> Result<u8> {
+pub fn run(mut args: Args) -> Result<u8> {
     if !(args.exposure.is_finite() && args.exposure > 0.0) {
         return Err(Error::Input(format!("--exposure {}: expected seconds, more than 0", args.exposure)));
     }
     if args.out.exists() && !args.force {
         return Err(Error::Input(format!("{}: exists already; --force replaces it", args.out.display())));
     }
+    args.run.sets.extend(args.force.then(|| FORCED.into()));
     let run = args.run.read(args.seed)?;
     let data = args.run.data.folder()?;
     let (model, parameters) = setup::model(&run, data.as_deref(), &[])?;
@@ -51,9 +53,7 @@ pub fn run(args: Args) -> Result<u8> {
     let theta = values_in_order(&names, &args.at, "--at")?;
 
     let (response, area) = setup::response(&run, data.as_deref())?;
-    for warning in &response.warnings {
-        eprintln!("warning: {warning}");
-    }
+    warn(&response.warnings);
     let folded = response.folded_channels(args.exposure)?;
     let program = Program::new(&model, &folded.edges)?;
     let expected = oracle::expected_counts(&program, &parameters, &folded, std::slice::from_ref(&theta));

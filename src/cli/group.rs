@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::observation::{Grouping, regroup, write_grouped_copy};
+use crate::observation::{Grouping, Mismatch, regroup_with, write_grouped_copy};
 use crate::{Error, Result};
 
 #[derive(Debug, clap::Args)]
@@ -25,7 +25,7 @@ pub struct Args {
     /// Group only channels wholly inside LO to HI keV; the others are marked bad
     #[arg(long, num_args = 2, value_names = ["LO", "HI"])]
     energies: Option<Vec<f64>>,
-    /// Replace the file if it exists
+    /// Replace the file if it exists; use a response of another instrument all the same, with a warning
     #[arg(long)]
     force: bool,
 }
@@ -42,7 +42,9 @@ pub fn run(args: Args) -> Result<u8> {
         Some([lo, hi]) => vec![[*lo, *hi]],
         _ => Vec::new(),
     };
-    let new = regroup(&args.spectrum, args.response.as_deref(), &grouping, &ranges)?;
+    let mismatch = if args.force { Mismatch::Warn } else { Mismatch::Error };
+    let new = regroup_with(&args.spectrum, args.response.as_deref(), &grouping, &ranges, mismatch)?;
+    super::common::warn(&new.warnings);
     if new.groups == 0 {
         return Err(Error::Input(format!(
             "{}: no group can be made: too few counts or no good channel",

@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use super::common::{DeviceArgs, RunArgs, seed_parser};
+use super::common::{DeviceArgs, FORCED, RunArgs, print_json, seed_parser, warn};
+use super::outcome;
 use crate::{
     Result,
     device::Device,
-    report::Verdict,
+    report::{Summary, Verdict},
     run::{
         memory,
-        output::{self, Existing},
+        output::{self, Existing, FINISHED},
         permission::Commands,
         pipeline::{self, Execution},
         progress::{Mode, Progress},
@@ -33,7 +34,8 @@ pub struct Args {
     /// Go on with the run that the output folder holds; starts anew if it holds none
     #[arg(long, conflicts_with = "force")]
     pub(super) resume: bool,
-    /// Remove the run that the output folder holds, whatever it is, and start anew
+    /// Remove the run that the output folder holds, whatever it is, and start anew; use a response or area of another instrument all the
+    /// same, with a warning
     #[arg(long)]
     pub(super) force: bool,
     /// Train on the whole prior, for `rontgen apply` to any spectrum of this response and model: one round of 50000 spectra, unless
@@ -46,6 +48,9 @@ pub struct Args {
     /// Print nothing but errors: no progress, warnings or verdict (they are in summary.json, and the exit status tells)
     #[arg(long)]
     pub(super) quiet: bool,
+    /// Print summary.json on standard output instead of a table
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 impl Args {
@@ -67,6 +72,7 @@ pub fn run(mut args: Args) -> Result<u8> {
         let sets = ["amortised.enabled=true", "rounds=1", "simulations=50000", "first_round_factor=1.0"];
         args.run.sets.splice(0..0, sets.map(|set| format!("inference.{set}")));
     }
+    args.run.sets.extend(args.force.then(|| FORCED.into()));
     let mut run = args.run.read(args.seed)?;
     if args.dry_run {
         run.commands = Commands::Never;
@@ -74,7 +80,7 @@ pub fn run(mut args: Args) -> Result<u8> {
     let data = args.run.data.folder()?;
     let problem = Problem::open(run, data.as_deref())?;
     if !args.quiet {
-        problem.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        warn(&problem.warnings);
     }
     if args.dry_run {
         return dry_run(&args, &problem, data.as_deref());
@@ -84,9 +90,7 @@ pub fn run(mut args: Args) -> Result<u8> {
     let (out, existing) = args.output();
     let execution = Execution { out: &out, device, data: data.as_deref(), existing, progress: &progress };
     let verdict = pipeline::run(&problem, &execution, None)?;
-    if !args.quiet {
-        report_verdict(&out, &verdict);
-    }
+    report(&args, &out)?;
     Ok(exit_status(&verdict))
 }
 
@@ -108,14 +112,14 @@ pub(super) fn dry_run(args: &Args, problem: &Problem, data: Option<&Path>) -> Re
     Ok(0)
 }
 
-/// Where the result is and whether to trust it, in one or a few lines on standard output.
-pub(super) fn report_verdict(out: &Path, verdict: &Verdict) {
-    println!("{}: {}", out.join("report.html").display(), verdict.status.as_str());
-    // What is wrong with the model comes first: it makes the rest idle.
-    println!("  model: {}", verdict.model.status.as_str());
-    verdict.model.reasons.iter().for_each(|reason| println!("    {reason}"));
-    println!("  sampling: {}", verdict.sampling.status.as_str());
-    verdict.sampling.reasons.iter().for_each(|reason| println!("    {reason}"));
+/// Prints what the run in `out` has found, on standard output.
+pub(super) fn report(args: &Args, out: &Path) -> Result<()> {
+    if args.json {
+        print_json(FINISHED, &Summary::read(&out.join(FINISHED))?)?;
+    } else if !args.quiet {
+        print!("{}", outcome::text(out, &Summary::read(&out.join(FINISHED))?));
+    }
+    Ok(())
 }
 
 /// 4 for a result that should not be used.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use crate::model::table::{self, Kind};
 use crate::observation::{FileReport, inspect};
 use crate::{Error, Result};
 
@@ -18,7 +19,8 @@ pub struct Args {
 
 /// Prints the reports; the exit status is 2 where any file is refused.
 pub fn run(args: Args) -> Result<u8> {
-    let reports: Vec<FileReport> = args.files.iter().map(|f| inspect(f)).collect();
+    let mut reports: Vec<FileReport> = args.files.iter().map(|f| inspect(f)).collect();
+    reports.iter_mut().for_each(check_table);
     if args.json {
         let text = serde_json::to_string_pretty(&reports).map_err(|e| Error::Input(format!("inspect --json: {e}")))?;
         println!("{text}");
@@ -27,6 +29,24 @@ pub fn run(args: Args) -> Result<u8> {
         print!("{}", text.join("\n"));
     }
     Ok(if reports.iter().any(|r| r.error.is_some()) { 2 } else { 0 })
+}
+
+/// A table model is read as an analysis reads it, so that what that would refuse or tell is told here.
+fn check_table(report: &mut FileReport) {
+    if report.kind != "TABLE" || report.error.is_some() {
+        return;
+    }
+    let path = std::path::Path::new(&report.file);
+    let read = match table::read(path, Kind::Additive) {
+        // The file says itself that it is a factor.
+        Err(error) if error.to_string().contains("ADDMODEL = F") => table::read(path, Kind::Multiplicative),
+        read => read,
+    };
+    match read {
+        Ok(model) if !model.component.note.is_empty() => report.warnings.push(model.component.note.clone()),
+        Ok(_) => {}
+        Err(error) => report.error = Some(error.to_string()),
+    }
 }
 
 fn describe(report: &FileReport) -> String {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::common::{DeviceArgs, RunArgs, read_points};
+use super::common::{DeviceArgs, FORCED, RunArgs, read_points, warn};
 use crate::{
     Result,
     device::Device,
@@ -30,18 +30,20 @@ pub struct Args {
     pub(super) out: PathBuf,
     #[command(flatten)]
     pub(super) device: DeviceArgs,
+    /// Use a response or area of another instrument all the same, with a warning
+    #[arg(long)]
+    pub(super) force: bool,
     /// No progress display
     #[arg(long)]
     pub(super) quiet: bool,
 }
 
-pub fn run(args: Args) -> Result<u8> {
+pub fn run(mut args: Args) -> Result<u8> {
+    args.run.sets.extend(args.force.then(|| FORCED.into()));
     let run = args.run.read(None)?;
     let data = args.run.data.folder()?;
     let problem = Problem::open(run, data.as_deref())?;
-    for warning in &problem.warnings {
-        eprintln!("warning: {warning}");
-    }
+    warn(&problem.warnings);
     let points = read_points(&args.at, &problem.names())?;
     memory::of_points(&problem, points.len()).check(&Device::cpu())?;
     let evaluator = Evaluator::exact(&problem, &args.device.device)?;

@@ -37,6 +37,12 @@ pub fn run(args: Args) -> Result<u8> {
             Lookup::Ambiguous(names) => {
                 return Err(Error::Input(format!("'{name}' could be {}", names.join(", "))));
             }
+            Lookup::Elsewhere(near) => {
+                let hint = catalogue::elsewhere_hint(near);
+                return Err(Error::Input(format!(
+                    "no component '{name}': {hint}; 'rontgen models' lists what is here"
+                )));
+            }
             Lookup::Unknown(near) => {
                 let hint = near.map_or(String::new(), |n| format!("; did you mean '{n}'?"));
                 return Err(Error::Input(format!("no component '{name}'{hint}")));

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::report::plots::residuals::Residuals;
 use crate::report::plots::spectrum;
 use crate::report::{ReportData, VerdictStatus};
 use crate::{Error, Result};
@@ -14,6 +15,9 @@ pub struct Args {
     /// Draw the fit in this band alone as well [keV], into plots/spectrum_LO_HI.svg
     #[arg(long, num_args = 2, value_names = ["LO", "HI"])]
     pub band: Option<Vec<f64>>,
+    /// Residuals: (data - model)/sqrt(model), or data/model; default: the run's [output] residuals
+    #[arg(long, value_enum, value_name = "WHICH")]
+    pub residuals: Option<Residuals>,
 }
 
 /// Exit status 0, also for a result that is not to be trusted: what was asked for is the report, and it says so.
@@ -22,16 +26,18 @@ pub struct Args {
 /// A folder that is no run's output, or a broken file in it.
 pub fn run(args: Args) -> Result<u8> {
     use std::io::Write;
-    let data = ReportData::from_folder(&args.dir)?;
+    let mut data = ReportData::from_folder(&args.dir)?;
+    data.summary.residuals = args.residuals.unwrap_or(data.summary.residuals);
     let band = args.band.as_deref().map(|band| draw_band(&data, band)).transpose()?;
     let path = data.write_report(&args.dir)?;
     if let Some((name, svg)) = band {
         crate::report::write_atomically(&args.dir.join("plots").join(name), |w| w.write_all(svg.as_bytes()))?;
     }
     let mut out = std::io::stdout().lock();
-    let note = match data.summary.verdict.status {
+    let verdict = &data.summary.verdict;
+    let note = match verdict.status {
         VerdictStatus::Trusted => String::new(),
-        status => format!(" (verdict: {})", status.as_str()),
+        _ => format!(" (sampling: {}, model: {})", verdict.sampling.status.as_str(), verdict.model.status.as_str()),
     };
     match writeln!(out, "{}{note}", path.display()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("standard output")(e)),
@@ -43,7 +49,7 @@ pub fn run(args: Args) -> Result<u8> {
 fn draw_band(data: &ReportData, band: &[f64]) -> Result<(String, String)> {
     let &[lo, hi] = band else { return Err(Error::Input("--band takes two energies in keV".into())) };
     let table = data.spectrum.as_ref().ok_or_else(|| Error::Input("--band: the folder has no spectrum.csv".into()))?;
-    let svg = spectrum::band(table, [lo, hi]).ok_or_else(|| {
+    let svg = spectrum::band(table, [lo, hi], data.summary.residuals).ok_or_else(|| {
         let ends = table.rows.first().zip(table.rows.last()).map(|(first, last)| (first.e_min, last.e_max));
         let (from, to) = ends.unwrap_or_default();
         Error::Input(format!(

@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use super::common::{DeviceArgs, RunArgs, seed_parser};
+use super::common::{DeviceArgs, FORCED, RunArgs, seed_parser, warn};
 use crate::{
     Error, Result,
     kernels::poisson,
@@ -37,18 +37,20 @@ pub struct Args {
     /// Seed of all random numbers (the same as --set inference.seed=N)
     #[arg(long, value_name = "N", value_parser = seed_parser(), allow_negative_numbers = true)]
     pub(super) seed: Option<u64>,
+    /// Use a response or area of another instrument all the same, with a warning
+    #[arg(long)]
+    pub(super) force: bool,
     /// No progress display
     #[arg(long)]
     pub(super) quiet: bool,
 }
 
-pub fn run(args: Args) -> Result<u8> {
+pub fn run(mut args: Args) -> Result<u8> {
+    args.run.sets.extend(args.force.then(|| FORCED.into()));
     let run = args.run.read(args.seed)?;
     let data = args.run.data.folder()?;
     let problem = Problem::open(run, data.as_deref())?;
-    for warning in &problem.warnings {
-        eprintln!("warning: {warning}");
-    }
+    warn(&problem.warnings);
     let evaluator = Evaluator::open(&problem, &args.device.device)?;
     interrupt::install()?;
     let progress = Progress::new(Mode::detect(args.quiet));

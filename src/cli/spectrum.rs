@@ -4,14 +4,14 @@ use super::common::read_points;
 use crate::{
     Error, Result,
     device::Device,
-    model::{Kind, Model, ModelError, ParameterInfo, Program, Settings},
+    model::{Model, ModelError, ParameterInfo, Program, Settings, additive_parts},
     report::plots,
     run::evaluate::ORACLE,
     simulate::spectra,
 };
 use std::{
     fs::File,
-    io::{ErrorKind, Read, Write},
+    io::{Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -24,12 +24,12 @@ pub struct Args {
     #[arg(long = "set", value_name = "COMPONENT.PARAMETER=VALUE")]
     pub set: Vec<String>,
     /// Energy range in keV and number of bins, equal in ln E.
-    #[arg(long, num_args = 3, value_names = ["LO", "HI", "N"], required_unless_present = "edges")]
+    #[arg(long, num_args = 3, value_names = ["LO", "HI", "N"], default_values = ["0.1", "20", "1000"])]
     pub energies: Vec<String>,
     /// Bins of --energies equal in keV.
-    #[arg(long, requires = "energies")]
+    #[arg(long)]
     pub linear: bool,
-    /// Text file of the bins' edges instead: one ascending energy in keV a line; blank lines and those that begin with # are left out.
+    /// File of the bins' edges instead: one energy in keV a line, ascending (# begins a comment line), or a table as --out writes it.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["energies", "linear"])]
     pub edges: Option<PathBuf>,
     /// CSV file to write: e_lo, e_hi (keV), photons.
@@ -68,6 +68,7 @@ pub fn run(args: Args) -> Result<u8> {
     };
     let settings = Settings::new(&args.abund, &args.xsect)?.with_atomdb(args.atomdb);
     let model = Model::parse(&args.expression, &settings)?;
+    model.remarks().iter().for_each(|remark| eprintln!("warning: {remark}"));
     let full = values(&model, &args.set)?;
     let program = Program::new(&model, &edges)?;
     let points = match &args.at {
@@ -96,90 +97,69 @@ pub fn run(args: Args) -> Result<u8> {
     if let Some(plot) = &args.plot {
         let mut flux = vec![0.0; program.energies()];
         program.evaluate(&full, &mut flux);
-        let mut parts = components(&model, &program, &full);
-        if !add_up(&parts, &flux) {
+        let parts = additive_parts(&model, &program, &full).unwrap_or_else(|| {
             eprintln!(
                 "warning: a component normalises the photons of what it acts on (as cflux does), so these do not add up to the \
                  model: only the whole is drawn"
             );
-            parts.clear();
-        }
+            Vec::new()
+        });
         let svg = plots::model::model(&model.canonical(), &edges, &flux, &parts);
         write_whole(plot, svg.as_bytes())?;
     }
     Ok(0)
 }
 
-/// What each additive component gives by itself, absorbed and convolved as in the model: its name and photons per bin.
-fn components(model: &Model, program: &Program, full: &[f64]) -> Vec<(String, Vec<f64>)> {
-    let emit = |c: &&crate::model::ComponentInstance| c.component.kind == Kind::Additive;
-    let norm = |c: &crate::model::ComponentInstance| {
-        let own = c.component.parameters.iter().position(|p| p.is_norm);
-        own.map(|k| c.first_parameter + k)
-    };
-    let alone = |shown: &crate::model::ComponentInstance| {
-        let mut full = full.to_vec();
-        for other in model.components.iter().filter(emit).filter(|other| other.name != shown.name) {
-            if let Some(place) = norm(other).and_then(|k| full.get_mut(k)) {
-                *place = 0.0;
-            }
-        }
-        let mut flux = vec![0.0; program.energies()];
-        program.evaluate(&full, &mut flux);
-        (shown.name.clone(), flux)
-    };
-    model.components.iter().filter(emit).map(alone).collect()
-}
-
-/// Whether the parts are all of the whole, bin by bin.
-fn add_up(parts: &[(String, Vec<f64>)], whole: &[f64]) -> bool {
-    let peak = whole.iter().fold(0.0f64, |m, x| m.max(*x));
-    whole.iter().enumerate().all(|(i, whole)| {
-        let sum: f64 = parts.iter().filter_map(|(_, photons)| photons.get(i)).sum();
-        (sum - whole).abs() <= 1e-3 * whole.abs() + 1e-9 * peak
-    })
-}
-
-/// The edges that a text file lists, one energy in keV a line.
+/// The edges that a text file lists: one energy in keV a line, or the table of bins that this command writes.
 fn edges_of_file(path: &Path) -> Result<Vec<f64>> {
     let name = path.display();
-    // A number with its line's end takes 26 bytes at most.
-    let most = 64 * MOST_BINS as u64;
-    let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(most + 1).read_to_string(&mut text));
-    read.map_err(|source| match source.kind() {
-        ErrorKind::InvalidData => Error::Input(format!("--edges {name}: expected text, found bytes that are no UTF-8")),
-        _ => Error::Io { path: path.to_path_buf(), source },
-    })?;
-    if text.len() as u64 > most {
-        return Err(Error::Input(format!(
-            "--edges {name}: longer than {most} bytes, which {MOST_BINS} bins cannot need"
-        )));
+    let wrong = |line: usize, what: String| Error::Input(format!("--edges {name}, line {line}: {what}"));
+    // A line of the table takes less.
+    let most = 96 * MOST_BINS as u64;
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes));
+    read.map_err(|source| Error::Io { path: path.to_path_buf(), source })?;
+    if bytes.len() as u64 > most {
+        return Err(Error::Input(format!("--edges {name}: longer than the {most} bytes that {MOST_BINS} bins take")));
     }
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Error::Input(format!("--edges {name}: expected text, found bytes that are no UTF-8")))?;
     let mut edges: Vec<f64> = Vec::new();
+    let mut table = false;
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let edge = line.parse::<f64>().ok().filter(|x| x.is_finite() && *x >= 0.0 && *x <= HIGHEST);
-        let Some(edge) = edge else {
-            let shown: String = line.chars().take(40).collect();
-            return Err(Error::Input(format!(
-                "--edges {name}, line {number}: expected one energy in keV, 0 to {HIGHEST}, found '{shown}'"
-            )));
+        if edges.is_empty() && !table && line.starts_with("e_lo,e_hi") {
+            table = true;
+            continue;
+        }
+        let energy = |word: &str| {
+            let found = word.trim().parse::<f64>().ok().filter(|x| x.is_finite() && (0.0..=HIGHEST).contains(x));
+            let shown: String = word.chars().take(40).collect();
+            let expected = format!("expected one energy in keV, 0 to {HIGHEST}, found '{shown}'");
+            found.ok_or_else(|| wrong(number, expected))
+        };
+        let edge = if table {
+            let mut words = line.split(',');
+            let (lo, hi) = (energy(words.next().unwrap_or(""))?, energy(words.next().unwrap_or(""))?);
+            match edges.last() {
+                None => edges.push(lo),
+                Some(last) if *last == lo => {}
+                Some(last) => return Err(wrong(number, format!("bins must touch, but {lo} keV follows {last} keV"))),
+            }
+            hi
+        } else {
+            energy(line)?
         };
         if let Some(last) = edges.last().filter(|last| **last >= edge) {
-            return Err(Error::Input(format!(
-                "--edges {name}, line {number}: edges must ascend, but {edge} keV comes after {last} keV"
-            )));
+            return Err(wrong(number, format!("edges must ascend, but {edge} keV comes after {last} keV")));
         }
         edges.push(edge);
     }
     match edges.len() {
-        0 | 1 => {
-            Err(Error::Input(format!("--edges {name}: expected at least two edges, one a line, found {}", edges.len())))
-        }
+        n @ (0 | 1) => Err(Error::Input(format!("--edges {name}: expected at least two edges, one a line, found {n}"))),
         n if n - 1 > MOST_BINS => {
             Err(Error::Input(format!("--edges {name}: expected at most {MOST_BINS} bins, found {}", n - 1)))
         }
@@ -333,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn the_picture_shows_every_component_and_the_parts_add_up() {
+    fn the_picture_shows_every_component() {
         let folder = tempfile::tempdir().unwrap();
         let plot = folder.path().join("model.svg");
         let drawn = |expression: &str, set: &[&str]| {
@@ -348,18 +328,6 @@ mod tests {
         }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         assert!(!drawn("powerlaw", &[]).contains(">powerlaw+"));
-
-        let model = Model::parse("tbabs*(powerlaw+gsmooth(bbodyrad+gaussian))", &Settings::default()).unwrap();
-        let full: Vec<f64> = model.parameters().iter().map(|p| p.default).collect();
-        let edges: Vec<f64> = (0..=200).map(|k| 0.3 * 1.02f64.powi(k)).collect();
-        let program = Program::new(&model, &edges).unwrap();
-        let mut whole = vec![0.0; 200];
-        program.evaluate(&full, &mut whole);
-        let mut parts = components(&model, &program, &full);
-        assert_eq!(parts.iter().map(|(n, _)| n.as_str()).collect::<Vec<_>>(), ["powerlaw", "bbodyrad", "gaussian"]);
-        assert!(add_up(&parts, &whole));
-        parts.pop();
-        assert!(!add_up(&parts, &whole));
     }
 
     #[test]
@@ -389,8 +357,10 @@ mod tests {
             assert!((found - want).abs() < 1e-12, "{found} for {want}");
         }
         assert_eq!(found.len(), 2);
+        assert_eq!(rows(of_file(&std::fs::read(&out).unwrap())), found);
         std::fs::remove_file(&out).unwrap();
-        let cases: [(&[u8], &str); 7] = [
+        let cases: [(&[u8], &str); 8] = [
+            (b"e_lo,e_hi,photons\n1,2,0\n3,4,0\n", "line 3: bins must touch, but 3 keV follows 2 keV"),
             (b"1\n3\n2\n", "line 3: edges must ascend, but 2 keV comes after 3 keV"),
             (b"1\n1\n", "line 2: edges must ascend"),
             (b"1\n2 3\n", "line 2: expected one energy in keV, 0 to 1000000, found '2 3'"),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::common::{DeviceArgs, RunArgs};
+use super::common::{DeviceArgs, FORCED, RunArgs};
 use crate::{
     Error, Result,
     device::Device,
@@ -36,7 +36,7 @@ pub struct Args {
     pub(super) out: PathBuf,
     #[command(flatten)]
     pub(super) device: DeviceArgs,
-    /// Compute everything again
+    /// Compute everything again; use a response or area of another instrument all the same, with a warning
     #[arg(long)]
     pub(super) force: bool,
     /// Print the table as one JSON document
@@ -91,6 +91,7 @@ pub fn run(args: Args) -> Result<u8> {
     }
     let data = args.run.data.folder()?;
     let mut sets = args.run.sets.clone();
+    sets.extend(args.force.then(|| FORCED.into()));
     sets.extend(args.run.exact_grid.then(|| "model.exact_grid=true".to_string()));
     let study = Study {
         run: &args.run.run,

@@ -41,7 +41,7 @@ impl Fault {
 
     fn text(self) -> (&'static str, &'static str) {
         match self {
-            Fault::Model => ("model", "the model gave a flux that is not finite"),
+            Fault::Model => ("model", "the model gave a flux that is negative or not finite"),
             Fault::Fold => ("fold", "folded counts are not finite"),
             Fault::Poisson => ("poisson", "an expected count is too large to draw from"),
             Fault::Loss => ("training", "a loss is not finite"),

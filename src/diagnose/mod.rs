@@ -5,6 +5,7 @@
 //! | [`statistics`] | mean, standard deviation, quantiles (weighted or not), shortest intervals, effective sample size |
 //! | [`edges`] | where a posterior stands against the edges of its prior: value, one-sided limit, or cut off |
 //! | [`divergence`] | Jensen-Shannon divergence of two sets of samples, with the noise floor of the estimator |
+//! | [`evidence`] | models of the same data by their evidence: Bayes factors, odds, probabilities |
 //! | [`uniformity`] | are numbers uniform? Chi-square, Kolmogorov-Smirnov, binomial bands |
 //! | [`calibration`] | simulation-based calibration and expected coverage (TARP) from ranks on mock data |
 //! | [`retriever`] | which parameters the summaries of spectra determine |
@@ -15,6 +16,7 @@ pub mod calibration;
 pub mod cstat_expectation;
 pub mod divergence;
 pub mod edges;
+pub mod evidence;
 pub mod predictive;
 pub mod retriever;
 pub mod statistics;

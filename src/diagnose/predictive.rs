@@ -25,7 +25,7 @@ pub struct Check {
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Predictive {
     pub draws: usize,
-    /// C-STAT (two-sided), the largest residual of a bin, the correlation of neighbouring residuals, and C-STAT band by band.
+    /// C-STAT (two-sided), the largest C-STAT of a bin, the correlation of neighbouring bins, and C-STAT band by band.
     pub checks: Vec<Check>,
     /// The smallest p-value times the number of checks, at most 1.
     pub p: f64,
@@ -34,7 +34,7 @@ pub struct Predictive {
     pub bands: Vec<(usize, usize)>,
 }
 
-/// Discrepancies of one spectrum from one expectation: C-STAT, largest |residual|, neighbour correlation, then C-STAT of the bands.
+/// Discrepancies of one spectrum from one expectation: C-STAT, its largest root in a bin, neighbour correlation, then C-STAT of the bands.
 fn discrepancies(counts: &[f32], mu: &[f32], bands: &[(usize, usize)]) -> Vec<f64> {
     let (mut total, mut largest, mut neighbours, mut before) = (0.0, 0.0f64, 0.0, 0.0);
     let mut by_band = vec![0.0; bands.len()];
@@ -43,11 +43,11 @@ fn discrepancies(counts: &[f32], mu: &[f32], bands: &[(usize, usize)]) -> Vec<f6
         let (k, m) = (f64::from(k), f64::from(m).max(1e-30));
         let deviance = 2.0 * (m - k + if k > 0.0 { k * (k / m).ln() } else { 0.0 });
         // The signed root of the deviance: nearly normal at few counts too, unlike (k - m) / sqrt(m).
-        let residual = deviance.max(0.0).sqrt().copysign(k - m);
+        let root = deviance.max(0.0).sqrt().copysign(k - m);
         total += deviance;
-        largest = largest.max(residual.abs());
-        neighbours += residual * before;
-        before = residual;
+        largest = largest.max(root.abs());
+        neighbours += root * before;
+        before = root;
         if bands.get(band).is_some_and(|b| i > b.1) {
             band += 1;
         }
@@ -127,8 +127,8 @@ impl Predicting {
         let n = self.draws as f64;
         let name = |i: usize| match i {
             0 => "C-STAT".to_string(),
-            1 => "largest residual of a bin".into(),
-            2 => "correlation of neighbouring residuals".into(),
+            1 => "largest C-STAT of a bin".into(),
+            2 => "correlation of neighbouring bins".into(),
             _ => {
                 let (first, last) = self.bands[i - 3];
                 let edge = |at: usize| self.edges.get(at).copied().unwrap_or((f64::NAN, f64::NAN));
@@ -202,7 +202,7 @@ mod tests {
         // A slope of +-25 %, one and a half standard deviations of the bins at the ends: neighbours agree.
         let slope = check(|i| 0.75 + 0.5 * i as f32 / BINS as f32, 5);
         let found: Vec<&str> = slope.checks.iter().filter(|c| c.failed).map(|c| c.name.as_str()).collect();
-        assert!(found.contains(&"correlation of neighbouring residuals"), "{found:?}");
+        assert!(found.contains(&"correlation of neighbouring bins"), "{found:?}");
         // One bin at twice its mean.
         let spike = check(|i| if i == 30 { 2.0 } else { 1.0 }, 5);
         assert!(spike.checks[1].failed, "{:?}", spike.checks[1]);

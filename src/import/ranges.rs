@@ -1,138 +1,206 @@
 //! From `ignore` and `notice` to the energy ranges of a run file.
+//!
+//! XSPEC keeps a flag per channel of the grouped spectrum: `ignore` clears it for every channel that a range touches, `notice` sets it
+//! for every channel that a range touches. A run file keeps the channels that lie wholly inside its ranges. So the flags are
+//! followed through the commands, the ranges are put at edges of channels, and what these ranges keep is compared with the flags.
 
-use super::xcm::{Save, Selection};
-use crate::observation::{Response, grouping, read_spectrum};
-use std::path::Path;
+use super::{
+    selection::{End, Selection},
+    xcm::Save,
+};
+use crate::observation::{Grouping, Response, grouping, read_spectrum};
+use std::{ops::Range, path::Path};
 
-/// A limit that is an energy (keV), a channel of the grouped spectrum, or open.
-enum End {
-    Open,
-    Energy(f64),
-    Group(usize),
+/// Edges nearer than this are the same: files keep them in single precision.
+const SAME_EDGE: f64 = 1e-6;
+/// An open upper end has no number in a run file: far above every instrument \[keV\].
+const FAR_ABOVE: f64 = 1e4;
+
+/// What is kept of a data set.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Kept {
+    /// keV, ascending and disjoint; empty for everything.
+    pub ranges: Vec<[f64; 2]>,
+    pub remarks: Vec<String>,
 }
 
-fn end(text: Option<&String>) -> End {
-    match text {
-        None => End::Open,
-        Some(text) if text.contains(['.', 'e', 'E']) => text.parse().map_or(End::Open, End::Energy),
-        Some(text) => text.parse().map_or(End::Open, End::Group),
-    }
-}
-
-/// Groups of a spectrum as XSPEC numbers them (from 1; channels of QUALITY 1 are not read and have no number), with their
-/// energies and whether they are good.
+/// A channel of the grouped spectrum as XSPEC numbers them.
 struct Group {
+    /// Rows of the spectrum.
+    rows: Range<usize>,
     e_min: f64,
     e_max: f64,
-    good: bool,
+    noticed: bool,
 }
 
-fn groups(spectrum: &Path, response: &Path) -> Result<Vec<Group>, String> {
-    let spectrum = read_spectrum(spectrum).map_err(|e| e.to_string())?;
-    let response = Response::read(response).map_err(|e| e.to_string())?;
-    let energy = |channel: i64| {
-        let at = response.channel.iter().position(|c| *c == channel);
-        at.and_then(|k| Some((*response.e_min.get(k)?, *response.e_max.get(k)?)))
-    };
-    let read = |run: &std::ops::Range<usize>| {
-        spectrum.quality.get(run.clone()).is_some_and(|quality| quality.iter().any(|q| *q != 1))
-    };
-    grouping::runs(&spectrum.grouping)
-        .into_iter()
-        .filter(read)
-        .map(|run| {
-            let ends = spectrum.channel.get(run.start).zip(spectrum.channel.get(run.end - 1));
-            let found = ends.and_then(|(first, last)| Some((energy(*first)?, energy(*last)?)));
-            let ((a, b), (c, d)) = found.ok_or("the response lacks channels of the spectrum")?;
-            let good = spectrum.quality.get(run).is_some_and(|q| q.iter().all(|q| *q == 0));
-            Ok(Group { e_min: a.min(c), e_max: b.max(d), good })
-        })
-        .collect()
+impl Group {
+    /// Whether a range touches it; an edge that it shares with the range is no touch.
+    fn touched(&self, number: usize, selection: &Selection) -> bool {
+        let single = selection.from == selection.to;
+        let above = match selection.from {
+            End::Open => true,
+            End::Channel(n) => number >= n,
+            End::Energy(e) => self.e_max > e * (1.0 + SAME_EDGE),
+        };
+        let below = match selection.to {
+            End::Open => true,
+            End::Channel(n) => number <= n,
+            End::Energy(e) if single => self.e_min <= e * (1.0 + SAME_EDGE),
+            End::Energy(e) => self.e_min < e * (1.0 - SAME_EDGE),
+        };
+        above && below
+    }
 }
 
-/// Energy ranges that stay, from energies alone; `None` where channels are named.
+/// Ranges of energy that stay where `ignore` alone is used and no channel is named: then they say the same as XSPEC's flags.
 fn from_energies(selections: &[&Selection]) -> Option<Vec<[f64; 2]>> {
-    // Ends as energies, open ones far out; cut piece by piece.
     let mut kept = vec![[0.0, f64::INFINITY]];
     for selection in selections {
-        let lo = match end(selection.from.as_ref()) {
+        let lo = match selection.from {
             End::Open => 0.0,
             End::Energy(e) => e,
-            End::Group(_) => return None,
+            End::Channel(_) => return None,
         };
-        let hi = match end(selection.to.as_ref()) {
+        let hi = match selection.to {
             End::Open => f64::INFINITY,
             End::Energy(e) => e,
-            End::Group(_) => return None,
+            End::Channel(_) => return None,
         };
-        if selection.notice {
-            kept.push([lo, hi]);
-            kept.sort_by(|a, b| a[0].total_cmp(&b[0]));
-            let mut joined: Vec<[f64; 2]> = Vec::new();
-            for range in kept {
-                match joined.last_mut() {
-                    Some(last) if range[0] <= last[1] => last[1] = last[1].max(range[1]),
-                    _ => joined.push(range),
-                }
-            }
-            kept = joined;
-        } else {
-            let cut = |[a, b]: [f64; 2]| [[a, b.min(lo)], [a.max(hi), b]];
-            kept = kept.into_iter().flat_map(cut).filter(|[a, b]| b > a).collect();
+        // A single energy stands for its channel, whose edges are not known here.
+        if selection.notice || lo == hi {
+            return None;
         }
+        let cut = |[a, b]: [f64; 2]| [[a, b.min(lo)], [a.max(hi), b]];
+        kept = kept.into_iter().flat_map(cut).filter(|[a, b]| b > a).collect();
     }
-    Some(kept)
+    Some(kept.into_iter().map(|[lo, hi]| [lo, hi.min(FAR_ABOVE)]).filter(|[lo, hi]| hi > lo).collect())
 }
 
-/// The ranges of data set `number` [keV]; empty for all. The error says why they could not be found.
+fn nothing(selections: &[&Selection]) -> String {
+    format!("'ignore' leaves nothing of the spectrum ({})", shown(selections))
+}
+
+fn shown(selections: &[&Selection]) -> String {
+    let one = |s: &&Selection| format!("{} {}", if s.notice { "notice" } else { "ignore" }, s.text);
+    let list: Vec<String> = selections.iter().take(6).map(one).collect();
+    format!("{}{}", list.join(", "), if selections.len() > 6 { ", ..." } else { "" })
+}
+
+/// What is kept of data set `number`. The error says why that cannot be said in energies.
 pub(super) fn energies(
     save: &Save,
     number: usize,
     spectrum: Option<&Path>,
     response: Option<&Path>,
-) -> Result<Vec<[f64; 2]>, String> {
-    let own: Vec<&Selection> = save.selections.iter().filter(|s| s.spectrum.is_none_or(|set| set == number)).collect();
-    if own.is_empty() {
-        return Ok(Vec::new());
-    }
-    if let Some(kept) = from_energies(&own) {
-        // An open upper end has no number in a run file: far above every instrument.
-        return Ok(kept.into_iter().map(|[lo, hi]| [lo, hi.min(1e4)]).collect());
+) -> Result<Kept, String> {
+    let before = save.loaded_after.get(&number).copied().unwrap_or(0);
+    let own: Vec<&Selection> = save.selections.iter().skip(before).filter(|s| s.concerns(number)).collect();
+    // Noticing what was never ignored changes nothing.
+    let own: Vec<&Selection> = own.into_iter().skip_while(|s| s.notice).collect();
+    let simple = from_energies(&own);
+    if simple.as_ref().is_some_and(Vec::is_empty) {
+        return Err(nothing(&own));
     }
     let (Some(spectrum), Some(response)) = (spectrum, response) else {
-        return Err("channels can only be turned into energies when the spectrum and its response are found".into());
+        return match simple {
+            _ if own.is_empty() => Ok(Kept::default()),
+            Some(ranges) => Ok(Kept { ranges, remarks: Vec::new() }),
+            None => Err(format!(
+                "{}: which energies these are is only known when the spectrum and its response are found",
+                shown(&own)
+            )),
+        };
     };
-    let groups = groups(spectrum, response)?;
-    let mut kept: Vec<bool> = groups.iter().map(|g| g.good).collect();
-    for selection in own {
-        let (from, to) = (end(selection.from.as_ref()), end(selection.to.as_ref()));
-        for (k, (kept, group)) in kept.iter_mut().zip(&groups).enumerate() {
-            let above = match from {
-                End::Open => true,
-                End::Energy(e) => group.e_max > e,
-                End::Group(n) => k + 1 >= n,
-            };
-            let below = match to {
-                End::Open => true,
-                End::Energy(e) => group.e_min < e,
-                End::Group(n) => k < n,
-            };
-            if above && below {
-                *kept = selection.notice && group.good;
+    let spectrum = read_spectrum(spectrum).map_err(|e| e.to_string())?;
+    let response = Response::read(response).map_err(|e| e.to_string())?;
+    let edges = |channel: &i64| {
+        let at = response.channel.iter().position(|c| c == channel);
+        at.and_then(|k| Some((*response.e_min.get(k)?, *response.e_max.get(k)?)))
+    };
+    let edges: Option<Vec<(f64, f64)>> = spectrum.channel.iter().map(edges).collect();
+    let edges = edges.ok_or("the response lacks channels of the spectrum")?;
+    let (e_min, e_max): (Vec<f64>, Vec<f64>) = edges.into_iter().unzip();
+    let channels = grouping::Channels {
+        number: &spectrum.channel,
+        counts: &spectrum.counts,
+        e_min: &e_min,
+        e_max: &e_max,
+        quality: &spectrum.quality,
+        flags: &spectrum.grouping,
+    };
+    let span = |rows: &Range<usize>| {
+        let lo = e_min.get(rows.clone()).unwrap_or(&[]).iter().copied().fold(f64::INFINITY, f64::min);
+        let hi = e_max.get(rows.clone()).unwrap_or(&[]).iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        (lo, hi)
+    };
+    // Channels of QUALITY 1 are not read by XSPEC and have no number.
+    let read = |rows: &Range<usize>| spectrum.quality.get(rows.clone()).is_some_and(|q| q.iter().any(|q| *q != 1));
+    let mut groups: Vec<Group> = grouping::runs(&spectrum.grouping)
+        .into_iter()
+        .filter(read)
+        .map(|rows| {
+            let (e_min, e_max) = span(&rows);
+            Group { rows, e_min, e_max, noticed: true }
+        })
+        .collect();
+    for selection in &own {
+        for (k, group) in groups.iter_mut().enumerate() {
+            if group.touched(k + 1, selection) {
+                group.noticed = selection.notice;
             }
         }
     }
-    let mut ranges: Vec<[f64; 2]> = Vec::new();
+    // The bins that a run makes of the spectrum, and which of them XSPEC's flags keep.
+    let bins = channels.groups(&Grouping::File, &[], &[]);
+    let noticed = |bin: &Range<usize>| groups.iter().any(|group| group.noticed && group.rows.contains(&bin.start));
+    let wanted: Vec<&Range<usize>> = bins.iter().filter(|bin| noticed(bin)).collect();
+    if wanted.is_empty() {
+        return Err(nothing(&own));
+    }
+    let mut kept = Kept::default();
+    let bad = groups.iter().filter(|g| g.noticed && !bins.iter().any(|bin| g.rows.contains(&bin.start))).count();
+    if bad > 0 && !save.ignore_bad {
+        kept.remarks.push(format!(
+            "{bad} channels of bad quality, which XSPEC keeps without 'ignore bad': they are left out here"
+        ));
+    }
+    if wanted.len() == bins.len() {
+        return Ok(kept);
+    }
+    let keeps = |ranges: &[[f64; 2]]| {
+        let kept = channels.groups(&Grouping::File, ranges, &[]);
+        kept.len() == wanted.len() && kept.iter().zip(&wanted).all(|(a, b)| a == *b)
+    };
+    // The file's own numbers where they keep the same.
+    if let Some(ranges) = simple.filter(|ranges| keeps(ranges)) {
+        kept.ranges = ranges;
+        return Ok(kept);
+    }
+    let mut sorted: Vec<(f64, f64, bool)> = bins
+        .iter()
+        .map(|bin| {
+            let (lo, hi) = span(bin);
+            (lo, hi, noticed(bin))
+        })
+        .collect();
+    sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+    // Bad channels are dropped in any case; they do not divide a range.
     let mut open = false;
-    for (group, kept) in groups.iter().zip(&kept) {
-        if *kept {
-            match ranges.last_mut() {
-                Some(last) if open => last[1] = group.e_max,
-                _ => ranges.push([group.e_min, group.e_max]),
-            }
+    for (lo, hi, noticed) in sorted {
+        match kept.ranges.last_mut() {
+            Some(last) if open && noticed => last[1] = last[1].max(hi),
+            _ if noticed => kept.ranges.push([lo, hi]),
+            _ => {}
         }
-        // Bad groups are dropped in any case; they do not divide a range.
-        open = *kept || (open && !group.good);
+        open = noticed;
     }
-    if ranges.is_empty() { Err("nothing is left of the spectrum".into()) } else { Ok(ranges) }
+    // Zero is a run file's least energy.
+    kept.ranges.iter_mut().for_each(|range| range[0] = range[0].max(0.0));
+    if !keeps(&kept.ranges) {
+        return Err(format!(
+            "{}: the channels overlap or repeat in energy, so that no ranges of energy keep the same ones",
+            shown(&own)
+        ));
+    }
+    Ok(kept)
 }

@@ -32,8 +32,8 @@ struct Parameters {
     cols: u32,
 }
 
-const LOWEST: f32 = f32::EPSILON;
-const HIGHEST: f32 = 1.0 - f32::EPSILON / 2.0;
+pub(crate) const LOWEST: f32 = f32::EPSILON;
+pub(crate) const HIGHEST: f32 = 1.0 - f32::EPSILON / 2.0;
 
 fn softplus(t: f32) -> f32 {
     t.max(0.0) + (-t.abs()).exp().ln_1p()

@@ -3,7 +3,7 @@
 //! It knows more components than can be evaluated: those without an implementation are recognised so that the error
 //! can say so. What is implemented is [`super::components::implemented`].
 
-use super::components;
+use super::{components, elsewhere, norms};
 use serde::Deserialize;
 use std::sync::LazyLock;
 
@@ -146,14 +146,18 @@ static COMPONENTS: LazyLock<Vec<Component>> = LazyLock::new(|| {
         serde_json::from_str(include_str!("../../data/xspec_models.json")).expect("embedded catalogue");
     raw.into_iter()
         .map(|c| Component {
-            name: c.name,
+            name: c.name.clone(),
             kind: c.kind,
             parameters: c
                 .params
                 .into_iter()
                 .map(|p| ParameterInfo {
                     name: p.name,
-                    unit: if p.unit == "10^22" { "1e22 cm-2".into() } else { p.unit },
+                    unit: match p.role.as_deref() {
+                        Some("norm") if p.unit.trim().is_empty() => norms::unit(&c.name).into(),
+                        _ if p.unit == "10^22" => "1e22 cm-2".into(),
+                        _ => p.unit,
+                    },
                     default: p.default,
                     hard_min: p.hard_min.unwrap_or(f64::NEG_INFINITY),
                     soft_min: p.soft_min.unwrap_or(f64::NEG_INFINITY),
@@ -181,6 +185,8 @@ pub enum Lookup {
     Found(&'static Component),
     /// An abbreviation of several components.
     Ambiguous(Vec<&'static str>),
+    /// A component of XSPEC that is not here, with the one here that comes nearest in kind; empty: none does.
+    Elsewhere(&'static str),
     /// Unknown; the nearest known name, if any is near.
     Unknown(Option<&'static str>),
 }
@@ -191,15 +197,24 @@ pub fn find(name: &str) -> Lookup {
     if let Some(component) = components().iter().find(|c| c.name.to_lowercase() == wanted) {
         return Lookup::Found(component);
     }
+    // Before abbreviations: `meka` is not `mekal`.
+    if let Some(nearest) = elsewhere::xspec(&wanted) {
+        return Lookup::Elsewhere(nearest);
+    }
     if wanted.len() >= 2 {
         let matches: Vec<_> = components().iter().filter(|c| c.name.to_lowercase().starts_with(&wanted)).collect();
         match matches.as_slice() {
             [] => {}
-            [one] => return Lookup::Found(one),
+            // `pl` is no abbreviation of plabs to anybody.
+            [one] => match elsewhere::component(&wanted) {
+                Some(meant) if !meant.eq_ignore_ascii_case(&one.name) => return Lookup::Unknown(Some(meant)),
+                _ => return Lookup::Found(one),
+            },
             several => return Lookup::Ambiguous(several.iter().map(|c| c.name.as_str()).collect()),
         }
     }
-    Lookup::Unknown(nearest(&wanted, components().iter().map(|c| c.name.as_str())))
+    let meant = elsewhere::component(&wanted);
+    Lookup::Unknown(meant.or_else(|| nearest(&wanted, components().iter().map(|c| c.name.as_str()))))
 }
 
 /// The candidate with the smallest edit distance, if it is near enough to be meant.
@@ -210,6 +225,14 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>)
         .min_by_key(|(d, _)| *d)
         .filter(|(d, c)| *d <= 2.max(c.len() / 3))
         .map(|(_, c)| c)
+}
+
+/// What to say of a component that only XSPEC has.
+pub(crate) fn elsewhere_hint(nearest: &str) -> String {
+    match nearest {
+        "" => "XSPEC has it, but there is none like it here".into(),
+        nearest => format!("XSPEC has it, but it is not here; the nearest here is '{nearest}', which is not the same"),
+    }
 }
 
 #[cfg(test)]
@@ -236,5 +259,10 @@ mod tests {
         assert!(matches!(find("bb"), Lookup::Ambiguous(names) if names.contains(&"bbodyrad")));
         assert!(matches!(find("powerlwa"), Lookup::Unknown(Some("powerlaw"))));
         assert!(matches!(find("xyzzyplugh"), Lookup::Unknown(None)));
+        assert!(matches!(find("VNEI"), Lookup::Elsewhere("vapec")));
+        assert!(matches!(find("meka"), Lookup::Elsewhere("apec")));
+        assert!(matches!(find("plaw"), Lookup::Unknown(Some("powerlaw"))));
+        assert!(matches!(find("pl"), Lookup::Unknown(Some("powerlaw"))));
+        assert!(matches!(find("power"), Lookup::Found(c) if c.name == "powerlaw"));
     }
 }

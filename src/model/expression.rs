@@ -1,7 +1,8 @@
 //! XSPEC model expressions: text to a type-checked tree.
 //!
 //! A product reads from right to left, as XSPEC does: a convolution acts on everything to its right in its product, so
-//! `tbabs*zashift*(a+b)` absorbs in the observer's frame and `zashift*tbabs*(a+b)` in the source's.
+//! `tbabs*zashift*(a+b)` absorbs in the observer's frame and `zashift*tbabs*(a+b)` in the source's. Factors side by side are
+//! multiplied, as there: `constant tbabs(powerlaw)`, `(powerlaw)etable{file}`.
 
 use super::{
     ModelError, Origin,
@@ -136,8 +137,12 @@ impl Parser<'_> {
 
     fn product(&mut self) -> Result<Part, ModelError> {
         let mut factors = vec![self.factor()?];
-        while self.peek() == Some('*') {
-            self.at += 1;
+        loop {
+            match self.peek() {
+                Some('*') => self.at += 1,
+                Some(c) if c == '(' || c.is_ascii_alphabetic() => {}
+                _ => break,
+            }
             factors.push(self.factor()?);
         }
         let Some(mut right) = factors.pop() else {
@@ -256,6 +261,10 @@ impl Parser<'_> {
             Lookup::Ambiguous(names) => {
                 let message = format!("'{written}' could be {}", names.join(", "));
                 return Err(self.error(start, length, message));
+            }
+            Lookup::Elsewhere(near) => {
+                let hint = catalogue::elsewhere_hint(near);
+                return Err(self.error(start, length, format!("no component '{written}': {hint}")));
             }
             Lookup::Unknown(near) => {
                 let hint = near.map_or(String::new(), |n| format!("; did you mean '{n}'?"));

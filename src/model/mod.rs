@@ -8,11 +8,14 @@
 
 pub mod catalogue;
 pub mod components;
+pub(crate) mod elsewhere;
 pub mod expression;
 pub mod extension;
 pub mod external;
 pub mod grid;
+mod norms;
 pub mod parameters;
+mod parts;
 mod plan;
 pub mod prior;
 pub mod program;
@@ -25,6 +28,7 @@ pub use catalogue::{Kind, ParameterInfo};
 pub use expression::Expr;
 pub use extension::{Extensions, UserComponent};
 pub use parameters::{FreeParameter, MapEntry, Parameters, Setting};
+pub use parts::additive_parts;
 pub use prior::Prior;
 pub use program::{Program, Scratch};
 pub use wgsl::Stage;
@@ -93,8 +97,11 @@ impl Settings {
     fn validate(&self) -> Result<(), ModelError> {
         let known = atomic::abundance_tables();
         if !known.contains(&self.abundances.as_str()) {
+            let meant = elsewhere::abundances(&self.abundances);
+            let meant = meant.or_else(|| catalogue::nearest(&self.abundances, known.iter().copied()));
+            let hint = meant.map_or(String::new(), |name| format!(" (did you mean '{name}'?)"));
             return Err(ModelError::Settings(format!(
-                "abundances: no table '{}'; there are {}",
+                "abundances: no table '{}'{hint}; there are {}",
                 self.abundances,
                 known.join(", ")
             )));
@@ -187,6 +194,13 @@ impl Model {
         &self.parameters
     }
 
+    /// What is to be told of the files of its table models.
+    pub fn remarks(&self) -> Vec<String> {
+        let tables = self.components.iter().filter(|c| matches!(c.origin, Origin::Table(_)));
+        let told = tables.filter(|c| !c.component.note.is_empty());
+        told.map(|c| format!("{}: {}", c.written, c.component.note)).collect()
+    }
+
     /// The expression in canonical spelling; parsing it again gives the same tree.
     pub fn canonical(&self) -> String {
         let name = |c: &ComponentInstance| match c.origin {
@@ -226,6 +240,22 @@ impl Model {
         }
     }
 
+    /// The parameter that `component.parameter` (in small letters) means with other words for either: `pl.gamma`, `nh`.
+    fn meant(&self, wanted: &str) -> Option<&str> {
+        let (component, parameter) = wanted.split_once('.').unwrap_or(("", wanted));
+        let called = elsewhere::component(component).unwrap_or(component);
+        let fits = |c: &&ComponentInstance| {
+            component.is_empty() || c.name == component || c.name == called || c.written.to_lowercase() == component
+        };
+        self.components.iter().filter(fits).find_map(|c| {
+            let own: Vec<&str> = c.component.parameters.iter().map(|p| p.name.as_str()).collect();
+            let name = elsewhere::parameter(parameter, &own)
+                .or_else(|| own.iter().copied().find(|name| name.eq_ignore_ascii_case(parameter)))?;
+            let k = c.component.parameters.iter().position(|p| p.name == name)?;
+            self.parameters.get(c.first_parameter + k).map(|p| p.name.as_str())
+        })
+    }
+
     /// Position of a parameter by name, ignoring case; the component may be spelt as in the expression.
     ///
     /// Errors name the nearest known parameter.
@@ -243,7 +273,8 @@ impl Model {
                 }
             }
         }
-        let nearest = catalogue::nearest(&wanted, self.parameters.iter().map(|p| p.name.as_str()));
+        let nearest = self.meant(&wanted);
+        let nearest = nearest.or_else(|| catalogue::nearest(&wanted, self.parameters.iter().map(|p| p.name.as_str())));
         Err(ModelError::Parameter(match nearest {
             Some(near) => format!("no parameter '{}' in {}; did you mean '{near}'?", name.trim(), self.canonical()),
             None => format!(

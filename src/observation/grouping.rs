@@ -1,8 +1,10 @@
 //! Groups of channels: from the file, none, minimum counts, fixed widths, optimal.
 //!
-//! A group is a run of consecutive rows of the spectrum. It is analysed only when it lies wholly inside an asked energy range
-//! (limits included) and holds no bad channel, as XSPEC does; the groupings made here (minimum counts, optimal, fixed widths)
-//! start at the first channel that is kept, so that no group straddles a limit.
+//! A group is a run of rows of the spectrum. Its bad channels are left out: the good ones in `range` are its members, and the group is told by
+//! its first and last good channel. QUALITY 1 and 5 (and any other but 2) cost their channel alone; QUALITY 2 also ends the group, and what
+//! follows in it is a group of its own, as XSPEC has it. A group is analysed only when it lies wholly inside an asked energy range (limits
+//! included, within the rounding of single precision); the groupings made here (minimum counts, optimal, fixed widths) start at the first
+//! channel that is kept, so that no group straddles a limit.
 
 use std::ops::Range;
 
@@ -56,15 +58,46 @@ pub struct Channels<'a> {
     pub flags: &'a [i32],
 }
 
+/// QUALITY of a channel that ends the group it is in.
+const DUBIOUS: i32 = 2;
+
+/// Whether the energies `lo` to `hi` [keV] lie inside a range; limits agree where they are the same number in single precision.
+pub fn within(lo: f64, hi: f64, range: &[f64; 2]) -> bool {
+    let slack = |limit: f64| 2.0 * f64::from(f32::EPSILON) * limit.abs();
+    lo >= range[0] - slack(range[0]) && hi <= range[1] + slack(range[1])
+}
+
 impl Channels<'_> {
     fn inside(&self, group: &Range<usize>, ranges: &[[f64; 2]]) -> bool {
-        let lo = self.e_min[group.clone()].iter().copied().fold(f64::INFINITY, f64::min);
-        let hi = self.e_max[group.clone()].iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        ranges.is_empty() || ranges.iter().any(|r| lo >= r[0] && hi <= r[1])
+        let good = || group.clone().filter(|&i| self.quality[i] == 0);
+        let lo = good().map(|i| self.e_min[i]).fold(f64::INFINITY, f64::min);
+        let hi = good().map(|i| self.e_max[i]).fold(f64::NEG_INFINITY, f64::max);
+        ranges.is_empty() || ranges.iter().any(|r| within(lo, hi, r))
     }
 
-    fn good(&self, group: &Range<usize>) -> bool {
-        self.quality[group.clone()].iter().all(|&q| q == 0)
+    /// What is left of a group without its bad channels, from the first good one to the last; several groups where QUALITY 2 splits it.
+    fn good(&self, group: Range<usize>) -> Vec<Range<usize>> {
+        let mut out: Vec<Range<usize>> = Vec::new();
+        let mut open = false;
+        for i in group {
+            match self.quality[i] {
+                0 => {
+                    match out.last_mut().filter(|_| open) {
+                        Some(part) => part.end = i + 1,
+                        None => out.push(i..i + 1),
+                    }
+                    open = true;
+                }
+                DUBIOUS => open = false,
+                _ => {}
+            }
+        }
+        out
+    }
+
+    /// The good part of each of these groups, where it lies inside an asked range.
+    fn kept(&self, groups: impl IntoIterator<Item = Range<usize>>, ranges: &[[f64; 2]]) -> Vec<Range<usize>> {
+        groups.into_iter().flat_map(|g| self.good(g)).filter(|g| self.inside(g, ranges)).collect()
     }
 
     /// Maximal runs of consecutive, good channels that lie in the same asked range.
@@ -73,7 +106,7 @@ impl Channels<'_> {
             if ranges.is_empty() {
                 return Some(0);
             }
-            ranges.iter().position(|r| self.e_min[i] >= r[0] && self.e_max[i] <= r[1])
+            ranges.iter().position(|r| within(self.e_min[i], self.e_max[i], r))
         };
         let mut out: Vec<(usize, Range<usize>)> = Vec::new();
         for i in 0..self.number.len() {
@@ -88,13 +121,11 @@ impl Channels<'_> {
         out.into_iter().map(|(_, run)| run).collect()
     }
 
-    /// The kept groups, in channel order. `ranges` [keV], empty for all energies; `fwhm` in keV per channel is needed by `Optimal`.
+    /// The kept groups, in channel order, each from its first good channel to its last: bad ones between are no part of it. `ranges` [keV], empty for all energies; `fwhm` in keV per channel is needed by `Optimal`.
     pub fn groups(&self, grouping: &Grouping, ranges: &[[f64; 2]], fwhm: &[f64]) -> Vec<Range<usize>> {
         match grouping {
-            Grouping::File => runs(self.flags).into_iter().filter(|g| self.good(g) && self.inside(g, ranges)).collect(),
-            Grouping::None => {
-                (0..self.number.len()).map(|i| i..i + 1).filter(|g| self.good(g) && self.inside(g, ranges)).collect()
-            }
+            Grouping::File => self.kept(runs(self.flags), ranges),
+            Grouping::None => self.kept((0..self.number.len()).map(|i| i..i + 1), ranges),
             Grouping::MinCounts(minimum) => {
                 self.stretches(ranges).into_iter().flat_map(|run| self.min_counts(run, *minimum)).collect()
             }
@@ -132,7 +163,7 @@ impl Channels<'_> {
             out.push(start..end);
             start = end;
         }
-        out.into_iter().filter(|g| self.good(g) && self.inside(g, ranges)).collect()
+        self.kept(out, ranges)
     }
 
     /// Optimal bin width [keV] per channel, Kaastra & Bleeker 2016 (A&A 587, A151): with N_r the counts inside one FWHM and R the number

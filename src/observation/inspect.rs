@@ -1,12 +1,16 @@
 //! What an OGIP file is and holds, and what is odd about it, without analysing it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::area::{Area, area_hdu};
-use super::fits::{FitsFile, HduKind};
-use super::response::{Response, ebounds_hdu, matrix_hdus};
+use super::area::{Area, area_hdus};
+use super::companions::companions;
+use super::ebounds::ebounds_hdus;
+use super::fits::{FitsFile, Hdu, HduKind};
+use super::identity::Identity;
+use super::names::FileName;
+use super::response::{Response, matrix_hdus};
 use super::{ObservationError, refused, spectrum};
 
 /// One file's facts; fields that do not apply are left out of the JSON.
@@ -78,30 +82,36 @@ pub fn inspect(path: &Path) -> FileReport {
 }
 
 fn fill(path: &Path, report: &mut FileReport) -> Result<(), ObservationError> {
-    let (base, row) = spectrum::split_row(path);
-    let file = FitsFile::open(&base).map_err(|e| ObservationError::fits(&base, e))?;
-    if row.is_some() {
-        report.kind = "PHA";
-        return one_spectrum(path, report);
-    }
+    let name = FileName::of(path);
+    let file = FitsFile::open(&name.path).map_err(|e| ObservationError::fits(&name.path, e))?;
     report.hdus =
         file.hdus().iter().map(|h| if h.name.is_empty() { h.index.to_string() } else { h.name.clone() }).collect();
+    // A selector says which of the kinds that a file may hold is meant.
+    let meant = |hdus: Vec<&Hdu>| match &name.hdu {
+        None => !hdus.is_empty(),
+        Some(choice) => hdus.into_iter().any(|h| choice.chooses(h)),
+    };
     let tables = || file.hdus().iter().filter(|h| h.kind == HduKind::Table);
     let table_model = file.hdus().first().is_some_and(|h| h.class(1) == "XSPEC TABLE MODEL")
         || (["PARAMETERS", "ENERGIES", "SPECTRA"].iter().all(|n| tables().any(|h| h.name == *n)));
     if table_model {
         return table(&file, report);
     }
-    if let Some(hdu) = spectrum::spectrum_hdus(&file).first().copied() {
-        report.kind = if spectrum::is_type_two(hdu) { "PHA2" } else { "PHA" };
-        return if report.kind == "PHA2" { many_spectra(&file, path, report) } else { one_spectrum(path, report) };
+    let spectra = spectrum::spectrum_hdus(&file);
+    if meant(spectra.clone()) {
+        let hdus = name.choose(&file, spectra, "spectrum").map_err(|t| refused(file.path(), t))?;
+        let two = spectrum::pick(&hdus, &mut Vec::new()).filter(|h| spectrum::is_type_two(h));
+        return match two.filter(|_| name.row.is_none()) {
+            Some(hdu) => many_spectra(&file, hdu, &name, report),
+            None => one_spectrum(&file, &name, report),
+        };
     }
-    if !matrix_hdus(&file).is_empty() {
-        return matrix(&file, report);
+    if meant(matrix_hdus(&file)) {
+        return matrix(&file, &name, report);
     }
-    if area_hdu(&file).is_some() {
+    if meant(area_hdus(&file)) {
         report.kind = "ARF";
-        let area = Area::from_file(&file)?;
+        let area = Area::from_file(&file, &name)?;
         report.energies = Some(area.area.len());
         report.sum = Some(area.area.iter().sum());
         report.energy_range = span(area.e_lo.iter().chain(&area.e_hi).copied());
@@ -109,29 +119,53 @@ fn fill(path: &Path, report: &mut FileReport) -> Result<(), ObservationError> {
         report.warnings.extend(area.notes);
         return Ok(());
     }
+    if let Some(choice) = &name.hdu {
+        return Err(refused(
+            file.path(),
+            format!("{choice} chooses no HDU that holds a spectrum, a matrix or an area"),
+        ));
+    }
     report.warnings = file.notes().to_vec();
-    if ebounds_hdu(&file).is_some() {
+    if !ebounds_hdus(&file).is_empty() {
         report.warnings.push("EBOUNDS without a MATRIX: not a response".into());
     }
     Ok(())
 }
 
-fn companions(report: &mut FileReport, spectrum: &spectrum::Spectrum) {
-    let folder = spectrum.path.parent().unwrap_or(Path::new("")).to_path_buf();
-    for (key, name) in
-        [("RESPFILE", &spectrum.respfile), ("ANCRFILE", &spectrum.ancrfile), ("BACKFILE", &spectrum.backfile)]
-    {
-        if let Some(name) = name {
-            match super::fits::existing(&folder.join(name)) {
-                None => report.warnings.push(format!("{key} names '{name}', which is not beside the spectrum")),
-                Some(found) if !found.ends_with(name) => {
-                    report.warnings.push(format!("{key} names '{name}', found as {}", found.display()));
-                }
-                Some(_) => {}
-            }
-        } else if key == "RESPFILE" {
-            report.warnings.push("RESPFILE is blank or 'none': the response must be named".into());
+/// What an analysis would say of the files that the spectrum names.
+fn tell_companions(report: &mut FileReport, spectrum: &spectrum::Spectrum) {
+    let named = companions(spectrum);
+    for (key, name) in &named.missing {
+        report.warnings.push(format!("{key} names '{name}', which is not beside the spectrum"));
+    }
+    report.warnings.extend(named.notes.iter().map(|(_, text)| text.clone()));
+    if spectrum.respfile.is_none() {
+        report.warnings.push("RESPFILE is blank or 'none': the response must be named".into());
+    }
+    let (response, area) = (named.response(spectrum).ok(), named.area(spectrum).ok());
+    let opened = |path: Option<&PathBuf>| {
+        let name = FileName::of(path?);
+        FitsFile::open(&name.path).ok().map(|file| (file, name))
+    };
+    if let Some((file, _)) = opened(response) {
+        let hdus = matrix_hdus(&file);
+        let identity = hdus.first().map(|hdu| Identity::of(&file, hdu)).unwrap_or_default();
+        report.warnings.extend(spectrum.identity.differences(&identity, "the spectrum", "the file of RESPFILE"));
+        let channels = ebounds_hdus(&file).first().map(|h| h.rows);
+        if let (Some(n), Some(stated)) = (channels, spectrum.detchans)
+            && n as i64 != stated
+            && n != spectrum.channel.len()
+        {
+            report.warnings.push(format!(
+                "the spectrum has {} channels (DETCHANS {stated}), the file of RESPFILE {n}",
+                spectrum.channel.len()
+            ));
         }
+    }
+    if let Some((file, name)) = opened(area) {
+        let hdus = name.choose(&file, area_hdus(&file), "effective area").unwrap_or_default();
+        let identity = hdus.first().map(|hdu| Identity::of(&file, hdu)).unwrap_or_default();
+        report.warnings.extend(spectrum.identity.differences(&identity, "the spectrum", "the file of ANCRFILE"));
     }
     if spectrum.backfile.is_some() {
         report
@@ -143,8 +177,9 @@ fn companions(report: &mut FileReport, spectrum: &spectrum::Spectrum) {
     report.backfile.clone_from(&spectrum.backfile);
 }
 
-fn one_spectrum(path: &Path, report: &mut FileReport) -> Result<(), ObservationError> {
-    let s = spectrum::read(path)?;
+fn one_spectrum(file: &FitsFile, name: &FileName, report: &mut FileReport) -> Result<(), ObservationError> {
+    report.kind = "PHA";
+    let s = spectrum::read_from(file, name)?;
     report.channels = Some(s.channel.len());
     report.first_channel = s.channel.first().copied();
     report.counts = Some(s.total());
@@ -167,23 +202,20 @@ fn one_spectrum(path: &Path, report: &mut FileReport) -> Result<(), ObservationE
     if s.areascal.iter().any(|&a| a != 1.0) {
         report.warnings.push("AREASCAL is not 1: expected counts are scaled by it".into());
     }
-    companions(report, &s);
+    tell_companions(report, &s);
     Ok(())
 }
 
-fn many_spectra(file: &FitsFile, path: &Path, report: &mut FileReport) -> Result<(), ObservationError> {
-    let Some(hdu) = spectrum::spectrum_hdus(file).first().copied() else {
-        return Err(refused(path, "no SPECTRUM extension"));
-    };
+fn many_spectra(file: &FitsFile, hdu: &Hdu, name: &FileName, report: &mut FileReport) -> Result<(), ObservationError> {
+    report.kind = "PHA2";
     report.spectra = Some(hdu.rows);
-    let (base, _) = spectrum::split_row(path);
     if hdu.rows == 0 {
-        return Err(refused(path, format!("{}: a PHA-II table without rows", hdu.label())));
+        return Err(refused(file.path(), format!("{}: a PHA-II table without rows", hdu.label())));
     }
-    let first = spectrum::read(Path::new(&format!("{}{{1}}", base.display())))?;
+    let first = spectrum::read_from(file, &FileName { row: Some(1), ..name.clone() })?;
     let exposure = first.exposure;
     let column = if first.unit == "RATE" { "RATE" } else { "COUNTS" };
-    let (values, offsets) = file.ragged(hdu, column).map_err(|e| ObservationError::fits(path, e))?;
+    let (values, offsets) = file.ragged(hdu, column).map_err(|e| ObservationError::fits(file.path(), e))?;
     let mut total = 0.0;
     for (row, w) in offsets.windows(2).enumerate() {
         let sum: f64 = values[w[0]..w[1]].iter().sum();
@@ -198,19 +230,19 @@ fn many_spectra(file: &FitsFile, path: &Path, report: &mut FileReport) -> Result
     report.unit = Some(first.unit);
     report.exposure = Some(exposure);
     report.warnings.extend(first.warnings.iter().cloned());
-    companions(report, &first);
+    tell_companions(report, &first);
     report.counts = Some(if column == "RATE" { (total * exposure).round() } else { total } as u64);
     report.warnings.push(format!(
         "PHA-II table: choose one spectrum by its row, as in \"{}{{1}}\" ({})",
-        base.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
+        name.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
         spectrum::describe_rows(file, hdu)
     ));
     Ok(())
 }
 
-fn matrix(file: &FitsFile, report: &mut FileReport) -> Result<(), ObservationError> {
+fn matrix(file: &FitsFile, name: &FileName, report: &mut FileReport) -> Result<(), ObservationError> {
     report.kind = "RMF";
-    let r = Response::from_file(file)?;
+    let r = Response::from_file(file, name)?;
     if r.includes_area {
         report.kind = "RSP";
     }
@@ -224,7 +256,7 @@ fn matrix(file: &FitsFile, report: &mut FileReport) -> Result<(), ObservationErr
     report.warnings = r.warnings;
     report.warnings.extend(r.notes);
     let matrix = matrix_hdus(file).first().map_or(0, |h| h.index);
-    if ebounds_hdu(file).is_some_and(|h| h.index < matrix) {
+    if ebounds_hdus(file).first().is_some_and(|h| h.index < matrix) {
         report.warnings.push("EBOUNDS stands before the matrix".into());
     }
     Ok(())

@@ -4,28 +4,42 @@
 //! analysed is refused with the file, the HDU and the keyword, column or row that is at fault.
 
 mod area;
+mod companions;
+mod counts;
 mod demo;
+mod ebounds;
 pub mod fits;
 mod fold;
 pub mod grouping;
+mod identity;
 mod inspect;
+mod likeness;
+mod load;
+mod matrix;
+mod names;
 mod regroup;
 mod resolution;
 mod response;
 mod spectrum;
+pub mod units;
 mod write;
 
 pub use area::Area;
+pub use companions::{Companions, companions, differences};
 pub use demo::demo_instrument;
 pub use fits::FitsError;
 pub use fold::FoldedResponse;
 pub use grouping::Grouping;
+pub use identity::Identity;
 pub use inspect::{FileReport, inspect};
-pub use regroup::{Regrouped, regroup};
-pub use response::{Response, Run};
+pub use load::load;
+pub use names::{FileName, HduChoice, split_text};
+pub use regroup::{Regrouped, regroup, regroup_with};
+pub use response::{Response, Run, Undefined};
 pub use spectrum::{Spectrum, read as read_spectrum, split_row};
 pub use write::{PhaFile, write_grouped_copy, write_pha};
 
+use load::{assemble, check_grouping, check_ranges, match_channels, number_channels};
 use std::path::{Path, PathBuf};
 
 /// A file that cannot be read or used; names file, HDU, column or keyword, what was found and what was expected.
@@ -76,6 +90,45 @@ pub struct ObservationSpec {
     /// Asked energy ranges [keV]; empty for all channels.
     pub energies: Vec<[f64; 2]>,
     pub grouping: Grouping,
+    /// What to do about a response or area that was made for another instrument.
+    pub mismatch: Mismatch,
+    /// What is to be told of how the files were found.
+    pub notes: Vec<String>,
+}
+
+/// What to do about files that do not belong together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mismatch {
+    /// They are refused.
+    #[default]
+    Error,
+    /// They are used, with a warning.
+    Warn,
+}
+
+impl Mismatch {
+    /// Refuses what speaks against `file`, or makes it a warning.
+    ///
+    /// # Errors
+    /// Anything that speaks against it, unless a warning is asked for.
+    pub fn judge(self, file: &Path, found: &[String], warnings: &mut Vec<String>) -> Result<(), ObservationError> {
+        if found.is_empty() {
+            return Ok(());
+        }
+        let text = found.join("; ");
+        match self {
+            Mismatch::Error => Err(refused(
+                file,
+                format!(
+                    "{text}: it was made for something else; name the right file, or use it all the same with --force (observation.mismatch = \"warn\")"
+                ),
+            )),
+            Mismatch::Warn => {
+                warnings.push(format!("{}: {text}: used all the same", file.display()));
+                Ok(())
+            }
+        }
+    }
 }
 
 /// One kept bin of the spectrum (after grouping and energy selection).
@@ -103,11 +156,21 @@ pub struct Dataset {
     pub folded: FoldedResponse,
     /// Everything odd about the files, for the report.
     pub warnings: Vec<String>,
-    /// Files read: spectrum, response, area. Empty for the built-in instrument.
+    /// Files read, with their selectors: spectrum, response, area. Empty for the built-in instrument.
     pub files: Vec<PathBuf>,
+    /// Channels between a bin's first and last that are no part of it, because they are bad.
+    pub left_out: Vec<i64>,
+    /// Something speaks against the response or the area, and a warning was asked for.
+    pub mismatched: bool,
+    /// The instrument, grating arm and order of the spectrum.
+    pub identity: Identity,
     pub telescope: String,
     pub instrument: String,
     pub object: String,
+    /// DATE-OBS of the spectrum, as written.
+    pub date: String,
+    /// BACKFILE of the spectrum; the counts are analysed with what background they hold.
+    pub backfile: Option<String>,
 }
 
 impl Dataset {
@@ -137,11 +200,25 @@ impl Dataset {
 /// Reads an RMF or RSP with, where given, an ARF multiplied in.
 ///
 /// # Errors
-/// Unreadable or unusable files, different energy grids, or an RMF without an area and none given (`FileChoice::None` allows it).
+/// Unreadable or unusable files, different energy grids, an ARF of another instrument, or an RMF without an area and none given
+/// (`FileChoice::None` allows it).
 pub fn load_response(rmf: &Path, arf: &FileChoice) -> Result<Response, ObservationError> {
+    load_response_with(rmf, arf, Mismatch::Error)
+}
+
+/// The same with a choice about an ARF of another instrument.
+///
+/// # Errors
+/// As [`load_response`].
+pub fn load_response_with(rmf: &Path, arf: &FileChoice, mismatch: Mismatch) -> Result<Response, ObservationError> {
     let mut response = Response::read(rmf)?;
     match arf {
-        FileChoice::File(path) => response.attach(&Area::read(path)?)?,
+        FileChoice::File(path) => {
+            let area = Area::read(path)?;
+            let found = response.identity.differences(&area.identity, "the response", "the ARF");
+            mismatch.judge(&area.path, &found, &mut response.warnings)?;
+            response.attach(&area)?;
+        }
         FileChoice::Keyword if !response.includes_area => {
             return Err(refused(
                 rmf,
@@ -163,6 +240,9 @@ impl Response {
     /// No channel receives anything (area zero everywhere).
     pub fn folded_channels(&self, exposure: f64) -> Result<FoldedResponse, ObservationError> {
         let bins: Vec<u32> = (0..self.channels() as u32).collect();
+        if let Some(text) = self.undefined_in(&bins) {
+            return Err(refused(&self.path, text));
+        }
         let scale = vec![1.0; self.channels()];
         FoldedResponse::build(self, &bins, &scale, self.channels(), exposure)
             .map_err(|t| refused(&self.path, t))?
@@ -191,207 +271,4 @@ impl Response {
         };
         Ok(channels.groups(grouping, &[], &fwhm))
     }
-}
-
-/// A file named by a keyword of the spectrum: as it is where absolute, else beside the spectrum; `.gz` is tried.
-fn beside(spectrum: &Spectrum, key: &str, name: &str) -> Result<PathBuf, ObservationError> {
-    let folder = spectrum.path.parent().unwrap_or(Path::new(""));
-    let path = folder.join(name);
-    fits::existing(&path).ok_or_else(|| {
-        refused(
-            &spectrum.path,
-            format!(
-                "{key} names '{name}', but there is no such file (nor with .gz) in {}; name the file to use",
-                folder.display()
-            ),
-        )
-    })
-}
-
-fn refuse_background(spec: &ObservationSpec, spectrum: &Spectrum) -> Result<(), ObservationError> {
-    let (name, origin) = match (&spec.background, &spectrum.backfile) {
-        (FileChoice::None, _) | (FileChoice::Keyword, None) => return Ok(()),
-        (FileChoice::File(path), _) => (path.display().to_string(), "background ="),
-        (FileChoice::Keyword, Some(name)) => (name.clone(), "keyword BACKFILE:"),
-    };
-    Err(refused(
-        &spectrum.path,
-        format!(
-            "{origin} '{name}': a spectrum with a background is not supported yet; set background = \"none\" to analyse the total counts without it"
-        ),
-    ))
-}
-
-fn check_ranges(ranges: &[[f64; 2]]) -> Result<(), ObservationError> {
-    for r in ranges {
-        if !(r[0].is_finite() && r[1].is_finite() && r[0] >= 0.0 && r[1] > r[0]) {
-            return Err(ObservationError::Selection(format!(
-                "energies = [{}, {}]: expected 0 <= low < high in keV",
-                r[0], r[1]
-            )));
-        }
-    }
-    Ok(())
-}
-
-fn check_grouping(grouping: &Grouping) -> Result<(), ObservationError> {
-    match grouping {
-        Grouping::MinCounts(0) => {
-            Err(ObservationError::Selection("grouping: min_counts is 0, expected 1 or more".into()))
-        }
-        Grouping::Widths(widths) => match widths.iter().find(|w| !(w.0 >= 0.0 && w.1 > w.0 && w.2 > 0)) {
-            Some(w) => Err(ObservationError::Selection(format!(
-                "grouping: [{}, {}, {}], expected [low, high, channels per bin] with low < high in keV and at least 1 channel",
-                w.0, w.1, w.2
-            ))),
-            None => Ok(()),
-        },
-        _ => Ok(()),
-    }
-}
-
-/// Row of the response's EBOUNDS for each channel of the spectrum.
-fn match_channels(spectrum: &Spectrum, response: &Response) -> Result<Vec<usize>, ObservationError> {
-    let first = response.channel.first().copied().unwrap_or(0);
-    let last = response.channel.last().copied().unwrap_or(-1);
-    spectrum
-        .channel
-        .iter()
-        .map(|&c| {
-            usize::try_from(c - first).ok().filter(|&i| i < response.channels()).ok_or_else(|| {
-                refused(
-                    &spectrum.path,
-                    format!(
-                        "channels {} to {}, but the response {} has channels {first} to {last}",
-                        spectrum.channel.first().unwrap_or(&0),
-                        spectrum.channel.last().unwrap_or(&0),
-                        response.path.display()
-                    ),
-                )
-            })
-        })
-        .collect()
-}
-
-/// Reads spectrum, response and area, groups and selects, and multiplies everything into one matrix.
-///
-/// A group is kept only where it lies wholly inside an asked range (limits included) and none of its channels is bad.
-pub fn load(spec: &ObservationSpec) -> Result<Dataset, ObservationError> {
-    check_ranges(&spec.energies)?;
-    check_grouping(&spec.grouping)?;
-    let spectrum = spectrum::read(&spec.spectrum)?;
-    refuse_background(spec, &spectrum)?;
-    let rmf = match (&spec.response, &spectrum.respfile) {
-        (Some(path), _) => path.clone(),
-        (None, Some(name)) => beside(&spectrum, "RESPFILE", name)?,
-        (None, None) => {
-            return Err(refused(
-                &spectrum.path,
-                "no response: RESPFILE is blank or 'none'; name one (response = \"...\")",
-            ));
-        }
-    };
-    let arf = match (&spec.arf, &spectrum.ancrfile) {
-        (FileChoice::Keyword, Some(name)) => FileChoice::File(beside(&spectrum, "ANCRFILE", name)?),
-        (choice, _) => choice.clone(),
-    };
-    let response = load_response(&rmf, &arf)?;
-    assemble(spec, &spectrum, &response, &arf)
-}
-
-fn assemble(
-    spec: &ObservationSpec,
-    spectrum: &Spectrum,
-    response: &Response,
-    arf: &FileChoice,
-) -> Result<Dataset, ObservationError> {
-    let rows = match_channels(spectrum, response)?;
-    let e_min: Vec<f64> = rows.iter().map(|&r| response.e_min[r]).collect();
-    let e_max: Vec<f64> = rows.iter().map(|&r| response.e_max[r]).collect();
-    let fwhm: Vec<f64> = if spec.grouping == Grouping::Optimal {
-        let all = response.fwhm();
-        rows.iter().map(|&r| all[r]).collect()
-    } else {
-        Vec::new()
-    };
-    let channels = grouping::Channels {
-        number: &spectrum.channel,
-        counts: &spectrum.counts,
-        e_min: &e_min,
-        e_max: &e_max,
-        quality: &spectrum.quality,
-        flags: &spectrum.grouping,
-    };
-    let groups = channels.groups(&spec.grouping, &spec.energies, &fwhm);
-    if groups.is_empty() {
-        return Err(refused(
-            &spectrum.path,
-            format!(
-                "no group of good channels lies wholly inside the asked energies {:?} keV ({} channels, {} bad, {:.4} to {:.4} keV)",
-                spec.energies,
-                spectrum.channel.len(),
-                spectrum.bad_channels(),
-                e_min.iter().copied().fold(f64::INFINITY, f64::min),
-                e_max.iter().copied().fold(f64::NEG_INFINITY, f64::max)
-            ),
-        ));
-    }
-    let mut bin_of = vec![u32::MAX; response.channels()];
-    let mut scale = vec![1.0; response.channels()];
-    let mut bins = Vec::with_capacity(groups.len());
-    let mut counts = Vec::with_capacity(groups.len());
-    for (d, group) in groups.iter().enumerate() {
-        let sum: u64 = spectrum.counts[group.clone()].iter().map(|&c| u64::from(c)).sum();
-        counts.push(
-            u32::try_from(sum)
-                .map_err(|_| refused(&spectrum.path, format!("bin {d} holds {sum} counts, more than 2^32")))?,
-        );
-        bins.push(Bin {
-            e_min: e_min[group.clone()].iter().copied().fold(f64::INFINITY, f64::min),
-            e_max: e_max[group.clone()].iter().copied().fold(f64::NEG_INFINITY, f64::max),
-            first_channel: spectrum.channel[group.start],
-            last_channel: spectrum.channel[group.end - 1],
-        });
-        for i in group.clone() {
-            bin_of[rows[i]] = d as u32;
-            scale[rows[i]] = spectrum.areascal[i];
-        }
-    }
-    let folded = FoldedResponse::build(response, &bin_of, &scale, bins.len(), spectrum.exposure)
-        .map_err(|t| refused(&response.path, t))?
-        .ok_or_else(|| {
-            refused(&response.path, "matrix times area is zero for all kept bins: no photon can reach them")
-        })?;
-    let mut warnings = spectrum.warnings.clone();
-    warnings.extend(response.warnings.iter().cloned());
-    if folded.edges.first() == response.edges.first() {
-        warnings.extend(response.edge_note());
-    }
-    let blind: Vec<usize> = (0..bins.len()).filter(|&d| folded.row_start[d] == folded.row_start[d + 1]).collect();
-    if let Some(&d) = blind.first() {
-        let inside: u64 = blind.iter().map(|&d| u64::from(counts[d])).sum();
-        warnings.push(format!(
-            "{} of {} bins (first: {:.4} to {:.4} keV) have no response at all and hold {inside} counts: no model can reach them; narrow the energies",
-            blind.len(),
-            bins.len(),
-            bins[d].e_min,
-            bins[d].e_max
-        ));
-    }
-    let mut files = vec![spectrum.path.clone(), response.path.clone()];
-    if let FileChoice::File(path) = arf {
-        files.push(fits::existing(path).unwrap_or_else(|| path.clone()));
-    }
-    Ok(Dataset {
-        name: spec.spectrum.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
-        bins,
-        counts,
-        exposure: spectrum.exposure,
-        folded,
-        warnings,
-        files,
-        telescope: spectrum.telescope.clone(),
-        instrument: spectrum.instrument.clone(),
-        object: spectrum.object.clone(),
-    })
 }

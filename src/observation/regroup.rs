@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::grouping::{Channels, flags};
+use super::grouping::{Channels, flags, within};
 use super::spectrum::{self, split_row};
-use super::{Grouping, ObservationError, Response, beside, check_grouping, check_ranges, match_channels, refused};
+use super::{
+    Grouping, Mismatch, ObservationError, Response, check_grouping, check_ranges, companions, differences,
+    match_channels, number_channels, refused,
+};
 
 /// QUALITY that grppha writes for channels left over by a minimum-counts grouping.
 const LEFTOVER: i32 = 2;
@@ -22,29 +25,49 @@ pub struct Regrouped {
     pub left_over: usize,
     /// Counts in the good groups.
     pub counts: u64,
+    /// What is odd about the spectrum and, where it was read, the response.
+    pub warnings: Vec<String>,
 }
 
 /// Groups the channels of a type-I spectrum anew. The response (default: RESPFILE) is read only where it is needed: for optimal
 /// grouping, widths by energy, and an energy selection. Channels that were bad stay bad; good channels that end up in no group become bad
 /// (QUALITY 2 where counts ran short, 5 where they lie outside `energies`).
+///
+/// # Errors
+/// Files that cannot be read or used; a response of another instrument.
 pub fn regroup(
     path: &Path,
     response: Option<&Path>,
     grouping: &Grouping,
     energies: &[[f64; 2]],
 ) -> Result<Regrouped, ObservationError> {
+    regroup_with(path, response, grouping, energies, Mismatch::Error)
+}
+
+/// The same with a choice about a response of another instrument.
+///
+/// # Errors
+/// As [`regroup`].
+pub fn regroup_with(
+    path: &Path,
+    response: Option<&Path>,
+    grouping: &Grouping,
+    energies: &[[f64; 2]],
+    mismatch: Mismatch,
+) -> Result<Regrouped, ObservationError> {
     check_grouping(grouping)?;
     check_ranges(energies)?;
     if split_row(path).1.is_some() {
         return Err(refused(path, "rows of a PHA-II table cannot be grouped; extract the row to a file of its own"));
     }
-    let s = spectrum::read(path)?;
+    let mut s = spectrum::read(path)?;
     let n = s.channel.len();
+    let mut warnings = Vec::new();
     let needed = !energies.is_empty() || matches!(grouping, Grouping::Optimal | Grouping::Widths(_));
     let (e_min, e_max, fwhm) = if needed {
         let rmf: PathBuf = match (response, &s.respfile) {
             (Some(given), _) => given.to_path_buf(),
-            (None, Some(name)) => beside(&s, "RESPFILE", name)?,
+            (None, Some(_)) => companions(&s).response(&s)?.clone(),
             (None, None) => {
                 return Err(refused(
                     &s.path,
@@ -53,6 +76,9 @@ pub fn regroup(
             }
         };
         let response = Response::read(&rmf)?;
+        mismatch.judge(&response.path, &differences(&s, &response).response, &mut warnings)?;
+        warnings.extend(response.warnings.iter().cloned());
+        number_channels(&mut s, &response);
         let rows = match_channels(&s, &response)?;
         let pick = |v: &[f64]| rows.iter().map(|&r| v[r]).collect::<Vec<f64>>();
         (pick(&response.e_min), pick(&response.e_max), pick(&response.fwhm()))
@@ -77,11 +103,19 @@ pub fn regroup(
     let mut left_over = 0;
     for i in 0..n {
         if quality[i] == 0 && !member[i] {
-            let inside = energies.is_empty() || energies.iter().any(|r| e_min[i] >= r[0] && e_max[i] <= r[1]);
+            let inside = energies.is_empty() || energies.iter().any(|r| within(e_min[i], e_max[i], r));
             quality[i] = if inside { LEFTOVER } else { SET_ASIDE };
             left_over += 1;
         }
     }
-    let counts = groups.iter().flat_map(|g| &s.counts[g.clone()]).map(|&c| u64::from(c)).sum();
-    Ok(Regrouped { grouping: flags(&groups, n), quality, groups: groups.len(), left_over, counts })
+    let members = groups.iter().flat_map(Clone::clone).filter(|&i| s.quality[i] == 0);
+    let counts = members.map(|i| u64::from(s.counts[i])).sum();
+    Ok(Regrouped {
+        grouping: flags(&groups, n),
+        quality,
+        groups: groups.len(),
+        left_over,
+        counts,
+        warnings: [s.warnings, warnings].concat(),
+    })
 }

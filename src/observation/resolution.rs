@@ -27,7 +27,7 @@ impl Response {
             let Some(known) = cache.get_mut(j) else { continue };
             let width = *known.get_or_insert_with(|| self.row_fwhm(j, first[j], &mut row));
             if let Some(w) = width {
-                *slot = w.max((self.e_max[i] - self.e_min[i]).abs());
+                *slot = w.max((self.e_max[i] - self.e_min[i]).abs()).max(f64::MIN_POSITIVE);
             }
         }
         let known: Vec<usize> = (0..n).filter(|&i| out[i].is_finite()).collect();
@@ -54,7 +54,11 @@ impl Response {
             span = Some(span.map_or((c, end), |(a, b)| (a.min(c), b.max(end))));
         }
         let (a, b) = span?;
-        let density = |i: usize| row[i] / (self.e_max[i] - self.e_min[i]).abs();
+        // A channel without width has no density.
+        let density = |i: usize| match self.e_max[i] - self.e_min[i] {
+            0.0 => 0.0,
+            width => row[i] / width.abs(),
+        };
         let (peak, top) = (a..b).map(|i| (i, density(i))).max_by(|x, y| x.1.total_cmp(&y.1))?;
         let mid = |i: usize| 0.5 * (self.e_min[i] + self.e_max[i]);
         let half = 0.5 * top;

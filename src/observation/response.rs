@@ -1,13 +1,17 @@
 //! Redistribution matrices (RMF, RSP; OGIP CAL/GEN/92-002 and 92-002a).
 //!
 //! Matrices are stored by photon energy: for each energy some groups of consecutive channels. The first channel's number is TLMIN of
-//! F_CHAN (1 where absent), which is NOT always the first CHANNEL of EBOUNDS. Rows are never renormalised: a sum below 1 is
+//! F_CHAN, which is NOT always the first CHANNEL of EBOUNDS. Rows are never renormalised: a sum below 1 is
 //! quantum efficiency or aperture loss that the calibration has put there.
 
 use std::path::{Path, PathBuf};
 
-use super::area::{Area, check_grid, edges, energy_unit, same_edge};
+use super::area::{Area, edges, same_edge};
+use super::ebounds::{self, ebounds_hdus};
 use super::fits::{FitsFile, Hdu, HduKind};
+use super::identity::Identity;
+use super::matrix::Matrix;
+use super::names::{FileName, HduChoice, version_of};
 use super::{ObservationError, refused};
 
 /// A run of consecutive channels in one energy row; values are `values[start..start + len]`.
@@ -20,8 +24,19 @@ pub struct Run {
     pub len: u32,
 }
 
+/// An element that is no number from 0 up; it is stored as 0.
+#[derive(Debug, Clone, Copy)]
+pub struct Undefined {
+    pub energy: u32,
+    pub channel: u32,
+    /// Row of the table, from 1.
+    pub row: usize,
+    /// As it stands in the file.
+    pub value: f64,
+}
+
 /// A redistribution matrix with its channel limits. Values are dimensionless (RMF), or cm2 where the area is included (RSP).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Response {
     pub path: PathBuf,
     /// Photon energy edges [keV], E + 1, ascending. A first edge of 0 is replaced, see [`Response::read`].
@@ -43,120 +58,145 @@ pub struct Response {
     pub notes: Vec<String>,
     /// The effective area [cm2] per energy, 1 before an ARF is attached.
     pub area: Vec<f64>,
+    /// Elements that are no numbers, see [`Response::undefined_in`].
+    pub undefined: Vec<Undefined>,
+    /// The instrument it was made for.
+    pub identity: Identity,
+    /// The ARF that was multiplied in, and what it was made for.
+    pub area_identity: Option<(PathBuf, Identity)>,
 }
+
+const AREA_NAMES: [&str; 2] = ["SPECRESP MATRIX", "SPECTRESP MATRIX"];
 
 pub(super) fn matrix_hdus(file: &FitsFile) -> Vec<&Hdu> {
     file.hdus()
         .iter()
         .filter(|h| h.kind == HduKind::Table && h.column("MATRIX").is_some())
         .filter(|h| {
-            matches!(h.name.as_str(), "MATRIX" | "SPECRESP MATRIX")
+            h.name == "MATRIX"
+                || AREA_NAMES.contains(&h.name.as_str())
                 || (h.class(1) == "RESPONSE" && h.class(2) == "RSP_MATRIX")
         })
         .collect()
 }
 
-pub(super) fn ebounds_hdu(file: &FitsFile) -> Option<&Hdu> {
-    let tables = || file.hdus().iter().filter(|h| h.kind == HduKind::Table);
-    tables()
-        .find(|h| h.name == "EBOUNDS")
-        .or_else(|| tables().find(|h| h.class(1) == "RESPONSE" && h.class(2) == "EBOUNDS"))
+/// The matrices that a name asks for: all of them, those of a named HDU, or the one numbered by EXTVER (else by its place).
+fn chosen<'f>(file: &'f FitsFile, name: &FileName) -> Result<Vec<&'f Hdu>, String> {
+    let matrices = name.choose(file, matrix_hdus(file), "matrix")?;
+    let Some(n) = name.row else { return Ok(matrices) };
+    let versioned = matrices.iter().copied().find(|h| version_of(h) == Some(n as i64));
+    let nth = n.checked_sub(1).and_then(|k| matrices.get(k).copied());
+    match versioned.or(nth) {
+        Some(hdu) => Ok(vec![hdu]),
+        None => Err(format!("response {{{n}}} was asked for, but the file holds {} matrices", matrices.len())),
+    }
+}
+
+/// The EBOUNDS that goes with the chosen matrices: of the same EXTVER, else the last before a chosen one, else the first of the file.
+fn ebounds_of<'f>(file: &'f FitsFile, name: &FileName, matrix: &Hdu, warnings: &mut Vec<String>) -> Option<&'f Hdu> {
+    let all = ebounds_hdus(file);
+    let one = name.row.is_some() || matches!(name.hdu, Some(HduChoice::Number(_) | HduChoice::Name(_, Some(_))));
+    let own = || {
+        let version = version_of(matrix)?;
+        all.iter().copied().find(|h| version_of(h) == Some(version))
+    };
+    let before = || all.iter().copied().filter(|h| h.index < matrix.index).next_back();
+    let found = if one && all.len() > 1 { own().or_else(before) } else { None }.or_else(|| all.first().copied())?;
+    if all.len() > 1 {
+        let energies = |hdu: &Hdu| file.scalars(hdu, "E_MIN").ok().zip(file.scalars(hdu, "E_MAX").ok());
+        let ours = energies(found);
+        if let Some(other) = all.iter().find(|h| h.index != found.index && energies(h) != ours) {
+            warnings.push(format!(
+                "{} EBOUNDS extensions, and {} has other energies: {} is used",
+                all.len(),
+                other.label(),
+                found.label()
+            ));
+        }
+    }
+    Some(found)
 }
 
 impl Response {
-    /// Reads an RMF or RSP: one or several MATRIX (or SPECRESP MATRIX) tables, which are added, and EBOUNDS, in any order.
+    /// Reads an RMF or RSP: one or several MATRIX (or SPECRESP MATRIX) tables, which are added, and EBOUNDS, in any order. `name{n}` chooses the
+    /// matrix with EXTVER n, `name[HDU]` an extension.
     ///
     /// A first energy edge of exactly 0 is replaced by 1 % of the first bin's upper edge (with a warning). An energy grid that
-    /// descends is turned round. All matrices of the file must have the same grid.
+    /// descends is turned round. Matrices of one file must have one grid, or grids of which one refines the others.
     pub fn read(path: &Path) -> Result<Self, ObservationError> {
-        let file = FitsFile::open(path).map_err(|e| ObservationError::fits(path, e))?;
-        Self::from_file(&file)
+        let name = FileName::of(path);
+        let file = FitsFile::open(&name.path).map_err(|e| ObservationError::fits(&name.path, e))?;
+        Self::from_file(&file, &name)
     }
 
-    pub(super) fn from_file(file: &FitsFile) -> Result<Self, ObservationError> {
+    pub(super) fn from_file(file: &FitsFile, name: &FileName) -> Result<Self, ObservationError> {
         let path = file.path();
         let refuse = |text: String| refused(path, text);
-        let fits = |e| ObservationError::fits(path, e);
-        let matrices = matrix_hdus(file);
-        if matrices.is_empty() {
+        let hdus = chosen(file, name).map_err(refuse)?;
+        let Some(&first) = hdus.first() else {
             return Err(refuse(format!(
                 "no MATRIX extension among {}; expected an OGIP response (RMF or RSP)",
                 super::spectrum::names(file)
             )));
-        }
-        let ebounds =
-            ebounds_hdu(file).ok_or_else(|| refuse("no EBOUNDS extension: channel energies are unknown".into()))?;
+        };
         let mut warnings = file.notes().to_vec();
-        let (channel, e_min, e_max) = read_ebounds(file, ebounds, &mut warnings)?;
-        let (mut response, mut grid): (Option<Response>, (Vec<f64>, Vec<f64>)) = (None, Default::default());
-        for hdu in &matrices {
-            for column in ["ENERG_LO", "ENERG_HI"] {
-                energy_unit(hdu, column).map_err(refuse)?;
-            }
-            let lo = file.scalars(hdu, "ENERG_LO").map_err(fits)?;
-            let hi = file.scalars(hdu, "ENERG_HI").map_err(fits)?;
-            let descending = check_grid(&lo, &hi, &hdu.label()).map_err(refuse)?;
-            let (lo, hi) = if descending {
-                warnings.push(format!("{}: energies descend; the rows are turned round", hdu.label()));
-                (lo.into_iter().rev().collect(), hi.into_iter().rev().collect())
-            } else {
-                (lo, hi)
-            };
-            let (runs, values, note) = read_matrix(file, hdu, &channel, descending)?;
-            warnings.extend(note);
-            match &mut response {
-                None => {
-                    let (edges, moved_edge) = edges(&lo, &hi);
-                    let class = hdu.class(3);
-                    response = Some(Response {
-                        path: path.to_path_buf(),
-                        area: vec![1.0; lo.len()],
-                        edges,
-                        runs,
-                        values,
-                        channel: channel.clone(),
-                        e_min: e_min.clone(),
-                        e_max: e_max.clone(),
-                        includes_area: hdu.name == "SPECRESP MATRIX" && class != "REDIST" || class == "FULL",
-                        moved_edge,
-                        warnings: Vec::new(),
-                        notes: Vec::new(),
-                    });
-                    grid = (lo, hi);
-                }
-                Some(r) => {
-                    let same = grid.0.len() == lo.len()
-                        && grid.0.iter().zip(&lo).zip(&hi).all(|((a, b), h)| same_edge(*a, *b, h - b))
-                        && grid.1.iter().zip(&hi).zip(&lo).all(|((a, b), l)| same_edge(*a, *b, b - l));
-                    if !same {
-                        return Err(refuse(format!(
-                            "{} has another energy grid than the first matrix; matrices of one file can be added only on one grid",
-                            hdu.label()
-                        )));
-                    }
-                    let shift = r.values.len();
-                    r.runs.extend(runs.into_iter().map(|run| Run { start: run.start + shift, ..run }));
-                    r.values.extend(values);
-                    r.runs.sort_by_key(|run| run.energy);
-                }
+        let hdu = ebounds_of(file, name, first, &mut warnings)
+            .ok_or_else(|| refuse("no EBOUNDS extension: channel energies are unknown".into()))?;
+        let ebounds = ebounds::read(file, hdu, &mut warnings)?;
+        let n = ebounds.e_min.len();
+        for table in hdus.iter().copied().chain([hdu]) {
+            if let Ok(Some(detchans)) = table.header.integer("DETCHANS")
+                && detchans != n as i64
+            {
+                warnings.push(format!("{}: DETCHANS is {detchans}, but EBOUNDS has {n} channels", table.label()));
             }
         }
-        let Some(mut response) = response else { return Err(refuse("no matrix".into())) };
-        if matrices.len() > 1 {
-            warnings.push(format!("{} MATRIX extensions are added", matrices.len()));
+        let mut matrices = Vec::with_capacity(hdus.len());
+        for hdu in &hdus {
+            matrices.push(Matrix::read(file, hdu, &ebounds, &mut warnings)?);
         }
-        let sums = response.row_sums();
+        let begins = ebounds.first.unwrap_or(matrices[0].first);
+        let unit = matrices[0].area_unit;
+        let mut response = join(matrices, &mut warnings).map_err(refuse)?;
+        response.path = path.to_path_buf();
+        response.area = vec![1.0; response.energies()];
+        response.channel = (0..n as i64).map(|i| begins + i).collect();
+        (response.e_min, response.e_max) = (ebounds.e_min, ebounds.e_max);
+        response.identity = Identity::of(file, first);
+        if hdus.len() > 1 {
+            let versions: Vec<i64> = hdus.iter().filter_map(|h| version_of(h)).collect();
+            let numbered = versions.len() == hdus.len() && versions.windows(2).all(|w| w[0] != w[1]);
+            let hint = if numbered { "; FILE{n} chooses the one with EXTVER n" } else { "" };
+            warnings.push(format!("{} MATRIX extensions are added{hint}", hdus.len()));
+        }
+        response.decide_area(first, unit, &mut warnings);
+        response.compare_energies(&mut warnings);
+        response.warnings = warnings;
+        Ok(response)
+    }
+
+    /// Decides whether the area is part of the matrix, from HDUCLAS3, the unit, the name and the row sums, and notes what is odd about these.
+    fn decide_area(&mut self, hdu: &Hdu, unit: bool, warnings: &mut Vec<String>) {
+        let class = hdu.class(3);
+        let named = AREA_NAMES.contains(&hdu.name.as_str());
+        let sums = self.row_sums();
         let largest = sums.iter().copied().fold(0.0, f64::max);
         // Redistribution alone cannot exceed 1; a matrix in cm2 without the keyword that says so is still a full response.
-        if largest > 2.0 && !response.includes_area {
-            response.includes_area = true;
+        let large = largest > 2.0 || named && class.is_empty() && largest > 1.05;
+        self.includes_area = class == "FULL" || unit && class != "REDIST" || large;
+        if large && !unit && class != "FULL" && !named {
             warnings.push(format!(
                 "row sums reach {largest:.3}, more than any redistribution: the effective area is taken to be included"
             ));
         }
-        let mut notes = Vec::new();
-        notes.extend(response.edge_note());
-        if !response.includes_area {
+        if named && !self.includes_area && class != "REDIST" {
+            warnings.push(format!(
+                "{}: the rows sum to {largest:.4} at most and no unit or HDUCLAS3 says that an area is part of them: taken as a redistribution",
+                hdu.label()
+            ));
+        }
+        let mut notes: Vec<String> = self.edge_note().into_iter().collect();
+        if !self.includes_area {
             let empty = sums.iter().filter(|&&s| s == 0.0).count();
             if empty > 0 {
                 notes.push(format!("{empty} of {} energies have an empty row (sum 0)", sums.len()));
@@ -172,13 +212,60 @@ impl Response {
                 notes.push(format!("row sums reach {largest:.4}, above 1"));
             }
         }
-        let zeros = response.values.iter().filter(|&&v| v == 0.0).count();
+        let zeros = self.values.iter().filter(|&&v| v == 0.0).count();
         if zeros > 0 {
-            notes.push(format!("{zeros} of {} stored elements are zero", response.values.len()));
+            notes.push(format!("{zeros} of {} stored elements are zero", self.values.len()));
         }
-        response.notes = notes;
-        response.warnings = warnings;
-        Ok(response)
+        self.notes = notes;
+    }
+
+    /// Tells where the channel energies of EBOUNDS are not those that the matrix sends photons to.
+    fn compare_energies(&self, warnings: &mut Vec<String>) {
+        // A detector may lose half of an energy to escapes, and photons far above its channels almost all of it; not in most rows.
+        const RATIO: f64 = 2.0;
+        const SHARE: f64 = 0.2;
+        let step = (self.runs.len() / 2000).max(1);
+        let mut ratios: Vec<f64> = Vec::new();
+        let mut k = 0;
+        while k < self.runs.len() {
+            let energy = self.runs[k].energy;
+            let row: Vec<&Run> = self.runs[k..].iter().take_while(|r| r.energy == energy).collect();
+            k += row.len();
+            if !(energy as usize).is_multiple_of(step) {
+                continue;
+            }
+            let half = 0.5 * row.iter().flat_map(|r| self.run_values(r)).sum::<f64>();
+            let mut sum = 0.0;
+            let place = row.iter().flat_map(|r| (r.channel as usize..).zip(self.run_values(r))).find(|(_, v)| {
+                sum += **v;
+                sum >= half
+            });
+            if let Some((c, _)) = place.filter(|_| half > 0.0) {
+                let photon = self.edges[energy as usize] + self.edges[energy as usize + 1];
+                ratios.push((self.e_min[c] + self.e_max[c]) / photon);
+            }
+        }
+        if ratios.is_empty() {
+            return;
+        }
+        ratios.sort_by(f64::total_cmp);
+        let median = ratios[ratios.len() / 2];
+        let agreeing = ratios.iter().filter(|r| (1.0 / RATIO..=RATIO).contains(*r)).count();
+        if (agreeing as f64) < SHARE * ratios.len() as f64 {
+            warnings.push(format!(
+                "EBOUNDS and MATRIX disagree: photons are sent to channels of {median:.3} times their energy (median of the rows)"
+            ));
+        }
+    }
+
+    /// What is undefined and cannot be left out: an element of an energy with an area, in a channel with `bin_of` other than `u32::MAX`.
+    pub fn undefined_in(&self, bin_of: &[u32]) -> Option<String> {
+        let reached = |u: &&Undefined| self.area[u.energy as usize] != 0.0 && bin_of[u.channel as usize] != u32::MAX;
+        let found = self.undefined.iter().find(reached)?;
+        Some(format!(
+            "row {}: MATRIX holds {} for channel {}, expected numbers from 0 up",
+            found.row, found.value, self.channel[found.channel as usize]
+        ))
     }
 
     /// What to say of a first edge that was moved away from 0.
@@ -210,6 +297,7 @@ impl Response {
         sums
     }
 
+    /// Stored values of a run.
     pub(super) fn run_values(&self, run: &Run) -> &[f64] {
         &self.values[run.start..run.start + run.len as usize]
     }
@@ -261,142 +349,60 @@ impl Response {
             *a *= b;
         }
         self.warnings.extend(area.warnings.iter().cloned());
+        self.area_identity = Some((area.path.clone(), area.identity.clone()));
         Ok(())
     }
 }
 
-type Ebounds = (Vec<i64>, Vec<f64>, Vec<f64>);
-
-fn read_ebounds(file: &FitsFile, hdu: &Hdu, warnings: &mut Vec<String>) -> Result<Ebounds, ObservationError> {
-    let fits = |e| ObservationError::fits(file.path(), e);
-    let refuse = |text: String| refused(file.path(), format!("{}: {text}", hdu.label()));
-    for column in ["E_MIN", "E_MAX"] {
-        energy_unit(hdu, column).map_err(|t| refused(file.path(), t))?;
-    }
-    let numbers = file.scalars(hdu, "CHANNEL").map_err(fits)?;
-    let e_min = file.scalars(hdu, "E_MIN").map_err(fits)?;
-    let e_max = file.scalars(hdu, "E_MAX").map_err(fits)?;
-    if numbers.is_empty() {
-        return Err(refuse("no channels".into()));
-    }
-    let mut channel = Vec::with_capacity(numbers.len());
-    for (i, &c) in numbers.iter().enumerate() {
-        let number = c as i64;
-        if c.fract() != 0.0 || !(-1.0e6..1.0e9).contains(&c) || channel.last().is_some_and(|&l| number != l + 1) {
-            return Err(refuse(format!("CHANNEL is {c} in row {}, expected numbers rising by one", i + 1)));
+/// Adds the matrices of one file on the finest of their grids.
+fn join(mut matrices: Vec<Matrix>, warnings: &mut Vec<String>) -> Result<Response, String> {
+    let fine = (0..matrices.len()).max_by_key(|&k| (matrices[k].lo.len(), matrices.len() - k)).unwrap_or(0);
+    let mut maps = Vec::with_capacity(matrices.len());
+    for matrix in &matrices {
+        let Some(map) = matrix.within(&matrices[fine]) else {
+            return Err(format!(
+                "{} has another energy grid than {}, and neither refines the other; matrices of one file can be added only on one grid",
+                matrix.label, matrices[fine].label
+            ));
+        };
+        if matrix.lo.len() != matrices[fine].lo.len() {
+            warnings.push(format!(
+                "{} has {} energies, {} has {}: the coarser one is laid on the finer grid",
+                matrix.label,
+                matrix.lo.len(),
+                matrices[fine].label,
+                matrices[fine].lo.len()
+            ));
         }
-        channel.push(number);
-        let (a, b) = (e_min[i], e_max[i]);
-        if !(a.is_finite() && b.is_finite()) || a == b {
-            return Err(refuse(format!("row {}: E_MIN = {a}, E_MAX = {b}, expected two energies in keV", i + 1)));
-        }
+        maps.push(map);
     }
-    // Gratings list channels by wavelength; some files then also swap the two limits.
-    let swapped = e_min.iter().zip(&e_max).filter(|(a, b)| a > b).count();
-    if swapped > 0 {
-        warnings.push(format!("{}: E_MIN is above E_MAX in {swapped} channels: swapped", hdu.label()));
+    let (edges, moved_edge) = edges(&matrices[fine].lo, &matrices[fine].hi);
+    let mut response = Response { edges, moved_edge, ..Response::default() };
+    if let [single] = matrices.as_mut_slice() {
+        response.runs = std::mem::take(&mut single.runs);
+        response.values = std::mem::take(&mut single.values);
+        response.undefined = std::mem::take(&mut single.undefined);
+        return Ok(response);
     }
-    if channel.len() > 1 && e_min[1] < e_min[0] {
-        warnings.push(format!("{}: channel energies descend with channel number", hdu.label()));
+    // Where the runs of each energy of each matrix begin.
+    let starts: Vec<Vec<usize>> = matrices
+        .iter()
+        .map(|m| (0..=m.lo.len()).map(|e| m.runs.partition_point(|r| (r.energy as usize) < e)).collect())
+        .collect();
+    let mut shifts = Vec::with_capacity(matrices.len());
+    for matrix in &mut matrices {
+        shifts.push(response.values.len());
+        response.values.append(&mut matrix.values);
     }
-    let lower = e_min.iter().zip(&e_max).map(|(a, b)| a.min(*b)).collect();
-    let upper = e_min.iter().zip(&e_max).map(|(a, b)| a.max(*b)).collect();
-    Ok((channel, lower, upper))
-}
-
-type Matrix = (Vec<Run>, Vec<f64>, Vec<String>);
-
-/// Reads one MATRIX table into runs with 0-based channel indices.
-fn read_matrix(file: &FitsFile, hdu: &Hdu, channel: &[i64], descending: bool) -> Result<Matrix, ObservationError> {
-    let fits = |e| ObservationError::fits(file.path(), e);
-    let refuse = |text: String| refused(file.path(), format!("{}: {text}", hdu.label()));
-    let mut notes = Vec::new();
-    let groups = file.scalars(hdu, "N_GRP").map_err(fits)?;
-    let (f_chan, f_at) = file.ragged(hdu, "F_CHAN").map_err(fits)?;
-    let (n_chan, n_at) = file.ragged(hdu, "N_CHAN").map_err(fits)?;
-    let (values, v_at) = file.ragged(hdu, "MATRIX").map_err(fits)?;
-    let column = hdu.column("F_CHAN").map_or(0, |c| c.number);
-    let key = format!("TLMIN{column}");
-    let stated = hdu.header.integer(&key).map_err(|t| refuse(format!("{key} is '{t}', expected an integer")))?;
-    let tlmin = match stated {
-        Some(t) => t,
-        None => {
-            let mut t = 1;
-            for r in 0..hdu.rows {
-                let (f, n) = (&f_chan[f_at[r]..f_at[r + 1]], &n_chan[n_at[r]..n_at[r + 1]]);
-                if f.iter().zip(n).take(groups[r].max(0.0) as usize).any(|(&f, &n)| n > 0.0 && f < 1.0) {
-                    t = 0;
-                    break;
-                }
-            }
-            notes.push(format!("no TLMIN for F_CHAN (column {column}): the first channel is taken as {t}"));
-            t
-        }
-    };
-    if channel.first() != Some(&tlmin) {
-        notes.push(format!(
-            "F_CHAN counts channels from {tlmin}, EBOUNDS from {}: the first of one is the first of the other",
-            channel.first().copied().unwrap_or(0)
-        ));
-    }
-    let rows = hdu.rows;
-    let mut runs = Vec::new();
-    let mut kept = Vec::with_capacity(values.len());
-    let order: Box<dyn Iterator<Item = usize>> = if descending { Box::new((0..rows).rev()) } else { Box::new(0..rows) };
-    for (energy, row) in order.enumerate() {
-        let (f, n, v) =
-            (&f_chan[f_at[row]..f_at[row + 1]], &n_chan[n_at[row]..n_at[row + 1]], &values[v_at[row]..v_at[row + 1]]);
-        let count = groups[row];
-        if count.fract() != 0.0 || count < 0.0 || count > f.len().min(n.len()) as f64 {
-            return Err(refuse(format!(
-                "row {}: N_GRP is {count}, expected 0 to {} (the length of F_CHAN and N_CHAN)",
-                row + 1,
-                f.len().min(n.len())
-            )));
-        }
-        let mut at = 0usize;
-        for g in 0..count as usize {
-            let (first, len) = (f[g], n[g]);
-            if len.fract() != 0.0
-                || !(0.0..1.0e9).contains(&len)
-                || first.fract() != 0.0
-                || !(-1.0e9..1.0e9).contains(&first)
-            {
-                return Err(refuse(format!(
-                    "row {}, group {}: F_CHAN = {first}, N_CHAN = {len}, expected whole channel numbers",
-                    row + 1,
-                    g + 1
-                )));
-            }
-            let len = len as usize;
-            if len == 0 {
-                continue;
-            }
-            let index = first as i64 - tlmin;
-            if index < 0 || index as usize + len > channel.len() {
-                return Err(refuse(format!(
-                    "row {}, group {}: channels {first} to {} lie outside the {} channels from {tlmin} on",
-                    row + 1,
-                    g + 1,
-                    first as i64 + len as i64 - 1,
-                    channel.len()
-                )));
-            }
-            let Some(elements) = v.get(at..at + len) else {
-                return Err(refuse(format!(
-                    "row {}: the groups ask for {} elements or more, but MATRIX holds {}",
-                    row + 1,
-                    at + len,
-                    v.len()
-                )));
-            };
-            if let Some(bad) = elements.iter().find(|x| !(x.is_finite() && **x >= 0.0)) {
-                return Err(refuse(format!("row {}: MATRIX holds {bad}, expected numbers from 0 up", row + 1)));
-            }
-            runs.push(Run { energy: energy as u32, channel: index as u32, start: kept.len(), len: len as u32 });
-            kept.extend_from_slice(elements);
-            at += len;
+    for energy in 0..maps[fine].len() {
+        for (k, matrix) in matrices.iter().enumerate() {
+            let Some(own) = maps[k][energy] else { continue };
+            let runs = &matrix.runs[starts[k][own]..starts[k][own + 1]];
+            let energy = energy as u32;
+            response.runs.extend(runs.iter().map(|r| Run { energy, start: r.start + shifts[k], ..*r }));
+            let undefined = matrix.undefined.iter().filter(|u| u.energy as usize == own);
+            response.undefined.extend(undefined.map(|u| Undefined { energy, ..*u }));
         }
     }
-    Ok((runs, kept, notes))
+    Ok(response)
 }

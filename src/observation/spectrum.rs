@@ -7,7 +7,9 @@
 use std::path::{Path, PathBuf};
 
 use super::fits::{FitsFile, Hdu, HduKind};
-use super::{ObservationError, refused};
+use super::identity::Identity;
+use super::names::FileName;
+use super::{ObservationError, refused, units};
 
 /// One spectrum as read from a file. Per-channel vectors have one entry per channel of the file, in file order (ascending channel number).
 #[derive(Debug, Clone)]
@@ -15,6 +17,8 @@ pub struct Spectrum {
     /// The file read (with `.gz` where that was needed).
     pub path: PathBuf,
     pub channel: Vec<i64>,
+    /// There is a CHANNEL column; else channels are counted from 1.
+    pub numbered: bool,
     pub counts: Vec<u32>,
     /// OGIP flags: 1 starts a group, -1 continues it, 0 stands alone. All 1 where the file has none.
     pub grouping: Vec<i32>,
@@ -29,13 +33,19 @@ pub struct Spectrum {
     pub areascal: Vec<f64>,
     /// "COUNTS" or "RATE", as stored.
     pub unit: &'static str,
-    /// RESPFILE, ANCRFILE, BACKFILE as written; `None` where blank or "none".
+    /// DETCHANS, where it is stated.
+    pub detchans: Option<i64>,
+    /// The instrument, and the grating arm and order of the row.
+    pub identity: Identity,
+    /// RESPFILE, ANCRFILE, BACKFILE as written (of a PHA-II row: its own columns first); `None` where blank or "none".
     pub respfile: Option<String>,
     pub ancrfile: Option<String>,
     pub backfile: Option<String>,
     pub telescope: String,
     pub instrument: String,
     pub object: String,
+    /// DATE-OBS as written.
+    pub date: String,
     pub warnings: Vec<String>,
 }
 
@@ -54,16 +64,10 @@ impl Spectrum {
     }
 }
 
-/// Splits the row selector off a spectrum's name: `file.pha{3}` -> (`file.pha`, Some(3)).
+/// Splits the row selector off a spectrum's name: `file.pha{3}` -> (`file.pha`, Some(3)). A selector of an HDU goes as well.
 pub fn split_row(path: &Path) -> (PathBuf, Option<usize>) {
-    let text = path.to_string_lossy();
-    if let Some(body) = text.strip_suffix('}')
-        && let Some((file, row)) = body.rsplit_once('{')
-        && let Ok(row) = row.trim().parse::<usize>()
-    {
-        return (PathBuf::from(file), Some(row));
-    }
-    (path.to_path_buf(), None)
+    let name = FileName::of(path);
+    (name.path, name.row)
 }
 
 /// HDUs that hold spectra, by EXTNAME or HDUCLAS1.
@@ -81,33 +85,58 @@ pub fn is_type_two(hdu: &Hdu) -> bool {
     hdu.class(4) == "TYPE:II" || data.is_some_and(|c| c.is_numeric() && (c.variable || c.repeat > 1))
 }
 
-/// Reads the spectrum of `path`, or one row of a PHA-II table where the name ends in `{ROW}` (1-based).
+/// The spectrum that is meant where a file holds several: the total one, with the source and the background in it, else the first that is
+/// neither net nor a background.
+pub(super) fn pick<'h>(hdus: &[&'h Hdu], warnings: &mut Vec<String>) -> Option<&'h Hdu> {
+    let class = |hdu: &Hdu| hdu.class(2);
+    let find = |wanted: &dyn Fn(&str) -> bool| hdus.iter().copied().find(|h| wanted(&class(h)));
+    let picked = find(&|c| c == "TOTAL").or_else(|| find(&|c| c != "NET" && c != "BKG")).or(hdus.first().copied())?;
+    if hdus.len() > 1 {
+        let list: Vec<String> = hdus
+            .iter()
+            .map(|h| match class(h).as_str() {
+                "" => h.label(),
+                class => format!("{}: {class}", h.label()),
+            })
+            .collect();
+        warnings.push(format!(
+            "{} SPECTRUM extensions ({}): {} is used; FILE[n] chooses another",
+            hdus.len(),
+            list.join(", "),
+            picked.label()
+        ));
+    }
+    Some(picked)
+}
+
+/// Reads the spectrum of `path`, or one row of a PHA-II table where the name ends in `{ROW}` (1-based); `[HDU]` chooses an extension.
 pub fn read(path: &Path) -> Result<Spectrum, ObservationError> {
-    let (file_path, row) = split_row(path);
-    let file = FitsFile::open(&file_path).map_err(|e| ObservationError::fits(&file_path, e))?;
-    let hdus = spectrum_hdus(&file);
-    let Some(&hdu) = hdus.first() else {
+    let name = FileName::of(path);
+    let file = FitsFile::open(&name.path).map_err(|e| ObservationError::fits(&name.path, e))?;
+    read_from(&file, &name)
+}
+
+/// The same of a file that is open.
+pub(super) fn read_from(file: &FitsFile, name: &FileName) -> Result<Spectrum, ObservationError> {
+    let mut warnings: Vec<String> = file.notes().to_vec();
+    let hdus = name.choose(file, spectrum_hdus(file), "spectrum").map_err(|t| refused(file.path(), t))?;
+    let Some(hdu) = pick(&hdus, &mut warnings) else {
         return Err(refused(
             file.path(),
-            format!("no SPECTRUM extension among {}; expected an OGIP PHA file", names(&file)),
+            format!("no SPECTRUM extension among {}; expected an OGIP PHA file", names(file)),
         ));
     };
-    let mut warnings: Vec<String> = file.notes().to_vec();
-    if hdus.len() > 1 {
-        warnings.push(format!("{} SPECTRUM extensions: the first, {}, is used", hdus.len(), hdu.label()));
-    }
     let two = is_type_two(hdu);
-    let row = match (two, row) {
+    let shown = name.path.display();
+    let row = match (two, name.row) {
         (true, None) => {
             return Err(refused(
                 file.path(),
                 format!(
-                    "{} is a PHA-II table of {} spectra ({}); choose one by its row: \"{}{{1}}\" to \"{}{{{}}}\"",
+                    "{} is a PHA-II table of {} spectra ({}); choose one by its row: \"{shown}{{1}}\" to \"{shown}{{{}}}\"",
                     hdu.label(),
                     hdu.rows,
-                    describe_rows(&file, hdu),
-                    file_path.display(),
-                    file_path.display(),
+                    describe_rows(file, hdu),
                     hdu.rows
                 ),
             ));
@@ -127,7 +156,7 @@ pub fn read(path: &Path) -> Result<Spectrum, ObservationError> {
         }
         (false, None) => None,
     };
-    Reader { file: &file, hdu, row, warnings }.read()
+    Reader { file, hdu, row, warnings }.read()
 }
 
 /// Row list of a PHA-II table for messages: grating part and order where the columns are there.
@@ -166,16 +195,16 @@ fn named(value: Option<&str>) -> Option<String> {
     (!value.is_empty() && !value.eq_ignore_ascii_case("none")).then(|| value.to_string())
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     file: &'a FitsFile,
     hdu: &'a Hdu,
     /// 0-based row of a PHA-II table.
     row: Option<usize>,
-    warnings: Vec<String>,
+    pub(super) warnings: Vec<String>,
 }
 
 impl Reader<'_> {
-    fn refuse(&self, text: impl Into<String>) -> ObservationError {
+    pub(super) fn refuse(&self, text: impl Into<String>) -> ObservationError {
         refused(self.file.path(), format!("{}: {}", self.hdu.label(), text.into()))
     }
 
@@ -184,7 +213,7 @@ impl Reader<'_> {
     }
 
     /// Per-channel values of a column (PHA-II: of the row; a scalar column of PHA-II gives one value), `None` where absent.
-    fn column(&self, name: &str) -> Result<Option<Vec<f64>>, ObservationError> {
+    pub(super) fn column(&self, name: &str) -> Result<Option<Vec<f64>>, ObservationError> {
         if self.hdu.column(name).is_none() {
             return Ok(None);
         }
@@ -249,102 +278,113 @@ impl Reader<'_> {
         Ok(out)
     }
 
-    fn whole(&self, column: &str, i: usize, value: f64) -> Result<u32, ObservationError> {
-        let channel = i + 1;
-        if value.is_nan() {
-            return Err(self.refuse(format!("{column} is undefined (NULL or NaN) in row {channel}")));
-        }
-        if value < 0.0 {
-            return Err(self.refuse(format!(
-                "{column} is {value} in row {channel}: negative, so background-subtracted; expected the counts as detected"
-            )));
-        }
-        if value.fract() != 0.0 {
-            return Err(self.refuse(format!(
-                "{column} is {value} in row {channel}: not a whole number, so weighted or subtracted; expected counts as detected"
-            )));
-        }
-        if value > f64::from(u32::MAX) {
-            return Err(self.refuse(format!("{column} is {value} in row {channel}, expected at most {}", u32::MAX)));
-        }
-        Ok(value as u32)
+    /// The unit of a column, blank where it has none.
+    pub(super) fn unit(&self, column: &str) -> &str {
+        self.hdu.column(column).and_then(|c| c.unit.as_deref()).map_or("", str::trim)
     }
 
-    /// Counts from rates: rate times exposure must be whole within the rounding of a stored f32, and errors, where given, those of
-    /// a Poisson number.
-    fn counts_of_rates(&self, rates: &[f64], exposure: f64, poisson: bool) -> Result<Vec<u32>, ObservationError> {
-        let mut counts = Vec::with_capacity(rates.len());
-        for (i, &rate) in rates.iter().enumerate() {
-            let value = rate * exposure;
-            let tolerance = (1e-3 + 3e-7 * value.abs()).min(0.25);
-            if (value - value.round()).abs() > tolerance {
-                return Err(self.refuse(format!(
-                    "RATE * EXPOSURE is {value} in row {}, not a whole number: this rate cannot be a Poisson count (subtracted, corrected or averaged); \
-                     expected COUNTS as detected",
-                    i + 1
-                )));
-            }
-            counts.push(self.whole("RATE * EXPOSURE", i, value.round() + 0.0)?);
-        }
-        if !poisson {
-            let Some(errors) = self.column("STAT_ERR")? else {
-                return Err(
-                    self.refuse("RATE with POISSERR = F and no STAT_ERR: its statistics are not known to be Poisson")
-                );
-            };
-            for (i, (&error, &c)) in errors.iter().zip(&counts).enumerate() {
-                let (c, error) = (f64::from(c), error * exposure);
-                let close = |expected: f64| (error - expected).abs() <= 0.01 * expected.max(1.0);
-                // Empty channels carry 0, 1 or Gehrels' value by custom: they say nothing.
-                if c > 0.0 && !close(c.sqrt()) && !close(1.0 + (c + 0.75).sqrt()) {
-                    return Err(self.refuse(format!(
-                        "STAT_ERR * EXPOSURE is {error} in row {} for {c} counts: not a Poisson error, so the rate cannot be Poisson",
-                        i + 1
-                    )));
+    /// The exposure [s]: of the row's column, the keyword, or the primary HDU's keyword.
+    fn exposure(&mut self) -> Result<f64, ObservationError> {
+        let own = match (self.row, self.column("EXPOSURE")?) {
+            (Some(_), Some(v)) if v.len() == 1 => {
+                let unit = self.unit("EXPOSURE");
+                let scale = if unit.is_empty() {
+                    1.0
+                } else {
+                    units::time(unit).map_err(|wrong| self.refuse(format!("the unit of column EXPOSURE is {wrong}")))?
+                };
+                if scale != 1.0 {
+                    let text = format!("EXPOSURE is in '{unit}': multiplied by {scale} to s");
+                    self.warnings.push(text);
                 }
+                Some(v[0] * scale)
             }
-        }
-        Ok(counts)
-    }
-
-    fn read(mut self) -> Result<Spectrum, ObservationError> {
-        let header = &self.hdu.header;
-        let exposure = match (self.row, self.column("EXPOSURE")?) {
-            (Some(_), Some(v)) if v.len() == 1 => Some(v[0]),
             _ => self.number("EXPOSURE")?,
         };
-        let Some(exposure) = exposure else {
-            return Err(self.refuse("keyword EXPOSURE is missing; expected the exposure in seconds"));
+        let primary = || self.file.hdus().first().and_then(|h| h.header.number("EXPOSURE").ok().flatten());
+        let exposure = match (own, primary()) {
+            (Some(exposure), _) => exposure,
+            (None, Some(exposure)) => {
+                self.warnings.push(format!("no EXPOSURE in {}: taken from the primary HDU", self.hdu.label()));
+                exposure
+            }
+            (None, None) => {
+                return Err(self.refuse("keyword EXPOSURE is missing; expected the exposure in seconds"));
+            }
         };
         if !(exposure > 0.0 && exposure.is_finite()) {
             return Err(self.refuse(format!("EXPOSURE is {exposure}, expected a positive number of seconds")));
         }
-        let poisson = header.logical("POISSERR").unwrap_or(true);
-        let (counts, unit) = if let Some(values) = self.column("COUNTS")? {
-            let counts: Result<Vec<u32>, _> =
-                values.iter().enumerate().map(|(i, &v)| self.whole("COUNTS", i, v)).collect();
-            (counts?, "COUNTS")
-        } else if let Some(rates) = self.column("RATE")? {
-            self.warnings.push("RATE spectrum: counts are RATE * EXPOSURE, whole in every channel".into());
-            (self.counts_of_rates(&rates, exposure, poisson)?, "RATE")
-        } else {
+        Ok(exposure)
+    }
+
+    /// A file that the spectrum names: the row's own column, where it says something, before the keyword.
+    fn companion(&self, key: &str) -> Option<String> {
+        let own = self.row.and_then(|row| self.file.texts(self.hdu, key).ok()?.into_iter().nth(row));
+        match own.map(|name| name.trim().to_string()).filter(|name| !name.is_empty()) {
+            Some(name) => named(Some(&name)),
+            None => named(self.hdu.header.text(key)),
+        }
+    }
+
+    /// POISSERR of the row's column, else of the keyword; `None` where neither is there.
+    fn poisson(&self) -> Option<bool> {
+        let own = self.row.and_then(|row| self.file.logicals(self.hdu, "POISSERR").ok()?.into_iter().nth(row)?);
+        own.or_else(|| self.hdu.header.logical("POISSERR"))
+    }
+
+    /// What the spectrum was made with; of a PHA-II row, its arm and order.
+    fn identity(&self) -> Identity {
+        let mut identity = Identity::of(self.file, self.hdu);
+        if let Some(row) = self.row {
+            let number = |name: &str| {
+                let value = self.file.scalars(self.hdu, name).ok()?.get(row).copied()?;
+                (value.fract() == 0.0).then_some(value as i64)
+            };
+            identity.part = number("TG_PART").filter(|p| *p > 0).or(identity.part);
+            identity.order = number("TG_M").filter(|m| *m != 0).or(identity.order);
+        }
+        identity
+    }
+
+    fn read(mut self) -> Result<Spectrum, ObservationError> {
+        let exposure = self.exposure()?;
+        let header = &self.hdu.header;
+        let poisson = self.poisson();
+        let (counts, rates) = (self.column("COUNTS")?, self.column("RATE")?);
+        let Some(n) = counts.as_ref().or(rates.as_ref()).map(Vec::len) else {
             return Err(self.refuse("neither a COUNTS nor a RATE column"));
         };
-        let n = counts.len();
         if n == 0 {
             return Err(self.refuse("no channels"));
         }
+        let quality = self.flags("QUALITY", n)?;
+        let bad: Vec<bool> = quality.iter().map(|&q| q != 0).collect();
+        let (counts, unit) = match (counts, rates) {
+            (Some(values), _) => (self.counts(&values, &bad)?, "COUNTS"),
+            (None, rates) => {
+                self.warnings.push("RATE spectrum: counts are RATE * EXPOSURE, whole in every channel".into());
+                let rates = rates.unwrap_or_default();
+                (self.counts_of_rates(&rates, &bad, exposure, poisson.unwrap_or(true))?, "RATE")
+            }
+        };
+        let numbered = self.hdu.column("CHANNEL").is_some();
         let channel = self.channels(n)?;
         if channel.len() != n {
             return Err(self.refuse(format!("{n} counts but {} channel numbers", channel.len())));
         }
-        if let Ok(Some(detchans)) = header.integer("DETCHANS")
-            && detchans != n as i64
-        {
-            self.warnings.push(format!("DETCHANS is {detchans}, but there are {n} channels"));
+        let detchans = header.integer("DETCHANS").ok().flatten();
+        if let Some(stated) = detchans.filter(|d| *d != n as i64) {
+            self.warnings.push(format!("DETCHANS is {stated}, but there are {n} channels"));
+        }
+        match self.hdu.class(2).as_str() {
+            "NET" => self.warnings.push(
+                "HDUCLAS2 = NET: the file says that a background has been subtracted; its counts are then not Poisson, and C-STAT is wrong".into(),
+            ),
+            "BKG" => self.warnings.push("HDUCLAS2 = BKG: the file says that this is a background, not a source".into()),
+            _ => {}
         }
         let grouping = self.flags("GROUPING", n)?;
-        let quality = self.flags("QUALITY", n)?;
         if let Some((i, flag)) = grouping.iter().enumerate().find(|(_, g)| !(-1..=1).contains(*g)) {
             return Err(self.refuse(format!("GROUPING is {flag} in row {}, expected 1, -1 or 0", i + 1)));
         }
@@ -353,19 +393,34 @@ impl Reader<'_> {
             self.warnings.push("GROUPING begins with -1: the first channel is taken to start a group".into());
         }
         let backscal = self.per_channel("BACKSCAL", n, 1.0)?;
-        let areascal = self.per_channel("AREASCAL", n, 1.0)?;
-        if let Some((i, a)) = areascal.iter().enumerate().find(|(_, a)| !(**a > 0.0 && a.is_finite())) {
-            return Err(self.refuse(format!("AREASCAL is {a} in row {}, expected a positive number", i + 1)));
+        let mut areascal = self.per_channel("AREASCAL", n, 1.0)?;
+        let mut unscaled = 0usize;
+        for (i, a) in areascal.iter_mut().enumerate() {
+            if *a > 0.0 && a.is_finite() {
+                continue;
+            }
+            // One keyword for all channels is no slip in a bad one.
+            if !bad[i] || self.hdu.column("AREASCAL").is_none() {
+                return Err(self.refuse(format!("AREASCAL is {a} in row {}, expected a positive number", i + 1)));
+            }
+            unscaled += 1;
+            *a = 1.0;
         }
-        if !poisson {
-            self.warnings.push(
+        if unscaled > 0 {
+            self.warnings.push(format!(
+                "AREASCAL is not a positive number in {unscaled} channels that are bad (QUALITY) anyway: they are left out"
+            ));
+        }
+        match poisson {
+            Some(false) => self.warnings.push(
                 "POISSERR = F: the errors of the file are ignored, the counts are taken to be Poisson (C-STAT needs no errors)"
                     .into(),
-            );
-        } else if !header.has("POISSERR") {
-            self.warnings.push("no POISSERR keyword: the counts are taken to be Poisson".into());
-        } else if self.hdu.column("STAT_ERR").is_some() {
-            self.warnings.push("column STAT_ERR is ignored: the counts are Poisson".into());
+            ),
+            None => self.warnings.push("no POISSERR keyword: the counts are taken to be Poisson".into()),
+            Some(true) if self.hdu.column("STAT_ERR").is_some() => {
+                self.warnings.push("column STAT_ERR is ignored: the counts are Poisson".into());
+            }
+            Some(true) => {}
         }
         if self.per_channel("SYS_ERR", n, 0.0)?.iter().any(|&s| s != 0.0) {
             self.warnings.push("SYS_ERR (fractional systematic errors) is ignored by C-STAT".into());
@@ -374,6 +429,7 @@ impl Reader<'_> {
         Ok(Spectrum {
             path: self.file.path().to_path_buf(),
             channel,
+            numbered,
             counts,
             grouping: if has_grouping { grouping } else { vec![1; n] },
             quality,
@@ -382,12 +438,15 @@ impl Reader<'_> {
             backscal,
             areascal,
             unit,
-            respfile: named(header.text("RESPFILE")),
-            ancrfile: named(header.text("ANCRFILE")),
-            backfile: named(header.text("BACKFILE")),
+            detchans,
+            identity: self.identity(),
+            respfile: self.companion("RESPFILE"),
+            ancrfile: self.companion("ANCRFILE"),
+            backfile: self.companion("BACKFILE"),
             telescope: text("TELESCOP"),
             instrument: text("INSTRUME"),
             object: text("OBJECT"),
+            date: text("DATE-OBS"),
             warnings: self.warnings,
         })
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::fits::write::FitsWriter;
 use super::fits::{FitsError, FitsFile, read_bytes};
+use super::names::FileName;
 use super::{ObservationError, refused, spectrum};
 
 /// A spectrum to be written as an OGIP PHA file (type I, counts).
@@ -100,15 +101,17 @@ fn write_checked(path: &Path, pha: &PhaFile) -> Result<(), FitsError> {
 }
 
 /// Writes a copy of a type-I spectrum, all its extensions and keywords included, with these GROUPING and QUALITY flags (one per
-/// channel). A `.gz` is unpacked.
+/// channel) as columns, which replace keywords of these names. A `.gz` is unpacked.
 pub fn write_grouped_copy(
     source: &Path,
     target: &Path,
     grouping: &[i32],
     quality: &[i32],
 ) -> Result<(), ObservationError> {
-    let file = FitsFile::open(source).map_err(|e| ObservationError::fits(source, e))?;
-    let Some(hdu) = spectrum::spectrum_hdus(&file).first().copied() else {
+    let name = FileName::of(source);
+    let file = FitsFile::open(&name.path).map_err(|e| ObservationError::fits(source, e))?;
+    let hdus = name.choose(&file, spectrum::spectrum_hdus(&file), "spectrum").map_err(|t| refused(source, t))?;
+    let Some(hdu) = spectrum::pick(&hdus, &mut Vec::new()) else {
         return Err(refused(source, "no SPECTRUM extension"));
     };
     if hdu.rows != grouping.len() || hdu.rows != quality.len() {
@@ -131,6 +134,8 @@ pub fn write_grouped_copy(
                 }
             };
             out.column(number, &flags.iter().map(|&f| i64::from(f)).collect::<Vec<_>>())?;
+            // A keyword beside the column would be a second answer.
+            out.remove_key(name)?;
         }
         out.history(concat!("grouped by rontgen ", env!("CARGO_PKG_VERSION")))?;
         out.finish()

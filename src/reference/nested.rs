@@ -175,7 +175,7 @@ const MOST_STARTS: usize = 2000;
 /// Candidates of one batch, at least and at most.
 const BATCH: (usize, usize) = (128, 16_384);
 /// Evaluations that one slice step takes, for the choice between region and slices.
-const STEP_COST: f64 = 3.0;
+pub const STEP_COST: f64 = 3.0;
 /// Iterations that slice after a region was too large; then it is tried again.
 const PAUSE: u64 = 5;
 

@@ -240,6 +240,14 @@ impl Region {
         kept
     }
 
+    /// Whether a point of the cube lies in the region.
+    pub fn contains(&self, x: &[f64]) -> bool {
+        let (mut white, mut z) = (vec![0.0; self.p], vec![0.0; self.p]);
+        matrix::whiten(&self.lower, &vec![0.0; self.p], x, &mut white);
+        let inside: Vec<bool> = self.ellipsoids.iter().map(|e| e.holds(x, &mut z)).collect();
+        self.friends_at(&white, &inside, 1) > 0
+    }
+
     /// How many balls hold a whitened point, those of clusters whose ellipsoid does not hold it left out; counts to `most`.
     fn friends_at(&self, white: &[f64], inside: &[bool], most: usize) -> usize {
         let mut found = 0;
@@ -369,15 +377,7 @@ mod tests {
             let region = Region::new(&ball(300, p, 0.5, 0.1, 1), p, 7, 1);
             assert_eq!(region.clusters(), 1);
             let fresh = ball(20_000, p, 0.5, 0.1, 2);
-            let (mut white, mut z, origin) = (vec![0.0; p], vec![0.0; p], vec![0.0; p]);
-            let missed = fresh
-                .chunks_exact(p)
-                .filter(|x| {
-                    matrix::whiten(&region.lower, &origin, x, &mut white);
-                    let inside: Vec<bool> = region.ellipsoids.iter().map(|e| e.holds(x, &mut z)).collect();
-                    region.friends_at(&white, &inside, 1) == 0
-                })
-                .count();
+            let missed = fresh.chunks_exact(p).filter(|x| !region.contains(x)).count();
             assert!(missed < 20_000 / 300, "{p} dimensions: {missed} of 20000");
             // Not by being the whole cube: accepted points fill a good part of it.
             let points = region.sample(2000, 7, 1, 0);

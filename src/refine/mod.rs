@@ -3,6 +3,7 @@
 //! Everything here runs on the host in f64: these are the numbers that decide. Log-weights are `ln L - ln q`, with q relative
 //! to the prior (a density in the prior's unit cube), so that no prior term is left.
 
+mod agreement;
 mod emulator;
 mod foretold;
 pub(crate) mod matrix;
@@ -11,6 +12,7 @@ mod pareto;
 mod pool;
 mod temper;
 
+pub use agreement::{Agreement, agreement, agreement_within};
 pub use emulator::{Emulator, EmulatorError, EmulatorSettings};
 pub use foretold::{Foretold, foretell};
 pub use mixture::StudentMixture;

@@ -5,7 +5,7 @@
 //! proposal has a hole where another one has none.
 
 use super::mixture::log_sum;
-use super::{Importance, StudentMixture, temper};
+use super::{Agreement, Importance, StudentMixture, agreement, temper};
 use crate::Result;
 use rand::Rng;
 use rand_pcg::Pcg64;
@@ -33,9 +33,7 @@ pub struct Student {
 
 impl Proposal for Student {
     fn draw(&mut self, first: usize, n: usize) -> Result<(Vec<f32>, Vec<f64>)> {
-        let cube = self.mixture.draw(self.seed, first, n);
-        let log_q = self.mixture.log_density(&cube);
-        Ok((cube, log_q))
+        Ok(self.mixture.draw(self.seed, first, n))
     }
 
     fn log_density(&mut self, cube: &[f32]) -> Result<Vec<f64>> {
@@ -106,17 +104,32 @@ pub struct Pool<'a> {
     drawn: Vec<usize>,
     forgotten: Vec<usize>,
     log_q: Vec<Vec<f64>>,
+    /// The proposal that each row is a draw of.
+    owner: Vec<u32>,
     pub cube: Vec<f32>,
     pub log_l: Vec<f64>,
     /// Components of the mixtures that were fitted.
     pub mixtures: Vec<usize>,
+    /// Mixtures so far, those that were forgotten among them.
+    fits: u64,
 }
 
 impl<'a> Pool<'a> {
     pub fn new(p: usize, proposals: Vec<Box<dyn Proposal + 'a>>) -> Self {
         let (drawn, log_q) = (vec![0; proposals.len()], vec![Vec::new(); proposals.len()]);
         let forgotten = drawn.clone();
-        Self { p, proposals, drawn, forgotten, log_q, cube: Vec::new(), log_l: Vec::new(), mixtures: Vec::new() }
+        Self {
+            p,
+            proposals,
+            drawn,
+            forgotten,
+            log_q,
+            owner: Vec::new(),
+            cube: Vec::new(),
+            log_l: Vec::new(),
+            mixtures: Vec::new(),
+            fits: 0,
+        }
     }
 
     /// Number of parameters, P.
@@ -167,11 +180,34 @@ impl<'a> Pool<'a> {
                 break;
             }
             if settings.polish {
-                self.fit_mixture(settings.seed.wrapping_add(k as u64))?;
+                self.fit_mixture(settings.seed.wrapping_add(k as u64));
             }
             if self.proposals.len() > 1 {
                 shares = self.best_shares();
                 tracing::info!(?shares, mixtures = ?self.mixtures, "proposals");
+            }
+        }
+        Ok(())
+    }
+
+    /// Draws in proportion to the shares until there are so many in all, or `settings.ess` effective ones for certain.
+    ///
+    /// # Errors
+    /// As [`Pool::fill`].
+    pub fn fill_until(
+        &mut self,
+        until: usize,
+        shares: &[f64],
+        settings: &PoolSettings,
+        likelihood: &mut dyn FnMut(&[f32]) -> Result<Vec<f64>>,
+        tick: &mut dyn FnMut(usize) -> Result<()>,
+    ) -> Result<()> {
+        while self.len() < until {
+            let rows = settings.batch.min(until - self.len());
+            self.add(shares, rows, likelihood)?;
+            tick(rows)?;
+            if settings.ess > 0.0 && self.ess_lower(settings.seed) >= settings.ess {
+                break;
             }
         }
         Ok(())
@@ -229,22 +265,24 @@ impl<'a> Pool<'a> {
                 row += own.len();
             }
         }
-        parts.iter().for_each(|(j, own)| self.drawn[*j] += own.len());
+        for (j, own) in &parts {
+            self.drawn[*j] += own.len();
+            self.owner.resize(self.owner.len() + own.len(), *j as u32);
+        }
         self.log_l.extend(log_l);
         self.cube.extend(cube);
         Ok(())
     }
 
-    /// Fits a mixture to all draws so far and adds it to the proposals, unless there is too little to fit.
-    fn fit_mixture(&mut self, seed: u64) -> Result<()> {
-        let Some(importance) = Importance::new(&self.log_weights()) else { return Ok(()) };
-        if importance.ess >= FITTABLE * self.p as f64 {
-            let cube: Vec<f64> = self.cube.iter().map(|&u| f64::from(u)).collect();
-            if let Some(mixture) = StudentMixture::fit(&cube, &importance.weights, self.p, seed) {
-                self.add_mixture(mixture, seed);
-            }
+    /// Fits a mixture to all draws so far and adds it to the proposals, unless there is too little to fit; whether there was enough.
+    pub fn fit_mixture(&mut self, seed: u64) -> bool {
+        let Some(importance) = Importance::new(&self.log_weights()) else { return false };
+        if importance.ess < FITTABLE * self.p as f64 {
+            return false;
         }
-        Ok(())
+        let cube: Vec<f64> = self.cube.iter().map(|&u| f64::from(u)).collect();
+        let mixture = StudentMixture::fit(&cube, &importance.weights, self.p, seed);
+        mixture.map(|mixture| self.add_mixture(mixture, seed)).is_some()
     }
 
     /// Fits a mixture of at most so many components to all draws so far, with weights tempered until `ess` of them are effective, and adds
@@ -269,24 +307,75 @@ impl<'a> Pool<'a> {
         self.mixtures.push(mixture.components());
         self.log_q.push(mixture.log_density(&self.cube));
         // Streams of different mixtures must not be the same numbers.
-        let seed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(self.mixtures.len() as u64);
+        self.fits += 1;
+        let seed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(self.fits);
         self.proposals.push(Box::new(Student { mixture, seed }));
         self.drawn.push(0);
         self.forgotten.push(0);
     }
 
-    /// Forgets all draws and the proposals that are not to be `kept`, which has one entry for each; the others go on with new draws.
-    pub fn forget_draws(&mut self, kept: &[bool]) {
+    /// Adds a proposal, before the mixtures.
+    ///
+    /// # Errors
+    /// Those of its density at the draws so far.
+    pub fn add_proposal(&mut self, mut proposal: Box<dyn Proposal + 'a>) -> Result<()> {
+        let at = self.proposals.len() - self.mixtures.len();
+        let log_q = if self.is_empty() { Vec::new() } else { proposal.log_density(&self.cube)? };
+        self.log_q.insert(at, log_q);
+        self.proposals.insert(at, proposal);
+        self.drawn.insert(at, 0);
+        self.forgotten.insert(at, 0);
+        self.owner.iter_mut().filter(|owner| **owner as usize >= at).for_each(|owner| *owner += 1);
+        Ok(())
+    }
+
+    /// Drops the proposals that are not to be `kept`, which has one entry for each, and their draws.
+    pub fn drop_proposals(&mut self, kept: &[bool]) {
+        let rows: Vec<bool> = self.owner.iter().map(|owner| kept[*owner as usize]).collect();
+        let coordinates: Vec<bool> = rows.iter().flat_map(|row| std::iter::repeat_n(*row, self.p)).collect();
+        retain(&mut self.cube, &coordinates);
+        retain(&mut self.log_l, &rows);
+        retain(&mut self.owner, &rows);
+        self.log_q.iter_mut().for_each(|log_q| retain(log_q, &rows));
+        let places: Vec<u32> =
+            kept.iter().scan(0, |next, kept| Some(std::mem::replace(next, *next + u32::from(*kept)))).collect();
+        self.owner.iter_mut().for_each(|owner| *owner = places[*owner as usize]);
+        self.retain_proposals(kept);
+    }
+
+    fn retain_proposals(&mut self, kept: &[bool]) {
         let first = self.proposals.len() - self.mixtures.len();
         retain(&mut self.mixtures, &kept[first..]);
         retain(&mut self.proposals, kept);
         retain(&mut self.drawn, kept);
         retain(&mut self.forgotten, kept);
         retain(&mut self.log_q, kept);
+    }
+
+    /// Whether the density of each proposal is that of its draws; `None` where it has too few to tell.
+    ///
+    /// # Errors
+    /// Those of the proposals.
+    pub fn agreement(&mut self, seed: u64) -> Result<Vec<Option<Agreement>>> {
+        let Self { p, proposals, log_q, owner, cube, .. } = self;
+        let mut all = Vec::with_capacity(proposals.len());
+        for (j, proposal) in proposals.iter_mut().enumerate() {
+            let rows: Vec<usize> = (0..owner.len()).filter(|&row| owner[row] as usize == j).collect();
+            let own: Vec<f64> = rows.iter().map(|&row| log_q[j][row]).collect();
+            let drawn: Vec<f32> = rows.iter().flat_map(|row| &cube[row * *p..][..*p]).copied().collect();
+            all.push(agreement(&drawn, &own, *p, seed.wrapping_add(j as u64), &mut |cube| proposal.log_density(cube))?);
+        }
+        Ok(all)
+    }
+
+    /// Forgets all draws and the proposals that are not to be `kept`, which has one entry for each; the others go on with new draws.
+    pub fn forget_draws(&mut self, kept: &[bool]) {
+        self.retain_proposals(kept);
         for (forgotten, drawn) in self.forgotten.iter_mut().zip(&mut self.drawn) {
             *forgotten += std::mem::take(drawn);
         }
         self.log_q.iter_mut().for_each(Vec::clear);
+        self.owner.clear();
         self.cube.clear();
         self.log_l.clear();
     }
@@ -359,141 +448,4 @@ fn retain<T>(all: &mut Vec<T>, kept: &[bool]) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A normal in logit space as a proposal, in one dimension.
-    struct Normal {
-        mean: f64,
-        sd: f64,
-        seed: u64,
-    }
-
-    impl Normal {
-        fn log_density_at(&self, u: f64) -> f64 {
-            let y = u.ln() - (-u).ln_1p();
-            let z = (y - self.mean) / self.sd;
-            -0.5 * z * z - (self.sd * (2.0 * std::f64::consts::PI).sqrt()).ln() - u.ln() - (-u).ln_1p()
-        }
-    }
-
-    impl Proposal for Normal {
-        fn draw(&mut self, first: usize, n: usize) -> Result<(Vec<f32>, Vec<f64>)> {
-            use rand::SeedableRng;
-            let mut generator = rand_pcg::Pcg64::seed_from_u64(self.seed + first as u64);
-            let mut z = vec![0.0; n];
-            super::super::matrix::normals(&mut generator, &mut z);
-            let cube: Vec<f32> = z.iter().map(|z| (1.0 / (1.0 + (-self.mean - self.sd * z).exp())) as f32).collect();
-            let log_q = self.log_density(&cube)?;
-            Ok((cube, log_q))
-        }
-
-        fn log_density(&mut self, cube: &[f32]) -> Result<Vec<f64>> {
-            Ok(cube.iter().map(|&u| self.log_density_at(f64::from(u))).collect())
-        }
-    }
-
-    const TARGET: Normal = Normal { mean: 0.4, sd: 0.3, seed: 0 };
-
-    fn likelihood(cube: &[f32]) -> Result<Vec<f64>> {
-        Ok(cube.iter().map(|&u| TARGET.log_density_at(f64::from(u)) - 7.0).collect())
-    }
-
-    fn settings(polish: bool) -> PoolSettings {
-        PoolSettings { samples: 40_000, ess: 0.0, polish, batch: 5000, seed: 1 }
-    }
-
-    /// Two proposals that each miss a part of the target: apart, either is useless (its weights have no finite variance); together, the
-    /// evidence is right within its error and no weight is large.
-    #[test]
-    fn proposals_cover_for_each_other() {
-        let alone = |mean: f64| -> Importance {
-            let mut pool = Pool::new(1, vec![Box::new(Normal { mean, sd: 0.15, seed: 5 })]);
-            pool.fill(&settings(false), &mut likelihood, &mut |_| Ok(())).unwrap();
-            Importance::new(&pool.log_weights()).unwrap()
-        };
-        assert!(alone(0.2).efficiency < 0.3 && alone(0.7).efficiency < 0.3);
-        let narrow = |mean, seed| Box::new(Normal { mean, sd: 0.3, seed });
-        let mut pool = Pool::new(1, vec![narrow(0.1, 1), narrow(0.7, 2)]);
-        pool.fill(&settings(false), &mut likelihood, &mut |_| Ok(())).unwrap();
-        let [a, b] = pool.drawn() else { panic!("{:?}", pool.drawn()) };
-        // As far from the one as from the other: about half of the draws each.
-        assert!(a + b == 40_000 && *a > 15_000 && *b > 15_000, "{a} {b}");
-        let importance = Importance::new(&pool.log_weights()).unwrap();
-        assert!((importance.log_z + 7.0).abs() < 5.0 * importance.log_z_err, "{}", importance.log_z);
-        assert!(importance.efficiency > 0.7, "{}", importance.efficiency);
-        // A fixed weighted mean against the truth: the mean of the logit is 0.4, five standard errors of the effective sample.
-        let mean: f64 = pool
-            .cube
-            .iter()
-            .zip(&importance.weights)
-            .map(|(&u, w)| w * (f64::from(u).ln() - (-f64::from(u)).ln_1p()))
-            .sum();
-        assert!((mean - 0.4).abs() < 5.0 * 0.3 / importance.ess.sqrt(), "{mean}");
-    }
-
-    #[test]
-    fn a_polish_mends_a_bad_proposal_and_spares_a_good_one() {
-        let with = |proposal: Normal, polish: bool| {
-            let mut pool = Pool::new(1, vec![Box::new(proposal)]);
-            pool.fill(&settings(polish), &mut likelihood, &mut |_| Ok(())).unwrap();
-            let importance = Importance::new(&pool.log_weights()).unwrap();
-            assert!((importance.log_z + 7.0).abs() < 5.0 * importance.log_z_err.max(1e-6), "{}", importance.log_z);
-            (importance.efficiency, pool.drawn().to_vec())
-        };
-        let wide = |seed| Normal { mean: -0.5, sd: 2.0, seed };
-        let (before, _) = with(wide(3), false);
-        let (after, drawn) = with(wide(3), true);
-        assert!(before < 0.25 && after > 0.8, "{before} {after}");
-        assert_eq!(drawn.iter().sum::<usize>(), 40_000);
-        let (exact, drawn) = with(Normal { mean: 0.4, sd: 0.3, seed: 4 }, true);
-        assert!(exact > 0.97, "{exact} {drawn:?}");
-    }
-
-    #[test]
-    fn it_stops_once_the_effective_sample_size_is_certain() {
-        let settings = PoolSettings { ess: 9000.0, ..settings(false) };
-        let mut pool = Pool::new(1, vec![Box::new(Normal { mean: 0.4, sd: 0.35, seed: 8 })]);
-        let mut rows = 0;
-        pool.fill(&settings, &mut likelihood, &mut |n| {
-            rows += n;
-            Ok(())
-        })
-        .unwrap();
-        let ess = Importance::new(&pool.log_weights()).unwrap().ess;
-        assert!(rows == pool.len() && pool.len() < 15_000 && ess >= 9000.0, "{} {ess}", pool.len());
-    }
-
-    /// A proposal that has next to nothing where the target is: tempered fits walk there, and new draws of what they have learnt give
-    /// the evidence. What was forgotten does not come back.
-    #[test]
-    fn tempered_fits_find_a_far_target() {
-        let far = Normal { mean: -2.5, sd: 0.9, seed: 6 };
-        let mut pool = Pool::new(1, vec![Box::new(far), Box::new(Uniform { p: 1, seed: 9 })]);
-        let mut likelihood = |cube: &[f32]| likelihood(cube).map(|l| l.into_iter().map(|l| 40.0 * (l + 7.0)).collect());
-        pool.add(&[1.0, 0.0], 1000, &mut likelihood).unwrap();
-        let mut powers = Vec::new();
-        for k in 0..6 {
-            powers.push(pool.fit_tempered(60.0, 4, k).unwrap());
-            let mut shares = vec![0.0; pool.drawn().len()];
-            *shares.last_mut().unwrap() = 1.0;
-            pool.add(&shares, 1000, &mut likelihood).unwrap();
-        }
-        assert!(powers[0] < 0.2 && powers[5] == 1.0, "{powers:?}");
-        let mixtures = pool.mixtures.len();
-        let kept: Vec<bool> = (0..2 + mixtures).map(|j| j + 1 >= 2 + mixtures || j == 1).collect();
-        let before = pool.cube.clone();
-        pool.forget_draws(&kept);
-        assert!(pool.is_empty() && pool.mixtures.len() == 1 && pool.drawn() == [0, 0]);
-        pool.add(&[0.1, 0.9], 10_000, &mut likelihood).unwrap();
-        // The last mixture's draws come after the uniform ones, and go on where they were.
-        assert_ne!(before[6000..6100], pool.cube[1000..1100]);
-        let importance = Importance::new(&pool.log_weights()).unwrap();
-        assert!(importance.efficiency > 0.5, "{}", importance.efficiency);
-        // exp of 40 times a normal's log-density (as a density of u): by the midpoint rule.
-        let n = 200_000;
-        let sum: f64 = (0..n).map(|i| (40.0 * TARGET.log_density_at((f64::from(i) + 0.5) / f64::from(n))).exp()).sum();
-        let truth = (sum / f64::from(n)).ln();
-        assert!((importance.log_z - truth).abs() < 5.0 * importance.log_z_err, "{} {truth}", importance.log_z);
-    }
-}
+mod tests;

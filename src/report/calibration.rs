@@ -1,6 +1,7 @@
 //! The report's section on what `rontgen diagnose` found.
 
 use super::diagnosis::{Calibrated, Diagnosis};
+use super::figures::figure;
 use super::html::escape;
 use super::plots::Plots;
 use std::fmt::Write;
@@ -43,11 +44,11 @@ pub(super) fn section(out: &mut String, d: &Diagnosis, plots: &Plots) {
     if let Some(svg) = &plots.ranks {
         let caption = "Ranks of the true values among posterior draws (Talts et al. 2018): flat when calibrated, hollow for too wide, \
                        bowl-shaped for too narrow posteriors, sloping for shifted ones.";
-        let _ = writeln!(out, "<figure>{svg}<figcaption>{caption}</figcaption></figure>");
+        figure(out, svg, caption);
     }
     if let Some(svg) = &plots.calibration {
         let caption = "Expected coverage of all parameters together, with random reference points (Lemos et al. 2023).";
-        let _ = writeln!(out, "<figure>{svg}<figcaption>{caption}</figcaption></figure>");
+        figure(out, svg, caption);
     }
     let Some(retriever) = &d.retriever else { return };
     if let Some(svg) = &plots.retriever {
@@ -61,10 +62,8 @@ pub(super) fn section(out: &mut String, d: &Diagnosis, plots: &Plots) {
                 format!("the prior of round {}", retriever.round)
             },
         );
-        let _ = writeln!(
-            out,
-            "<h2>Which parameters the data constrain</h2>\n<figure>{svg}<figcaption>{caption}</figcaption></figure>"
-        );
+        out.push_str("<h2>Which parameters the data constrain</h2>\n");
+        figure(out, svg, &caption);
     }
 }
 

@@ -4,12 +4,12 @@
 
 use std::fmt::Write;
 
-use super::numbers::{fixed, percent, seconds, short, significant, thousands};
+use super::numbers::{Estimate, fixed, percent, seconds, short, signed, thousands};
 use super::plots::Plots;
-use super::plots::corner::{pretty_unit, with_errors};
+use super::plots::corner::pretty_unit;
 use super::prior::PriorShape;
 use super::summary::{ModelStatus, ParameterSummary, Summary, VerdictStatus, limits};
-use super::{ReportData, plots::corner::MOST_PARAMETERS};
+use super::{ReportData, figures, header};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -17,39 +17,22 @@ const STYLE: &str = include_str!("style.css");
 pub fn html(data: &ReportData, plots: &Plots) -> String {
     let s = &data.summary;
     let mut body = String::new();
-    head(&mut body, s);
+    header::section(&mut body, s);
     verdict(&mut body, s);
     parameters(&mut body, s);
-    if let Some(svg) = &plots.corner {
-        let more = s.parameters.len().saturating_sub(MOST_PARAMETERS);
-        let rest = if more > 0 { format!(" The last {more} parameters are not drawn.") } else { String::new() };
-        let caption = format!(
-            "Marginal posteriors. Above each column: median and 68 % interval. Orange: the network's posterior of each round, \
-             before the exact likelihood corrected it; the axes frame the refined posterior.{rest}"
-        );
-        figure(&mut body, "Posterior", svg, &caption);
-    }
-    fit(&mut body, s, plots);
+    figures::posterior(&mut body, s, plots);
+    figures::fit(&mut body, s, data.spectrum.as_ref(), plots);
     match &s.reference {
         Some(reference) => sampler(&mut body, reference),
         None => refinement(&mut body, s),
     }
-    rounds(&mut body, s, plots);
-    if let Some(svg) = &plots.coverage {
-        figure(
-            &mut body,
-            "What the simulations cover",
-            svg,
-            "Simulated spectra of the prior and of each round's proposal. The observed spectrum has to lie among them: outside, the \
-             network was asked about data that it never saw.",
-        );
-    }
+    figures::rounds(&mut body, s, plots);
     if let Some(diagnosis) = &data.diagnosis {
         super::calibration::section(&mut body, diagnosis, plots);
     }
     run(&mut body, s);
     citation(&mut body, s);
-    let title = escape(title(s));
+    let title = escape(header::title(s));
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
          content=\"width=device-width, initial-scale=1\">\n<title>{title} – rontgen</title>\n<style>\n{STYLE}</style>\n</head>\n\
@@ -73,48 +56,30 @@ pub fn escape(text: &str) -> String {
     out
 }
 
-fn title(s: &Summary) -> &str {
-    match (s.title.as_str(), s.observation.name.as_str()) {
-        ("", "") => "Posterior",
-        ("", name) => name,
-        (title, _) => title,
-    }
-}
-
-fn head(out: &mut String, s: &Summary) {
-    let o = &s.observation;
-    let mut facts = vec![format!("<code>{}</code>", escape(&s.model.expression))];
-    if o.counts > 0 {
-        facts.push(format!("{} counts in {} bins", thousands(o.counts as f64), thousands(o.bins as f64)));
-    }
-    if o.exposure > 0.0 {
-        facts.push(format!("{} s", thousands(o.exposure)));
-    }
-    if let [lo, hi] = o.energies
-        && hi > lo
-    {
-        facts.push(format!("{}–{} keV", short(lo), short(hi)));
-    }
-    let _ = write!(out, "<h1>{}</h1>\n<p class=\"lead\">{}</p>\n", escape(title(s)), facts.join(" &middot; "));
-}
-
 fn verdict(out: &mut String, s: &Summary) {
     let v = &s.verdict;
     let (class, words) = match (v.status, v.model.status) {
+        (_, ModelStatus::DoesNotDescribe) => ("not", "The model does not describe the data."),
         (VerdictStatus::Trusted, _) => ("trusted", "This posterior can be trusted."),
         (VerdictStatus::WithCare, _) => ("care", "Use this posterior with care."),
-        (VerdictStatus::NotTrusted, ModelStatus::DoesNotDescribe) => ("not", "The model does not describe the data."),
         (VerdictStatus::NotTrusted, _) => ("not", "Do not trust this posterior."),
     };
-    let all: Vec<String> = v.model.reasons.iter().chain(&v.sampling.reasons).cloned().collect();
-    let reasons = if all.is_empty() && v.status != VerdictStatus::Trusted {
-        "<p>No reason was recorded.</p>".to_string()
-    } else if all.is_empty() {
-        "<p>The importance weights behave, the effective sample is large, and C-STAT is what the model predicts.</p>"
-            .to_string()
-    } else {
-        list(&all)
-    };
+    let sampling = light(
+        "Sampling",
+        v.sampling.status.as_str(),
+        &v.sampling.reasons,
+        "The importance weights behave, and the effective sample is large.",
+        v.sampling.status == VerdictStatus::Trusted,
+    );
+    let model = light(
+        "Model",
+        v.model.status.as_str(),
+        &v.model.reasons,
+        "C-STAT is what the model predicts.",
+        v.model.status == ModelStatus::Fits,
+    );
+    // What cannot have made the data is said first.
+    let reasons = if v.model_is_hopeless() { model + &sampling } else { sampling + &model };
     let path = s.fallback.as_ref().map_or(String::new(), |fallback| {
         let steps: Vec<String> =
             fallback.steps.iter().map(|step| format!("{} ({})", step.step, step.status.as_str())).collect();
@@ -130,10 +95,7 @@ fn verdict(out: &mut String, s: &Summary) {
     if r.method != "none" {
         figures.push((thousands(r.ess), "effective samples".to_string()));
         figures.push((percent(r.efficiency), "sampling efficiency".to_string()));
-        figures.push((
-            format!("{} ± {}", fixed(r.log_z, 2), significant(r.log_z_err, 1)),
-            "ln evidence (C-STAT)".to_string(),
-        ));
+        figures.push((signed(r.log_z, r.log_z_err).replace('-', "−"), "ln evidence (C-STAT)".to_string()));
     }
     figures.push((
         format!("{} / {}", fixed(s.cstat.best, 1), fixed(s.cstat.expected, 1)),
@@ -149,7 +111,7 @@ fn verdict(out: &mut String, s: &Summary) {
 
 fn parameters(out: &mut String, s: &Summary) {
     let truth = s.parameters.iter().any(|(_, p)| p.truth.is_some());
-    out.push_str("<h2>Parameters</h2>\n<div class=\"wide\"><table>\n<tr><th>Parameter</th><th>Median and 68 %</th><th>90 % interval</th><th>Unit</th><th>Prior</th>");
+    out.push_str("<h2>Parameters</h2>\n<div class=\"wide\"><table>\n<tr><th>Parameter</th><th>Median and 68 %</th><th>90 % interval</th><th>Best fit</th><th>Unit</th><th>Prior</th>");
     if truth {
         out.push_str("<th>True value</th>");
     }
@@ -157,10 +119,12 @@ fn parameters(out: &mut String, s: &Summary) {
     for (name, p) in &s.parameters {
         let _ = write!(
             out,
-            "<tr><td><code>{}</code></td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>",
+            "<tr><td><code>{}</code></td><td>{}{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>",
             escape(name),
-            median(p),
+            estimate(p),
+            if p.remark().is_some() { "<sup>*</sup>" } else { "" },
             interval(p),
+            escape(&if p.best.is_finite() { Estimate::of(p).pretty_value(p.best) } else { String::new() }),
             escape(&pretty_unit(&p.unit)),
             escape(&prior(&p.prior)),
         );
@@ -177,6 +141,14 @@ fn parameters(out: &mut String, s: &Summary) {
         out.push_str("</tr>\n");
     }
     out.push_str("</table></div>\n");
+    let remarks: Vec<String> = s
+        .parameters
+        .iter()
+        .filter_map(|(name, p)| Some(format!("<li><code>{}</code> {}</li>", escape(name), escape(&p.remark()?))))
+        .collect();
+    if !remarks.is_empty() {
+        let _ = writeln!(out, "<p class=\"muted\"><sup>*</sup> Limits and edges:</p>\n<ul>{}</ul>", remarks.concat());
+    }
     if !s.model.fixed.is_empty() {
         let fixed: Vec<String> =
             s.model.fixed.iter().map(|(n, v)| format!("<code>{}</code> = {}", escape(n), escape(v))).collect();
@@ -184,26 +156,25 @@ fn parameters(out: &mut String, s: &Summary) {
     }
 }
 
-/// Median with its 68 % errors set above each other, or in one when they agree in the digits shown.
-fn median(p: &ParameterSummary) -> String {
-    let (up, down) = (p.q84 - p.median, p.median - p.q16);
-    let text = with_errors(p.median, up, down);
-    let (open, rest, close) = match text.strip_prefix('(').and_then(|t| t.split_once(')')) {
-        Some((inside, power)) => ("(", inside.to_string(), format!("){power}")),
-        None => ("", text.clone(), String::new()),
+/// Median with its 68 % errors set above each other, or in one when they agree in the digits shown; or a limit.
+fn estimate(p: &ParameterSummary) -> String {
+    let estimate = Estimate::of(p);
+    let Some([value, up, down, power]) = estimate.parts() else { return escape(&estimate.pretty()) };
+    let text = match up == down {
+        true => format!("{value} ± {up}"),
+        false => format!("{value}<span class=\"pm\"><span>+{up}</span><span>−{down}</span></span>"),
     };
-    let mut words = rest.split(' ');
-    match (words.next(), words.next(), words.next()) {
-        (Some(value), Some(up), Some(down)) => {
-            let (plain_up, plain_down) = (up.trim_start_matches('+'), down.trim_start_matches('−'));
-            if plain_up == plain_down {
-                format!("{open}{value} ± {plain_up}{close}")
-            } else {
-                format!("{open}{value}<span class=\"pm\"><span>{up}</span><span>{down}</span></span>{close}")
-            }
-        }
-        _ => escape(&text),
-    }
+    if power.is_empty() { text } else { format!("({text}){power}") }
+}
+
+/// One light with its reasons, or with what it says when there are none.
+fn light(name: &str, status: &str, reasons: &[String], good: &str, is_good: bool) -> String {
+    let text = match (reasons.is_empty(), is_good) {
+        (false, _) => list(reasons),
+        (true, true) => format!("<p>{good}</p>"),
+        (true, false) => "<p>No reason was recorded.</p>".to_string(),
+    };
+    format!("<div class=\"light\"><p><b>{name}: {}</b></p>{text}</div>", escape(status))
 }
 
 fn interval(p: &ParameterSummary) -> String {
@@ -229,33 +200,6 @@ fn prior(p: &PriorShape) -> String {
             format!("log-normal, ln x = {} ± {}", short(*mean_ln), short(*sd_ln))
         }
         PriorShape::Other(text) => text.clone(),
-    }
-}
-
-fn fit(out: &mut String, s: &Summary, plots: &Plots) {
-    let c = &s.cstat;
-    out.push_str("<h2>Quality of the fit</h2>\n");
-    let pull = (c.best - c.expected) / c.expected_std;
-    let words = if !pull.is_finite() {
-        "The expected value of C-STAT is not known.".to_string()
-    } else {
-        let side = if pull >= 0.0 { "above" } else { "below" };
-        format!(
-            "The best sample has C-STAT {} for {} degrees of freedom; the model at the posterior median has {}. If the model is \
-             right, C-STAT is expected to be {} ± {} (Kaastra 2017): the fit lies {} standard deviations {side}.",
-            fixed(c.best, 1),
-            c.dof,
-            fixed(c.at_median, 1),
-            fixed(c.expected, 1),
-            fixed(c.expected_std, 1),
-            fixed(pull.abs(), 1),
-        )
-    };
-    let _ = writeln!(out, "<p>{}</p>", escape(&words));
-    if let Some(svg) = &plots.spectrum {
-        let caption = "The observed counts and those that the model expects, over the posterior. Below: observed minus expected \
-                       counts (posterior median), over the square root of the expected ones.";
-        let _ = writeln!(out, "<figure>{svg}<figcaption>{caption}</figcaption></figure>");
     }
 }
 
@@ -297,7 +241,7 @@ fn refinement(out: &mut String, s: &Summary) {
         ("Largest weight", percent(r.max_weight_share), "share of the heaviest sample"),
         (
             "ln Z (−C-STAT/2)",
-            format!("{} ± {}", fixed(r.log_z, 3), significant(r.log_z_err, 2)),
+            signed(r.log_z, r.log_z_err).replace('-', "−"),
             "evidence, in the convention of XSPEC and BXA",
         ),
         (
@@ -306,6 +250,13 @@ fn refinement(out: &mut String, s: &Summary) {
             "the same with the constants of the normalised Poisson probability",
         ),
     ];
+    if let Some(worst) = r.agreement.iter().max_by(|a, b| a.score.total_cmp(&b.score)) {
+        rows.push((
+            "Density against draws",
+            fixed(worst.score, 2),
+            "above 1 the draws of a proposal are not as frequent as its density says, and its weights are wrong",
+        ));
+    }
     if let Some(e) = r.emulator.as_ref().filter(|e| e.trained_on > 0) {
         rows.push((
             "Emulator's error",
@@ -333,7 +284,7 @@ fn refinement(out: &mut String, s: &Summary) {
     let _ = writeln!(
         out,
         "</table></div>\n<p class=\"muted\">Method: {}; likelihood: {}. Limits: Pareto k {} (care) and {} (no trust), effective \
-         sample {} and {}, largest weight {} and {}, C-STAT {} standard deviations from its expectation.</p>",
+         sample {} and {}, largest weight {} and {}, C-STAT {} standard deviations from its expectation; its upper limit of misfit stands in <code>run.toml</code>.</p>",
         escape(&r.method),
         escape(&r.likelihood),
         limits::PARETO_K,
@@ -350,47 +301,8 @@ fn refinement(out: &mut String, s: &Summary) {
     }
 }
 
-fn rounds(out: &mut String, s: &Summary, plots: &Plots) {
-    if s.rounds.is_empty() {
-        return;
-    }
-    out.push_str(
-        "<h2>Rounds</h2>\n<div class=\"wide\"><table>\n<tr><th>Round</th><th class=\"n\">Simulations</th><th class=\"n\">Epochs, \
-         auto-encoder</th><th class=\"n\">Epochs, flow</th><th class=\"n\">Validation loss</th><th class=\"n\">Efficiency</th>\
-         <th class=\"n\">of many draws, at least</th><th class=\"n\">Acceptance</th><th class=\"n\">Time</th></tr>\n",
-    );
-    for (i, r) in s.rounds.iter().enumerate() {
-        let time = r.seconds.simulate + r.seconds.summarize + r.seconds.infer + r.seconds.proposal;
-        let cells = [
-            thousands(r.simulations as f64),
-            r.epochs_autoencoder.to_string(),
-            r.epochs_flow.to_string(),
-            fixed(r.validation_loss, 3),
-            percent(r.efficiency),
-            percent(r.efficiency_lower),
-            percent(r.acceptance),
-            seconds(time),
-        ];
-        let _ = write!(out, "<tr><td>{}</td>", i + 1);
-        for cell in cells {
-            let _ = write!(out, "<td class=\"n\">{}</td>", escape(&cell));
-        }
-        out.push_str("</tr>\n");
-    }
-    out.push_str("</table></div>\n");
-    if let Some(svg) = &plots.efficiency {
-        let caption = "Efficiency: how well each round's network already matches the exact posterior. Acceptance: share of prior \
-                       draws that fall into the round's proposal.";
-        let _ = writeln!(out, "<figure>{svg}<figcaption>{caption}</figcaption></figure>");
-    }
-    if let Some(svg) = &plots.losses {
-        let caption = "Losses over the epochs of all rounds (numbers above). Validation far above training would be over-fitting.";
-        let _ = writeln!(out, "<figure>{svg}<figcaption>{caption}</figcaption></figure>");
-    }
-}
-
 fn run(out: &mut String, s: &Summary) {
-    let (d, t, o) = (&s.device, &s.seconds, &s.observation);
+    let (d, t) = (&s.device, &s.seconds);
     let mebibytes = |b: u64| format!("{:.1} MiB", b as f64 / 1048576.0);
     let how = [
         ("Version", format!("rontgen {}", s.version)),
@@ -413,17 +325,6 @@ fn run(out: &mut String, s: &Summary) {
                 mebibytes(s.transfers.checkpoint_to_host_bytes)
             ),
         ),
-        ("Spectrum", o.spectrum.clone()),
-        (
-            "Response",
-            [o.response.as_str(), o.arf.as_str()]
-                .iter()
-                .filter(|w| !w.is_empty())
-                .copied()
-                .collect::<Vec<_>>()
-                .join(", "),
-        ),
-        ("Grouping", o.grouping.clone()),
         ("Abundances, cross sections", [s.model.abundances.as_str(), s.model.cross_sections.as_str()].join(", ")),
     ];
     let times = [
@@ -472,10 +373,6 @@ fn citation(out: &mut String, s: &Summary) {
         escape(&s.version),
         escape(&s.version),
     );
-}
-
-fn figure(out: &mut String, heading: &str, svg: &str, caption: &str) {
-    let _ = writeln!(out, "<h2>{heading}</h2>\n<figure>{svg}<figcaption>{}</figcaption></figure>", escape(caption));
 }
 
 fn list(items: &[String]) -> String {

@@ -7,7 +7,8 @@
 //! | `posterior.fits` | [`chain::write_chain`] | the same for XSPEC's `chain load` |
 //! | `weighted.csv` | [`tables::write_weighted`] | samples of the refinement with likelihoods and weights |
 //! | `rounds/NN/losses.csv` | [`tables::write_losses`] | training: network, epoch, train, validation |
-//! | `spectrum.csv` | [`tables::write_spectrum`] | per bin: energies, counts, quantiles of the expected counts |
+//! | `spectrum.csv` | [`tables::write_spectrum`] | per bin: energies, counts, quantiles of the expected counts, components |
+//! | `unfolded.csv` | [`tables::write_unfolded`] | per energy: quantiles of the model's E^2 F(E), components |
 //! | `coverage.csv` | [`tables::write_coverage`] | per stage and group of bins: quantiles of simulated counts |
 //! | `diagnose.json` | [`diagnosis::Diagnosis`] | calibration and predictive checks, once asked for |
 //! | `report.html`, `plots/*.svg` | [`ReportData::write_report`] ([`html`], [`plots`]) | for people |
@@ -16,12 +17,16 @@
 //! ([`ReportData::from_folder`]), so that it can be written again at any time; files other than `summary.json` and
 //! `posterior.csv` may be missing, and then the report lacks their plot. Pure host code: slices and structs in, files out.
 
+pub mod agreement;
 pub mod atomic;
 mod calibration;
 pub mod chain;
+mod chain_read;
 pub mod diagnosis;
 mod edge;
 mod error;
+mod figures;
+mod header;
 pub mod html;
 pub mod numbers;
 pub mod plots;
@@ -34,10 +39,11 @@ mod verdict;
 use std::path::{Path, PathBuf};
 
 pub use atomic::{write_atomically, write_atomically_at};
+pub use chain_read::read_chain;
 pub use error::ReportError;
 pub use prior::PriorShape;
 pub use summary::Summary;
-pub use tables::{Coverage, LossRow, Samples, SpectrumTable, WeightedSamples};
+pub use tables::{Coverage, LossRow, Samples, SpectrumTable, UnfoldedTable, WeightedSamples};
 pub use verdict::{ModelStatus, Verdict, VerdictStatus, limits};
 
 /// Everything that the report shows. Empty or `None` parts are left out of it.
@@ -48,6 +54,7 @@ pub struct ReportData {
     /// In the order of the rounds; `summary.rounds` has the numbers of the same rounds.
     pub rounds: Vec<RoundData>,
     pub spectrum: Option<SpectrumTable>,
+    pub unfolded: Option<UnfoldedTable>,
     /// Prior first, then the proposals of later rounds, then (optionally) "posterior".
     pub coverage: Vec<Coverage>,
     /// What `rontgen diagnose` found.
@@ -98,6 +105,7 @@ impl ReportData {
         }
         Ok(ReportData {
             spectrum: optional(&folder.join("spectrum.csv"), tables::read_spectrum)?,
+            unfolded: optional(&folder.join("unfolded.csv"), tables::read_unfolded)?,
             coverage: optional(&folder.join("coverage.csv"), tables::read_coverage)?.unwrap_or_default(),
             diagnosis: optional(&folder.join("diagnose.json"), diagnosis::Diagnosis::read)?,
             summary,
@@ -136,6 +144,9 @@ impl ReportData {
         }
         if let Some(spectrum) = &self.spectrum {
             tables::write_spectrum(&folder.join("spectrum.csv"), spectrum)?;
+        }
+        if let Some(unfolded) = &self.unfolded {
+            tables::write_unfolded(&folder.join("unfolded.csv"), unfolded)?;
         }
         if !self.coverage.is_empty() {
             tables::write_coverage(&folder.join("coverage.csv"), &self.coverage)?;

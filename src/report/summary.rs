@@ -45,6 +45,9 @@ pub struct Summary {
     pub latent: Option<LatentSummary>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<super::diagnosis::QuickCalibration>,
+    /// What the residuals of the report's pictures are.
+    #[serde(default)]
+    pub residuals: super::plots::residuals::Residuals,
     #[serde(default)]
     pub warnings: Vec<String>,
     pub seed: u64,
@@ -159,6 +162,9 @@ pub struct RefineSummary {
     /// What the samples were drawn from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub proposals: Vec<ProposalSummary>,
+    /// Whether each of these is as dense as its draws are frequent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agreement: Vec<super::agreement::AgreementSummary>,
 }
 
 /// One density of the mixture that the refinement drew from.
@@ -166,6 +172,13 @@ pub struct RefineSummary {
 pub struct ProposalSummary {
     pub name: String,
     pub draws: usize,
+}
+
+impl RefineSummary {
+    /// Of draws none of which has a likelihood.
+    pub fn hopeless() -> Self {
+        Self { method: "weighted".into(), ess: 0.0, ess_lower: 0.0, max_weight_share: 1.0, ..Self::default() }
+    }
 }
 
 /// Nothing is known: all numbers are NaN or zero.
@@ -187,6 +200,7 @@ impl Default for RefineSummary {
             log_z_err_bootstrap: nan,
             emulator: None,
             proposals: Vec::new(),
+            agreement: Vec::new(),
         }
     }
 }
@@ -254,8 +268,11 @@ pub struct FallbackSummary {
 /// One attempt: what was done, and what became of the weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FallbackStep {
-    /// "refinement", "polish", "round 6", "nested sampling".
+    /// "refinement", "all rounds", "polish", "round 6", "nested sampling".
     pub step: String,
+    /// Rounds that were done by then.
+    #[serde(default)]
+    pub rounds: usize,
     pub status: VerdictStatus,
     #[serde(deserialize_with = "number_or_nan")]
     pub efficiency: f64,
@@ -266,9 +283,15 @@ pub struct FallbackStep {
 }
 
 impl FallbackStep {
-    pub fn new(step: impl Into<String>, refine: &RefineSummary) -> Self {
+    /// By status, then by the effective size that is certain.
+    pub fn is_better_than(&self, other: &FallbackStep) -> bool {
+        let size = |step: &FallbackStep| if step.ess_lower.is_nan() { 0.0 } else { step.ess_lower };
+        self.status < other.status || (self.status == other.status && size(self) > size(other))
+    }
+
+    pub fn new(step: impl Into<String>, rounds: usize, refine: &RefineSummary) -> Self {
         let RefineSummary { efficiency, ess_lower, pareto_k, .. } = *refine;
-        Self { step: step.into(), status: Verdict::of_weights(refine).status, efficiency, ess_lower, pareto_k }
+        Self { step: step.into(), rounds, status: Verdict::of_weights(refine).status, efficiency, ess_lower, pareto_k }
     }
 }
 
@@ -374,6 +397,18 @@ pub struct ObservationSummary {
     pub energies: [f64; 2],
     #[serde(default)]
     pub grouping: String,
+    /// OBJECT, TELESCOP, INSTRUME and DATE-OBS of the spectrum's header; empty where it does not say.
+    #[serde(default)]
+    pub object: String,
+    #[serde(default)]
+    pub telescope: String,
+    #[serde(default)]
+    pub instrument: String,
+    #[serde(default)]
+    pub date: String,
+    /// What became of the background, in words; empty in folders of earlier versions.
+    #[serde(default)]
+    pub background: String,
 }
 
 /// The spectral model. `fixed` lists (parameter, how it is fixed) for those that are not free, e.g. ("tbabs.nH", "0.2").

@@ -14,6 +14,9 @@ pub struct Verdict {
     pub status: VerdictStatus,
     pub sampling: Sampling,
     pub model: ModelLight,
+    /// What gave the draws, where it was not the refinement as the run file has it: a step of the fall-back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
 }
 
 /// Are these draws of the posterior?
@@ -92,9 +95,11 @@ impl<'de> Deserialize<'de> for Verdict {
             sampling: Option<Sampling>,
             #[serde(default)]
             model: ModelLight,
+            #[serde(default)]
+            answer: Option<String>,
         }
-        let Stored { status, reasons, sampling, model } = Stored::deserialize(deserializer)?;
-        Ok(Verdict { status, sampling: sampling.unwrap_or(Light { status, reasons }), model })
+        let Stored { status, reasons, sampling, model, answer } = Stored::deserialize(deserializer)?;
+        Ok(Verdict { status, sampling: sampling.unwrap_or(Light { status, reasons }), model, answer })
     }
 }
 
@@ -105,7 +110,8 @@ impl Verdict {
     /// "refused"; `None`: never refused for that.
     pub fn judge(cstat: &CstatSummary, refine: &RefineSummary, misfit: Option<f64>) -> Verdict {
         let model = ModelLight::of_fit(cstat, misfit);
-        let mut verdict = Verdict { status: VerdictStatus::Trusted, sampling: Verdict::of_weights(refine), model };
+        let sampling = Verdict::of_weights(refine);
+        let mut verdict = Verdict { status: VerdictStatus::Trusted, sampling, model, answer: None };
         verdict.status = verdict.sampling.status.max(verdict.model.weighs(misfit));
         verdict
     }
@@ -125,6 +131,9 @@ impl Verdict {
             light.add(WithCare, format!("the effective sample size is {:.0}, below {:.0}", refine.ess, limits::ESS));
         }
         light.judge_emulator(refine);
+        for disagreement in refine.agreement.iter().filter(|agreement| !agreement.holds()) {
+            light.add(NotTrusted, disagreement.reason());
+        }
         light
     }
 
@@ -143,6 +152,11 @@ impl Verdict {
     /// True when the result is written but its diagnostics say not to use it (exit status 4).
     pub fn refused(&self) -> bool {
         self.status == NotTrusted
+    }
+
+    /// True when the model lies beyond the limit of misfit: then that is what to say first.
+    pub fn model_is_hopeless(&self) -> bool {
+        self.model.status == ModelStatus::DoesNotDescribe
     }
 
     /// True when the draws are no posterior: then no chain is written, which other programs would take as it is.

@@ -13,6 +13,7 @@ use super::polish::{self, Effort, Weighed};
 use super::progress::Progress;
 use super::scheduler::{Rounds, physical};
 use super::setup::Problem;
+use super::trained::Trained;
 use crate::device::{Device, RowBlocks};
 use crate::diagnose::cstat_expectation;
 use crate::observation::{Spectrum, read_spectrum};
@@ -45,11 +46,13 @@ pub struct Settings {
     pub nested: bool,
     /// Equal-weight samples written for each spectrum; 0: none.
     pub samples: usize,
+    /// Whether spectra that name another response or area than the run's, or come from another instrument, are analysed all the same.
+    pub force: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { draws: 2048, most: 65_536, polish: true, nested: true, samples: 2000 }
+        Self { draws: 2048, most: 65_536, polish: true, nested: true, samples: 2000, force: false }
     }
 }
 
@@ -132,7 +135,7 @@ pub fn run(
     let silent = Progress::silent();
     let rounds = Rounds::new(problem, device, None, &silent)?;
     let analysis = Analysis::of_round(&rounds, folder, finished.last_round()?)?;
-    let reader = Reader::new(problem)?;
+    let mut reader = Reader::new(problem, settings.force)?;
     std::fs::create_dir_all(out).map_err(Error::io(out))?;
     progress.stage("apply", spectra.len() as u64);
     let mut table = Table {
@@ -215,18 +218,21 @@ struct Reader<'a> {
     problem: &'a Problem,
     /// The run's own spectrum, where it is a file.
     own: Option<Spectrum>,
+    trained: Trained,
+    /// Whether spectra of another response are analysed all the same.
+    force: bool,
 }
 
 impl<'a> Reader<'a> {
-    fn new(problem: &'a Problem) -> Result<Self> {
+    fn new(problem: &'a Problem, force: bool) -> Result<Self> {
         let own = match problem.run.is_built_in() {
             true => None,
             false => problem.dataset.files.first().map(|path| read_spectrum(path)).transpose()?,
         };
-        Ok(Self { problem, own })
+        Ok(Self { problem, own, trained: Trained::new(&problem.dataset.files), force })
     }
 
-    fn read(&self, path: &Path) -> (Applied, Option<Binned>) {
+    fn read(&mut self, path: &Path) -> (Applied, Option<Binned>) {
         let mut line = Applied {
             spectrum: path.display().to_string(),
             exposure: f64::NAN,
@@ -236,7 +242,15 @@ impl<'a> Reader<'a> {
             warnings: Vec::new(),
         };
         let spectrum = match read_spectrum(path) {
-            Ok(spectrum) => spectrum,
+            Ok(mut spectrum) => {
+                // Without numbers of its own, its channels are the run's.
+                if let Some(own) = self.own.as_ref().filter(|own| own.channel.len() == spectrum.channel.len())
+                    && !spectrum.numbered
+                {
+                    spectrum.channel.clone_from(&own.channel);
+                }
+                spectrum
+            }
             Err(error) => {
                 line.error = Some(error.to_string());
                 return (line, None);
@@ -244,16 +258,20 @@ impl<'a> Reader<'a> {
         };
         line.exposure = spectrum.exposure;
         line.warnings = spectrum.warnings.clone();
-        if let Some(own) = &self.own {
-            for (key, theirs, ours) in
-                [("RESPFILE", &spectrum.respfile, &own.respfile), ("ANCRFILE", &spectrum.ancrfile, &own.ancrfile)]
-            {
-                if theirs.is_some() && theirs != ours {
-                    let name = |file: &Option<String>| file.clone().unwrap_or_else(|| "none".into());
-                    let (theirs, ours) = (name(theirs), name(ours));
-                    line.warnings.push(format!("{key} names {theirs}; the run's spectrum names {ours}"));
-                }
+        if self.own.is_some() {
+            let ours = &self.problem.dataset.identity;
+            let mut found = ours.differences(&spectrum.identity, "the run's spectrum", "this one");
+            let (others, remarks) = self.trained.compare(&spectrum);
+            found.extend(others);
+            line.warnings.extend(remarks);
+            if !found.is_empty() && !self.force {
+                line.error = Some(format!(
+                    "{}; the networks were trained for the run's own response (--force analyses it all the same)",
+                    found.join("; ")
+                ));
+                return (line, None);
             }
+            line.warnings.extend(found.into_iter().map(|text| format!("{text}: analysed with the run's all the same")));
         }
         match self.bin(&spectrum) {
             Ok(binned) => {
@@ -295,6 +313,9 @@ impl<'a> Reader<'a> {
         for bin in &dataset.bins {
             let mut sum = 0u64;
             for channel in bin.first_channel..=bin.last_channel {
+                if dataset.left_out.contains(&channel) {
+                    continue;
+                }
                 let Some(&i) = at.get(&channel) else {
                     return Err(format!("no channel {channel}, which is part of the run's bins"));
                 };
@@ -394,22 +415,12 @@ fn judge(
     samples: usize,
 ) -> Option<(Refined, Vec<f64>)> {
     let (importance, told) = draws.told.as_ref()?;
-    let free = problem.parameters.free();
-    let p = free.len();
+    let p = problem.names().len();
     let chosen = importance.resample(samples.max(4000), draws.seed);
     let cube: Vec<f32> = chosen.iter().flat_map(|&row| &draws.cube[row as usize * p..][..p]).copied().collect();
     let posterior = physical(problem, &cube);
-    let parameters: Vec<(String, ParameterSummary)> = free
-        .iter()
-        .enumerate()
-        .map(|(i, parameter)| {
-            let column: Vec<f64> = posterior.iter().skip(i).step_by(p).copied().collect();
-            let number = problem.model.parameters().iter().position(|info| info.name == parameter.name);
-            let number = number.map_or(0, |at| at as u32 + 1);
-            let prior = super::finish::prior_shape(&parameter.prior);
-            (parameter.name.clone(), ParameterSummary::of(&column, &parameter.unit, prior, number))
-        })
-        .collect();
+    let best_theta = physical(problem, &draws.cube[best * p..][..p]);
+    let parameters = super::finish::parameters(problem, &posterior, &best_theta, told.ess);
     let (expected, expected_std) = cstat_expectation::of_spectrum(mean);
     let cstat = CstatSummary {
         best: -2.0 * draws.log_l[best],

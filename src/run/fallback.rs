@@ -1,21 +1,27 @@
-//! When the weights are refused: a polish, more rounds as long as that is so, and nested sampling from what the rounds have learnt.
+//! When the draws are not to be trusted, whether they are to be taken with care or refused: what the run goes on to by itself, in the
+//! order of what it costs.
 //!
-//! Weights that are only to be taken with care (k-hat between 0.7 and 1, mostly) do not start it: of such a run of the EPIC-pn example, with
-//! an efficiency of 0.93, further rounds made k-hat no better and took five times as long as the run.
+//! First what needs no new network: the flows of all rounds as proposals, then mixtures fitted to the weighted draws ([`super::refinement`],
+//! within the likelihoods that the run file grants and half as many more). Then nested sampling from the region that the last round has
+//! learnt, or more rounds as long as they improve, whichever takes fewer evaluations: a round trains on every one of its spectra for
+//! some hundred epochs, which is nearly always more. It stops at the first that is trusted; where none is, the best is kept.
+//!
+//! Weights with k-hat between 0.7 and 1 and an efficiency of 0.9 (some seeds of the EPIC-pn example) do not take five times as long as the
+//! run for it, as further rounds would: flows of earlier rounds are wider, and mend the tail at the price of their densities.
 //!
 //! Every step is a function of the rounds that are done and of the seed, and what was tried travels in the checkpoints: a run that is
-//! resumed takes the same way to the same bits.
+//! resumed takes the same way to the same bits. Counts decide what is cheaper, not clocks.
 
 use super::finish::Refined;
 use super::progress::Progress;
 use super::reference;
-use super::refinement::refine;
+use super::refinement::{nothing, refine, tell};
 use super::run_file::{Fallback, RefineMethod};
 use super::scheduler::Rounds;
 use crate::Result;
-use crate::report::Verdict;
+use crate::report::VerdictStatus;
 use crate::report::reference::ReferenceSummary;
-use crate::report::summary::{FallbackStep, FallbackSummary, VerdictStatus};
+use crate::report::summary::{FallbackStep, FallbackSummary};
 
 /// The posterior and how it came about.
 pub(super) struct Outcome {
@@ -26,7 +32,17 @@ pub(super) struct Outcome {
     pub fallback: Option<FallbackSummary>,
 }
 
-/// Refines, and where the weights are refused goes on as `refine.fallback` says, until they are to be trusted or nothing is left to try.
+/// Posteriors that are at hand, with the numbers of their steps.
+struct AtHand {
+    step: usize,
+    refined: Refined,
+    reference: Option<ReferenceSummary>,
+}
+
+/// The name of nested sampling among the steps.
+const NESTED: &str = "nested sampling";
+
+/// Refines, and where the weights are not trusted goes on as `refine.fallback` says, until they are or nothing is left to try.
 ///
 /// # Errors
 /// Those of the rounds, of the refinement and of the sampler.
@@ -36,57 +52,107 @@ pub(super) fn refine_until_trusted(
     warnings: &mut Vec<String>,
 ) -> Result<Outcome> {
     let (settings, most) = (rounds.problem.run.refine.clone(), rounds.problem.run.inference.max_rounds);
-    let refused = |step: &FallbackStep| step.status == VerdictStatus::NotTrusted;
-    // A resumed run that was in the middle of this has steps behind it, and its last round is one of them.
-    let polish = settings.polish || !rounds.steps.is_empty();
-    let mut refined = refine(rounds, progress, polish)?;
-    let name = match rounds.steps.is_empty() {
-        true => "refinement".to_string(),
-        false => round_name(rounds),
-    };
-    let mut step = FallbackStep::new(name, &refined.refine);
-    if rounds.steps.is_empty()
-        && (!refused(&step) || settings.fallback == Fallback::None || settings.method == RefineMethod::None)
-    {
-        return Ok(Outcome { refined, reference: None, fallback: None });
-    }
-    let take = |rounds: &mut Rounds<'_>, step: &FallbackStep| {
-        progress.message(&format!(
-            "{}: {} (k-hat {:.2}, at least {:.0} effective samples)",
-            step.step,
-            step.status.as_str(),
-            step.pareto_k,
-            step.ess_lower
-        ));
-        rounds.steps.push(step.clone());
-    };
-    take(rounds, &step);
-    if !polish {
-        refined = refine(rounds, progress, true)?;
-        step = FallbackStep::new("polish", &refined.refine);
-        take(rounds, &step);
-    }
-    while refused(&step) && rounds.summaries().len() < most && rounds.improves() {
-        rounds.extend();
-        rounds.run()?;
-        refined = refine(rounds, progress, true)?;
-        step = FallbackStep::new(round_name(rounds), &refined.refine);
-        take(rounds, &step);
-    }
-    let mut reference = None;
-    let mut answer = step.step.clone();
-    if step.status != VerdictStatus::Trusted && settings.fallback == Fallback::Nested {
-        let status = Verdict::of_weights(&refined.refine).status;
-        let (nested, told) = reference::rescue(rounds, progress, warnings)?;
-        step = FallbackStep::new("nested sampling", &nested.refine);
-        take(rounds, &step);
-        if step.status <= status {
-            (refined, reference, answer) = (nested, Some(told), step.step);
+    let mut best: Option<AtHand> = None;
+    if rounds.steps.is_empty() {
+        let further = settings.fallback != Fallback::None && settings.method != RefineMethod::None;
+        let attempt = refine(rounds, rounds.summaries().len(), further, progress)?;
+        if attempt.steps.len() == 1 && (!further || trusted(&attempt.steps)) {
+            let refined = attempt.refined.ok_or_else(nothing)?;
+            return Ok(Outcome { refined, reference: None, fallback: None });
         }
+        rounds.steps = attempt.steps;
+        best = attempt.refined.map(|refined| AtHand { step: attempt.best, refined, reference: None });
     }
+    // A resumed run has steps behind it, and may be in the middle of a round that is one of them.
+    let nested = settings.fallback == Fallback::Nested;
+    let tried = |rounds: &Rounds<'_>| rounds.steps.iter().any(|step| step.step == NESTED);
+    if !trusted(&rounds.steps) && nested && !tried(rounds) && !has_extended(rounds) && nested_is_cheaper(rounds)? {
+        try_nested(rounds, progress, warnings, &mut best)?;
+    }
+    while !trusted(&rounds.steps) {
+        if !has_extended(rounds) {
+            if rounds.summaries().len() >= most || !rounds.improves() {
+                break;
+            }
+            rounds.extend();
+            rounds.run()?;
+        }
+        let round = rounds.summaries().len();
+        let attempt = refine(rounds, round, true, progress)?;
+        let step = FallbackStep { step: format!("round {round}"), ..attempt.steps[attempt.best].clone() };
+        push(rounds, step, &mut best, attempt.refined.map(|refined| (refined, None)));
+    }
+    if !trusted(&rounds.steps) && nested && !tried(rounds) {
+        try_nested(rounds, progress, warnings, &mut best)?;
+    }
+    let answer = best_of(&rounds.steps);
+    let AtHand { refined, reference, .. } = match best.filter(|at_hand| at_hand.step == answer) {
+        Some(at_hand) => at_hand,
+        // From before the interruption: the same again.
+        None => again(rounds, answer, progress)?,
+    };
+    let answer = rounds.steps[answer].step.clone();
     Ok(Outcome { refined, reference, fallback: Some(FallbackSummary { answer, steps: rounds.steps.clone() }) })
 }
 
-fn round_name(rounds: &Rounds<'_>) -> String {
-    format!("round {}", rounds.summaries().len())
+fn trusted(steps: &[FallbackStep]) -> bool {
+    steps.iter().any(|step| step.status == VerdictStatus::Trusted)
+}
+
+/// The best step; of equals the first.
+fn best_of(steps: &[FallbackStep]) -> usize {
+    (1..steps.len()).fold(0, |best, step| if steps[step].is_better_than(&steps[best]) { step } else { best })
+}
+
+/// Whether there is a round that no step has made use of.
+fn has_extended(rounds: &Rounds<'_>) -> bool {
+    rounds.steps.last().is_some_and(|step| rounds.summaries().len() > step.rounds)
+}
+
+/// Adds a step, and keeps its posterior where it is the best so far.
+fn push(
+    rounds: &mut Rounds<'_>,
+    step: FallbackStep,
+    best: &mut Option<AtHand>,
+    posterior: Option<(Refined, Option<ReferenceSummary>)>,
+) {
+    rounds.steps.push(step);
+    let at = rounds.steps.len() - 1;
+    if best_of(&rounds.steps) == at {
+        *best = posterior.map(|(refined, reference)| AtHand { step: at, refined, reference });
+    }
+}
+
+fn try_nested(
+    rounds: &mut Rounds<'_>,
+    progress: &Progress,
+    warnings: &mut Vec<String>,
+    best: &mut Option<AtHand>,
+) -> Result<()> {
+    let round = rounds.summaries().len();
+    let (refined, reference) = reference::rescue(rounds, round, progress, warnings)?;
+    let step = FallbackStep::new(NESTED, round, &refined.refine);
+    tell(progress, &step);
+    push(rounds, step, best, Some((refined, Some(reference))));
+    Ok(())
+}
+
+/// The posterior of a step that a run made before it was interrupted.
+fn again(rounds: &Rounds<'_>, step: usize, progress: &Progress) -> Result<AtHand> {
+    let FallbackStep { step: name, rounds: round, .. } = &rounds.steps[step];
+    if name == NESTED {
+        let (refined, reference) = reference::rescue(rounds, *round, progress, &mut Vec::new())?;
+        return Ok(AtHand { step, refined, reference: Some(reference) });
+    }
+    let refined = refine(rounds, *round, true, progress)?.refined.ok_or_else(nothing)?;
+    Ok(AtHand { step, refined, reference: None })
+}
+
+/// Whether nested sampling takes fewer evaluations than one more round like the last: likelihoods against spectra that a network is shown.
+fn nested_is_cheaper(rounds: &Rounds<'_>) -> Result<bool> {
+    let Some(last) = rounds.summaries().last() else { return Ok(true) };
+    let shown = last.simulations as f64 * (1 + last.epochs_autoencoder + last.epochs_flow) as f64;
+    let nested = reference::likelihoods_of_rescue(rounds)?;
+    tracing::info!(nested, shown, "likelihoods of nested sampling, and spectra shown to the networks of a round");
+    Ok(nested < shown)
 }

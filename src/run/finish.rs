@@ -6,22 +6,20 @@ use super::output::{Existing, OutputFolder};
 use super::pipeline::Execution;
 use super::scheduler::Rounds;
 use super::setup::Problem;
+use super::spectra::{self, BAND_DRAWS};
 use crate::Result;
 use crate::device::{Device, RowBlocks, Tensor, Traffic};
 use crate::diagnose::cstat_expectation;
 use crate::report::chain::{self, ChainColumn};
 use crate::report::summary::{
-    CstatSummary, DeviceSummary, ModelSummary, ObservationSummary, ParameterSummary, RefineSummary, RoundSummary,
-    Seconds, Summary, Transfers, Verdict, VerdictStatus,
+    Bounds, CstatSummary, DeviceSummary, ModelSummary, ObservationSummary, ParameterSummary, RefineSummary,
+    RoundSummary, Seconds, Summary, Transfers, Verdict, VerdictStatus,
 };
-use crate::report::tables::{self, Coverage, Samples, SpectrumTable, WeightedSamples};
+use crate::report::tables::{self, Coverage, Samples, SpectrumTable, UnfoldedTable, WeightedSamples};
 use crate::report::{PriorShape, ReportData, RoundData, round_folder};
 use crate::simulate::compress::MOST_CHANGE;
 use crate::simulate::{Coordinates, Simulator, no_tick};
 use std::time::Instant;
-
-/// Posterior draws behind the band of the spectrum plot, and spectra behind the coverage plot.
-const BAND_DRAWS: usize = 512;
 
 /// The posterior: weighted draws, equal-weight draws, and what they tell.
 pub struct Refined {
@@ -84,8 +82,9 @@ pub fn write(
     summary.latent = rounds.latent()?;
     summary.verdict.judge_rounds(rounds.summaries(), summary.latent.as_ref());
     summary.fallback = outcome.fallback.clone();
+    summary.verdict.answer = outcome.fallback.as_ref().map(|fallback| fallback.answer.clone());
     summary.reference = outcome.reference.clone();
-    let spectrum = write_posterior(&scene, &mut summary, refined, &posterior, execution)?;
+    let (spectrum, unfolded) = write_posterior(&scene, &mut summary, refined, &posterior, execution)?;
     if let Some(quick) = diagnose::quick(rounds, path, &posterior)? {
         for failure in &quick.failures {
             summary.verdict.add(VerdictStatus::WithCare, failure.clone());
@@ -121,6 +120,7 @@ pub fn write(
         summary,
         posterior: Samples { names, values: posterior },
         spectrum: Some(spectrum),
+        unfolded,
         coverage,
         diagnosis: None,
     };
@@ -132,7 +132,7 @@ pub fn write(
     Ok(verdict)
 }
 
-/// Writes the posterior as tables and as a chain, and the spectrum with its band. A refused posterior becomes no chain, which other
+/// Writes the posterior as tables and as a chain, and the folded and the unfolded spectrum with their bands. A refused posterior becomes no chain, which other
 /// programs would take as it is, unless `--force` was given.
 pub(super) fn write_posterior(
     scene: &Scene<'_>,
@@ -140,7 +140,7 @@ pub(super) fn write_posterior(
     refined: &Refined,
     posterior: &[f64],
     execution: &Execution<'_>,
-) -> Result<SpectrumTable> {
+) -> Result<(SpectrumTable, Option<UnfoldedTable>)> {
     let path = execution.out;
     tables::write_samples(&path.join("posterior.csv"), &scene.problem.names(), posterior)?;
     tables::write_weighted(&path.join("weighted.csv"), &refined.weighted)?;
@@ -156,9 +156,12 @@ pub(super) fn write_posterior(
             refined.chosen.iter().map(|&row| -2.0 * refined.weighted.log_likelihood[row as usize]).collect();
         chain::write_chain(&path.join("posterior.fits"), &columns, posterior, &cstat)?;
     }
-    let spectrum = spectrum(scene, posterior)?;
+    let (spectrum, unfolded) = spectra::tables(scene, posterior, refined.row(refined.best))?;
     tables::write_spectrum(&path.join("spectrum.csv"), &spectrum)?;
-    Ok(spectrum)
+    if let Some(unfolded) = &unfolded {
+        tables::write_unfolded(&path.join("unfolded.csv"), unfolded)?;
+    }
+    Ok((spectrum, unfolded))
 }
 
 fn read_rounds(folder: &OutputFolder, rounds: usize) -> Result<Vec<RoundData>> {
@@ -183,22 +186,13 @@ pub(super) fn summary(
 ) -> Result<Summary> {
     let problem = scene.problem;
     let (run, dataset) = (&problem.run, &problem.dataset);
-    let free = problem.parameters.free();
-    let p = free.len();
-    let parameters: Vec<(String, ParameterSummary)> = free
-        .iter()
-        .enumerate()
-        .map(|(i, parameter)| {
-            let column: Vec<f64> = posterior.iter().skip(i).step_by(p).copied().collect();
-            let number = problem.model.parameters().iter().position(|info| info.name == parameter.name);
-            let number = number.map_or(0, |at| at as u32 + 1);
-            let mut summary = ParameterSummary::of(&column, &parameter.unit, prior_shape(&parameter.prior), number);
-            summary.truth = truth.and_then(|truth| truth.get(i).copied());
-            (parameter.name.clone(), summary)
-        })
-        .collect();
-    let medians: Vec<f64> = parameters.iter().map(|(_, summary)| summary.median).collect();
+    let p = problem.names().len();
     let best_theta = refined.row(refined.best).to_vec();
+    let mut parameters = parameters(problem, posterior, &best_theta, refined.refine.ess);
+    for ((_, summary), truth) in parameters.iter_mut().zip(truth.unwrap_or_default()) {
+        summary.truth = Some(*truth);
+    }
+    let medians: Vec<f64> = parameters.iter().map(|(_, summary)| summary.median).collect();
     let expected = expected(scene, &[best_theta])?;
     let (mean, std) = cstat_expectation::of_spectrum(&expected.iter().map(|&mu| f64::from(mu)).collect::<Vec<_>>());
     let cstat = CstatSummary {
@@ -245,6 +239,16 @@ pub(super) fn summary(
                 _ => [0.0, 0.0],
             },
             grouping: run.observation.grouping.to_string(),
+            object: dataset.object.clone(),
+            telescope: dataset.telescope.clone(),
+            instrument: dataset.instrument.clone(),
+            date: dataset.date.clone(),
+            background: match &dataset.backfile {
+                Some(name) => {
+                    format!("left in the counts ({name} is not used)")
+                }
+                None => "none: the counts are analysed as they are".into(),
+            },
         },
         model: ModelSummary {
             expression: run.model.expression.clone(),
@@ -257,10 +261,37 @@ pub(super) fn summary(
         fallback: None,
         latent: None,
         calibration: None,
+        residuals: run.output.residuals,
         warnings,
         seed: run.inference.seed,
         version: env!("CARGO_PKG_VERSION").into(),
     })
+}
+
+/// What equal-weight draws (row-major, physical units), worth `effective` independent ones, say of every parameter; `best`: the draw with the
+/// largest likelihood.
+pub(super) fn parameters(
+    problem: &Problem,
+    posterior: &[f64],
+    best: &[f64],
+    effective: f64,
+) -> Vec<(String, ParameterSummary)> {
+    let free = problem.parameters.free();
+    let infos = problem.model.parameters();
+    free.iter()
+        .enumerate()
+        .map(|(i, parameter)| {
+            let column: Vec<f64> = posterior.iter().skip(i).step_by(free.len()).copied().collect();
+            let info = infos.get(parameter.model_index);
+            let number = info.map_or(0, |_| parameter.model_index as u32 + 1);
+            let mut summary = ParameterSummary::of(&column, &parameter.unit, prior_shape(&parameter.prior), number);
+            summary.best = best.get(i).copied().unwrap_or(f64::NAN);
+            let cube: Vec<f64> = column.iter().map(|&x| parameter.prior.cdf(x)).collect();
+            let hard = info.map_or((f64::NEG_INFINITY, f64::INFINITY), |info| (info.hard_min, info.hard_max));
+            summary.judge_edges(&column, &cube, Bounds { prior: parameter.prior.support(), hard }, effective);
+            (parameter.name.clone(), summary)
+        })
+        .collect()
 }
 
 fn device(device: &Device) -> DeviceSummary {
@@ -284,7 +315,7 @@ pub(super) fn prior_shape(prior: &crate::model::Prior) -> PriorShape {
 }
 
 /// Expected counts at physical parameters, row-major.
-fn expected(scene: &Scene<'_>, theta: &[Vec<f64>]) -> Result<Vec<f32>> {
+pub(super) fn expected(scene: &Scene<'_>, theta: &[Vec<f64>]) -> Result<Vec<f32>> {
     let simulator = scene.simulator;
     let mut out = RowBlocks::empty(scene.device, theta.len(), simulator.bins(), theta.len());
     simulator.expected(Coordinates::Physical, &simulator.physical(theta)?, &mut out)?;
@@ -305,22 +336,8 @@ fn log_likelihood_at(scene: &Scene<'_>, theta: &[f64]) -> Result<f64> {
     Ok(f64::from(out.download()?[0]))
 }
 
-fn spectrum(scene: &Scene<'_>, posterior: &[f64]) -> Result<SpectrumTable> {
-    let problem = scene.problem;
-    let p = problem.names().len();
-    let draws: Vec<Vec<f64>> = posterior.chunks_exact(p).take(BAND_DRAWS).map(<[f64]>::to_vec).collect();
-    let band = expected(scene, &draws)?;
-    let dataset = &problem.dataset;
-    let edges = edges(problem);
-    Ok(SpectrumTable::from_expected(&edges, &dataset.counts, dataset.exposure, &band)?)
-}
-
-fn edges(problem: &Problem) -> Vec<(f64, f64)> {
-    problem.dataset.bins.iter().map(|bin| (bin.e_min, bin.e_max)).collect()
-}
-
 fn coverage(rounds: &Rounds<'_>) -> Result<Vec<Coverage>> {
-    let edges = edges(rounds.problem);
+    let edges = spectra::edges(rounds.problem);
     let counts = &rounds.problem.dataset.counts;
     (0..rounds.summaries().len())
         .map(|round| {

@@ -11,6 +11,7 @@
 //! | `range` | draws from the prior that lie beyond what can be simulated |
 //! | `interrupt` | Ctrl-C as a flag that stages poll |
 //! | `scheduler`, `streams` | the rounds on the device; the random streams of each stage |
+//! | `spectra` | folded and unfolded spectrum with their bands and components, for the pictures |
 //! | `saved`, `round_files` | what a checkpoint of the rounds holds; what a finished round leaves |
 //! | `refinement`, `emulated` | draws, likelihoods (exact, or learnt from exact ones) and weights after the rounds |
 //! | `fallback` | what follows on weights that are not to be trusted |
@@ -18,7 +19,7 @@
 //! | `reference` | the reference samplers instead of rounds |
 //! | `study` | runs with keys varied, beside a reference posterior |
 //! | `exposure` | exposures that vary from spectrum to spectrum |
-//! | `apply`, `polish` | the networks of an amortised run on other spectra; proposals that adapt to each of them |
+//! | `apply`, `polish`, `trained` | the networks of an amortised run on other spectra; proposals that adapt to each of them; whether a spectrum's response is the one they were trained for |
 //! | `mocks`, `diagnose` | the networks on spectra with known parameters; calibration of a finished run |
 //! | `finish` | every file of the folder |
 //! | `pipeline` | a whole run, and the memory plan |
@@ -54,5 +55,7 @@ pub mod run_file;
 mod saved;
 pub mod scheduler;
 pub mod setup;
+mod spectra;
 mod streams;
 pub mod study;
+mod trained;

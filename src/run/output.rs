@@ -25,6 +25,7 @@ const OWN_FILES: &[&str] = &[
     "weighted.csv",
     "spectrum.csv",
     "coverage.csv",
+    "unfolded.csv",
     "summary.json",
     "report.html",
     "diagnose.json",

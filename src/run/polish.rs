@@ -14,7 +14,7 @@
 
 use super::interrupt;
 use super::mocks::{Analysis, Target};
-use super::refinement::{Flow, mixture_names, weights_told};
+use super::refinement::{Flow, agreement, mixture_names, weights_told};
 use crate::Result;
 use crate::infer::Posterior;
 use crate::reference::{Likelihood, NestedSettings, nested};
@@ -94,6 +94,8 @@ struct Spectrum<'a> {
     fitted: f64,
     fits: u64,
     nested: Option<Rescue>,
+    /// Which proposals are as dense as their draws are frequent; empty before that is known.
+    right: Vec<bool>,
     seed: u64,
 }
 
@@ -172,6 +174,9 @@ fn run(analysis: &Analysis<'_>, all: &mut [Spectrum<'_>], effort: Effort) -> Res
             spectrum.pool.take(batch, now.to_vec())?;
         }
         active.par_iter_mut().for_each(|spectrum| spectrum.advance(effort));
+        for spectrum in active.into_iter().filter(|spectrum| spectrum.rows == 0) {
+            spectrum.check(analysis)?;
+        }
     }
 }
 
@@ -206,8 +211,23 @@ impl<'a> Spectrum<'a> {
             fitted: 0.0,
             fits: 0,
             nested: None,
+            right: Vec::new(),
             seed,
         }
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mixtures = mixture_names(&self.pool);
+        let others = self.pool.drawn().len() - mixtures.len();
+        ["flow".to_string(), "prior".into()].into_iter().take(others).chain(mixtures).collect()
+    }
+
+    /// Compares the densities of a finished spectrum's proposals with their draws: where one is wrong, the weights are refused.
+    fn check(&mut self, analysis: &Analysis<'_>) -> Result<()> {
+        let names = self.names();
+        let Some((_, told)) = &mut self.told else { return Ok(()) };
+        (told.agreement, self.right) = agreement(analysis.rounds.problem, &mut self.pool, &names)?;
+        Ok(())
     }
 
     /// Judges the draws and says what comes next.
@@ -297,12 +317,8 @@ impl<'a> Spectrum<'a> {
                 )
             })
         });
-        let mixtures = mixture_names(&self.pool);
-        let first = ["flow".to_string(), "prior".into()];
-        let others = self.pool.drawn().len() - mixtures.len();
-        let names = first.into_iter().take(others).chain(mixtures);
-        let proposals: Vec<ProposalSummary> =
-            names.zip(self.pool.drawn()).map(|(name, &draws)| ProposalSummary { name, draws }).collect();
+        let drawn = self.names().into_iter().zip(self.pool.drawn());
+        let proposals: Vec<ProposalSummary> = drawn.map(|(name, &draws)| ProposalSummary { name, draws }).collect();
         Weighed {
             told: self.told.map(|(importance, told)| (importance, RefineSummary { proposals, ..told })),
             likelihoods: self.spent,
@@ -349,6 +365,11 @@ fn rescue(analysis: &Analysis<'_>, spectrum: &mut Spectrum<'_>, effort: Effort) 
         Some(Rescue { evaluations: result.evaluations, log_z: evidence.log_z, log_z_err: evidence.log_z_err });
     if let Some(mixture) = StudentMixture::fit(&result.points.cube, &evidence.weights, p, spectrum.seed) {
         spectrum.fits += 1;
+        // Mixtures whose draws are not as their densities say go, with their draws.
+        let right: Vec<bool> = spectrum.right.iter().enumerate().map(|(j, right)| j < FIRST || *right).collect();
+        if right.contains(&false) {
+            spectrum.pool.drop_proposals(&right);
+        }
         spectrum.pool.add_mixture(mixture, spectrum.seed.wrapping_add(spectrum.fits));
         spectrum.shares = spectrum.newest_first();
         spectrum.deciding = false;

@@ -51,13 +51,22 @@ impl Networks {
 }
 
 impl Rounds<'_> {
-    /// The networks of all rounds but the last, from the first on, as the rounds' folders keep them; none without a folder.
+    /// The networks of all rounds before `round` (from 1), from the first on, as the rounds' folders keep them; none without a folder.
     ///
     /// # Errors
     /// Files that cannot be read or do not belong to this run.
-    pub fn earlier_networks(&self) -> Result<Vec<Networks>> {
+    pub fn networks_before(&self, round: usize) -> Result<Vec<Networks>> {
         let Some(folder) = self.folder else { return Ok(Vec::new()) };
-        (1..self.done.len()).map(|round| self.networks_from(folder.path(), round)).collect()
+        (1..round).map(|round| self.networks_from(folder.path(), round)).collect()
+    }
+
+    /// The networks of a round that is not the last; `None` for the last one, which are those at work, and without a folder.
+    ///
+    /// # Errors
+    /// As [`Rounds::networks_before`].
+    pub fn networks_of(&self, round: usize) -> Result<Option<Networks>> {
+        let Some(folder) = self.folder.filter(|_| round < self.done.len()) else { return Ok(None) };
+        self.networks_from(folder.path(), round).map(Some)
     }
 
     /// The networks of a round (from 1) of this run, whose files are in `folder`.

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use crate::Error;
+use crate::{Error, bounded};
 
 mod external;
 mod files;
@@ -32,21 +32,22 @@ pub use verdict::Judging;
 use super::permission::Commands;
 use crate::infer::DensityKind;
 use crate::kernels::spline::MAX_BINS;
+use crate::report::plots::residuals::Residuals;
 use section::Section;
 use tree::{Item, Node};
 
 /// What can be wrong with a run file; every message starts with the file and line (or the option) to mend.
 #[derive(Debug, thiserror::Error)]
 pub enum RunFileError {
-    #[error("{place}: {message}")]
+    #[error("{place}: {message}{}", place.excerpt())]
     Syntax { place: Place, message: String },
-    #[error("{place}: unknown key {key:?} in {section}{hint}")]
+    #[error("{place}: unknown key {key:?} in {section}{hint}{}", place.excerpt())]
     UnknownKey { place: Place, key: String, section: String, hint: String },
-    #[error("{place}: {key} is {found}; expected {expected}")]
+    #[error("{place}: {key} is {found}; expected {expected}{}", place.excerpt())]
     Wrong { place: Place, key: String, found: String, expected: String },
-    #[error("{place}: {key} is missing; expected {expected}")]
+    #[error("{place}: {key} is missing; expected {expected}{}", place.excerpt())]
     Missing { place: Place, key: String, expected: String },
-    #[error("{place}: {key} = {value:?} is not available in this version; available: {available}")]
+    #[error("{place}: {key} = {value:?} is not available in this version; available: {available}{}", place.excerpt())]
     NotAvailable { place: Place, key: String, value: String, available: String },
     #[error("{path}: {message}")]
     File { path: String, message: String },
@@ -255,6 +256,8 @@ pub struct Output {
     pub posterior_samples: usize,
     /// Mocks of the quick calibration after the refinement; 0: none.
     pub calibration: usize,
+    /// What the residuals of the report's pictures are.
+    pub residuals: Residuals,
 }
 
 impl RunFile {
@@ -262,7 +265,7 @@ impl RunFile {
     pub fn read(path: &Path, sets: &[String]) -> Result<RunFile, RunFileError> {
         let name = path.display().to_string();
         let file_error = |message: String| RunFileError::File { path: name.clone(), message };
-        let text = match std::fs::read(path) {
+        let text = match bounded::read(path, bounded::LARGEST_TEXT) {
             Ok(bytes) => String::from_utf8(bytes)
                 .map_err(|_| file_error("this is not a run file (TOML text); is it a spectrum?".into()))?,
             Err(error) => return Err(file_error(format!("the run file cannot be read: {error}"))),
@@ -290,7 +293,14 @@ impl RunFile {
             refine: refine::read(&root.section("refine")?, posterior_samples)?,
             reference: reference::read(&root.section("reference")?)?,
             verdict: verdict::read(&root.section("verdict")?)?,
-            output: Output { posterior_samples, calibration: output.size("calibration", 64, 0..=1_000_000)? },
+            output: Output {
+                posterior_samples,
+                calibration: output.size("calibration", 64, 0..=1_000_000)?,
+                residuals: match output.choice("residuals", "delta", &Residuals::NAMES, &[])?.as_str() {
+                    "ratio" => Residuals::Ratio,
+                    _ => Residuals::Delta,
+                },
+            },
             written_by,
             commands: Commands::default(),
         })

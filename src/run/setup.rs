@@ -48,7 +48,7 @@ impl Problem {
     }
 
     /// The same with components of the caller's own, which the expression may name.
-    pub fn open_with(run: RunFile, data: Option<&Path>, own: &[Arc<dyn UserComponent>]) -> Result<Problem> {
+    pub fn open_with(mut run: RunFile, data: Option<&Path>, own: &[Arc<dyn UserComponent>]) -> Result<Problem> {
         // The model first: its mistakes are found in no time, while a response may take seconds to read.
         let (model, mut parameters) = model(&run, data, own)?;
         if parameters.free().is_empty() {
@@ -67,6 +67,10 @@ impl Problem {
             let table = crate::report::tables::read_spectrum(&mock)?;
             dataset = dataset.with_counts(table.rows.iter().map(|row| row.counts as u32).collect())?;
         }
+        if !dataset.mismatched {
+            // Nothing had to be overlooked: run.toml does not ask for it either.
+            run.observation.mismatch = observation::Mismatch::Error;
+        }
         if let Some(name) = &run.observation.name {
             dataset.name = name.clone();
         }
@@ -76,6 +80,7 @@ impl Problem {
         let program = Program::new(&model, &dataset.folded.edges)?;
         let mut warnings = dataset.warnings.clone();
         warnings.extend(parameters.warnings().iter().cloned());
+        warnings.extend(model.remarks());
         // A spectrum without counts (the built-in one, before its mock is made) gives nothing to extend to.
         let idle = run.commands == Commands::Never && !run.model.external.is_empty();
         if run.inference.prior_extension > 1.0 && dataset.total() > 0 && !idle {
@@ -290,6 +295,8 @@ pub fn observation_spec(run: &RunFile, data: Option<&Path>) -> Result<Observatio
         background: companion(files.background),
         energies: run.observation.energies.clone(),
         grouping: grouping(&run.observation.grouping),
+        mismatch: run.observation.mismatch,
+        notes: files.notes,
     })
 }
 
@@ -332,7 +339,11 @@ pub fn response(run: &RunFile, data: Option<&Path>) -> Result<(observation::Resp
     let named = |key: &str, name: Option<String>, spectrum: &observation::Spectrum| -> Result<Option<PathBuf>> {
         let Some(name) = name else { return Ok(None) };
         let beside = spectrum.path.with_file_name(&name);
-        if beside.is_file() { Ok(Some(beside)) } else { Ok(Some(run.find_file(key, &name, data)?)) }
+        if observation::FileName::of(&beside).exists() {
+            Ok(Some(beside))
+        } else {
+            Ok(Some(run.find_file(key, &name, data)?))
+        }
     };
     let rmf = match &o.response {
         FileChoice::Path(name) => run.find_file("response", name, data)?,
@@ -355,7 +366,7 @@ pub fn response(run: &RunFile, data: Option<&Path>) -> Result<(observation::Resp
             Err(_) => observation::FileChoice::Keyword,
         },
     };
-    let response = observation::load_response(&rmf, &arf)?;
+    let response = observation::load_response_with(&rmf, &arf, o.mismatch)?;
     let area = match arf {
         observation::FileChoice::File(path) => Some(path),
         _ => None,

@@ -14,6 +14,9 @@ pub enum Data {
     /// Heap arrays.
     HeapI(Vec<Vec<i16>>),
     HeapE(Vec<Vec<f32>>),
+    HeapD(Vec<Vec<f64>>),
+    VectorJ(usize, Vec<i32>),
+    L(Vec<bool>),
     Text(usize, Vec<String>),
 }
 
@@ -28,6 +31,9 @@ impl Data {
             Data::VectorE(n, _) => format!("{n}E"),
             Data::HeapI(v) => format!("1PI({})", v.iter().map(Vec::len).max().unwrap_or(0)),
             Data::HeapE(v) => format!("1PE({})", v.iter().map(Vec::len).max().unwrap_or(0)),
+            Data::HeapD(v) => format!("1PD({})", v.iter().map(Vec::len).max().unwrap_or(0)),
+            Data::VectorJ(n, _) => format!("{n}J"),
+            Data::L(_) => "1L".into(),
             Data::Text(n, _) => format!("{n}A"),
         }
     }
@@ -42,6 +48,9 @@ impl Data {
             Data::VectorE(n, v) => v.len() / n,
             Data::HeapI(v) => v.len(),
             Data::HeapE(v) => v.len(),
+            Data::HeapD(v) => v.len(),
+            Data::VectorJ(n, v) => v.len() / n,
+            Data::L(v) => v.len(),
             Data::Text(_, v) => v.len(),
         }
     }
@@ -61,6 +70,9 @@ impl Data {
             Data::VectorI(n, v) => v[r * n..(r + 1) * n].iter().flat_map(|x| x.to_be_bytes()).collect(),
             Data::VectorE(n, v) => v[r * n..(r + 1) * n].iter().flat_map(|x| x.to_be_bytes()).collect(),
             Data::HeapI(v) => descriptor(v[r].iter().flat_map(|x| x.to_be_bytes()).collect(), v[r].len(), heap),
+            Data::HeapD(v) => descriptor(v[r].iter().flat_map(|x| x.to_be_bytes()).collect(), v[r].len(), heap),
+            Data::VectorJ(n, v) => v[r * n..(r + 1) * n].iter().flat_map(|x| x.to_be_bytes()).collect(),
+            Data::L(v) => vec![if v[r] { b'T' } else { b'F' }],
             Data::HeapE(v) => descriptor(v[r].iter().flat_map(|x| x.to_be_bytes()).collect(), v[r].len(), heap),
             Data::Text(n, v) => format!("{:<n$}", v[r]).into_bytes(),
         }

@@ -5,6 +5,7 @@
 pub mod fits;
 pub mod runs;
 pub mod table;
+pub mod toy;
 
 use std::path::{Path, PathBuf};
 

@@ -29,6 +29,7 @@ impl Folder {
             background: FileChoice::None,
             energies: Vec::new(),
             grouping: Grouping::File,
+            ..ObservationSpec::default()
         };
         load(&spec).map_err(|e| e.to_string())
     }
@@ -146,7 +147,7 @@ fn several_matrices_are_added() {
 #[test]
 fn a_response_with_area_needs_no_arf() {
     let folder = Folder::new();
-    let full = file(&[matrix("SPECRESP MATRIX", &[("TLMIN4", "1")], 1, false), ebounds(1, 3)]);
+    let full = file(&[matrix("SPECRESP MATRIX", &[("TLMIN4", "1"), ("HDUCLAS3", "'FULL'")], 1, false), ebounds(1, 3)]);
     let rsp = folder.put("full.rsp", &full);
     assert_eq!(inspect(&rsp).kind, "RSP");
     assert!(load_response(&rsp, &FileChoice::Keyword).unwrap().includes_area);
@@ -216,12 +217,17 @@ fn matrices_that_cannot_be_are_refused() {
         (build(vec![1], 3, 2, 0.5), "outside the 3 channels"),
         (build(vec![1], 0, 2, 0.5), "outside the 3 channels"),
         (build(vec![1], 1, -2, 0.5), "N_CHAN = -2"),
-        (build(vec![1], 1, 2, f32::NAN), "MATRIX holds NaN"),
-        (build(vec![1], 1, 2, -0.5), "MATRIX holds -0.5"),
         (file(&[matrix("MATRIX", &[], 1, true)]), "no EBOUNDS"),
         (file(&[ebounds(1, 3)]), "no MATRIX"),
     ] {
         let error = folder.response(&bytes).unwrap_err();
+        assert!(error.contains(part) && error.contains("r.rmf"), "{part}: {error}");
+    }
+    // What is no number is refused where it matters: here in the first channel.
+    for (value, part) in [(f32::NAN, "MATRIX holds NaN"), (-0.5, "MATRIX holds -0.5")] {
+        let bytes = build(vec![1], 1, 2, value);
+        assert!(folder.response(&bytes).unwrap().warnings.iter().any(|w| w.contains("undefined or negative")));
+        let error = folder.load(&pha(1, &[1, 1, 1], &[]), &bytes, &arf(1.0, &[1.0])).unwrap_err();
         assert!(error.contains(part) && error.contains("r.rmf"), "{part}: {error}");
     }
 }
@@ -317,8 +323,9 @@ fn grouping_and_quality_of_the_file_are_obeyed() {
     assert_eq!(flags([1, -1, 1], [0, 0, 0]).unwrap().counts, [3, 4]);
     assert_eq!(flags([1, -1, -1], [0, 0, 0]).unwrap().counts, [7]);
     assert_eq!(flags([0, 0, 0], [0, 5, 0]).unwrap().counts, [1, 4]);
-    // One bad member makes a group bad.
-    assert_eq!(flags([1, -1, 1], [0, 2, 0]).unwrap().counts, [4]);
+    // A bad member costs itself; QUALITY 2 ends the group.
+    assert_eq!(flags([1, -1, -1], [0, 1, 0]).unwrap().counts, [5]);
+    assert_eq!(flags([1, -1, -1], [0, 2, 0]).unwrap().counts, [1, 4]);
     let orphan = flags([-1, -1, 1], [0, 0, 0]).unwrap();
     assert!(orphan.counts == [3, 4] && orphan.warnings.iter().any(|w| w.contains("begins with -1")));
     assert!(flags([1, 7, 1], [0, 0, 0]).unwrap_err().contains("GROUPING is 7 in row 2"));
@@ -442,6 +449,7 @@ fn a_regrouped_copy_keeps_the_rest() {
         background: FileChoice::None,
         energies: vec![[0.5, 10.0]],
         grouping: Grouping::File,
+        ..ObservationSpec::default()
     };
     let d = load(&spec).unwrap();
     assert_eq!((d.bins.len(), d.total()), (new.groups, new.counts));

@@ -30,6 +30,7 @@ fn optimal_bins_resemble_those_of_heasoft() {
         background: FileChoice::None,
         energies: vec![[0.3, 10.0]],
         grouping,
+        ..ObservationSpec::default()
     };
     // The file was grouped by ftgrouppha with `opt` and its own (other) response, over the whole band.
     let theirs = load(&spec(Grouping::File)).unwrap();
@@ -71,7 +72,7 @@ struct Mock {
 
 fn mocks() -> impl Strategy<Value = Mock> {
     prop::collection::vec(
-        (0u32..30, prop_oneof![9 => Just(0), 1 => Just(1)], prop_oneof![Just(1), Just(-1), Just(0)]),
+        (0u32..30, prop_oneof![18 => Just(0), 1 => Just(1), 1 => Just(2)], prop_oneof![Just(1), Just(-1), Just(0)]),
         1..120,
     )
     .prop_map(|rows| Mock {
@@ -118,8 +119,13 @@ proptest! {
             for g in &groups {
                 prop_assert!(g.start >= last && g.end > g.start);
                 last = g.end;
-                prop_assert!(mock.quality[g.clone()].iter().all(|&q| q == 0));
-                prop_assert!(ranges.iter().any(|r| g.start as f64 >= r[0] && g.end as f64 <= r[1]));
+                // Bad channels are left out, inside; a group begins and ends with a good one.
+                prop_assert!(mock.quality[g.start] == 0 && mock.quality[g.end - 1] == 0);
+                if !matches!(grouping, Grouping::File | Grouping::Widths(_)) {
+                    prop_assert!(mock.quality[g.clone()].iter().all(|&q| q == 0));
+                }
+                prop_assert!(!mock.quality[g.clone()].contains(&2));
+                prop_assert!(ranges.iter().any(|r| g.start as f64 >= r[0] - 1e-4 && g.end as f64 <= r[1] + 1e-4));
                 if let Grouping::MinCounts(_) = grouping {
                     let sum: u32 = mock.counts[g.clone()].iter().sum();
                     prop_assert!(sum >= minimum);
@@ -175,10 +181,8 @@ proptest! {
             e_min: (0..CHANNELS).map(|i| i as f64).collect(),
             e_max: (0..CHANNELS).map(|i| i as f64 + 1.0).collect(),
             includes_area: true,
-        moved_edge: false,
-            warnings: Vec::new(),
-            notes: Vec::new(),
             area: rows.iter().map(|r| r.2).collect(),
+            ..Response::default()
         };
         let mut bin_of = vec![u32::MAX; CHANNELS];
         let (mut at, mut bins) = (0, 0);

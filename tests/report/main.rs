@@ -1,9 +1,11 @@
 //! The output folder and what is made of it: `files` (what is written reads back, what is broken is refused), `judging`
-//! (statistics, divergence, expected C-STAT), `pages` (plots, HTML, the two commands).
+//! (statistics, divergence, expected C-STAT), `pages` (HTML, the two commands), `pictures` (what the plots show, and where).
 
+mod comparing;
 mod files;
 mod judging;
 mod pages;
+mod pictures;
 
 use std::path::Path;
 
@@ -42,6 +44,7 @@ fn example() -> ReportData {
         log_z_err_bootstrap: 0.0021,
         emulator: None,
         proposals: Vec::new(),
+        agreement: Vec::new(),
     };
     let losses = |n: usize| {
         let rows = (1..=n).flat_map(|epoch| {
@@ -87,6 +90,8 @@ fn example() -> ReportData {
         efficiency_lower: 0.8 * efficiency,
         acceptance: 0.4,
         next_is_last: false,
+        beyond_range: 0,
+        beyond_range_text: String::new(),
         seconds: RoundSeconds::default(),
     };
     ReportData {
@@ -113,6 +118,7 @@ fn example() -> ReportData {
             fallback: None,
             latent: None,
             calibration: None,
+            residuals: Default::default(),
             warnings: vec!["a warning".into()],
             seed: u64::MAX,
             version: "0.1.0".into(),
@@ -122,10 +128,21 @@ fn example() -> ReportData {
             RoundData { posterior: Some(draw(1000, 1.3, 3)), losses: losses(25) },
         ],
         posterior,
-        spectrum: Some(SpectrumTable { exposure: 1000.0, rows }),
+        unfolded: Some(unfolded(&rows)),
+        spectrum: Some(SpectrumTable { exposure: 1000.0, rows, components: Vec::new() }),
         coverage,
         diagnosis: None,
     }
+}
+
+/// A power law on the energies of the bins.
+fn unfolded(rows: &[SpectrumRow]) -> UnfoldedTable {
+    let row = |r: &SpectrumRow| {
+        let median = 1e-3 * r.e_min.powf(0.2);
+        let (q025, q16, q84, q975) = (0.9 * median, 0.95 * median, 1.05 * median, 1.1 * median);
+        UnfoldedRow { e_min: r.e_min, e_max: r.e_max, q025, q16, median, q84, q975 }
+    };
+    UnfoldedTable { rows: rows.iter().map(row).collect(), components: Vec::new() }
 }
 
 fn normals(n: usize, mean: f64, sd: f64, seed: u64) -> Vec<f64> {

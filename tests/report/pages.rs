@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rontgen::cli::{compare, report};
+use rontgen::diagnose::edges::Contact;
 use rontgen::report::plots::axis::{Axis, superscript};
 use rontgen::report::plots::corner::{pretty_unit, with_errors};
 use rontgen::report::plots::density::{Surface, curve};
@@ -51,14 +52,15 @@ fn inside_its_box(svg: &str) {
 }
 
 fn all(plots: &Plots) -> Vec<&String> {
-    [&plots.corner, &plots.spectrum, &plots.coverage, &plots.losses, &plots.efficiency].into_iter().flatten().collect()
+    let Plots { corner, rounds, spectrum, unfolded, coverage, losses, efficiency, .. } = plots;
+    [corner, rounds, spectrum, unfolded, coverage, losses, efficiency].into_iter().flatten().collect()
 }
 
 #[test]
 fn the_report_is_complete_well_formed_and_self_contained() {
     let folder = tempfile::tempdir().unwrap();
     example().write_folder(folder.path()).unwrap();
-    let code = report::run(report::Args { dir: folder.path().to_path_buf(), band: None }).unwrap();
+    let code = report::run(report::Args { dir: folder.path().to_path_buf(), band: None, residuals: None }).unwrap();
     assert_eq!(code, 0);
     let page = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
     let style = page.find("</style>").unwrap();
@@ -78,10 +80,10 @@ fn the_report_is_complete_well_formed_and_self_contained() {
     ] {
         assert!(page.contains(needle), "{needle}");
     }
-    assert_eq!(page.matches("<svg ").count(), 5);
+    assert_eq!(page.matches("<svg ").count(), 7);
     assert!(!page.contains("<script") && !page.contains("src=") && !page.contains("href="), "self-contained");
     assert!(!page.contains("NaN") && !page.contains(">inf") && !page.contains(" inf "), "no broken number is printed");
-    for name in ["corner", "spectrum", "coverage", "losses", "efficiency"] {
+    for name in ["corner", "rounds", "spectrum", "unfolded", "coverage", "losses", "efficiency"] {
         let svg = std::fs::read_to_string(folder.path().join(format!("plots/{name}.svg"))).unwrap();
         assert!(well_formed(&svg) > 20, "{name}");
         inside_its_box(&svg);
@@ -93,7 +95,8 @@ fn a_band_of_the_fit_is_drawn_by_itself() {
     let folder = tempfile::tempdir().unwrap();
     let data = example();
     data.write_folder(folder.path()).unwrap();
-    let args = |band: [f64; 2]| report::Args { dir: folder.path().to_path_buf(), band: Some(band.to_vec()) };
+    let args =
+        |band: [f64; 2]| report::Args { dir: folder.path().to_path_buf(), band: Some(band.to_vec()), residuals: None };
     let rows = &data.spectrum.as_ref().unwrap().rows;
     let (lo, hi) = (rows[2].e_min, rows[9].e_max);
     report::run(args([lo, hi])).unwrap();
@@ -136,6 +139,34 @@ fn a_result_not_to_be_trusted_says_so_on_top() {
     let page = html::html(&data, &Plots::draw(&data));
     let words = page.find("Do not trust this posterior.").expect("the verdict");
     assert!(words < page.find("<h2>").unwrap() && page.contains("Pareto k is 1.40"));
+    // A model that cannot have made the data comes before whatever the draws are like.
+    data.summary.cstat.best = 1e7;
+    data.summary.verdict = Verdict::judge(&data.summary.cstat, &data.summary.refine, Some(10.0));
+    let page = html::html(&data, &Plots::draw(&data));
+    let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text}"));
+    assert!(at("The model does not describe the data.") < at("Model: does not describe"));
+    assert!(at("Model: does not describe") < at("Sampling: refused"));
+}
+
+#[test]
+fn limits_are_printed_as_limits_and_remarked_on() {
+    let mut data = example();
+    let p = &mut data.summary.parameters[0].1;
+    p.best = 0.0123;
+    p.limit = Some(Limit { side: Side::Upper, level: 0.9, value: 0.0457 });
+    p.edges = vec![Edge { side: Side::Lower, value: 0.0, contact: Contact::Limit, physical: true }];
+    let p = &mut data.summary.parameters[1].1;
+    p.unit = "photons/keV/cm2/s".into();
+    p.edges = vec![Edge { side: Side::Upper, value: 1.75, contact: Contact::Rises, physical: false }];
+    let text = serde_json::to_value(&data.summary).unwrap();
+    let nh = &text["parameters"]["tbabs.nH"];
+    assert_eq!(nh["limit"], serde_json::json!({"side": "upper", "level": 0.9, "value": 0.0457}));
+    assert_eq!(nh["edges"][0]["contact"], "limit");
+    assert_eq!((&nh["constrained"], &nh["best"]), (&serde_json::json!(true), &serde_json::json!(0.0123)));
+    let page = html::html(&data, &Plots::draw(&data));
+    assert!(page.contains("<td>&lt; 0.046 (90 %)</td>"), "the limit");
+    assert!(page.contains("<td>0.012</td>"), "the best fit with the same digits");
+    assert!(page.contains("photons keV⁻¹ cm⁻² s⁻¹") && page.contains("piles up at the upper edge of its prior (1.75)"));
 }
 
 #[test]
@@ -157,7 +188,11 @@ fn odd_data_are_drawn_without_a_panic() {
         |d| d.summary.cstat.expected_std = 0.0,
         |d| d.summary.seconds.total = f64::NAN,
         |d| d.summary.parameters.iter_mut().for_each(|p| p.1.truth = Some(1e9)),
-        |d| d.spectrum = Some(SpectrumTable { exposure: 0.0, rows: vec![SpectrumRow::default()] }),
+        |d| d.spectrum = Some(SpectrumTable { rows: vec![SpectrumRow::default()], ..SpectrumTable::default() }),
+        |d| d.spectrum.as_mut().unwrap().components = vec![("short".into(), vec![1.0])],
+        |d| d.unfolded.as_mut().unwrap().rows.iter_mut().for_each(|r| r.median = 0.0),
+        |d| d.unfolded.as_mut().unwrap().components = vec![("short".into(), vec![1.0]), ("none".into(), vec![])],
+        |d| d.unfolded.as_mut().unwrap().rows.truncate(1),
         |d| d.spectrum.as_mut().unwrap().rows.iter_mut().for_each(|r| r.counts = 0.0),
         |d| d.spectrum.as_mut().unwrap().rows.iter_mut().for_each(|r| r.median = 0.0),
         |d| d.spectrum.as_mut().unwrap().rows[0].e_min = 0.0,
@@ -173,6 +208,9 @@ fn odd_data_are_drawn_without_a_panic() {
         for svg in all(&plots) {
             well_formed(svg);
             inside_its_box(svg);
+            for broken in ["inf", "NaN"] {
+                assert!(!svg.contains(broken), "case {i}: {broken}");
+            }
         }
         assert!(html::html(&data, &plots).contains("</html>"), "case {i}");
     }
@@ -196,7 +234,7 @@ fn ticks_are_inside_ascending_and_apart() {
                 for length in [60.0, 150.0, 700.0] {
                     let axis = Axis::new(lo, hi, log, "");
                     assert!(axis.hi > axis.lo, "{lo} {hi}");
-                    let (ticks, _) = axis.ticks(length, 10.0, false);
+                    let ticks = axis.ticks(length, 10.0, false).ticks;
                     let labelled: Vec<_> = ticks.iter().filter(|t| !t.label.is_empty()).collect();
                     assert!(labelled.len() < 20, "{lo} {hi} {log}: {labelled:?}");
                     for t in &ticks {
@@ -215,8 +253,8 @@ fn ticks_are_inside_ascending_and_apart() {
             }
         }
     }
-    let (ticks, exponent) = Axis::new(1.0e-6, 3.0e-6, false, "").ticks(300.0, 10.0, false);
-    assert_eq!((ticks[0].label.as_str(), exponent), ("1.0", -6), "{ticks:?}");
+    let set = Axis::new(1.0e-6, 3.0e-6, false, "").ticks(300.0, 10.0, false);
+    assert_eq!((set.ticks[0].label.as_str(), set.exponent), ("1.0", -6), "{set:?}");
     assert_eq!(superscript(-120), "⁻¹²⁰");
 }
 
@@ -225,7 +263,7 @@ fn contours_enclose_the_mass_they_claim() {
     // Two normal coordinates: the region of mass m is a disc of radius sqrt(-2 ln(1 - m)).
     let axis = Axis::new(-4.5, 4.5, false, "");
     let (x, y) = (normals(40_000, 0.0, 1.0, 1), normals(40_000, 0.0, 1.0, 2));
-    let surface = Surface::of(&x, &y, &axis, &axis);
+    let surface = Surface::of(&x, &y, (&axis, &axis), x.len() as f64);
     for mass in [0.68, 0.95] {
         let outlines = surface.outlines(surface.level(mass).unwrap());
         let area: f64 = outlines
@@ -242,7 +280,7 @@ fn contours_enclose_the_mass_they_claim() {
     // A ring has a hole: an outline that runs the other way.
     let ring: Vec<(f64, f64)> = (0..20_000).map(|i| f64::from(i).sin_cos()).map(|(s, c)| (3.0 * s, 3.0 * c)).collect();
     let (x, y): (Vec<f64>, Vec<f64>) = ring.into_iter().unzip();
-    let surface = Surface::of(&x, &y, &axis, &axis);
+    let surface = Surface::of(&x, &y, (&axis, &axis), x.len() as f64);
     let areas: Vec<f64> = surface
         .outlines(surface.level(0.9).unwrap())
         .iter()
@@ -251,14 +289,14 @@ fn contours_enclose_the_mass_they_claim() {
     assert!(areas.iter().any(|a| *a > 0.0) && areas.iter().any(|a| *a < 0.0), "{areas:?}");
     // Half of the samples lie outside: there is no 95 % contour to draw.
     let half = Axis::new(0.0, 4.5, false, "");
-    assert!(Surface::of(&x, &y, &half, &axis).level(0.95).is_none());
+    assert!(Surface::of(&x, &y, (&half, &axis), x.len() as f64).level(0.95).is_none());
 }
 
 #[test]
 fn curves_are_densities_and_stop_at_the_prior() {
     let axis = Axis::new(0.0, 4.0, false, "");
     let exponential: Vec<f64> = (0..20_000).map(|i| -(1.0 - (f64::from(i) + 0.5) / 2e4).ln()).collect();
-    let c = curve(&exponential, &axis, Some((0.0, 100.0)), 200);
+    let c = curve(&exponential, &axis, Some((0.0, 100.0)), 200, 2e4);
     // The density per unit of the axis' fraction at 0 is 4, and the mirror keeps it (a plain kernel would give half).
     assert!((c[0].1 / 4.0 - 1.0).abs() < 0.1, "{:?}", c[0]);
     let mass: f64 = c.iter().map(|p| p.1 / 200.0).sum();
@@ -307,7 +345,7 @@ fn comparing_folders_and_files() {
     let other = Samples { names: vec!["POWERLAW.phoindex".into(), "x".into()], values: normals(4000, 1.8, 0.05, 77) };
     let file = b.path().join("other.csv");
     write_samples(&file, &other.names, &other.values).unwrap();
-    let compare = |x: &Path, y: &Path| compare::run(compare::Args { a: x.into(), b: y.into(), json: false });
+    let compare = |x: &Path, y: &Path| compare::run(compare::Args { sets: vec![x.into(), y.into()], json: false });
     assert_eq!(compare(a.path(), a.path()).unwrap(), 0);
     assert_eq!(compare(a.path(), &file).unwrap(), 0, "names are shared whatever their case");
 
@@ -317,6 +355,6 @@ fn comparing_folders_and_files() {
     std::fs::write(&file, "x,weight\n1,2\n").unwrap();
     assert!(compare(&file, &file).unwrap_err().to_string().contains("equal-weight"));
     assert!(compare(b.path(), &file).unwrap_err().to_string().contains("posterior.csv"));
-    let gone = report::run(report::Args { dir: b.path().join("gone"), band: None }).unwrap_err();
+    let gone = report::run(report::Args { dir: b.path().join("gone"), band: None, residuals: None }).unwrap_err();
     assert!(gone.to_string().contains("no such folder") && gone.exit_status() == 2, "{gone}");
 }

@@ -1,25 +1,181 @@
-//! rdblur: a spectrum seen from a disc around a hole that does not rotate; every source bin becomes a `diskline`.
+//! rdblur: a spectrum seen from a disc around a hole that does not rotate; every source bin counts as a line at its middle and
+//! becomes that of `diskline`, of a disc without rings.
 //!
-//! The line is worked out once per spectrum in 240 cells of equal width in ln E; each source bin counts as a line at its middle.
-//! XSPEC convolves on a grid of equal bins in ln E, where the line lies up to half a bin beside its place.
+//! With x = ln g, the line is a sum over radii of g^3 |d phi/dx|, which is infinite at both ends of a ring. The radii that reach an x
+//! are an interval, whose ends are found by bisection; points crowded at both ends then give the integral to 1e-5. The line's own
+//! ends and corners are where the inner and the outer edge of the disc end, and where the bluest ring does; between two of them
+//! it is a smooth function of u, x = a + (b - a) (1 - cos pi u)/2, so that [`POINTS`] equal steps of u and cubics hold all of it,
+//! however narrow the bins are. The CPU's forms read it from cells of equal width, which are narrower than the bins, the shader from
+//! these points.
 
 use super::{
-    Component,
-    diskline::{DiskLine, diskline},
+    diskline::{disc, emissivity},
+    four_point,
 };
 use crate::model::{
     grid::{Grid, TILE, Tile},
     real::Real,
 };
+use std::f64::consts::PI;
 
-const CELLS: usize = 240;
+/// Cells over the line: an eighth of the narrowest bin, between these.
+const LEAST_CELLS: f64 = 2048.0;
+const MOST_CELLS: f64 = 65_536.0;
+/// Points of a piece of the line (those in the shader), and radii for each.
+const POINTS: usize = 60;
+const RADII: usize = 64;
+/// Halvings of an interval.
+const HALVINGS: usize = 50;
+
+/// A piece of the line between two of its corners: ends in x, and density and photons before it at the points.
+struct Piece {
+    from: f64,
+    to: f64,
+    density: [f64; POINTS],
+    before: [f64; POINTS],
+}
+
+impl Piece {
+    /// Photons of the piece below an x.
+    fn below(&self, x: f64) -> f64 {
+        let share = ((x - self.from) / (self.to - self.from).max(1e-300)).clamp(0.0, 1.0);
+        let place = (share / (1.0 - share).max(1e-300)).sqrt().atan() * 2.0 / PI * (POINTS - 1) as f64;
+        let k = (place as usize).clamp(1, POINTS - 3);
+        let four = [k - 1, k, k + 1, k + 2].map(|k| self.before[k]);
+        four_point(four, place - k as f64)[0]
+    }
+}
+
+/// A disc as seen from infinity.
+struct Disc {
+    power: f64,
+    from: f64,
+    to: f64,
+    sine: f64,
+}
+
+impl Disc {
+    /// ln g of a ring's red (-1) or blue (+1) end.
+    fn end(&self, ln_r: f64, side: f64) -> f64 {
+        let r = ln_r.exp();
+        0.5 * (-3.0 / r).ln_1p() - (-side * self.sine / (r - 2.0).sqrt()).ln_1p()
+    }
+
+    /// Where `above` goes from true to false.
+    fn last(&self, mut lo: f64, mut hi: f64, above: impl Fn(f64) -> bool) -> f64 {
+        for _ in 0..HALVINGS {
+            let middle = 0.5 * (lo + hi);
+            if above(middle) {
+                lo = middle;
+            } else {
+                hi = middle;
+            }
+        }
+        0.5 * (lo + hi)
+    }
+
+    /// ln r of the ring with the bluest end.
+    fn bluest(&self) -> f64 {
+        let rises = |ln_r: f64| {
+            let r = ln_r.exp();
+            1.5 / (r * (r - 3.0))
+                > 0.5 * self.sine / ((r - 2.0).powf(1.5) * (1.0 - self.sine / (r - 2.0).sqrt()).max(1e-9))
+        };
+        self.last(self.from.ln(), self.to.ln(), rises)
+    }
+
+    /// Photons per x.
+    fn density(&self, x: f64, bluest: f64) -> f64 {
+        let (first, last) = (self.from.ln(), self.to.ln());
+        let (mut lo, mut hi) = (first, last);
+        if self.end(first, 1.0) < x {
+            lo = self.last(first, bluest, |ln_r| self.end(ln_r, 1.0) < x);
+        }
+        if self.end(last, 1.0) < x {
+            hi = self.last(bluest, last, |ln_r| self.end(ln_r, 1.0) > x);
+        }
+        if self.end(last, -1.0) > x {
+            hi = hi.min(self.last(first, last, |ln_r| self.end(ln_r, -1.0) < x));
+        }
+        let (middle, half) = (0.5 * (lo + hi), 0.5 * (hi - lo).max(0.0));
+        let square = self.sine * self.sine;
+        let (g, over) = (x.exp(), (-x).exp_m1());
+        let sum: f64 = (0..RADII)
+            .map(|k| {
+                let t = (k as f64 + 0.5) / RADII as f64;
+                let angle = PI * t - 0.5 * (2.0 * PI * t).sin();
+                let step = half * angle.sin() * (1.0 - (2.0 * PI * t).cos());
+                let r = (middle - half * angle.cos()).exp();
+                let lost = 3.0 / r / (1.0 + (1.0 - 3.0 / r).sqrt());
+                let y = over - lost * (1.0 + over);
+                let spread = r - 2.0 + 2.0 * square;
+                let rest = (square + y * y * (2.0 * square - spread)).max(1e-14 * square);
+                step * emissivity(self.power, r, self.from, self.to) * (1.0 + y) * (spread / rest).sqrt()
+                    / (1.0 + 2.0 * y * y)
+            })
+            .sum();
+        sum * PI / RADII as f64 * g.powi(3)
+    }
+
+    /// The line in pieces, of one photon together.
+    fn line(&self) -> Vec<Piece> {
+        let bluest = self.bluest();
+        let (first, last) = (self.from.ln(), self.to.ln());
+        let mut corners = [
+            self.end(first, -1.0),
+            self.end(last, -1.0),
+            self.end(first, 1.0),
+            self.end(last, 1.0),
+            self.end(bluest, 1.0),
+        ];
+        corners.sort_by(f64::total_cmp);
+        let mut total = 0.0;
+        let mut pieces: Vec<Piece> = corners
+            .windows(2)
+            .map(|ends| {
+                let (from, to) = (ends[0], ends[1]);
+                let step = 1.0 / (POINTS - 1) as f64;
+                let mut density = [0.0; POINTS];
+                if to - from > 1e-9 {
+                    for (k, density) in density.iter_mut().enumerate().take(POINTS - 1).skip(1) {
+                        let place = 0.5 * (1.0 - (PI * k as f64 * step).cos());
+                        *density = self.density(from + (to - from) * place, bluest);
+                    }
+                }
+                let beyond = |a: f64, b: f64, c: f64| (3.0 * (a - b) + c).max(0.0);
+                density[0] = beyond(density[1], density[2], density[3]);
+                density[POINTS - 1] = beyond(density[POINTS - 2], density[POINTS - 3], density[POINTS - 4]);
+                // Photons per u, which are odd around both ends.
+                let rate = |k: i32| {
+                    let at = k.unsigned_abs() as usize;
+                    let at = if at < POINTS { at } else { 2 * POINTS - 2 - at };
+                    0.5 * PI * (to - from) * (PI * f64::from(k) * step).sin() * density[at]
+                };
+                let mut before = [total; POINTS];
+                for k in 0..POINTS - 1 {
+                    let n = k as i32;
+                    let inner = 13.0 * (rate(n) + rate(n + 1)) - rate(n - 1) - rate(n + 2);
+                    before[k + 1] = before[k] + (inner * step / 24.0).max(0.0);
+                }
+                total = before[POINTS - 1];
+                Piece { from, to, density, before }
+            })
+            .collect();
+        for piece in &mut pieces {
+            piece.density.iter_mut().chain(&mut piece.before).for_each(|x| *x /= total.max(1e-300));
+        }
+        pieces
+    }
+}
 
 pub(crate) struct Blur<R> {
-    /// ln of the lowest energy of the line over the source's, 1/width of a cell.
+    /// ln of the lowest energy of the line over the source's, 1/width of a cell, number of cells.
     ln_first: f64,
     inverse: f64,
-    /// Shares of the line below the ends of the cells.
-    shares: Vec<R>,
+    cells: f64,
+    /// Photons of the line in every cell, and below its ends.
+    own: Vec<R>,
+    below: Vec<R>,
     /// ln E and photons of the source bins.
     rays: Vec<(f64, R)>,
 }
@@ -28,33 +184,41 @@ impl<R: Real> Blur<R> {
     /// Betor10, Rin_M, Rout_M, Incl.
     pub fn new(par: &[f64], grid: &Grid<R::Store>, source: &[R::Store]) -> Self {
         let at = |k: usize, default: f64| par.get(k).copied().unwrap_or(default);
-        let line: DiskLine<R> = diskline(&[1.0, at(0, -2.0), at(1, 10.0), at(2, 1000.0), at(3, 30.0), 1.0]);
-        let (ln_first, ln_last) = (line.lowest.ln(), line.highest.ln());
-        let step = (ln_last - ln_first) / CELLS as f64;
-        let edge = |k: usize| (ln_first + step * k as f64).exp();
-        let cells: Vec<(f64, f64)> = (0..CELLS).map(|k| (edge(k), edge(k + 1))).collect();
-        let mut shares = vec![0.0];
-        let mut sum = 0.0;
-        for chunk in cells.chunks(TILE) {
-            let mut photons = [R::Store::default(); TILE];
-            line.fill(&Tile::build::<R>(0, chunk), &[], &mut photons);
-            for photons in photons.iter().take(chunk.len()) {
-                sum += R::load(*photons).to_f64();
-                shares.push(sum);
-            }
-        }
-        let shares = shares.into_iter().map(|s| R::of(s / sum.max(1e-300))).collect();
+        let (from, to, sine) = disc(at(1, 10.0), at(2, 1000.0), at(3, 30.0));
+        let pieces = Disc { power: at(0, -2.0), from, to, sine }.line();
+        let (ln_first, ln_last) = (pieces[0].from, pieces[pieces.len() - 1].to);
         let tiles = grid.tiles.iter().flat_map(|t| (0..t.len).map(move |j| t.bin::<R>(j)));
-        let rays = tiles.zip(source).map(|(bin, s)| (bin.ln_centre.to_f64(), R::load(*s))).collect();
-        Self { ln_first, inverse: 1.0 / step, shares, rays }
+        let rays: Vec<(f64, R)> =
+            tiles.clone().zip(source).map(|(bin, s)| (bin.ln_centre.to_f64(), R::load(*s))).collect();
+        let narrowest = tiles.map(|bin| bin.log_width.to_f64()).fold(f64::INFINITY, f64::min);
+        let cells = (8.0 * (ln_last - ln_first) / narrowest).ceil().clamp(LEAST_CELLS, MOST_CELLS);
+        let step = (ln_last - ln_first) / cells;
+        let mut piece = 0;
+        let ends: Vec<f64> = (0..=cells as usize)
+            .map(|k| {
+                let x = ln_first + step * k as f64;
+                while piece + 1 < pieces.len() && x > pieces[piece].to {
+                    piece += 1;
+                }
+                pieces[piece].below(x)
+            })
+            .collect();
+        Self {
+            ln_first,
+            inverse: 1.0 / step,
+            cells,
+            own: ends.windows(2).map(|pair| R::of((pair[1] - pair[0]).max(0.0))).collect(),
+            below: ends.into_iter().map(R::of).collect(),
+            rays,
+        }
     }
 
     #[inline(always)]
     pub fn fill(&self, tile: &Tile<R::Store>, out: &mut [R::Store; TILE]) {
         let zero = R::of(0.0);
         let mut sums = [zero; TILE];
-        let last = R::of(CELLS as f64 - 1e-4);
-        let reach = CELLS as f64 / self.inverse;
+        let last = R::of(self.cells - 1e-2);
+        let reach = self.cells / self.inverse;
         // Sources whose line reaches into the tile.
         let from = self.rays.partition_point(|ray| ray.0 + self.ln_first + reach < tile.e_min.ln());
         let to = self.rays.partition_point(|ray| ray.0 + self.ln_first < tile.e_max.ln());
@@ -65,17 +229,59 @@ impl<R: Real> Blur<R> {
                 let half = bin.log_width * R::of(0.5 * self.inverse);
                 let (low, high) = ((place - half).max(zero).min(last), (place + half).max(zero).min(last));
                 let ((k, first), (m, second)) = (low.floor(), high.floor());
-                let pair = |k: usize| (self.shares.get(k).copied(), self.shares.get(k + 1).copied());
-                let ((Some(a), Some(b)), (Some(c), Some(d))) = (pair(first), pair(second)) else { continue };
+                let pair = |k: usize| (self.below.get(k).copied(), self.own.get(k).copied());
+                let ((Some(a), Some(in_a)), (Some(c), Some(in_c))) = (pair(first), pair(second)) else { continue };
                 // f32 has few digits of a narrow bin's ends.
                 let inside = !(place - half).lt(zero) & !last.lt(place + half);
-                let narrow = (b - a) * R::pick(inside, half + half, high - low);
-                let wide = (c - a) + (d - c) * (high - m) - (b - a) * (low - k);
+                let narrow = in_a * R::pick(inside, half + half, high - low);
+                let wide = (c - a) + in_c * (high - m) - in_a * (low - k);
                 *sum = photons.fma(R::pick(first == second, narrow, wide), *sum);
             }
         }
         for (out, sum) in out.iter_mut().zip(sums) {
             *out = sum.store();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::components::{Component, diskline::diskline};
+
+    /// The line in pieces against 999 rings, in bins that are broad enough for these not to show.
+    #[test]
+    fn pieces_hold_what_rings_send() {
+        for (power, inner, outer, inclination) in [
+            (-2.0, 10.0, 1000.0, 30.0),
+            (-5.0, 6.0, 1e4, 60.0),
+            (1.0, 20.0, 400.0, 85.0),
+            (10.0, 6.0, 300.0, 5.0),
+            (-3.0, 900.0, 1000.0, 20.0),
+        ] {
+            let (from, to, sine) = disc(inner, outer, inclination);
+            let pieces = Disc { power, from, to, sine }.line();
+            let (first, last) = (pieces[0].from, pieces[3].to);
+            let step = (last - first) / 60.0;
+            let ends: Vec<f64> = (0..=60).map(|k| first + step * f64::from(k)).collect();
+            let bins: Vec<(f64, f64)> = ends.windows(2).map(|x| (x[0].exp(), x[1].exp())).collect();
+            let mut photons = [0.0; TILE];
+            let line = diskline::<f64>(&[1.0, power, inner, outer, inclination, 1.0]);
+            line.fill(&Tile::build::<f64>(0, &bins), &[], &mut photons);
+            let below = |x: f64| {
+                let piece = pieces.iter().find(|piece| x <= piece.to).unwrap_or(&pieces[3]);
+                piece.below(x)
+            };
+            let found: Vec<f64> = ends.windows(2).map(|x| below(x[1]) - below(x[0])).collect();
+            let peak = found.iter().fold(0.0f64, |m, x| m.max(*x));
+            let sum: f64 = photons.iter().take(60).sum();
+            assert!((sum - 1.0).abs() < 1e-4, "{power} {inner} {outer} {inclination}: {sum}");
+            for (k, (found, rings)) in found.iter().zip(&photons).enumerate() {
+                assert!(
+                    (found - rings).abs() < 1e-2 * rings + 1e-3 * peak,
+                    "{power} {inner} {outer} {inclination}: {found} for {rings} in bin {k}"
+                );
+            }
         }
     }
 }

@@ -31,13 +31,15 @@ impl<R: Real> Component<R> for Constant<R> {
 #[derive(Debug, Clone, Copy)]
 pub struct Edge<R> {
     threshold: R,
+    threshold_low: R,
     minus_tau: R,
 }
 
 /// edgeE, MaxTau.
 pub(crate) fn edge<R: Real>(par: &[f64]) -> Edge<R> {
     let &[threshold, tau] = par else { return edge(&[1.0, 0.0]) };
-    Edge { threshold: R::of(threshold), minus_tau: R::of(-tau) }
+    let high = if R::REFINE { threshold } else { f64::from(threshold as f32) };
+    Edge { threshold: R::of(high), threshold_low: R::of(threshold - high), minus_tau: R::of(-tau) }
 }
 
 /// edgeE (source's frame), MaxTau, Redshift.
@@ -50,15 +52,21 @@ impl<R: Real> Component<R> for Edge<R> {
     #[inline(always)]
     fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R {
         let from = bin.lo.max(self.threshold).min(bin.hi);
-        let above = (bin.hi - from) / (bin.hi - bin.lo);
+        let above = share_above(bin, self.threshold, self.threshold_low);
         let at = |e: R| {
             let r = self.threshold / e.max(self.threshold);
             (self.minus_tau * r * r * r).exp()
         };
         let mean = (at(from) + at(bin.hi)) * R::of(0.5);
-        // 1 + above (mean - 1): exactly 1 below the threshold.
-        above.fma(mean - R::of(1.0), R::of(1.0))
+        above.fma(mean, R::of(1.0) - above)
     }
+}
+
+/// The share of a bin above an energy, which is given in two parts.
+#[inline(always)]
+pub(super) fn share_above<R: Real>(bin: &Bin<R>, energy: R, energy_low: R) -> R {
+    let part = bin.width.fma(R::of(0.5), (bin.mid_hi - energy) + (bin.mid_lo - energy_low)) / bin.width;
+    part.max(R::of(0.0)).min(R::of(1.0))
 }
 
 /// e^((cutoff - E)/fold) above the cutoff.

@@ -3,7 +3,7 @@
 //! smedge averages over the bin, split at the edge; cyclabs takes the mean of the edges' values. gabs is the mean TRANSMISSION
 //! over the bin, not that of the mean optical depth: a narrow saturated line in a broad bin takes out its equivalent width.
 
-use super::Component;
+use super::{Component, factor::share_above};
 use crate::model::{
     grid::{Bin, TILE, Tile},
     real::Real,
@@ -14,6 +14,7 @@ use crate::model::{
 #[derive(Debug, Clone, Copy)]
 pub struct Smeared<R> {
     threshold: R,
+    threshold_low: R,
     inverse: R,
     minus_tau: R,
     index: R,
@@ -24,8 +25,10 @@ pub struct Smeared<R> {
 pub(crate) fn smedge<R: Real>(par: &[f64]) -> Smeared<R> {
     let &[threshold, tau, index, width] = par else { return smedge(&[1.0, 0.0, -2.67, 1.0]) };
     let threshold = threshold.max(1e-6);
+    let high = if R::REFINE { threshold } else { f64::from(threshold as f32) };
     Smeared {
-        threshold: R::of(threshold),
+        threshold: R::of(high),
+        threshold_low: R::of(threshold - high),
         inverse: R::of(1.0 / threshold),
         minus_tau: R::of(-tau),
         index: R::of(index),
@@ -37,7 +40,7 @@ impl<R: Real> Component<R> for Smeared<R> {
     #[inline(always)]
     fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R {
         let from = bin.lo.max(self.threshold).min(bin.hi);
-        let above = R::pick(bin.lo.lt(from), bin.hi - from, bin.width) / bin.width;
+        let above = share_above(bin, self.threshold, self.threshold_low);
         let at = |e: R| {
             let e = e.max(self.threshold);
             let onset = -((self.threshold - e) * self.inverse_width).exp_m1();
@@ -45,7 +48,8 @@ impl<R: Real> Component<R> for Smeared<R> {
             (self.minus_tau * slope * onset).exp()
         };
         let mean = (at(from) + at(bin.hi)) * R::of(0.5);
-        above.fma(mean - R::of(1.0), R::of(1.0))
+        // Deep below 1 all digits would be lost in 1 + above (mean - 1).
+        above.fma(mean, R::of(1.0) - above)
     }
 }
 
@@ -87,6 +91,9 @@ pub struct Notch<R> {
     minus_depth: R,
     lowest: f64,
     highest: f64,
+    /// Panels of the quadrature per sigma: where a deep line becomes transparent, sqrt(2 ln depth) sigma out, it does so within the inverse
+    /// of that.
+    panels: f64,
 }
 
 /// Half width in sigma; beyond it lies 2e-12 of the profile.
@@ -105,13 +112,15 @@ pub(crate) fn gabs<R: Real>(par: &[f64]) -> Notch<R> {
     let sigma = sigma.max(2e-7 * energy).max(1e-9);
     let above_zero = 1.0 - 0.5 * special::erfc(energy / sigma / std::f64::consts::SQRT_2);
     let high = if R::REFINE { energy } else { f64::from(energy as f32) };
+    let depth = strength / (sigma * (2.0 * std::f64::consts::PI).sqrt() * above_zero);
     Notch {
         energy: R::of(high),
         energy_low: R::of(energy - high),
         inverse: R::of(1.0 / sigma),
-        minus_depth: R::of(-strength / (sigma * (2.0 * std::f64::consts::PI).sqrt() * above_zero)),
+        minus_depth: R::of(-depth),
         lowest: energy - REACH * sigma,
         highest: energy + REACH * sigma,
+        panels: 1.0 + (2.0 * depth.max(1.0).ln()).sqrt().min(5.0),
     }
 }
 
@@ -122,23 +131,24 @@ impl<R: Real> Component<R> for Notch<R> {
         let (middle, half) = (distance * self.inverse, bin.width * self.inverse * R::of(0.5));
         // What lies beyond the profile's reach is cut off; a bin all inside keeps its exact width.
         let zero = R::of(0.0);
-        let cut = (R::of(-REACH) - (middle - half)).max(zero);
+        let whole = half + half;
+        let cut = (R::of(-REACH) - (middle - half)).max(zero).min(whole);
         let from = middle - half + cut;
-        let span = (half + half - cut - (middle + half - R::of(REACH)).max(zero)).max(zero);
-        // Panels of at most one sigma.
-        let panels = (span.to_f64().ceil() as usize).clamp(1, 14);
+        let over = (middle + half - R::of(REACH)).max(zero).min(whole - cut);
+        let span = (whole - cut - over).max(zero);
+        let panels = ((span.to_f64() * self.panels).ceil() as usize).clamp(1, 84);
         let step = span * R::of(1.0 / panels as f64);
         let mut sum = R::of(0.0);
         for k in 0..panels {
             let centre = step.fma(R::of(k as f64 + 0.5), from);
             for (node, weight) in NODES {
                 let u = step.fma(R::of(0.5 * node), centre);
-                let blocked = (self.minus_depth * (u * u * R::of(-0.5)).exp()).exp_m1();
-                sum = blocked.fma(R::of(0.5 * weight), sum);
+                let passes = (self.minus_depth * (u * u * R::of(-0.5)).exp()).exp();
+                sum = passes.fma(R::of(0.5 * weight), sum);
             }
         }
-        // Rounding may leave a black bin just below zero.
-        (sum * step).fma(R::of(0.5) / half, R::of(1.0)).max(R::of(0.0))
+        // Inside the reach and outside, neither as a difference: a black bin keeps its digits.
+        (sum * step + cut + over) / whole
     }
 
     #[inline(always)]

@@ -132,24 +132,35 @@ impl<R: Real> Component<R> for Scattering<R> {
 }
 
 /// 1 - f/E^2 (1 - min(1, (E/h)^2)): scattering into a halo partly outside the beam. Negative at low energies, as in XSPEC.
+///
+/// Below h that is (1 + q) (E - r) (E + r)/E^2, with q = f/h^2 and r^2 = f/(1 + q): around r, where it changes its sign, the
+/// difference of two ones would be all rounding in f32.
 #[derive(Debug, Clone, Copy)]
 pub struct Halo<R> {
-    fraction: R,
-    inverse_size: R,
+    size: R,
+    scale: R,
+    /// r in two parts (keV).
+    root: R,
+    root_low: R,
 }
 
 /// Frac, Halosz.
 pub(crate) fn dust<R: Real>(par: &[f64]) -> Halo<R> {
     let &[fraction, size] = par else { return dust(&[0.0, 1.0]) };
-    Halo { fraction: R::of(fraction), inverse_size: R::of(1.0 / size.max(1e-6)) }
+    let (fraction, size) = (fraction.max(0.0), size.max(1e-6));
+    let q = fraction / (size * size);
+    let root = (fraction / (1.0 + q)).sqrt();
+    let high = if R::REFINE { root } else { f64::from(root as f32) };
+    Halo { size: R::of(size), scale: R::of(1.0 + q), root: R::of(high), root_low: R::of(root - high) }
 }
 
 impl<R: Real> Component<R> for Halo<R> {
     #[inline(always)]
     fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R {
         let e = bin.mid_hi + bin.mid_lo;
-        let inside = (e * self.inverse_size).min(R::of(1.0));
-        R::of(1.0) - self.fraction / (e * e) * (R::of(1.0) - inside * inside)
+        let difference = (bin.mid_hi - self.root) + (bin.mid_lo - self.root_low);
+        let value = self.scale * (difference / e) * ((e + self.root) / e);
+        R::pick(e.lt(self.size), value, R::of(1.0))
     }
 }
 

@@ -9,6 +9,7 @@ use crate::model::{
     catalogue::{Component, Kind as ComponentKind, ParameterInfo},
 };
 use crate::observation::fits::{FitsError, FitsFile, Hdu, HduKind};
+use crate::observation::units;
 use std::path::Path;
 
 /// Axes that are interpolated: 2^8 spectra take part then.
@@ -92,7 +93,13 @@ pub fn read(path: &Path, kind: Kind) -> Result<TableModel, ModelError> {
         return Err(reader.refuse(format!("NXFLTEXP = {filters}: several spectra per grid point are not supported")));
     }
     let (axes, added, mut infos) = axes(&reader, parameters)?;
-    let edges = edges(&reader, energies)?;
+    let mut notes = Vec::new();
+    let edges = edges(&reader, energies, &mut notes)?;
+    let unit = file.hdus().first().and_then(|h| h.header.text("MODLUNIT")).unwrap_or("").trim();
+    let photons = units::parse(unit).is_some_and(|u| (u.length, u.time, u.energy) == (-2, -1, 0) && u.scale == 1.0);
+    if additive && !unit.is_empty() && !photons {
+        notes.push(format!("MODLUNIT is '{unit}': the spectra are taken as photons/cm2/s in each bin"));
+    }
     let rescaled = reader.logical("ESCALE")?;
     let redshifted = reader.logical("REDSHIFT")?;
     let own = |name: &str, default: f64, lo: f64, hi: f64, frozen: bool| ParameterInfo {
@@ -133,7 +140,7 @@ pub fn read(path: &Path, kind: Kind) -> Result<TableModel, ModelError> {
         parameters: infos,
         formula: format!("Table model {title} ({}), interpolated between tabulated spectra.", path.display()),
         reference: "OGIP/92-009".into(),
-        note: String::new(),
+        note: notes.join("; "),
     };
     Ok(TableModel {
         path: path.to_path_buf(),
@@ -232,14 +239,25 @@ fn axes(reader: &Reader<'_>, hdu: &Hdu) -> Result<(Vec<Axis>, usize, Vec<Paramet
 }
 
 /// n + 1 ascending edges (keV) from the n energy bins, which must touch.
-fn edges(reader: &Reader<'_>, hdu: &Hdu) -> Result<Vec<f64>, ModelError> {
+fn edges(reader: &Reader<'_>, hdu: &Hdu, notes: &mut Vec<String>) -> Result<Vec<f64>, ModelError> {
     let refuse = |text: String| reader.refuse(format!("{}: {text}", hdu.label()));
-    let lo = reader.fits(reader.file.scalars(hdu, "ENERG_LO"))?;
-    let hi = reader.fits(reader.file.scalars(hdu, "ENERG_HI"))?;
-    let unit = hdu.column("ENERG_LO").and_then(|c| c.unit.clone()).unwrap_or_default();
-    if !unit.is_empty() && !unit.eq_ignore_ascii_case("keV") {
-        return Err(refuse(format!("ENERG_LO is in '{unit}', expected keV")));
-    }
+    let mut column = |name: &str| -> Result<Vec<f64>, ModelError> {
+        let values = reader.fits(reader.file.scalars(hdu, name))?;
+        let unit = hdu.column(name).and_then(|c| c.unit.as_deref()).unwrap_or("").trim();
+        if unit.is_empty() {
+            // A model of X-rays ends below; energies in eV do not.
+            if let Some(largest) = values.iter().copied().filter(|e| *e > 1e4).reduce(f64::max) {
+                notes.push(format!("{name} has no unit and reaches {largest}: taken as keV (eV needs TUNIT)"));
+            }
+            return Ok(values);
+        }
+        let scale = units::energy(unit).map_err(|wrong| refuse(format!("the unit of {name} is {wrong}")))?;
+        if scale != 1.0 {
+            notes.push(format!("{name} is in '{unit}': multiplied by {scale} to keV"));
+        }
+        Ok(values.iter().map(|e| e * scale).collect())
+    };
+    let (lo, hi) = (column("ENERG_LO")?, column("ENERG_HI")?);
     for (k, (lo_k, hi_k)) in lo.iter().zip(&hi).enumerate() {
         if !(lo_k.is_finite() && hi_k.is_finite() && *lo_k >= 0.0 && hi_k > lo_k) {
             return Err(refuse(format!("row {}: {lo_k} .. {hi_k} keV is no energy bin", k + 1)));

@@ -290,6 +290,56 @@ fn columns(header: &Header, index: usize, row_bytes: usize) -> Result<Vec<Column
     Ok(out)
 }
 
+/// The array that a header describes.
+struct Shape {
+    axes: usize,
+    lengths: Vec<usize>,
+    bitpix: i64,
+    extra: usize,
+    groups: usize,
+    /// Bytes of data, padding not counted.
+    size: usize,
+}
+
+fn shape(header: &Header, index: usize) -> Result<Shape, FitsError> {
+    let axes = natural(header, "NAXIS", index, None)?;
+    let bitpix = header.integer("BITPIX").ok().flatten().unwrap_or(0);
+    if axes > 999 || ![8, 16, 32, 64, -32, -64].contains(&bitpix) {
+        return Err(FitsError::Structure(format!("HDU {index}: NAXIS = {axes} with BITPIX = {bitpix} is not FITS")));
+    }
+    let mut elements = usize::from(axes > 0);
+    let mut lengths = Vec::new();
+    for axis in 1..=axes {
+        let n = natural(header, &format!("NAXIS{axis}"), index, None)?;
+        lengths.push(n);
+        elements = elements.saturating_mul(n);
+    }
+    // NAXIS1 = 0 marks random groups in the primary HDU; they are not used in X-ray files and their size has its own rule.
+    if index == 0 && header.logical("GROUPS") == Some(true) && lengths.first() == Some(&0) {
+        return Err(FitsError::Structure("HDU 0 holds random groups, expected an image or nothing".into()));
+    }
+    let extra = natural(header, "PCOUNT", index, Some(0))?;
+    let groups = natural(header, "GCOUNT", index, Some(1))?;
+    let size = if axes == 0 {
+        0
+    } else {
+        elements.saturating_add(extra).saturating_mul(groups).saturating_mul(bitpix.unsigned_abs() as usize / 8)
+    };
+    Ok(Shape { axes, lengths, bitpix, extra, groups, size })
+}
+
+/// Whether a header that begins at `start` is whole, and if so how many bytes of data follow it (padding not counted). `None`: it goes on.
+/// Only the last block is searched for its end: to be asked after every block.
+pub(super) fn data_of(bytes: &[u8], start: usize, index: usize) -> Result<Option<usize>, FitsError> {
+    let ends = |card: &[u8]| card.starts_with(b"END") && card[3..].iter().all(|&b| b == b' ');
+    let last = start + (bytes.len() - start).saturating_sub(1) / BLOCK * BLOCK;
+    if bytes.len() - start > MAX_CARDS * CARD || bytes[last..].chunks_exact(CARD).any(ends) {
+        let (header, _) = read_header(bytes, start, index)?;
+        return shape(&header, index).map(|s| Some(s.size));
+    }
+    Ok(None)
+}
+
 /// Walks all HDUs of a file held in memory. Every HDU's data lie within `bytes`, or the file is refused.
 /// The notes tell of harmless oddities (bytes behind the last HDU, missing padding).
 pub fn walk(bytes: &[u8]) -> Result<(Vec<Hdu>, Vec<String>), FitsError> {
@@ -303,36 +353,12 @@ pub fn walk(bytes: &[u8]) -> Result<(Vec<Hdu>, Vec<String>), FitsError> {
         let index = hdus.len();
         if index > 0 && !bytes[at..].starts_with(b"XTENSION") {
             if bytes[at..].iter().any(|&b| b != 0 && b != b' ') {
-                notes.push(format!("{} bytes behind the last HDU are not an extension: ignored", bytes.len() - at));
+                notes.push("the bytes behind the last HDU are not an extension: ignored".into());
             }
             break;
         }
         let (header, data) = read_header(bytes, at, index)?;
-        let axes = natural(&header, "NAXIS", index, None)?;
-        let bitpix = header.integer("BITPIX").ok().flatten().unwrap_or(0);
-        if axes > 999 || ![8, 16, 32, 64, -32, -64].contains(&bitpix) {
-            return Err(FitsError::Structure(format!(
-                "HDU {index}: NAXIS = {axes} with BITPIX = {bitpix} is not FITS"
-            )));
-        }
-        let mut elements = usize::from(axes > 0);
-        let mut lengths = Vec::new();
-        for axis in 1..=axes {
-            let n = natural(&header, &format!("NAXIS{axis}"), index, None)?;
-            lengths.push(n);
-            elements = elements.saturating_mul(n);
-        }
-        // NAXIS1 = 0 marks random groups in the primary HDU; they are not used in X-ray files and their size has its own rule.
-        if index == 0 && header.logical("GROUPS") == Some(true) && lengths.first() == Some(&0) {
-            return Err(FitsError::Structure("HDU 0 holds random groups, expected an image or nothing".into()));
-        }
-        let extra = natural(&header, "PCOUNT", index, Some(0))?;
-        let groups = natural(&header, "GCOUNT", index, Some(1))?;
-        let size = if axes == 0 {
-            0
-        } else {
-            elements.saturating_add(extra).saturating_mul(groups).saturating_mul(bitpix.unsigned_abs() as usize / 8)
-        };
+        let Shape { axes, lengths, bitpix, extra, groups, size } = shape(&header, index)?;
         let end = data.saturating_add(size);
         if end > bytes.len() {
             return Err(FitsError::Structure(format!(

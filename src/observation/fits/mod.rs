@@ -10,19 +10,18 @@ pub mod write;
 pub use header::{Column, Hdu, HduKind, Header};
 
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
 use fitsio::sys;
 
-/// Largest unpacked file that is read: beyond it a `.gz` is taken for a decompression bomb.
-const MAX_BYTES: u64 = 16 << 30;
+use crate::bounded::{self, LARGEST_FITS};
 
 /// What is wrong with a FITS file, without its path (the caller knows it).
 #[derive(Debug, thiserror::Error)]
 pub enum FitsError {
-    #[error("no such file (nor with .gz appended)")]
+    #[error("no such file (nor with .gz appended or removed)")]
     Missing,
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -69,31 +68,81 @@ pub struct FitsFile {
     bytes: Vec<u8>,
 }
 
-/// Resolves a file name: the name itself, else the name with `.gz` appended (keywords often name the unpacked file).
+/// Resolves a file name: the name itself, else the name with `.gz` appended (keywords often name the unpacked file), else the name without
+/// its `.gz` (some name a packed file that has been unpacked since).
 pub fn existing(path: &Path) -> Option<PathBuf> {
-    if path.is_file() {
+    // Not is_file: a pipe may stand for a file.
+    let there = |path: &Path| std::fs::metadata(path).is_ok_and(|about| !about.is_dir());
+    if there(path) {
         return Some(path.to_path_buf());
     }
     let mut packed = path.as_os_str().to_os_string();
     packed.push(".gz");
     let packed = PathBuf::from(packed);
-    packed.is_file().then_some(packed)
+    if there(&packed) {
+        return Some(packed);
+    }
+    let plain = path.extension().filter(|e| e.eq_ignore_ascii_case("gz")).map(|_| path.with_extension(""))?;
+    there(&plain).then_some(plain)
 }
 
-/// Reads a whole file, gunzipping it where it begins with the gzip mark (whatever its name).
+/// Reads a whole FITS file, gunzipping it where it begins with the gzip mark (whatever its name).
+///
+/// What is no FITS file is refused after its first block, and no more is read than the headers ask for: a file that never ends costs no
+/// memory. At most [`LARGEST_FITS`] bytes are read.
 pub fn read_bytes(path: &Path) -> Result<Vec<u8>, FitsError> {
     let path = existing(path).ok_or(FitsError::Missing)?;
-    let raw = std::fs::read(&path)?;
-    if !raw.starts_with(&[0x1f, 0x8b]) {
-        return Ok(raw);
+    let mut file = BufReader::with_capacity(1 << 18, bounded::open(&path, LARGEST_FITS)?);
+    if file.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
+        return read_hdus(flate2::bufread::MultiGzDecoder::new(file), FitsError::Gzip);
     }
-    let mut unpacked = Vec::new();
-    let mut decoder = flate2::read::MultiGzDecoder::new(raw.as_slice()).take(MAX_BYTES + 1);
-    decoder.read_to_end(&mut unpacked).map_err(FitsError::Gzip)?;
-    if unpacked.len() as u64 > MAX_BYTES {
-        return Err(FitsError::Structure(format!("unpacks to more than {} GiB", MAX_BYTES >> 30)));
+    read_hdus(file, FitsError::Io)
+}
+
+/// Appends at most `n` bytes; fewer where the source ends.
+fn append(
+    from: &mut impl Read,
+    n: usize,
+    to: &mut Vec<u8>,
+    failed: fn(std::io::Error) -> FitsError,
+) -> Result<usize, FitsError> {
+    from.take(n as u64).read_to_end(to).map_err(failed)
+}
+
+/// Reads HDU after HDU, as long as the headers say that there are more.
+fn read_hdus(mut from: impl Read, failed: fn(std::io::Error) -> FitsError) -> Result<Vec<u8>, FitsError> {
+    let mut bytes = Vec::new();
+    for index in 0.. {
+        let start = bytes.len();
+        // A short last block is left to the walk, which tells where the file breaks off.
+        if append(&mut from, header::BLOCK, &mut bytes, failed)? < header::BLOCK {
+            break;
+        }
+        if !bytes[start..].starts_with(if index == 0 { b"SIMPLE  =" } else { b"XTENSION" }) {
+            if index == 0 {
+                return Err(FitsError::NotFits);
+            }
+            break;
+        }
+        let size = loop {
+            match header::data_of(&bytes, start, index)? {
+                Some(size) => break size,
+                None if append(&mut from, header::BLOCK, &mut bytes, failed)? == 0 => return Ok(bytes),
+                None => {}
+            }
+        };
+        let padded = size.div_ceil(header::BLOCK).saturating_mul(header::BLOCK);
+        if bytes.len().saturating_add(padded) as u64 > LARGEST_FITS {
+            return Err(FitsError::Structure(format!(
+                "HDU {index} asks for {size} bytes; of a FITS file at most {} are read, unpacked: a wrong header or a file that never ends",
+                bounded::in_words(LARGEST_FITS)
+            )));
+        }
+        if append(&mut from, padded, &mut bytes, failed)? < padded {
+            break;
+        }
     }
-    Ok(unpacked)
+    Ok(bytes)
 }
 
 impl FitsFile {
@@ -218,6 +267,22 @@ impl FitsFile {
             String::from_utf8_lossy(&bytes[..end]).trim().to_string()
         };
         Ok((0..hdu.rows).map(text).collect())
+    }
+
+    /// One truth value a row of a logical column; `None` where it is undefined.
+    pub fn logicals(&self, hdu: &Hdu, name: &str) -> Result<Vec<Option<bool>>, FitsError> {
+        let column = hdu
+            .column(name)
+            .filter(|c| c.code == 'L' && !c.variable && c.repeat >= 1)
+            .ok_or_else(|| FitsError::Structure(format!("{}: no logical column {name}", hdu.label())))?;
+        let at = |row: usize| self.bytes.get(hdu.data + row * hdu.row_bytes + column.offset);
+        Ok((0..hdu.rows)
+            .map(|row| match at(row) {
+                Some(b'T') => Some(true),
+                Some(b'F') => Some(false),
+                _ => None,
+            })
+            .collect())
     }
 
     /// A numeric column of any layout as flat values with row offsets (`rows + 1`): scalar, fixed vector or heap array.

@@ -152,6 +152,23 @@ impl FitsWriter {
         })
     }
 
+    /// Removes a keyword, as often as it is there.
+    pub fn remove_key(&mut self, key: &str) -> Result<(), FitsError> {
+        /// cfitsio's KEY_NO_EXIST.
+        const ABSENT: c_int = 202;
+        let k = ascii(key)?;
+        // SAFETY: a C string that lives through the call; each call removes one card, so the loop ends.
+        self.call(key, |h, s| unsafe {
+            while *s == 0 {
+                sys::ffdkey(h, k.as_ptr(), s);
+            }
+            if *s == ABSENT {
+                *s = 0;
+                sys::ffcmsg();
+            }
+        })
+    }
+
     /// Appends a HISTORY line.
     pub fn history(&mut self, line: &str) -> Result<(), FitsError> {
         let line = ascii(line)?;

@@ -9,6 +9,8 @@ pub struct Axis {
     pub hi: f64,
     pub log: bool,
     pub label: String,
+    /// Tick labels keep to the axis' length: panels stand side by side and their labels must not meet.
+    pub tight: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +19,19 @@ pub struct Tick {
     /// Empty for a minor tick.
     pub label: String,
 }
+
+/// The ticks of an axis. A label is (value - `offset`) / 10^`exponent`; the axis' title tells both.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Ticks {
+    pub ticks: Vec<Tick>,
+    pub exponent: i32,
+    pub offset: f64,
+}
+
+/// Digits that a tick label may have; what needs more is told from an offset that the title names.
+const MOST_DIGITS: i32 = 5;
+/// How far a label of a tight axis may stick out [pixels].
+const SLACK: f64 = 2.0;
 
 impl Axis {
     /// An axis that can always be drawn: ends that are equal, reversed or not finite are moved; a logarithm needs positive ends.
@@ -27,11 +42,20 @@ impl Axis {
         } else if log && lo <= 0.0 {
             lo = hi * 1e-6;
         }
-        if hi - lo <= 1e-12 * hi.abs().max(lo.abs()) {
+        let largest = hi.abs().max(lo.abs());
+        // Numbers so small that their steps would be none count as zero.
+        if largest < 1e-304 && !log {
+            (lo, hi) = (-0.5, 0.5);
+        } else if hi - lo <= 1e-12 * largest {
             let pad = if hi == 0.0 { 0.5 } else { 0.05 * hi.abs() };
             (lo, hi) = (lo - pad, hi + pad);
         }
-        Axis { lo, hi, log, label: label.to_string() }
+        Axis { lo, hi, log, label: label.to_string(), tight: false }
+    }
+
+    /// The same with labels that keep to its length.
+    pub fn tight(self) -> Axis {
+        Axis { tight: true, ..self }
     }
 
     /// 0 at `lo`, 1 at `hi`; values that a logarithmic axis cannot show lie far below it.
@@ -48,55 +72,77 @@ impl Axis {
         if self.log { self.lo * (self.hi / self.lo).powf(t) } else { self.lo + t * (self.hi - self.lo) }
     }
 
-    /// Ticks for an axis `length` pixels long with labels of `size` pixels, as many as fit, and the power of ten that the labels
-    /// leave out (0: none). `vertical` axes only need room for a line of text per label.
-    pub fn ticks(&self, length: f64, size: f64, vertical: bool) -> (Vec<Tick>, i32) {
-        let fits = |ticks: &[Tick]| {
-            let mut end = f64::NEG_INFINITY;
-            ticks.iter().filter(|t| !t.label.is_empty()).all(|t| {
-                let width = if vertical { size } else { text_width(&t.label, size) };
-                let middle = self.fraction(t.value) * length;
-                let free = middle - 0.5 * width > end;
-                end = middle + 0.5 * width + 0.7 * size;
-                free
-            })
+    /// Ticks for an axis `length` pixels long with labels of `size` pixels, as many as fit without touching. `vertical` axes only need
+    /// room for a line of text per label.
+    pub fn ticks(&self, length: f64, size: f64, vertical: bool) -> Ticks {
+        let extent = |t: &Tick| {
+            let half = 0.5 * if vertical { size } else { text_width(&t.label, size) };
+            let middle = self.fraction(t.value) * length;
+            (middle - half, middle + half)
         };
-        let decades = (self.hi / self.lo).log10();
-        if self.log && decades > 0.95 {
-            let minor: Vec<Tick> = self.mantissas(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0], false);
-            for labelled in [[1.0, 2.0, 5.0].as_slice(), &[1.0, 3.0], &[1.0]] {
-                let major = self.mantissas(labelled, true);
-                if decades <= 3.2 && fits(&major) && major.len() > 1 || labelled.len() == 1 {
-                    let mut major = major;
-                    for every in 1.. {
-                        if fits(&major) || every > 64 {
-                            break;
-                        }
-                        major = self.mantissas(&[1.0], true);
-                        let keep = |t: &Tick| (t.value.log10().round() as i64) % (every + 1) == 0;
-                        major.retain(keep);
-                    }
-                    let few = if decades < 8.0 { minor } else { Vec::new() };
-                    let only_minor = few.into_iter().filter(|m| !major.iter().any(|t| close(t.value, m.value)));
-                    let mut all: Vec<Tick> = major.clone();
-                    all.extend(only_minor);
-                    return (all, 0);
+        // Labels that stick out of a tight axis become minor ticks; then the others must be apart.
+        let trimmed = |mut set: Ticks| -> Option<(usize, Ticks)> {
+            for tick in set.ticks.iter_mut().filter(|_| self.tight) {
+                let (a, b) = extent(tick);
+                if a < -SLACK || b > length + SLACK {
+                    tick.label.clear();
                 }
             }
-        }
-        let most = (length / (if vertical { 2.2 } else { 3.0 } * size)).clamp(2.0, 8.0) as usize;
-        let mut best = (Vec::new(), 0);
-        for count in (1..=most).rev() {
-            best = self.linear_ticks(count);
-            if fits(&best.0) && !best.0.is_empty() {
-                break;
+            let mut labelled: Vec<(f64, f64)> = set.ticks.iter().filter(|t| !t.label.is_empty()).map(extent).collect();
+            labelled.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let apart = labelled.windows(2).all(|pair| pair[1].0 - pair[0].1 > 0.55 * size);
+            apart.then_some((labelled.len(), set))
+        };
+        let mut single = None;
+        for candidate in self.candidates(length, size, vertical) {
+            match trimmed(candidate) {
+                Some((0, set)) if single.is_none() => single = Some(set),
+                Some((1, set)) => {
+                    let better = single.as_ref().is_none_or(|s: &Ticks| s.ticks.iter().all(|t| t.label.is_empty()));
+                    single = if better { Some(set) } else { single };
+                }
+                Some((2.., set)) => return set,
+                _ => {}
             }
         }
-        best
+        single.unwrap_or_default()
     }
 
-    /// Multiples of powers of ten inside the axis.
-    fn mantissas(&self, factors: &[f64], labelled: bool) -> Vec<Tick> {
+    /// Sets of ticks, the one with most labels first.
+    fn candidates(&self, length: f64, size: f64, vertical: bool) -> Vec<Ticks> {
+        let decades = (self.hi / self.lo).log10();
+        let most = (length / (if vertical { 2.2 } else { 3.0 } * size)).clamp(2.0, 8.0) as usize;
+        // Labels that must keep inside need finer steps, of which not all can be labelled.
+        let counts = if self.tight { most + 4 } else { most };
+        let linear = (1..=counts).rev().map(|count| self.linear_ticks(count));
+        let thinned = [2, 3].into_iter().flat_map(|every| (0..every).map(move |first| (every, first)));
+        let thinned = thinned.flat_map(|(every, first)| {
+            (1..=counts).rev().map(move |count| {
+                let mut set = self.linear_ticks(count);
+                set.ticks.iter_mut().enumerate().filter(|(i, _)| i % every != first).for_each(|(_, t)| t.label.clear());
+                set
+            })
+        });
+        let linear = linear.chain(thinned.filter(|_| self.tight));
+        if !(self.log && decades > 0.7) {
+            return linear.collect();
+        }
+        let minor =
+            if decades < 8.0 { self.mantissas(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0], 0) } else { Vec::new() };
+        let with_minor = |major: Vec<Tick>| {
+            let others = minor.iter().filter(|m| !major.iter().any(|t| close(t.value, m.value)));
+            let others: Vec<Tick> = others.cloned().collect();
+            Ticks { ticks: major.into_iter().chain(others).collect(), ..Ticks::default() }
+        };
+        let fine: &[&[f64]] = if decades <= 3.2 { &[&[1.0, 2.0, 5.0], &[1.0, 3.0]] } else { &[] };
+        let fine = fine.iter().map(|factors| with_minor(self.mantissas(factors, 1)));
+        let whole = (1..=64).map(|every| with_minor(self.mantissas(&[1.0], every)));
+        // Less than two whole decades may hold one power of ten: then round numbers in between are labelled.
+        fine.chain(whole).chain(linear.filter(|_| decades < 2.2)).collect()
+    }
+
+    /// Multiples of powers of ten inside the axis; those of every `every`-th power are labelled (0: none).
+    fn mantissas(&self, factors: &[f64], every: i32) -> Vec<Tick> {
         let (first, last) = (self.lo.log10().floor() as i32, self.hi.log10().ceil() as i32);
         let plain = first >= -3 && last <= 4;
         let mut ticks = Vec::new();
@@ -104,6 +150,7 @@ impl Axis {
             for &f in factors {
                 let value = f * 10f64.powi(e);
                 if value >= self.lo * (1.0 - 1e-9) && value <= self.hi * (1.0 + 1e-9) {
+                    let labelled = every > 0 && e % every == 0;
                     let label = match (labelled, plain) {
                         (false, _) => String::new(),
                         (true, true) => format!("{value:.*}", (-e).max(0) as usize),
@@ -118,27 +165,60 @@ impl Axis {
     }
 
     /// At most about `count` round values inside the axis.
-    fn linear_ticks(&self, count: usize) -> (Vec<Tick>, i32) {
-        let raw = (self.hi - self.lo) / count as f64;
+    fn linear_ticks(&self, count: usize) -> Ticks {
+        let range = self.hi - self.lo;
+        let raw = range / count as f64;
         let power = 10f64.powf(raw.log10().floor());
         let step = [1.0, 2.0, 5.0, 10.0].iter().map(|m| m * power).find(|s| *s >= raw * 0.999).unwrap_or(10.0 * power);
         let first = (self.lo / step).ceil() as i64;
         let last = (self.hi / step).floor() as i64;
-        let largest = self.lo.abs().max(self.hi.abs());
-        let exponent = if !(1e-2..1e5).contains(&largest) { largest.log10().floor() as i32 } else { 0 };
-        let decimals = (exponent as f64 - step.log10() - 1e-9).ceil().clamp(0.0, 9.0) as usize;
-        let ticks = (first..=last.min(first + 50)).map(|i| {
+        let order = |x: f64| if x > 0.0 { (x.log10() + 1e-9).floor() as i32 } else { 0 };
+        // 0.01727 ± 0.0000002: the labels tell what is left of a round number below the axis.
+        let digits = order(self.lo.abs().max(self.hi.abs())) - order(step) + 1;
+        let round = 10f64.powi((range.log10() - 1e-9).ceil() as i32);
+        let offset = if digits > MOST_DIGITS { (self.lo / round).floor() * round } else { 0.0 };
+        let largest = (self.lo - offset).abs().max((self.hi - offset).abs());
+        let decimals = |exponent: i32| (exponent as f64 - step.log10() - 1e-9).ceil().clamp(0.0, 9.0) as usize;
+        let many = largest < 1.0 && decimals(0) >= MOST_DIGITS as usize;
+        let exponent = if !(1e-2..1e5).contains(&largest) || many { order(largest) } else { 0 };
+        let decimals = decimals(exponent);
+        let ticks = (first..=last.min(first.saturating_add(50))).map(|i| {
             let value = i as f64 * step;
-            let text = format!("{:.*}", decimals, value / 10f64.powi(exponent));
+            let text = format!("{:.*}", decimals, (value - offset) / 10f64.powi(exponent));
             let text = if text.trim_matches(['-', '0', '.']).is_empty() { text.replace('-', "") } else { text };
             Tick { value, label: text.replace('-', "−") }
         });
-        (ticks.collect(), exponent)
+        let inside = |t: &Tick| (-1e-9..=1.0 + 1e-9).contains(&self.fraction(t.value));
+        Ticks { ticks: ticks.filter(inside).collect(), exponent, offset }
     }
 
-    /// The label with the power of ten that the ticks left out, as a unit: `[10⁻³]`.
-    pub fn title(&self, exponent: i32) -> String {
-        if exponent == 0 { self.label.clone() } else { format!("{} [10{}]", self.label, superscript(exponent)) }
+    /// The label with what the tick labels leave out: `Time − 0.25 [10⁻³]`.
+    pub fn title(&self, ticks: &Ticks) -> String {
+        let unit = if ticks.exponent == 0 { String::new() } else { format!(" [10{}]", superscript(ticks.exponent)) };
+        format!("{}{}{unit}", self.label, ticks.minus_offset())
+    }
+}
+
+impl Ticks {
+    /// What has been taken off the labels, to be written behind a name: ` − 0.017`; empty for nothing.
+    pub fn minus_offset(&self) -> String {
+        if self.offset == 0.0 {
+            return String::new();
+        }
+        // The shortest text that reads back to nearly the same: the offset is a round number.
+        let size = self.offset.abs();
+        let decimals =
+            (0..17).find(|&d| (format!("{size:.d$}").parse::<f64>().unwrap_or(0.0) / size - 1.0).abs() < 1e-13);
+        let text = match decimals {
+            Some(d) if (1e-6..1e7).contains(&size) => format!("{size:.d$}"),
+            _ => {
+                let exponent = size.log10().floor() as i32;
+                let mantissa = format!("{:.9}", size / 10f64.powi(exponent));
+                let mantissa = mantissa.trim_end_matches('0').trim_end_matches('.');
+                format!("{mantissa}×10{}", superscript(exponent))
+            }
+        };
+        format!(" {} {text}", if self.offset > 0.0 { "−" } else { "+" })
     }
 }
 
@@ -205,11 +285,11 @@ impl Panel {
 
     /// Grid lines, to be drawn first.
     pub fn grid(&self, canvas: &mut Canvas, size: f64) {
-        for tick in self.x.ticks(self.x1 - self.x0, size, false).0.iter().filter(|t| !t.label.is_empty()) {
+        for tick in self.x.ticks(self.x1 - self.x0, size, false).ticks.iter().filter(|t| !t.label.is_empty()) {
             let x = self.px(tick.value);
             canvas.line(&[(x, self.y0), (x, self.y1)], GRID, 0.8);
         }
-        for tick in self.y.ticks(self.y1 - self.y0, size, true).0.iter().filter(|t| !t.label.is_empty()) {
+        for tick in self.y.ticks(self.y1 - self.y0, size, true).ticks.iter().filter(|t| !t.label.is_empty()) {
             let y = self.py(tick.value);
             canvas.line(&[(self.x0, y), (self.x1, y)], GRID, 0.8);
         }
@@ -220,8 +300,8 @@ impl Panel {
         let size = labels.size;
         let (left, right, top, bottom) = (self.x0, self.x1, self.y0, self.y1);
         canvas.line(&[(left, top), (right, top), (right, bottom), (left, bottom), (left, top)], FRAME, 1.0);
-        let (ticks, exponent) = self.x.ticks(right - left, size, false);
-        for tick in &ticks {
+        let set = self.x.ticks(right - left, size, false);
+        for tick in &set.ticks {
             let (x, long) = (self.px(tick.value), if tick.label.is_empty() { 2.5 } else { 4.5 });
             canvas.line(&[(x, bottom), (x, bottom - long)], FRAME, 1.0);
             if labels.bottom {
@@ -230,11 +310,11 @@ impl Panel {
         }
         if labels.bottom && !self.x.label.is_empty() {
             let at = (0.5 * (left + right), bottom + 2.4 * size);
-            canvas.text(at, &self.x.title(exponent), Lettering::new(size + 1.0, TEXT, Align::Middle));
+            canvas.text(at, &self.x.title(&set), Lettering::new(size + 1.0, TEXT, Align::Middle));
         }
-        let (mut ticks, exponent) = self.y.ticks(bottom - top, size, true);
-        ticks.retain(|_| labels.scale);
-        for tick in &ticks {
+        let mut set = self.y.ticks(bottom - top, size, true);
+        set.ticks.retain(|_| labels.scale);
+        for tick in &set.ticks {
             let (y, long) = (self.py(tick.value), if tick.label.is_empty() { 2.5 } else { 4.5 });
             canvas.line(&[(left, y), (left + long, y)], FRAME, 1.0);
             if labels.left {
@@ -243,7 +323,7 @@ impl Panel {
         }
         if labels.left && !self.y.label.is_empty() {
             let at = (left - gap, 0.5 * (top + bottom));
-            canvas.text(at, &self.y.title(exponent), Lettering::new(size + 1.0, TEXT, Align::Middle).rotated());
+            canvas.text(at, &self.y.title(&set), Lettering::new(size + 1.0, TEXT, Align::Middle).rotated());
         }
     }
 

@@ -92,6 +92,22 @@ impl Lettering {
     }
 }
 
+/// The colours of additive components, in turn.
+pub const PARTS: [Ink; 6] = [
+    Ink(196, 88, 40, 1.0),
+    Ink(52, 128, 78, 1.0),
+    Ink(122, 96, 168, 1.0),
+    Ink(176, 132, 24, 1.0),
+    Ink(168, 60, 96, 1.0),
+    Ink(60, 132, 150, 1.0),
+];
+
+/// The size at which `text` is at most `room` pixels wide: `size` or less.
+pub fn fitting(text: &str, size: f64, room: f64) -> f64 {
+    let width = text_width(text, size);
+    if width > 0.0 && room > 0.0 { size * (room / width).min(1.0) } else { size }
+}
+
 /// Width of a text in pixels, roughly: there are no font metrics without a font.
 pub fn text_width(text: &str, size: f64) -> f64 {
     let unit = |c: char| match c {
@@ -183,11 +199,23 @@ impl Canvas<'_> {
     }
 
     pub fn dot(&mut self, at: (f64, f64), radius: f64, ink: Ink) {
+        if !(at.0.is_finite() && at.1.is_finite()) {
+            return;
+        }
         let _ = self.backend.draw_circle(fine(at), (radius * FINE) as u32, &ink.style(0.0, true), true);
     }
 
-    /// Text whose middle line passes through `at`.
+    /// A filled triangle with its tip at `at`, pointing up or down: a value that lies beyond the edge of its panel.
+    pub fn pointer(&mut self, at: (f64, f64), up: bool, ink: Ink) {
+        let base = at.1 + if up { 7.0 } else { -7.0 };
+        self.polygon(&[at, (at.0 - 4.0, base), (at.0 + 4.0, base), at], ink);
+    }
+
+    /// Text whose middle line passes through `at`. What has no letters or no size is not written.
     pub fn text(&mut self, at: (f64, f64), text: &str, how: Lettering) {
+        if text.trim().is_empty() || !(how.size.is_finite() && how.size > 0.0 && at.0.is_finite() && at.1.is_finite()) {
+            return;
+        }
         let horizontal = match how.align {
             Align::Start => HPos::Left,
             Align::Middle => HPos::Center,

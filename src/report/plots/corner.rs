@@ -1,93 +1,147 @@
-//! The corner plot: marginals of every parameter and of every pair; prior, the rounds' posteriors and the refined one.
+//! The corner plot: marginals of every parameter and of every pair, with the prior; and, for the diagnostics, the posteriors that each
+//! round's network had before refinement.
 //!
 //! The panels frame the refined posterior. What lies outside (the prior, the first rounds) is cut off, not squeezed in.
 
-use super::axis::{Axis, Labels, Panel, superscript};
-use super::canvas::{Align, Canvas, Lettering, MUTED, POSTERIOR, PRIOR, TEXT, TRUTH, draw, round_ink, text_width};
+use super::axis::{Axis, Labels, Panel, Ticks, superscript};
+use super::canvas::{
+    Align, Canvas, Lettering, MUTED, POSTERIOR, PRIOR, TEXT, TRUTH, draw, fitting, round_ink, text_width,
+};
 use super::density::{Surface, curve};
 use crate::diagnose::statistics::quantiles;
+use crate::report::numbers::Estimate;
 use crate::report::{ReportData, Samples};
 
 /// At most so many parameters are drawn, the first ones: more panels could not be read.
 pub const MOST_PARAMETERS: usize = 12;
 /// So many samples of a set are enough for a smooth picture.
 const DRAWN: usize = 20_000;
+/// Distance between panels, and from line to line of a label [pixels].
+const GAP: f64 = 7.0;
+const LINE: f64 = 12.5;
 
 struct Parameter {
-    name: String,
+    /// `powerlaw`, and `norm`.
+    component: String,
+    own: String,
     unit: String,
     axis: Axis,
     edges: Option<(f64, f64)>,
     truth: Option<f64>,
     prior: Vec<(f64, f64)>,
-    title: String,
+    estimate: Estimate,
 }
 
-/// The whole picture; `None` without samples.
+/// Samples by columns, and how many independent ones they are worth.
+struct Set {
+    columns: Vec<Vec<f64>>,
+    effective: f64,
+}
+
+/// The refined posterior; `None` without samples.
 pub fn corner(data: &ReportData) -> Option<String> {
-    let posterior = columns(&data.posterior, &data.posterior);
-    if posterior.iter().any(|c| c.len() < 2) || posterior.is_empty() {
+    picture(data, &[], "Corner plot of the posterior")
+}
+
+/// The same with the posterior of every round before refinement; `None` without rounds.
+pub fn rounds(data: &ReportData) -> Option<String> {
+    let rounds: Vec<Set> = data
+        .rounds
+        .iter()
+        .filter_map(|r| r.posterior.as_ref())
+        .map(|samples| Set::of(samples, &data.posterior, f64::INFINITY))
+        .collect();
+    if rounds.is_empty() { None } else { picture(data, &rounds, "Posteriors of the rounds around the refined one") }
+}
+
+fn picture(data: &ReportData, rounds: &[Set], alternative: &str) -> Option<String> {
+    let posterior = Set::of(&data.posterior, &data.posterior, data.summary.refine.ess);
+    if posterior.columns.iter().any(|c| c.len() < 2) || posterior.columns.is_empty() {
         return None;
     }
-    let rounds: Vec<Vec<Vec<f64>>> =
-        data.rounds.iter().filter_map(|r| r.posterior.as_ref()).map(|s| columns(s, &data.posterior)).collect();
-    let parameters: Vec<Parameter> = posterior
-        .iter()
-        .zip(&data.posterior.names)
-        .zip(&data.summary.parameters)
-        .map(|((samples, name), (_, p))| Parameter::of(name, samples, p))
-        .collect();
+    let named = data.posterior.names.iter().zip(&data.summary.parameters);
+    let parameters: Vec<Parameter> =
+        posterior.columns.iter().zip(named).map(|(samples, (name, (_, p)))| Parameter::of(name, samples, p)).collect();
     let n = parameters.len();
     if n == 0 {
         return None;
     }
     let cell = (820.0 / n as f64).clamp(94.0, 200.0);
-    let gap = 7.0;
-    let (left, top, bottom) = (78.0, 48.0, 56.0);
-    let legend = if n < 3 { 190.0 } else { 24.0 };
-    let key_height = 40.0 + 18.0 * (rounds.len() + 4) as f64;
-    let (width, height) = (left + n as f64 * cell + legend, (top + n as f64 * cell + bottom).max(key_height));
     let small = if cell < 110.0 { 8.5 } else { 10.0 };
-    Some(draw(width, height, "Corner plot of the posterior", |canvas| {
+    let side = cell - GAP;
+    // Ticks of the two directions need not leave out the same power of ten.
+    let words = |vertical: bool| parameters.iter().map(|p| p.label(side, small, vertical)).collect::<Vec<_>>();
+    let (below, beside) = (words(false), words(true));
+    let lines = below.iter().chain(&beside).map(Vec::len).max().unwrap_or(0) as f64;
+    let scales = parameters.iter().skip(1).flat_map(|p| p.axis.ticks(side, small, true).ticks);
+    let widest = scales.map(|t| text_width(&t.label, small)).fold(8.0, f64::max);
+    let left = 12.0 + lines * LINE + widest + 10.0;
+    let (top, bottom) = (48.0, 2.4 * small + lines * LINE);
+    let legend = if n < 3 { 196.0 } else { 28.0 };
+    let truth = parameters.iter().any(|p| p.truth.is_some());
+    let key_height = 40.0 + 18.0 * 5.0;
+    let (width, height) = (left + n as f64 * cell + legend, (top + n as f64 * cell + bottom).max(key_height));
+    Some(draw(width, height, alternative, |canvas| {
         for (row, py) in parameters.iter().enumerate() {
             for (column, px) in parameters.iter().enumerate().take(row + 1) {
                 let (x0, y0) = (left + column as f64 * cell, top + row as f64 * cell);
-                let labels =
+                let shown =
                     Labels { bottom: row + 1 == n, left: column == 0 && row > 0, size: small, scale: row != column };
-                let mut panel =
-                    Panel { x0, y0, x1: x0 + cell - gap, y1: y0 + cell - gap, x: px.axis.clone(), y: py.axis.clone() };
+                let mut panel = Panel { x0, y0, x1: x0 + side, y1: y0 + side, x: px.axis.clone(), y: py.axis.clone() };
                 if row == column {
-                    let y_axis = marginal(canvas, &mut panel, px, &posterior, &rounds, column);
-                    panel.y = y_axis;
-                    frame_marginal(canvas, &panel, px, labels);
+                    panel.y = marginal(canvas, &mut panel, px, &posterior, rounds, column);
+                    // No ticks of density: its height means nothing.
+                    panel.axes(canvas, Labels { left: false, ..shown }, 0.0);
+                    let room = if column + 1 == n { side + legend - 6.0 } else { 2.0 * cell - GAP };
+                    heading(canvas, &panel, px, room);
                 } else {
-                    pair(canvas, &panel, (px, py), &posterior, &rounds, (column, row));
-                    panel.axes(canvas, labels, 0.0);
+                    pair(canvas, &panel, (px, py), &posterior, rounds, (column, row));
+                    panel.axes(canvas, shown, 0.0);
                 }
-                titles(canvas, &panel, (px, py), labels);
+                if let Some(words) = below.get(column).filter(|_| shown.bottom) {
+                    let at = (0.5 * (panel.x0 + panel.x1), panel.y1 + 2.4 * small);
+                    outer(canvas, words, at, side + 4.0, small, false);
+                }
+                if let Some(words) = beside.get(row).filter(|_| shown.left) {
+                    let x = panel.x0 - 10.0 - widest - LINE * (words.len() as f64 - 0.5);
+                    outer(canvas, words, (x, 0.5 * (panel.y0 + panel.y1)), side + 4.0, small, true);
+                }
             }
         }
         let place = if n < 3 { (left + n as f64 * cell + 4.0, top + 12.0) } else { (width - 200.0, top + 6.0) };
-        key(canvas, place, n, rounds.len(), parameters.iter().any(|p| p.truth.is_some()));
+        key(canvas, place, n, rounds.len(), truth);
     }))
 }
 
-/// The columns of `samples` in the order of `like`, thinned evenly; a missing one is empty.
-fn columns(samples: &Samples, like: &Samples) -> Vec<Vec<f64>> {
-    let every = samples.len().div_ceil(DRAWN).max(1);
-    like.names
-        .iter()
-        .take(MOST_PARAMETERS)
-        .map(|name| match samples.position(name) {
-            Some(j) => samples.column(j).into_iter().step_by(every).collect(),
-            None => Vec::new(),
-        })
-        .collect()
+impl Set {
+    /// The columns of `samples` in the order of `like`, thinned evenly; a missing one is empty. `effective` is what the refinement
+    /// says; samples that are repeated tell nothing new.
+    fn of(samples: &Samples, like: &Samples, effective: f64) -> Set {
+        let every = samples.len().div_ceil(DRAWN).max(1);
+        let columns: Vec<Vec<f64>> = like
+            .names
+            .iter()
+            .take(MOST_PARAMETERS)
+            .map(|name| match samples.position(name) {
+                Some(j) => samples.column(j).into_iter().step_by(every).collect(),
+                None => Vec::new(),
+            })
+            .collect();
+        let distinct = columns.iter().map(|column| {
+            let mut sorted = column.clone();
+            sorted.sort_unstable_by(f64::total_cmp);
+            sorted.dedup();
+            sorted.len()
+        });
+        let distinct = distinct.max().unwrap_or(0) as f64;
+        let effective = if effective > 0.0 { effective.min(distinct) } else { distinct };
+        Set { columns, effective }
+    }
 }
 
 impl Parameter {
     fn of(name: &str, samples: &[f64], p: &crate::report::summary::ParameterSummary) -> Parameter {
-        let q = quantiles(samples, &[0.001, 0.999, 0.16, 0.5, 0.84]);
+        let q = quantiles(samples, &[0.001, 0.999]);
         let get = |i: usize| q.get(i).copied().unwrap_or(f64::NAN);
         let (mut lo, mut hi) = (get(0), get(1));
         // A logarithmic axis only where it makes a difference.
@@ -111,7 +165,7 @@ impl Parameter {
         if let Some(t) = p.truth {
             (lo, hi) = (lo.min(t), hi.max(t));
         }
-        let axis = Axis::new(lo, hi, log, "");
+        let axis = Axis::new(lo, hi, log, "").tight();
         // The prior in the axis' own measure, so that a log-uniform prior is flat on a logarithmic axis.
         let prior = (0..=120)
             .filter_map(|i| {
@@ -120,9 +174,86 @@ impl Parameter {
                 Some((x, p.prior.density(x)? * stretch))
             })
             .collect();
-        let title = with_errors(get(3), get(4) - get(3), get(3) - get(2));
-        Parameter { name: name.to_string(), unit: pretty_unit(&p.unit), axis, edges, truth: p.truth, prior, title }
+        // From the summary, as in the table: these samples are thinned.
+        let (component, own) = name.rsplit_once('.').unwrap_or(("", name));
+        Parameter {
+            component: component.to_string(),
+            own: own.to_string(),
+            unit: pretty_unit(&p.unit),
+            axis,
+            edges,
+            truth: p.truth,
+            prior,
+            estimate: Estimate::of(p),
+        }
     }
+
+    /// `powerlaw norm`.
+    fn name(&self) -> String {
+        [self.component.as_str(), self.own.as_str()].join(" ").trim().to_string()
+    }
+
+    /// Lines of an outer label: component and parameter, in one line where `room` allows, then what the ticks leave out, and the unit.
+    fn label(&self, room: f64, size: f64, vertical: bool) -> Vec<String> {
+        let ticks: Ticks = self.axis.ticks(room, size, vertical);
+        let own = format!("{}{}", self.own, ticks.minus_offset());
+        let whole = [self.component.as_str(), own.as_str()].join(" ").trim().to_string();
+        let mut lines = match text_width(&whole, size + 1.0) <= room + 4.0 || self.component.is_empty() {
+            true => vec![whole],
+            false => vec![self.component.clone(), own],
+        };
+        let factor = if ticks.exponent == 0 { String::new() } else { format!("10{}", superscript(ticks.exponent)) };
+        let unit = [factor, self.unit.clone()].join(" ");
+        if !unit.trim().is_empty() {
+            lines.push(format!("[{}]", unit.trim()));
+        }
+        lines
+    }
+}
+
+/// Lines of a label around `at`, the middle of the first: downwards, or for the vertical axis to the right.
+fn outer(canvas: &mut Canvas, words: &[String], at: (f64, f64), room: f64, size: f64, rotated: bool) {
+    for (k, line) in words.iter().enumerate() {
+        let ink = if line.starts_with('[') { MUTED } else { TEXT };
+        let how = Lettering::new(fitting(line, size + 1.0, room), ink, Align::Middle);
+        let step = LINE * k as f64;
+        match rotated {
+            true => canvas.text((at.0 + step, at.1), line, how.rotated()),
+            false => canvas.text((at.0, at.1 + step), line, how),
+        }
+    }
+}
+
+/// Name and value above a diagonal panel, centred where they fit; longer ones begin at its left edge and have `room`.
+fn heading(canvas: &mut Canvas, panel: &Panel, p: &Parameter, room: f64) {
+    let side = panel.x1 - panel.x0;
+    let start = |width: f64| if width <= side + 4.0 { panel.x0 + 0.5 * (side - width) } else { panel.x0 };
+    let name = p.name();
+    let size = fitting(&name, 11.0, room);
+    // Bold letters are wider.
+    let at = (start(1.06 * text_width(&name, size)), panel.y0 - 23.0);
+    canvas.text(at, &name, Lettering::new(size, TEXT, Align::Start).bold());
+    value(canvas, &p.estimate, panel.y0 - 9.0, start, room);
+}
+
+/// Sets a median with its errors above each other, as the table does; a limit as it is.
+fn value(canvas: &mut Canvas, estimate: &Estimate, y: f64, start: impl Fn(f64) -> f64, room: f64) {
+    let Some([median, up, down, power]) = estimate.parts() else {
+        let text = estimate.pretty();
+        let size = fitting(&text, 10.0, room);
+        return canvas.text((start(text_width(&text, size)), y), &text, Lettering::new(size, MUTED, Align::Start));
+    };
+    let (up, down) = (format!("+{up}"), format!("−{down}"));
+    let (before, after) = if power.is_empty() { ("", String::new()) } else { ("(", format!("){power}")) };
+    let (large, little) = (10.0, 7.5);
+    let median = format!("{before}{median}");
+    let errors = text_width(&up, little).max(text_width(&down, little));
+    let mut x = start(text_width(&median, large) + 3.0 + errors + text_width(&after, large));
+    canvas.text((x, y), &median, Lettering::new(large, MUTED, Align::Start));
+    x += text_width(&median, large) + 2.0;
+    canvas.text((x, y - 4.2), &up, Lettering::new(little, MUTED, Align::Start));
+    canvas.text((x, y + 4.2), &down, Lettering::new(little, MUTED, Align::Start));
+    canvas.text((x + errors + 1.0, y), &after, Lettering::new(large, MUTED, Align::Start));
 }
 
 /// `1e22 cm-2` as `10²² cm⁻²`, `photons/cm2/s` as `photons cm⁻² s⁻¹`. Units with brackets stay as they are.
@@ -148,41 +279,18 @@ pub fn pretty_unit(unit: &str) -> String {
     parts.collect::<Vec<_>>().join(" ")
 }
 
-/// Median and errors with two digits of the smaller error: 0.2312 +0.0043 −0.0041.
+/// A median and the distances to the quantiles above and below it, as [`Estimate`] prints them.
 pub fn with_errors(median: f64, up: f64, down: f64) -> String {
-    let scale = up.abs().min(down.abs());
-    if !(median.is_finite() && scale > 0.0 && scale.is_finite()) {
-        return format!("{median:.4}");
-    }
-    let decimals = 1 - scale.log10().floor() as i32;
-    let largest = median.abs().max(scale);
-    if !(1e-2..1e5).contains(&largest) {
-        let e = largest.log10().floor() as i32;
-        let f = 10f64.powi(e);
-        let d = (decimals + e).clamp(0, 8) as usize;
-        let power = superscript(e);
-        return minus(&format!("({:.d$} +{:.d$} −{:.d$})×10{power}", median / f, up / f, down / f));
-    }
-    let d = decimals.clamp(0, 8) as usize;
-    minus(&format!("{median:.d$} +{up:.d$} −{down:.d$}"))
-}
-
-fn minus(text: &str) -> String {
-    text.replace('-', "−")
+    Estimate::with_errors(median, up, down).pretty()
 }
 
 /// Draws the curves of a diagonal panel and returns the axis of density that they need.
-fn marginal(
-    canvas: &mut Canvas,
-    panel: &mut Panel,
-    p: &Parameter,
-    posterior: &[Vec<f64>],
-    rounds: &[Vec<Vec<f64>>],
-    j: usize,
-) -> Axis {
-    let nothing = Vec::new();
-    let density = |samples: &[f64]| curve(samples, &p.axis, p.edges, 160);
-    let refined = density(posterior.get(j).unwrap_or(&nothing));
+fn marginal(canvas: &mut Canvas, panel: &mut Panel, p: &Parameter, posterior: &Set, rounds: &[Set], j: usize) -> Axis {
+    let density = |set: &Set| match set.columns.get(j) {
+        Some(samples) if samples.len() > 1 => curve(samples, &p.axis, p.edges, 160, set.effective),
+        _ => Vec::new(),
+    };
+    let refined = density(posterior);
     let peak = refined.iter().map(|d| d.1).fold(0.0, f64::max);
     panel.y = Axis::new(0.0, 1.18 * peak, false, "");
     let mut area = refined.clone();
@@ -194,9 +302,7 @@ fn marginal(
     canvas.polygon(&outline, POSTERIOR.opacity(0.22));
     panel.dashed_curve(canvas, &p.prior, PRIOR, 1.2);
     for (k, round) in rounds.iter().enumerate() {
-        if let Some(samples) = round.get(j).filter(|s| s.len() > 1) {
-            panel.curve(canvas, &density(samples), round_ink(k, rounds.len()), 1.1);
-        }
+        panel.curve(canvas, &density(round), round_ink(k, rounds.len()), 1.1);
     }
     panel.curve(canvas, &refined, POSTERIOR, 1.8);
     if let Some(t) = p.truth {
@@ -205,52 +311,17 @@ fn marginal(
     panel.y.clone()
 }
 
-fn frame_marginal(canvas: &mut Canvas, panel: &Panel, p: &Parameter, labels: Labels) {
-    // No ticks of density: its height means nothing.
-    panel.axes(canvas, Labels { left: false, ..labels }, 0.0);
-    let (middle, room) = (0.5 * (panel.x0 + panel.x1), panel.x1 - panel.x0 + 4.0);
-    let fit = |text: &str, size: f64| size * (room / text_width(text, size)).min(1.0);
-    let (name, value) = (&p.name, &p.title);
-    canvas.text((middle, panel.y0 - 20.0), name, Lettering::new(fit(name, 11.0), TEXT, Align::Middle).bold());
-    canvas.text((middle, panel.y0 - 8.0), value, Lettering::new(fit(value, 10.0), MUTED, Align::Middle));
-}
-
-/// Names and units along the outer edges, in a size at which they keep to their panel.
-fn titles(canvas: &mut Canvas, panel: &Panel, (px, py): (&Parameter, &Parameter), labels: Labels) {
-    let (length, height) = (panel.x1 - panel.x0 + 4.0, panel.y1 - panel.y0 + 4.0);
-    let fit = |text: &str, room: f64| (labels.size + 1.0) * (room / text_width(text, labels.size + 1.0)).min(1.0);
-    let words = |p: &Parameter, exponent: i32| {
-        let own = p.name.rsplit('.').next().unwrap_or(&p.name).to_string();
-        let factor = if exponent == 0 { String::new() } else { format!("10{}", superscript(exponent)) };
-        let unit = [factor, p.unit.clone()].join(" ");
-        (own, if unit.trim().is_empty() { String::new() } else { format!("[{}]", unit.trim()) })
-    };
-    if labels.bottom {
-        let (name, unit) = words(px, panel.x.ticks(panel.x1 - panel.x0, labels.size, false).1);
-        let middle = 0.5 * (panel.x0 + panel.x1);
-        let y = panel.y1 + 2.4 * labels.size;
-        canvas.text((middle, y), &name, Lettering::new(fit(&name, length), TEXT, Align::Middle));
-        canvas.text((middle, y + 13.0), &unit, Lettering::new(fit(&unit, length), MUTED, Align::Middle));
-    }
-    if labels.left {
-        let (name, unit) = words(py, panel.y.ticks(panel.y1 - panel.y0, labels.size, true).1);
-        let (x, middle) = (panel.x0 - 66.0, 0.5 * (panel.y0 + panel.y1));
-        canvas.text((x, middle), &name, Lettering::new(fit(&name, height), TEXT, Align::Middle).rotated());
-        canvas.text((x + 13.0, middle), &unit, Lettering::new(fit(&unit, height), MUTED, Align::Middle).rotated());
-    }
-}
-
 fn pair(
     canvas: &mut Canvas,
     panel: &Panel,
     (px, py): (&Parameter, &Parameter),
-    posterior: &[Vec<f64>],
-    rounds: &[Vec<Vec<f64>>],
+    posterior: &Set,
+    rounds: &[Set],
     (column, row): (usize, usize),
 ) {
-    let surface = |set: &[Vec<f64>]| -> Option<Surface> {
-        let (x, y) = (set.get(column)?, set.get(row)?);
-        (x.len() > 1 && x.len() == y.len()).then(|| Surface::of(x, y, &px.axis, &py.axis))
+    let surface = |set: &Set| -> Option<Surface> {
+        let (x, y) = (set.columns.get(column)?, set.columns.get(row)?);
+        (x.len() > 1 && x.len() == y.len()).then(|| Surface::of(x, y, (&px.axis, &py.axis), set.effective))
     };
     let place = |(a, b): (f64, f64)| (panel.x0 + a * (panel.x1 - panel.x0), panel.y1 - b * (panel.y1 - panel.y0));
     let Some(refined) = surface(posterior) else { return };
@@ -297,17 +368,23 @@ fn key(canvas: &mut Canvas, (x, mut y): (f64, f64), parameters: usize, rounds: u
     let at = |y: f64| sample.map(|p| (p.0, y));
     canvas.rectangle((x, y - 5.0), (x + 26.0, y + 5.0), POSTERIOR.opacity(0.22));
     canvas.line(&at(y - 5.0), POSTERIOR, 1.8);
-    text(canvas, y, "refined posterior");
+    text(canvas, y, if rounds > 0 { "refined posterior" } else { "posterior" });
     if parameters > 1 {
         y += 18.0;
         canvas.rectangle((x, y - 5.0), (x + 26.0, y + 5.0), POSTERIOR.opacity(0.20));
         canvas.rectangle((x + 6.0, y - 5.0), (x + 20.0, y + 5.0), POSTERIOR.opacity(0.38));
         text(canvas, y, "its 68 % and 95 % regions");
     }
-    for k in 0..rounds {
+    if rounds > 0 {
         y += 18.0;
-        canvas.line(&at(y), round_ink(k, rounds), 1.4);
-        text(canvas, y, &format!("round {}{}", k + 1, if parameters > 1 { " (95 %)" } else { "" }));
+        // A short piece in each round's colour.
+        let piece = 26.0 / rounds as f64;
+        for k in 0..rounds {
+            let from = x + k as f64 * piece;
+            canvas.line(&[(from, y), (from + piece, y)], round_ink(k, rounds), 2.4);
+        }
+        let which = if rounds == 1 { "round 1".to_string() } else { format!("rounds 1 to {rounds}") };
+        text(canvas, y, &format!("{which}{}", if parameters > 1 { " (95 %)" } else { "" }));
     }
     y += 18.0;
     canvas.dashes(&at(y), PRIOR, 1.2, 4.0, 3.0);

@@ -1,5 +1,8 @@
 //! Densities for the corner plot: smooth curves in one dimension, contours of enclosed mass in two.
 //!
+//! The widths of the kernels follow the EFFECTIVE number of samples: an equal-weight posterior of 50 000 draws that repeats a few
+//! hundred weighted ones is smoothed as a few hundred.
+//!
 //! Contour levels are shares of ALL samples, also of those outside the panel: a contour that would have to leave the panel's mass
 //! behind does not exist, instead of being drawn too small.
 
@@ -9,12 +12,18 @@ use super::axis::Axis;
 const GRID: usize = 56;
 
 /// Density of `samples` along `axis` (per unit of the axis' fraction), at `points` equidistant places from end to end. Gaussian
-/// kernel with Silverman's width. Mass is reflected where the prior ends (`lo`, `hi`, physical units), so that a posterior
+/// kernel with Silverman's width for `effective` independent samples. Mass is reflected where the prior ends (`lo`, `hi`, physical units), so that a posterior
 /// cut off by its prior is drawn cut off.
-pub fn curve(samples: &[f64], axis: &Axis, edges: Option<(f64, f64)>, points: usize) -> Vec<(f64, f64)> {
+pub fn curve(
+    samples: &[f64],
+    axis: &Axis,
+    edges: Option<(f64, f64)>,
+    points: usize,
+    effective: f64,
+) -> Vec<(f64, f64)> {
     let t: Vec<f64> = samples.iter().map(|&x| axis.fraction(x)).filter(|t| t.is_finite()).collect();
     let spread = width(&t);
-    let bandwidth = (0.9 * spread * (t.len() as f64).powf(-0.2)).max(0.5 / points as f64);
+    let bandwidth = (0.9 * spread * at_least_two(effective).powf(-0.2)).max(0.5 / points as f64);
     let fine = 4 * points;
     let (low, high) = (-0.5, 1.5);
     let mut histogram = vec![0.0f64; 2 * fine];
@@ -58,6 +67,27 @@ pub fn curve(samples: &[f64], axis: &Axis, edges: Option<(f64, f64)>, points: us
         .collect()
 }
 
+/// A number of samples that a width can be made of.
+fn at_least_two(effective: f64) -> f64 {
+    if effective.is_finite() { effective.max(2.0) } else { 2.0 }
+}
+
+/// Correlation of two columns; 0 where one of them does not vary.
+fn correlation(x: &[f64], y: &[f64]) -> f64 {
+    let pairs: Vec<(f64, f64)> =
+        x.iter().zip(y).map(|(a, b)| (*a, *b)).filter(|(a, b)| a.is_finite() && b.is_finite()).collect();
+    let n = pairs.len().max(1) as f64;
+    let (mx, my) = (pairs.iter().map(|p| p.0).sum::<f64>() / n, pairs.iter().map(|p| p.1).sum::<f64>() / n);
+    let (mut xx, mut yy, mut xy) = (0.0, 0.0, 0.0);
+    for (a, b) in pairs {
+        xx += (a - mx) * (a - mx);
+        yy += (b - my) * (b - my);
+        xy += (a - mx) * (b - my);
+    }
+    let r = xy / (xx * yy).sqrt();
+    if r.is_finite() { r.clamp(-1.0, 1.0) } else { 0.0 }
+}
+
 /// Robust standard deviation: the smaller of the usual one and a scaled inter-quartile range.
 fn width(t: &[f64]) -> f64 {
     let d = crate::diagnose::statistics::Description::of(t);
@@ -78,7 +108,8 @@ pub struct Surface {
 }
 
 impl Surface {
-    pub fn of(x: &[f64], y: &[f64], x_axis: &Axis, y_axis: &Axis) -> Surface {
+    /// `effective`: the number of independent samples that `x` and `y` are worth.
+    pub fn of(x: &[f64], y: &[f64], (x_axis, y_axis): (&Axis, &Axis), effective: f64) -> Surface {
         let tx: Vec<f64> = x.iter().map(|&v| x_axis.fraction(v)).collect();
         let ty: Vec<f64> = y.iter().map(|&v| y_axis.fraction(v)).collect();
         let mut cells = vec![0.0; GRID * GRID];
@@ -94,8 +125,12 @@ impl Surface {
             }
         }
         let total = x.len().min(y.len()).max(1) as f64;
-        // Silverman's width in two dimensions, n^(-1/6), a little wider: these lines are to be looked at.
-        let sigma = |t: &[f64]| (1.2 * width(t) * total.powf(-1.0 / 6.0) * GRID as f64).clamp(0.6, 6.0);
+        // The best width of a product kernel for a normal density with correlation r (Scott 1992, section 6.3): a narrow diagonal
+        // ridge needs a narrow kernel. A little wider than that: these lines are to be looked at.
+        let r2 = correlation(&tx, &ty).powi(2).min(0.9999);
+        let narrow = (1.0 - r2).powf(5.0 / 12.0) * (1.0 + 0.5 * r2).powf(-1.0 / 6.0);
+        let scale = 1.4 * narrow * at_least_two(effective).powf(-1.0 / 6.0) * GRID as f64;
+        let sigma = |t: &[f64]| (scale * width(t)).clamp(0.6, 8.0);
         smooth(&mut cells, sigma(&tx), sigma(&ty));
         Surface { cells, inside: count as f64 / total }
     }

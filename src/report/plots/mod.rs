@@ -2,23 +2,31 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`corner`] | `plots/corner.svg`: marginals and pairs, prior, rounds, refined posterior |
-//! | [`spectrum`] | `plots/spectrum.svg`, `plots/coverage.svg`: the fit with residuals; what the simulations cover |
+//! | [`corner`] | `plots/corner.svg`: marginals and pairs of the posterior, prior; `plots/rounds.svg`: the same with every round's |
+//! | [`spectrum`], [`residuals`] | `plots/spectrum.svg`: the folded fit with its components; what a residual is |
+//! | [`unfolded`] | `plots/unfolded.svg`: E^2 F(E) of the model with its components |
+//! | [`coverage`] | `plots/coverage.svg`: what the simulations cover |
 //! | [`training`] | `plots/losses.svg`, `plots/efficiency.svg` |
 //! | [`calibration`] | `plots/ranks.svg`, `plots/calibration.svg`, `plots/retriever.svg` of `rontgen diagnose` |
 //! | [`scaling`] | `scaling.svg` of `rontgen bench --scaling`: cost against size |
 //! | [`model`] | an unfolded model with its components, for `rontgen spectrum --plot` |
-//! | [`density`], [`axis`], [`canvas`] | kernel densities and contours; axes and ticks; the drawing surface and the colours |
+//! | [`density`], [`binning`] | kernel densities and contours; bins added up |
+//! | [`axis`], [`legend`], [`canvas`] | axes and ticks; keys that hide no data; the drawing surface and the colours |
 
 pub mod axis;
+pub mod binning;
 pub mod calibration;
 pub mod canvas;
 pub mod corner;
+pub mod coverage;
 pub mod density;
+pub mod legend;
 pub mod model;
+pub mod residuals;
 pub mod scaling;
 pub mod spectrum;
 pub mod training;
+pub mod unfolded;
 
 use std::path::Path;
 
@@ -28,7 +36,10 @@ use super::{ReportData, ReportError, write_atomically};
 #[derive(Debug, Clone, Default)]
 pub struct Plots {
     pub corner: Option<String>,
+    /// The corner plot with the posterior of every round: a diagnostic.
+    pub rounds: Option<String>,
     pub spectrum: Option<String>,
+    pub unfolded: Option<String>,
     pub coverage: Option<String>,
     pub losses: Option<String>,
     pub efficiency: Option<String>,
@@ -42,8 +53,10 @@ impl Plots {
         let spectrum = data.spectrum.as_ref();
         Plots {
             corner: corner::corner(data),
-            spectrum: spectrum.and_then(spectrum::spectrum),
-            coverage: spectrum.and_then(|s| spectrum::coverage(s, &data.coverage)),
+            rounds: corner::rounds(data),
+            spectrum: spectrum.and_then(|s| spectrum::spectrum(s, data.summary.residuals)),
+            unfolded: spectrum.zip(data.unfolded.as_ref()).and_then(|(s, u)| unfolded::unfolded(u, s)),
+            coverage: spectrum.and_then(|s| coverage::coverage(s, &data.coverage)),
             losses: training::losses(data),
             efficiency: training::efficiency(data),
             ranks: data.diagnosis.as_ref().and_then(calibration::ranks),
@@ -59,7 +72,9 @@ impl Plots {
     pub fn write(&self, folder: &Path) -> Result<(), ReportError> {
         let named = [
             ("corner", &self.corner),
+            ("rounds", &self.rounds),
             ("spectrum", &self.spectrum),
+            ("unfolded", &self.unfolded),
             ("coverage", &self.coverage),
             ("losses", &self.losses),
             ("efficiency", &self.efficiency),

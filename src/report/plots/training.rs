@@ -115,7 +115,7 @@ pub fn efficiency(data: &ReportData) -> Option<String> {
         y: if log { Axis::new((least * 0.5).max(1e-6), 160.0, true, "%") } else { Axis::new(0.0, 105.0, false, "%") },
     };
     Some(draw(width, height, "Sampling efficiency and acceptance per round", |canvas| {
-        for tick in panel.y.ticks(panel.y1 - panel.y0, 10.0, true).0.iter().filter(|t| !t.label.is_empty()) {
+        for tick in panel.y.ticks(panel.y1 - panel.y0, 10.0, true).ticks.iter().filter(|t| !t.label.is_empty()) {
             canvas.line(&[(panel.x0, panel.py(tick.value)), (panel.x1, panel.py(tick.value))], GRID, 0.8);
         }
         let refined = 100.0 * data.summary.refine.efficiency;

@@ -1,13 +1,15 @@
-//! The tables of the output folder: posterior.csv, weighted.csv, losses.csv, spectrum.csv, coverage.csv.
+//! The tables of the output folder: posterior.csv, weighted.csv, losses.csv, spectrum.csv, unfolded.csv, coverage.csv.
 //!
 //! Every table is comma-separated with one header line; numbers are written with the shortest text that reads back to the same
 //! f64. The readers ([`read_samples`] and the others) are in `read.rs`.
 
 mod read;
+mod unfolded;
 
 use std::path::Path;
 
-pub use read::{read_coverage, read_losses, read_samples, read_spectrum, read_weighted};
+pub use read::{read_coverage, read_losses, read_samples, read_spectrum, read_unfolded, read_weighted};
+pub use unfolded::{UnfoldedRow, UnfoldedTable, write_unfolded};
 
 use super::ReportError;
 use super::atomic::write_atomically;
@@ -81,7 +83,13 @@ pub struct SpectrumRow {
 pub struct SpectrumTable {
     pub exposure: f64,
     pub rows: Vec<SpectrumRow>,
+    /// Expected counts per row from each additive component alone, with all that multiplies it in the expression, at the best sample
+    /// of the posterior. Empty where a model has but one, or where the components do not add up to the model.
+    pub components: Vec<(String, Vec<f64>)>,
 }
+
+/// Columns of components are called `component_NAME`.
+const COMPONENT: &str = "component_";
 
 /// coverage.csv, one stage of it: quantiles of SIMULATED counts (with Poisson noise) from the prior or a round's proposal, beside
 /// the observed counts. The rows are at most [`COVERAGE_BINS`] groups of neighbouring bins; the counts of a group are added before
@@ -203,7 +211,7 @@ impl SpectrumTable {
             q84: q.q84,
             q975: q.q975,
         });
-        Ok(SpectrumTable { exposure, rows: rows.collect() })
+        Ok(SpectrumTable { exposure, rows: rows.collect(), components: Vec::new() })
     }
 }
 
@@ -268,15 +276,18 @@ const SPECTRUM_COLUMNS: [&str; 9] = [
 /// # Errors
 /// [`ReportError::Io`] naming the file.
 pub fn write_spectrum(path: &Path, table: &SpectrumTable) -> Result<(), ReportError> {
-    let header: Vec<String> = SPECTRUM_COLUMNS.iter().map(|s| s.to_string()).collect();
-    write_rows(
-        path,
-        &header,
-        table
-            .rows
-            .iter()
-            .map(|r| [r.e_min, r.e_max, table.exposure, r.counts, r.q025, r.q16, r.median, r.q84, r.q975].into_iter()),
-    )
+    let mut header: Vec<String> = SPECTRUM_COLUMNS.iter().map(|s| s.to_string()).collect();
+    header.extend(table.components.iter().map(|(name, _)| format!("{COMPONENT}{name}")));
+    let rows = table.rows.iter().enumerate().map(|(i, r)| {
+        let own = [r.e_min, r.e_max, table.exposure, r.counts, r.q025, r.q16, r.median, r.q84, r.q975];
+        own.into_iter().chain(parts_of(&table.components, i))
+    });
+    write_rows(path, &header, rows)
+}
+
+/// Row `i` of every component; 0 where a component is too short.
+fn parts_of(components: &[(String, Vec<f64>)], i: usize) -> impl Iterator<Item = f64> {
+    components.iter().map(move |(_, values)| values.get(i).copied().unwrap_or(0.0))
 }
 
 /// Writes coverage.csv: stage, energies [keV], observed counts and the quantiles of simulated counts.

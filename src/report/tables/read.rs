@@ -3,10 +3,12 @@
 
 use std::path::Path;
 
+use super::unfolded::UNFOLDED_COLUMNS;
 use super::{
-    COVERAGE_COLUMNS, Coverage, LossRow, SPECTRUM_COLUMNS, Samples, SpectrumRow, SpectrumTable, WEIGHT_COLUMNS,
-    WeightedSamples,
+    COMPONENT, COVERAGE_COLUMNS, Coverage, LossRow, SPECTRUM_COLUMNS, Samples, SpectrumRow, SpectrumTable, UnfoldedRow,
+    UnfoldedTable, WEIGHT_COLUMNS, WeightedSamples,
 };
+use crate::bounded;
 use crate::report::ReportError;
 
 /// A table read as text, with the line of every record.
@@ -18,7 +20,7 @@ struct Table<'p> {
 
 impl<'p> Table<'p> {
     fn read(path: &'p Path) -> Result<Table<'p>, ReportError> {
-        let bytes = std::fs::read(path).map_err(ReportError::io(path))?;
+        let bytes = bounded::read(path, bounded::LARGEST_TABLE).map_err(ReportError::io(path))?;
         // Spreadsheets put a byte order mark in front; it would become part of the first name.
         let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text);
@@ -78,6 +80,18 @@ impl<'p> Table<'p> {
         }
         let message = format!("bin from {e_min} to {e_max} keV; expected 0 <= e_min < e_max");
         Err(ReportError::table(self.path, line, message))
+    }
+
+    /// The columns of components: name and values.
+    fn components(&self) -> Result<Vec<(String, Vec<f64>)>, ReportError> {
+        let named = self.header.iter().enumerate().filter_map(|(j, h)| Some((j, h.strip_prefix(COMPONENT)?)));
+        named
+            .map(|(j, name)| {
+                let values: Result<Vec<f64>, ReportError> =
+                    self.records.iter().map(|row| self.finite(row, j)).collect();
+                Ok((name.to_string(), values?))
+            })
+            .collect()
     }
 
     fn wrong(&self, line: u64, column: usize, found: &str, expected: &str) -> ReportError {
@@ -187,7 +201,7 @@ pub fn read_spectrum(path: &Path) -> Result<SpectrumTable, ReportError> {
     for (slot, name) in at.iter_mut().zip(SPECTRUM_COLUMNS) {
         *slot = table.position(name)?;
     }
-    let mut spectrum = SpectrumTable::default();
+    let mut spectrum = SpectrumTable { components: table.components()?, ..SpectrumTable::default() };
     for row in &table.records {
         let mut v = [0.0; 9];
         for (value, &column) in v.iter_mut().zip(&at) {
@@ -203,6 +217,29 @@ pub fn read_spectrum(path: &Path) -> Result<SpectrumTable, ReportError> {
         spectrum.rows.push(SpectrumRow { e_min, e_max, counts, q025, q16, median, q84, q975 });
     }
     Ok(spectrum)
+}
+
+/// Reads unfolded.csv; bins must have ascending edges.
+///
+/// # Errors
+/// [`ReportError::Io`], or [`ReportError::Table`] with line and column.
+pub fn read_unfolded(path: &Path) -> Result<UnfoldedTable, ReportError> {
+    let table = Table::read(path)?;
+    let mut at = [0; 7];
+    for (slot, name) in at.iter_mut().zip(UNFOLDED_COLUMNS) {
+        *slot = table.position(name)?;
+    }
+    let mut unfolded = UnfoldedTable { components: table.components()?, ..UnfoldedTable::default() };
+    for row in &table.records {
+        let mut v = [0.0; 7];
+        for (value, &column) in v.iter_mut().zip(&at) {
+            *value = table.finite(row, column)?;
+        }
+        let [e_min, e_max, q025, q16, median, q84, q975] = v;
+        table.bin(row.0, e_min, e_max)?;
+        unfolded.rows.push(UnfoldedRow { e_min, e_max, q025, q16, median, q84, q975 });
+    }
+    Ok(unfolded)
 }
 
 /// Reads coverage.csv; the stages come back in the order of the file.

@@ -10,7 +10,7 @@ mod ensemble;
 mod nested;
 mod saved;
 
-pub(super) use nested::rescue;
+pub(super) use nested::{likelihoods_of_rescue, rescue};
 
 use super::finish::{self, Scene};
 use super::memory;
@@ -103,7 +103,7 @@ pub fn run(problem: &Problem, execution: &Execution<'_>) -> Result<Verdict> {
     let mut summary = finish::summary(&scene, &[], &refined, &posterior, None, warnings)?;
     judge(&mut summary.verdict, &reference);
     summary.reference = Some(reference);
-    let spectrum = finish::write_posterior(&scene, &mut summary, &refined, &posterior, execution)?;
+    let (spectrum, unfolded) = finish::write_posterior(&scene, &mut summary, &refined, &posterior, execution)?;
     let used = device.profiler().traffic() - traffic;
     summary.transfers =
         Transfers { to_device_bytes: used.to_device_bytes, to_host_bytes: used.to_host_bytes, ..Transfers::default() };
@@ -113,6 +113,7 @@ pub fn run(problem: &Problem, execution: &Execution<'_>) -> Result<Verdict> {
         posterior: Samples { names: problem.names(), values: posterior },
         rounds: Vec::new(),
         spectrum: Some(spectrum),
+        unfolded,
         coverage: Vec::new(),
         diagnosis: None,
     };

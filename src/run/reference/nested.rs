@@ -6,10 +6,11 @@
 
 use super::OnDevice;
 use super::saved::{restore, save};
+use crate::device::Tensor;
 use crate::infer::{Posterior, Region, propose};
 use crate::reference::nested::{self, NestedState, Points};
 use crate::reference::{Likelihood, NestedSettings};
-use crate::refine::{Importance, Pool, PoolSettings, Student, StudentMixture, poisson_constant};
+use crate::refine::{Importance, Pool, PoolSettings, Student, StudentMixture, agreement_within, poisson_constant};
 use crate::report::reference::{NestedSummary, PolishSummary, ReferenceSummary};
 use crate::report::summary::{ProposalSummary, RefineSummary, limits};
 use crate::report::tables::{Samples, WeightedSamples};
@@ -17,7 +18,7 @@ use crate::run::finish::{Refined, Scene};
 use crate::run::interrupt;
 use crate::run::output::{OutputFolder, State};
 use crate::run::progress::Progress;
-use crate::run::refinement::{BATCH, log_likelihood, mixture_name, mixture_names, weigh};
+use crate::run::refinement::{BATCH, agreement, log_likelihood, mixture_name, mixture_names, weigh};
 use crate::run::run_file::Start;
 use crate::run::scheduler::Rounds;
 use crate::run::setup::Problem;
@@ -36,6 +37,10 @@ const POLISH_SAMPLES: usize = 4;
 const REGION_STREAM: u32 = 10;
 const START_STREAM: u32 = 11;
 const VOLUME_STREAM: u32 = 13;
+/// Points of the region that are compared with its volume, and what thinning may leave out of it.
+const CHECK_STREAM: u32 = 4;
+const CHECK_DRAWS: usize = 4096;
+const CLIPPED: f64 = 0.02;
 /// Draws of the flow behind the region's volume.
 const VOLUME_DRAWS: usize = 131_072;
 
@@ -55,6 +60,7 @@ fn start_within(
     let n = volumes.len() as f64;
     let mean = volumes.iter().sum::<f64>() / n;
     let error = (volumes.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0) / n).sqrt() / mean;
+    check_region((posterior, region), (mean.ln(), error), settings.seed)?;
     let proposed = propose(posterior, region, settings.live, settings.seed, START_STREAM, &interrupt::check)?;
     let cube: Vec<f64> = proposed.cube.download()?.into_iter().map(f64::from).collect();
     let log_l = likelihood.evaluate(&cube)?;
@@ -71,6 +77,30 @@ fn start_within(
     };
     let evaluations = log_l.len() as u64;
     Ok((NestedState { live, evaluations, log_volume: mean.ln(), acceptance: 1.0, ..NestedState::default() }, error))
+}
+
+/// Checks that points of the region are as frequent as its volume (its log and relative error) says: as a uniform density.
+fn check_region(
+    (posterior, region): (&Posterior<'_>, Region),
+    (log_volume, error): (f64, f64),
+    seed: u64,
+) -> Result<()> {
+    let p = posterior.parameters();
+    let cube = propose(posterior, region, CHECK_DRAWS, seed, CHECK_STREAM, &interrupt::check)?.cube.download()?;
+    let found =
+        agreement_within(&cube, &vec![-log_volume; CHECK_DRAWS], p, seed, CLIPPED + 5.0 * error, &mut |cube| {
+            let rows = Tensor::from_slice(posterior.device(), cube.len() / p, p, cube);
+            let log_q = posterior.log_density(&rows).download()?;
+            let stated = |q| if q > region.threshold { -log_volume } else { f64::NEG_INFINITY };
+            Ok(log_q.into_iter().map(stated).collect())
+        })?;
+    match found.filter(|found| !found.holds()) {
+        None => Ok(()),
+        Some(wrong) => Err(Error::Inference(format!(
+            "points of the last round's region are not as frequent as its volume says: {:.0} of {} where it states {:.0}",
+            wrong.found, wrong.draws, wrong.stated
+        ))),
+    }
 }
 
 /// Samples, with checkpoints in the folder.
@@ -184,7 +214,7 @@ fn nest(
     };
     let mut refined = nested_samples(problem, &result);
     if polished {
-        match polish(scene, &result, progress)? {
+        match polish(scene, &result, settings.seed, progress)? {
             Ok((polished, told)) => {
                 refined = polished;
                 summary.polish = Some(told);
@@ -193,31 +223,38 @@ fn nest(
         }
     }
     refined.seconds = seconds + summary.polish.as_ref().map_or(0.0, |polish| polish.seconds);
-    // The evidence is the sampler's own; the weights' numbers are those of the samples.
+    // The weights' numbers are those of the samples; the evidence is the better one, which is the polish's where there is one.
     refined.refine.method = "nested".into();
-    refined.refine.log_z = summary.log_z;
-    refined.refine.log_z_err = summary.log_z_err;
-    refined.refine.log_z_poisson = summary.log_z + poisson_constant(&problem.dataset.counts);
+    if summary.polish.is_none() {
+        refined.refine.log_z = summary.log_z;
+        refined.refine.log_z_err = summary.log_z_err;
+        refined.refine.log_z_poisson = summary.log_z + poisson_constant(&problem.dataset.counts);
+    }
     refined.refine.samples = (result.evaluations + summary.polish.as_ref().map_or(0, |p| p.evaluations)) as usize;
     refined.refine.efficiency = refined.refine.ess / refined.refine.samples as f64;
     Ok((refined, summary))
 }
 
-/// Nested sampling after rounds whose weights are not to be trusted: from the region that the last one has learnt, and, where the mixture
-/// fitted to its samples does not confirm the result (the region may have lost a part of the posterior), on the whole prior.
+/// Nested sampling after `round` rounds whose weights are not to be trusted: from the region that the last of them has learnt, and, where
+/// the mixture fitted to its samples does not confirm the result (the region may have lost a part of the posterior), on the whole
+/// prior.
 pub(in crate::run) fn rescue(
     rounds: &Rounds<'_>,
+    round: usize,
     progress: &Progress,
     warnings: &mut Vec<String>,
 ) -> Result<(Refined, ReferenceSummary)> {
     let problem = rounds.problem;
     let scene = Scene::of(rounds);
-    let seed = problem.run.inference.seed;
-    let settings = NestedSettings { live: RESCUE_LIVE, seed, ..NestedSettings::default() };
+    let settings = rescue_settings(problem.run.inference.seed);
     let run = || NestedRun { settings: &settings, before: None, spent: 0.0, polish: true };
-    let posterior = rounds.posterior()?;
+    let networks = rounds.networks_of(round)?;
+    let posterior = match &networks {
+        Some(networks) => networks.posterior(),
+        None => rounds.posterior()?,
+    };
     let mut doubts = Vec::new();
-    let inside = Region::of(&posterior, problem.run.inference.truncation, seed, REGION_STREAM)
+    let inside = Region::of(&posterior, problem.run.inference.truncation, settings.seed, REGION_STREAM)
         .and_then(|region| nest(&scene, Some((&posterior, region)), run(), progress, &mut doubts, &mut |_| Ok(())));
     match inside {
         Ok((refined, summary)) if summary.polish.is_some() => {
@@ -238,6 +275,32 @@ pub(in crate::run) fn rescue(
 
 /// Live points of the fall-back.
 const RESCUE_LIVE: usize = 400;
+
+/// The settings of the fall-back: with random numbers of its own, so that `rontgen reference` with the same seed and as many live points
+/// is another measurement, not the same one again.
+fn rescue_settings(seed: u64) -> NestedSettings {
+    const RESCUE: u64 = 0x7265_7363_7565_6421;
+    NestedSettings {
+        live: RESCUE_LIVE,
+        seed: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ RESCUE,
+        ..NestedSettings::default()
+    }
+}
+
+/// About how many likelihoods nested sampling will take, from above: a new point costs as much as walkers that slice, and there are as many
+/// as live points times the information, of which the flow of the last round has an estimate, and some for what is left in the end.
+///
+/// # Errors
+/// Device failures.
+pub(in crate::run) fn likelihoods_of_rescue(rounds: &Rounds<'_>) -> Result<f64> {
+    const END: f64 = 6.0;
+    let posterior = rounds.posterior()?;
+    let seed = rescue_settings(rounds.seed()).seed;
+    let log_q = posterior.sample(seed, VOLUME_STREAM, 0, BATCH).log_q.download()?;
+    let information = log_q.iter().map(|q| f64::from(*q)).sum::<f64>() / log_q.len() as f64;
+    let steps = (NestedSettings::STEPS * posterior.parameters()) as f64;
+    Ok(RESCUE_LIVE as f64 * (information.max(0.0) + END) * nested::STEP_COST * steps)
+}
 
 /// The nested samples as weighted ones.
 fn nested_samples(problem: &Problem, result: &nested::Nested) -> Refined {
@@ -283,11 +346,12 @@ fn nested_samples(problem: &Problem, result: &nested::Nested) -> Refined {
 fn polish(
     scene: &Scene<'_>,
     result: &nested::Nested,
+    seed: u64,
     progress: &Progress,
 ) -> Result<std::result::Result<(Refined, PolishSummary), String>> {
     let problem = scene.problem;
     let start = Instant::now();
-    let (p, seed) = (problem.names().len(), problem.run.inference.seed);
+    let p = problem.names().len();
     let wanted = problem.run.output.posterior_samples;
     let settings =
         PoolSettings { samples: POLISH_SAMPLES * wanted, ess: wanted as f64, polish: true, batch: BATCH, seed };
@@ -304,8 +368,13 @@ fn polish(
     let mut names = vec![first];
     names.extend(mixture_names(&pool));
     let drawn = names.into_iter().zip(pool.drawn()).map(|(name, &draws)| ProposalSummary { name, draws }).collect();
-    let refined = weigh(problem, &pool, drawn)?;
+    let mut refined = weigh(problem, &pool, drawn)?;
+    let names: Vec<String> = refined.refine.proposals.iter().map(|proposal| proposal.name.clone()).collect();
+    (refined.refine.agreement, _) = agreement(problem, &mut pool, &names)?;
     let r = &refined.refine;
+    if let Some(wrong) = r.agreement.iter().find(|agreement| !agreement.holds()) {
+        return Ok(Err(wrong.reason()));
+    }
     let summary = PolishSummary {
         evaluations: pool.len() as u64,
         seconds: start.elapsed().as_secs_f64(),
@@ -328,4 +397,29 @@ fn polish(
         )));
     }
     Ok(Ok((refined, summary)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference::Function;
+
+    /// With the seed and the live points of a reference run the fall-back draws other points: the two can check each other.
+    #[test]
+    fn the_fall_back_has_random_numbers_of_its_own() {
+        for seed in [0, 1, 2, u64::MAX] {
+            let rescue = rescue_settings(seed);
+            let reference = NestedSettings { live: RESCUE_LIVE, seed, ..NestedSettings::default() };
+            assert_eq!((rescue.live, rescue.remain, rescue.batch), (reference.live, reference.remain, reference.batch));
+            let points = |settings: &NestedSettings| {
+                let mut likelihood = Function(2, |u: &[f64]| -50.0 * ((u[0] - 0.3).powi(2) + (u[1] - 0.6).powi(2)));
+                nested::sample(&mut likelihood, settings, None, &mut |_| Ok(())).unwrap().points.cube
+            };
+            let (ours, theirs) = (points(&rescue), points(&reference));
+            let known: std::collections::HashSet<u64> = theirs.iter().map(|u| u.to_bits()).collect();
+            let shared = ours.iter().filter(|u| known.contains(&u.to_bits())).count();
+            // Coordinates are f32 numbers: a few of some thousand agree by chance.
+            assert!(shared < ours.len() / 100, "seed {seed}: {shared} of {} coordinates", ours.len());
+        }
+    }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::{FileChoice, RunFile, RunFileError};
 use crate::atomic::atomdb;
+use crate::observation::split_text;
 
 /// The `spectrum` of a run that uses the built-in instrument and its mock spectrum.
 pub const BUILT_IN_SPECTRUM: &str = "built-in";
@@ -23,6 +24,8 @@ pub struct ObservationFiles {
     pub arf: Option<Option<PathBuf>>,
     /// `None`: what BACKFILE names; `Some(None)`: do without.
     pub background: Option<Option<PathBuf>>,
+    /// What is to be told of how they were found.
+    pub notes: Vec<String>,
 }
 
 impl RunFile {
@@ -41,12 +44,30 @@ impl RunFile {
             })
         };
         let o = &self.observation;
-        Ok(ObservationFiles {
+        let mut files = ObservationFiles {
             spectrum: self.find_file("spectrum", &o.spectrum, data)?,
             response: optional("response", &o.response)?.flatten(),
             arf: optional("arf", &o.arf)?,
             background: optional("background", &o.background)?,
-        })
+            notes: Vec::new(),
+        };
+        let named = |choice: &FileChoice| match choice {
+            FileChoice::Path(name) => Some(name.clone()),
+            _ => None,
+        };
+        for (key, name, found) in [
+            ("spectrum", Some(o.spectrum.clone()), Some(&files.spectrum)),
+            ("response", named(&o.response), files.response.as_ref()),
+            ("arf", named(&o.arf), files.arf.as_ref().and_then(Option::as_ref)),
+        ] {
+            if let (Some(name), Some(found)) = (name, found)
+                && name.ends_with(".gz")
+                && !found.to_string_lossy().ends_with(".gz")
+            {
+                files.notes.push(format!("observation.{key} = {name:?}: found unpacked as {}", found.display()));
+            }
+        }
+        Ok(files)
     }
 
     /// The folder with AtomDB's tables: what `model.atomdb` names (from the run file's folder on, or in the data folder), else
@@ -67,7 +88,7 @@ impl RunFile {
         Some(beside.unwrap_or_else(|| PathBuf::from(name)))
     }
 
-    /// Finds the file `name` that `observation.KEY` names; a row selector such as `{3}` at its end is kept.
+    /// Finds the file `name` that `observation.KEY` names; a selector such as `{3}` or `[MATRIX]` at its end is kept.
     pub fn find_file(&self, key: &str, name: &str, data: Option<&Path>) -> Result<PathBuf, RunFileError> {
         self.find_named(&format!("observation.{key} = {name:?}"), name, data)
     }
@@ -113,7 +134,19 @@ impl RunFile {
 
     /// The same for a file that is named elsewhere; `what` begins the messages.
     pub fn find_named(&self, what: &str, name: &str, data: Option<&Path>) -> Result<PathBuf, RunFileError> {
-        let (file, selector) = split_selector(name);
+        // A file may be called as if it had a selector: the whole name goes first.
+        match split_text(name, |_| false) {
+            (_, "") => self.find_split(what, (name, ""), data),
+            split => self.find_split(what, (name, ""), data).or_else(|_| self.find_split(what, split, data)),
+        }
+    }
+
+    fn find_split(
+        &self,
+        what: &str,
+        (file, selector): (&str, &str),
+        data: Option<&Path>,
+    ) -> Result<PathBuf, RunFileError> {
         let with_selector = |path: PathBuf| match selector {
             "" => path,
             selector => PathBuf::from(format!("{}{selector}", path.display())),
@@ -158,16 +191,8 @@ fn shown(folder: &Path) -> String {
     if folder.as_os_str().is_empty() { "the current folder".into() } else { folder.display().to_string() }
 }
 
-/// `file.pha{3}` is row 3 of a PHA-II table, as XSPEC writes it.
-fn split_selector(name: &str) -> (&str, &str) {
-    match name.rfind('{') {
-        Some(at) if name.ends_with('}') => name.split_at(at),
-        _ => (name, ""),
-    }
-}
-
 fn existing(folder: &Path, name: &str) -> Option<PathBuf> {
-    [folder.join(name), folder.join(format!("{name}.gz"))].into_iter().find(|path| path.is_file())
+    crate::observation::fits::existing(&folder.join(name))
 }
 
 fn subfolders(folder: &Path) -> Vec<PathBuf> {

@@ -5,6 +5,7 @@ use std::fmt;
 use super::RunFileError;
 use super::section::{Section, unknown_key};
 use super::tree::{Item, Node};
+use crate::observation::Mismatch;
 
 /// `[observation]`
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +19,8 @@ pub struct Observation {
     /// Ranges \[keV\], ascending and disjoint; empty: every channel of the response.
     pub energies: Vec<[f64; 2]>,
     pub grouping: Grouping,
+    /// Whether files of another instrument are used all the same; no part of what decides a run.
+    pub mismatch: Mismatch,
 }
 
 /// A file that the spectrum's header may name.
@@ -74,6 +77,10 @@ pub(super) fn read(section: &Section<'_>) -> Result<Observation, RunFileError> {
         background: file("background")?,
         energies: read_energies(section)?,
         grouping: read_grouping(section)?,
+        mismatch: match section.choice("mismatch", "error", &["error", "warn"], &[])?.as_str() {
+            "warn" => Mismatch::Warn,
+            _ => Mismatch::Error,
+        },
     })
 }
 

@@ -5,6 +5,7 @@
 
 use super::{FileChoice, Hidden, RunFile, RunFileError, Sampler, Start, section::Section};
 use crate::infer::DensityKind;
+use crate::observation::Mismatch;
 use std::path::{Component, Path, PathBuf};
 
 /// Who wrote a `run.toml`, on what, from which file.
@@ -135,6 +136,9 @@ pub(super) fn text(value: &str) -> String {
     out
 }
 
+/// The key of `[observation]` that lets files of another instrument pass; it changes nothing in what is computed from them.
+const MISMATCH: &str = "mismatch";
+
 /// One section as `(key, value, remark)`.
 type Entries = Vec<(String, String, &'static str)>;
 
@@ -192,6 +196,7 @@ impl RunFile {
                 }
                 entries.sort();
             }
+            entries.retain(|(key, ..)| key != MISMATCH);
             identity.extend(entries.into_iter().map(|(key, value, _)| (format!("{section}.{key}"), value)));
         }
         identity
@@ -232,6 +237,9 @@ impl RunFile {
             observation.push(("energies".into(), format!("[{}]", ranges.join(", ")), "keV"));
         }
         observation.push(entry("grouping", o.grouping.to_string()));
+        if o.mismatch == Mismatch::Warn {
+            observation.push(entry(MISMATCH, text("warn")));
+        }
 
         let m = &self.model;
         let mut model = vec![
@@ -351,6 +359,7 @@ impl RunFile {
         let output = vec![
             size("posterior_samples", self.output.posterior_samples),
             (String::from("calibration"), self.output.calibration.to_string(), "mocks"),
+            entry("residuals", text(self.output.residuals.name())),
         ];
         let mut sections = vec![
             ("observation", observation),

@@ -14,7 +14,7 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
         "",
         &["observation", "model", "parameters", "inference", "refine", "reference", "verdict", "output", "written_by"],
     ),
-    ("observation", &["name", "spectrum", "response", "arf", "background", "energies", "grouping"]),
+    ("observation", &["name", "spectrum", "response", "arf", "background", "energies", "grouping", "mismatch"]),
     ("model", &["expression", "abundances", "cross_sections", "atomdb", "exact_grid", "external"]),
     (
         "inference",
@@ -95,7 +95,7 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
         &["sampler", "live", "steps", "remain", "walkers", "ensembles", "burn_in", "length", "polish", "start", "from"],
     ),
     ("verdict", &["misfit"]),
-    ("output", &["posterior_samples", "calibration"]),
+    ("output", &["posterior_samples", "calibration", "residuals"]),
     (
         "written_by",
         &["version", "device", "run_file", "run_file_from_here", "data", "data_from_here", "atomdb", "data_sha256"],
@@ -113,7 +113,7 @@ pub(super) struct Section<'a> {
 impl<'a> Section<'a> {
     /// The whole document.
     pub fn root(table: &'a Table, file: &str) -> Result<Section<'a>, RunFileError> {
-        let place = Place::Line { file: file.to_string(), line: 1 };
+        let place = Place::top(file);
         let root = Section { name: "", table, place };
         root.check_keys()?;
         Ok(root)
@@ -244,7 +244,8 @@ pub(super) fn unknown_key(key: &str, section: &str, known: &[&str], place: &Plac
         .iter()
         .find(|(name, keys)| *name != section && keys.contains(&key))
         .map(|(name, _)| if name.is_empty() { "the top level".to_string() } else { format!("[{name}]") });
-    let nearest = nearest(key, known);
+    let meant = crate::model::elsewhere::key(key, known).map(|name| (name, 1.0));
+    let nearest = meant.or_else(|| nearest(key, known));
     let hint = match (elsewhere, nearest) {
         (Some(home), Some((_, score))) if score < 0.85 => format!("; it belongs to {home}"),
         (_, Some((name, _))) => format!("; the nearest known key is {name:?}"),

@@ -3,7 +3,7 @@
 //! `--set KEY=VALUE` is laid over the same tree before it is read: an override goes through exactly the checks of the
 //! file, and its errors name the option instead of a line.
 
-use std::fmt;
+use std::{fmt, ops::Range};
 
 use toml::de::{DeTable, DeValue};
 
@@ -12,16 +12,77 @@ use super::RunFileError;
 /// Where a key or value was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// A line (from 1) of the named file.
-    Line { file: String, line: usize },
+    /// A line (from 1) of the named file, and where in it.
+    Line { file: String, line: usize, at: Span },
     /// A `--set` option, as it was typed.
     Option(String),
+}
+
+/// A stretch of a line, with the line's text for a message. Without text nothing is shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Span {
+    pub text: String,
+    /// Character (from 1) at which it begins, and how many there are.
+    pub column: usize,
+    pub width: usize,
+}
+
+/// Characters of a line that a message shows.
+const SHOWN: usize = 100;
+
+impl Span {
+    /// The bytes `from..to` of `text`, cut at the end of their line.
+    fn of(text: &str, from: usize, to: usize) -> Span {
+        let mut from = from.min(text.len());
+        while !text.is_char_boundary(from) {
+            from -= 1;
+        }
+        let (before, behind) = text.split_at(from);
+        let start = before.rfind('\n').map_or(0, |at| at + 1);
+        let end = from + behind.find('\n').unwrap_or(behind.len());
+        let mut to = to.clamp(from, end);
+        while !text.is_char_boundary(to) {
+            to -= 1;
+        }
+        let count = |a: usize, b: usize| text.get(a..b).map_or(0, |part| part.chars().count());
+        // Control characters would move the caret.
+        let line = text.get(start..end).unwrap_or("").trim_end_matches('\r');
+        let line = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        Span { text: line, column: 1 + count(start, from), width: count(from, to).max(1) }
+    }
+}
+
+impl Place {
+    /// The beginning of a file, where there is no line to show.
+    pub(super) fn top(file: &str) -> Place {
+        Place::Line { file: file.to_string(), line: 1, at: Span::default() }
+    }
+
+    /// The line with a caret under the place, to stand below a message; empty where there is nothing to show.
+    pub(super) fn excerpt(&self) -> String {
+        let Place::Line { file, line, at } = self else { return String::new() };
+        if at.text.trim().is_empty() {
+            return String::new();
+        }
+        // Of a long line the part around the place.
+        let first = at.column.saturating_sub(SHOWN / 2);
+        let shown: String = at.text.chars().skip(first).take(SHOWN).collect();
+        let width = at.width.min(SHOWN.saturating_sub(at.column - 1 - first)).max(1);
+        let (margin, indent) = (line.to_string(), " ".repeat(line.to_string().len()));
+        format!(
+            "\n {indent}--> {file}:{line}:{}\n {margin} | {}\n {indent} | {}{}",
+            at.column,
+            shown.trim_end(),
+            " ".repeat(at.column - 1 - first),
+            "^".repeat(width)
+        )
+    }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Line { file, line } => write!(f, "{file}, line {line}"),
+            Place::Line { file, line, .. } => write!(f, "{file}, line {line}"),
             Place::Option(text) => write!(f, "--set {text}"),
         }
     }
@@ -92,35 +153,35 @@ pub(super) fn quoted<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Strin
 
 /// Parses `text`; `file` is the name used in messages.
 pub(super) fn parse(text: &str, file: &str) -> Result<Table, RunFileError> {
-    let line = |offset: usize| Place::Line {
+    let line = |span: Range<usize>| Place::Line {
         file: file.to_string(),
-        line: 1 + text.as_bytes().iter().take(offset).filter(|&&b| b == b'\n').count(),
+        line: 1 + text.as_bytes().iter().take(span.start).filter(|&&b| b == b'\n').count(),
+        at: Span::of(text, span.start, span.end),
     };
     match DeTable::parse(text) {
         Ok(table) => Ok(convert_table(table.get_ref(), &line)),
         Err(error) => Err(RunFileError::Syntax {
-            place: line(error.span().map_or(0, |span| span.start)),
+            place: line(error.span().unwrap_or(0..0)),
             message: error.message().to_string(),
         }),
     }
 }
 
-fn convert_table(table: &DeTable<'_>, place: &dyn Fn(usize) -> Place) -> Table {
+fn convert_table(table: &DeTable<'_>, place: &dyn Fn(Range<usize>) -> Place) -> Table {
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
     entries
         .into_iter()
         .map(|(key, value)| {
-            let at = place(key.span().start);
+            let at = place(key.span());
             // A `[section]` table has no span of its own worth naming: its header's line is the key's.
-            let node_at =
-                if matches!(value.get_ref(), DeValue::Table(_)) { at.clone() } else { place(value.span().start) };
+            let node_at = if matches!(value.get_ref(), DeValue::Table(_)) { at.clone() } else { place(value.span()) };
             (key.get_ref().to_string(), at, convert(value.get_ref(), node_at, place))
         })
         .collect()
 }
 
-fn convert(value: &DeValue<'_>, at: Place, place: &dyn Fn(usize) -> Place) -> Node {
+fn convert(value: &DeValue<'_>, at: Place, place: &dyn Fn(Range<usize>) -> Place) -> Node {
     let item = match value {
         DeValue::String(text) => Item::Text(text.to_string()),
         DeValue::Integer(i) => match i128::from_str_radix(i.as_str(), i.radix()) {
@@ -131,7 +192,7 @@ fn convert(value: &DeValue<'_>, at: Place, place: &dyn Fn(usize) -> Place) -> No
         DeValue::Boolean(b) => Item::Bool(*b),
         DeValue::Datetime(date) => Item::Date(date.to_string()),
         DeValue::Array(list) => {
-            Item::Array(list.iter().map(|x| convert(x.get_ref(), place(x.span().start), place)).collect())
+            Item::Array(list.iter().map(|x| convert(x.get_ref(), place(x.span()), place)).collect())
         }
         DeValue::Table(table) => Item::Table(convert_table(table, place)),
     };

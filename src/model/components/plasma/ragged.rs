@@ -60,6 +60,41 @@ fn between(a: (f64, f64), b: (f64, f64), x: f64) -> f64 {
     if b.0 > a.0 { a.1 + (b.1 - a.1) * (x - a.0) / (b.0 - a.0) } else { a.1 }
 }
 
+/// Most that a straight line may lie above a curve.
+const MOST_ABOVE: f64 = 3.0;
+
+/// What a stretch of a curve is straightened to, at each of its points: the line between its ends. A cold plasma's continuum falls by
+/// decades between them; a line far above it would leave a difference of large numbers, of which f32 has no digits. There it is the
+/// highest convex curve below it, in the logarithm, so that all that is left is positive.
+fn straightened(stretch: &[(f64, f64)]) -> Vec<f64> {
+    let (Some(&start), Some(&end)) = (stretch.first(), stretch.last()) else { return Vec::new() };
+    let line: Vec<f64> = stretch.iter().map(|point| between(start, end, point.0)).collect();
+    if stretch.iter().zip(&line).all(|(point, line)| *line <= MOST_ABOVE * point.1) {
+        return line;
+    }
+    let least = stretch.iter().map(|point| point.1).filter(|y| *y > 0.0).fold(f64::INFINITY, f64::min).min(1.0);
+    let logarithm = |point: &(f64, f64)| (point.0, point.1.max(1e-6 * least).ln());
+    let mut hull: Vec<(f64, f64)> = Vec::new();
+    for point in stretch.iter().map(logarithm) {
+        while let [.., a, b] = hull[..] {
+            if between(a, point, b.0) > b.1 {
+                break;
+            }
+            hull.pop();
+        }
+        hull.push(point);
+    }
+    let mut piece = 0;
+    let at = |point: &(f64, f64)| {
+        while piece + 2 < hull.len() && hull[piece + 1].0 <= point.0 {
+            piece += 1;
+        }
+        let ends = hull.get(piece).zip(hull.get(piece + 1));
+        ends.map_or(point.1, |(a, b)| between(*a, *b, point.0).exp()).min(point.1)
+    };
+    stretch.iter().map(at).collect()
+}
+
 /// A pseudo-continuum less its points that stand out, which are moved to `lines`.
 pub(super) fn without_points(pseudo: &Curve, place: &Place<'_>, lines: &mut Vec<Line>) -> Curve {
     // Longer sides of points that stand out are divided, so that they have short ones only.
@@ -122,8 +157,9 @@ pub(super) fn without_edges(continuum: &Curve, place: &Place<'_>, lines: &mut Ve
         let to = all.partition_point(|p| p.0 < hi);
         let inner: Vec<(f64, f64)> = all[from..to].to_vec();
         let mut straight = vec![start];
-        for (k, &(energy, density)) in inner.iter().enumerate() {
-            let line = between(start, end, energy);
+        let stretch: Vec<(f64, f64)> = std::iter::once(start).chain(inner.iter().copied()).chain([end]).collect();
+        let lines_at = straightened(&stretch);
+        for (k, (&(energy, density), &line)) in inner.iter().zip(lines_at.iter().skip(1)).enumerate() {
             let left = energy - if k > 0 { inner[k - 1].0 } else { lo };
             let right = inner.get(k + 1).map_or(hi, |next| next.0) - energy;
             if left > 0.0 && right > 0.0 {

@@ -146,7 +146,10 @@ fn made(
         (0..x.len()).map(|k| 0.5 * (at(k + 1) - at(k.saturating_sub(1)))).collect()
     };
     let widths = bin_widths(bins, &energies);
-    let grid = Grid { energies, extent, widths };
+    let steps = knots.density.map(|density| 1.0 / density);
+    let borders = [(knots.first[1], steps[0], steps[1]), (knots.first[2], steps[1], steps[2])];
+    let grid =
+        Grid { energies, extent, widths, borders: borders.map(|(knot, below, above)| (knot as usize, below, above)) };
     db.nodes[first..].par_iter().map(|node| part(node, &grid, ratios, family, broad)).collect()
 }
 
@@ -156,6 +159,8 @@ pub(super) struct Grid {
     pub extent: Vec<f64>,
     /// Width in ln E of the bin at each knot.
     widths: Vec<f64>,
+    /// Knots whose steps to both sides differ, and these.
+    borders: [(usize, f64, f64); 2],
 }
 
 /// ln(hi/lo) of the bin at each energy; outside the bins that of the nearest.
@@ -174,6 +179,19 @@ impl Grid {
         let t = ((energy - a) / (b - a)).clamp(0.0, 1.0);
         mass[below] += photons * (1.0 - t);
         mass[below + 1] += photons * t;
+    }
+
+    /// Puts the densities of such knots right. A hat of unequal sides has its middle beside the knot, where a continuum that
+    /// falls as e^(-E/kT) has another value (1.6e-2 at E = 14 kT); here it is interpolated, in the logarithm, to the knot.
+    fn settle(&self, density: &mut [f64]) {
+        for (knot, below, above) in self.borders {
+            let beside = (above - below) / 3.0;
+            let (other, distance) = if beside > 0.0 { (knot.wrapping_sub(1), below) } else { (knot + 1, above) };
+            let (Some(&own), Some(&other)) = (density.get(knot), density.get(other)) else { continue };
+            if own > 0.0 && other > 0.0 {
+                density[knot] = own * (other / own).powf(beside.abs() / (distance + beside.abs()));
+            }
+        }
     }
 
     /// The knot at or below an energy; `None` outside.
@@ -268,6 +286,7 @@ fn part(node: &Node, grid: &Grid, ratios: &[f64; ELEMENTS], family: Family, broa
         let sum = &mut smooth[family.group(element)];
         sum.iter_mut().zip(mass.iter().zip(&grid.extent)).for_each(|(sum, (mass, extent))| *sum += mass / extent);
     }
+    smooth.iter_mut().for_each(|density| grid.settle(density));
     for x in smooth.iter_mut().flatten().filter(|x| **x < SMALLEST) {
         *x = 0.0;
     }

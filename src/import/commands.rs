@@ -1,0 +1,410 @@
+//! The commands of XSPEC, one at a time, in the order of the file.
+
+use super::{
+    edits,
+    lines::{Line, words},
+    selection,
+    xcm::{Parameter, Save},
+};
+
+/// What a line without a command word belongs to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Mode {
+    Commands,
+    /// Parameters of the model command above.
+    Parameters,
+    /// Parameters of something that is not carried over.
+    Passing,
+}
+
+/// Commands about plots, fits and talk, which decide nothing here.
+const SILENT: &[&str] = &[
+    "method",
+    "query",
+    "chatter",
+    "cpd",
+    "plot",
+    "iplot",
+    "fit",
+    "renorm",
+    "error",
+    "rerror",
+    "uncertain",
+    "show",
+    "log",
+    "parallel",
+    "save",
+    "exit",
+    "quit",
+    "time",
+    "version",
+    "autosave",
+    "undo",
+    "hardcopy",
+    "tclout",
+    "parameter",
+    "echo",
+    "script",
+    "flux",
+    "lumin",
+    "eqwidth",
+    "steppar",
+    "goodness",
+    "chain",
+    "margin",
+    "identify",
+    "setcom",
+    "history",
+    "help",
+    "ftest",
+    "writefits",
+    "tcloutr",
+    "wdata",
+];
+
+/// XSPEC takes any unambiguous abbreviation; these are what people write. The number is the least of letters.
+const COMMANDS: &[(&str, usize)] = &[
+    ("model", 2),
+    ("data", 2),
+    ("response", 4),
+    ("arf", 3),
+    ("backgrnd", 4),
+    ("background", 5),
+    ("corfile", 4),
+    ("cornorm", 4),
+    ("diagrsp", 4),
+    ("dummyrsp", 3),
+    ("ignore", 2),
+    ("notice", 3),
+    ("statistic", 4),
+    ("abund", 4),
+    ("xsect", 3),
+    ("cosmo", 3),
+    ("newpar", 2),
+    ("freeze", 2),
+    ("thaw", 2),
+    ("untie", 3),
+    ("systematic", 3),
+    ("bayes", 3),
+    ("query", 3),
+    ("method", 3),
+    ("weight", 3),
+    ("energies", 3),
+    ("setplot", 4),
+    ("addcomp", 4),
+    ("delcomp", 4),
+    ("editmod", 4),
+    ("mdefine", 3),
+    ("gain", 2),
+    ("renorm", 3),
+    ("chatter", 4),
+];
+
+fn command(word: &str) -> String {
+    let word = word.to_lowercase();
+    match COMMANDS.iter().find(|(name, least)| word.len() >= *least && name.starts_with(word.as_str())) {
+        Some(("background", _)) => "backgrnd".into(),
+        Some((name, _)) => (*name).into(),
+        None => word,
+    }
+}
+
+/// The beginning of a line, for messages.
+pub(super) fn short(text: &str) -> String {
+    let mut out: String = text.chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if out.len() < text.len() {
+        out.push_str("...");
+    }
+    out
+}
+
+pub(super) fn number(word: &str) -> Option<f64> {
+    word.replace(['D', 'd'], "e").parse::<f64>().ok().filter(|x| x.is_finite())
+}
+
+/// `2:1` -> (Some(2), 1); `1` -> (None, 1).
+fn pair(word: &str) -> Option<(Option<usize>, usize)> {
+    match word.split_once(':') {
+        Some((a, b)) => Some((Some(a.parse().ok()?), b.parse().ok()?)),
+        None => Some((None, word.parse().ok()?)),
+    }
+}
+
+/// Whether a line goes on with the parameters of the model command above it.
+fn is_parameter(line: &str) -> bool {
+    line.starts_with(['=', '/', '+', '-', '.', ',']) || line.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// Numbers between blanks or commas; an empty place between commas, or all behind a `/`, stays as it is (NaN).
+fn numbers(text: &str) -> Option<Vec<f64>> {
+    let text = text.split('/').next().unwrap_or("").trim();
+    let mut out = Vec::new();
+    for (k, place) in text.split(',').enumerate() {
+        let words: Vec<&str> = place.split_whitespace().collect();
+        // A comma at the end leaves nothing out.
+        if words.is_empty() && (k > 0 || text.contains(',')) {
+            out.push(f64::NAN);
+        }
+        for word in words {
+            out.push(number(word)?);
+        }
+    }
+    while out.last().is_some_and(|x| x.is_nan()) {
+        out.pop();
+    }
+    Some(out)
+}
+
+pub(super) fn parameter(text: &str) -> Option<Parameter> {
+    let text = text.trim();
+    if let Some(tie) = text.strip_prefix('=') {
+        return Some(Parameter::Tied(tie.trim().to_string()));
+    }
+    let read = numbers(text)?;
+    Some(if read.is_empty() { Parameter::Default } else { Parameter::Numbers(read) })
+}
+
+/// Takes one line; gives what the next one may belong to.
+pub(super) fn take(save: &mut Save, line: &Line, mode: Mode) -> Mode {
+    let text = line.text.as_str();
+    let at = |what: &str| format!("line {}: {what}: {}", line.number, short(text));
+    if is_parameter(text) {
+        match mode {
+            Mode::Passing => return mode,
+            Mode::Parameters if text.starts_with("/*") => return Mode::Commands,
+            Mode::Parameters => {
+                match parameter(text) {
+                    Some(parameter) => save.parameters.push(parameter),
+                    None => {
+                        save.lose(at("not understood as a parameter"));
+                        save.parameters.push(Parameter::Tied(text.trim_start_matches('=').to_string()));
+                    }
+                }
+                save.read_with_model = save.parameters.len();
+                return mode;
+            }
+            Mode::Commands => {
+                if !text.starts_with('/') {
+                    save.remark(at("numbers that belong to no command"));
+                }
+                return mode;
+            }
+        }
+    }
+    let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let (word, rest) = (command(word), rest.trim());
+    let known = COMMANDS.iter().any(|(name, _)| *name == word);
+    // A variable, or a command whose result would stand there; `file.rmf[MATRIX]` and `phabs[1]` are neither.
+    let made = rest.contains('$') || rest.starts_with('[') || rest.contains(" [");
+    if known && made {
+        save.lose(at("it needs Tcl, which is not run"));
+        return Mode::Passing;
+    }
+    match word.as_str() {
+        "model" => return model(save, rest, &at),
+        "data" => data(save, rest, &at),
+        "response" | "arf" | "backgrnd" => companion(save, &word, rest, &at),
+        "ignore" | "notice" => {
+            let mut sets = save.sets;
+            match selection::read(rest, word == "notice", &save.unit, &mut sets) {
+                Ok((ranges, bad)) => {
+                    save.selections.extend(ranges);
+                    save.ignore_bad |= bad && word == "ignore";
+                    save.sets = sets;
+                }
+                Err(why) => save.lose(at(&why)),
+            }
+        }
+        "setplot" => {
+            save.unit = std::mem::take(&mut save.unit).after_setplot(&words(&rest.to_lowercase()));
+        }
+        "statistic" => {
+            if !rest.to_lowercase().starts_with("test") {
+                save.statistic = rest.split_whitespace().next().map(str::to_lowercase);
+            }
+        }
+        "abund" => save.abund = Some(rest.to_lowercase()),
+        "xsect" => save.xsect = Some(rest.to_lowercase()),
+        "cosmo" => save.cosmo = rest.split([' ', ',']).filter_map(number).collect(),
+        "xset" => {
+            let (key, value) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+            save.xset.push((key.to_string(), value.trim().to_string()));
+        }
+        "systematic" => save.systematic = number(rest).unwrap_or(0.0),
+        "cd" => save.folder = words(rest).into_iter().next(),
+        "newpar" => edits::newpar(save, rest, &at),
+        "freeze" | "thaw" | "untie" => edits::change(save, &word, rest, &at),
+        "bayes" => edits::bayes(save, rest, &at),
+        "addcomp" | "delcomp" | "editmod" => {
+            save.lose(at(
+                "a model that is edited after its model command is not carried over; save it from XSPEC once more",
+            ));
+            return Mode::Passing;
+        }
+        "mdefine" => {
+            let name = rest.split_whitespace().next().unwrap_or("").to_lowercase();
+            save.defined.push(name);
+            save.remark(at("has no counterpart"));
+        }
+        "gain" => {
+            if !matches!(rest.split_whitespace().next(), Some("off" | "nofit") | None) {
+                save.remark(at("the energy scale stays that of the response"));
+            }
+            return Mode::Passing;
+        }
+        "energies" => save.remark(at("the model is evaluated at the energies of the response")),
+        "weight" => {
+            if !rest.eq_ignore_ascii_case("standard") {
+                save.remark(at("C-STAT has no weights"));
+            }
+        }
+        silent if SILENT.contains(&silent) => {}
+        _ if text.starts_with('@') => save.lose(at("another file is not followed; give that one to import")),
+        _ => {
+            save.remark(at("has no counterpart"));
+            return Mode::Passing;
+        }
+    }
+    Mode::Commands
+}
+
+pub(super) type Says<'a> = &'a dyn Fn(&str) -> String;
+
+fn model(save: &mut Save, rest: &str, at: Says<'_>) -> Mode {
+    let mut parts = rest.split('&');
+    let head = parts.next().unwrap_or("").trim();
+    let (first, behind) = head.split_once(char::is_whitespace).unwrap_or((head, ""));
+    let named = first.split_once(':').filter(|(source, _)| source.parse::<usize>().is_ok());
+    if named.is_some_and(|(source, _)| source != "1") {
+        save.remark(at("only the model of the first source is carried over"));
+        return Mode::Passing;
+    }
+    if matches!(head.to_lowercase().as_str(), "?" | "list" | "active" | "inactive") {
+        return Mode::Commands;
+    }
+    let expression = if named.is_some() { behind.trim() } else { head };
+    // XSPEC replaces the model of a source.
+    save.parameters.clear();
+    save.beneath.clear();
+    save.priors.clear();
+    save.model_name = named.map(|(_, name)| name.to_string()).filter(|name| !name.is_empty());
+    save.expression = Some(numbers_away(expression)).filter(|text| !matches!(text.as_str(), "none" | "clear" | ""));
+    let mut mode = if save.expression.is_some() { Mode::Parameters } else { Mode::Commands };
+    for part in parts {
+        if part.trim().starts_with("/*") {
+            mode = Mode::Commands;
+            break;
+        }
+        match parameter(part) {
+            Some(parameter) => save.parameters.push(parameter),
+            None => {
+                save.lose(at(&format!("{:?} is not understood as a parameter", part.trim())));
+                save.parameters.push(Parameter::Tied(part.trim().to_string()));
+            }
+        }
+    }
+    save.read_with_model = save.parameters.len();
+    mode
+}
+
+/// Takes away the numbers of the components that `show` prints: `phabs<1>*powerlaw<2>`, `phabs[1]`.
+fn numbers_away(expression: &str) -> String {
+    let mut out = String::with_capacity(expression.len());
+    let mut rest = expression;
+    while let Some(open) = rest.find(['<', '[']) {
+        let (before, behind) = rest.split_at(open);
+        let close = if behind.starts_with('<') { '>' } else { ']' };
+        out.push_str(before);
+        match behind.find(close) {
+            Some(end) if end > 1 && behind.get(1..end).is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit())) => {
+                rest = behind.get(end + 1..).unwrap_or("");
+            }
+            _ => {
+                // No number: the expression's own mistake, shown by who reads it.
+                out.push_str(behind);
+                rest = "";
+            }
+        }
+    }
+    out.push_str(rest);
+    out.trim().to_string()
+}
+
+fn data(save: &mut Save, rest: &str, at: Says<'_>) {
+    let (mut next, mut group) = (1, 1);
+    for word in words(rest) {
+        match pair(&word) {
+            Some((Some(g), set)) => (group, next) = (g, set),
+            Some((None, set)) => next = set,
+            None if word.eq_ignore_ascii_case("none") => {
+                // `data none` is all of them, `data 2 none` that one.
+                let alone = rest.trim().eq_ignore_ascii_case("none");
+                let gone: Vec<usize> = save.data.keys().copied().filter(|set| alone || *set == next).collect();
+                for set in gone {
+                    let maps = [&mut save.data, &mut save.response, &mut save.arf, &mut save.background];
+                    maps.into_iter().for_each(|map| drop(map.remove(&set)));
+                    save.groups.remove(&set);
+                }
+                next += 1;
+            }
+            None if word.starts_with('/') => {}
+            None => {
+                for file in rows(&word) {
+                    // Another file under the number brings its own companions, and all its channels.
+                    let maps = [&mut save.response, &mut save.arf, &mut save.background];
+                    maps.into_iter().for_each(|map| drop(map.remove(&next)));
+                    save.data.insert(next, file);
+                    save.groups.insert(next, group);
+                    save.loaded_after.insert(next, save.selections.len());
+                    next += 1;
+                }
+            }
+        }
+    }
+    if rest.is_empty() {
+        save.remark(at("names no file"));
+    }
+}
+
+/// `file{1-3,5}` names four spectra, one data set each.
+fn rows(word: &str) -> Vec<String> {
+    let one = || vec![word.to_string()];
+    let Some((file, list)) = word.strip_suffix('}').and_then(|w| w.split_once('{')) else { return one() };
+    if !list.contains(['-', ',']) {
+        return one();
+    }
+    let mut out = Vec::new();
+    for part in list.split(',').map(str::trim) {
+        let (from, to) = part.split_once('-').unwrap_or((part, part));
+        match (from.trim().parse::<usize>(), to.trim().parse::<usize>()) {
+            (Ok(from), Ok(to)) if from <= to && to - from < 10_000 => {
+                out.extend((from..=to).map(|row| format!("{file}{{{row}}}")));
+            }
+            _ => return one(),
+        }
+    }
+    out
+}
+
+fn companion(save: &mut Save, kind: &str, rest: &str, at: Says<'_>) {
+    let (mut source, mut set) = (1, 1);
+    for word in words(rest) {
+        if let Some((s, n)) = pair(&word) {
+            (source, set) = (s.unwrap_or(1), n);
+            continue;
+        }
+        if source > 1 {
+            save.remark(at("only the first source is carried over"));
+            return;
+        }
+        let map = match kind {
+            "response" => &mut save.response,
+            "arf" => &mut save.arf,
+            _ => &mut save.background,
+        };
+        if !word.starts_with('/') {
+            map.insert(set, word);
+        }
+        set += 1;
+    }
+}

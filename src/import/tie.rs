@@ -1,0 +1,414 @@
+//! The links of a save file (`= 2*(p4+1)`): read as expressions, reduced to scale and offset where that is what they are.
+//!
+//! A run file ties a parameter to ONE other as scale * p + offset. What is not linear in exactly one parameter is refused with
+//! the reason; nothing is guessed.
+
+use std::collections::BTreeMap;
+
+/// What a link comes to: `scale` times parameter number `parameter` (from 1) plus `offset`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tie {
+    pub parameter: usize,
+    pub scale: f64,
+    pub offset: f64,
+}
+
+/// An arithmetic expression of numbers and parameters.
+#[derive(Debug, Clone)]
+enum Expression {
+    Number(f64),
+    /// `p4`, by its number from 1.
+    Parameter(usize),
+    Negative(Box<Expression>),
+    /// One of `+ - * / ^`.
+    Binary(char, Box<Expression>, Box<Expression>),
+    Call(Function, Box<Expression>),
+}
+
+/// A function of XSPEC's expressions, by its name there.
+#[derive(Debug, Clone, Copy)]
+struct Function {
+    name: &'static str,
+    of: fn(f64) -> f64,
+}
+
+/// XSPEC's functions of one number; LOG is that of base 10 there, LN the natural one, and the angles of SIND and its kin are degrees.
+const FUNCTIONS: &[Function] = &[
+    Function { name: "exp", of: f64::exp },
+    Function { name: "ln", of: f64::ln },
+    Function { name: "log", of: f64::log10 },
+    Function { name: "log10", of: f64::log10 },
+    Function { name: "sqrt", of: f64::sqrt },
+    Function { name: "abs", of: f64::abs },
+    Function { name: "int", of: f64::trunc },
+    Function { name: "sin", of: f64::sin },
+    Function { name: "cos", of: f64::cos },
+    Function { name: "tan", of: f64::tan },
+    Function { name: "sind", of: |x| x.to_radians().sin() },
+    Function { name: "cosd", of: |x| x.to_radians().cos() },
+    Function { name: "tand", of: |x| x.to_radians().tan() },
+    Function { name: "asin", of: f64::asin },
+    Function { name: "acos", of: f64::acos },
+    Function { name: "atan", of: f64::atan },
+    Function { name: "sinh", of: f64::sinh },
+    Function { name: "cosh", of: f64::cosh },
+    Function { name: "tanh", of: f64::tanh },
+];
+
+/// Brackets and signs deeper than this are refused: recursion stays bounded.
+const DEEPEST: usize = 100;
+
+/// Reads what stands behind the `=` and reduces it.
+///
+/// A whole number alone is the number of a parameter, as in files of XSPEC 11 (`= 4`). The error says why it is no tie.
+pub fn read(text: &str) -> Result<Tie, String> {
+    let text = text.trim();
+    if let Ok(parameter) = text.parse::<usize>() {
+        return Ok(Tie { parameter, scale: 1.0, offset: 0.0 });
+    }
+    let mut parser = Parser { text, at: 0, depth: 0, parameters: false, whole: false };
+    let expression = parser.whole_text()?;
+    if !parser.parameters && parser.whole {
+        // XSPEC 11 reads the first whole number as a parameter's, XSPEC 12 as a number.
+        return Err(
+            "a whole number is a parameter in XSPEC 11 and a number in XSPEC 12; write p4 for parameter 4".into()
+        );
+    }
+    let linear = reduce(&expression)?;
+    let mut of = linear.of.iter().filter(|(_, scale)| **scale != 0.0);
+    let (parameter, scale) = match (of.next(), of.next()) {
+        (None, _) => return Err("it depends on no parameter".into()),
+        (Some((&parameter, &scale)), None) => (parameter, scale),
+        (Some((a, _)), Some((b, _))) => return Err(format!("it depends on several parameters (p{a}, p{b})")),
+    };
+    match scale.is_finite() && linear.offset.is_finite() {
+        true => Ok(Tie { parameter, scale, offset: linear.offset }),
+        false => Err("its value is not finite".into()),
+    }
+}
+
+/// The value of a link where `parameter` gives the values of the parameters by number; `None` when one of them has none.
+pub fn value(text: &str, parameter: &dyn Fn(usize) -> Option<f64>) -> Option<f64> {
+    if let Ok(number) = text.trim().parse::<usize>() {
+        return parameter(number);
+    }
+    let mut parser = Parser { text: text.trim(), at: 0, depth: 0, parameters: false, whole: false };
+    evaluate(&parser.whole_text().ok()?, parameter).filter(|x| x.is_finite())
+}
+
+fn evaluate(expression: &Expression, parameter: &dyn Fn(usize) -> Option<f64>) -> Option<f64> {
+    Some(match expression {
+        Expression::Number(x) => *x,
+        Expression::Parameter(n) => parameter(*n)?,
+        Expression::Negative(inner) => -evaluate(inner, parameter)?,
+        Expression::Call(function, inner) => (function.of)(evaluate(inner, parameter)?),
+        Expression::Binary(sign, a, b) => binary(*sign, evaluate(a, parameter)?, evaluate(b, parameter)?),
+    })
+}
+
+fn binary(sign: char, a: f64, b: f64) -> f64 {
+    match sign {
+        '+' => a + b,
+        '-' => a - b,
+        '*' => a * b,
+        '/' => a / b,
+        _ => a.powf(b),
+    }
+}
+
+/// offset + sum of scale * parameter.
+struct Linear {
+    offset: f64,
+    of: BTreeMap<usize, f64>,
+}
+
+impl Linear {
+    fn number(offset: f64) -> Linear {
+        Linear { offset, of: BTreeMap::new() }
+    }
+
+    fn constant(&self) -> Option<f64> {
+        self.of.is_empty().then_some(self.offset)
+    }
+
+    fn scaled(mut self, by: impl Fn(f64) -> f64) -> Linear {
+        self.offset = by(self.offset);
+        self.of.values_mut().for_each(|scale| *scale = by(*scale));
+        self
+    }
+
+    /// `p4`, or `p4, p5`.
+    fn names(&self) -> String {
+        self.of.keys().map(|n| format!("p{n}")).collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn reduce(expression: &Expression) -> Result<Linear, String> {
+    Ok(match expression {
+        Expression::Number(x) => Linear::number(*x),
+        Expression::Parameter(n) => Linear { offset: 0.0, of: BTreeMap::from([(*n, 1.0)]) },
+        Expression::Negative(inner) => reduce(inner)?.scaled(|x| -x),
+        Expression::Call(function, inner) => {
+            let inner = reduce(inner)?;
+            match inner.constant() {
+                Some(x) => Linear::number((function.of)(x)),
+                None => return Err(format!("{}({}) is not linear", function.name, inner.names())),
+            }
+        }
+        Expression::Binary(sign, a, b) => {
+            let (a, b) = (reduce(a)?, reduce(b)?);
+            match (sign, a.constant(), b.constant()) {
+                (_, Some(x), Some(y)) => Linear::number(binary(*sign, x, y)),
+                ('+' | '-', ..) => {
+                    let mut sum = a;
+                    sum.offset = binary(*sign, sum.offset, b.offset);
+                    for (n, scale) in b.of {
+                        let own = sum.of.entry(n).or_insert(0.0);
+                        *own = binary(*sign, *own, scale);
+                    }
+                    sum.of.retain(|_, scale| *scale != 0.0);
+                    sum
+                }
+                ('*', Some(x), None) => b.scaled(|y| x * y),
+                ('*', None, Some(y)) | ('^', None, Some(y)) if *sign == '*' || y == 1.0 => a.scaled(|x| x * y),
+                ('/', None, Some(y)) => a.scaled(|x| x / y),
+                ('*', ..) => {
+                    return Err(format!("a product of parameters ({} and {}) is not linear", a.names(), b.names()));
+                }
+                ('/', ..) => return Err(format!("a division by {} is not linear", b.names())),
+                _ => {
+                    let names = if a.of.is_empty() { b.names() } else { a.names() };
+                    return Err(format!("a power with {names} is not linear"));
+                }
+            }
+        }
+    })
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    at: usize,
+    depth: usize,
+    /// A parameter was named.
+    parameters: bool,
+    /// A number without point or exponent stands there.
+    whole: bool,
+}
+
+impl Parser<'_> {
+    fn whole_text(&mut self) -> Result<Expression, String> {
+        let expression = self.sum()?;
+        match self.peek() {
+            None => Ok(expression),
+            Some(c) => Err(format!("{c:?} is not expected there")),
+        }
+    }
+
+    fn rest(&self) -> &str {
+        self.text.get(self.at..).unwrap_or("")
+    }
+
+    fn peek(&mut self) -> Option<char> {
+        let rest = self.rest();
+        self.at += rest.len() - rest.trim_start().len();
+        self.rest().chars().next()
+    }
+
+    fn sum(&mut self) -> Result<Expression, String> {
+        let mut left = self.product()?;
+        while let Some(sign @ ('+' | '-')) = self.peek() {
+            self.at += 1;
+            left = Expression::Binary(sign, Box::new(left), Box::new(self.product()?));
+        }
+        Ok(left)
+    }
+
+    fn product(&mut self) -> Result<Expression, String> {
+        let mut left = self.signed()?;
+        loop {
+            match self.peek() {
+                // `**` is a power.
+                Some('*') if self.rest().starts_with("**") => return Ok(left),
+                Some(sign @ ('*' | '/')) => {
+                    self.at += 1;
+                    left = Expression::Binary(sign, Box::new(left), Box::new(self.signed()?));
+                }
+                _ => return Ok(left),
+            }
+        }
+    }
+
+    fn signed(&mut self) -> Result<Expression, String> {
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err("it is nested too deeply".into());
+        }
+        let expression = match self.peek() {
+            Some('-') => {
+                self.at += 1;
+                Expression::Negative(Box::new(self.signed()?))
+            }
+            Some('+') => {
+                self.at += 1;
+                self.signed()?
+            }
+            _ => self.power()?,
+        };
+        self.depth -= 1;
+        Ok(expression)
+    }
+
+    fn power(&mut self) -> Result<Expression, String> {
+        let base = self.atom()?;
+        let length = match self.peek() {
+            Some('^') => 1,
+            Some('*') if self.rest().starts_with("**") => 2,
+            _ => return Ok(base),
+        };
+        self.at += length;
+        Ok(Expression::Binary('^', Box::new(base), Box::new(self.signed()?)))
+    }
+
+    fn atom(&mut self) -> Result<Expression, String> {
+        match self.peek() {
+            Some('(') => {
+                self.at += 1;
+                let inner = self.sum()?;
+                self.close()?;
+                Ok(inner)
+            }
+            Some(c) if c.is_ascii_digit() || c == '.' => self.number(),
+            Some(c) if c.is_ascii_alphabetic() || c == '_' => self.name(),
+            Some(c) => Err(format!("{c:?} is not expected there")),
+            None => Err("it ends too early".into()),
+        }
+    }
+
+    fn close(&mut self) -> Result<(), String> {
+        match self.peek() {
+            Some(')') => {
+                self.at += 1;
+                Ok(())
+            }
+            Some(',') => Err("functions of several arguments have no counterpart".into()),
+            _ => Err("a bracket is never closed".into()),
+        }
+    }
+
+    /// `1`, `1.5`, `.5`, `1e-3`, `1.5D0`.
+    fn number(&mut self) -> Result<Expression, String> {
+        let bytes = self.rest().as_bytes();
+        let digits = |from: usize| bytes.iter().skip(from).take_while(|b| b.is_ascii_digit()).count();
+        let mut end = digits(0);
+        let mut whole = true;
+        if bytes.get(end) == Some(&b'.') {
+            end += 1;
+            end += digits(end);
+            whole = false;
+        }
+        if matches!(bytes.get(end), Some(b'e' | b'E' | b'd' | b'D')) {
+            let sign = usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
+            let exponent = digits(end + 1 + sign);
+            if exponent > 0 {
+                end += 1 + sign + exponent;
+                whole = false;
+            }
+        }
+        let text = self.rest().get(..end).unwrap_or("").to_lowercase().replace('d', "e");
+        let value = text.parse::<f64>().map_err(|_| format!("{text:?} is no number"))?;
+        self.at += end;
+        self.whole |= whole;
+        Ok(Expression::Number(value))
+    }
+
+    fn name(&mut self) -> Result<Expression, String> {
+        let rest = self.rest();
+        let length = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
+        let name = rest.get(..length).unwrap_or("").to_lowercase();
+        self.at += length;
+        if self.peek() == Some(':') {
+            return Err(format!("it names a parameter of another model ({name}:...)"));
+        }
+        if let Some(number) = name.strip_prefix('p').and_then(|n| n.parse::<usize>().ok()) {
+            self.parameters = true;
+            return Ok(Expression::Parameter(number));
+        }
+        let function = FUNCTIONS.iter().find(|f| f.name == name);
+        let Some(function) = function.filter(|_| self.peek() == Some('(')) else {
+            return Err(format!("{name:?} is neither a parameter (p1, p2, ...) nor a function known here"));
+        };
+        self.at += 1;
+        let inner = self.sum()?;
+        self.close()?;
+        Ok(Expression::Call(*function, Box::new(inner)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn linear(text: &str) -> Option<(usize, f64, f64)> {
+        read(text).ok().map(|tie| (tie.parameter, tie.scale, tie.offset))
+    }
+
+    #[test]
+    fn everything_linear_in_one_parameter_is_reduced() {
+        for (text, scale, offset) in [
+            ("2*(p4+1)", 2.0, 2.0),
+            ("p4/(1+0.0175)", 1.0 / 1.0175, 0.0),
+            ("10-(p4-1)", -1.0, 11.0),
+            ("((P4)*2)/(4)", 0.5, 0.0),
+            ("p4*1.0e0+1e-1", 1.0, 0.1),
+            ("-p4+10", -1.0, 10.0),
+            ("--p4", 1.0, 0.0),
+            ("p4*2^3**1", 8.0, 0.0),
+            ("p4 + p1 - p1", 1.0, 0.0),
+            ("3*p4^1 - sqrt(4)", 3.0, -2.0),
+            ("p4*1.5D+1", 15.0, 0.0),
+            ("2e0*-p4", -2.0, 0.0),
+            ("4", 1.0, 0.0),
+        ] {
+            let (parameter, s, o) = linear(text).unwrap_or_else(|| panic!("{text}: {:?}", read(text)));
+            assert_eq!(parameter, 4, "{text}");
+            assert!((s - scale).abs() < 1e-15 && (o - offset).abs() < 1e-15, "{text}: {s} {o}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused_with_a_reason() {
+        for (text, says) in [
+            ("1/p4", "division by p4"),
+            ("p4^2", "power with p4"),
+            ("p4*p1", "product of parameters"),
+            ("p4*p4", "product of parameters"),
+            ("p4+p1", "several parameters (p1, p4)"),
+            ("log10(p4)", "log10(p4)"),
+            ("max(p4,2)", "neither a parameter"),
+            ("4*2", "XSPEC 11"),
+            ("7.1", "no parameter"),
+            ("p4-p4+2", "no parameter"),
+            ("p4/0", "not finite"),
+            ("p4+", "ends too early"),
+            ("(p4", "never closed"),
+            ("p4)", "not expected"),
+            ("2 p4", "not expected"),
+            ("bkg:p4", "another model"),
+            ("$x", "not expected"),
+            ("", "ends too early"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+        assert!(read(&"(".repeat(100_000)).is_err() && read(&"-".repeat(100_000)).is_err());
+    }
+
+    #[test]
+    fn the_value_needs_no_linearity() {
+        let of = |n: usize| [3.0, 0.5].get(n.wrapping_sub(1)).copied();
+        assert_eq!(value("p1^2/p2", &of), Some(18.0));
+        assert_eq!(value("p3", &of), None);
+        assert_eq!(value("1", &of), Some(3.0));
+        assert_eq!(value("1/(p1-3)", &of), None);
+    }
+}

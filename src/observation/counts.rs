@@ -1,0 +1,136 @@
+//! Counts as they are stored: whole numbers, or rates that are whole numbers over the exposure.
+
+use super::spectrum::Reader;
+use super::{ObservationError, units};
+
+/// Two roundings of a stored f32: a number so close to a whole one is that number.
+const ROUNDING: f64 = 2.5e-7;
+
+impl Reader<'_> {
+    /// A count as it must be: a whole number from 0 up, or one rounding of a stored number off.
+    fn whole(&self, column: &str, i: usize, value: f64) -> Result<u32, ObservationError> {
+        let channel = i + 1;
+        if value.is_nan() {
+            return Err(self.refuse(format!("{column} is undefined (NULL or NaN) in row {channel}")));
+        }
+        if value < 0.0 {
+            return Err(self.refuse(format!(
+                "{column} is {value} in row {channel}: negative, so background-subtracted; expected the counts as detected"
+            )));
+        }
+        if (value - value.round()).abs() > ROUNDING * value {
+            return Err(self.refuse(format!(
+                "{column} is {value} in row {channel}: not a whole number, so weighted or subtracted; expected counts as detected"
+            )));
+        }
+        if value > f64::from(u32::MAX) {
+            return Err(self.refuse(format!("{column} is {value} in row {channel}, expected at most {}", u32::MAX)));
+        }
+        Ok(value.round() as u32)
+    }
+
+    /// Counts of a COUNTS column. Channels that are bad anyway may hold anything.
+    pub(super) fn counts(&mut self, values: &[f64], bad: &[bool]) -> Result<Vec<u32>, ObservationError> {
+        let unit = self.unit("COUNTS").to_string();
+        match units::parse(&unit) {
+            Some(u) if (u.length, u.time, u.energy) == (0, 0, 0) && u.scale == 1.0 => {}
+            Some(_) => {
+                return Err(self.refuse(format!("column COUNTS is in '{unit}', expected counts as detected")));
+            }
+            None => self.warnings.push(format!("column COUNTS is in '{unit}', which is not known: taken as counts")),
+        }
+        let (mut junk, mut rounded) = (0usize, 0usize);
+        let mut counts = Vec::with_capacity(values.len());
+        for (i, &value) in values.iter().enumerate() {
+            match self.whole("COUNTS", i, value) {
+                Ok(count) => {
+                    rounded += usize::from(f64::from(count) != value);
+                    counts.push(count);
+                }
+                Err(_) if bad.get(i) == Some(&true) => {
+                    junk += 1;
+                    counts.push(0);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.tell_junk("COUNTS", junk);
+        if rounded > 0 {
+            self.warnings.push(format!("COUNTS is one rounding off a whole number in {rounded} channels: rounded"));
+        }
+        Ok(counts)
+    }
+
+    fn tell_junk(&mut self, column: &str, junk: usize) {
+        if junk > 0 {
+            self.warnings.push(format!(
+                "{column} is undefined, negative or fractional in {junk} channels that are bad (QUALITY) anyway: taken as 0"
+            ));
+        }
+    }
+
+    /// Counts of rates: rate times exposure must be 0, or a positive whole number within the rounding of what is stored; and errors, where
+    /// given, those of a Poisson number. Channels that are bad anyway may hold anything.
+    pub(super) fn counts_of_rates(
+        &mut self,
+        rates: &[f64],
+        bad: &[bool],
+        exposure: f64,
+        poisson: bool,
+    ) -> Result<Vec<u32>, ObservationError> {
+        let unit = self.unit("RATE").to_string();
+        let scale = if unit.is_empty() {
+            1.0
+        } else {
+            units::rate(&unit).map_err(|wrong| self.refuse(format!("the unit of column RATE is {wrong}")))?
+        };
+        if scale != 1.0 {
+            self.warnings.push(format!("RATE is in '{unit}': multiplied by {scale} to count/s"));
+        }
+        let exposure = exposure * scale;
+        let mut counts = Vec::with_capacity(rates.len());
+        let mut junk = 0usize;
+        for (i, &rate) in rates.iter().enumerate() {
+            let value = rate * exposure;
+            // Exposures are written with six digits or more, rates as f32.
+            let tolerance = (1e-5 * value).min(1e-2).max(3e-7 * value).min(0.25);
+            let count = if (value - value.round()).abs() > tolerance || value.round() == 0.0 && value != 0.0 {
+                Err(self.refuse(format!(
+                    "RATE * EXPOSURE is {value} in row {}, not a whole number: this rate cannot be a Poisson count (subtracted, corrected or averaged); \
+                     expected COUNTS as detected",
+                    i + 1
+                )))
+            } else {
+                self.whole("RATE * EXPOSURE", i, value.round() + 0.0)
+            };
+            match count {
+                Ok(count) => counts.push(count),
+                Err(_) if bad.get(i) == Some(&true) => {
+                    junk += 1;
+                    counts.push(0);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.tell_junk("RATE", junk);
+        if !poisson {
+            let Some(errors) = self.column("STAT_ERR")? else {
+                return Err(
+                    self.refuse("RATE with POISSERR = F and no STAT_ERR: its statistics are not known to be Poisson")
+                );
+            };
+            for (i, (&error, &c)) in errors.iter().zip(&counts).enumerate() {
+                let (c, error) = (f64::from(c), error * exposure);
+                let close = |expected: f64| (error - expected).abs() <= 0.01 * expected.max(1.0);
+                // Empty channels carry 0, 1 or Gehrels' value by custom: they say nothing.
+                if c > 0.0 && !bad[i] && !close(c.sqrt()) && !close(1.0 + (c + 0.75).sqrt()) {
+                    return Err(self.refuse(format!(
+                        "STAT_ERR * EXPOSURE is {error} in row {} for {c} counts: not a Poisson error, so the rate cannot be Poisson",
+                        i + 1
+                    )));
+                }
+            }
+        }
+        Ok(counts)
+    }
+}

@@ -1,0 +1,157 @@
+//! The report's figures with their captions: posterior, fit, and the rounds' diagnostics.
+
+use super::html::escape;
+use super::numbers::{fixed, percent, seconds, thousands};
+use super::plots::corner::MOST_PARAMETERS;
+use super::plots::residuals::Residuals;
+use super::plots::{Plots, binning};
+use super::summary::Summary;
+use super::tables::SpectrumTable;
+use std::fmt::Write;
+
+/// A figure that may be scrolled sideways where the page is too narrow to read it.
+pub(super) fn figure(out: &mut String, svg: &str, caption: &str) {
+    let _ = writeln!(
+        out,
+        "<figure><div class=\"picture\">{svg}</div><figcaption>{}</figcaption></figure>",
+        escape(caption)
+    );
+}
+
+/// The corner plot.
+pub(super) fn posterior(out: &mut String, s: &Summary, plots: &Plots) {
+    let Some(svg) = &plots.corner else { return };
+    let more = s.parameters.len().saturating_sub(MOST_PARAMETERS);
+    let rest = match more {
+        0 => String::new(),
+        1 => " The last parameter is not drawn.".into(),
+        _ => format!(" The last {more} parameters are not drawn."),
+    };
+    let caption = format!(
+        "Marginal posteriors of every parameter and every pair. Above each column: median and 68 % interval, as in the table. \
+         Dashed: the prior. The axes frame the posterior.{rest}"
+    );
+    out.push_str("<h2>Posterior</h2>\n");
+    figure(out, svg, &caption);
+}
+
+/// C-STAT against its expectation, the folded spectrum with residuals, and the model before the instrument.
+pub(super) fn fit(out: &mut String, s: &Summary, spectrum: Option<&SpectrumTable>, plots: &Plots) {
+    let c = &s.cstat;
+    out.push_str("<h2>Quality of the fit</h2>\n");
+    let pull = (c.best - c.expected) / c.expected_std;
+    let words = if !pull.is_finite() {
+        "The expected value of C-STAT is not known.".to_string()
+    } else {
+        let side = if pull >= 0.0 { "above" } else { "below" };
+        format!(
+            "The best sample has C-STAT {} for {} degrees of freedom; the model at the posterior median has {}. If the model is \
+             right, C-STAT is expected to be {} ± {} (Kaastra 2017): the fit lies {} standard deviations {side}.",
+            fixed(c.best, 1),
+            c.dof,
+            fixed(c.at_median, 1),
+            fixed(c.expected, 1),
+            fixed(c.expected_std, 1),
+            fixed(pull.abs(), 1),
+        )
+    };
+    let _ = writeln!(out, "<p>{}</p>", escape(&words));
+    if let (Some(svg), Some(table)) = (&plots.spectrum, spectrum) {
+        figure(out, svg, &folded_caption(table, s.residuals));
+    }
+    if let Some(svg) = &plots.unfolded {
+        let parts = match spectrum {
+            Some(table) if !table.components.is_empty() => {
+                ", with its additive components, each with all that multiplies it"
+            }
+            _ => "",
+        };
+        let caption = format!(
+            "The model before the instrument, E² F(E), over the posterior{parts}. The points are the observed counts times the ratio \
+             of the model to the folded model (as XSPEC's eeufspec): they depend on the model and are no measurement of the source's \
+             spectrum by themselves."
+        );
+        figure(out, svg, &caption);
+    }
+}
+
+fn folded_caption(table: &SpectrumTable, residuals: Residuals) -> String {
+    let mut words = format!(
+        "The observed counts and those that the model expects, over the posterior{}. Below: residuals, {}, where the model is the \
+         posterior median of the expected counts{}.",
+        if table.components.is_empty() { "" } else { ", with the additive components of the best sample" },
+        residuals.formula(),
+        match residuals {
+            Residuals::Delta => ", with errors of one",
+            Residuals::Ratio => ", with the errors of the counts (Gehrels 1986)",
+        },
+    );
+    let drawn = binning::points(table);
+    if let Some((bin, value)) = residuals.largest(&drawn.rows).filter(|(_, value)| value.is_finite()) {
+        let _ = write!(
+            words,
+            " The farthest from the model of the {} bins drawn has {} ({} to {} keV).",
+            drawn.rows.len(),
+            fixed(value, 2),
+            fixed(bin.e_min, 3),
+            fixed(bin.e_max, 3),
+        );
+    }
+    words
+}
+
+/// The rounds in numbers, and how they came to the posterior.
+pub(super) fn rounds(out: &mut String, s: &Summary, plots: &Plots) {
+    if s.rounds.is_empty() {
+        return;
+    }
+    out.push_str(
+        "<h2>Rounds</h2>\n<div class=\"wide\"><table>\n<tr><th>Round</th><th class=\"n\">Simulations</th><th class=\"n\">Epochs, \
+         auto-encoder</th><th class=\"n\">Epochs, flow</th><th class=\"n\">Validation loss</th><th class=\"n\">Efficiency</th>\
+         <th class=\"n\">of many draws, at least</th><th class=\"n\">Acceptance</th><th class=\"n\">Time</th></tr>\n",
+    );
+    for (i, r) in s.rounds.iter().enumerate() {
+        let time = r.seconds.simulate + r.seconds.summarize + r.seconds.infer + r.seconds.proposal;
+        let cells = [
+            thousands(r.simulations as f64),
+            r.epochs_autoencoder.to_string(),
+            r.epochs_flow.to_string(),
+            fixed(r.validation_loss, 3),
+            percent(r.efficiency),
+            percent(r.efficiency_lower),
+            percent(r.acceptance),
+            seconds(time),
+        ];
+        let _ = write!(out, "<tr><td>{}</td>", i + 1);
+        for cell in cells {
+            let _ = write!(out, "<td class=\"n\">{}</td>", escape(&cell));
+        }
+        out.push_str("</tr>\n");
+    }
+    out.push_str("</table></div>\n");
+    let captioned = [
+        (
+            &plots.efficiency,
+            "Efficiency: how well each round's network already matches the exact posterior. Acceptance: share of prior draws that \
+             fall into the round's proposal.",
+        ),
+        (
+            &plots.losses,
+            "Losses over the epochs of all rounds (numbers above). Validation far above training would be over-fitting.",
+        ),
+        (
+            &plots.rounds,
+            "Orange: the network's posterior of each round, before the exact likelihood corrected it, around the refined one.",
+        ),
+        (
+            &plots.coverage,
+            "What the simulations cover: simulated spectra of the prior and of each round's proposal. The observed spectrum has to \
+             lie among them: outside, the network was asked about data that it never saw.",
+        ),
+    ];
+    for (svg, caption) in captioned {
+        if let Some(svg) = svg {
+            figure(out, svg, caption);
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Components where bins are fine, parameters extreme or a sign changes: the f64 form and the f32 form against XSPEC's numbers and
+//! quadratures of the published formulas (`data/components`), and the f32 form against the oracle at random parameters.
+//!
+//! `RONTGEN_COMPONENT=name` takes one component, `RONTGEN_SETS=n` so many parameter sets of each (1 without).
+
+mod golden;
+
+use golden::{path, with_excerpt, xspec::evaluate};
+use rontgen::model::{Kind, Model, ParameterInfo, Program, Scratch, Settings, catalogue};
+
+/// A generator of random numbers of its own, so that a set stays what it is.
+struct Random(u64);
+
+impl Random {
+    fn uniform(&mut self) -> f64 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (self.0 >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Inside the soft limits; in the logarithm where they are far apart.
+    fn value(&mut self, info: &ParameterInfo) -> f64 {
+        let u = self.uniform();
+        let own = info.name.rsplit('.').next().unwrap_or("");
+        // Lines and edges near the grids; tables of plasmas and of reflection are made for these redshifts and abundances.
+        let (least, most) = match own {
+            "LineE" | "edgeE" | "EdgeE" | "Energy" => (0.0, 30.0),
+            "Redshift" => (-0.4, 3.0),
+            "Velocity" => (-1e4, 1e4),
+            "rel_refl" => (-10.0, 10.0),
+            _ if info.unit.is_empty() && info.soft_max >= 1e3 && info.soft_min == 0.0 => (0.0, 3.0),
+            _ => (-1e6, 1e6),
+        };
+        let (lo, hi) = (info.soft_min.max(least), info.soft_max.min(most));
+        if info.is_norm {
+            return 1.0;
+        }
+        if info.never_free {
+            return info.default;
+        }
+        let value = if lo > 0.0 && hi > 30.0 * lo {
+            lo * (hi / lo).powf(u)
+        } else if lo == 0.0 && hi > 30.0 {
+            1e-3 * hi * 1e3f64.powf(u)
+        } else {
+            lo + (hi - lo) * u
+        };
+        f64::from(value as f32)
+    }
+}
+
+fn grids() -> [(&'static str, Vec<f64>); 4] {
+    let logarithmic =
+        |lo: f64, hi: f64, n: u32| (0..=n).map(|k| lo * (hi / lo).powf(f64::from(k) / f64::from(n))).collect();
+    let linear = |lo: f64, hi: f64, n: u32| (0..=n).map(|k| lo + (hi - lo) * f64::from(k) / f64::from(n)).collect();
+    [
+        ("1.2 %", logarithmic(0.1, 20.0, 442)),
+        ("0.1 %", logarithmic(0.2, 12.0, 4100)),
+        ("2 eV", linear(5.5, 7.5, 1000)),
+        ("0.4 eV", linear(0.5, 0.9, 1000)),
+    ]
+}
+
+/// Largest relative difference between the two forms; docs/components.md has the reasons of the larger ones.
+fn tolerance(name: &str) -> f64 {
+    match name {
+        "bremss" | "zbremss" | "compbb" => 2e-3,
+        "comptb" => 3e-3,
+        "apec" | "bapec" | "vapec" | "bvapec" | "vvapec" | "bvvapec" => 3e-3,
+        _ => 5e-4,
+    }
+}
+
+#[test]
+fn f32_keeps_to_f64() {
+    let only = std::env::var("RONTGEN_COMPONENT").ok();
+    let sets: u32 = std::env::var("RONTGEN_SETS").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    let settings: Settings = with_excerpt();
+    let mut failures = Vec::new();
+    for component in catalogue::components().iter().filter(|c| c.available()) {
+        let name = component.name.to_lowercase();
+        if only.as_ref().is_some_and(|only| *only != name) {
+            continue;
+        }
+        let expression = match (component.kind, name.as_str()) {
+            (Kind::Additive, _) => name.clone(),
+            (_, "partcov" | "zmshift") => format!("({name}*tbabs)*powerlaw"),
+            (Kind::Convolution, _) => format!("{name}*(powerlaw+gaussian)"),
+            _ => format!("{name}*powerlaw"),
+        };
+        let model = Model::parse(&expression, &settings).unwrap();
+        for (grid, edges) in grids() {
+            let program = Program::new(&model, &edges).unwrap();
+            let (mut oracle, mut fast) = (vec![0.0; program.energies()], vec![0.0f32; program.energies()]);
+            let mut random = Random(1);
+            for _ in 0..sets {
+                let value = |info: &ParameterInfo| {
+                    let own = info.name.starts_with(&format!("{name}."));
+                    let drawn = random.value(info);
+                    match (own, info.name.as_str()) {
+                        (true, _) => drawn,
+                        (_, "gaussian.LineE") => 6.4,
+                        (_, "gaussian.Sigma") => f64::from(0.002f32),
+                        (_, "gaussian.norm") => f64::from(0.1f32),
+                        _ => f64::from(info.default as f32),
+                    }
+                };
+                let full: Vec<f64> = model.parameters().iter().map(value).collect();
+                let single: Vec<f32> = full.iter().map(|x| *x as f32).collect();
+                program.evaluate(&full, &mut oracle);
+                program.evaluate_f32(&single, &mut fast, &mut Scratch::default());
+                let peak = oracle.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+                // Where faint lines are shared out between knots; the excerpt has few others. Numbers below 1e-12 are what is left of
+                // photons that were all absorbed.
+                let floor = if name.ends_with("apec") { 1e-3 } else { 1e-6 };
+                let mut worst = (0.0f64, 0);
+                for (k, (o, f)) in oracle.iter().zip(&fast).enumerate() {
+                    if !f.is_finite() || (o.abs() > floor * peak && o.abs() > 1e-12 && o.abs() < 1e30) {
+                        let d = (f64::from(*f) / o - 1.0).abs();
+                        if d.is_nan() || d > worst.0 {
+                            worst = (if d.is_nan() { f64::INFINITY } else { d }, k);
+                        }
+                    }
+                }
+                if worst.0 > tolerance(&name) {
+                    let shown: Vec<String> =
+                        model.parameters().iter().zip(&full).map(|(i, v)| format!("{}={v}", i.name)).collect();
+                    failures.push(format!(
+                        "{name} on {grid}: {:.2e} at {:.5} keV ({:.4e} for {:.4e}, peak {peak:.2e}): {}",
+                        worst.0,
+                        edges[worst.1],
+                        fast[worst.1],
+                        oracle[worst.1],
+                        shown.join(" ")
+                    ));
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[derive(serde::Deserialize)]
+struct Point {
+    what: String,
+    expression: String,
+    set: std::collections::BTreeMap<String, f64>,
+    grid: Steps,
+    bins: Vec<usize>,
+    values: Vec<f64>,
+    tolerance: f64,
+}
+
+#[derive(serde::Deserialize)]
+struct Steps {
+    lo: f64,
+    hi: f64,
+    n: u32,
+    linear: bool,
+}
+
+#[test]
+fn single_bins_are_those_of_others() {
+    let points: Vec<Point> = serde_json::from_str(include_str!("data/components/fine_bins.json")).unwrap();
+    let mut failures = Vec::new();
+    for point in points {
+        let plasma = point.expression == "apec";
+        let mut settings = Settings::new("angr", "vern").unwrap();
+        if plasma {
+            let Some(folder) = path("apec") else { continue };
+            settings = settings.with_atomdb(Some(folder));
+        }
+        let Steps { lo, hi, n, linear } = point.grid;
+        let edges: Vec<f64> = (0..=n)
+            .map(|k| f64::from(k) / f64::from(n))
+            .map(|u| if linear { lo + (hi - lo) * u } else { lo * (hi / lo).powf(u) })
+            .collect();
+        let set: Vec<(String, f64)> = point.set.into_iter().collect();
+        let values = evaluate(&point.expression, &settings, &edges, &set);
+        let parameters = set.iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>().join(" ");
+        let mut worst = [0.0f64; 2];
+        for (bin, want) in point.bins.iter().zip(&point.values) {
+            for (worst, got) in worst.iter_mut().zip([values.oracle[*bin], values.fast[*bin]]) {
+                let off = (got / want - 1.0).abs();
+                *worst = if off.is_nan() { f64::INFINITY } else { worst.max(off) };
+            }
+        }
+        println!("{:10} {:28} f64 {:.1e} f32 {:.1e}  {parameters}", point.what, point.expression, worst[0], worst[1]);
+        let may_be_negative = point.expression.starts_with("dust");
+        if !may_be_negative && values.fast.iter().any(|x| x.is_nan() || *x < 0.0) {
+            failures.push(format!("{} {parameters}: negative photons in f32", point.expression));
+        }
+        if worst.iter().any(|worst| *worst > point.tolerance) {
+            failures.push(format!("{} {parameters}: f64 {:.2e}, f32 {:.2e}", point.expression, worst[0], worst[1]));
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
