@@ -14,6 +14,7 @@ use crate::{
 };
 
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "rontgen fake [OPTIONS] RUN.toml --at PAR=VALUE... --exposure S --out SPECTRUM.pha")]
 pub struct Args {
     #[command(flatten)]
     pub(super) run: RunArgs,
