@@ -54,7 +54,7 @@ fn gabs_setup(p: u32, t: u32) -> Notch {
 }
 
 fn notch_at(c: Notch, u: f32) -> f32 {
-    return exp_m1(c.minus_depth * safe_exp(-0.5 * u * u));
+    return safe_exp(c.minus_depth * safe_exp(-0.5 * u * u));
 }
 
 fn notch_value(c: Notch, i: u32) -> f32 {
@@ -77,5 +77,5 @@ fn notch_value(c: Notch, i: u32) -> f32 {
         sum += 0.17392742 * (notch_at(c, centre_place - a) + notch_at(c, centre_place + a))
             + 0.32607258 * (notch_at(c, centre_place - b) + notch_at(c, centre_place + b));
     }
-    return max(1.0 + sum * step * 0.5 / half, 0.0);
+    return (sum * step + (2.0 * half - span)) * 0.5 / half;
 }

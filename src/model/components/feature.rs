@@ -137,12 +137,13 @@ impl<R: Real> Component<R> for Notch<R> {
             let centre = step.fma(R::of(k as f64 + 0.5), from);
             for (node, weight) in NODES {
                 let u = step.fma(R::of(0.5 * node), centre);
-                let blocked = (self.minus_depth * (u * u * R::of(-0.5)).exp()).exp_m1();
-                sum = blocked.fma(R::of(0.5 * weight), sum);
+                let passes = (self.minus_depth * (u * u * R::of(-0.5)).exp()).exp();
+                sum = passes.fma(R::of(0.5 * weight), sum);
             }
         }
-        // Rounding may leave a black bin just below zero.
-        (sum * step).fma(R::of(0.5) / half, R::of(1.0)).max(R::of(0.0))
+        // Not one less what is blocked: where that is nearly all, no digits would be left.
+        let outside = half + half - span;
+        sum.fma(step, outside) * R::of(0.5) / half
     }
 
     #[inline(always)]
