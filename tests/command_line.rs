@@ -173,3 +173,29 @@ fn an_unreadable_log_filter_is_named_and_does_no_harm() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("RUST_LOG=\"rontgen=loud\""), "{}", stderr(&output));
 }
+
+/// Help is read in a terminal of 80 columns; without one it has that width too.
+#[test]
+fn help_fits_eighty_columns() {
+    let top = rontgen(&["--help"]);
+    let text = String::from_utf8(top.stdout).unwrap();
+    let commands: Vec<&str> = text
+        .lines()
+        .skip_while(|line| !line.starts_with("Commands:"))
+        .skip(1)
+        .take_while(|line| line.starts_with("  "))
+        .filter(|line| !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .collect();
+    assert!(commands.len() > 15, "{commands:?}");
+    for command in std::iter::once(None).chain(commands.into_iter().map(Some)) {
+        let words: Vec<&str> = command.into_iter().chain(["--help"]).collect();
+        let output = rontgen(&words);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.len() > 200, "{command:?}: {text}");
+        for line in text.lines() {
+            assert!(line.chars().count() <= 80, "{command:?}: {line}");
+        }
+    }
+}

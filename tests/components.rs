@@ -153,6 +153,57 @@ fn thcomp_makes_a_power_law_of_soft_photons() {
     assert!(difference(&none.oracle, &seeds.oracle, 1e-9).0 < 1e-12);
 }
 
+/// XSPEC's own values at points where components once differed from it: bins with edges, the ends of curves, lines near zero energy, depths
+/// beyond what f32 holds as a difference. The bounds are those of the file; f32 may add its own rounding.
+#[test]
+fn points_of_xspec_are_met() {
+    let mut failures = Vec::new();
+    for point in golden::points::read() {
+        let values = point.evaluate();
+        let (worst, at) = difference(&values.oracle, &point.values, 1e-6);
+        let (single, single_at) = difference(&values.fast, &point.values, 1e-6);
+        println!("{:40} f64 {worst:9.2e} in bin {at}, f32 {single:9.2e} in bin {single_at}", point.label());
+        if worst > point.within || single > point.within + point.single() || worst.is_nan() || single.is_nan() {
+            failures.push(format!("{}: {worst:.2e} in bin {at}, f32 {single:.2e} in bin {single_at}", point.label()));
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
+/// Names, defaults, limits and what is frozen are those of XSPEC's model.dat.
+#[test]
+fn the_catalogue_is_that_of_xspec() {
+    let text = include_str!("data/xspec_parameters.csv");
+    let mut rows = text.lines().filter(|line| !line.starts_with('#')).skip(1).peekable();
+    let mut failures = Vec::new();
+    let mut seen = 0;
+    while let Some(row) = rows.next() {
+        let words: Vec<&str> = row.split(',').collect();
+        let component = rontgen::model::catalogue::components().iter().find(|c| c.name == words[0]);
+        let Some(component) = component else { panic!("no component {}", words[0]) };
+        let Some(own) = component.parameters.iter().find(|p| p.name == words[1]) else {
+            failures.push(format!("{}: no parameter {}", words[0], words[1]));
+            continue;
+        };
+        let found = [own.default, own.hard_min, own.soft_min, own.soft_max, own.hard_max];
+        // Switches and scales have no limits in XSPEC, and may have some here.
+        let wanted: [f64; 5] = std::array::from_fn(|k| words[2 + k].parse().unwrap_or(found[k]));
+        let frozen = words[7] == "1";
+        if wanted != found || own.frozen_by_default != frozen {
+            failures.push(format!(
+                "{}.{}: {found:?} {}, XSPEC has {wanted:?} {frozen}",
+                words[0], words[1], own.frozen_by_default
+            ));
+        }
+        seen += 1;
+        let last = rows.peek().is_none_or(|next| !next.starts_with(&format!("{},", words[0])));
+        let own = component.parameters.iter().filter(|p| !p.is_norm).count();
+        let listed = text.lines().filter(|line| line.starts_with(&format!("{},", words[0]))).count();
+        assert!(!last || own == listed, "{}: {own} parameters, XSPEC has {listed}", words[0]);
+    }
+    assert!(failures.is_empty() && seen > 500, "{failures:#?}");
+}
+
 #[test]
 fn every_stage_is_valid_wgsl() {
     let edges: Vec<f64> = (0..=200).map(|k| 0.1 * 1.02f64.powi(k)).collect();

@@ -15,7 +15,9 @@ mod seeds;
 use mutate::Chance;
 use rontgen::import;
 use rontgen::model::{Model, Parameters, Program, Settings};
-use rontgen::observation::{Area, FileChoice, Grouping, ObservationSpec, Response, inspect, load, read_spectrum};
+use rontgen::observation::{
+    Area, FileChoice, Grouping, Mismatch, ObservationSpec, Response, inspect, load, read_spectrum,
+};
 use rontgen::run::{permission::Commands, run_file::RunFile, setup};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -104,6 +106,8 @@ impl Bench {
             background: FileChoice::None,
             energies: vec![[1.0, 6.0]],
             grouping,
+            mismatch: Mismatch::Error,
+            notes: Vec::new(),
         };
         let (pha, rmf, arf) = (self.path("s.pha"), self.path("r.rmf"), self.path("a.arf"));
         match kind {

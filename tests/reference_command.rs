@@ -83,6 +83,8 @@ fn a_nested_run_is_complete_and_right() {
     assert_eq!((&refine["log_z"], &refine["log_z_err"]), (&polish["log_z"], &polish["log_z_err"]));
     let (log_z, error) = (number(&polish["log_z"]), number(&polish["log_z_err"]));
     assert!((log_z - LOG_Z).abs() < 5.0 * error + 0.003 && error < 0.01, "{log_z} +- {error}");
+    // The better one leads.
+    assert_eq!((number(&refine["log_z"]), number(&refine["log_z_err"])), (log_z, error));
     assert!(number(&refine["ess"]) > 40_000.0 && number(&nested["rank_score"]).abs() < 4.5, "{refine} {nested}");
     assert!(number(&refine["samples"]) >= number(&nested["evaluations"]) + number(&polish["evaluations"]));
     for name in NAMES {

@@ -27,13 +27,21 @@ fn partly_perbin_value(c: PartlyPerBin, i: u32) -> f32 {
     return (1.0 - c.cover) + c.cover * perbin_value(c.absorber, i);
 }
 
-// ztbabs, tbgas, zphabs; zpcfabs: the same with sigma(E (1+z)). table: number of rows, ln E of the rows, ln sigma of the
-// rows, ln of the lower and of the upper edges.
+// ztbabs, tbgas, zphabs; zpcfabs: the same with sigma(E (1+z)). table: number of rows, of edges (steps.wgsl) and of elements that have
+// them; ln E of the rows, ln sigma of the rows, of all elements and of each of those; the edges; ln of the lower and of the upper ends of
+// the bins, and what the edges need of the bins.
 
-struct Shifted { minus: f32, ln_stretch: f32, first: u32, rows: u32 }
+struct Shifted { minus: f32, ln_stretch: f32, first: u32, rows: u32, ends: u32, steps: Steps }
 
 fn shifted_column(nh: f32, redshift: f32, t: u32) -> Shifted {
-    return Shifted(-nh, log_1p(max(redshift, -0.999)), t, u32(table(t)));
+    let rows = u32(table(t));
+    let edges = u32(table(t + 1u));
+    let first = t + 3u;
+    let places = first + rows * (2u + u32(table(t + 2u)));
+    let ends = places + 3u * edges;
+    let ln_stretch = log_1p(max(redshift, -0.999));
+    let steps = Steps(places, edges, ends + 2u * energies(), first, rows, ln_stretch);
+    return Shifted(-nh, ln_stretch, first, rows, ends, steps);
 }
 
 fn ztbabs_setup(p: u32, t: u32) -> Shifted {
@@ -54,7 +62,7 @@ fn shifted_sigma(c: Shifted, y: f32) -> f32 {
     var high = c.rows;
     while low < high {
         let middle = (low + high) / 2u;
-        if table(c.first + 1u + middle) <= y {
+        if table(c.first + middle) <= y {
             low = middle + 1u;
         } else {
             high = middle;
@@ -64,7 +72,7 @@ fn shifted_sigma(c: Shifted, y: f32) -> f32 {
         return 0.0;
     }
     let row = max(low, 1u) - 1u;
-    let at = c.first + 1u + row;
+    let at = c.first + row;
     let y0 = table(at);
     let s0 = table(at + c.rows);
     let t = (y - y0) / max(table(at + 1u) - y0, 1e-12);
@@ -74,10 +82,24 @@ fn shifted_sigma(c: Shifted, y: f32) -> f32 {
 fn shifted_scale(c: Shifted, i: u32) -> f32 { return 1.0; }
 
 fn shifted_exponent(c: Shifted, i: u32) -> f32 {
-    let edges = c.first + 1u + 2u * c.rows;
-    let below = shifted_sigma(c, table(edges + i) + c.ln_stretch);
-    let above = shifted_sigma(c, table(edges + energies() + i) + c.ln_stretch);
-    return c.minus * 0.5 * (below + above);
+    let below = shifted_sigma(c, table(c.ends + i) + c.ln_stretch);
+    let above = shifted_sigma(c, table(c.ends + energies() + i) + c.ln_stretch);
+    var sigma = 0.5 * (below + above);
+    if c.steps.count > 0u {
+        let first = steps_first(c.steps, i);
+        for (var k = first; k < c.steps.count; k++) {
+            let place = steps_place(c.steps, k, i);
+            if place >= table(c.steps.bins + 2u * energies() + i) {
+                break;
+            }
+            let column = steps_column(c.steps, k);
+            if place > 0.0 && !steps_seen(c.steps, first, k, column, i) {
+                let own = c.first + c.rows * (2u + column);
+                sigma += steps_change(c.steps, k, own, i, table(c.ends + i) + c.ln_stretch);
+            }
+        }
+    }
+    return c.minus * sigma;
 }
 
 fn shifted_value(c: Shifted, i: u32) -> f32 {

@@ -1,9 +1,10 @@
-// redden: Cardelli, Clayton & Mathis 1989, R_V = 3.1; mean of the edges' values, 1 beyond the Lyman limit.
+// redden: Cardelli, Clayton & Mathis 1989, R_V = 3.1; mean of the edges' values with the weights E^2, 1 beyond 11 per micron (hc as XSPEC
+// has it here, and its exponent).
 
 struct Milky { minus: f32 }
 
 fn redden_setup(p: u32, t: u32) -> Milky {
-    return Milky(-0.9169 * par(p));
+    return Milky(-0.9166341 * par(p));
 }
 
 fn milky_curve(x: f32) -> f32 {
@@ -28,13 +29,18 @@ fn milky_curve(x: f32) -> f32 {
     return 3.1 * a + b;
 }
 
-fn milky_value(c: Milky, i: u32) -> f32 {
-    let lo = edge_lo(i);
-    if lo >= 0.0135984 {
+fn milky_at(c: Milky, e: f32) -> f32 {
+    let x = e * 806.69226;
+    if x >= 11.0 {
         return 1.0;
     }
-    let low = safe_exp(c.minus * milky_curve(lo * 806.55440));
-    return 0.5 * (low + safe_exp(c.minus * milky_curve(min(edge_hi(i), 0.0135984) * 806.55440)));
+    return safe_exp(c.minus * milky_curve(x));
+}
+
+fn milky_value(c: Milky, i: u32) -> f32 {
+    let ratio = edge_lo(i) / edge_hi(i);
+    let low = ratio * ratio;
+    return (low * milky_at(c, edge_lo(i)) + milky_at(c, edge_hi(i))) / (1.0 + low);
 }
 
 // uvred: Seaton 1979, 2.7 to 10 per micron; the value at the middle.
@@ -61,12 +67,12 @@ fn seaton_value(c: Seaton, i: u32) -> f32 {
     return safe_exp(c.minus * curve);
 }
 
-// zdust: Pei 1992.
+// zdust: Pei 1992; means as in redden, 1 beyond 12.5 per micron in the source's frame.
 
 struct Pei { minus: f32, stretch: f32, galaxy: u32 }
 
 fn zdust_setup(p: u32, t: u32) -> Pei {
-    return Pei(-0.9169 * par(p + 1u) * (1.0 + par(p + 2u)), stretch(par(p + 3u)), u32(clamp(par(p), 1.0, 3.0)) - 1u);
+    return Pei(-0.9166341 * par(p + 1u) * (1.0 + par(p + 2u)), stretch(par(p + 3u)), u32(clamp(par(p), 1.0, 3.0)) - 1u);
 }
 
 fn pei_term(ln: f32, strength: f32, wavelength: f32, constant: f32, exponent: f32) -> f32 {
@@ -75,7 +81,10 @@ fn pei_term(ln: f32, strength: f32, wavelength: f32, constant: f32, exponent: f3
 }
 
 fn pei_at(c: Pei, e: f32) -> f32 {
-    let ln = log(1.239841984e-3 / (e * c.stretch));
+    if e * c.stretch >= 0.01549537625 {
+        return 1.0;
+    }
+    let ln = log(1.2396301e-3 / (e * c.stretch));
     var curve = 0.0;
     if c.galaxy == 0u {
         curve = pei_term(ln, 165.0, 0.047, 90.0, 2.0) + pei_term(ln, 14.0, 0.08, 4.0, 6.5)
@@ -94,9 +103,7 @@ fn pei_at(c: Pei, e: f32) -> f32 {
 }
 
 fn pei_value(c: Pei, i: u32) -> f32 {
-    let lo = edge_lo(i);
-    if lo >= 0.0135984 {
-        return 1.0;
-    }
-    return 0.5 * (pei_at(c, lo) + pei_at(c, min(edge_hi(i), 0.0135984)));
+    let ratio = edge_lo(i) / edge_hi(i);
+    let low = ratio * ratio;
+    return (low * pei_at(c, edge_lo(i)) + pei_at(c, edge_hi(i))) / (1.0 + low);
 }

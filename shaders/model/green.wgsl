@@ -1,56 +1,19 @@
 // Compton reflection: the Green's function of Magdziarz & Zdziarski (1995) and its integral over an incident spectrum; see
 // green.rs.
 
-// What is incident: a power law with a cutoff, or the output of an earlier stage (from_slot) that is seen at a redshift.
+// What is incident in pexrav: a power law with a cutoff.
 var<private> green_index: f32;
 var<private> green_inverse: f32;
-var<private> green_from_slot: bool;
-var<private> green_slot: u32;
-var<private> green_stretched: f32;
-// Wavelength below which nothing is incident.
-var<private> green_shortest: f32;
-
-// E F_E of bin k of an earlier stage.
-fn green_bin(k: u32) -> f32 {
-    let middle = mid_hi(k) + mid_lo(k);
-    return source(green_slot, k) * middle * middle / width(k);
-}
-
-// Halves the range of bins that an energy lies in; a range of one bin stays.
-fn green_halve(low: ptr<function, u32>, high: ptr<function, u32>, energy: f32) {
-    let middle = (*low + *high) / 2u;
-    if mid_hi(middle) > energy {
-        *high = middle;
-    } else {
-        *low = middle;
-    }
-}
 
 // E F_E of what is incident at x = E/511 keV.
 fn green_source(x: f32) -> f32 {
     let e = x * 511.0;
-    if !green_from_slot {
-        return safe_exp((2.0 - green_index) * log(e) - e * green_inverse);
-    }
-    // Linear between the middles of bins, nothing beyond them.
-    let seen = e / green_stretched;
-    if seen < mid_hi(0u) || seen > mid_hi(energies() - 1u) {
-        return 0.0;
-    }
-    var low = 0u;
-    var high = energies() - 1u;
-    // Three halvings a turn: Mesa's software rasteriser ends an invocation's loops after 65535 turns in all.
-    while high - low > 1u {
-        green_halve(&low, &high, seen);
-        green_halve(&low, &high, seen);
-        green_halve(&low, &high, seen);
-    }
-    let along = clamp((seen - mid_hi(low)) / (mid_hi(high) - mid_hi(low)), 0.0, 1.0);
-    return mix(green_bin(low), green_bin(high), along);
+    return safe_exp((2.0 - green_index) * log(e) - e * green_inverse);
 }
 
 // Coefficients for the angle and opacity that green_setup was given.
 var<private> green_terms: array<f32, 17>;
+var<private> green_cosine: f32;
 var<private> green_opacity: f32;
 var<private> green_surface: f32;
 var<private> green_stretch: f32;
@@ -94,6 +57,7 @@ fn green_setup(m: f32, opacity: f32) {
     green_terms[14] = green_poly(m, 0.1122, -0.358, 0.4985, -0.375, -0.5349) + safe_exp(31.2 * (m - 0.972));
     green_terms[15] = green_poly(m, -0.016, -0.0471, -0.0536, 0.2006, 0.2929) - safe_exp(30.6 * (m - 1.009));
     green_terms[16] = green_poly(m, 0.0005, 0.0021, -0.0447, 0.1749, -0.2303) + safe_exp(16.9 * (m - 1.13));
+    green_cosine = m;
     green_opacity = opacity;
     green_surface = green_poly(m, 0.802, -1.019, 2.528, -3.198, 1.457) + green_power(0.030 / m, 4.0);
     green_stretch = green_poly(m, 0.006, 0.089, -0.102, 0.056, 0.0);
@@ -131,6 +95,43 @@ fn green_scattered(y: f32) -> f32 {
     return 1.0 / (1.0 + green_opacity * y * y * y);
 }
 
+// The two limits of the profile in dy, of which the lesser counts.
+fn green_limits(dy: f32) -> vec2<f32> {
+    let first = green_first.x * green_power(max(green_first.y - dy, 0.0), green_first.z);
+    let second = green_second.x * green_power(2.150 - dy, green_second.y);
+    let large = green_power(max(green_constant + first + second, 0.0), green_exponent)
+        / (1.0 + safe_exp(green_onset.x * (green_onset.y - green_power(dy, 0.123))));
+    return vec2(green_small.x + green_small.y * dy, large);
+}
+
+fn green_above(dy: f32) -> bool {
+    let limits = green_limits(dy);
+    return limits.x > limits.y;
+}
+
+// Where the profile has kinks, in dy: where one of its terms ends, and where one limit passes the other (2 if nowhere).
+fn green_kinks() -> vec2<f32> {
+    let step = (2.0 - green_least) / 64.0;
+    let at_first = green_above(green_least + 0.5 * step);
+    var crossing = 2.0;
+    for (var k = 1.0; k < 64.0; k += 1.0) {
+        if green_above(green_least + k * step) != at_first {
+            var low = green_least + max(k - 1.0, 0.5) * step;
+            crossing = green_least + k * step;
+            for (var n = 0u; n < 24u; n++) {
+                let middle = 0.5 * (low + crossing);
+                if green_above(middle) == at_first {
+                    low = middle;
+                } else {
+                    crossing = middle;
+                }
+            }
+            break;
+        }
+    }
+    return vec2(min(green_first.y, crossing), max(green_first.y, crossing));
+}
+
 // Few scatterings: wavelengths that differ by less than 2.
 fn green_few(y: f32, dy: f32) -> f32 {
     let y0 = y - dy;
@@ -148,14 +149,10 @@ fn green_few(y: f32, dy: f32) -> f32 {
         let long = 1.0 + green_stretch * (0.326 * (green_power(0.1 * y0, 1.692) - 1.0) + ln - 2.303);
         base = long * y * inverse * safe_exp(green_poly(5.4848 * log_1p((2.0 - dy) * inverse), a, b, c, d, 0.0));
     }
-    let small = green_small.x + green_small.y * dy;
-    let first = green_first.x * green_power(max(green_first.y - dy, 0.0), green_first.z);
-    let second = green_second.x * green_power(2.150 - dy, green_second.y);
-    let large = green_power(max(green_constant + first + second, 0.0), green_exponent)
-        / (1.0 + safe_exp(green_onset.x * (green_onset.y - green_power(dy, 0.123))));
+    let limits = green_limits(dy);
     let deep = 1.0 + (safe_exp(0.381 * dy) - 2.0) * sqrt(max(1.0 - green_scattered(y), 0.0));
     let escapes = green_surface + (1.0 - green_surface) * deep * safe_exp(green_survival(y0, y));
-    return base * min(small, large) * green_scattered(y0) * escapes;
+    return base * min(limits.x, limits.y) * green_scattered(y0) * escapes;
 }
 
 // Many scatterings.
@@ -212,7 +209,7 @@ fn green_more_panel(y: f32, middle: f32, half: f32) -> f32 {
 
 // E F_E reflected at wavelength y.
 fn green_reflected(y: f32) -> f32 {
-    let most = min(y - green_shortest, 2.0);
+    let most = min(y - 0.03333, 2.0);
     if most <= green_least {
         return 0.0;
     }
@@ -224,15 +221,15 @@ fn green_reflected(y: f32) -> f32 {
         sum += green_few_panel(y, green_least + whole / 12.0 * f32(2u * k + 1u), whole / 12.0);
     }
     // More scatterings: over ln dy as long as y0 changes little, then over ln y0.
-    let end = min(0.5 * y, y - green_shortest);
+    let end = min(0.5 * y, y - 0.03333);
     if end > 2.0 {
         let low = 0.69314718;
         let quarter = 0.25 * (log(end) - low);
         sum += green_more_panel(y, low + quarter, quarter) + green_more_panel(y, low + 3.0 * quarter, quarter);
     }
     let split = min(y - 2.0, 0.5 * y);
-    if split > green_shortest {
-        let low = log(green_shortest);
+    if split > 0.03333 {
+        let low = log(0.03333);
         let quarter = 0.25 * (log(split) - low);
         sum += green_many_panel(y, low + quarter, quarter) + green_many_panel(y, low + 3.0 * quarter, quarter);
     }
@@ -241,33 +238,6 @@ fn green_reflected(y: f32) -> f32 {
 
 fn green_end(m: f32) -> f32 {
     return min(1.0 / (1.03333 - sqrt(1.0 - (m - 0.05) * (m - 0.05))), 4.0);
-}
-
-// ln of the reflected E F_E at 64 equal steps of ln x from 0.0195 to an end, or at steps that narrow towards it where the source
-// falls to nothing there.
-fn green_nodes(end: f32, falls: bool, room: ptr<private, Room>) {
-    let span = log(end / 0.0195);
-    for (var k = 0u; k < 64u; k++) {
-        let left = 1.0 - f32(k) / 63.0;
-        let along = select(1.0 - left, 1.0 - left * left, falls);
-        (*room)[k] = log(max(green_reflected(1.0 / (0.0195 * safe_exp(span * along))), 1e-30));
-    }
-}
-
-fn green_at(room: ptr<private, Room>, x: f32, end: f32, falls: bool) -> f32 {
-    if x >= end || end <= 0.0195 {
-        return 0.0;
-    }
-    let along = clamp(log(x / 0.0195) / log(end / 0.0195), 0.0, 1.0);
-    let place = 63.0 * select(along, 1.0 - sqrt(1.0 - along), falls);
-    let k = clamp(u32(place), 1u, 61u);
-    let t = place - f32(k);
-    let f0 = (*room)[k - 1u];
-    let f1 = (*room)[k];
-    let f2 = (*room)[k + 1u];
-    let f3 = (*room)[k + 2u];
-    let cubic = four_point(f0, f1, f2, f3, t).x;
-    return safe_exp(clamp(cubic, min(min(f0, f1), min(f2, f3)), max(max(f0, f1), max(f2, f3))));
 }
 
 // The slab: opacities, and reflection without loss of energy.

@@ -17,20 +17,24 @@ fn scale_band(slot: u32, low: f32, high: f32, mode: u32) -> f32 {
     return sum;
 }
 
-fn scale_to(wanted: f32, flux: f32) -> Scale {
-    if flux > 0.0 {
-        return Scale(min(wanted / flux, 1e36));
+// To a flux whose logarithm is wanted: 1e36 times the source at most, and below 1e-37 nothing.
+fn scale_to(ln_wanted: f32, flux: f32) -> Scale {
+    let ln_factor = ln_wanted - log(max(flux, 1e-37));
+    if flux > 0.0 && ln_factor > -85.19565 {
+        return Scale(safe_exp(min(ln_factor, 82.893063)));
     }
     return Scale(0.0);
 }
 
 fn cflux_setup(p: u32, t: u32, slot: u32) -> Scale {
-    let wanted = safe_exp(2.3025851 * (clamp(par(p + 2u), -30.0, 30.0) + 8.7952896));
-    return scale_to(wanted, scale_band(slot, par(p), par(p + 1u), 1u));
+    return scale_to(2.3025851 * (par(p + 2u) + 8.7952896), scale_band(slot, par(p), par(p + 1u), 1u));
 }
 
 fn cpflux_setup(p: u32, t: u32, slot: u32) -> Scale {
-    return scale_to(par(p + 2u), scale_band(slot, par(p), par(p + 1u), 0u));
+    if par(p + 2u) <= 0.0 {
+        return Scale(0.0);
+    }
+    return scale_to(log(par(p + 2u)), scale_band(slot, par(p), par(p + 1u), 0u));
 }
 
 fn scale_distance_part(half: f32, node: f32, weight: f32) -> f32 {
@@ -46,8 +50,7 @@ fn clumin_setup(p: u32, t: u32, slot: u32) -> Scale {
         + scale_distance_part(half, 0.79666648, 0.22238103) + scale_distance_part(half, 0.96028986, 0.10122854);
     let distance = 4.2827494 * z * half * sum;
     let flux = scale_band(slot, par(p) / stretch(par(p + 2u)), par(p + 1u) / stretch(par(p + 2u)), 1u);
-    let wanted = safe_exp(2.3025851 * (clamp(par(p + 3u) - 56.0779094, -30.0, 30.0) + 8.7952896));
-    return scale_to(wanted, flux * distance * distance);
+    return scale_to(2.3025851 * ((par(p + 3u) - 56.0779094) + 8.7952896), flux * distance * distance);
 }
 
 fn scale_value(c: Scale, slot: u32, i: u32) -> f32 {

@@ -10,6 +10,30 @@ struct Reflected {
     shoulder: f32,
 }
 
+// ln of the reflected E F_E at 64 equal steps of ln x from 0.0195 to an end.
+fn green_nodes(end: f32, room: ptr<private, Room>) {
+    let span = log(end / 0.0195);
+    for (var k = 0u; k < 64u; k++) {
+        let along = f32(k) / 63.0;
+        (*room)[k] = log(max(green_reflected(1.0 / (0.0195 * safe_exp(span * along))), 1e-30));
+    }
+}
+
+fn green_at(room: ptr<private, Room>, x: f32, end: f32) -> f32 {
+    if x >= end || end <= 0.0195 {
+        return 0.0;
+    }
+    let place = 63.0 * clamp(log(x / 0.0195) / log(end / 0.0195), 0.0, 1.0);
+    let k = clamp(u32(place), 1u, 61u);
+    let t = place - f32(k);
+    let f0 = (*room)[k - 1u];
+    let f1 = (*room)[k];
+    let f2 = (*room)[k + 1u];
+    let f3 = (*room)[k + 2u];
+    let cubic = four_point(f0, f1, f2, f3, t).x;
+    return safe_exp(clamp(cubic, min(min(f0, f1), min(f2, f3)), max(max(f0, f1), max(f2, f3))));
+}
+
 fn slab_photons(e: f32) -> f32 {
     return safe_exp(-green_index * log(e) - e * green_inverse);
 }
@@ -21,8 +45,6 @@ fn pexrav_setup(p: u32, t: u32, room: ptr<private, Room>) -> Reflected {
 fn slab_setup(p: u32, slab: Slab, room: ptr<private, Room>) -> Reflected {
     let index = par(p);
     let z = slab.stretch;
-    green_from_slot = false;
-    green_shortest = 0.03333;
     green_index = index;
     green_inverse = select(0.0, 1.0 / par(p + 1u), par(p + 1u) > 0.0);
     let at_one = (slab_photons(max(z - 0.01, 1e-3)) + 4.0 * slab_photons(z) + slab_photons(z + 0.01)) / 6.0;
@@ -37,7 +59,7 @@ fn slab_setup(p: u32, slab: Slab, room: ptr<private, Room>) -> Reflected {
     // Energies above 10 keV need the Green's function.
     if slab.amount > 0.0 && edge_hi(energies() - 1u) * z > 9.9 {
         green_setup(slab.cosine, slab_asymptotic(slab));
-        green_nodes(slab.end, false, room);
+        green_nodes(slab.end, room);
     }
     return c;
 }
@@ -85,7 +107,7 @@ fn slab_value(c: Reflected, room: ptr<private, Room>, i: u32) -> f32 {
             sum += source * slab_albedo(c.slab, log(middle / 0.55) + log(c.slab.stretch)) * c.slab.amount * (1.0 - late);
         }
         if late > 0.0 {
-            sum += green_at(room, x, c.slab.end, false) * c.factor * late * width(i) / (middle * middle);
+            sum += green_at(room, x, c.slab.end) * c.factor * late * width(i) / (middle * middle);
         }
     }
     if c.flux > 0.0 {

@@ -1,7 +1,8 @@
 // tbgrain, tbpcf, tbfeo, tbvarabs, tbrel, vphabs, zvphabs, varabs, zvarabs: columns of cross sections weighted into gas and
 // dust; 1 - cover + cover exp(-nH (gas + sum over grain radii)).
-// table: rows (0: columns per bin), columns, dust mass of each column; then the columns per bin, padded to 128, or ln E of the
-// rows, ln sigma of the rows by column, ln of the lower and of the upper edges.
+// table: rows (0: columns per bin), columns, edges (steps.wgsl), dust mass of each column; then the columns per bin, padded to 128, or
+// ln E of the rows, ln sigma of the rows by column, the edges, ln of the lower and of the upper ends of the bins, and what the edges need of
+// the bins.
 
 struct Species {
     gas: array<f32, 19>,
@@ -14,6 +15,7 @@ struct Species {
     ln_stretch: f32,
     rows: u32,
     columns: u32,
+    edges: u32,
     masses: u32,
 }
 
@@ -24,7 +26,8 @@ fn species_new(nh: f32, redshift: f32, t: u32) -> Species {
     c.ln_stretch = log_1p(max(redshift, -0.999));
     c.rows = u32(table(t));
     c.columns = u32(table(t + 1u));
-    c.masses = t + 2u;
+    c.edges = u32(table(t + 2u));
+    c.masses = t + 3u;
     return c;
 }
 
@@ -219,13 +222,29 @@ fn species_value(c: Species, i: u32) -> f32 {
         }
     } else {
         let edges = body + c.rows * (c.columns + 1u);
-        let below = species_place(body, c.rows, table(edges + i) + c.ln_stretch);
-        let above = species_place(body, c.rows, table(edges + energies() + i) + c.ln_stretch);
+        let ends = edges + 3u * c.edges;
+        let below = species_place(body, c.rows, table(ends + i) + c.ln_stretch);
+        let above = species_place(body, c.rows, table(ends + energies() + i) + c.ln_stretch);
         for (var k = 0u; k < c.columns; k++) {
             let first = body + c.rows * (k + 1u);
             let sigma = 0.5 * (species_at(first, c.rows, below) + species_at(first, c.rows, above));
             gas += weights.gas[k] * sigma;
             dust += weights.dust[k] * sigma;
+        }
+        if c.edges > 0u {
+            let steps = Steps(edges, c.edges, ends + 2u * energies(), body, c.rows, c.ln_stretch);
+            let first_step = steps_first(steps, i);
+            for (var k = first_step; k < c.edges; k++) {
+                let place = steps_place(steps, k, i);
+                if place >= table(steps.bins + 2u * energies() + i) {
+                    break;
+                }
+                let column = steps_column(steps, k);
+                if place > 0.0 && !steps_seen(steps, first_step, k, column, i) {
+                    let own = body + c.rows * (column + 1u);
+                    gas += weights.gas[column] * steps_change(steps, k, own, i, table(ends + i) + c.ln_stretch);
+                }
+            }
         }
     }
     if c.has_grains {

@@ -66,7 +66,7 @@ fn nthcomp_setup(p: u32, t: u32, a: ptr<private, Room>) -> Thermal {
     let depth = 3.0 / (theta * (gamma - 1.0) * (gamma + 2.0));
     let tau = depth / (sqrt(2.25 + depth) + 1.5);
     let last = min(u32(max((log(40.0 * theta) * 0.43429448 - lowest) * 50.0 + 1.0, 1.0)), 899u);
-    let first = max(50u, max(last, 480u) - 480u);
+    let first = max(last, 480u) - 480u;
     let count = last - first;
     let slow = min(u32((-1.0 - lowest) * 50.0 + 1.0), last - 1u);
     let fast = min(u32(-lowest * 50.0 + 1.0), last);
@@ -77,7 +77,8 @@ fn nthcomp_setup(p: u32, t: u32, a: ptr<private, Room>) -> Thermal {
     // Seed photons per energy over x^2.
     if disc {
         var integral = 0.0;
-        for (var k = 282u; k >= first; k--) {
+        for (var m = 283u; m > first; m--) {
+            let k = m - 1u;
             let at = f32(k);
             let middle = integral + thermal_half_step(at);
             if k < last {

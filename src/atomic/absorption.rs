@@ -74,6 +74,15 @@ pub(crate) fn grains(density: f64, smallest: f64, largest: f64, index: f64) -> [
     out.map(|(x, w)| (x, w / total))
 }
 
+/// An edge of one species, where the rule of bcmc and obcm divides a bin.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Jump {
+    /// keV.
+    pub energy: f64,
+    /// Its number among the species of the table.
+    pub species: usize,
+}
+
 /// How a mixture of species becomes one cross section per hydrogen atom.
 #[derive(Debug, Clone)]
 pub struct Mixture {
@@ -117,6 +126,23 @@ impl Mixture {
     /// Whether cross sections are taken at the bins' middles (bcmc, obcm) instead of averaged over the edges.
     pub fn takes_middle(&self) -> bool {
         self.middle
+    }
+
+    /// The edges that divide bins, ascending: with bcmc and obcm those of all species in use but helium, else none.
+    pub fn jumps(&self) -> Vec<Jump> {
+        if !self.middle {
+            return Vec::new();
+        }
+        let mut jumps = self.sections.jumps();
+        jumps.retain(|jump| self.gas.get(jump.species).is_some_and(|weight| *weight > 0.0));
+        jumps
+    }
+
+    /// Cross section per H (1e-22 cm2) of one species, by its number in the table, on the table's own rows.
+    pub fn species_rows(&self, species: usize) -> Vec<f64> {
+        let weight = self.gas.get(species).copied().unwrap_or(0.0);
+        let column = self.sections.species().nth(species).and_then(|name| self.sections.column(name));
+        column.unwrap_or(&[]).iter().map(|sigma| weight * f64::from(*sigma)).collect()
     }
 
     fn new(sections: &str, without: &str, table: &str, dust: bool, h2: f64) -> Option<Self> {

@@ -1,13 +1,21 @@
 //! The embedded tables: cross sections (`data/cross_sections.bin.gz`, packed by `data/pack_cross_sections.py`) and
 //! abundances (`data/abundances.json`).
 
-use super::bytes::Reader;
+use super::{absorption::Jump, bytes::Reader};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::LazyLock;
 
 /// Rows closer than this, relative, are the two sides of a jump.
 const JUMP: f64 = 3e-7;
+/// How far below an edge an energy in single precision may lie that stands for the edge.
+const ROUNDING: f64 = 6e-8;
+
+/// Whether a column jumps between a row and the next.
+fn jumps_between(column: &[f32], row: usize) -> bool {
+    let (a, b) = (f64::from(column[row]), f64::from(column[row + 1]));
+    a > 0.0 && b > 0.0 && (b / a - 1.0).abs() > 1e-3
+}
 
 /// Cross sections of several species on one energy grid, in 1e-22 cm2 per atom.
 #[derive(Debug)]
@@ -25,10 +33,13 @@ impl CrossSections {
     }
 
     /// Cross sections of all species at one energy: log sigma linear in log E between rows, 0 where either neighbour is 0
-    /// and above the table; below it the first interval is extended.
+    /// and above the table; below it the first interval is extended. At an edge, to the rounding of single precision, it is the value
+    /// above: energies of edges are round numbers, and so are those of many bins.
     pub fn at(&self, energy: f64, out: &mut Vec<f64>) {
         out.clear();
-        let row = self.energies.partition_point(|e| *e <= energy);
+        let row = self.energies.partition_point(|e| *e <= energy * (1.0 + ROUNDING));
+        let between = row > 0 && self.energies.get(row).is_some_and(|e| *e < self.energies[row - 1] * (1.0 + JUMP));
+        let row = row + usize::from(between);
         let above = row >= self.energies.len();
         let low = row.saturating_sub(1).min(self.energies.len().saturating_sub(2));
         let (Some(a), Some(b)) = (self.ln_energies.get(low), self.ln_energies.get(low + 1)) else { return };
@@ -43,6 +54,23 @@ impl CrossSections {
                 _ => 0.0,
             });
         }
+    }
+
+    /// Edges of every species but helium, ascending in energy: two rows next to each other between which it jumps.
+    pub fn jumps(&self) -> Vec<Jump> {
+        let near = |i: &usize| self.energies[i + 1] < self.energies[*i] * (1.0 + JUMP);
+        let rows: Vec<usize> = (0..self.energies.len().saturating_sub(1)).filter(near).collect();
+        let edges = |row: usize| {
+            let jumps = move |(_, (name, column)): &(usize, &(String, Vec<f32>))| {
+                !name.starts_with("He") && jumps_between(column, row)
+            };
+            self.columns
+                .iter()
+                .enumerate()
+                .filter(jumps)
+                .map(move |(species, _)| Jump { energy: self.energies[row], species })
+        };
+        rows.into_iter().flat_map(edges).collect()
     }
 
     /// Cross sections of all species over a bin by the rule of bcmc: the value at the arithmetic middle; where an edge of the
@@ -61,10 +89,7 @@ impl CrossSections {
         }
         let mut part = Vec::new();
         for (k, (name, column)) in self.columns.iter().enumerate() {
-            let jumps = |i: &usize| {
-                let (a, b) = (f64::from(column[*i]), f64::from(column[*i + 1]));
-                a > 0.0 && b > 0.0 && (b / a - 1.0).abs() > 1e-3
-            };
+            let jumps = |i: &usize| jumps_between(column, *i);
             let edges: Vec<f64> = pairs.iter().copied().filter(jumps).map(|i| self.energies[i]).collect();
             if name.starts_with("He") || edges.is_empty() {
                 continue;

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::common::{DataArgs, DeviceArgs, ExternalArgs, open_finished, print_json};
+use super::common::{DataArgs, DeviceArgs, ExternalArgs, open_finished, print_json, warn};
+use super::outcome;
 use crate::{
     Error, Result, bounded,
     run::{
         apply::{self, Settings, Table},
         memory,
-        progress::{Mode, Progress},
+        progress::{Mode, Progress, wrap},
     },
 };
 
@@ -81,7 +82,7 @@ pub fn run(args: Args) -> Result<u8> {
     let progress = Progress::new(Mode::detect(args.quiet));
     let table = apply::run(&finished, &device, &spectra, &args.out, settings, &progress)?;
     if !args.quiet {
-        warnings(&table).iter().for_each(|warning| eprintln!("warning: {warning}"));
+        warn(&warnings(&table));
     }
     if args.json {
         print_json("apply.json", &table)?;
@@ -145,24 +146,56 @@ fn warnings(table: &Table) -> Vec<String> {
     shown.chain((more > 0).then(|| format!("{more} more kinds of warning; apply.csv has them"))).collect()
 }
 
+/// Spectra whose parameters are printed, and those that get a line each.
+const TABLES: usize = 3;
+const LINES: usize = 20;
+
 fn text(table: &Table, out: &Path) -> String {
     let mut text = String::new();
     for line in table.spectra.iter().filter(|line| line.error.is_some()).take(10) {
-        text += &format!("{}: refused: {}\n", line.spectrum, line.error.as_deref().unwrap_or(""));
+        let error = line.error.as_deref().unwrap_or("");
+        text += &wrap(&format!("{}: refused: {error}", line.spectrum), 0, 2);
     }
-    text + &format!(
-        "{}: {} spectra in {:.1} s ({:.1} per second, {} likelihoods): {} trusted, {} with care, {} not trusted, {} refused; \
-         {} polished, {} by nested sampling\n",
-        out.join("apply.csv").display(),
-        table.spectra.len(),
-        table.seconds,
-        table.per_second,
-        table.likelihoods,
-        table.trusted,
-        table.with_care,
-        table.not_trusted,
-        table.refused,
-        table.polished,
-        table.nested
+    let results = || table.spectra.iter().filter_map(|line| Some((line, line.result.as_ref()?)));
+    if table.spectra.len() <= TABLES {
+        for (line, result) in results() {
+            text += &wrap(&line.spectrum, 0, 2);
+            text += &outcome::result(&result.parameters, &result.cstat, &result.refine, &result.verdict);
+            text.push('\n');
+        }
+    } else {
+        let name = |path: &str| Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let width =
+            results().take(LINES).map(|(line, _)| name(&line.spectrum).chars().count()).max().unwrap_or(0).min(30);
+        for (line, result) in results().take(LINES) {
+            let (v, c) = (&result.verdict, &result.cstat);
+            let name: String = name(&line.spectrum).chars().take(width).collect();
+            let (sampling, model) = (v.sampling.status.as_str(), v.model.status.as_str());
+            let cstat = format!("C-STAT {:.1} / {:.1}", c.best, c.expected);
+            text += &format!("{name:<width$}  {sampling:<9}  {model:<17}  {cstat}\n");
+        }
+        let more = results().count().saturating_sub(LINES);
+        if more > 0 {
+            text += &format!("... and {more} more\n");
+        }
+    }
+    text + &wrap(
+        &format!(
+            "{}: {} spectra in {:.1} s ({:.1} per second, {} likelihoods): {} trusted, {} with care, {} not trusted, {} \
+             refused; {} polished, {} by nested sampling",
+            out.join("apply.csv").display(),
+            table.spectra.len(),
+            table.seconds,
+            table.per_second,
+            table.likelihoods,
+            table.trusted,
+            table.with_care,
+            table.not_trusted,
+            table.refused,
+            table.polished,
+            table.nested
+        ),
+        0,
+        2,
     )
 }

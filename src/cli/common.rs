@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::{
     Error, Result, bounded,
     device::Device,
-    run::{diagnose::Finished, permission::Commands, run_file::RunFile},
+    run::{diagnose::Finished, permission::Commands, progress::wrap, run_file::RunFile},
 };
 
 /// A run file, where its data are, and what is changed in it.
@@ -95,6 +95,21 @@ pub(super) fn open_finished(
     let data = data.folder()?;
     let finished = Finished::open_with(dir, data.as_deref(), external.commands(Commands::Known))?;
     Ok((finished, data, Device::open(&device.device)?))
+}
+
+/// Warnings on standard error, one line each; on a terminal wrapped, so that words stay whole.
+pub(super) fn warn(warnings: &[String]) {
+    for warning in warnings {
+        eprint!("{}", for_person(&format!("warning: {warning}")));
+    }
+}
+
+/// A line for standard error: wrapped where that is a terminal, as it is where a program reads it.
+fn for_person(text: &str) -> String {
+    match std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+        true => wrap(text, 0, 2),
+        false => format!("{text}\n"),
+    }
 }
 
 /// Prints a result as the JSON document that its file `name` holds.

@@ -6,8 +6,9 @@ use super::common::{DeviceArgs, seed_parser};
 use crate::{
     Result,
     device::Device,
+    report::Summary,
     run::{
-        output::Existing,
+        output::{Existing, FINISHED},
         pipeline::{self, Execution},
         progress::{Mode, Progress},
         run_file::RunFile,
@@ -49,7 +50,7 @@ pub fn run(args: Args) -> Result<u8> {
     let execution = Execution { out: &args.out, device, data: None, existing: Existing::Replace, progress: &progress };
     let verdict = pipeline::run(&problem, &execution, Some(&TRUTH))?;
     if !args.quiet {
-        super::infer::report_verdict(&args.out, &verdict);
+        print!("{}", super::outcome::text(&args.out, &Summary::read(&args.out.join(FINISHED))?));
     }
     Ok(super::infer::exit_status(&verdict))
 }

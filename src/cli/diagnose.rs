@@ -5,10 +5,14 @@ use std::path::PathBuf;
 use super::common::{DataArgs, DeviceArgs, ExternalArgs, open_finished, print_json};
 use crate::{
     Error, Result,
-    report::diagnosis::{Calibrated, Diagnosis},
+    report::{
+        Summary, Verdict, VerdictStatus,
+        diagnosis::{Calibrated, Diagnosis},
+    },
     run::{
         diagnose::{self, DIAGNOSIS, Settings},
         memory,
+        output::FINISHED,
         progress::{Mode, Progress},
     },
 };
@@ -17,7 +21,7 @@ use crate::{
 #[command(
     after_help = "Truths are drawn from the prior that the last round was trained on, spectra simulated from them, and posteriors \
     computed as for the observation: the flow, refined with the exact likelihood of each. Written into DIR: diagnose.json, \
-    calibration.csv, plots/, report.html. Exit status 4 when a check fails."
+    calibration.csv, plots/, report.html. Exit status 4 when a check fails, or when the run itself was refused."
 )]
 pub struct Args {
     /// Output folder of a finished run of infer
@@ -72,6 +76,7 @@ pub fn run(args: Args) -> Result<u8> {
         retriever: args.retriever,
         mocks_with: args.mocks_with,
     };
+    let verdict = Summary::read(&args.dir.join(FINISHED))?.verdict;
     memory::of_targets(
         &finished.problem,
         settings.sbc.max(settings.tarp),
@@ -85,9 +90,19 @@ pub fn run(args: Args) -> Result<u8> {
     if args.json {
         print_json(DIAGNOSIS, &diagnosis)?;
     } else if !args.quiet {
-        print!("{}", text(&diagnosis));
+        print!("{}{}", of_the_run(&verdict), text(&diagnosis));
     }
-    Ok(if diagnosis.passed { 0 } else { 4 })
+    Ok(if diagnosis.passed && !verdict.refused() { 0 } else { 4 })
+}
+
+/// What the run itself said, where that was no praise.
+fn of_the_run(verdict: &Verdict) -> String {
+    match verdict.status {
+        VerdictStatus::Trusted => String::new(),
+        _ => {
+            format!("the run: model {}, sampling {}\n", verdict.model.status.as_str(), verdict.sampling.status.as_str())
+        }
+    }
 }
 
 /// A few lines for people.

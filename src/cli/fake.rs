@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::common::{FORCED, RunArgs, assignment, seed_parser, values_in_order};
+use super::common::{FORCED, RunArgs, assignment, seed_parser, values_in_order, warn};
 use crate::{
     Error, Result,
     device::Device,
@@ -14,6 +14,7 @@ use crate::{
 };
 
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "rontgen fake [OPTIONS] RUN.toml --at PAR=VALUE... --exposure S --out SPECTRUM.pha")]
 pub struct Args {
     #[command(flatten)]
     pub(super) run: RunArgs,
@@ -52,9 +53,7 @@ pub fn run(mut args: Args) -> Result<u8> {
     let theta = values_in_order(&names, &args.at, "--at")?;
 
     let (response, area) = setup::response(&run, data.as_deref())?;
-    for warning in &response.warnings {
-        eprintln!("warning: {warning}");
-    }
+    warn(&response.warnings);
     let folded = response.folded_channels(args.exposure)?;
     let program = Program::new(&model, &folded.edges)?;
     let expected = oracle::expected_counts(&program, &parameters, &folded, std::slice::from_ref(&theta));

@@ -44,7 +44,7 @@ pub fn run(args: Args) -> Result<u8> {
     };
     let mismatch = if args.force { Mismatch::Warn } else { Mismatch::Error };
     let new = regroup_with(&args.spectrum, args.response.as_deref(), &grouping, &ranges, mismatch)?;
-    new.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    super::common::warn(&new.warnings);
     if new.groups == 0 {
         return Err(Error::Input(format!(
             "{}: no group can be made: too few counts or no good channel",

@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use super::common::{DeviceArgs, FORCED, RunArgs, seed_parser};
+use super::common::{DeviceArgs, FORCED, RunArgs, print_json, seed_parser, warn};
+use super::outcome;
 use crate::{
     Result,
     device::Device,
-    report::Verdict,
+    report::{Summary, Verdict},
     run::{
         memory,
-        output::{self, Existing},
+        output::{self, Existing, FINISHED},
         permission::Commands,
         pipeline::{self, Execution},
         progress::{Mode, Progress},
@@ -47,6 +48,9 @@ pub struct Args {
     /// Print nothing but errors: no progress, warnings or verdict (they are in summary.json, and the exit status tells)
     #[arg(long)]
     pub(super) quiet: bool,
+    /// Print summary.json on standard output instead of a table
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 impl Args {
@@ -76,7 +80,7 @@ pub fn run(mut args: Args) -> Result<u8> {
     let data = args.run.data.folder()?;
     let problem = Problem::open(run, data.as_deref())?;
     if !args.quiet {
-        problem.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        warn(&problem.warnings);
     }
     if args.dry_run {
         return dry_run(&args, &problem, data.as_deref());
@@ -86,9 +90,7 @@ pub fn run(mut args: Args) -> Result<u8> {
     let (out, existing) = args.output();
     let execution = Execution { out: &out, device, data: data.as_deref(), existing, progress: &progress };
     let verdict = pipeline::run(&problem, &execution, None)?;
-    if !args.quiet {
-        report_verdict(&out, &verdict);
-    }
+    report(&args, &out)?;
     Ok(exit_status(&verdict))
 }
 
@@ -110,15 +112,14 @@ pub(super) fn dry_run(args: &Args, problem: &Problem, data: Option<&Path>) -> Re
     Ok(0)
 }
 
-/// Where the result is and whether to trust it, in one or a few lines on standard output.
-pub(super) fn report_verdict(out: &Path, verdict: &Verdict) {
-    println!("{}: {}", out.join("report.html").display(), verdict.status.as_str());
-    // What is wrong with the model comes first: it makes the rest idle.
-    println!("  model: {}", verdict.model.status.as_str());
-    verdict.model.reasons.iter().for_each(|reason| println!("    {reason}"));
-    let answer = verdict.answer.as_ref().map_or(String::new(), |answer| format!(" (by the fall-back: {answer})"));
-    println!("  sampling: {}{answer}", verdict.sampling.status.as_str());
-    verdict.sampling.reasons.iter().for_each(|reason| println!("    {reason}"));
+/// Prints what the run in `out` has found, on standard output.
+pub(super) fn report(args: &Args, out: &Path) -> Result<()> {
+    if args.json {
+        print_json(FINISHED, &Summary::read(&out.join(FINISHED))?)?;
+    } else if !args.quiet {
+        print!("{}", outcome::text(out, &Summary::read(&out.join(FINISHED))?));
+    }
+    Ok(())
 }
 
 /// 4 for a result that should not be used.

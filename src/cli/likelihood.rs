@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::common::{DeviceArgs, FORCED, RunArgs, read_points};
+use super::common::{DeviceArgs, FORCED, RunArgs, read_points, warn};
 use crate::{
     Result,
     device::Device,
@@ -43,9 +43,7 @@ pub fn run(mut args: Args) -> Result<u8> {
     let run = args.run.read(None)?;
     let data = args.run.data.folder()?;
     let problem = Problem::open(run, data.as_deref())?;
-    for warning in &problem.warnings {
-        eprintln!("warning: {warning}");
-    }
+    warn(&problem.warnings);
     let points = read_points(&args.at, &problem.names())?;
     memory::of_points(&problem, points.len()).check(&Device::cpu())?;
     let evaluator = Evaluator::exact(&problem, &args.device.device)?;

@@ -24,6 +24,7 @@ mod infer;
 mod inspect;
 mod likelihood;
 mod models;
+mod outcome;
 mod reference;
 pub mod report;
 mod simulate;
@@ -35,7 +36,7 @@ const STATUS_BUG: u8 = 70;
 
 /// From an X-ray spectrum and a model to a trusted posterior, by simulation-based inference on any GPU.
 #[derive(Debug, Parser)]
-#[command(name = "rontgen", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(name = "rontgen", version, arg_required_else_help = true, max_term_width = 80)]
 #[command(
     after_help = "Exit status: 0 done; 2 wrong usage or bad input; 3 the device failed; 4 the result is written \
     but its diagnostics say not to trust it; 130 interrupted (infer --resume goes on).\n\

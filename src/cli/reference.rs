@@ -1,6 +1,7 @@
 //! `rontgen reference`: the posterior of a run file's model by a reference sampler on the same likelihood.
 
-use super::{common::FORCED, infer};
+use super::common::{FORCED, warn};
+use super::infer;
 use crate::{
     Error, Result,
     device::Device,
@@ -67,7 +68,7 @@ pub fn run(args: Args) -> Result<u8> {
     let data = common.run.data.folder()?;
     let problem = Problem::open(run, data.as_deref())?;
     if !common.quiet {
-        problem.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        warn(&problem.warnings);
     }
     if common.dry_run {
         return infer::dry_run(&common, &problem, data.as_deref());
@@ -77,8 +78,6 @@ pub fn run(args: Args) -> Result<u8> {
     let (out, existing) = common.output();
     let execution = Execution { out: &out, device, data: data.as_deref(), existing, progress: &progress };
     let verdict = reference::run(&problem, &execution)?;
-    if !common.quiet {
-        infer::report_verdict(&out, &verdict);
-    }
+    infer::report(&common, &out)?;
     Ok(infer::exit_status(&verdict))
 }

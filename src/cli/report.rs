@@ -34,9 +34,10 @@ pub fn run(args: Args) -> Result<u8> {
         crate::report::write_atomically(&args.dir.join("plots").join(name), |w| w.write_all(svg.as_bytes()))?;
     }
     let mut out = std::io::stdout().lock();
-    let note = match data.summary.verdict.status {
+    let verdict = &data.summary.verdict;
+    let note = match verdict.status {
         VerdictStatus::Trusted => String::new(),
-        status => format!(" (verdict: {})", status.as_str()),
+        _ => format!(" (sampling: {}, model: {})", verdict.sampling.status.as_str(), verdict.model.status.as_str()),
     };
     match writeln!(out, "{}{note}", path.display()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("standard output")(e)),

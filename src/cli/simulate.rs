@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use super::common::{DeviceArgs, FORCED, RunArgs, seed_parser};
+use super::common::{DeviceArgs, FORCED, RunArgs, seed_parser, warn};
 use crate::{
     Error, Result,
     kernels::poisson,
@@ -50,9 +50,7 @@ pub fn run(mut args: Args) -> Result<u8> {
     let run = args.run.read(args.seed)?;
     let data = args.run.data.folder()?;
     let problem = Problem::open(run, data.as_deref())?;
-    for warning in &problem.warnings {
-        eprintln!("warning: {warning}");
-    }
+    warn(&problem.warnings);
     let evaluator = Evaluator::open(&problem, &args.device.device)?;
     interrupt::install()?;
     let progress = Progress::new(Mode::detect(args.quiet));

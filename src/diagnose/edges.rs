@@ -80,13 +80,21 @@ fn contact(sorted: &[f64], edge: f64, effective: f64) -> Option<Contact> {
     })
 }
 
+/// The same where the posterior is up against both edges besides, so that no value of the prior is excluded.
+pub const HARDLY_LEARNT: f64 = 0.2;
+
 /// Whether the data have not constrained a parameter: the cumulative distribution of its samples in the unit cube, where the prior is
 /// uniform, nowhere departs from the diagonal by more than 0.05, or by more than so few `effective` samples do by chance (one set in 20).
 pub fn unconstrained(cube: &[f64], effective: f64) -> bool {
     let n = cube.len() as f64;
+    n > 0.0 && distance(cube) <= NOTHING_LEARNT.max(1.36 / effective.min(n).max(1.0).sqrt())
+}
+
+/// Largest distance of the cumulative distribution of numbers in 0 to 1 from the diagonal (Kolmogorov and Smirnov's).
+pub fn distance(cube: &[f64]) -> f64 {
+    let n = cube.len() as f64;
     let mut sorted = cube.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     let steps = sorted.iter().enumerate().map(|(i, u)| (u - i as f64 / n).abs().max((u - (i + 1) as f64 / n).abs()));
-    let distance = steps.fold(0.0, f64::max);
-    n > 0.0 && distance <= NOTHING_LEARNT.max(1.36 / effective.min(n).max(1.0).sqrt())
+    steps.fold(0.0, f64::max)
 }

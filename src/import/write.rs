@@ -8,7 +8,7 @@ use super::{
 use crate::{
     atomic,
     model::{Extensions, Model, ModelError, ParameterInfo, Settings},
-    observation::{fits::existing, read_spectrum},
+    observation::{fits::existing, read_spectrum, split_text},
 };
 use std::path::{Path, PathBuf};
 
@@ -104,7 +104,7 @@ fn commented(text: &str) -> String {
 /// of data files and those in it.
 fn find(save: &Save, place: &Place<'_>, name: &str) -> Option<PathBuf> {
     let folder = place.folder.unwrap_or(Path::new(""));
-    let (file, _) = crate::observation::split_row(Path::new(name));
+    let file = PathBuf::from(split_text(name, |_| false).0);
     let from = save.folder.as_ref().map_or(folder.to_path_buf(), |cd| folder.join(cd));
     let last = file.file_name().map(PathBuf::from)?;
     let mut candidates = vec![from.join(&file), folder.join(&file), folder.join(&last)];
@@ -119,9 +119,9 @@ fn find(save: &Save, place: &Place<'_>, name: &str) -> Option<PathBuf> {
     candidates.into_iter().find_map(|path| existing(&path))
 }
 
-/// The row or HDU that a name selects: `{3}` of `file{3}`.
+/// The row or HDU that a name selects: `{3}` of `file{3}`, `[1]` of `file[1]`.
 fn selector(name: &str) -> &str {
-    name.find('{').and_then(|at| name.get(at..)).unwrap_or("")
+    split_text(name, |_| false).1
 }
 
 /// The name to write: relative to the run file where the file lies below its folder, as it was where it is not found.
@@ -196,8 +196,9 @@ fn observation(save: &Save, found: &dyn Fn(&str) -> Option<PathBuf>, place: &Pla
     out.push_str("background = \"none\"\n");
     let response = save.response.get(&number).cloned().or_else(|| header.as_ref().and_then(|s| s.respfile.clone()));
     let response = response.and_then(|name| {
-        let beside = existing(&folder.join(&name));
-        beside.or_else(|| found(&name))
+        let (file, selector) = split_text(&name, |_| false);
+        let path = existing(&folder.join(file)).or_else(|| found(&name))?;
+        Some(PathBuf::from(format!("{}{selector}", path.display())))
     });
     let readable = selected.as_deref().filter(|_| header.is_some());
     match ranges::energies(save, number, readable, response.as_deref()) {

@@ -3,7 +3,7 @@
 //! It knows more components than can be evaluated: those without an implementation are recognised so that the error
 //! can say so. What is implemented is [`super::components::implemented`].
 
-use super::{components, elsewhere};
+use super::{components, elsewhere, norms};
 use serde::Deserialize;
 use std::sync::LazyLock;
 
@@ -146,14 +146,18 @@ static COMPONENTS: LazyLock<Vec<Component>> = LazyLock::new(|| {
         serde_json::from_str(include_str!("../../data/xspec_models.json")).expect("embedded catalogue");
     raw.into_iter()
         .map(|c| Component {
-            name: c.name,
+            name: c.name.clone(),
             kind: c.kind,
             parameters: c
                 .params
                 .into_iter()
                 .map(|p| ParameterInfo {
                     name: p.name,
-                    unit: if p.unit == "10^22" { "1e22 cm-2".into() } else { p.unit },
+                    unit: match p.role.as_deref() {
+                        Some("norm") if p.unit.trim().is_empty() => norms::unit(&c.name).into(),
+                        _ if p.unit == "10^22" => "1e22 cm-2".into(),
+                        _ => p.unit,
+                    },
                     default: p.default,
                     hard_min: p.hard_min.unwrap_or(f64::NEG_INFINITY),
                     soft_min: p.soft_min.unwrap_or(f64::NEG_INFINITY),

@@ -13,6 +13,7 @@ pub mod expression;
 pub mod extension;
 pub mod external;
 pub mod grid;
+mod norms;
 pub mod parameters;
 mod parts;
 mod plan;

@@ -22,7 +22,7 @@ pub struct Edge {
     #[serde(deserialize_with = "number_or_nan")]
     pub value: f64,
     pub contact: Contact,
-    /// No value beyond has a meaning (a column density below zero).
+    /// No value beyond has a meaning (a column density below zero), or none beyond could be told from zero (a norm on a logarithmic scale).
     pub physical: bool,
 }
 
@@ -70,9 +70,15 @@ impl ParameterSummary {
             .into_iter()
             .zip(sides)
             .filter_map(|(contact, (side, value, hard))| {
-                Some(Edge { side, value, contact: contact?, physical: near(value, hard) })
+                let vanishes = logarithmic && side == Side::Lower && hard == 0.0;
+                Some(Edge { side, value, contact: contact?, physical: near(value, hard) || vanishes })
             })
             .collect();
+        // Where no value within the prior is excluded, a slope or a bend is no measurement.
+        if self.edges.len() == 2 && edges::distance(cube) <= edges::HARDLY_LEARNT {
+            self.constrained = false;
+            self.edges.clear();
+        }
         // Up against both edges there is no side to limit.
         let [edge] = self.edges.as_slice() else { return };
         if edge.contact >= Contact::Limit {
@@ -88,22 +94,21 @@ impl ParameterSummary {
     /// What to know of the parameter beyond its numbers, where there is something.
     pub fn remark(&self) -> Option<String> {
         if !self.constrained {
-            return Some("not constrained by the data: the posterior is the prior".into());
+            return Some("is not constrained by the data: the posterior is (nearly) the prior".into());
         }
         match self.edges.as_slice() {
             [] => None,
             [edge] => {
                 let at = format!("the {} edge of its prior ({})", edge.side.as_str(), short(edge.value));
                 match edge.contact {
-                    // A limit says it, however steep; and from a norm's lower edge on there is nothing left to see.
+                    // A limit says it, however steep.
                     _ if edge.physical => None,
-                    Contact::Limit if edge.side == Side::Lower && self.prior.logarithmic() => None,
                     Contact::Rises => Some(format!("piles up at {at}: the data may want values beyond")),
                     Contact::Limit => Some(format!("is cut off by {at}")),
                     Contact::Reaches => Some(format!("reaches {at}")),
                 }
             }
-            _ => Some("up against both edges of its prior".into()),
+            _ => Some("is up against both edges of its prior".into()),
         }
     }
 }

@@ -60,10 +60,18 @@ pub(super) fn fit(out: &mut String, s: &Summary, spectrum: Option<&SpectrumTable
         figure(out, svg, &folded_caption(table, s.residuals));
     }
     if let Some(svg) = &plots.unfolded {
-        let caption = "The model before the instrument, E² F(E), over the posterior, with its additive components, each with all that \
-                       multiplies it. The points are the observed counts times the ratio of the model to the folded model (as \
-                       XSPEC's eeufspec): they depend on the model and are no measurement of the source's spectrum by themselves.";
-        figure(out, svg, caption);
+        let parts = match spectrum {
+            Some(table) if !table.components.is_empty() => {
+                ", with its additive components, each with all that multiplies it"
+            }
+            _ => "",
+        };
+        let caption = format!(
+            "The model before the instrument, E² F(E), over the posterior{parts}. The points are the observed counts times the ratio \
+             of the model to the folded model (as XSPEC's eeufspec): they depend on the model and are no measurement of the source's \
+             spectrum by themselves."
+        );
+        figure(out, svg, &caption);
     }
 }
 

@@ -64,7 +64,7 @@ fn facts(o: &ObservationSummary) -> Vec<(&'static str, String)> {
         ("Background", o.background.trim().to_string()),
         ("Spectrum", said(&o.spectrum)),
         ("Response", joined([&o.response, &o.arf], ", ")),
-        ("Grouping", said(&o.grouping)),
+        ("Grouping", said(o.grouping.trim_matches('"'))),
     ]
 }
 

@@ -4,9 +4,9 @@
 
 use std::fmt::Write;
 
-use super::numbers::{fixed, percent, seconds, short, significant, thousands};
+use super::numbers::{Estimate, fixed, percent, seconds, short, signed, thousands};
 use super::plots::Plots;
-use super::plots::corner::{pretty_unit, with_errors};
+use super::plots::corner::pretty_unit;
 use super::prior::PriorShape;
 use super::summary::{ModelStatus, ParameterSummary, Summary, VerdictStatus, limits};
 use super::{ReportData, figures, header};
@@ -59,20 +59,27 @@ pub fn escape(text: &str) -> String {
 fn verdict(out: &mut String, s: &Summary) {
     let v = &s.verdict;
     let (class, words) = match (v.status, v.model.status) {
+        (_, ModelStatus::DoesNotDescribe) => ("not", "The model does not describe the data."),
         (VerdictStatus::Trusted, _) => ("trusted", "This posterior can be trusted."),
         (VerdictStatus::WithCare, _) => ("care", "Use this posterior with care."),
-        (VerdictStatus::NotTrusted, ModelStatus::DoesNotDescribe) => ("not", "The model does not describe the data."),
         (VerdictStatus::NotTrusted, _) => ("not", "Do not trust this posterior."),
     };
-    let all: Vec<String> = v.model.reasons.iter().chain(&v.sampling.reasons).cloned().collect();
-    let reasons = if all.is_empty() && v.status != VerdictStatus::Trusted {
-        "<p>No reason was recorded.</p>".to_string()
-    } else if all.is_empty() {
-        "<p>The importance weights behave, the effective sample is large, and C-STAT is what the model predicts.</p>"
-            .to_string()
-    } else {
-        list(&all)
-    };
+    let sampling = light(
+        "Sampling",
+        v.sampling.status.as_str(),
+        &v.sampling.reasons,
+        "The importance weights behave, and the effective sample is large.",
+        v.sampling.status == VerdictStatus::Trusted,
+    );
+    let model = light(
+        "Model",
+        v.model.status.as_str(),
+        &v.model.reasons,
+        "C-STAT is what the model predicts.",
+        v.model.status == ModelStatus::Fits,
+    );
+    // What cannot have made the data is said first.
+    let reasons = if v.model_is_hopeless() { model + &sampling } else { sampling + &model };
     let path = s.fallback.as_ref().map_or(String::new(), |fallback| {
         let steps: Vec<String> =
             fallback.steps.iter().map(|step| format!("{} ({})", step.step, step.status.as_str())).collect();
@@ -88,10 +95,7 @@ fn verdict(out: &mut String, s: &Summary) {
     if r.method != "none" {
         figures.push((thousands(r.ess), "effective samples".to_string()));
         figures.push((percent(r.efficiency), "sampling efficiency".to_string()));
-        figures.push((
-            format!("{} ± {}", fixed(r.log_z, 2), significant(r.log_z_err, 1)),
-            "ln evidence (C-STAT)".to_string(),
-        ));
+        figures.push((signed(r.log_z, r.log_z_err).replace('-', "−"), "ln evidence (C-STAT)".to_string()));
     }
     figures.push((
         format!("{} / {}", fixed(s.cstat.best, 1), fixed(s.cstat.expected, 1)),
@@ -107,7 +111,7 @@ fn verdict(out: &mut String, s: &Summary) {
 
 fn parameters(out: &mut String, s: &Summary) {
     let truth = s.parameters.iter().any(|(_, p)| p.truth.is_some());
-    out.push_str("<h2>Parameters</h2>\n<div class=\"wide\"><table>\n<tr><th>Parameter</th><th>Median and 68 %</th><th>90 % interval</th><th>Unit</th><th>Prior</th>");
+    out.push_str("<h2>Parameters</h2>\n<div class=\"wide\"><table>\n<tr><th>Parameter</th><th>Median and 68 %</th><th>90 % interval</th><th>Best fit</th><th>Unit</th><th>Prior</th>");
     if truth {
         out.push_str("<th>True value</th>");
     }
@@ -115,10 +119,12 @@ fn parameters(out: &mut String, s: &Summary) {
     for (name, p) in &s.parameters {
         let _ = write!(
             out,
-            "<tr><td><code>{}</code></td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>",
+            "<tr><td><code>{}</code></td><td>{}{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>",
             escape(name),
-            median(p),
+            estimate(p),
+            if p.remark().is_some() { "<sup>*</sup>" } else { "" },
             interval(p),
+            escape(&if p.best.is_finite() { Estimate::of(p).pretty_value(p.best) } else { String::new() }),
             escape(&pretty_unit(&p.unit)),
             escape(&prior(&p.prior)),
         );
@@ -135,6 +141,14 @@ fn parameters(out: &mut String, s: &Summary) {
         out.push_str("</tr>\n");
     }
     out.push_str("</table></div>\n");
+    let remarks: Vec<String> = s
+        .parameters
+        .iter()
+        .filter_map(|(name, p)| Some(format!("<li><code>{}</code> {}</li>", escape(name), escape(&p.remark()?))))
+        .collect();
+    if !remarks.is_empty() {
+        let _ = writeln!(out, "<p class=\"muted\"><sup>*</sup> Limits and edges:</p>\n<ul>{}</ul>", remarks.concat());
+    }
     if !s.model.fixed.is_empty() {
         let fixed: Vec<String> =
             s.model.fixed.iter().map(|(n, v)| format!("<code>{}</code> = {}", escape(n), escape(v))).collect();
@@ -142,26 +156,25 @@ fn parameters(out: &mut String, s: &Summary) {
     }
 }
 
-/// Median with its 68 % errors set above each other, or in one when they agree in the digits shown.
-fn median(p: &ParameterSummary) -> String {
-    let (up, down) = (p.q84 - p.median, p.median - p.q16);
-    let text = with_errors(p.median, up, down);
-    let (open, rest, close) = match text.strip_prefix('(').and_then(|t| t.split_once(')')) {
-        Some((inside, power)) => ("(", inside.to_string(), format!("){power}")),
-        None => ("", text.clone(), String::new()),
+/// Median with its 68 % errors set above each other, or in one when they agree in the digits shown; or a limit.
+fn estimate(p: &ParameterSummary) -> String {
+    let estimate = Estimate::of(p);
+    let Some([value, up, down, power]) = estimate.parts() else { return escape(&estimate.pretty()) };
+    let text = match up == down {
+        true => format!("{value} ± {up}"),
+        false => format!("{value}<span class=\"pm\"><span>+{up}</span><span>−{down}</span></span>"),
     };
-    let mut words = rest.split(' ');
-    match (words.next(), words.next(), words.next()) {
-        (Some(value), Some(up), Some(down)) => {
-            let (plain_up, plain_down) = (up.trim_start_matches('+'), down.trim_start_matches('−'));
-            if plain_up == plain_down {
-                format!("{open}{value} ± {plain_up}{close}")
-            } else {
-                format!("{open}{value}<span class=\"pm\"><span>{up}</span><span>{down}</span></span>{close}")
-            }
-        }
-        _ => escape(&text),
-    }
+    if power.is_empty() { text } else { format!("({text}){power}") }
+}
+
+/// One light with its reasons, or with what it says when there are none.
+fn light(name: &str, status: &str, reasons: &[String], good: &str, is_good: bool) -> String {
+    let text = match (reasons.is_empty(), is_good) {
+        (false, _) => list(reasons),
+        (true, true) => format!("<p>{good}</p>"),
+        (true, false) => "<p>No reason was recorded.</p>".to_string(),
+    };
+    format!("<div class=\"light\"><p><b>{name}: {}</b></p>{text}</div>", escape(status))
 }
 
 fn interval(p: &ParameterSummary) -> String {
@@ -228,7 +241,7 @@ fn refinement(out: &mut String, s: &Summary) {
         ("Largest weight", percent(r.max_weight_share), "share of the heaviest sample"),
         (
             "ln Z (−C-STAT/2)",
-            format!("{} ± {}", fixed(r.log_z, 3), significant(r.log_z_err, 2)),
+            signed(r.log_z, r.log_z_err).replace('-', "−"),
             "evidence, in the convention of XSPEC and BXA",
         ),
         (
@@ -271,7 +284,7 @@ fn refinement(out: &mut String, s: &Summary) {
     let _ = writeln!(
         out,
         "</table></div>\n<p class=\"muted\">Method: {}; likelihood: {}. Limits: Pareto k {} (care) and {} (no trust), effective \
-         sample {} and {}, largest weight {} and {}, C-STAT {} standard deviations from its expectation.</p>",
+         sample {} and {}, largest weight {} and {}, C-STAT {} standard deviations from its expectation; its upper limit of misfit stands in <code>run.toml</code>.</p>",
         escape(&r.method),
         escape(&r.likelihood),
         limits::PARETO_K,

@@ -15,8 +15,18 @@ pub struct Estimate {
 
 #[derive(Debug, Clone, PartialEq)]
 enum What {
-    Value { median: f64, up: f64, down: f64 },
-    Limit { side: Side, value: f64, level: f64 },
+    Value {
+        median: f64,
+        up: f64,
+        down: f64,
+    },
+    Limit {
+        side: Side,
+        value: f64,
+        level: f64,
+    },
+    /// The posterior is the prior: median and errors would be those of the prior.
+    Nothing,
 }
 
 /// Decimals after division by 10^exponent; negative ones round to tens, hundreds and so on.
@@ -90,10 +100,14 @@ impl Style {
 }
 
 impl Estimate {
-    /// The limit where the parameter has one, else median and 68 % errors.
+    /// The limit where the parameter has one, "not constrained" where the data do not constrain it, else median and 68 % errors.
     pub fn of(p: &ParameterSummary) -> Estimate {
         let Some(limit) = p.limit else {
-            return Estimate::with_errors(p.median, p.q84 - p.median, p.median - p.q16);
+            let estimate = Estimate::with_errors(p.median, p.q84 - p.median, p.median - p.q16);
+            return match p.constrained {
+                true => estimate,
+                false => Estimate { what: What::Nothing, ..estimate },
+            };
         };
         // Two digits of what the limit leaves: a lower limit of 1.723 below an edge at 1.75 is not 1.7.
         let left = p.edges.first().map_or(limit.value.abs(), |edge| (limit.value - edge.value).abs());
@@ -153,10 +167,12 @@ impl Estimate {
         let power = style.power(self.digits.exponent);
         let number = |x: f64| style.signs(&self.digits.number(x));
         match self.what {
+            What::Nothing => "not constrained".into(),
             What::Limit { side, value, level } => {
                 let sign = if side == Side::Upper { '<' } else { '>' };
                 format!("{sign} {}{power} ({:.0} %)", number(value), 100.0 * level)
             }
+            What::Value { median, .. } if !median.is_finite() => "unknown".into(),
             // Samples that are all the same have no errors.
             What::Value { median, up, down } if up.min(down).is_nan() || up.min(down) <= 0.0 => number(median),
             What::Value { median, up, down } => {
@@ -165,6 +181,15 @@ impl Estimate {
             }
         }
     }
+}
+
+/// A value with its error, as `-130.213 ± 0.004`: one significant digit more than the error has to one.
+pub fn signed(value: f64, error: f64) -> String {
+    if !(error > 0.0 && error.is_finite()) {
+        return format!("{value:.3}");
+    }
+    let decimals = (1 - error.log10().floor() as i32).clamp(0, 6) as usize;
+    format!("{value:.decimals$} ± {error:.decimals$}")
 }
 
 /// A number as people write it: up to six digits, no exponent unless needed.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::numbers::signed;
 use super::summary::number_or_nan;
 
 /// `reference` in `summary.json`.
@@ -68,15 +69,24 @@ impl ReferenceSummary {
     pub(super) fn rows(&self) -> Vec<(&'static str, String, &'static str)> {
         match self {
             ReferenceSummary::Nested(n) => {
-                let mut rows = vec![
-                    ("Sampler", "nested sampling".into(), "on the exact likelihood"),
+                let mut rows = vec![("Sampler", "nested sampling".into(), "on the exact likelihood")];
+                // The better evidence leads.
+                if let Some(p) = &n.polish {
+                    rows.push((
+                        "ln Z (−C-STAT/2)",
+                        signed(p.log_z, p.log_z_err),
+                        "by importance sampling from a mixture fitted to the nested samples, which gave the posterior",
+                    ));
+                    rows.push(("Efficiency of the mixture", format!("{:.1} %", 100.0 * p.efficiency), ""));
+                }
+                rows.extend([
+                    (
+                        if n.polish.is_some() { "ln Z of the nested samples" } else { "ln Z (−C-STAT/2)" },
+                        signed(n.log_z, n.log_z_err),
+                        "evidence of the nested samples themselves",
+                    ),
                     ("Live points", n.live.to_string(), ""),
                     ("Likelihoods", n.evaluations.to_string(), "until the nested samples were there"),
-                    (
-                        "ln Z (-C-STAT/2)",
-                        format!("{:.3} \u{b1} {:.3}", n.log_z, n.log_z_err),
-                        "evidence of the nested samples",
-                    ),
                     ("Information", format!("{:.2} nat", n.information), "from the prior to the posterior"),
                     ("Effective sample size", format!("{:.0}", n.ess), "of the nested samples themselves"),
                     (
@@ -84,15 +94,7 @@ impl ReferenceSummary {
                         format!("{:.2}", n.rank_score),
                         "standard normal if new points were uniform above their bounds",
                     ),
-                ];
-                if let Some(p) = &n.polish {
-                    rows.push((
-                        "ln Z of the polish",
-                        format!("{:.4} \u{b1} {:.4}", p.log_z, p.log_z_err),
-                        "by importance sampling from a mixture fitted to the nested samples, which gave the posterior",
-                    ));
-                    rows.push(("Efficiency of the polish", format!("{:.1} %", 100.0 * p.efficiency), ""));
-                }
+                ]);
                 rows
             }
             ReferenceSummary::Ensemble(e) => {

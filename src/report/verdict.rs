@@ -154,6 +154,11 @@ impl Verdict {
         self.status == NotTrusted
     }
 
+    /// True when the model lies beyond the limit of misfit: then that is what to say first.
+    pub fn model_is_hopeless(&self) -> bool {
+        self.model.status == ModelStatus::DoesNotDescribe
+    }
+
     /// True when the draws are no posterior: then no chain is written, which other programs would take as it is.
     pub fn withholds_chain(&self) -> bool {
         self.sampling.status == NotTrusted

@@ -415,22 +415,12 @@ fn judge(
     samples: usize,
 ) -> Option<(Refined, Vec<f64>)> {
     let (importance, told) = draws.told.as_ref()?;
-    let free = problem.parameters.free();
-    let p = free.len();
+    let p = problem.names().len();
     let chosen = importance.resample(samples.max(4000), draws.seed);
     let cube: Vec<f32> = chosen.iter().flat_map(|&row| &draws.cube[row as usize * p..][..p]).copied().collect();
     let posterior = physical(problem, &cube);
-    let parameters: Vec<(String, ParameterSummary)> = free
-        .iter()
-        .enumerate()
-        .map(|(i, parameter)| {
-            let column: Vec<f64> = posterior.iter().skip(i).step_by(p).copied().collect();
-            let number = problem.model.parameters().iter().position(|info| info.name == parameter.name);
-            let number = number.map_or(0, |at| at as u32 + 1);
-            let prior = super::finish::prior_shape(&parameter.prior);
-            (parameter.name.clone(), ParameterSummary::of(&column, &parameter.unit, prior, number))
-        })
-        .collect();
+    let best_theta = physical(problem, &draws.cube[best * p..][..p]);
+    let parameters = super::finish::parameters(problem, &posterior, &best_theta, told.ess);
     let (expected, expected_std) = cstat_expectation::of_spectrum(mean);
     let cstat = CstatSummary {
         best: -2.0 * draws.log_l[best],

@@ -12,8 +12,8 @@ use crate::device::{Device, RowBlocks, Tensor, Traffic};
 use crate::diagnose::cstat_expectation;
 use crate::report::chain::{self, ChainColumn};
 use crate::report::summary::{
-    CstatSummary, DeviceSummary, ModelSummary, ObservationSummary, ParameterSummary, RefineSummary, RoundSummary,
-    Seconds, Summary, Transfers, Verdict, VerdictStatus,
+    Bounds, CstatSummary, DeviceSummary, ModelSummary, ObservationSummary, ParameterSummary, RefineSummary,
+    RoundSummary, Seconds, Summary, Transfers, Verdict, VerdictStatus,
 };
 use crate::report::tables::{self, Coverage, Samples, SpectrumTable, UnfoldedTable, WeightedSamples};
 use crate::report::{PriorShape, ReportData, RoundData, round_folder};
@@ -186,22 +186,13 @@ pub(super) fn summary(
 ) -> Result<Summary> {
     let problem = scene.problem;
     let (run, dataset) = (&problem.run, &problem.dataset);
-    let free = problem.parameters.free();
-    let p = free.len();
-    let parameters: Vec<(String, ParameterSummary)> = free
-        .iter()
-        .enumerate()
-        .map(|(i, parameter)| {
-            let column: Vec<f64> = posterior.iter().skip(i).step_by(p).copied().collect();
-            let number = problem.model.parameters().iter().position(|info| info.name == parameter.name);
-            let number = number.map_or(0, |at| at as u32 + 1);
-            let mut summary = ParameterSummary::of(&column, &parameter.unit, prior_shape(&parameter.prior), number);
-            summary.truth = truth.and_then(|truth| truth.get(i).copied());
-            (parameter.name.clone(), summary)
-        })
-        .collect();
-    let medians: Vec<f64> = parameters.iter().map(|(_, summary)| summary.median).collect();
+    let p = problem.names().len();
     let best_theta = refined.row(refined.best).to_vec();
+    let mut parameters = parameters(problem, posterior, &best_theta, refined.refine.ess);
+    for ((_, summary), truth) in parameters.iter_mut().zip(truth.unwrap_or_default()) {
+        summary.truth = Some(*truth);
+    }
+    let medians: Vec<f64> = parameters.iter().map(|(_, summary)| summary.median).collect();
     let expected = expected(scene, &[best_theta])?;
     let (mean, std) = cstat_expectation::of_spectrum(&expected.iter().map(|&mu| f64::from(mu)).collect::<Vec<_>>());
     let cstat = CstatSummary {
@@ -254,9 +245,9 @@ pub(super) fn summary(
             date: dataset.date.clone(),
             background: match &dataset.backfile {
                 Some(name) => {
-                    format!("not subtracted and not modelled: its counts are among those analysed ({name} is not used)")
+                    format!("left in the counts ({name} is not used)")
                 }
-                None => "none subtracted, none modelled beyond the expression".into(),
+                None => "none: the counts are analysed as they are".into(),
             },
         },
         model: ModelSummary {
@@ -275,6 +266,32 @@ pub(super) fn summary(
         seed: run.inference.seed,
         version: env!("CARGO_PKG_VERSION").into(),
     })
+}
+
+/// What equal-weight draws (row-major, physical units), worth `effective` independent ones, say of every parameter; `best`: the draw with the
+/// largest likelihood.
+pub(super) fn parameters(
+    problem: &Problem,
+    posterior: &[f64],
+    best: &[f64],
+    effective: f64,
+) -> Vec<(String, ParameterSummary)> {
+    let free = problem.parameters.free();
+    let infos = problem.model.parameters();
+    free.iter()
+        .enumerate()
+        .map(|(i, parameter)| {
+            let column: Vec<f64> = posterior.iter().skip(i).step_by(free.len()).copied().collect();
+            let info = infos.get(parameter.model_index);
+            let number = info.map_or(0, |_| parameter.model_index as u32 + 1);
+            let mut summary = ParameterSummary::of(&column, &parameter.unit, prior_shape(&parameter.prior), number);
+            summary.best = best.get(i).copied().unwrap_or(f64::NAN);
+            let cube: Vec<f64> = column.iter().map(|&x| parameter.prior.cdf(x)).collect();
+            let hard = info.map_or((f64::NEG_INFINITY, f64::INFINITY), |info| (info.hard_min, info.hard_max));
+            summary.judge_edges(&column, &cube, Bounds { prior: parameter.prior.support(), hard }, effective);
+            (parameter.name.clone(), summary)
+        })
+        .collect()
 }
 
 fn device(device: &Device) -> DeviceSummary {

@@ -173,9 +173,12 @@ pub fn of_run(problem: &Problem) -> Result<Plan> {
         "inference.flow.realisations, inference.simulations, inference.autoencoder.latent",
     );
     flow(&mut plan, run, p, summaries);
-    let flows = if run.refine.proposals == Proposals::All { wide(rounds) } else { 1 };
+    // The fall-back weighs the flows of all rounds, and may draw more.
+    let goes_on = run.refine.fallback != Fallback::None;
+    let flows = if goes_on || run.refine.proposals == Proposals::All { wide(rounds) } else { 1 };
+    let draws = wide(run.refine.samples) * if goes_on { wide(super::refinement::MOST) } else { 1 };
     let draw = 4 * p + 8 * p + 8 * (flows + MIXTURES) + 8 * 8;
-    plan.add("draws of the refinement", wide(run.refine.samples) * draw, 0, "refine.samples");
+    plan.add("draws of the refinement", draws * draw, 0, "refine.samples");
     outputs(&mut plan, run, p);
     let mocks = wide(run.output.calibration);
     let folded = if mocks > 0 { MOCK_ROWS.min(mocks * 512) } else { 0 };

@@ -119,7 +119,7 @@ const FIRST_SHARE: f64 = 0.1;
 /// Effective draws below which trusted weights are not yet enough for a posterior that is right to 2e-3 nat, and draws, in units of those
 /// that the run file grants, that they may cost.
 const ENOUGH: f64 = 10_000.0;
-const MOST: usize = 3;
+pub(super) const MOST: usize = 3;
 
 /// Draws, computes likelihoods and weighs, with the networks of round `round` (from 1); with `further`, goes on to the flows of all rounds
 /// and to mixtures until the weights are to be trusted. Likelihoods are kept from one means to the next: all draws are weighed

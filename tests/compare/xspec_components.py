@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares every component of rontgen, in double and in single precision, with XSPEC's own routines at random parameters.
 
-Not part of CI: it needs XSPEC's libraries (pip install xspectrampoline numpy; 12.15 is what the numbers in docs/components.md are for)
+Not part of CI: it needs XSPEC's libraries (pip install xspectrampoline numpy scipy; 12.15 is what the numbers in docs/components.md are for)
 and a module `xspec_lib` that calls them (see --peers). Then
 
     python tests/compare/xspec_components.py --rontgen target/release/rontgen --peers FOLDER --apec FOLDER [NAME ...]
@@ -12,6 +12,7 @@ the parameters, grid and energy of the worst bin, `--table FILE` writes the tabl
 single precision (cpu, or a part of an adapter's name). Without names all components are compared.
 """
 import argparse
+import ctypes
 import gzip
 import pathlib
 import re
@@ -45,12 +46,13 @@ def grids():
     # Dust and reddening act in the ultraviolet.
     uv = lambda n: 0.0008 * 50.0 ** (np.arange(n + 1) / n)
     uvs = {"broad-uv": uv(100), "fine-uv": uv(1500), "linear-uv": np.linspace(0.002, 0.03, 4000)}
-    return {"broad": log(100), "fine": log(1500), "linear": narrow, **uvs}
+    # Edges that single precision holds, which many of XSPEC's routines take them in.
+    return {name: np.float64(np.float32(e)) for name, e in {"broad": log(100), "fine": log(1500), "linear": narrow, **uvs}.items()}
 
 
 EXTINCTION = {"zdust", "redden", "uvred"}
 # XSPEC's additive components are also asked for parts of each bin, and these summed: it integrates many by the mean of the edges.
-PARTS = {"broad": 32, "fine": 8, "linear": 2}
+PARTS = {"broad": 64, "fine": 8, "linear": 8}
 
 
 def catalogue(root):
@@ -109,6 +111,10 @@ RANGES = {
     "ampl": (1e-2, 1e2, "log"),
     "strength": (1e-2, 10.0, "log"),
     "tau": (0.0, 10.0),
+    # XSPEC's grains end the program at an index of 4 and above.
+    "pl": (0.5, 3.9),
+    "amin": (0.005, 0.2),
+    "amax": (0.22, 1.0),
     "rin_m": (6.0, 500.0, "log"),
     "rout_m": (600.0, 1e5, "log"),
     "method": [1.0, 2.0, 3.0],
@@ -134,7 +140,8 @@ SPECIAL = {
     ("reflect", "rel_refl"): (-1.0, 3.0),
     ("simpl", "upsconly"): [0.0, 1.0],
     ("compbb", "tau"): (0.0, 10.0),
-    ("tbrel", "nh"): (-1.0, 3.0),
+    # Columns below zero are factors above 1, which no number type holds for long.
+    ("tbrel", "nh"): (-0.01, 1.0),
     ("pegpwrlw", "emin"): (0.3, 2.0),
     ("comptt", "approx"): [0.5, 1.5, 2.5, 3.5, 4.5, -0.5, 1.0],
     ("comptb", "kte"): (0.2, 200.0, "log"),
@@ -179,6 +186,115 @@ def draw(rng, component, parameters):
             value = min(max(value, low), high)
         vector.append(float(np.float32(value)))
     return vector
+
+
+# SciPy is loaded after XSPEC's libraries: the other way round they crash as they start.
+def erfc(x):
+    from scipy.special import erfc
+
+    return erfc(x)
+
+
+def voigt_profile(x, sigma, gamma):
+    from scipy.special import voigt_profile
+
+    return voigt_profile(x, sigma, gamma)
+
+
+def normal(a, b):
+    """Area of the normal distribution between a and b."""
+    tail = np.where(a > 0, 0.5 * (erfc(a / 2**0.5) - erfc(b / 2**0.5)), 0.5 * (erfc(-b / 2**0.5) - erfc(-a / 2**0.5)))
+    return np.where((a < 0) & (b > 0), 1 - 0.5 * erfc(-a / 2**0.5) - 0.5 * erfc(b / 2**0.5), tail)
+
+
+def gauss(edges, centre, sigma):
+    """A Gaussian normalised above zero: per bin."""
+    u = (edges - centre) / sigma
+    return normal(u[:-1], u[1:]) / (1 - 0.5 * erfc(centre / sigma / 2**0.5))
+
+
+def lorentz(edges, centre, fwhm):
+    u = 2 * (edges - centre) / fwhm
+    a, b = u[:-1], u[1:]
+    area = np.arctan2(b - a, 1 + a * b)
+    return area / np.pi / (0.5 + np.arctan(2 * centre / fwhm) / np.pi)
+
+
+def by_parts(edges, function, features, points=12):
+    """Integrals of a smooth function over bins that are divided at the given places: Gauss-Legendre."""
+    nodes, weights = np.polynomial.legendre.leggauss(points)
+    cuts = np.unique(np.concatenate([edges, features[(features > edges[0]) & (features < edges[-1])]]))
+    half, middle = 0.5 * np.diff(cuts), 0.5 * (cuts[1:] + cuts[:-1])
+    parts = (function(middle[:, None] + half[:, None] * nodes) * weights).sum(axis=1) * half
+    return np.add.reduceat(parts, np.searchsorted(cuts, edges[:-1]))
+
+
+def voigt(edges, centre, sigma, fwhm):
+    reach = (sigma + fwhm) * np.concatenate([-np.geomspace(1e-3, 1e4, 200), [0], np.geomspace(1e-3, 1e4, 200)])
+    profile = lambda e: voigt_profile(e - centre, sigma, 0.5 * fwhm)
+    bins = by_parts(edges, profile, np.sort(centre + reach))
+    # The share above zero; beyond 1e4 widths the profile is that of the Lorentzian.
+    far = max(1e4 * (sigma + fwhm), 10 * centre)
+    below = by_parts(np.array([-far, 0.0]), profile, np.sort(centre + reach))[0]
+    return bins / (1 - below - 0.5 + np.arctan(2 * (far + centre) / fwhm) / np.pi)
+
+
+def shifted(function):
+    return lambda edges, *p: function(edges, *[x / (1 + p[-1]) for x in p[:-1]]) / (1 + p[-1])
+
+
+HC = 12.39841984332
+
+
+def wavelength(edges, centre, sigma):
+    return gauss(HC / edges[::-1], centre, sigma)[::-1]
+
+
+def redshifted_wavelength(edges, centre, sigma, z):
+    return wavelength(edges * (1 + z), centre, sigma) / (1 + z)
+
+
+def step(edges, centre, sigma):
+    features = centre + sigma * np.linspace(-10, 10, 41)
+    return by_parts(edges, lambda e: 0.5 * erfc((e - centre) / sigma / 2**0.5), features)
+
+
+def diskpbb(edges, kt, p):
+    """The sum of black bodies over T(r), by Gauss-Legendre in ln(E/T) and ln E; XSPEC's norm."""
+    nodes, weights = np.polynomial.legendre.leggauss(300)
+
+    def density(energy):
+        x0 = np.log(energy / kt)[..., None]
+        top = np.maximum(np.log(60.0), x0 + np.log(1 + 40 / np.exp(x0)))
+        half = 0.5 * (top - x0)
+        y = x0 + half * (nodes + 1)
+        inner = (np.exp(y * 2 / p) / np.expm1(np.exp(y)) * weights).sum(axis=-1) * half[..., 0]
+        return 2.78e-3 * 0.75 / p * energy**2 * np.exp(-x0[..., 0] * 2 / p) * inner
+
+    return by_parts(edges, density, np.array([]), 4)
+
+
+def pegged(edges, index, low, high):
+    part = lambda a, b, n: np.log(b / a) if abs(n) < 1e-12 else (b**n - a**n) / n
+    flux = part(low, high, 2 - index) * 1.602176634e-9
+    return part(edges[:-1], edges[1:], 1 - index) * 1e-12 / flux
+
+
+# Independent evaluations, where XSPEC cuts wings off or integrates roughly.
+EXACT = {
+    "gaussian": gauss,
+    "zgauss": shifted(gauss),
+    "agauss": wavelength,
+    "zagauss": redshifted_wavelength,
+    "lorentz": lorentz,
+    "zlorentz": shifted(lorentz),
+    "voigt": voigt,
+    "zvoigt": shifted(voigt),
+    "step": step,
+    "diskpbb": diskpbb,
+    "pegpwrlw": pegged,
+    "expdec": lambda edges, f: -np.diff(np.exp(-f * edges)) / f,
+}
 
 
 class Rontgen:
@@ -245,7 +361,10 @@ def compare(component, parameters, kind, xs, rontgen, device, keep):
                     source = rontgen("powerlaw+gaussian", ["powerlaw.norm"], [[1.0]], grid, "f64", fixed=[f for f in fixed if f[0] != "powerlaw.norm"])[0]
                 for k, vector in enumerate(vectors):
                     theirs = xs.call(component, edges, vector, flux=source)
-                    fine = theirs if parts == 1 else xs.call(component, finer, vector).reshape(-1, parts).sum(axis=1)
+                    if component in EXACT:
+                        fine = EXACT[component](edges, *vector)
+                    else:
+                        fine = theirs if parts == 1 else xs.call(component, finer, vector).reshape(-1, parts).sum(axis=1)
                     scale = widths if kind == "mul" or component in ON_FACTORS else 1.0
                     yield grid, abund, xsect, vector, edges, theirs, fine, ours[0][k] / scale, ours[1][k] / scale
 
@@ -287,6 +406,9 @@ def main():
     import xspec_lib as xs
 
     xs.chatter(0)
+    # H0, q0 and Lambda, which XSPEC's user sets with `cosmo` and which are nothing here.
+    for routine, value in [("csmph0", 70.0), ("csmpq0", 0.0), ("csmpl0", 0.73)]:
+        xs._sym(routine)(ctypes.c_float(value))
     parameters = catalogue(xs._root)
     listed = subprocess.run([args.rontgen, "models"], capture_output=True, text=True, check=True).stdout
     listed = re.search(r"^available:\n((?: .*\n)*)", listed).group(1)

@@ -6,6 +6,7 @@
 #![allow(dead_code)] // each test uses its part
 
 pub mod device;
+pub mod points;
 pub mod xspec;
 
 use std::{

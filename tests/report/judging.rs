@@ -223,6 +223,14 @@ fn limits_and_remarks_of_parameters() {
     let nothing = judge(&anything, (0.0, 1.0), (0.0, 1.0), false);
     assert!(!nothing.constrained && nothing.limit.is_none() && nothing.edges.is_empty(), "{nothing:?}");
     assert!(nothing.remark().unwrap().contains("not constrained by the data"));
+    assert_eq!(Estimate::of(&nothing).plain(), "not constrained");
+    // A slope that excludes nothing is no measurement either; a posterior at both edges that leaves out the middle is.
+    let slope: Vec<f64> = anything.iter().map(|u| u.powf(0.8)).collect();
+    assert!(!judge(&slope, (0.0, 1.0), (0.0, 1.0), false).constrained);
+    let split: Vec<f64> = anything.iter().map(|u| if *u < 0.4 { 0.1 * u } else { 1.0 - 0.1 * (1.0 - u) }).collect();
+    let split = judge(&split, (0.0, 1.0), (-1.0, 2.0), false);
+    assert!(split.constrained && split.limit.is_none() && split.edges.len() == 2, "{split:?}");
+    assert!(split.remark().unwrap().contains("both edges"));
     let inside = judge(&normals(20_000, 0.5, 0.05, 9), (0.0, 1.0), (0.0, 1.0), false);
     assert_eq!((inside.limit, inside.remark(), inside.constrained), (None, None, true));
 }

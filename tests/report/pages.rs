@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rontgen::cli::{compare, report};
+use rontgen::diagnose::edges::Contact;
 use rontgen::report::plots::axis::{Axis, superscript};
 use rontgen::report::plots::corner::{pretty_unit, with_errors};
 use rontgen::report::plots::density::{Surface, curve};
@@ -138,6 +139,34 @@ fn a_result_not_to_be_trusted_says_so_on_top() {
     let page = html::html(&data, &Plots::draw(&data));
     let words = page.find("Do not trust this posterior.").expect("the verdict");
     assert!(words < page.find("<h2>").unwrap() && page.contains("Pareto k is 1.40"));
+    // A model that cannot have made the data comes before whatever the draws are like.
+    data.summary.cstat.best = 1e7;
+    data.summary.verdict = Verdict::judge(&data.summary.cstat, &data.summary.refine, Some(10.0));
+    let page = html::html(&data, &Plots::draw(&data));
+    let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text}"));
+    assert!(at("The model does not describe the data.") < at("Model: does not describe"));
+    assert!(at("Model: does not describe") < at("Sampling: refused"));
+}
+
+#[test]
+fn limits_are_printed_as_limits_and_remarked_on() {
+    let mut data = example();
+    let p = &mut data.summary.parameters[0].1;
+    p.best = 0.0123;
+    p.limit = Some(Limit { side: Side::Upper, level: 0.9, value: 0.0457 });
+    p.edges = vec![Edge { side: Side::Lower, value: 0.0, contact: Contact::Limit, physical: true }];
+    let p = &mut data.summary.parameters[1].1;
+    p.unit = "photons/keV/cm2/s".into();
+    p.edges = vec![Edge { side: Side::Upper, value: 1.75, contact: Contact::Rises, physical: false }];
+    let text = serde_json::to_value(&data.summary).unwrap();
+    let nh = &text["parameters"]["tbabs.nH"];
+    assert_eq!(nh["limit"], serde_json::json!({"side": "upper", "level": 0.9, "value": 0.0457}));
+    assert_eq!(nh["edges"][0]["contact"], "limit");
+    assert_eq!((&nh["constrained"], &nh["best"]), (&serde_json::json!(true), &serde_json::json!(0.0123)));
+    let page = html::html(&data, &Plots::draw(&data));
+    assert!(page.contains("<td>&lt; 0.046 (90 %)</td>"), "the limit");
+    assert!(page.contains("<td>0.012</td>"), "the best fit with the same digits");
+    assert!(page.contains("photons keV⁻¹ cm⁻² s⁻¹") && page.contains("piles up at the upper edge of its prior (1.75)"));
 }
 
 #[test]

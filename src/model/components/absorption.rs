@@ -4,7 +4,11 @@
 //! The bins of the former are worked out once in f64 when the model meets its energy grid; a spectrum then costs
 //! one exponential per bin.
 
-use super::{Component, stretch};
+use super::{
+    Component,
+    steps::{PER_BIN, PER_EDGE, Steps, bins_table, edges_table},
+    stretch,
+};
 use crate::atomic::absorption::Mixture;
 use crate::model::{
     Settings,
@@ -122,12 +126,22 @@ impl<R: Real> Component<R> for PerBin<R> {
 pub struct Shifted<R> {
     minus: R,
     ln_stretch: R,
+    /// What `ln_stretch` lacks.
+    ln_stretch_low: R,
 }
 
 /// nH, Redshift.
 pub(crate) fn shifted_column<R: Real>(par: &[f64]) -> Shifted<R> {
     let &[nh, redshift] = par else { return shifted_column(&[0.0, 0.0]) };
-    Shifted { minus: R::of(-nh), ln_stretch: R::of(stretch(redshift).ln()) }
+    let (high, low) = ln_stretch::<R>(redshift);
+    Shifted { minus: R::of(-nh), ln_stretch: high, ln_stretch_low: low }
+}
+
+/// ln(1 + z) in two parts.
+pub(super) fn ln_stretch<R: Real>(redshift: f64) -> (R, R) {
+    let whole = stretch(redshift).ln();
+    let high = R::of(whole);
+    (high, R::of(whole - high.to_f64()))
 }
 
 /// nH, CvrFract, Redshift.
@@ -144,7 +158,6 @@ pub(crate) fn tbgas_table(bins: &[(f64, f64)], settings: &Settings) -> Vec<f64> 
     Mixture::tbgas(&settings.abundances).map_or(Vec::new(), |m| rows_table(&m, bins))
 }
 
-/// With bcmc or obcm the cross section is that of the bin's middle also where an edge of an element falls inside.
 pub(crate) fn zphabs_table(bins: &[(f64, f64)], settings: &Settings) -> Vec<f64> {
     phabs(settings).map_or(Vec::new(), |m| rows_table(&m, bins))
 }
@@ -153,14 +166,39 @@ pub(crate) fn zphabs_table(bins: &[(f64, f64)], settings: &Settings) -> Vec<f64>
 /// section is steepest.
 pub(super) const ORIGIN: f64 = 0.55;
 
-/// Number of rows (exact in f32), ln E of the rows, ln sigma of the rows, and the bins' ends.
+/// Number of rows (exact in f32), of edges and of elements that have them; ln E of the rows, ln sigma of the rows, of all elements and of each
+/// of those; the edges; the bins' ends, and what the edges need of the bins.
 fn rows_table(mixture: &Mixture, bins: &[(f64, f64)]) -> Vec<f64> {
-    let rows: Vec<(f64, f64)> = mixture.rows().into_iter().filter(|(_, sigma)| *sigma > 0.0).collect();
-    let mut table = vec![rows.len() as f64];
-    table.extend(rows.iter().map(|(e, _)| (e / ORIGIN).ln()));
-    table.extend(rows.iter().map(|(_, sigma)| sigma.ln()));
+    let all = mixture.rows();
+    let kept: Vec<usize> = (0..all.len()).filter(|&k| all[k].1 > 0.0).collect();
+    let jumps = mixture.jumps();
+    let mut elements: Vec<usize> = jumps.iter().map(|jump| jump.species).collect();
+    elements.sort_unstable();
+    elements.dedup();
+    let mut table = vec![kept.len() as f64, jumps.len() as f64, elements.len() as f64];
+    table.extend(row_logarithms(kept.iter().map(|&k| all[k].0)));
+    table.extend(kept.iter().map(|&k| all[k].1.ln()));
+    for species in &elements {
+        let own = mixture.species_rows(*species);
+        table.extend(kept.iter().map(|&k| own[k].max(1e-80).ln()));
+    }
+    table.extend(edges_table(&jumps, |species| elements.binary_search(&species).ok()));
     table.extend(ends(mixture, bins));
+    table.extend(bins_table(bins, jumps.len()));
     table
+}
+
+/// ln E of a table's rows. The two rows of an edge lie just below it, so that a bin that begins at the edge, to the rounding of single
+/// precision, begins above it.
+pub(super) fn row_logarithms(energies: impl IntoIterator<Item = f64>) -> Vec<f64> {
+    let mut out: Vec<f64> = energies.into_iter().map(|e| (e / ORIGIN).ln()).collect();
+    for k in 1..out.len() {
+        if out[k] - out[k - 1] < 3e-7 {
+            let edge = out[k - 1];
+            (out[k - 1], out[k]) = (edge - 1.7e-7, edge - 0.7e-7);
+        }
+    }
+    out
 }
 
 /// ln of the E energies at the bins' lower ends, then of those at the upper ones, at which cross sections are taken: the
@@ -205,15 +243,21 @@ impl<R: Real> Shifted<R> {
     /// Mean cross section of every bin of a tile, NaN where the table is broken.
     #[inline(always)]
     fn means(&self, tile: &Tile<R::Store>, table: &[R::Store]) -> [R::Store; TILE] {
-        let count = table.first().map_or(0, |n| R::load(*n).to_f64() as usize);
+        let number = |k: usize| table.get(k).map_or(0, |n| R::load(*n).to_f64() as usize);
+        let (count, jumps, elements) = (number(0), number(1), number(2));
         let split = || {
-            let (rows, edges) = table.get(1..)?.split_at_checked(2 * count)?;
-            let (lower, upper) = edges.split_at_checked(edges.len() / 2)?;
-            Some((rows.split_at_checked(count)?, lower.get(tile.start..)?, upper.get(tile.start..)?))
+            let (rows, rest) = table.get(3..)?.split_at_checked(2 * count)?;
+            let (own, rest) = rest.split_at_checked(elements * count)?;
+            let (edges, rest) = rest.split_at_checked(PER_EDGE * jumps)?;
+            let bins = rest.len() / if jumps > 0 { 2 + PER_BIN } else { 2 };
+            let (lower, rest) = rest.split_at_checked(bins)?;
+            let (upper, rest) = rest.split_at_checked(bins)?;
+            Some((rows.split_at_checked(count)?, own, edges, lower, upper.get(tile.start..)?, rest))
         };
-        let Some(((energies, sigmas), lower, upper)) = split().filter(|_| count >= 2) else {
+        let Some(((energies, sigmas), own, edges, middles, upper, rest)) = split().filter(|_| count >= 2) else {
             return [R::of(f64::NAN).store(); TILE];
         };
+        let lower = middles.get(tile.start..).unwrap_or(&[]);
         let bins = tile.len.min(TILE);
         let same = |a: &R::Store, b: &R::Store| !R::load(*a).lt(R::load(*b)) && !R::load(*b).lt(R::load(*a));
         let below = self.sigmas(energies, sigmas, lower);
@@ -230,6 +274,14 @@ impl<R: Real> Shifted<R> {
         let mut mean = below;
         for (mean, above) in mean.iter_mut().zip(&above) {
             *mean = ((R::load(*mean) + R::load(*above)) * R::of(0.5)).store();
+        }
+        if jumps > 0 {
+            let Some(steps) = Steps::<R>::new(edges, rest, energies) else { return [R::of(f64::NAN).store(); TILE] };
+            let column = |k: usize| own.get(k * count..(k + 1) * count).unwrap_or(&[]);
+            let shift = (self.ln_stretch, self.ln_stretch_low);
+            steps.correct(tile, middles, shift, column, |j, _, change| {
+                mean[j] = (R::load(mean[j]) + change).store();
+            });
         }
         mean
     }

@@ -78,10 +78,10 @@ impl Convolution {
             Self::Lsmooth => (SMOOTH, "Smooth", "lsmooth_value"),
             Self::Simpl => (SCATTER, "Scatter", "scatter_value"),
             Self::Rdblur => (BLUR, "Blur", "blur_value"),
-            Self::Reflect => (REFLECT, "Slab", "reflect_value"),
+            Self::Reflect => (REFLECT, "Reflecting", "reflect_value"),
             Self::Thcomp => (THCOMP, "Comptonised", "thcomp_value"),
         };
-        let room = matches!(self, Self::Rdblur | Self::Reflect | Self::Thcomp);
+        let room = matches!(self, Self::Rdblur | Self::Thcomp);
         Shader { file, source, structure, value, room, needs: super::needs(file) }
     }
 
@@ -108,14 +108,14 @@ impl Convolution {
             Self::Partcov => Prepared::Linear { offset: R::of(1.0 - at(0)), factor: R::of(at(0)) },
             Self::Cflux => {
                 let flux = ERG * band::<R>(grid, source, at(0), at(1), true);
-                Prepared::scale(10f64.powf(at(2).clamp(-LARGEST, LARGEST)), flux)
+                Prepared::scale(at(2) * std::f64::consts::LN_10, flux)
             }
-            Self::Cpflux => Prepared::scale(at(2), band::<R>(grid, source, at(0), at(1), false)),
+            Self::Cpflux => Prepared::scale(at(2).max(0.0).ln(), band::<R>(grid, source, at(0), at(1), false)),
             Self::Clumin => {
                 let z = stretch(at(2));
                 let flux = ERG * band::<R>(grid, source, at(0) / z, at(1) / z, true);
                 let sphere = luminosity_distance(at(2)).powi(2);
-                Prepared::scale(10f64.powf((at(3) - LOG_SPHERE).clamp(-LARGEST, LARGEST)), flux * sphere)
+                Prepared::scale((at(3) - LOG_SPHERE) * std::f64::consts::LN_10, flux * sphere)
             }
             Self::Gsmooth => Prepared::Smooth(smooth::Smooth::new(par, false, grid, source)),
             Self::Lsmooth => Prepared::Smooth(smooth::Smooth::new(par, true, grid, source)),
@@ -144,9 +144,12 @@ pub(crate) enum Prepared<R: Real> {
 }
 
 impl<R: Real> Prepared<R> {
-    /// To a flux of `wanted`; a source without photons in the band stays dark.
-    fn scale(wanted: f64, flux: f64) -> Self {
-        let factor = if flux > 0.0 { (wanted / flux).min(1e36) } else { 0.0 };
+    /// To a flux whose logarithm is wanted; a source without photons in the band stays dark. The factor is held in the range of
+    /// the number type: in f32 1e36, and below 1e-37 nothing.
+    fn scale(ln_wanted: f64, flux: f64) -> Self {
+        let (least, most) = if R::REFINE { (0.0, 1e300) } else { (1e-37, 1e36) };
+        let factor = if flux > 0.0 { (ln_wanted - flux.ln()).exp().min(most) } else { 0.0 };
+        let factor = if factor < least { 0.0 } else { factor };
         Self::Linear { offset: R::of(0.0), factor: R::of(factor) }
     }
 
@@ -172,8 +175,6 @@ impl<R: Real> Prepared<R> {
 
 /// erg per keV.
 const ERG: f64 = 1.602_176_634e-9;
-/// Fluxes of more than 1e30 or less than 1e-30 are no fluxes.
-const LARGEST: f64 = 30.0;
 /// log10 of the sphere of 1 Gpc, cm2.
 const LOG_SPHERE: f64 = 56.077_909_4;
 

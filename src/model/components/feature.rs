@@ -91,6 +91,9 @@ pub struct Notch<R> {
     minus_depth: R,
     lowest: f64,
     highest: f64,
+    /// Panels of the quadrature per sigma: where a deep line becomes transparent, sqrt(2 ln depth) sigma out, it does so within the inverse
+    /// of that.
+    panels: f64,
 }
 
 /// Half width in sigma; beyond it lies 2e-12 of the profile.
@@ -109,13 +112,15 @@ pub(crate) fn gabs<R: Real>(par: &[f64]) -> Notch<R> {
     let sigma = sigma.max(2e-7 * energy).max(1e-9);
     let above_zero = 1.0 - 0.5 * special::erfc(energy / sigma / std::f64::consts::SQRT_2);
     let high = if R::REFINE { energy } else { f64::from(energy as f32) };
+    let depth = strength / (sigma * (2.0 * std::f64::consts::PI).sqrt() * above_zero);
     Notch {
         energy: R::of(high),
         energy_low: R::of(energy - high),
         inverse: R::of(1.0 / sigma),
-        minus_depth: R::of(-strength / (sigma * (2.0 * std::f64::consts::PI).sqrt() * above_zero)),
+        minus_depth: R::of(-depth),
         lowest: energy - REACH * sigma,
         highest: energy + REACH * sigma,
+        panels: 1.0 + (2.0 * depth.max(1.0).ln()).sqrt().min(5.0),
     }
 }
 
@@ -126,11 +131,12 @@ impl<R: Real> Component<R> for Notch<R> {
         let (middle, half) = (distance * self.inverse, bin.width * self.inverse * R::of(0.5));
         // What lies beyond the profile's reach is cut off; a bin all inside keeps its exact width.
         let zero = R::of(0.0);
-        let cut = (R::of(-REACH) - (middle - half)).max(zero);
+        let whole = half + half;
+        let cut = (R::of(-REACH) - (middle - half)).max(zero).min(whole);
         let from = middle - half + cut;
-        let span = (half + half - cut - (middle + half - R::of(REACH)).max(zero)).max(zero);
-        // Panels of at most one sigma.
-        let panels = (span.to_f64().ceil() as usize).clamp(1, 14);
+        let over = (middle + half - R::of(REACH)).max(zero).min(whole - cut);
+        let span = (whole - cut - over).max(zero);
+        let panels = ((span.to_f64() * self.panels).ceil() as usize).clamp(1, 84);
         let step = span * R::of(1.0 / panels as f64);
         let mut sum = R::of(0.0);
         for k in 0..panels {
@@ -141,9 +147,8 @@ impl<R: Real> Component<R> for Notch<R> {
                 sum = passes.fma(R::of(0.5 * weight), sum);
             }
         }
-        // Not one less what is blocked: where that is nearly all, no digits would be left.
-        let outside = half + half - span;
-        sum.fma(step, outside) * R::of(0.5) / half
+        // Inside the reach and outside, neither as a difference: a black bin keeps its digits.
+        (sum * step + cut + over) / whole
     }
 
     #[inline(always)]

@@ -8,7 +8,7 @@ use super::four_point;
 /// Electron rest energy as XSPEC rounds it here, keV.
 pub(super) const MASS: f64 = 511.0;
 /// Shortest wavelength of incident photons.
-const SHORTEST: f64 = 0.03333;
+pub(super) const SHORTEST: f64 = 0.03333;
 /// Nodes of the integral over ln x, x = E/511 keV, and where they begin.
 const NODES: usize = 64;
 const STARTS: f64 = 0.0195;
@@ -16,7 +16,7 @@ const STARTS: f64 = 0.0195;
 const ENDS: f64 = 4.0;
 
 /// Gauss-Legendre nodes and weights on -1..1, eight points.
-const LEGENDRE: [(f64, f64); 4] = [
+pub(super) const LEGENDRE: [(f64, f64); 4] = [
     (0.183_434_642_495_649_8, 0.362_683_783_378_362),
     (0.525_532_409_916_329, 0.313_706_645_877_887_3),
     (0.796_666_477_413_626_7, 0.222_381_034_453_374_47),
@@ -73,7 +73,7 @@ pub(super) struct Green {
     soft: [f64; 5],
     many: [f64; 5],
     /// Least dy of a photon that comes back at this angle.
-    least: f64,
+    pub least: f64,
 }
 
 impl Green {
@@ -142,7 +142,38 @@ impl Green {
         if dy > 2.0 { self.many(y, y0, dy) } else { self.few(y, y0, dy) }
     }
 
-    fn few(&self, y: f64, y0: f64, dy: f64) -> f64 {
+    /// The two limits of the profile in dy, of which the lesser counts.
+    fn limits(&self, dy: f64) -> (f64, f64) {
+        let small = self.small[0] + self.small[1] * dy;
+        let first = self.first[0] * (self.first[1] - dy).max(0.0).powf(self.first[2]);
+        let second = self.second[0] * (2.150 - dy).powf(self.second[1]);
+        let large = (self.constant + first + second).max(0.0).powf(self.exponent)
+            / (1.0 + (self.onset[0] * (self.onset[1] - dy.powf(0.123))).exp());
+        (small, large)
+    }
+
+    /// Where the profile has kinks, in dy: where one of its terms ends, and where one limit passes the other (2 if nowhere).
+    pub fn kinks(&self) -> [f64; 2] {
+        let above = |dy: f64| {
+            let (small, large) = self.limits(dy);
+            small > large
+        };
+        let place = |k: f64| self.least + (2.0 - self.least) * k / 64.0;
+        let at_first = above(place(0.5));
+        let passed = (1..64).map(f64::from).find(|k| above(place(*k)) != at_first);
+        let crossing = passed.map_or(2.0, |k| {
+            let (mut low, mut high) = (place((k - 1.0).max(0.5)), place(k));
+            for _ in 0..24 {
+                let middle = 0.5 * (low + high);
+                if above(middle) == at_first { low = middle } else { high = middle }
+            }
+            high
+        });
+        [self.first[1].min(crossing), self.first[1].max(crossing)]
+    }
+
+    /// The same for few scatterings, dy below 2, and for many.
+    pub fn few(&self, y: f64, y0: f64, dy: f64) -> f64 {
         let ln = y0.min(10.0).ln();
         let t = &self.terms;
         let parts = [
@@ -159,18 +190,14 @@ impl Green {
             let long = 1.0 + self.stretch * (0.326 * ((0.1 * y0).powf(1.692) - 1.0) + ln - 2.303);
             long * y * inverse * polynomial(&parts, 5.4848 * (12.0 * inverse).ln()).exp()
         };
-        let small = self.small[0] + self.small[1] * dy;
-        let first = self.first[0] * (self.first[1] - dy).max(0.0).powf(self.first[2]);
-        let second = self.second[0] * (2.150 - dy).powf(self.second[1]);
-        let large = (self.constant + first + second).max(0.0).powf(self.exponent)
-            / (1.0 + (self.onset[0] * (self.onset[1] - dy.powf(0.123))).exp());
+        let (small, large) = self.limits(dy);
         let scattered = |y: f64| 1.0 / (1.0 + self.opacity * y.powi(3));
         let deep = 1.0 + ((0.381 * dy).exp() - 2.0) * (1.0 - scattered(y)).sqrt();
         let escapes = self.surface + (1.0 - self.surface) * deep * self.survival(y0, y).exp();
         base * small.min(large) * scattered(y0) * escapes
     }
 
-    fn many(&self, y: f64, y0: f64, dy: f64) -> f64 {
+    pub fn many(&self, y: f64, y0: f64, dy: f64) -> f64 {
         let ln = y0.ln();
         let height = 0.230 + 0.033 * ln + 0.763 * y0.powf(-0.507) + 0.007 * y0.powf(-1.553);
         let slope = -0.100 + 0.115 * ln + 0.100 * y0.powf(1.623);
@@ -191,8 +218,9 @@ impl Green {
             * self.survival(y0, y0 + dy - 0.15).exp()
     }
 
-    /// E F_E reflected at wavelength y; `source`: E F_E at x, nothing at wavelengths below `shortest`.
-    fn reflected(&self, y: f64, shortest: f64, source: &impl Fn(f64) -> f64) -> f64 {
+    /// E F_E reflected at wavelength y of a smooth source that has no end; `source`: E F_E at x.
+    fn reflected(&self, y: f64, source: &impl Fn(f64) -> f64) -> f64 {
+        let shortest = SHORTEST;
         let longest = y - self.least;
         let between = (y - 2.0).max(shortest);
         if longest <= between {
@@ -228,31 +256,24 @@ impl Green {
         sum / y
     }
 
-    /// The integral over a source, E F_E at x, that ends at a `highest` x (or not).
-    pub fn integral(&self, highest: f64, source: impl Fn(f64) -> f64) -> Integral {
-        let shortest = SHORTEST.max(1.0 / highest);
-        let end = (1.0 / (shortest + self.least)).min(ENDS);
-        let mut out = Integral { nodes: [0.0; NODES], span: (end / STARTS).ln(), falls: highest.is_finite() };
-        for k in 0..NODES {
-            let x = out.x(k as f64);
-            out.nodes[k] = self.reflected(1.0 / x, shortest, &source).max(1e-30).ln();
-        }
-        out
+    /// The integral over a smooth source, E F_E at x.
+    pub fn integral(&self, source: impl Fn(f64) -> f64) -> Integral {
+        let end = (1.0 / (SHORTEST + self.least)).min(ENDS);
+        Integral::new(end, |x| self.reflected(1.0 / x, &source))
     }
 }
 
-/// ln of the reflected E F_E at equal steps of ln x, or at steps that narrow towards the end of a source, where the reflection falls
-/// to nothing.
+/// ln of the reflected E F_E at equal steps of ln x.
 pub(super) struct Integral {
     nodes: [f64; NODES],
     span: f64,
-    falls: bool,
 }
 
 impl Integral {
-    fn x(&self, place: f64) -> f64 {
-        let along = place / (NODES - 1) as f64;
-        STARTS * (self.span * if self.falls { 1.0 - (1.0 - along).powi(2) } else { along }).exp()
+    fn new(end: f64, at: impl Fn(f64) -> f64) -> Self {
+        let span = (end / STARTS).ln();
+        let x = |k: usize| STARTS * (span * k as f64 / (NODES - 1) as f64).exp();
+        Self { nodes: std::array::from_fn(|k| at(x(k)).max(1e-30).ln()), span }
     }
 
     /// Reflected E F_E: a cubic through four values, held between them.
@@ -261,8 +282,7 @@ impl Integral {
         if self.span <= 0.0 || along >= 1.0 {
             return 0.0;
         }
-        let along = along.max(0.0);
-        let place = if self.falls { 1.0 - (1.0 - along).sqrt() } else { along } * (NODES - 1) as f64;
+        let place = along.max(0.0) * (NODES - 1) as f64;
         let k = (place as usize).clamp(1, NODES - 3);
         let t = place - k as f64;
         let [f0, f1, f2, f3] = [self.nodes[k - 1], self.nodes[k], self.nodes[k + 1], self.nodes[k + 2]];
@@ -279,7 +299,7 @@ mod tests {
     #[test]
     fn a_slab_without_absorption_reflects_photons() {
         let green = Green::new(0.5, 1e-9);
-        let ratio = green.integral(f64::INFINITY, |x| x.powf(0.3)).at(0.05) / 0.05f64.powf(0.3);
+        let ratio = green.integral(|x| x.powf(0.3)).at(0.05) / 0.05f64.powf(0.3);
         assert!(ratio > 0.3 && ratio < 1.5, "{ratio}");
     }
 }

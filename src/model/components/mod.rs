@@ -18,6 +18,7 @@ mod extinction;
 mod factor;
 mod feature;
 mod green;
+mod incident;
 mod line;
 pub(crate) mod plasma;
 mod power;
@@ -29,6 +30,7 @@ mod simple;
 mod slab;
 mod smooth;
 mod species;
+mod steps;
 mod surface;
 mod tabulated;
 mod thcomp;
@@ -235,6 +237,7 @@ const DISK: (&str, &str) = ("disk", include_str!("../../../shaders/model/disk.wg
 const LINE: (&str, &str) = ("line", include_str!("../../../shaders/model/line.wgsl"));
 const ABSORPTION: (&str, &str) = ("absorption", include_str!("../../../shaders/model/absorption.wgsl"));
 const SPECIES: (&str, &str) = ("species", include_str!("../../../shaders/model/species.wgsl"));
+const STEPS: (&str, &str) = ("steps", include_str!("../../../shaders/model/steps.wgsl"));
 const WISCONSIN: (&str, &str) = ("wisconsin", include_str!("../../../shaders/model/wisconsin.wgsl"));
 const SIMPLE: (&str, &str) = ("simple", include_str!("../../../shaders/model/simple.wgsl"));
 const FEATURE: (&str, &str) = ("feature", include_str!("../../../shaders/model/feature.wgsl"));
@@ -343,6 +346,7 @@ registry! {
 fn needs(file: &str) -> &'static [(&'static str, &'static str)] {
     match file {
         "slab" | "reflect" => &[GREEN],
+        "absorption" | "species" => &[STEPS],
         "blur" => &[DISKLINE],
         "thcomp" => &[THERMAL],
         _ => &[],

@@ -6,6 +6,7 @@
 use super::{
     absorption::ORIGIN,
     green::{Green, MASS},
+    incident::Incident,
     slab::{FROM, Row, Slab, share},
 };
 use crate::model::{
@@ -31,20 +32,13 @@ impl<R: Real> Reflect<R> {
                 (middle * slab.stretch / MASS, density * middle * middle)
             })
             .collect();
-        let between = |x: f64| {
-            let above = incident.partition_point(|(e, _)| *e < x);
-            match (above.checked_sub(1).and_then(|k| incident.get(k)), incident.get(above)) {
-                (Some((x0, f0)), Some((x1, f1))) => f0 + (f1 - f0) * (x - x0) / (x1 - x0),
-                (None, Some((x1, f1))) if *x1 == x => *f1,
-                _ => 0.0,
-            }
-        };
         let reaches = slab.amount > 0.0 && incident.last().is_some_and(|(x, _)| *x > FROM);
-        let highest = incident.last().map_or(1.0, |(x, _)| *x);
-        let integral = reaches.then(|| Green::new(slab.cosine, slab.asymptotic::<R>(table)).integral(highest, between));
+        let green = reaches.then(|| Green::new(slab.cosine, slab.asymptotic::<R>(table)));
+        let incident = Incident { points: incident };
+        let green = green.map(|green| (green.kinks(), green));
         let mut row = Row::default();
         let photons = bins()
-            .zip(&incident)
+            .zip(&incident.points)
             .map(|((bin, photons), (x, _))| {
                 let photons = R::load(*photons);
                 let mut sum = if slab.shows_source { photons } else { R::of(0.0) };
@@ -58,8 +52,8 @@ impl<R: Real> Reflect<R> {
                     let albedo = slab.albedo::<R>(table, &mut row, ln_e);
                     sum = (photons * albedo).fma(R::of(slab.amount * (1.0 - late)), sum);
                 }
-                if let Some(integral) = integral.as_ref().filter(|_| late > 0.0) {
-                    let density = integral.at(*x) * slab.amount * late;
+                if let Some((kinks, green)) = green.as_ref().filter(|_| late > 0.0) {
+                    let density = incident.reflected(green, *kinks, *x) * slab.amount * late;
                     sum = R::of(density).fma(bin.width / (middle * middle), sum);
                 }
                 sum

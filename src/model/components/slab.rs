@@ -207,7 +207,7 @@ impl<R: Real> Reflected<R> {
     fn integral(&self, table: &[R::Store]) -> &Integral {
         self.integral.get_or_init(|| {
             let green = Green::new(self.slab.cosine, self.slab.asymptotic::<R>(table));
-            green.integral(f64::INFINITY, |x| {
+            green.integral(|x| {
                 let e = x * MASS;
                 e.powf(2.0 - self.index) * (-e * self.inverse).exp()
             })

@@ -7,8 +7,8 @@
 
 use super::{
     Component,
-    absorption::{LARGEST, ORIGIN, ends},
-    stretch,
+    absorption::{LARGEST, ends, ln_stretch, row_logarithms},
+    steps::{PER_BIN, PER_EDGE, Steps, bins_table, edges_table},
 };
 use crate::atomic::{
     absorption::{Mixture, RADII, elements, grains},
@@ -39,7 +39,9 @@ pub struct Species<R> {
     grains: Option<[(R, R); RADII]>,
     minus: R,
     cover: R,
+    /// ln(1 + z) in two parts.
     ln_stretch: R,
+    ln_stretch_low: R,
 }
 
 struct Mix {
@@ -59,6 +61,7 @@ impl Mix {
 
     fn prepare<R: Real>(&self) -> Species<R> {
         let weights = |w: &[f64; MOST]| w.map(|w| R::of(w.clamp(-HEAVIEST, HEAVIEST)));
+        let (ln_stretch, ln_stretch_low) = ln_stretch::<R>(self.redshift);
         Species {
             gas: weights(&self.gas),
             dust: weights(&self.dust),
@@ -67,7 +70,8 @@ impl Mix {
             }),
             minus: R::of(-self.nh),
             cover: R::of(self.cover),
-            ln_stretch: R::of(stretch(self.redshift).ln()),
+            ln_stretch,
+            ln_stretch_low,
         }
     }
 }
@@ -210,10 +214,10 @@ impl Family {
         names.map(|name| self.column(|n| f64::from(u8::from(n == name)))).collect()
     }
 
-    /// 0, number of columns, their masses, then the columns per bin, each padded to whole tiles.
+    /// 0, number of columns, 0, their masses, then the columns per bin, each padded to whole tiles.
     fn by_bin(&self, bins: &[(f64, f64)], columns: &[Column]) -> Vec<f64> {
         let species = self.mixture.species_bins(bins);
-        let mut table = vec![0.0, columns.len() as f64];
+        let mut table = vec![0.0, columns.len() as f64, 0.0];
         table.extend(columns.iter().map(|c| c.mass));
         for column in columns {
             let sum = |s: &Vec<f64>| s.iter().zip(&column.weights).map(|(s, w)| s * w).sum();
@@ -222,12 +226,14 @@ impl Family {
         table
     }
 
-    /// Number of rows and of columns, masses, ln E of the rows, ln sigma by column, and the bins' ends.
+    /// Number of rows, of columns and of edges, masses, ln E of the rows, ln sigma by column, the edges, the bins' ends, and what
+    /// the edges need of the bins.
     fn by_row(&self, bins: &[(f64, f64)], columns: &[Column]) -> Vec<f64> {
         let rows = self.sections.energies.len();
-        let mut table = vec![rows as f64, columns.len() as f64];
+        let jumps = self.mixture.jumps();
+        let mut table = vec![rows as f64, columns.len() as f64, jumps.len() as f64];
         table.extend(columns.iter().map(|c| c.mass));
-        table.extend(self.sections.energies.iter().map(|e| (e / ORIGIN).ln()));
+        table.extend(row_logarithms(self.sections.energies.iter().copied()));
         let raw: Vec<&[f32]> = self.sections.species().filter_map(|s| self.sections.column(s)).collect();
         for column in columns {
             table.extend((0..rows).map(|i| {
@@ -235,7 +241,11 @@ impl Family {
                 if sum > 0.0 { sum.ln() } else { NOTHING }
             }));
         }
+        // There are edges with the phabs family alone, each of whose elements is a column.
+        let own = |species: usize| columns.iter().position(|c| c.weights.get(species).is_some_and(|w| *w > 0.0));
+        table.extend(edges_table(&jumps, own));
         table.extend(ends(&self.mixture, bins));
+        table.extend(bins_table(bins, jumps.len()));
         table
     }
 }
@@ -353,8 +363,7 @@ impl<R: Real> Species<R> {
     fn sums(
         &self,
         tile: &Tile<R::Store>,
-        rows: usize,
-        columns: usize,
+        [rows, columns, jumps]: [usize; 3],
         body: &[R::Store],
     ) -> Option<[[R::Store; TILE]; 2]> {
         let mut sums = [[R::of(0.0).store(); TILE]; 2];
@@ -374,13 +383,24 @@ impl<R: Real> Species<R> {
             return Some(sums);
         }
         let (energies, rest) = body.split_at_checked(rows)?;
-        let (sigmas, edges) = rest.split_at_checked(rows * columns)?;
-        let (lower, upper) = edges.split_at_checked(edges.len() / 2)?;
-        for edges in [lower, upper] {
-            let places = self.places(energies, edges.get(tile.start..)?);
+        let (sigmas, rest) = rest.split_at_checked(rows * columns)?;
+        let (edges, rest) = rest.split_at_checked(PER_EDGE * jumps)?;
+        let bins = rest.len() / if jumps > 0 { 2 + PER_BIN } else { 2 };
+        let (lower, rest) = rest.split_at_checked(bins)?;
+        let (upper, rest) = rest.split_at_checked(bins)?;
+        for ends in [lower, upper] {
+            let places = self.places(energies, ends.get(tile.start..)?);
             for (k, column) in sigmas.chunks_exact(rows).enumerate() {
                 Self::add(&places, column, (self.gas[k], self.dust[k]), &mut sums);
             }
+        }
+        if jumps > 0 {
+            let column = |k: usize| sigmas.get(k * rows..(k + 1) * rows).unwrap_or(&[]);
+            let shift = (self.ln_stretch, self.ln_stretch_low);
+            Steps::<R>::new(edges, rest, energies)?.correct(tile, lower, shift, column, |j, k, change| {
+                let weight = self.gas.get(k).copied().unwrap_or(R::of(0.0));
+                sums[0][j] = change.fma(weight, R::load(sums[0][j])).store();
+            });
         }
         Some(sums)
     }
@@ -395,10 +415,10 @@ impl<R: Real> Component<R> for Species<R> {
     #[inline(always)]
     fn fill(&self, tile: &Tile<R::Store>, table: &[R::Store], out: &mut [R::Store; TILE]) {
         let number = |k: usize| table.get(k).map_or(0, |n| R::load(*n).to_f64() as usize);
-        let (rows, columns) = (number(0), number(1));
-        let masses = table.get(2..2 + columns).unwrap_or(&[]);
-        let body = table.get(2 + columns..).unwrap_or(&[]);
-        let Some(mut sums) = self.sums(tile, rows, columns, body).filter(|_| columns > 0) else {
+        let columns = number(1);
+        let masses = table.get(3..3 + columns).unwrap_or(&[]);
+        let body = table.get(3 + columns..).unwrap_or(&[]);
+        let Some(mut sums) = self.sums(tile, [number(0), columns, number(2)], body).filter(|_| columns > 0) else {
             *out = [R::of(f64::NAN).store(); TILE];
             return;
         };

@@ -10,9 +10,9 @@ use crate::model::{grid::Bin, real::Real};
 
 /// 0.02 dex in ln E.
 const STEP: f64 = 0.02 * std::f64::consts::LN_10;
-/// Lowest energy of the steps over the seed temperature, and steps from there to where a solution may start.
+/// Lowest energy of the steps over the seed temperature. No photons flow through this end: a disc, whose spectrum is soft, shows it a
+/// decade above.
 const LOWEST: f64 = 1e-4;
-const SKIPPED: usize = 50;
 /// XSPEC's largest number of steps.
 const MOST_STEPS: usize = 899;
 /// Steps that hold seed photons: to 46 times their temperature.
@@ -109,7 +109,7 @@ pub(crate) fn nthcomp<R: Real>(par: &[f64]) -> Thermal<R> {
     // Steps counted from 1, as the rule for the ends of the relativistic range needs it.
     let step_of = |x: f64| ((x / lowest).log10() / 0.02 + 1.0).max(1.0) as usize;
     let last = step_of(40.0 * theta).min(MOST_STEPS);
-    let first = SKIPPED.max(last.saturating_sub(ROOM));
+    let first = last.saturating_sub(ROOM);
     let at = |j: usize| lowest * (STEP * j as f64).exp();
     let (slow, fast) = (step_of(0.1).min(last - 1), step_of(1.0).min(last));
     let (x_slow, x_fast) = (at(slow - 1), at(fast - 1));

@@ -42,7 +42,11 @@ impl Axis {
         } else if log && lo <= 0.0 {
             lo = hi * 1e-6;
         }
-        if hi - lo <= 1e-12 * hi.abs().max(lo.abs()) {
+        let largest = hi.abs().max(lo.abs());
+        // Numbers so small that their steps would be none count as zero.
+        if largest < 1e-304 && !log {
+            (lo, hi) = (-0.5, 0.5);
+        } else if hi - lo <= 1e-12 * largest {
             let pad = if hi == 0.0 { 0.5 } else { 0.05 * hi.abs() };
             (lo, hi) = (lo - pad, hi + pad);
         }
@@ -86,7 +90,7 @@ impl Axis {
             }
             let mut labelled: Vec<(f64, f64)> = set.ticks.iter().filter(|t| !t.label.is_empty()).map(extent).collect();
             labelled.sort_by(|a, b| a.0.total_cmp(&b.0));
-            let apart = labelled.windows(2).all(|pair| pair[1].0 - pair[0].1 > 0.7 * size);
+            let apart = labelled.windows(2).all(|pair| pair[1].0 - pair[0].1 > 0.55 * size);
             apart.then_some((labelled.len(), set))
         };
         let mut single = None;
@@ -108,7 +112,18 @@ impl Axis {
     fn candidates(&self, length: f64, size: f64, vertical: bool) -> Vec<Ticks> {
         let decades = (self.hi / self.lo).log10();
         let most = (length / (if vertical { 2.2 } else { 3.0 } * size)).clamp(2.0, 8.0) as usize;
-        let linear = (1..=most).rev().map(|count| self.linear_ticks(count));
+        // Labels that must keep inside need finer steps, of which not all can be labelled.
+        let counts = if self.tight { most + 4 } else { most };
+        let linear = (1..=counts).rev().map(|count| self.linear_ticks(count));
+        let thinned = [2, 3].into_iter().flat_map(|every| (0..every).map(move |first| (every, first)));
+        let thinned = thinned.flat_map(|(every, first)| {
+            (1..=counts).rev().map(move |count| {
+                let mut set = self.linear_ticks(count);
+                set.ticks.iter_mut().enumerate().filter(|(i, _)| i % every != first).for_each(|(_, t)| t.label.clear());
+                set
+            })
+        });
+        let linear = linear.chain(thinned.filter(|_| self.tight));
         if !(self.log && decades > 0.7) {
             return linear.collect();
         }

@@ -129,7 +129,7 @@ impl Surface {
         // ridge needs a narrow kernel. A little wider than that: these lines are to be looked at.
         let r2 = correlation(&tx, &ty).powi(2).min(0.9999);
         let narrow = (1.0 - r2).powf(5.0 / 12.0) * (1.0 + 0.5 * r2).powf(-1.0 / 6.0);
-        let scale = 1.2 * narrow * at_least_two(effective).powf(-1.0 / 6.0) * GRID as f64;
+        let scale = 1.4 * narrow * at_least_two(effective).powf(-1.0 / 6.0) * GRID as f64;
         let sigma = |t: &[f64]| (scale * width(t)).clamp(0.6, 8.0);
         smooth(&mut cells, sigma(&tx), sigma(&ty));
         Surface { cells, inside: count as f64 / total }

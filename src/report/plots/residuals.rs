@@ -65,7 +65,7 @@ impl Residuals {
         }
     }
 
-    /// An axis that shows nearly all residuals of `rows`; single ones far outside do not squeeze the others together.
+    /// An axis that shows nearly all residuals of `rows` (up to twice what nine of ten keep within); single ones far outside do not squeeze the others together.
     pub fn axis(self, rows: &[SpectrumRow]) -> Axis {
         let level = self.level();
         let mut off: Vec<f64> = rows
@@ -76,12 +76,12 @@ impl Residuals {
             .collect();
         off.sort_unstable_by(f64::total_cmp);
         let largest = off.last().copied().unwrap_or(0.0);
-        let most = off.get(off.len() * 49 / 50).copied().unwrap_or(largest);
+        let most = off.get(off.len() * 9 / 10).copied().unwrap_or(largest);
         let (least, plenty): (f64, f64) = match self {
             Residuals::Delta => (3.2, 6.0),
             Residuals::Ratio => (0.12, 0.5),
         };
-        let reach = 1.12 * largest.min(plenty.max(1.5 * most)).max(least);
+        let reach = 1.12 * largest.min(plenty.max(2.0 * most)).max(least);
         let bottom = if self == Residuals::Ratio { (level - reach).max(0.0) } else { level - reach };
         Axis::new(bottom, level + reach, false, self.formula())
     }

@@ -14,7 +14,7 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
         "",
         &["observation", "model", "parameters", "inference", "refine", "reference", "verdict", "output", "written_by"],
     ),
-    ("observation", &["name", "spectrum", "response", "arf", "background", "energies", "grouping"]),
+    ("observation", &["name", "spectrum", "response", "arf", "background", "energies", "grouping", "mismatch"]),
     ("model", &["expression", "abundances", "cross_sections", "atomdb", "exact_grid", "external"]),
     (
         "inference",

@@ -65,7 +65,7 @@ impl Place {
             return String::new();
         }
         // Of a long line the part around the place.
-        let first = if at.column > SHOWN / 2 { at.column - SHOWN / 2 } else { 0 };
+        let first = at.column.saturating_sub(SHOWN / 2);
         let shown: String = at.text.chars().skip(first).take(SHOWN).collect();
         let width = at.width.min(SHOWN.saturating_sub(at.column - 1 - first)).max(1);
         let (margin, indent) = (line.to_string(), " ".repeat(line.to_string().len()));
