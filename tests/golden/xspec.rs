@@ -147,7 +147,8 @@ pub const BOUNDS: &[(&str, f64, Rule, f64)] = &[
     ("pexrav", 1.5e-3, Rule::Plain, 2e-4),
     ("pexmon", 1e-3, Rule::Plain, 2e-4),
     // Near the grid's end the quadratures meet the end of the incident spectrum; XSPEC's is asked for 1 %.
-    ("reflect", 2.5e-2, Rule::Plain, 2e-4),
+    // XSPEC's adaptive integral jumps by up to 1.3e-2 in the last bins of a grid.
+    ("reflect", 1.5e-2, Rule::Plain, 2e-5),
     // XSPEC's rings, on a grid of equal bins in ln E.
     ("rdblur", 3e-3, Rule::Plain, 5e-4),
     ("SSS_ice", 1e-5, Rule::Plain, 2e-5),
@@ -157,8 +158,8 @@ pub const BOUNDS: &[(&str, f64, Rule, f64)] = &[
     ("cabs", 1e-4, Rule::Plain, 2e-5),
     ("dust", 1e-4, Rule::Plain, 5e-5),
     // XSPEC averages over the bin in a way of its own, which shows at the 2175 A bump and the Lyman limit.
-    ("redden", 4e-3, Rule::Plain, 2e-5),
-    ("zdust", 2e-3, Rule::Plain, 2e-5),
+    ("redden", 1e-5, Rule::Plain, 2e-5),
+    ("zdust", 1e-5, Rule::Plain, 2e-5),
     ("uvred", 2e-5, Rule::Plain, 2e-5),
     ("smedge", 1e-5, Rule::Plain, 2e-5),
     ("cyclabs", 1e-5, Rule::Plain, 2e-5),
