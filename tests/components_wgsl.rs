@@ -138,10 +138,10 @@ fn shaders_agree_with_the_oracle() {
             "voigt" | "zvoigt" => 2e-4,
             // Lines of 5 eV: distances from their middles in units of their width.
             "pexmon" => 1e-4,
-            // A bin of 0.5 eV is a hundredth of a cell of the line, whose place in ln E f32 knows to 1e-6.
+            // The place of a bin of 0.5 eV in the line is a difference of ln E, which f32 knows to 1e-7.
             "rdblur" => 1e-3,
-            // g^3 is taken at the middle of a bin, in the oracle at that of its parts.
-            "diskline" => 2e-2,
+            // The angles of the two edges of a bin of 0.5 eV differ by 1e-4.
+            "diskline" => 2e-3,
             // Faint lines and edges of continua on a grid in ln E; tests/plasma.rs has the closer bounds.
             plasma if plasma.ends_with("apec") => 1e-2,
             _ => 2e-5,

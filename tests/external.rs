@@ -421,7 +421,7 @@ fn commands_of_others_are_not_started_without_leave() {
     let text = std::fs::read_to_string(&case).unwrap();
     let text = text
         .replace("mtable{tau.mod}*powerlaw", "mine")
-        .replace("\"test.tau\" = 0.5\n", "")
+        .replace("\"mtable.tau\" = 0.5\n", "")
         .replace("powerlaw.", "mine.")
         .replace(
             "[parameters]",

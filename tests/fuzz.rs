@@ -160,7 +160,7 @@ impl Bench {
         let name = self.path("case.toml").display().to_string();
         let Ok(run) = RunFile::parse(text, &name, &[]) else { return };
         // What is written is the same run again.
-        let provenance = rontgen::run::run_file::Provenance::default();
+        let provenance = rontgen::run::run_file::Provenance::new(&run, "cpu", None, None);
         let again = RunFile::parse(&run.resolved_toml(&provenance), &name, &[])
             .unwrap_or_else(|error| panic!("the run.toml of a run is refused: {error}"));
         let differences = run.differences(&again);

@@ -346,17 +346,17 @@ fn priors_that_reach_beyond_what_can_be_simulated_do_not_end_a_run() {
     // With a norm at its hard limit and factors of 1e20 before it the flux itself overflows f32, half of the prior long.
     let text = fs::read_to_string(base.path().join("case.toml")).unwrap();
     let text = text.replace("mtable{tau.mod}", "constant*constant");
-    let text = text.replace("\"test.tau\" = 0.5", "\"constant.factor\" = 1e10\n\"constant_2.factor\" = 1e10");
+    let text = text.replace("\"mtable.tau\" = 0.5", "\"constant.factor\" = 1e10\n\"constant_2.factor\" = 1e10");
     fs::write(base.path().join("factors.toml"), text).unwrap();
     for (name, file, prior) in [("wide", "case.toml", "1e-4, 1e8"), ("beyond-f32", "factors.toml", "1e-24, 1e24")] {
         let prior = format!("parameters.powerlaw.norm={{log_uniform = [{prior}]}}");
         let sets = small(&[&prior]);
         let begin = |command: &str| {
-            let mut command = rontgen_in(base.path(), &[command, file, "--data", "data", "--device", "cpu"]);
+            let mut command = rontgen_in(base.path(), &[command, file, "--data", "data"]);
             command.args(&sets);
             command
         };
-        succeeds(begin("infer").args(["--out", name]), name);
+        succeeds(begin("infer").args(["--device", "cpu", "--out", name]), name);
         let summary = read(name);
         let beyond = summary["rounds"][0]["beyond_range"].as_u64().unwrap();
         assert_eq!(summary["rounds"][0]["simulations"], 600, "{name}");
@@ -365,7 +365,7 @@ fn priors_that_reach_beyond_what_can_be_simulated_do_not_end_a_run() {
         assert!(warnings.contains("powerlaw.norm") && warnings.contains("16777216"), "{name}: {warnings}");
         // Likelihoods out there are nil, not an end.
         let nested = format!("{name}-nested");
-        succeeds(begin("reference").args(["--live", "50", "--out", &nested]), &nested);
+        succeeds(begin("reference").args(["--device", "cpu", "--live", "50", "--out", &nested]), &nested);
         assert!(read(&nested)["refine"]["log_z"].as_f64().unwrap().is_finite());
         // The same share on every way to simulate.
         let mut shares = Vec::new();

@@ -121,7 +121,7 @@ pub fn ten_channels(folder: &Path) -> PathBuf {
     put("tau.mod", factor.bytes());
     let run = folder.join("case.toml");
     let text = "[observation]\nspectrum = \"s.pha\"\nbackground = \"none\"\ngrouping = \"none\"\n[model]\nexpression = \"mtable{tau.mod}*powerlaw\"\n\
-        [parameters]\n\"test.tau\" = 0.5\n\"powerlaw.PhoIndex\" = { uniform = [0.0, 4.0] }\n\"powerlaw.norm\" = { log_uniform = [1e-4, 1e0] }\n";
+        [parameters]\n\"mtable.tau\" = 0.5\n\"powerlaw.PhoIndex\" = { uniform = [0.0, 4.0] }\n\"powerlaw.norm\" = { log_uniform = [1e-4, 1e0] }\n";
     fs::write(&run, text).unwrap();
     run
 }

@@ -133,8 +133,7 @@ pub const BOUNDS: &[(&str, f64, Rule, f64)] = &[
     ("lorentz", 1e-4, Rule::Ends, 2e-5),
     // XSPEC's own wings at the far end of the grid are off by 3e-4.
     ("voigt", 4e-4, Rule::Ends, 1e-4),
-    // The f32 forms take g^3 at the middle of a bin, the oracle at that of its parts: 1e-2 where a ring ends inside.
-    ("diskline", 3e-3, Rule::Rings, 1e-2),
+    ("diskline", 3e-3, Rule::Rings, 2e-4),
     // XSPEC evaluates the solution in single precision, and stops its search for the index at 1e-4.
     ("compTT", 1e-4, Rule::Trapezoid, 5e-5),
     // Black-body seeds 2e-5; the first bins of disc seeds 2.4e-4, where XSPEC's own disc shows.
@@ -148,8 +147,8 @@ pub const BOUNDS: &[(&str, f64, Rule, f64)] = &[
     ("pexmon", 1e-3, Rule::Plain, 2e-4),
     // Near the grid's end the quadratures meet the end of the incident spectrum; XSPEC's is asked for 1 %.
     ("reflect", 2.5e-2, Rule::Plain, 2e-4),
-    // XSPEC's line lies up to half a bin (0.4 %) beside its place.
-    ("rdblur", 1e-2, Rule::Plain, 1e-3),
+    // XSPEC's rings, on a grid of equal bins in ln E.
+    ("rdblur", 3e-3, Rule::Plain, 2e-4),
     ("SSS_ice", 1e-5, Rule::Plain, 2e-5),
     ("spexpcut", 1e-4, Rule::Plain, 5e-5),
     ("plabs", 1e-5, Rule::Plain, 2e-5),
