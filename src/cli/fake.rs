@@ -14,7 +14,7 @@ use crate::{
 };
 
 #[derive(Debug, clap::Args)]
-#[command(override_usage = "rontgen fake RUN.toml --at PAR=VALUE... --exposure S --out FILE.pha [OPTIONS]")]
+#[command(override_usage = "rontgen fake RUN.toml --at PAR=VALUE... --exposure S --out FILE [OPTIONS]")]
 pub struct Args {
     #[command(flatten)]
     pub(super) run: RunArgs,

@@ -487,7 +487,7 @@ fn channels_without_numbers_are_those_of_the_response() {
 fn the_exposure_may_stand_in_the_primary_header() {
     let folder = Folder::new();
     let hdu = spectrum_hdu(Data::J(counts()), &[("EXPOSURE", "")], vec![]);
-    let bytes = super::common::fits::file_with(&[("EXPOSURE", "1000.0")], &[hdu.clone()]);
+    let bytes = super::common::fits::file_with(&[("EXPOSURE", "1000.0")], std::slice::from_ref(&hdu));
     right(folder.spectrum(&bytes), plain(), "taken from the primary HDU");
     refused(folder.spectrum(&file(&[hdu])), "EXPOSURE is missing");
 }
