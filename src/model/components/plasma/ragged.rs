@@ -60,8 +60,8 @@ fn between(a: (f64, f64), b: (f64, f64), x: f64) -> f64 {
     if b.0 > a.0 { a.1 + (b.1 - a.1) * (x - a.0) / (b.0 - a.0) } else { a.1 }
 }
 
-/// Most that a straight line may lie above a curve.
-const MOST_ABOVE: f64 = 3.0;
+/// Most that a straight line may lie above a curve: of a difference f32 still has five digits then.
+const MOST_ABOVE: f64 = 30.0;
 
 /// What a stretch of a curve is straightened to, at each of its points: the line between its ends. A cold plasma's continuum falls by
 /// decades between them; a line far above it would leave a difference of large numbers, of which f32 has no digits. There it is the
