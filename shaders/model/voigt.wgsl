@@ -96,7 +96,9 @@ fn voigt_value(c: Voigt, i: u32) -> f32 {
     let reach = 0.5 * width(i) + 7.5 * c.sigma;
     let from_s = voigt_asinh((middle - reach) / c.half_gamma);
     let to_s = voigt_asinh((middle + reach) / c.half_gamma);
-    let steps = ceil(min(max(max((to_s - from_s) / 0.1, 2.0 * reach / (0.9 * c.sigma)), 24.0), 400.0));
+    // Fine enough for s and for the Gaussian's edges, which are sigma/t wide in s.
+    let finest = max(10.0, (abs(middle) + reach) / (0.8 * c.sigma));
+    let steps = ceil(clamp((to_s - from_s) * finest, 24.0, 800.0));
     let step = (to_s - from_s) / steps;
     let ratio = 0.5 * c.half_gamma / c.sigma;
     let place = middle / c.sigma;

@@ -8,8 +8,9 @@ use std::sync::LazyLock;
 
 /// Rows closer than this, relative, are the two sides of a jump.
 const JUMP: f64 = 3e-7;
-/// How far below an edge an energy in single precision may lie that stands for the edge.
-const ROUNDING: f64 = 6e-8;
+/// Where the rows of a jump stand, relative to the first: just below it, so that an energy that stands for the edge, in single precision,
+/// lies above. Energies of edges are round numbers, and so are those of many bins.
+const SIDES: [f64; 2] = [-1.7e-7, -0.7e-7];
 
 /// Whether a column jumps between a row and the next.
 fn jumps_between(column: &[f32], row: usize) -> bool {
@@ -20,7 +21,7 @@ fn jumps_between(column: &[f32], row: usize) -> bool {
 /// Cross sections of several species on one energy grid, in 1e-22 cm2 per atom.
 #[derive(Debug)]
 pub struct CrossSections {
-    /// Energies in keV, ascending; jumps are two rows a relative 1e-7 apart.
+    /// Energies in keV, ascending; jumps are two rows a relative 1e-7 apart, just below the edge.
     pub energies: Vec<f64>,
     ln_energies: Vec<f64>,
     columns: Vec<(String, Vec<f32>)>,
@@ -33,13 +34,10 @@ impl CrossSections {
     }
 
     /// Cross sections of all species at one energy: log sigma linear in log E between rows, 0 where either neighbour is 0
-    /// and above the table; below it the first interval is extended. At an edge, to the rounding of single precision, it is the value
-    /// above: energies of edges are round numbers, and so are those of many bins.
+    /// and above the table; below it the first interval is extended.
     pub fn at(&self, energy: f64, out: &mut Vec<f64>) {
         out.clear();
-        let row = self.energies.partition_point(|e| *e <= energy * (1.0 + ROUNDING));
-        let between = row > 0 && self.energies.get(row).is_some_and(|e| *e < self.energies[row - 1] * (1.0 + JUMP));
-        let row = row + usize::from(between);
+        let row = self.energies.partition_point(|e| *e <= energy);
         let above = row >= self.energies.len();
         let low = row.saturating_sub(1).min(self.energies.len().saturating_sub(2));
         let (Some(a), Some(b)) = (self.ln_energies.get(low), self.ln_energies.get(low + 1)) else { return };
@@ -126,8 +124,14 @@ fn unpack(packed: &[u8]) -> Option<BTreeMap<String, CrossSections>> {
         let (rows, count) = (reader.count()?, reader.count()?);
         let names = (0..count).map(|_| reader.text()).collect::<Option<Vec<_>>>()?;
         let planes = reader.take(rows.checked_mul(8)?)?;
-        let energies: Vec<f64> =
+        let mut energies: Vec<f64> =
             (0..rows).map(|i| f64::from_le_bytes(std::array::from_fn(|k| planes[k * rows + i]))).collect();
+        for k in 1..energies.len() {
+            let jump = energies[k - 1];
+            if energies[k] < jump * (1.0 + JUMP) {
+                (energies[k - 1], energies[k]) = (jump * (1.0 + SIDES[0]), jump * (1.0 + SIDES[1]));
+            }
+        }
         let mut columns = Vec::with_capacity(count);
         for species in names {
             let planes = reader.take(rows.checked_mul(4)?)?;

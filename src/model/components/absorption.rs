@@ -176,7 +176,7 @@ fn rows_table(mixture: &Mixture, bins: &[(f64, f64)]) -> Vec<f64> {
     elements.sort_unstable();
     elements.dedup();
     let mut table = vec![kept.len() as f64, jumps.len() as f64, elements.len() as f64];
-    table.extend(row_logarithms(kept.iter().map(|&k| all[k].0)));
+    table.extend(kept.iter().map(|&k| (all[k].0 / ORIGIN).ln()));
     table.extend(kept.iter().map(|&k| all[k].1.ln()));
     for species in &elements {
         let own = mixture.species_rows(*species);
@@ -186,19 +186,6 @@ fn rows_table(mixture: &Mixture, bins: &[(f64, f64)]) -> Vec<f64> {
     table.extend(ends(mixture, bins));
     table.extend(bins_table(bins, jumps.len()));
     table
-}
-
-/// ln E of a table's rows. The two rows of an edge lie just below it, so that a bin that begins at the edge, to the rounding of single
-/// precision, begins above it.
-pub(super) fn row_logarithms(energies: impl IntoIterator<Item = f64>) -> Vec<f64> {
-    let mut out: Vec<f64> = energies.into_iter().map(|e| (e / ORIGIN).ln()).collect();
-    for k in 1..out.len() {
-        if out[k] - out[k - 1] < 3e-7 {
-            let edge = out[k - 1];
-            (out[k - 1], out[k]) = (edge - 1.7e-7, edge - 0.7e-7);
-        }
-    }
-    out
 }
 
 /// ln of the E energies at the bins' lower ends, then of those at the upper ones, at which cross sections are taken: the

@@ -7,7 +7,7 @@
 
 use super::{
     Component,
-    absorption::{LARGEST, ends, ln_stretch, row_logarithms},
+    absorption::{LARGEST, ORIGIN, ends, ln_stretch},
     steps::{PER_BIN, PER_EDGE, Steps, bins_table, edges_table},
 };
 use crate::atomic::{
@@ -233,7 +233,7 @@ impl Family {
         let jumps = self.mixture.jumps();
         let mut table = vec![rows as f64, columns.len() as f64, jumps.len() as f64];
         table.extend(columns.iter().map(|c| c.mass));
-        table.extend(row_logarithms(self.sections.energies.iter().copied()));
+        table.extend(self.sections.energies.iter().map(|e| (e / ORIGIN).ln()));
         let raw: Vec<&[f32]> = self.sections.species().filter_map(|s| self.sections.column(s)).collect();
         for column in columns {
             table.extend((0..rows).map(|i| {

@@ -17,7 +17,7 @@ const REACH: f64 = 7.5;
 const FAR: f64 = 300.0;
 /// Largest step in s, and most steps.
 const STEP: f64 = 0.1;
-const MOST: f64 = 400.0;
+const MOST: f64 = 800.0;
 /// Reach of the normal distribution that counts for the norm.
 const NORMAL: f64 = 8.5;
 /// Lines whose Gaussian is this much narrower than their Lorentzian are the latter, and the other way round.
@@ -117,8 +117,9 @@ impl<R: Real> Component<R> for Voigt<R> {
         let reach = 0.5 * width + REACH * self.sigma;
         let at = |t: f64| (t / self.half_gamma).asinh();
         let (from, to) = (at(middle - reach), at(middle + reach));
-        // Steps fine enough for s and for the Gaussian's edges in a bin much wider than sigma.
-        let steps = ((to - from) / STEP).max(2.0 * reach / (0.9 * self.sigma)).clamp(24.0, MOST).ceil();
+        // Steps fine enough for s and for the Gaussian's edges, which are sigma/t wide in s.
+        let farthest = middle.abs() + reach;
+        let steps = ((to - from) * (1.0 / STEP).max(farthest / (0.8 * self.sigma))).clamp(24.0, MOST).ceil();
         let step = (to - from) / steps;
         let half = bin.width * self.inverse_sigma * R::of(0.5);
         let centre = distance * self.inverse_sigma;
