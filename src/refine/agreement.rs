@@ -32,7 +32,7 @@ const ALARM: f64 = 1e-8;
 const ERROR: f64 = 0.01;
 /// Draws that build the partner, draws that are tested, and the partner's own, at most.
 const BUILDING: usize = 4096;
-const TESTED: usize = 32_768;
+const TESTED: usize = 131_072;
 const PARTNER: usize = 2048;
 /// Fewer draws than this make no partner.
 const LEAST: usize = 128;
