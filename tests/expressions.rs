@@ -80,7 +80,8 @@ fn errors_say_what_and_point_where() {
         ("bb*tbabs", "could be bbody", "^^"),
         ("kerrbb", "cannot be distributed with this program", "^^^^^^"),
         ("2*powerlaw", "constant", "^"),
-        ("powerlaw bbody", "expected '*', '+'", "         ^"),
+        // Factors may stand side by side, so this is a product.
+        ("powerlaw bbody", "cannot be multiplied", "         ^^^^^"),
         ("tbabs*", "found the end", "      ^"),
         ("tbabs**powerlaw", "found '*'", "      ^"),
         ("päwerlaw", "no component 'p'", "^"),

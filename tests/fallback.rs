@@ -95,17 +95,23 @@ calibration = 0
 fn a_run_to_be_taken_with_care_goes_on() {
     let Some(data) = common::data("chandra_ngc4258") else { return };
     let folder = tempfile::tempdir().unwrap();
-    let (file, out) = (folder.path().join("run.toml"), folder.path().join("out"));
+    let file = folder.path().join("run.toml");
     fs::write(&file, NGC_4258).unwrap();
-    let mut command = common::runs::rontgen();
-    command.arg("infer").arg(&file).arg("--data").arg(data).args(["--device", "cpu", "--seed", "1", "--out"]).arg(&out);
-    let output = command.output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let summary = summary(&out);
+    // The networks of about half of the seeds are good enough at once; whatever rounds differently makes it others.
+    let run = |seed: u32| {
+        let out = folder.path().join(seed.to_string());
+        let mut command = common::runs::rontgen();
+        command.arg("infer").arg(&file).arg("--data").arg(&data).args(["--device", "cpu", "--out"]).arg(&out);
+        let output = command.arg("--seed").arg(seed.to_string()).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let summary = summary(&out);
+        assert_eq!(summary["verdict"]["sampling"]["status"], "trusted", "seed {seed}");
+        (output, summary)
+    };
+    let (output, summary) = (3..=10).map(run).find(|(_, summary)| summary["fallback"].is_object()).unwrap();
     let steps = summary["fallback"]["steps"].as_array().unwrap();
     assert!(steps[0]["step"] == "refinement" && steps[0]["status"] != "trusted", "{steps:?}");
     assert!(steps.len() > 1 && steps[..steps.len() - 1].iter().all(|step| step["status"] != "trusted"), "{steps:?}");
-    assert_eq!(summary["verdict"]["sampling"]["status"], "trusted");
     assert_eq!(summary["verdict"]["answer"], steps.last().unwrap()["step"]);
     assert!(common::runs::stdout(&output).contains("by the fall-back"), "{}", common::runs::stdout(&output));
     let refine = &summary["refine"];

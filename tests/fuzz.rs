@@ -5,7 +5,6 @@
 //! `RONTGEN_FUZZ=100000 cargo test --release --test fuzz` makes so many. Cases are numbered, and a number makes the same case
 //! everywhere: `RONTGEN_FUZZ_ONE=kind:number cargo test --release --test fuzz one_case -- --nocapture` shows one.
 
-#[allow(dead_code)]
 mod common;
 #[path = "fuzz/mutate.rs"]
 mod mutate;

@@ -14,7 +14,7 @@ use crate::{
 };
 
 #[derive(Debug, clap::Args)]
-#[command(override_usage = "rontgen fake [OPTIONS] RUN.toml --at PAR=VALUE... --exposure S --out SPECTRUM.pha")]
+#[command(override_usage = "rontgen fake RUN.toml --at PAR=VALUE... --exposure S --out FILE [OPTIONS]")]
 pub struct Args {
     #[command(flatten)]
     pub(super) run: RunArgs,

@@ -37,7 +37,7 @@ mod tests {
             .filter(|c| c.parameters.iter().any(|p| p.is_norm && p.unit.is_empty()))
             .map(|c| c.name.as_str())
             .collect();
-        assert_eq!(without, ["comptt", "step"], "arbitrary, and a step's height over its width");
+        assert_eq!(without, ["compTT", "step"], "arbitrary, and a step's height over its width");
         assert_eq!((unit("BBodyRad"), unit("atable")), ("(km/10kpc)2", ""));
     }
 }

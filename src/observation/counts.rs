@@ -93,7 +93,8 @@ impl Reader<'_> {
         for (i, &rate) in rates.iter().enumerate() {
             let value = rate * exposure;
             // Exposures are written with six digits or more, rates as f32.
-            let tolerance = (1e-5 * value).min(1e-2).max(3e-7 * value).min(0.25);
+            let size = value.abs();
+            let tolerance = (1e-5 * size).min(1e-2).max(3e-7 * size).min(0.25);
             let count = if (value - value.round()).abs() > tolerance || value.round() == 0.0 && value != 0.0 {
                 Err(self.refuse(format!(
                     "RATE * EXPOSURE is {value} in row {}, not a whole number: this rate cannot be a Poisson count (subtracted, corrected or averaged); \

@@ -26,24 +26,18 @@ pub(super) struct Matrix {
     pub area_unit: bool,
 }
 
+/// Lower and upper edges [keV] of an energy grid, ascending, and the row of the table that each bin comes from.
+pub(super) type Grid = (Vec<f64>, Vec<f64>, Vec<usize>);
+
 /// The ascending energy grid of a table and the rows that it is made of; rows without width are left out.
-pub(super) fn grid(
-    file: &FitsFile,
-    hdu: &Hdu,
-    warnings: &mut Vec<String>,
-) -> Result<(Vec<f64>, Vec<f64>, Vec<usize>), ObservationError> {
+pub(super) fn grid(file: &FitsFile, hdu: &Hdu, warnings: &mut Vec<String>) -> Result<Grid, ObservationError> {
     let lo = energy_column(file, hdu, "ENERG_LO", warnings)?;
     let hi = energy_column(file, hdu, "ENERG_HI", warnings)?;
     grid_of(&lo, &hi, &hdu.label(), warnings).map_err(|t| refused(file.path(), t))
 }
 
 /// The same for columns that have been read.
-pub(super) fn grid_of(
-    lo: &[f64],
-    hi: &[f64],
-    label: &str,
-    warnings: &mut Vec<String>,
-) -> Result<(Vec<f64>, Vec<f64>, Vec<usize>), String> {
+pub(super) fn grid_of(lo: &[f64], hi: &[f64], label: &str, warnings: &mut Vec<String>) -> Result<Grid, String> {
     let mut rows: Vec<usize> = (0..lo.len()).filter(|&i| lo[i] != hi[i]).collect();
     if rows.len() < lo.len() {
         let first = (0..lo.len()).find(|&i| lo[i] == hi[i]).unwrap_or(0);

@@ -100,7 +100,7 @@ fn ebounds_of<'f>(file: &'f FitsFile, name: &FileName, matrix: &Hdu, warnings: &
         let version = version_of(matrix)?;
         all.iter().copied().find(|h| version_of(h) == Some(version))
     };
-    let before = || all.iter().copied().filter(|h| h.index < matrix.index).next_back();
+    let before = || all.iter().copied().rfind(|h| h.index < matrix.index);
     let found = if one && all.len() > 1 { own().or_else(before) } else { None }.or_else(|| all.first().copied())?;
     if all.len() > 1 {
         let energies = |hdu: &Hdu| file.scalars(hdu, "E_MIN").ok().zip(file.scalars(hdu, "E_MAX").ok());
@@ -395,8 +395,8 @@ fn join(mut matrices: Vec<Matrix>, warnings: &mut Vec<String>) -> Result<Respons
         response.values.append(&mut matrix.values);
     }
     for energy in 0..maps[fine].len() {
-        for (k, matrix) in matrices.iter().enumerate() {
-            let Some(own) = maps[k][energy] else { continue };
+        for (k, (matrix, map)) in matrices.iter().zip(&maps).enumerate() {
+            let Some(&Some(own)) = map.get(energy) else { continue };
             let runs = &matrix.runs[starts[k][own]..starts[k][own + 1]];
             let energy = energy as u32;
             response.runs.extend(runs.iter().map(|r| Run { energy, start: r.start + shifts[k], ..*r }));

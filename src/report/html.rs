@@ -89,7 +89,10 @@ fn verdict(out: &mut String, s: &Summary) {
             escape(&steps.join(", "))
         )
     });
-    let _ = writeln!(out, "<div class=\"verdict {class}\"><strong>{words}</strong>{reasons}{path}</div>");
+    let _ = writeln!(
+        out,
+        "<div class=\"verdict {class}\"><strong>{words}</strong><div class=\"lights\">{reasons}</div>{path}</div>"
+    );
     let r = &s.refine;
     let mut figures = Vec::new();
     if r.method != "none" {
@@ -119,7 +122,7 @@ fn parameters(out: &mut String, s: &Summary) {
     for (name, p) in &s.parameters {
         let _ = write!(
             out,
-            "<tr><td><code>{}</code></td><td>{}{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>",
+            "<tr><td><code>{}</code></td><td class=\"e\">{}{}</td><td class=\"e\">{}</td><td>{}</td><td>{}</td><td>{}</td>",
             escape(name),
             estimate(p),
             if p.remark().is_some() { "<sup>*</sup>" } else { "" },
@@ -178,6 +181,11 @@ fn light(name: &str, status: &str, reasons: &[String], good: &str, is_good: bool
 }
 
 fn interval(p: &ParameterSummary) -> String {
+    // Decades apart, each end has two digits of its own.
+    if p.prior.logarithmic() && p.q05 > 0.0 && p.q95 > 30.0 * p.q05 && p.q95.is_finite() {
+        let two = |x: f64| Estimate::with_errors(x, x, x).pretty_value(x);
+        return format!("{} to {}", two(p.q05), two(p.q95));
+    }
     let width = p.q95 - p.q05;
     if !(width > 0.0 && width.is_finite()) {
         return format!("{} to {}", short(p.q05), short(p.q95));

@@ -204,7 +204,7 @@ impl ModelLight {
                     -pull
                 ),
             );
-        } else if !pull.is_finite() && !(excess <= 0.0 && expected_std == 0.0) {
+        } else if !(pull.is_finite() || excess <= 0.0 && expected_std == 0.0) {
             light.add(ModelStatus::Poor, "the quality of the fit is unknown: the expected C-STAT is missing".into());
         }
         light

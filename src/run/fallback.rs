@@ -2,9 +2,10 @@
 //! order of what it costs.
 //!
 //! First what needs no new network: the flows of all rounds as proposals, then mixtures fitted to the weighted draws ([`super::refinement`],
-//! within the likelihoods that the run file grants and half as many more). Then nested sampling from the region that the last round has
+//! within three times the likelihoods that the run file grants, mostly one and a half). Then nested sampling from the region that the last round has
 //! learnt, or more rounds as long as they improve, whichever takes fewer evaluations: a round trains on every one of its spectra for
-//! some hundred epochs, which is nearly always more. It stops at the first that is trusted; where none is, the best is kept.
+//! some hundred epochs, which is nearly always more. It stops at the first that is trusted, and flows and mixtures only once they have
+//! given ten thousand effective draws; where none is trusted, the best is kept.
 //!
 //! Weights with k-hat between 0.7 and 1 and an efficiency of 0.9 (some seeds of the EPIC-pn example) do not take five times as long as the
 //! run for it, as further rounds would: flows of earlier rounds are wider, and mend the tail at the price of their densities.

@@ -170,14 +170,16 @@ pub(super) fn refine(rounds: &Rounds<'_>, round: usize, further: bool, progress:
             continue;
         };
         let step = FallbackStep::new(means.name(), round, &refined.refine);
-        let status = step.status;
+        let (status, certain) = (step.status, step.ess_lower);
         tell(progress, &step);
         let better = best.as_ref().is_none_or(|(at, _)| step.is_better_than(&steps[*at]));
         steps.push(step);
         if better {
             best = Some((steps.len() - 1, refined));
         }
-        if status == VerdictStatus::Trusted {
+        // What a run begins with is done when it is trusted; what is tried after that has to be enough as well.
+        let begins = means == Means::Settings && rounds.steps.is_empty();
+        if status == VerdictStatus::Trusted && (begins || certain >= ENOUGH || settings.ess > 0.0) {
             break;
         }
         draws.keep(&right);

@@ -164,7 +164,7 @@ fn limits_are_printed_as_limits_and_remarked_on() {
     assert_eq!(nh["edges"][0]["contact"], "limit");
     assert_eq!((&nh["constrained"], &nh["best"]), (&serde_json::json!(true), &serde_json::json!(0.0123)));
     let page = html::html(&data, &Plots::draw(&data));
-    assert!(page.contains("<td>&lt; 0.046 (90 %)</td>"), "the limit");
+    assert!(page.contains("<td class=\"e\">&lt; 0.046 (90 %)</td>"), "the limit");
     assert!(page.contains("<td>0.012</td>"), "the best fit with the same digits");
     assert!(page.contains("photons keV⁻¹ cm⁻² s⁻¹") && page.contains("piles up at the upper edge of its prior (1.75)"));
 }

@@ -289,7 +289,8 @@ fn legend_box(svg: &str, first: &str, last: &str) -> [f64; 4] {
 
 #[test]
 fn the_legend_stands_where_the_data_are_not() {
-    let shapes: [(&str, fn(f64) -> f64); 5] = [
+    type Shape = fn(f64) -> f64;
+    let shapes: [(&str, Shape); 5] = [
         ("falling", |x| 4000.0 * (-5.0 * x).exp()),
         ("rising", |x| 20.0 * (5.0 * x).exp()),
         ("hill", |x| 20.0 + 3000.0 * (-0.5 * ((x - 0.5) / 0.1).powi(2)).exp()),

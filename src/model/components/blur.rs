@@ -235,7 +235,8 @@ impl<R: Real> Blur<R> {
                 let inside = !(place - half).lt(zero) & !last.lt(place + half);
                 let narrow = in_a * R::pick(inside, half + half, high - low);
                 let wide = (c - a) + in_c * (high - m) - in_a * (low - k);
-                *sum = photons.fma(R::pick(first == second, narrow, wide), *sum);
+                // Rounding may leave the edge of the line just below zero.
+                *sum = photons.fma(R::pick(first == second, narrow, wide).max(zero), *sum);
             }
         }
         for (out, sum) in out.iter_mut().zip(sums) {

@@ -77,7 +77,7 @@ fn drawn(table: &SpectrumTable, residuals: Residuals, logarithmic: bool) -> Opti
         model.rows.iter().enumerate().map(|(i, r)| (r.e_min, r.e_max, rate(values(i, r), r))).collect()
     };
     let median = steps(&|_, r| r.median);
-    let parts: Vec<(String, Vec<(f64, f64, f64)>)> = model
+    let parts: Vec<Part> = model
         .components
         .iter()
         .map(|(name, values)| (name.clone(), steps(&|i, _| values.get(i).copied().unwrap_or(0.0))))
@@ -175,13 +175,16 @@ fn legend(points: &SpectrumTable, table: &SpectrumTable, beyond: usize) -> Legen
     legend
 }
 
+/// A component's name, and its bins: lower edge, upper edge [keV], value.
+type Part = (String, Vec<(f64, f64, f64)>);
+
 /// What is drawn in the upper panel, as pixels.
 fn obstacles(
     panel: &Panel,
     points: &SpectrumTable,
     rate: &dyn Fn(f64, &SpectrumRow) -> f64,
     median: &[(f64, f64, f64)],
-    parts: &[(String, Vec<(f64, f64, f64)>)],
+    parts: &[Part],
 ) -> Vec<(f64, f64)> {
     let mut all = trace(&step_line(panel, median));
     for (_, bins) in parts {

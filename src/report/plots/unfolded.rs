@@ -24,7 +24,7 @@ pub fn unfolded(table: &UnfoldedTable, spectrum: &SpectrumTable) -> Option<Strin
     }
     let bins = |value: &dyn Fn(usize, &UnfoldedRow) -> f64| means(&rows, value);
     let median = bins(&|_, r| r.median);
-    let parts: Vec<(&String, Vec<(f64, f64, f64)>)> = table
+    let parts: Vec<_> = table
         .components
         .iter()
         .map(|(name, values)| {

@@ -13,7 +13,7 @@ use super::RunFileError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// A line (from 1) of the named file, and where in it.
-    Line { file: String, line: usize, at: Span },
+    Line { file: String, line: usize, at: Box<Span> },
     /// A `--set` option, as it was typed.
     Option(String),
 }
@@ -55,7 +55,7 @@ impl Span {
 impl Place {
     /// The beginning of a file, where there is no line to show.
     pub(super) fn top(file: &str) -> Place {
-        Place::Line { file: file.to_string(), line: 1, at: Span::default() }
+        Place::Line { file: file.to_string(), line: 1, at: Box::default() }
     }
 
     /// The line with a caret under the place, to stand below a message; empty where there is nothing to show.
@@ -156,7 +156,7 @@ pub(super) fn parse(text: &str, file: &str) -> Result<Table, RunFileError> {
     let line = |span: Range<usize>| Place::Line {
         file: file.to_string(),
         line: 1 + text.as_bytes().iter().take(span.start).filter(|&&b| b == b'\n').count(),
-        at: Span::of(text, span.start, span.end),
+        at: Box::new(Span::of(text, span.start, span.end)),
     };
     match DeTable::parse(text) {
         Ok(table) => Ok(convert_table(table.get_ref(), &line)),
