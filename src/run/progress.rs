@@ -222,10 +222,10 @@ fn message(remaining: Option<f64>, detail: &str) -> String {
 /// takes, roughly; a stage that is not named here has the middle.
 fn span(name: &str, in_round: bool, after_rounds: bool) -> (f64, f64) {
     match (name, in_round, after_rounds) {
-        ("simulate", true, _) => (0.0, 0.1),
-        ("flow", true, _) => (0.5, 0.9),
-        ("proposal", true, _) => (0.9, 1.0),
-        (_, true, _) => (0.1, 0.5),
+        ("proposal", true, _) => (0.0, 0.1),
+        ("simulate", true, _) => (0.1, 0.2),
+        ("flow", true, _) => (0.6, 1.0),
+        (_, true, _) => (0.2, 0.6),
         ("refine", _, true) => (0.0, 0.5),
         ("report", ..) => (0.95, 1.0),
         ("polish", ..) => (0.8, 0.95),
@@ -369,7 +369,7 @@ mod tests {
         };
         for round in 1..=3 {
             progress.round(round, 3);
-            for stage in ["simulate", "auto-encoder", "flow", "proposal"] {
+            for stage in ["proposal", "simulate", "auto-encoder", "flow"] {
                 progress.stage(stage, 100);
                 at(stage);
             }
