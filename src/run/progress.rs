@@ -165,7 +165,6 @@ impl Progress {
             // A study goes on with the next run.
             (state.after_rounds, state.round, state.planned, state.furthest) = (false, 0, 0, 0.0);
             state.known.clear();
-            state.known.clear();
         });
         self.bar.finish_and_clear();
     }
