@@ -26,6 +26,7 @@ mod rescale;
 mod shuffle;
 mod spectral;
 mod spline;
+mod stabilize;
 mod standardize;
 mod timing;
 mod training;

@@ -6,7 +6,7 @@ use rontgen::device::{Device, Kernel};
 use rontgen::kernels::{
     activation, adam, batchnorm, compact, cstat, flow, fold, gather, gemm, gemm_half, loss, mixture, mlp,
     model::ModelPlan, model_fold, moments, parameters, poisson, random, range, reduce, rescale, shuffle, spectral,
-    spline, standardize, truncate, unbounded,
+    spline, stabilize, standardize, truncate, unbounded,
 };
 use rontgen::model::{Kind, Model, Program, Settings, catalogue};
 
@@ -42,6 +42,7 @@ fn all() -> Vec<Kernel> {
         rescale::kernels(),
         spectral::kernels(),
         spline::kernels(),
+        stabilize::kernels(),
         standardize::kernels(),
         truncate::kernels(),
         unbounded::kernels(),

@@ -31,6 +31,7 @@ pub mod rescale;
 pub mod shuffle;
 pub mod spectral;
 pub mod spline;
+pub mod stabilize;
 pub mod standardize;
 pub(crate) mod tile;
 pub mod truncate;

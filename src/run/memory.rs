@@ -8,6 +8,7 @@ use super::run_file::{Fallback, Proposals, RunFile, Sampler};
 use super::setup::Problem;
 use crate::device::Device;
 use crate::infer::DensityKind;
+use crate::summarize::Signal;
 use crate::{Error, Result};
 
 /// One array or group of arrays.
@@ -204,6 +205,12 @@ fn encoder(plan: &mut Plan, run: &RunFile, bins: u128, total: u128) -> u128 {
                 "observation.grouping",
             );
             bins
+        }
+        "signal" => {
+            let key = "observation.grouping";
+            let rows = wide(Signal::ROWS).min(total);
+            plan.add("directions of the signal and their batches", 4 * bins * (2 * rows + 8 * 48), 4 * bins, key);
+            wide(Signal::MOST).min(bins)
         }
         "spectral" | "none" => bins,
         _ => {

@@ -32,6 +32,7 @@ pub use verdict::Judging;
 use super::permission::Commands;
 use crate::infer::DensityKind;
 use crate::kernels::spline::MAX_BINS;
+use crate::kernels::stabilize::Form as SignalForm;
 use crate::report::plots::residuals::Residuals;
 use section::Section;
 use tree::{Item, Node};
@@ -110,6 +111,8 @@ pub struct Inference {
     pub truncation: f64,
     pub seed: u64,
     pub summary: String,
+    /// What `summary = "signal"` makes of counts.
+    pub signal: SignalForm,
     /// Share of the variance that the principal components are to hold (`summary = "pca"`).
     pub pca_variance: f64,
     pub density: String,
@@ -348,7 +351,7 @@ fn read_inference(section: &Section<'_>) -> Result<Inference, RunFileError> {
     }
     let density = section.choice("density", "maf", &DensityKind::ALL.map(DensityKind::name), &[])?;
     let density = DensityKind::named(&density).unwrap_or_default();
-    let summaries = ["autoencoder", "pca", "spectral", "embedding", "none"];
+    let summaries = ["autoencoder", "signal", "pca", "spectral", "embedding", "none"];
     let summary = section.choice("summary", "autoencoder", &summaries, &[])?;
     let flow = read_flow(&section.section("inference.flow")?, density, &summary)?;
     if let (Some(Amortised { exposure: Some(_) }), "embedding", Some(node)) =
@@ -370,6 +373,10 @@ fn read_inference(section: &Section<'_>) -> Result<Inference, RunFileError> {
         // TOML's integers are signed.
         seed: section.integer("seed", 1, 0..=i64::MAX as u64)?,
         summary,
+        signal: match section.choice("signal", "root", &["root", "linear"], &[])?.as_str() {
+            "linear" => SignalForm::Linear,
+            _ => SignalForm::Root,
+        },
         pca_variance: section.number("pca_variance", 0.995, 1e-6..=1.0)?,
         density: density.name().to_string(),
         autoencoder: read_autoencoder(&section.section("inference.autoencoder")?)?,

@@ -9,7 +9,7 @@ use crate::device::{Device, Tensor};
 use crate::infer::{Estimator, EstimatorState};
 use crate::nn::StoreState;
 use crate::report::tables::LossRow;
-use crate::summarize::{AutoEncoder, Encoder, PcaState};
+use crate::summarize::{AutoEncoder, Encoder, PcaState, SignalState};
 use crate::{Error, Result};
 
 pub(super) fn save(rounds: &Rounds<'_>) -> Result<Checkpoint<'static>> {
@@ -59,6 +59,10 @@ fn put_encoder(checkpoint: Checkpoint<'static>, rounds: &Rounds<'_>) -> Result<C
             Some(state) => checkpoint.put_f32("encoder.scale", state.scale).put_f32("encoder.basis", state.basis),
             None => checkpoint,
         },
+        Encoder::Signal(encoder) => match encoder.state()? {
+            Some(state) => checkpoint.put_f32("encoder.scale", state.scale).put_f32("encoder.basis", state.basis),
+            None => checkpoint,
+        },
         Encoder::Spectral(encoder) => match encoder.state() {
             kept if kept.is_empty() => checkpoint,
             kept => checkpoint.put_u32("encoder.kept", kept),
@@ -86,6 +90,10 @@ fn take_encoder(device: &Device, encoder: &mut Encoder, checkpoint: &mut Checkpo
         Encoder::Pca(encoder) if has("encoder.basis") => {
             let (scale, basis) = (checkpoint.take_f32("encoder.scale")?, checkpoint.take_f32("encoder.basis")?);
             encoder.restore(&PcaState { scale, basis })?;
+        }
+        Encoder::Signal(encoder) if has("encoder.basis") => {
+            let (scale, basis) = (checkpoint.take_f32("encoder.scale")?, checkpoint.take_f32("encoder.basis")?);
+            encoder.restore(&SignalState { scale, basis })?;
         }
         Encoder::Spectral(encoder) if has("encoder.kept") => encoder.restore(&checkpoint.take_u32("encoder.kept")?)?,
         Encoder::Raw(encoder) if has("encoder.scale") => encoder.restore(&checkpoint.take_f32("encoder.scale")?)?,

@@ -28,7 +28,9 @@ use crate::refine::{Importance, foretell};
 use crate::report::summary::{FallbackStep, RoundSeconds, RoundSummary, limits};
 use crate::report::tables::LossRow;
 use crate::simulate::{Coordinates, Simulator, Source};
-use crate::summarize::{AutoEncoder, AutoEncoderSettings, Encoder, Pca, Raw, Spectra, Spectral, Targets, TrainingData};
+use crate::summarize::{
+    AutoEncoder, AutoEncoderSettings, Encoder, Pca, Raw, Signal, Spectra, Spectral, Targets, TrainingData,
+};
 use crate::{Error, Result};
 use std::time::Instant;
 
@@ -97,6 +99,7 @@ pub(super) fn untrained_encoder(problem: &Problem, device: &Device, simulator: &
     let (run, bins) = (&problem.run.inference, simulator.bins());
     Ok(match run.summary.as_str() {
         "pca" => Encoder::Pca(Pca::new(device, bins, run.pca_variance)),
+        "signal" => Encoder::Signal(Signal::new(device, bins, run.signal)),
         "spectral" => {
             let limits: Vec<(f64, f64)> = problem.dataset.bins.iter().map(|bin| (bin.e_min, bin.e_max)).collect();
             Encoder::Spectral(Spectral::new(device, &limits, simulator.observed())?)

@@ -1,6 +1,6 @@
 //! The summaries that a run can choose from.
 
-use super::{AutoEncoder, Pca, Raw, Spectral, Summary};
+use super::{AutoEncoder, Pca, Raw, Signal, Spectral, Summary};
 
 /// One of them.
 #[derive(Debug)]
@@ -9,6 +9,7 @@ pub enum Encoder {
     /// The encoder alone, trained together with the density.
     Embedding(Box<AutoEncoder>),
     Pca(Pca),
+    Signal(Signal),
     Spectral(Spectral),
     Raw(Raw),
 }
@@ -20,6 +21,7 @@ impl std::ops::Deref for Encoder {
         match self {
             Encoder::AutoEncoder(encoder) | Encoder::Embedding(encoder) => &**encoder,
             Encoder::Pca(encoder) => encoder,
+            Encoder::Signal(encoder) => encoder,
             Encoder::Spectral(encoder) => encoder,
             Encoder::Raw(encoder) => encoder,
         }
@@ -31,6 +33,7 @@ impl std::ops::DerefMut for Encoder {
         match self {
             Encoder::AutoEncoder(encoder) | Encoder::Embedding(encoder) => &mut **encoder,
             Encoder::Pca(encoder) => encoder,
+            Encoder::Signal(encoder) => encoder,
             Encoder::Spectral(encoder) => encoder,
             Encoder::Raw(encoder) => encoder,
         }

@@ -7,6 +7,7 @@ mod encoder;
 mod pca;
 mod raw;
 mod rows;
+mod signal;
 mod spectral;
 
 pub use autoencoder::{AutoEncoder, AutoEncoderSettings, AutoEncoderState, Downstream};
@@ -14,6 +15,7 @@ pub use encoder::Encoder;
 pub use pca::{Pca, PcaState};
 pub use raw::Raw;
 pub(crate) use rows::ENCODE_ROWS;
+pub use signal::{Signal, SignalState};
 pub use spectral::Spectral;
 
 use crate::device::{Device, RowBlocks, Tensor};

@@ -82,6 +82,7 @@ fn rows_are_encoded_alone_as_among_others() {
     let new = || -> Vec<Encoder> {
         vec![
             Encoder::Pca(Pca::new(&device, 30, 0.9999)),
+            Encoder::Signal(Signal::new(&device, 30, Default::default())),
             Encoder::Spectral(Spectral::new(&device, &limits, &third).unwrap()),
             Encoder::Raw(Raw::new(&device, 30)),
         ]
@@ -99,6 +100,7 @@ fn rows_are_encoded_alone_as_among_others() {
         let picked = encoder.encode(&device, spectra, &few).unwrap().download().unwrap();
         match (&encoder, &mut copy) {
             (Encoder::Pca(from), Encoder::Pca(to)) => to.restore(&from.state().unwrap().unwrap()).unwrap(),
+            (Encoder::Signal(from), Encoder::Signal(to)) => to.restore(&from.state().unwrap().unwrap()).unwrap(),
             (Encoder::Spectral(from), Encoder::Spectral(to)) => to.restore(&from.state()).unwrap(),
             (Encoder::Raw(from), Encoder::Raw(to)) => to.restore(&from.state().unwrap().unwrap()).unwrap(),
             _ => unreachable!(),

@@ -267,6 +267,7 @@ impl RunFile {
             number("truncation", i.truncation),
             entry("seed", i.seed.to_string()),
             entry("summary", text(&i.summary)),
+            entry("signal", text(i.signal.name())),
             number("pca_variance", i.pca_variance),
             entry("density", text(&i.density)),
         ];

@@ -28,6 +28,7 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
             "truncation",
             "seed",
             "summary",
+            "signal",
             "pca_variance",
             "density",
             "autoencoder",

@@ -1,0 +1,304 @@
+//! The directions in which the *expected* counts vary, measured against their Poisson noise: what a linear summary can hold of the
+//! parameters is in them, and they are found without any training.
+//!
+//! z = (2 sqrt(x + 3/8) - centre) / sigma, with sigma the Poisson noise of the root at the mean expected counts (1 for bright bins),
+//! makes noise white. The principal directions of the z of noise-free spectra come from a randomised range finder (Halko, Martinsson &
+//! Tropp 2011): a few products on the device, orthogonalised on the host in f64 between them, so that directions a ten thousandth as
+//! strong as the first keep their digits in f32. A direction in which expected spectra scatter by s noise standard deviations tells
+//! 1/2 ln(1 + s^2) nat at most; as many are kept as leave only [`SPARE`] nat behind. Principal components of *noisy* spectra
+//! ([`super::Pca`]) spend most of theirs on noise.
+
+use super::rows::{chosen, for_batches};
+use super::{Spectra, Summary, TrainingData};
+use crate::device::{Device, Tensor};
+use crate::kernels::gather;
+use crate::kernels::gemm::{Epilogue, Matrix, MatrixMut, gemm};
+use crate::kernels::stabilize::{self, Form};
+use crate::nn::{Epoch, FitSettings, History};
+use crate::{Error, Result};
+use nalgebra::{DMatrix, SymmetricEigen};
+use rand::{Rng, SeedableRng};
+use rand_pcg::Pcg64;
+
+/// Directions that are looked for, of which the last few only help the others.
+const DIRECTIONS: usize = 48;
+/// Products with Z^T Z, the first two of which are the range finder's power iterations.
+const ITERATIONS: usize = 3;
+/// What all directions left out may tell together \[nat\].
+const SPARE: f64 = 0.02;
+
+/// A projection onto the directions of the signal.
+#[derive(Debug)]
+pub struct Signal {
+    device: Device,
+    bins: usize,
+    form: Form,
+    fitted: Option<Fitted>,
+}
+
+#[derive(Debug)]
+struct Fitted {
+    /// Centres and weights: 1 x 2D.
+    scale: Tensor<f32>,
+    /// D x k, orthonormal columns by falling scatter.
+    basis: Tensor<f32>,
+}
+
+/// What a checkpoint keeps of a [`Signal`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct SignalState {
+    pub scale: Vec<f32>,
+    pub basis: Vec<f32>,
+}
+
+/// Expected value of the square root's noise: standard deviation of 2 sqrt(X + 3/8) for X ~ Poisson(mean); above 30 it is 1 to 3e-4.
+fn root_noise(mean: f64) -> f64 {
+    if mean >= 30.0 {
+        return 1.0;
+    }
+    let mut probability = (-mean).exp();
+    let (mut first, mut second) = (0.0, 0.0);
+    // Below e-20 from here on.
+    for x in 0..120 {
+        let z = 2.0 * (f64::from(x) + 0.375).sqrt();
+        first += probability * z;
+        second += probability * z * z;
+        probability *= mean / f64::from(x + 1);
+    }
+    (second - first * first).max(0.0).sqrt()
+}
+
+impl Signal {
+    /// Spectra whose directions are found: the newest, which lie closest around the observation.
+    pub const ROWS: usize = 4096;
+    /// Most directions that are kept.
+    pub const MOST: usize = 40;
+
+    /// The signal of spectra of `bins` bins.
+    pub fn new(device: &Device, bins: usize, form: Form) -> Self {
+        Self { device: device.clone(), bins, form, fitted: None }
+    }
+
+    /// Downloads what a checkpoint needs, if it has been fitted.
+    pub fn state(&self) -> Result<Option<SignalState>> {
+        let state = |fitted: &Fitted| -> Result<SignalState> {
+            Ok(SignalState { scale: fitted.scale.download()?, basis: fitted.basis.download()? })
+        };
+        self.fitted.as_ref().map(state).transpose()
+    }
+
+    /// Brings a checkpoint's state back.
+    ///
+    /// # Errors
+    /// [`Error::Input`] when it belongs to spectra of other bins.
+    pub fn restore(&mut self, state: &SignalState) -> Result<()> {
+        let bins = self.bins;
+        if state.scale.len() != 2 * bins || state.basis.is_empty() || !state.basis.len().is_multiple_of(bins) {
+            return Err(Error::Input(format!("signal directions of a checkpoint: not those of {bins} bins")));
+        }
+        let (device, directions) = (&self.device, state.basis.len() / bins);
+        self.fitted = Some(Fitted {
+            scale: Tensor::from_slice(device, 1, 2 * bins, &state.scale),
+            basis: Tensor::from_slice(device, bins, directions, &state.basis),
+        });
+        Ok(())
+    }
+
+    fn fitted(&self) -> Result<&Fitted> {
+        self.fitted.as_ref().ok_or_else(|| Error::Input("signal directions: encoding before any training".into()))
+    }
+
+    /// Calls `each` with the transformed spectra of a batch of `rows`, noise-free where there are expected counts.
+    fn each_batch(
+        &self,
+        spectra: Spectra<'_>,
+        rows: &Tensor<u32>,
+        scale: &Tensor<f32>,
+        each: &mut dyn FnMut(&Tensor<f32>),
+    ) {
+        let (device, bins) = (&self.device, self.bins);
+        let fits = (device.binding_limit() / (4 * bins.max(1) as u64)).max(1) as usize;
+        let batch = rows.len().min(fits).min(Self::ROWS);
+        let mut buffers: Option<(Tensor<f32>, Tensor<f32>)> = None;
+        for first in (0..rows.len()).step_by(batch.max(1)) {
+            let n = batch.min(rows.len() - first);
+            let (mut counts, mut z) = buffers
+                .take()
+                .filter(|(counts, _)| counts.rows() == n)
+                .unwrap_or_else(|| (Tensor::empty(device, n, bins), Tensor::empty(device, n, bins)));
+            gather::gather(device, spectra.blocks(), rows, first, &mut counts);
+            stabilize::apply(device, self.form, &counts, 0, scale, &mut z);
+            each(&z);
+            buffers = Some((counts, z));
+        }
+    }
+
+    /// Means over `rows` of the transformed spectra.
+    fn means(&self, spectra: Spectra<'_>, rows: &Tensor<u32>, scale: &Tensor<f32>) -> Result<Vec<f32>> {
+        let device = &self.device;
+        let share = 1.0 / rows.len().max(1) as f32;
+        let mut sum = Tensor::zeros(device, 1, self.bins);
+        self.each_batch(spectra, rows, scale, &mut |z| {
+            let shares = Tensor::from_slice(device, 1, z.rows(), &vec![share; z.rows()]);
+            add(device, Matrix::whole(&shares), Matrix::whole(z), &mut sum);
+        });
+        Ok(sum.download()?)
+    }
+
+    /// Centres and weights: the mean of what is expected, and one over its Poisson noise.
+    fn scale(&self, spectra: Spectra<'_>, rows: &Tensor<u32>) -> Result<Tensor<f32>> {
+        let (device, bins) = (&self.device, self.bins);
+        let plain = Tensor::from_slice(device, 1, 2 * bins, &[vec![0.0; bins], vec![1.0; bins]].concat());
+        let linear = Signal::new(device, bins, Form::Linear);
+        let counts = linear.means(spectra, rows, &plain)?;
+        let noise = |mean: &f32| -> f32 {
+            let mean = f64::from(*mean).max(1e-12);
+            match self.form {
+                Form::Root => (1.0 / root_noise(mean)) as f32,
+                Form::Linear => (1.0 / mean.sqrt()) as f32,
+            }
+        };
+        let weights: Vec<f32> = counts.iter().map(noise).collect();
+        let centres = self.means(spectra, rows, &plain)?;
+        Ok(Tensor::from_slice(device, 1, 2 * bins, &[centres, weights].concat()))
+    }
+
+    /// The directions by falling scatter, with that scatter in standard deviations of the noise: (D x l column-major, l).
+    fn directions(
+        &self,
+        spectra: Spectra<'_>,
+        rows: &Tensor<u32>,
+        scale: &Tensor<f32>,
+    ) -> Result<(DMatrix<f64>, Vec<f64>)> {
+        let (device, bins) = (&self.device, self.bins);
+        let l = DIRECTIONS.min(bins).min(rows.len());
+        // Any start will do; the same one makes the same directions.
+        let mut random = Pcg64::seed_from_u64(bins as u64);
+        let mut basis = DMatrix::from_fn(bins, l, |_, _| random.random_range(-1.0..1.0));
+        for _ in 0..ITERATIONS {
+            let v = upload(device, &basis.qr().q());
+            let mut w = Tensor::zeros(device, bins, l);
+            self.each_batch(spectra, rows, scale, &mut |z| {
+                let mut y = Tensor::empty(device, z.rows(), l);
+                gemm(device, Matrix::whole(z), Matrix::whole(&v), &mut MatrixMut::whole(&mut y), Epilogue::default());
+                add(device, Matrix::whole(z).t(), Matrix::whole(&y), &mut w);
+            });
+            let w = w.download()?;
+            basis = DMatrix::from_fn(bins, l, |i, j| f64::from(w[i * l + j]));
+        }
+        let q = basis.qr().q();
+        let v = upload(device, &q);
+        let mut gram = Tensor::zeros(device, l, l);
+        self.each_batch(spectra, rows, scale, &mut |z| {
+            let mut y = Tensor::empty(device, z.rows(), l);
+            gemm(device, Matrix::whole(z), Matrix::whole(&v), &mut MatrixMut::whole(&mut y), Epilogue::default());
+            add(device, Matrix::whole(&y).t(), Matrix::whole(&y), &mut gram);
+        });
+        let gram = gram.download()?;
+        let at = |i: usize, j: usize| f64::from(gram[i * l + j]) / rows.len() as f64;
+        let matrix = DMatrix::from_fn(l, l, |i, j| 0.5 * (at(i, j) + at(j, i)));
+        if matrix.iter().any(|value| !value.is_finite()) {
+            return Err(Error::Input("signal directions: expected counts that are not finite".into()));
+        }
+        let eigen = SymmetricEigen::new(matrix);
+        let mut order: Vec<usize> = (0..l).collect();
+        order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
+        let turned = q * DMatrix::from_fn(l, l, |i, j| eigen.eigenvectors[(i, order[j])]);
+        let scatter = order.iter().map(|&j| eigen.eigenvalues[j].max(0.0).sqrt()).collect();
+        Ok((turned, scatter))
+    }
+}
+
+fn add<'a>(
+    device: &Device,
+    a: impl Into<crate::kernels::matrix::Operand<'a>>,
+    b: impl Into<crate::kernels::matrix::Operand<'a>>,
+    sum: &mut Tensor<f32>,
+) {
+    gemm(device, a, b, &mut MatrixMut::whole(sum), Epilogue { accumulate: true, ..Default::default() });
+}
+
+fn upload(device: &Device, matrix: &DMatrix<f64>) -> Tensor<f32> {
+    let (rows, cols) = matrix.shape();
+    let values: Vec<f32> = (0..rows * cols).map(|i| matrix[(i / cols, i % cols)] as f32).collect();
+    Tensor::from_slice(device, rows, cols, &values)
+}
+
+/// How many directions leave at most [`SPARE`] nat to those after them.
+fn kept(scatter: &[f64]) -> usize {
+    let mut spare = 0.0;
+    let mut k = scatter.len();
+    while k > 1 {
+        spare += 0.5 * (scatter[k - 1] * scatter[k - 1]).ln_1p();
+        if spare > SPARE {
+            break;
+        }
+        k -= 1;
+    }
+    k.min(Signal::MOST)
+}
+
+impl Summary for Signal {
+    fn size(&self) -> usize {
+        self.fitted.as_ref().map_or(Self::MOST.min(self.bins), |fitted| fitted.basis.cols())
+    }
+
+    fn lasting(&self) -> bool {
+        false
+    }
+
+    fn train(
+        &mut self,
+        device: &Device,
+        data: &TrainingData<'_>,
+        _fit: &FitSettings,
+        _on_epoch: &mut dyn FnMut(&Epoch) -> Result<()>,
+    ) -> Result<History> {
+        super::check_bins("signal directions", data.spectra.blocks().cols(), self.bins)?;
+        let rows = chosen(device, data);
+        let n = rows.len().min(Self::ROWS);
+        let newest: Vec<u32> = rows.download()?.split_off(rows.len() - n);
+        let rows = Tensor::from_slice(device, n, 1, &newest);
+        let scale = self.scale(data.spectra, &rows)?;
+        let (mut directions, scatter) = self.directions(data.spectra, &rows, &scale)?;
+        let k = kept(&scatter);
+        tracing::info!(k, ?scatter, "signal directions");
+        for j in 0..k {
+            // Signs are arbitrary: the largest entry is made positive.
+            let mut column = directions.column_mut(j);
+            if column[column.iamax()] < 0.0 {
+                column.neg_mut();
+            }
+        }
+        let basis = upload(device, &directions.columns(0, k).into_owned());
+        self.fitted = Some(Fitted { scale, basis });
+        Ok(History::default())
+    }
+
+    fn encode(&self, device: &Device, spectra: Spectra<'_>, rows: &Tensor<u32>) -> Result<Tensor<f32>> {
+        super::check_bins("signal directions", spectra.blocks().cols(), self.bins)?;
+        let Fitted { scale, basis } = self.fitted()?;
+        let mut out = Tensor::empty(device, rows.len(), basis.cols());
+        let mut z: Option<Tensor<f32>> = None;
+        for_batches(device, spectra, rows, &mut |first, counts| {
+            let fits = z.take().filter(|z| z.rows() == counts.rows());
+            let mut batch = fits.unwrap_or_else(|| Tensor::empty(device, counts.rows(), self.bins));
+            stabilize::apply(device, self.form, counts, 0, scale, &mut batch);
+            let to = &mut MatrixMut::at(&mut out, first * basis.cols(), counts.rows(), basis.cols());
+            gemm(device, Matrix::whole(&batch), Matrix::whole(basis), to, Epilogue::default());
+            z = Some(batch);
+            Ok(())
+        })?;
+        Ok(out)
+    }
+
+    fn encode_one(&self, device: &Device, counts: &Tensor<f32>) -> Result<Tensor<f32>> {
+        super::check_bins("signal directions", counts.cols(), self.bins)?;
+        let Fitted { scale, basis } = self.fitted()?;
+        let mut z = Tensor::empty(device, 1, self.bins);
+        stabilize::apply(device, self.form, counts, 0, scale, &mut z);
+        let mut out = Tensor::empty(device, 1, basis.cols());
+        gemm(device, Matrix::whole(&z), Matrix::whole(basis), &mut MatrixMut::whole(&mut out), Epilogue::default());
+        Ok(out)
+    }
+}
