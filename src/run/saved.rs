@@ -60,7 +60,10 @@ fn put_encoder(checkpoint: Checkpoint<'static>, rounds: &Rounds<'_>) -> Result<C
             None => checkpoint,
         },
         Encoder::Signal(encoder) => match encoder.state()? {
-            Some(state) => checkpoint.put_f32("encoder.scale", state.scale).put_f32("encoder.basis", state.basis),
+            Some(state) => checkpoint
+                .put_f32("encoder.scale", state.scale)
+                .put_f32("encoder.basis", state.basis)
+                .put_u32("encoder.turned", vec![u32::from(state.turned)]),
             None => checkpoint,
         },
         Encoder::Spectral(encoder) => match encoder.state() {
@@ -93,7 +96,8 @@ fn take_encoder(device: &Device, encoder: &mut Encoder, checkpoint: &mut Checkpo
         }
         Encoder::Signal(encoder) if has("encoder.basis") => {
             let (scale, basis) = (checkpoint.take_f32("encoder.scale")?, checkpoint.take_f32("encoder.basis")?);
-            encoder.restore(&SignalState { scale, basis })?;
+            let turned = checkpoint.take_u32("encoder.turned")? == [1];
+            encoder.restore(&SignalState { scale, basis, turned })?;
         }
         Encoder::Spectral(encoder) if has("encoder.kept") => encoder.restore(&checkpoint.take_u32("encoder.kept")?)?,
         Encoder::Raw(encoder) if has("encoder.scale") => encoder.restore(&checkpoint.take_f32("encoder.scale")?)?,
@@ -151,9 +155,8 @@ pub(super) fn restore(rounds: &mut Rounds<'_>, checkpoint: &mut Checkpoint<'stat
     }
 
     take_encoder(&rounds.device, &mut rounds.encoder, checkpoint)?;
-    if !rounds.encoder.lasting() {
-        rounds.renew_estimator()?;
-    }
+    // Summaries that were found again have numbers of their own.
+    rounds.renew_estimator()?;
     if checkpoint.contains("flow.value") {
         take_flow(&mut rounds.estimator, checkpoint)?;
     }

@@ -40,8 +40,9 @@ pub struct Signal {
 struct Fitted {
     /// Centres and weights: 1 x 2D.
     scale: Tensor<f32>,
-    /// D x k, orthonormal columns by falling scatter.
+    /// D x k, orthonormal columns by falling scatter, or turned onto those before.
     basis: Tensor<f32>,
+    turned: bool,
 }
 
 /// What a checkpoint keeps of a [`Signal`].
@@ -49,6 +50,8 @@ struct Fitted {
 pub struct SignalState {
     pub scale: Vec<f32>,
     pub basis: Vec<f32>,
+    /// Whether they carry on the meaning of those of the training before.
+    pub turned: bool,
 }
 
 /// Expected value of the square root's noise: standard deviation of 2 sqrt(X + 3/8) for X ~ Poisson(mean); above 30 it is 1 to 3e-4.
@@ -82,7 +85,7 @@ impl Signal {
     /// Downloads what a checkpoint needs, if it has been fitted.
     pub fn state(&self) -> Result<Option<SignalState>> {
         let state = |fitted: &Fitted| -> Result<SignalState> {
-            Ok(SignalState { scale: fitted.scale.download()?, basis: fitted.basis.download()? })
+            Ok(SignalState { scale: fitted.scale.download()?, basis: fitted.basis.download()?, turned: fitted.turned })
         };
         self.fitted.as_ref().map(state).transpose()
     }
@@ -100,6 +103,7 @@ impl Signal {
         self.fitted = Some(Fitted {
             scale: Tensor::from_slice(device, 1, 2 * bins, &state.scale),
             basis: Tensor::from_slice(device, bins, directions, &state.basis),
+            turned: state.turned,
         });
         Ok(())
     }
@@ -224,6 +228,21 @@ fn upload(device: &Device, matrix: &DMatrix<f64>) -> Tensor<f32> {
     Tensor::from_slice(device, rows, cols, &values)
 }
 
+fn download(tensor: &Tensor<f32>) -> Result<DMatrix<f64>> {
+    let (values, cols) = (tensor.download()?, tensor.cols());
+    Ok(DMatrix::from_fn(tensor.rows(), cols, |i, j| f64::from(values[i * cols + j])))
+}
+
+/// The same directions, turned among themselves to be as near to those of `before` as they can (orthogonal Procrustes problem,
+/// Schoenemann 1966), so that a density that has learnt on those can go on.
+fn onto(directions: DMatrix<f64>, before: &DMatrix<f64>) -> DMatrix<f64> {
+    let svd = (directions.transpose() * before).svd(true, true);
+    match (svd.u, svd.v_t) {
+        (Some(u), Some(v_t)) => directions * (u * v_t),
+        _ => directions,
+    }
+}
+
 /// How many directions leave at most [`SPARE`] nat to those after them.
 fn kept(scatter: &[f64]) -> usize {
     let mut spare = 0.0;
@@ -244,7 +263,7 @@ impl Summary for Signal {
     }
 
     fn lasting(&self) -> bool {
-        false
+        self.fitted.as_ref().is_some_and(|fitted| fitted.turned)
     }
 
     fn train(
@@ -270,14 +289,21 @@ impl Summary for Signal {
                 column.neg_mut();
             }
         }
-        let basis = upload(device, &directions.columns(0, k).into_owned());
-        self.fitted = Some(Fitted { scale, basis });
+        let mut directions = directions.columns(0, k).into_owned();
+        let turned = match &self.fitted {
+            Some(before) if before.basis.cols() == k => {
+                directions = onto(directions, &download(&before.basis)?);
+                true
+            }
+            _ => false,
+        };
+        self.fitted = Some(Fitted { scale, basis: upload(device, &directions), turned });
         Ok(History::default())
     }
 
     fn encode(&self, device: &Device, spectra: Spectra<'_>, rows: &Tensor<u32>) -> Result<Tensor<f32>> {
         super::check_bins("signal directions", spectra.blocks().cols(), self.bins)?;
-        let Fitted { scale, basis } = self.fitted()?;
+        let Fitted { scale, basis, .. } = self.fitted()?;
         let mut out = Tensor::empty(device, rows.len(), basis.cols());
         let mut z: Option<Tensor<f32>> = None;
         for_batches(device, spectra, rows, &mut |first, counts| {
@@ -294,7 +320,7 @@ impl Summary for Signal {
 
     fn encode_one(&self, device: &Device, counts: &Tensor<f32>) -> Result<Tensor<f32>> {
         super::check_bins("signal directions", counts.cols(), self.bins)?;
-        let Fitted { scale, basis } = self.fitted()?;
+        let Fitted { scale, basis, .. } = self.fitted()?;
         let mut z = Tensor::empty(device, 1, self.bins);
         stabilize::apply(device, self.form, counts, 0, scale, &mut z);
         let mut out = Tensor::empty(device, 1, basis.cols());
