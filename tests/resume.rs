@@ -174,7 +174,7 @@ fn a_run_that_goes_on_by_itself_is_resumed_to_the_same_bytes() {
 /// Other summaries than the auto-encoder: their state is another one, and their flow starts afresh in every round.
 #[test]
 fn every_summary_is_resumed_to_the_same_bytes() {
-    for summary in ["pca", "spectral", "none"] {
+    for summary in ["signal", "pca", "spectral", "none"] {
         let folder = tempfile::tempdir().unwrap();
         let setting = format!("inference.summary={summary}");
         let more: Vec<&str> = MORE.iter().copied().chain([&*setting]).collect();

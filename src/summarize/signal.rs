@@ -40,7 +40,7 @@ pub struct Signal {
 struct Fitted {
     /// Centres and weights: 1 x 2D.
     scale: Tensor<f32>,
-    /// D x k, orthonormal columns by falling scatter, or turned onto those before.
+    /// D x k: orthonormal columns by falling scatter, or as many as before, turned onto those.
     basis: Tensor<f32>,
     turned: bool,
 }
@@ -55,7 +55,7 @@ pub struct SignalState {
 }
 
 /// Expected value of the square root's noise: standard deviation of 2 sqrt(X + 3/8) for X ~ Poisson(mean); above 30 it is 1 to 3e-4.
-fn root_noise(mean: f64) -> f64 {
+pub(super) fn root_noise(mean: f64) -> f64 {
     if mean >= 30.0 {
         return 1.0;
     }
@@ -233,8 +233,9 @@ fn download(tensor: &Tensor<f32>) -> Result<DMatrix<f64>> {
     Ok(DMatrix::from_fn(tensor.rows(), cols, |i, j| f64::from(values[i * cols + j])))
 }
 
-/// The same directions, turned among themselves to be as near to those of `before` as they can (orthogonal Procrustes problem,
-/// Schoenemann 1966), so that a density that has learnt on those can go on.
+/// As many vectors as `before` has, in the space of `directions` alone and as near to those of `before` as they can be (orthogonal
+/// Procrustes problem, Schoenemann 1966), so that a density that has learnt on those can go on. Where there are fewer directions than
+/// before, no noise comes in for those that have lost their signal: what is left of them is a mixture of the others.
 fn onto(directions: DMatrix<f64>, before: &DMatrix<f64>) -> DMatrix<f64> {
     let svd = (directions.transpose() * before).svd(true, true);
     match (svd.u, svd.v_t) {
@@ -291,7 +292,7 @@ impl Summary for Signal {
         }
         let mut directions = directions.columns(0, k).into_owned();
         let turned = match &self.fitted {
-            Some(before) if before.basis.cols() == k => {
+            Some(before) if before.basis.cols() >= k => {
                 directions = onto(directions, &download(&before.basis)?);
                 true
             }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::kernels::stabilize::Form;
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 
@@ -137,5 +138,123 @@ fn statistics_that_do_not_cover_the_observation_are_dropped() {
     assert!(
         with_line < typical && with_line > 20,
         "{with_line}: those of the bright bin's band and of the whole are gone"
+    );
+}
+
+/// Directions of the signal tell brightness and slope as well as all bins do: the Cramer-Rao bounds from the projections are those
+/// from the spectrum to 1 %, bright or faint, in either form.
+#[test]
+fn directions_of_the_signal_keep_the_information() {
+    let device = Device::cpu();
+    let bright = expected(&device, 1000);
+    for dim in [1.0f32, 1e-4] {
+        let mut mu = RowBlocks::empty(&device, 1000, 30, 250);
+        for (mu, bright) in mu.blocks.iter_mut().zip(&bright.blocks) {
+            mu.upload(&bright.cpu().iter().map(|mu| mu * dim).collect::<Vec<_>>());
+        }
+        let spectra = Spectra::Drawn { expected: &mu, source: Source { seed: 1, stream: 7 } };
+        for form in [Form::Root, Form::Linear] {
+            let mut signal = Signal::new(&device, 30, form);
+            trained(&mut signal, &device, spectra, None);
+            let SignalState { scale, basis, turned } = signal.state().unwrap().unwrap();
+            let k = signal.size();
+            assert!((2..=16).contains(&k) && !turned, "{form:?}, {dim}: {k} directions");
+            // lambda = dim exp(10 + b + s x_i): the projections' response to (b, s) and their covariance, from the Poisson law.
+            let x = |i: usize| i as f64 / 30.0 - 0.5;
+            let lambda = f64::from(dim) * 10f64.exp();
+            let (slope, noise) = match form {
+                Form::Linear => (1.0, lambda.sqrt()),
+                Form::Root => {
+                    let root = |lambda: f64| root_mean_and_noise(lambda);
+                    ((root(lambda * 1.001).0 - root(lambda * 0.999).0) / (0.002 * lambda), root(lambda).1)
+                }
+            };
+            let weight = |i: usize| f64::from(scale[30 + i]);
+            let v = |i: usize, j: usize| f64::from(basis[i * k + j]);
+            let sum = |f: &dyn Fn(usize) -> f64| (0..30).map(f).sum::<f64>();
+            let response = nalgebra::DMatrix::from_fn(k, 2, |j, p| {
+                sum(&|i| v(i, j) * weight(i) * slope * lambda * if p == 0 { 1.0 } else { x(i) })
+            });
+            let covariance =
+                nalgebra::DMatrix::from_fn(k, k, |a, b| sum(&|i| v(i, a) * v(i, b) * (weight(i) * noise).powi(2)));
+            let kept = response.transpose() * covariance.try_inverse().unwrap() * &response;
+            let all = nalgebra::DMatrix::from_fn(2, 2, |a, b| sum(&|i| lambda * [1.0, x(i)][a] * [1.0, x(i)][b]));
+            let bound =
+                |information: nalgebra::DMatrix<f64>, p: usize| information.try_inverse().unwrap()[(p, p)].sqrt();
+            for p in 0..2 {
+                let ratio = bound(kept.clone(), p) / bound(all.clone(), p);
+                // At 2 counts per bin the root itself loses 2 %, whatever the directions.
+                let most = if form == Form::Root && dim < 1.0 { 1.03 } else { 1.01 };
+                assert!((0.999..most).contains(&ratio), "{form:?}, dimmed by {dim}, parameter {p}: {ratio} with {k}");
+            }
+        }
+    }
+}
+
+/// Mean and standard deviation of 2 sqrt(X + 3/8), X ~ Poisson, summed in logarithms.
+fn root_mean_and_noise(mean: f64) -> (f64, f64) {
+    let (mut log_p, mut first, mut second) = (-mean, 0.0, 0.0);
+    for x in 0..(mean + 20.0 * mean.sqrt() + 60.0) as u64 {
+        let z = 2.0 * (x as f64 + 0.375).sqrt();
+        first += log_p.exp() * z;
+        second += log_p.exp() * z * z;
+        log_p += mean.ln() - ((x + 1) as f64).ln();
+    }
+    (first, (second - first * first).sqrt())
+}
+
+/// A second training on spectra near each other needs fewer directions, keeps as many numbers that mean nearly what they meant, and
+/// their space is that of the fewer.
+#[test]
+fn directions_are_turned_onto_those_before() {
+    let device = Device::cpu();
+    let mut mu = expected(&device, 1000);
+    // Some 22 counts per bin: what is curved about the near ones drowns in their noise.
+    for block in &mut mu.blocks {
+        block.upload(&block.cpu().iter().map(|mu| mu * 1e-3).collect::<Vec<_>>());
+    }
+    let spectra = Spectra::Drawn { expected: &mu, source: Source { seed: 1, stream: 7 } };
+    let near: Vec<u32> = (0..1000u32)
+        .filter(|&row| {
+            let block = mu.blocks[row as usize / 250].cpu();
+            let spectrum = &block[row as usize % 250 * 30..][..30];
+            (spectrum[15].ln() - 10.0 - 1e-3f32.ln()).abs() < 0.2 && (spectrum[29] / spectrum[0]).ln().abs() < 0.2
+        })
+        .collect();
+    assert!(near.len() > 20, "{} spectra near the middle", near.len());
+    let rows = Tensor::from_slice(&device, near.len(), 1, &near);
+    let mut signal = Signal::new(&device, 30, Form::Root);
+    trained(&mut signal, &device, spectra, None);
+    let (first, wide) = (signal.state().unwrap().unwrap(), signal.size());
+    assert!(!signal.lasting());
+    trained(&mut signal, &device, spectra, Some(&rows));
+    let second = signal.state().unwrap().unwrap();
+    assert!(signal.lasting() && second.turned && signal.size() == wide);
+    let mut fresh = Signal::new(&device, 30, Form::Root);
+    trained(&mut fresh, &device, spectra, Some(&rows));
+    let (alone, narrow) = (fresh.state().unwrap().unwrap(), fresh.size());
+    assert!(narrow < wide, "{narrow} of {wide}");
+    let matrix = |state: &SignalState, k: usize| nalgebra::DMatrix::from_row_slice(30, k, &state.basis).cast::<f64>();
+    let (first, second, alone) = (matrix(&first, wide), matrix(&second, wide), matrix(&alone, narrow));
+    let beyond = &second - &alone * (alone.transpose() * &second);
+    assert!(beyond.norm() < 1e-4, "{} beyond the directions of the signal", beyond.norm());
+    // Of all ways to turn them, the nearest: nearer than the directions as they come.
+    let plain = nalgebra::DMatrix::from_fn(30, wide, |i, j| if j < narrow { alone[(i, j)] } else { 0.0 });
+    assert!((&second - &first).norm() <= (&plain - &first).norm() + 1e-6);
+    let turns = &second * second.transpose() - &alone * alone.transpose();
+    assert!(turns.norm() < 1e-4, "{} lost", turns.norm());
+}
+
+/// The noise of the root is that of the Poisson law at any brightness.
+#[test]
+fn noise_of_the_root() {
+    for mean in [1e-6, 1e-3, 0.3, 2.0, 29.9, 30.1, 1e3] {
+        let (_, want) = root_mean_and_noise(mean);
+        let got = signal::root_noise(mean);
+        assert!((got / want - 1.0).abs() < 1e-2, "{mean}: {got} for {want}");
+    }
+    assert!(
+        (signal::root_noise(1e-6) / 1e-3 - 1.12).abs() < 0.01,
+        "one count in a million: 2 sqrt(11/8) - 2 sqrt(3/8)"
     );
 }
