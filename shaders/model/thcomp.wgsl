@@ -92,8 +92,10 @@ fn thcomp_setup(p: u32, t: u32, slot: u32, a: ptr<private, Room>) -> Comptonised
         let diffusion = strength / (1.0 + 4.6 * between + 1.1 * between * between);
         rest = thcomp_escape(x, tau, thin, thick) + fall * down * rest / pivot;
         let flow = fall * up * before;
-        down = diffusion * (theta / step + 0.5 * between);
-        up = diffusion * max(theta / step - 0.5 * between, 0.0);
+        // Fitted to the exponential.
+        let rising = between / exp_m1(min(step * between / theta, 80.0));
+        down = diffusion * (rising + between);
+        up = diffusion * rising;
         pivot = rest + up;
         // Energies in units of the lowest: the occupation number would leave the range of f32.
         let seed = safe_exp(-2.0 * step * f32(k));

@@ -6,7 +6,7 @@
 
 use super::{
     ROOM, stretch,
-    thermal::{MASS, klein_nishina, solve},
+    thermal::{MASS, fitted, klein_nishina, solve},
 };
 use crate::model::{
     grid::{Grid, TILE, Tile},
@@ -94,7 +94,7 @@ impl<R: Real> Comptonised<R> {
         let x = |k: usize| node(k as f64) / MASS;
         let escape: Vec<f64> = (0..ROOM).map(|k| corrected.escape(tau, x(k))).collect();
         let mut solution: Vec<f64> = seeds.iter().enumerate().map(|(k, s)| s / (x(k) * x(k))).collect();
-        solve(1.0, corrected.theta, step, x(0), &escape, &mut solution);
+        solve(1.0, corrected.theta, step, x(0), &escape, &mut solution, fitted);
         // E F_E at the nodes.
         let fluxes: Vec<f64> =
             (0..ROOM).map(|k| solution[k] * escape[k] * x(k).powi(2) * node(k as f64).powi(2)).collect();

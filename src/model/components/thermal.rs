@@ -31,14 +31,35 @@ pub(super) fn klein_nishina(x: f64) -> f64 {
     0.75 * (first + 0.5 * ln / x - (1.0 + 3.0 * x) / (twice * twice))
 }
 
+/// Flows down and up between two steps around energy x, per diffusion and occupation number: central differences, as XSPEC takes
+/// them. Off by half and more where a step times x nears 2 theta, far in the cut-off.
+fn differences(x: f64, theta: f64, step: f64) -> (f64, f64) {
+    (theta / step + 0.5 * x, (theta / step - 0.5 * x).max(0.0))
+}
+
+/// The same, fitted to the exponential (Scharfetter & Gummel 1969; Chang & Cooper 1970, J. Comp. Phys. 6, 1): a Wien spectrum,
+/// exp(-x/theta), has no flow on steps of any width, so that a cut-off is good on steps that XSPEC's differences would not bear.
+pub(super) fn fitted(x: f64, theta: f64, step: f64) -> (f64, f64) {
+    let up = x / (step * x / theta).exp_m1();
+    (up + x, up)
+}
+
 /// Solves the stationary Kompaneets equation with escape on energies x_j = first e^(step j) (units of 511 keV).
 ///
 /// `photons`: photons produced per x and Thomson time over x^2, replaced by the occupation number, which is 0 in the last one.
-/// `escape`: probability to escape per Thomson time, times `tau`. No photons flow through the ends.
+/// `escape`: probability to escape per Thomson time, times `tau`. No photons flow through the ends. `flows`: see [`differences`].
 ///
 /// The matrix is tridiagonal; the elimination carries the sum of each column's remaining elements instead of the pivot, so
 /// that nothing is subtracted (an f32 solution keeps six digits over thirty decades).
-pub(super) fn solve(tau: f64, theta: f64, step: f64, first: f64, escape: &[f64], photons: &mut [f64]) {
+pub(super) fn solve(
+    tau: f64,
+    theta: f64,
+    step: f64,
+    first: f64,
+    escape: &[f64],
+    photons: &mut [f64],
+    flows: fn(f64, f64, f64) -> (f64, f64),
+) {
     let half = (0.5 * step).exp();
     let (strength, fall) = (tau / step * half.powi(3), (-3.0 * step).exp());
     let count = photons.len().saturating_sub(1);
@@ -50,8 +71,8 @@ pub(super) fn solve(tau: f64, theta: f64, step: f64, first: f64, escape: &[f64],
         let diffusion = strength / (1.0 + 4.6 * between + 1.1 * between * between);
         rest = escape + fall * down * rest / pivot;
         let flow = fall * up * before;
-        down = diffusion * (theta / step + 0.5 * between);
-        up = diffusion * (theta / step - 0.5 * between).max(0.0);
+        let (falling, rising) = flows(between, theta, step);
+        (down, up) = (diffusion * falling, diffusion * rising);
         pivot = rest + up;
         before = (*photons + flow) / pivot;
         *photons = before;
@@ -132,7 +153,7 @@ pub(crate) fn nthcomp<R: Real>(par: &[f64]) -> Thermal<R> {
     } else {
         (first..last).map(|j| if j < SEEDS { 1.0 / (at(j) / lowest * LOWEST).exp_m1() } else { 0.0 }).collect()
     };
-    solve(tau, theta, STEP, at(first), &escape, &mut values);
+    solve(tau, theta, STEP, at(first), &escape, &mut values, differences);
     for (j, (value, escape)) in (first..last).zip(values.iter_mut().zip(&escape)) {
         let x = at(j) / lowest * LOWEST;
         *value *= x.powi(4) * escape;
@@ -214,7 +235,7 @@ mod tests {
             // A black body of 1e-4.
             let source: Vec<f64> = (0..count).map(|j| 1.0 / (x(j) / 1e-4).exp_m1()).collect();
             let mut solution = source.clone();
-            solve(tau, theta, STEP, first, &escape, &mut solution);
+            solve(tau, theta, STEP, first, &escape, &mut solution, differences);
             let made: f64 = (0..count - 1).map(|j| source[j] * x(j).powi(3)).sum();
             let escaped: f64 = (0..count - 1).map(|j| solution[j] * escape[j] * x(j).powi(3)).sum();
             // The last energy is an open end, where nothing arrives.
