@@ -153,7 +153,7 @@ fn thcomp_makes_a_power_law_of_soft_photons() {
     assert!(difference(&none.oracle, &seeds.oracle, 1e-9).0 < 1e-12);
 }
 
-/// The cut-off of thcomp far above the electrons' temperature, where central differences on as few steps lose a third of the photons:
+/// The cut-off of thcomp far above the electrons' temperature, where central differences on as few steps lose photons:
 /// ratios of densities from a solution by such differences on 30 720 steps.
 #[test]
 fn thcomp_cuts_off_as_on_fine_steps() {

@@ -171,7 +171,7 @@ fn a_run_that_goes_on_by_itself_is_resumed_to_the_same_bytes() {
     }
 }
 
-/// Other summaries than the auto-encoder: their state is another one, and their flow starts afresh in every round.
+/// Other summaries than the auto-encoder: their state is another one, and the flow may start afresh in every round.
 #[test]
 fn every_summary_is_resumed_to_the_same_bytes() {
     for summary in ["signal", "pca", "spectral", "none"] {

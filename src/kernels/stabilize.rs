@@ -7,16 +7,6 @@ use std::sync::LazyLock;
 
 const SOURCE: &str = include_str!("../../shaders/stabilize.wgsl");
 
-impl Form {
-    /// The name in a run file.
-    pub fn name(self) -> &'static str {
-        match self {
-            Form::Root => "root",
-            Form::Linear => "linear",
-        }
-    }
-}
-
 /// What is done to counts before their centre is taken off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Form {
@@ -25,6 +15,16 @@ pub enum Form {
     Root,
     /// The counts as they are.
     Linear,
+}
+
+impl Form {
+    /// The name in a run file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Form::Root => "root",
+            Form::Linear => "linear",
+        }
+    }
 }
 
 static ROOT: LazyLock<Kernel> =

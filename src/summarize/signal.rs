@@ -54,7 +54,7 @@ pub struct SignalState {
     pub turned: bool,
 }
 
-/// Expected value of the square root's noise: standard deviation of 2 sqrt(X + 3/8) for X ~ Poisson(mean); above 30 it is 1 to 3e-4.
+/// The standard deviation of 2 sqrt(X + 3/8) for X ~ Poisson(mean): above a mean of 30 it is 1 to better than 1 %.
 pub(super) fn root_noise(mean: f64) -> f64 {
     if mean >= 30.0 {
         return 1.0;
