@@ -9,7 +9,7 @@ use crate::device::{Device, Tensor};
 use crate::infer::{Estimator, EstimatorState};
 use crate::nn::StoreState;
 use crate::report::tables::LossRow;
-use crate::summarize::{AutoEncoder, Encoder, PcaState, SignalState};
+use crate::summarize::{AutoEncoder, Encoder, ProjectionState};
 use crate::{Error, Result};
 
 pub(super) fn save(rounds: &Rounds<'_>) -> Result<Checkpoint<'static>> {
@@ -60,10 +60,10 @@ fn put_encoder(checkpoint: Checkpoint<'static>, rounds: &Rounds<'_>) -> Result<C
             None => checkpoint,
         },
         Encoder::Signal(encoder) => match encoder.state()? {
-            Some(state) => checkpoint
+            Some((state, turned)) => checkpoint
                 .put_f32("encoder.scale", state.scale)
                 .put_f32("encoder.basis", state.basis)
-                .put_u32("encoder.turned", vec![u32::from(state.turned)]),
+                .put_u32("encoder.turned", vec![u32::from(turned)]),
             None => checkpoint,
         },
         Encoder::Spectral(encoder) => match encoder.state() {
@@ -92,12 +92,12 @@ fn take_encoder(device: &Device, encoder: &mut Encoder, checkpoint: &mut Checkpo
         }
         Encoder::Pca(encoder) if has("encoder.basis") => {
             let (scale, basis) = (checkpoint.take_f32("encoder.scale")?, checkpoint.take_f32("encoder.basis")?);
-            encoder.restore(&PcaState { scale, basis })?;
+            encoder.restore(&ProjectionState { scale, basis })?;
         }
         Encoder::Signal(encoder) if has("encoder.basis") => {
             let (scale, basis) = (checkpoint.take_f32("encoder.scale")?, checkpoint.take_f32("encoder.basis")?);
             let turned = checkpoint.take_u32("encoder.turned")? == [1];
-            encoder.restore(&SignalState { scale, basis, turned })?;
+            encoder.restore(&(ProjectionState { scale, basis }, turned))?;
         }
         Encoder::Spectral(encoder) if has("encoder.kept") => encoder.restore(&checkpoint.take_u32("encoder.kept")?)?,
         Encoder::Raw(encoder) if has("encoder.scale") => encoder.restore(&checkpoint.take_f32("encoder.scale")?)?,

@@ -5,6 +5,7 @@
 pub mod autoencoder;
 mod encoder;
 mod pca;
+mod projection;
 mod raw;
 mod rows;
 mod signal;
@@ -12,10 +13,11 @@ mod spectral;
 
 pub use autoencoder::{AutoEncoder, AutoEncoderSettings, AutoEncoderState, Downstream};
 pub use encoder::Encoder;
-pub use pca::{Pca, PcaState};
+pub use pca::Pca;
+pub use projection::ProjectionState;
 pub use raw::Raw;
 pub(crate) use rows::ENCODE_ROWS;
-pub use signal::{Signal, SignalState};
+pub use signal::Signal;
 pub use spectral::Spectral;
 
 use crate::device::{Device, RowBlocks, Tensor};

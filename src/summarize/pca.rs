@@ -3,6 +3,7 @@
 //! The covariance is summed on the device; its eigenvectors are found on the host in f64. Poisson noise is spread over all
 //! directions: of spectra that differ by little else, nearly every component is kept.
 
+use super::projection::{Projection, ProjectionState};
 use super::rows::{chosen, for_batches, statistics};
 use super::{Spectra, Summary, TrainingData};
 use crate::device::{Device, Tensor};
@@ -21,22 +22,7 @@ pub struct Pca {
     device: Device,
     bins: usize,
     variance: f64,
-    fitted: Option<Fitted>,
-}
-
-#[derive(Debug)]
-struct Fitted {
-    /// Means and standard deviations of ln(1 + x): 1 x 2D.
-    scale: Tensor<f32>,
-    /// D x components, orthonormal columns by falling variance.
-    basis: Tensor<f32>,
-}
-
-/// What a checkpoint keeps of a [`Pca`].
-#[derive(Debug, Clone, PartialEq)]
-pub struct PcaState {
-    pub scale: Vec<f32>,
-    pub basis: Vec<f32>,
+    fitted: Option<Projection>,
 }
 
 impl Pca {
@@ -46,31 +32,20 @@ impl Pca {
     }
 
     /// Downloads what a checkpoint needs, if it has been fitted.
-    pub fn state(&self) -> Result<Option<PcaState>> {
-        let state = |fitted: &Fitted| -> Result<PcaState> {
-            Ok(PcaState { scale: fitted.scale.download()?, basis: fitted.basis.download()? })
-        };
-        self.fitted.as_ref().map(state).transpose()
+    pub fn state(&self) -> Result<Option<ProjectionState>> {
+        self.fitted.as_ref().map(Projection::state).transpose()
     }
 
     /// Brings a checkpoint's state back.
     ///
     /// # Errors
     /// [`Error::Input`] when it belongs to spectra of other bins.
-    pub fn restore(&mut self, state: &PcaState) -> Result<()> {
-        let bins = self.bins;
-        if state.scale.len() != 2 * bins || state.basis.is_empty() || !state.basis.len().is_multiple_of(bins) {
-            return Err(Error::Input(format!("principal components of a checkpoint: not those of {bins} bins")));
-        }
-        let (device, components) = (&self.device, state.basis.len() / bins);
-        self.fitted = Some(Fitted {
-            scale: Tensor::from_slice(device, 1, 2 * bins, &state.scale),
-            basis: Tensor::from_slice(device, bins, components, &state.basis),
-        });
+    pub fn restore(&mut self, state: &ProjectionState) -> Result<()> {
+        self.fitted = Some(Projection::restored(&self.device, "principal components", self.bins, state)?);
         Ok(())
     }
 
-    fn fitted(&self) -> Result<&Fitted> {
+    fn fitted(&self) -> Result<&Projection> {
         self.fitted.as_ref().ok_or_else(|| Error::Input("principal components: encoding before any training".into()))
     }
 
@@ -154,34 +129,19 @@ impl Summary for Pca {
         let basis = principal(&second_moments, self.bins, self.variance)?;
         let components = basis.len() / self.bins;
         tracing::info!(components, "principal components");
-        self.fitted = Some(Fitted { scale, basis: Tensor::from_slice(device, self.bins, components, &basis) });
+        self.fitted = Some(Projection { scale, basis: Tensor::from_slice(device, self.bins, components, &basis) });
         Ok(History::default())
     }
 
     fn encode(&self, device: &Device, spectra: Spectra<'_>, rows: &Tensor<u32>) -> Result<Tensor<f32>> {
         super::check_bins("principal components", spectra.blocks().cols(), self.bins)?;
-        let Fitted { scale, basis } = self.fitted()?;
-        let mut out = Tensor::empty(device, rows.len(), basis.cols());
-        let mut z: Option<Tensor<f32>> = None;
-        for_batches(device, spectra, rows, &mut |first, counts| {
-            let fits = z.take().filter(|z| z.rows() == counts.rows());
-            let mut batch = fits.unwrap_or_else(|| Tensor::empty(device, counts.rows(), self.bins));
-            standardize::apply(device, counts, 0, scale, &mut batch);
-            let to = &mut MatrixMut::at(&mut out, first * basis.cols(), counts.rows(), basis.cols());
-            gemm(device, Matrix::whole(&batch), Matrix::whole(basis), to, Epilogue::default());
-            z = Some(batch);
-            Ok(())
-        })?;
-        Ok(out)
+        let transform = |counts: &_, scale: &_, z: &mut _| standardize::apply(device, counts, 0, scale, z);
+        self.fitted()?.encode(device, spectra, rows, &transform)
     }
 
     fn encode_one(&self, device: &Device, counts: &Tensor<f32>) -> Result<Tensor<f32>> {
         super::check_bins("principal components", counts.cols(), self.bins)?;
-        let Fitted { scale, basis } = self.fitted()?;
-        let mut z = Tensor::empty(device, 1, self.bins);
-        standardize::apply(device, counts, 0, scale, &mut z);
-        let mut out = Tensor::empty(device, 1, basis.cols());
-        gemm(device, Matrix::whole(&z), Matrix::whole(basis), &mut MatrixMut::whole(&mut out), Epilogue::default());
-        Ok(out)
+        let transform = |counts: &_, scale: &_, z: &mut _| standardize::apply(device, counts, 0, scale, z);
+        Ok(self.fitted()?.encode_one(device, counts, &transform))
     }
 }

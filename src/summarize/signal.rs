@@ -8,7 +8,8 @@
 //! 1/2 ln(1 + s^2) nat at most; as many are kept as leave only [`SPARE`] nat behind. Principal components of *noisy* spectra
 //! ([`super::Pca`]) spend most of theirs on noise.
 
-use super::rows::{chosen, for_batches};
+use super::projection::{Projection, ProjectionState};
+use super::rows::chosen;
 use super::{Spectra, Summary, TrainingData};
 use crate::device::{Device, Tensor};
 use crate::kernels::gather;
@@ -33,25 +34,10 @@ pub struct Signal {
     device: Device,
     bins: usize,
     form: Form,
-    fitted: Option<Fitted>,
-}
-
-#[derive(Debug)]
-struct Fitted {
-    /// Centres and weights: 1 x 2D.
-    scale: Tensor<f32>,
-    /// D x k: orthonormal columns by falling scatter, or as many as before, turned onto those.
-    basis: Tensor<f32>,
-    turned: bool,
-}
-
-/// What a checkpoint keeps of a [`Signal`].
-#[derive(Debug, Clone, PartialEq)]
-pub struct SignalState {
-    pub scale: Vec<f32>,
-    pub basis: Vec<f32>,
+    /// Centres and weights; orthonormal directions by falling scatter, or as many as before, turned onto those.
+    fitted: Option<Projection>,
     /// Whether they carry on the meaning of those of the training before.
-    pub turned: bool,
+    turned: bool,
 }
 
 /// The standard deviation of 2 sqrt(X + 3/8) for X ~ Poisson(mean): above a mean of 30 it is 1 to better than 1 %.
@@ -79,14 +65,12 @@ impl Signal {
 
     /// The signal of spectra of `bins` bins.
     pub fn new(device: &Device, bins: usize, form: Form) -> Self {
-        Self { device: device.clone(), bins, form, fitted: None }
+        Self { device: device.clone(), bins, form, fitted: None, turned: false }
     }
 
-    /// Downloads what a checkpoint needs, if it has been fitted.
-    pub fn state(&self) -> Result<Option<SignalState>> {
-        let state = |fitted: &Fitted| -> Result<SignalState> {
-            Ok(SignalState { scale: fitted.scale.download()?, basis: fitted.basis.download()?, turned: fitted.turned })
-        };
+    /// Downloads what a checkpoint needs, if it has been fitted; the second is whether the directions were turned onto those before.
+    pub fn state(&self) -> Result<Option<(ProjectionState, bool)>> {
+        let state = |fitted: &Projection| Ok((fitted.state()?, self.turned));
         self.fitted.as_ref().map(state).transpose()
     }
 
@@ -94,21 +78,13 @@ impl Signal {
     ///
     /// # Errors
     /// [`Error::Input`] when it belongs to spectra of other bins.
-    pub fn restore(&mut self, state: &SignalState) -> Result<()> {
-        let bins = self.bins;
-        if state.scale.len() != 2 * bins || state.basis.is_empty() || !state.basis.len().is_multiple_of(bins) {
-            return Err(Error::Input(format!("signal directions of a checkpoint: not those of {bins} bins")));
-        }
-        let (device, directions) = (&self.device, state.basis.len() / bins);
-        self.fitted = Some(Fitted {
-            scale: Tensor::from_slice(device, 1, 2 * bins, &state.scale),
-            basis: Tensor::from_slice(device, bins, directions, &state.basis),
-            turned: state.turned,
-        });
+    pub fn restore(&mut self, (state, turned): &(ProjectionState, bool)) -> Result<()> {
+        self.fitted = Some(Projection::restored(&self.device, "signal directions", self.bins, state)?);
+        self.turned = *turned;
         Ok(())
     }
 
-    fn fitted(&self) -> Result<&Fitted> {
+    fn fitted(&self) -> Result<&Projection> {
         self.fitted.as_ref().ok_or_else(|| Error::Input("signal directions: encoding before any training".into()))
     }
 
@@ -264,7 +240,7 @@ impl Summary for Signal {
     }
 
     fn lasting(&self) -> bool {
-        self.fitted.as_ref().is_some_and(|fitted| fitted.turned)
+        self.turned
     }
 
     fn train(
@@ -291,41 +267,24 @@ impl Summary for Signal {
             }
         }
         let mut directions = directions.columns(0, k).into_owned();
-        let turned = match &self.fitted {
-            Some(before) if before.basis.cols() >= k => {
-                directions = onto(directions, &download(&before.basis)?);
-                true
-            }
-            _ => false,
-        };
-        self.fitted = Some(Fitted { scale, basis: upload(device, &directions), turned });
+        self.turned = false;
+        if let Some(before) = self.fitted.as_ref().filter(|before| before.basis.cols() >= k) {
+            directions = onto(directions, &download(&before.basis)?);
+            self.turned = true;
+        }
+        self.fitted = Some(Projection { scale, basis: upload(device, &directions) });
         Ok(History::default())
     }
 
     fn encode(&self, device: &Device, spectra: Spectra<'_>, rows: &Tensor<u32>) -> Result<Tensor<f32>> {
         super::check_bins("signal directions", spectra.blocks().cols(), self.bins)?;
-        let Fitted { scale, basis, .. } = self.fitted()?;
-        let mut out = Tensor::empty(device, rows.len(), basis.cols());
-        let mut z: Option<Tensor<f32>> = None;
-        for_batches(device, spectra, rows, &mut |first, counts| {
-            let fits = z.take().filter(|z| z.rows() == counts.rows());
-            let mut batch = fits.unwrap_or_else(|| Tensor::empty(device, counts.rows(), self.bins));
-            stabilize::apply(device, self.form, counts, 0, scale, &mut batch);
-            let to = &mut MatrixMut::at(&mut out, first * basis.cols(), counts.rows(), basis.cols());
-            gemm(device, Matrix::whole(&batch), Matrix::whole(basis), to, Epilogue::default());
-            z = Some(batch);
-            Ok(())
-        })?;
-        Ok(out)
+        let transform = |counts: &_, scale: &_, z: &mut _| stabilize::apply(device, self.form, counts, 0, scale, z);
+        self.fitted()?.encode(device, spectra, rows, &transform)
     }
 
     fn encode_one(&self, device: &Device, counts: &Tensor<f32>) -> Result<Tensor<f32>> {
         super::check_bins("signal directions", counts.cols(), self.bins)?;
-        let Fitted { scale, basis, .. } = self.fitted()?;
-        let mut z = Tensor::empty(device, 1, self.bins);
-        stabilize::apply(device, self.form, counts, 0, scale, &mut z);
-        let mut out = Tensor::empty(device, 1, basis.cols());
-        gemm(device, Matrix::whole(&z), Matrix::whole(basis), &mut MatrixMut::whole(&mut out), Epilogue::default());
-        Ok(out)
+        let transform = |counts: &_, scale: &_, z: &mut _| stabilize::apply(device, self.form, counts, 0, scale, z);
+        Ok(self.fitted()?.encode_one(device, counts, &transform))
     }
 }

@@ -156,7 +156,7 @@ fn directions_of_the_signal_keep_the_information() {
         for form in [Form::Root, Form::Linear] {
             let mut signal = Signal::new(&device, 30, form);
             trained(&mut signal, &device, spectra, None);
-            let SignalState { scale, basis, turned } = signal.state().unwrap().unwrap();
+            let (ProjectionState { scale, basis }, turned) = signal.state().unwrap().unwrap();
             let k = signal.size();
             assert!((2..=16).contains(&k) && !turned, "{form:?}, {dim}: {k} directions");
             // lambda = dim exp(10 + b + s x_i): the projections' response to (b, s) and their covariance, from the Poisson law.
@@ -229,12 +229,14 @@ fn directions_are_turned_onto_those_before() {
     assert!(!signal.lasting());
     trained(&mut signal, &device, spectra, Some(&rows));
     let second = signal.state().unwrap().unwrap();
-    assert!(signal.lasting() && second.turned && signal.size() == wide);
+    assert!(signal.lasting() && second.1 && signal.size() == wide);
     let mut fresh = Signal::new(&device, 30, Form::Root);
     trained(&mut fresh, &device, spectra, Some(&rows));
     let (alone, narrow) = (fresh.state().unwrap().unwrap(), fresh.size());
     assert!(narrow < wide, "{narrow} of {wide}");
-    let matrix = |state: &SignalState, k: usize| nalgebra::DMatrix::from_row_slice(30, k, &state.basis).cast::<f64>();
+    let matrix = |(state, _): &(ProjectionState, bool), k: usize| {
+        nalgebra::DMatrix::from_row_slice(30, k, &state.basis).cast::<f64>()
+    };
     let (first, second, alone) = (matrix(&first, wide), matrix(&second, wide), matrix(&alone, narrow));
     let beyond = &second - &alone * (alone.transpose() * &second);
     assert!(beyond.norm() < 1e-4, "{} beyond the directions of the signal", beyond.norm());
