@@ -2,8 +2,10 @@ use crate::{devices, noise, own_devices};
 use rontgen::device::{Device, Tensor};
 use rontgen::kernels::adam::{self, AdamSettings, AdamTensors};
 use rontgen::kernels::flow::{
-    self, Ball, EpochWork, FlowShape, FlowTables, Fusing, LOG_SCALE_LIMIT, Optimised, TrainingScratch,
+    self, Ball, EpochWork, FlowShape, FlowTables, Fusing, LOG_SCALE_LIMIT, Optimised, TAIL_SCALE, Tails,
+    TrainingScratch,
 };
+use rontgen::kernels::truncate;
 
 /// Shapes that matter: one parameter, no context, one and three layers, widths that do not divide.
 fn shapes() -> Vec<FlowShape> {
@@ -106,7 +108,15 @@ fn density_and_samples_at_one_context() {
                 .collect();
             let base = Tensor::from_slice(&device, n, p, &base);
             let (mut back, mut log_back) = (Tensor::zeros(&device, n, p), Tensor::zeros(&device, n, 1));
-            flow::sample(&device, &case.tables, (&case.weights, &biases), (&base, 0), &mut back, (&mut log_back, None));
+            flow::sample(
+                &device,
+                &case.tables,
+                (&case.weights, &biases),
+                (&base, 0),
+                Tails::NONE,
+                &mut back,
+                (&mut log_back, None),
+            );
             for (i, (got, want)) in back.download().unwrap().iter().zip(&x).enumerate() {
                 assert!((got - want).abs() < 2e-4 * (1.0 + want.abs()), "{shape:?} sample {i}: {got} against {want}");
             }
@@ -376,7 +386,15 @@ fn an_ensemble_is_the_equal_mixture_of_its_flows() {
         let mut x = Tensor::zeros(&device, n, p);
         let (mut log_q, mut log_ball) = (Tensor::zeros(&device, n, 1), Tensor::zeros(&device, n, 1));
         let ball = Ball { radius, log_density: &mut log_ball };
-        flow::sample(&device, &tables, (&all, &biases), (&base_tensor, 5), &mut x, (&mut log_q, Some(ball)));
+        flow::sample(
+            &device,
+            &tables,
+            (&all, &biases),
+            (&base_tensor, 5),
+            Tails::NONE,
+            &mut x,
+            (&mut log_q, Some(ball)),
+        );
         let mut again = Tensor::zeros(&device, n, 1);
         flow::log_density(&device, &tables, &all, &biases, &x, &mut again);
         let (x, log_q, log_ball) = (x.download().unwrap(), log_q.download().unwrap(), log_ball.download().unwrap());
@@ -426,4 +444,95 @@ fn density_integrates_to_one() {
     flow::log_density(&device, &case.tables, &case.weights, &biases, &x, &mut log_q);
     let total: f64 = log_q.download().unwrap().iter().map(|&l| (l as f64).exp() * 1e-3).sum();
     assert!((total - 1.0).abs() < 1e-4, "{total}");
+}
+
+/// With tails, a flow's density is the trained one plus what Student's share of the base space adds, at points and at samples, of one flow and of
+/// three; and it integrates to one in one dimension.
+#[test]
+fn tails_add_students_share() {
+    let tails = Tails { share: 0.2 };
+    let (nu, scale, share) = (4.0f64, f64::from(TAIL_SCALE), 0.2f64);
+    for device in devices() {
+        for flows in [1, 3] {
+            let shapes: Vec<FlowShape> = (0..flows as u64).map(|k| FlowShape::new(3, 4, 20, 2, 3, 60 + k)).collect();
+            let (p, n, len) = (3, 150, shapes[0].len());
+            let tables = FlowTables::ensemble(&device, shapes.clone());
+            let host: Vec<f32> = shapes.iter().flat_map(weights).collect();
+            let all = Tensor::from_slice(&device, 1, host.len(), &host);
+            let context = noise(4, 9);
+            let context_tensor = Tensor::from_slice(&device, 1, 4, &context);
+            let mut biases = Tensor::zeros(&device, 3 * flows, 20);
+            flow::context_biases(&device, &tables, &all, &context_tensor, &mut biases);
+            let base: Vec<f32> = noise(n * p, 2).iter().map(|v| 4.0 * v).collect();
+            let base = Tensor::from_slice(&device, n, p, &base);
+            let (mut x, mut log_q) = (Tensor::zeros(&device, n, p), Tensor::zeros(&device, n, 1));
+            flow::sample(&device, &tables, (&all, &biases), (&base, 2), tails, &mut x, (&mut log_q, None));
+            let mut again = Tensor::zeros(&device, n, 1);
+            flow::density(&device, &tables, (&all, &biases), &x, tails, (&mut again, None));
+            let (x, log_q, again) = (x.download().unwrap(), log_q.download().unwrap(), again.download().unwrap());
+            let mut beyond = 0;
+            for (r, x) in x.chunks(p).enumerate() {
+                let mut density = 0.0;
+                for (k, shape) in shapes.iter().enumerate() {
+                    let (point, log_density) = oracle(shape, &wide(&host[k * len..][..len]), &wide(x), &wide(&context));
+                    let square: f64 = point.iter().map(|v| v * v).sum();
+                    // Gamma(7/2) / Gamma(2).
+                    let student = 3.323_350_970_447_843 / (std::f64::consts::PI * nu * scale * scale).powf(1.5)
+                        * (1.0 + square / (nu * scale * scale)).powf(-3.5);
+                    let normal = (-0.5 * square).exp() / (2.0 * std::f64::consts::PI).powf(1.5);
+                    let log_det = log_density - normal.ln();
+                    density += log_det.exp() * ((1.0 - share) * normal + share * student) / flows as f64;
+                    beyond += usize::from(share * student > normal);
+                }
+                for got in [log_q[r], again[r]] {
+                    let allowed = 1e-3 * (1.0 + density.ln().abs());
+                    assert!((f64::from(got) - density.ln()).abs() < allowed, "{flows} flows, row {r}: {got}");
+                }
+            }
+            assert!(beyond > 20, "{beyond} points in the tails");
+            device.check().unwrap();
+        }
+    }
+    let device = Device::cpu();
+    let shape = FlowShape::new(1, 2, 16, 2, 3, 1);
+    let case = case(&device, &shape);
+    let context = Tensor::from_slice(&device, 1, 2, &[0.3, -0.7]);
+    let mut biases = Tensor::zeros(&device, shape.transforms(), shape.hidden);
+    flow::context_biases(&device, &case.tables, &case.weights, &context, &mut biases);
+    let n = 2_000_001;
+    let grid: Vec<f32> = (0..n).map(|i| -1000.0 + i as f32 * 1e-3).collect();
+    let x = Tensor::from_slice(&device, n, 1, &grid);
+    let mut log_q = Tensor::zeros(&device, n, 1);
+    flow::density(&device, &case.tables, (&case.weights, &biases), &x, tails, (&mut log_q, None));
+    let total: f64 = log_q.download().unwrap().iter().map(|&l| (l as f64).exp() * 1e-3).sum();
+    // The grid's steps are good to a tenth far out, in f32; beyond it Student has 1e-11.
+    assert!((total - 1.0).abs() < 1e-3, "{total}");
+}
+
+/// A share of the rows becomes Student's, by a factor that depends on their three uniform numbers alone; the others stay.
+#[test]
+fn a_share_of_the_rows_is_widened() {
+    for device in devices() {
+        let (rows, cols) = (1003, 5);
+        let before = noise(rows * cols, 8);
+        let uniform: Vec<f32> = noise(3 * rows, 3).iter().map(|v| (0.5 + 0.2 * v).clamp(1e-6, 1.0 - 1e-6)).collect();
+        let mut points = Tensor::from_slice(&device, rows, cols, &before);
+        let tails = Tails { share: 0.3 };
+        truncate::widen(&device, tails, &Tensor::from_slice(&device, rows, 3, &uniform), &mut points);
+        let after = points.download().unwrap();
+        let mut wide = 0;
+        for (r, u) in uniform.chunks(3).enumerate() {
+            let chi_square = -2.0 * (f64::from(u[1]) * f64::from(u[2])).ln();
+            let is_wide = u[0] < tails.share;
+            let factor = if is_wide { f64::from(TAIL_SCALE) / (0.25 * chi_square).sqrt() } else { 1.0 };
+            wide += usize::from(is_wide);
+            for c in 0..cols {
+                let (got, want) = (f64::from(after[r * cols + c]), f64::from(before[r * cols + c]) * factor);
+                // Near 1 the logarithm of a product of f32 numbers loses digits.
+                assert!((got - want).abs() < 1e-4 * want.abs() + 1e-7, "row {r}: {got}, not {want}");
+            }
+        }
+        assert!(wide > 100 && wide < 400, "{wide} of {rows}");
+        device.check().unwrap();
+    }
 }

@@ -268,7 +268,8 @@ fn a_fused_training_step_is_that_of_the_layers_in_fewer_dispatches() {
             let counts = spectra(&device, rows, bins);
             let data = TrainingData { spectra: Spectra::counts(&counts), rows: None };
             let layers = 2 * (hidden.len() + 1);
-            let shape = AutoEncoderSettings { hidden, latent: 5, targets: Targets::Counts, seed: 3 };
+            let shape =
+                AutoEncoderSettings { hidden, latent: 5, targets: Targets::Counts, from_signal: false, seed: 3 };
             let run = |fusion: Fusion, batch: usize, epochs: usize| {
                 let mut network = AutoEncoder::new(&device, bins, &shape).unwrap();
                 network.fuse(fusion);

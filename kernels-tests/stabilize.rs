@@ -18,8 +18,12 @@ fn counts_become_numbers_of_unit_noise() {
                 })
                 .collect();
             let counts = Tensor::from_slice(&device, rows + first, cols, &values);
-            for form in [Form::Root, Form::Linear] {
-                let of = |x: f64| if form == Form::Root { 2.0 * (x + 0.375).sqrt() } else { x };
+            for form in [Form::Root, Form::Linear, Form::Log] {
+                let of = |x: f64| match form {
+                    Form::Root => 2.0 * (x + 0.375).sqrt(),
+                    Form::Linear => x,
+                    Form::Log => x.ln_1p(),
+                };
                 let centre = |c: usize| of(f64::from(values[c])) as f32;
                 let weight = |c: usize| 0.25 + (c % 5) as f32;
                 let scale: Vec<f32> = (0..cols).map(centre).chain((0..cols).map(weight)).collect();

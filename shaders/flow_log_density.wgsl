@@ -4,7 +4,8 @@
 //!include status
 //!include nonlinear
 //!include flow
-struct Parameters { rows: u32 }
+//!include tails
+struct Parameters { rows: u32, near: f32, far: f32, power: f32, reach: f32 }
 @group(0) @binding(0) var<uniform> parameters: Parameters;
 @group(0) @binding(1) var<storage, read> weights: array<f32>;
 @group(0) @binding(2) var<storage, read> biases: array<f32>;
@@ -43,7 +44,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let sum = log_det - f32(P) * HALF_LN_TWO_PI - half_square;
     if !is_finite(sum) { raise(FAULT_FLOW, row); }
 //!if ONE
-    log_q[index] = sum;
+    log_q[index] = sum + in_tails(half_square, parameters.near, parameters.far, parameters.power, parameters.reach);
 //!end
 //!if SEVERAL
     log_q[index] = vec2(sum, half_square);

@@ -4,7 +4,8 @@
 //!include status
 //!include nonlinear
 //!include flow
-struct Parameters { rows: u32, first: u32 }
+//!include tails
+struct Parameters { rows: u32, first: u32, near: f32, far: f32, power: f32, reach: f32 }
 @group(0) @binding(0) var<uniform> parameters: Parameters;
 @group(0) @binding(1) var<storage, read> weights: array<f32>;
 @group(0) @binding(2) var<storage, read> biases: array<f32>;
@@ -22,11 +23,12 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let flow = index / share;
     let row = (index % share) * FLOWS + (flow + FLOWS - parameters.first) % FLOWS;
     if flow >= FLOWS || row >= parameters.rows { return; }
-    var sum = -f32(P) * HALF_LN_TWO_PI;
+    var half_square = 0.0;
     for (var i = 0u; i < P; i++) {
         x[i] = base[row * P + i];
-        sum -= 0.5 * x[i] * x[i];
+        half_square += 0.5 * x[i] * x[i];
     }
+    var sum = in_tails(half_square, parameters.near, parameters.far, parameters.power, parameters.reach) - f32(P) * HALF_LN_TWO_PI - half_square;
     for (var step = 0u; step < TRANSFORMS; step++) {
         let k = flow * TRANSFORMS + TRANSFORMS - 1u - step;
         for (var degree = 0u; degree < P; degree++) {

@@ -1,4 +1,5 @@
-// Counts to numbers whose noise is 1: (2 sqrt(x + 3/8) - centre) * weight per column, or (x - centre) * weight. `scale` = [centres, weights].
+// Counts to numbers whose noise is 1: (2 sqrt(x + 3/8) - centre) * weight per column, or with x or ln(1 + x) in place of
+// the root. `scale` = [centres, weights].
 //!include index
 struct Parameters { rows: u32, cols: u32, first: u32, pad: u32 }
 @group(0) @binding(0) var<uniform> parameters: Parameters;
@@ -17,6 +18,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 //!end
 //!if LINEAR
     let z = x;
+//!end
+//!if LOG
+    let z = log(1.0 + x);
 //!end
     result[i] = (z - scale[column]) * scale[cols + column];
 }

@@ -7,7 +7,7 @@
 use super::density::{Composed, DensityKind, DensitySettings, Scratch};
 use super::posterior::Posterior;
 use crate::device::{Device, Tensor};
-use crate::kernels::flow::{self, EpochWork, FlowShape, FlowTables, Optimised, TrainingScratch};
+use crate::kernels::flow::{self, EpochWork, FlowShape, FlowTables, Optimised, Tails, TrainingScratch};
 use crate::kernels::{gather, moments, unbounded};
 use crate::nn::store::StoreParts;
 use crate::nn::{
@@ -216,7 +216,7 @@ impl Estimator {
             }
             Density::Composed(composed) => composed.fold(&self.device, &self.store.value, &scored),
         };
-        Posterior { estimator: self, folded }
+        Posterior { estimator: self, folded, tails: Tails::NONE }
     }
 
     pub fn parameters(&self) -> usize {

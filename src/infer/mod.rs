@@ -7,5 +7,5 @@ mod proposal;
 
 pub use density::{DensityKind, DensitySettings};
 pub use estimator::{Estimator, EstimatorState, FlowSettings};
-pub use posterior::{Posterior, Samples};
+pub use posterior::{Posterior, Samples, TAILS};
 pub use proposal::{Origin, Proposed, Region, propose, select_inside};

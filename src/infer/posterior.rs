@@ -3,7 +3,7 @@
 use super::density::Points;
 use super::estimator::{Density, Estimator};
 use crate::device::{Device, Tensor};
-use crate::kernels::flow::{self, Ball, FlowTables};
+use crate::kernels::flow::{self, Ball, FlowTables, Tails};
 use crate::kernels::truncate::Candidates;
 use crate::kernels::{random, truncate, unbounded};
 
@@ -12,7 +12,12 @@ pub struct Posterior<'a> {
     pub(super) estimator: &'a Estimator,
     /// The context, as biases or more.
     pub(super) folded: Tensor<f32>,
+    /// Of draws and densities; candidates come from a ball all the same.
+    pub(super) tails: Tails,
 }
+
+/// Those of proposals whose draws are weighed.
+pub const TAILS: Tails = Tails { share: 0.2 };
 
 /// Draws from a [`Posterior`].
 pub struct Samples {
@@ -23,6 +28,11 @@ pub struct Samples {
 }
 
 impl Posterior<'_> {
+    /// The same density with heavier tails, a masked autoregressive flow alone.
+    pub fn with_tails(self, tails: Tails) -> Self {
+        Self { tails, ..self }
+    }
+
     pub fn device(&self) -> &Device {
         &self.estimator.device
     }
@@ -38,7 +48,12 @@ impl Posterior<'_> {
             Density::Maf(tables) => {
                 let mut base = Tensor::empty(device, n, self.parameters());
                 random::fill_normal(device, seed, stream, first_row, &mut base);
-                self.carry(tables, &base, first_row, None)
+                if self.tails.share > 0.0 {
+                    let mut uniform = Tensor::empty(device, n, 3);
+                    random::fill_uniform(device, seed, stream, first_row, &mut uniform);
+                    truncate::widen(device, self.tails, &uniform, &mut base);
+                }
+                self.carry(tables, (&base, first_row), self.tails, None)
             }
             Density::Composed(composed) => {
                 let at = (&self.estimator.store.value, &self.folded);
@@ -56,14 +71,21 @@ impl Posterior<'_> {
     }
 
     /// Carries base-space points to the unit cube; of an ensemble, row `r` goes through flow `(first_row + r) mod flows`.
-    fn carry(&self, tables: &FlowTables, base: &Tensor<f32>, first_row: usize, ball: Option<Ball<'_>>) -> Samples {
+    fn carry(
+        &self,
+        tables: &FlowTables,
+        (base, first_row): (&Tensor<f32>, usize),
+        tails: Tails,
+        ball: Option<Ball<'_>>,
+    ) -> Samples {
         let (device, n, p) = (self.device(), base.rows(), self.parameters());
         let Estimator { store, theta_moments, .. } = self.estimator;
         let mut x = Tensor::empty(device, n, p);
         let mut log_q = Tensor::empty(device, n, 1);
         let (radius, mut log_ball) = ball.map(|ball| (ball.radius, ball.log_density)).unzip();
         let in_x = radius.zip(log_ball.as_deref_mut()).map(|(radius, log_density)| Ball { radius, log_density });
-        flow::sample(device, tables, (&store.value, &self.folded), (base, first_row), &mut x, (&mut log_q, in_x));
+        let at = (&store.value, &self.folded);
+        flow::sample(device, tables, at, (base, first_row), tails, &mut x, (&mut log_q, in_x));
         if let Some(log_ball) = log_ball {
             unbounded::density_in_cube(device, theta_moments, &x, log_ball);
         }
@@ -99,12 +121,12 @@ impl Posterior<'_> {
         random::fill_uniform(device, seed, stream, first_row, &mut uniform);
         truncate::ball(device, radius, &uniform, &mut base);
         if tables.flows() == 1 {
-            let samples = self.carry(tables, &base, first_row, None);
+            let samples = self.carry(tables, (&base, first_row), Tails::NONE, None);
             return (Candidates::Base(base), samples);
         }
         let mut log_density = Tensor::empty(device, n, 1);
         let ball = Ball { radius, log_density: &mut log_density };
-        let samples = self.carry(tables, &base, first_row, Some(ball));
+        let samples = self.carry(tables, (&base, first_row), Tails::NONE, Some(ball));
         (Candidates::LogDensity(log_density), samples)
     }
 
@@ -116,7 +138,9 @@ impl Posterior<'_> {
         unbounded::from_cube(device, theta_moments, cube, &mut x);
         let mut log_q = Tensor::empty(device, n, 1);
         match density {
-            Density::Maf(tables) => flow::log_density(device, tables, &store.value, &self.folded, &x, &mut log_q),
+            Density::Maf(tables) => {
+                flow::density(device, tables, (&store.value, &self.folded), &x, self.tails, (&mut log_q, None));
+            }
             Density::Composed(composed) => {
                 composed.log_density(device, (&store.value, &self.folded), &x, &mut log_q);
             }

@@ -1,6 +1,7 @@
-//! Counts to numbers whose noise is 1, column by column: (2 sqrt(x + 3/8) - centre) * weight (Anscombe 1948), or (x - centre) * weight.
+//! Counts to numbers whose noise is 1, column by column: (2 sqrt(x + 3/8) - centre) * weight (Anscombe 1948), or with x or ln(1 + x)
+//! in place of the root.
 
-use super::vector::vectorised;
+use super::vector::{self, vectorised};
 use crate::device::{Device, Kernel, Tensor, grid_1d};
 use rayon::prelude::*;
 use std::sync::LazyLock;
@@ -15,6 +16,8 @@ pub enum Form {
     Root,
     /// The counts as they are.
     Linear,
+    /// ln(1 + x), what an auto-encoder sees.
+    Log,
 }
 
 impl Form {
@@ -23,6 +26,7 @@ impl Form {
         match self {
             Form::Root => "root",
             Form::Linear => "linear",
+            Form::Log => "log",
         }
     }
 }
@@ -31,10 +35,12 @@ static ROOT: LazyLock<Kernel> =
     LazyLock::new(|| Kernel::variant("stabilize.root".into(), SOURCE, vec![("ROOT", String::new())]));
 static LINEAR: LazyLock<Kernel> =
     LazyLock::new(|| Kernel::variant("stabilize.linear".into(), SOURCE, vec![("LINEAR", String::new())]));
+static LOG: LazyLock<Kernel> =
+    LazyLock::new(|| Kernel::variant("stabilize.log".into(), SOURCE, vec![("LOG", String::new())]));
 
 /// Every shader of this family, for the tests of portability.
 pub fn kernels() -> Vec<Kernel> {
-    [&ROOT, &LINEAR].map(|kernel| (**kernel).clone()).into()
+    [&ROOT, &LINEAR, &LOG].map(|kernel| (**kernel).clone()).into()
 }
 
 #[repr(C)]
@@ -68,12 +74,14 @@ pub fn apply(
             rows.with_min_len((4096 / width).max(1)).for_each(|(out, counts)| match form {
                 Form::Root => root_row(counts, centres, weights, out),
                 Form::Linear => linear_row(counts, centres, weights, out),
+                Form::Log => log_row(counts, centres, weights, out),
             });
         }),
         Device::Gpu(gpu) => {
             let kernel = match form {
                 Form::Root => &ROOT,
                 Form::Linear => &LINEAR,
+                Form::Log => &LOG,
             };
             let parameters = Parameters { rows: out.rows() as u32, cols: cols as u32, first: first as u32, pad: 0 };
             let bindings = [counts.gpu(), scale.gpu(), out.gpu()];
@@ -96,6 +104,15 @@ vectorised! {
     pub(crate) fn linear_row(counts: &[f32], centres: &[f32], weights: &[f32], out: &mut [f32]) {
         for (((out, &x), &centre), &weight) in out.iter_mut().zip(counts).zip(centres).zip(weights) {
             *out = (x - centre) * weight;
+        }
+    }
+}
+
+vectorised! {
+    /// CPU twin of one row, with the logarithm.
+    pub(crate) fn log_row(counts: &[f32], centres: &[f32], weights: &[f32], out: &mut [f32]) {
+        for (((out, &x), &centre), &weight) in out.iter_mut().zip(counts).zip(centres).zip(weights) {
+            *out = (vector::ln(1.0 + x) - centre) * weight;
         }
     }
 }

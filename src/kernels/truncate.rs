@@ -1,6 +1,7 @@
 //! Truncated proposals: which candidates lie in the region where the posterior estimate exceeds a threshold, and the ball in
 //! base space that candidates come from where the prior itself is hopeless.
 
+use super::flow::{TAIL_SCALE, Tails};
 use crate::device::{Device, Kernel, Tensor, grid_1d};
 use rayon::prelude::*;
 use std::sync::LazyLock;
@@ -10,6 +11,7 @@ static INSIDE: LazyLock<Kernel> = LazyLock::new(|| variant("truncate.inside", &[
 static LIMIT: LazyLock<Kernel> = LazyLock::new(|| variant("truncate.limit", &["BASE", "LIMIT"]));
 static THIN: LazyLock<Kernel> = LazyLock::new(|| variant("truncate.thin", &["BASE", "THIN"]));
 static BALL: Kernel = Kernel::new("truncate.ball", include_str!("../../shaders/ball.wgsl"));
+static WIDEN: Kernel = Kernel::new("truncate.widen", include_str!("../../shaders/widen.wgsl"));
 
 fn variant(name: &str, defines: &[&'static str]) -> Kernel {
     Kernel::variant(name.into(), SOURCE, defines.iter().map(|&define| (define, String::new())).collect())
@@ -17,7 +19,7 @@ fn variant(name: &str, defines: &[&'static str]) -> Kernel {
 
 /// Every variant, for the shader checks.
 pub fn kernels() -> Vec<Kernel> {
-    vec![INSIDE.clone(), LIMIT.clone(), THIN.clone(), BALL.clone()]
+    vec![INSIDE.clone(), LIMIT.clone(), THIN.clone(), BALL.clone(), WIDEN.clone()]
 }
 
 #[repr(C)]
@@ -101,6 +103,36 @@ pub fn truncate(device: &Device, log_q: &Tensor<f32>, threshold: f32, ask: Ask<'
         }
     }
 }
+
+/// Turns the share of standard normal rows (`N x P`, in place) that `tails` says into ones of Student's distribution with 4 degrees of
+/// freedom and scale [`TAIL_SCALE`], given three uniform numbers per row.
+pub fn widen(device: &Device, tails: Tails, uniform: &Tensor<f32>, points: &mut Tensor<f32>) {
+    assert_eq!((uniform.rows(), uniform.cols()), (points.rows(), 3), "widen: shapes");
+    let cols = points.cols();
+    match device {
+        Device::Cpu(cpu) => cpu.run("truncate.widen", || {
+            for (point, u) in points.cpu_mut().chunks_exact_mut(cols).zip(uniform.cpu().chunks_exact(3)) {
+                if u[0] < tails.share {
+                    // chi^2 of 4 degrees of freedom, over 4.
+                    let spread = TAIL_SCALE / (-0.5 * (u[1] * u[2]).ln()).max(SMALLEST_SPREAD).sqrt();
+                    point.iter_mut().for_each(|b| *b *= spread);
+                }
+            }
+        }),
+        Device::Gpu(gpu) => {
+            let parameters = Parameters {
+                rows: points.rows() as u32,
+                cols: cols as u32,
+                threshold: tails.share,
+                limit: SMALLEST_SPREAD,
+            };
+            gpu.dispatch(&WIDEN, &parameters, &[uniform.gpu(), points.gpu()], grid_1d(points.rows(), 256));
+        }
+    }
+}
+
+/// Two uniform numbers that are 1 to rounding would send a point to infinity.
+const SMALLEST_SPREAD: f32 = 1e-6;
 
 /// Turns standard normal rows (`N x P`, in place) into uniform points of a ball, given one uniform number per row.
 pub fn ball(device: &Device, radius: f32, uniform: &Tensor<f32>, points: &mut Tensor<f32>) {

@@ -138,6 +138,9 @@ pub struct FitSettings {
     pub validation_fraction: f64,
     pub learning_rate: f64,
     pub plateau: Option<Plateau>,
+    /// Instead of plateaus and patience: the learning rate falls to 0 along half a cosine over so many epochs, which are all run (Loshchilov
+    /// & Hutter 2017).
+    pub anneal: Option<usize>,
     /// Largest global norm of the gradient; 0 means no clipping.
     pub clip: f64,
     pub seed: u64,
@@ -155,6 +158,7 @@ impl Default for FitSettings {
             validation_fraction: 0.1,
             learning_rate: 1e-3,
             plateau: Some(Plateau::default()),
+            anneal: None,
             clip: 5.0,
             seed: 0,
             stream: 0,
@@ -281,7 +285,12 @@ pub fn fit(
     };
     let mut awaited: Option<Awaited> = None;
     let mut outcome = Ok(());
-    for epoch in 0..settings.max_epochs {
+    for epoch in 0..settings.anneal.unwrap_or(settings.max_epochs) {
+        if let Some(epochs) = settings.anneal {
+            // At the middle of the epoch, so that the last one still learns.
+            let phase = std::f64::consts::PI * (epoch as f64 + 0.5) / epochs as f64;
+            progress.learning_rate = 0.5 * settings.learning_rate * (1.0 + phase.cos());
+        }
         shuffle::shuffle(device, &order, seed, epoch as u32, &mut index);
         let adam =
             AdamSettings { learning_rate: progress.learning_rate, clip: settings.clip, ..AdamSettings::default() };
@@ -365,13 +374,14 @@ impl Progress {
             self.since_best += 1;
             self.since_change += 1;
         }
-        if let Some(plateau) = settings.plateau.filter(|plateau| self.since_change >= plateau.patience.max(1)) {
+        let falls = settings.plateau.filter(|_| settings.anneal.is_none());
+        if let Some(plateau) = falls.filter(|plateau| self.since_change >= plateau.patience.max(1)) {
             let smaller = (self.learning_rate * plateau.factor).max(plateau.min_learning_rate);
             self.learning_rate = self.learning_rate.min(smaller);
             self.since_change = 0;
         }
         on_epoch(&epoch)?;
-        Ok(self.since_best < settings.patience.max(1))
+        Ok(settings.anneal.is_some() || self.since_best < settings.patience.max(1))
     }
 }
 

@@ -193,7 +193,7 @@ impl<'a> Spectrum<'a> {
         let posterior: Posterior<'a> = analysis.networks.at(&target.summary);
         // The flow's draws are keyed by the run's seed and the spectrum's stream.
         let mut proposals: Vec<Box<dyn Proposal + 'a>> =
-            vec![Box::new(Flow { posterior, seed: effort.seed, stream: target.stream })];
+            vec![Box::new(Flow::new(posterior, effort.seed, target.stream))];
         let mut shares = vec![1.0];
         if effort.polish {
             proposals.push(Box::new(Uniform { p, seed }));

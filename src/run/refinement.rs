@@ -13,7 +13,7 @@ use super::scheduler::{Rounds, physical};
 use super::setup::Problem;
 use super::streams::REFINE_STREAM;
 use crate::device::{Device, Tensor};
-use crate::infer::Posterior;
+use crate::infer::{Posterior, TAILS};
 use crate::refine::{self, Agreement, Importance, Pool, PoolSettings, Proposal, poisson_constant};
 use crate::report::agreement::AgreementSummary;
 use crate::report::summary::{EmulatorSummary, FallbackStep, ProposalSummary, RefineSummary};
@@ -32,6 +32,13 @@ pub(super) struct Flow<'a> {
     pub posterior: Posterior<'a>,
     pub seed: u64,
     pub stream: u32,
+}
+
+impl<'a> Flow<'a> {
+    /// The flow with the tails of a proposal.
+    pub fn new(posterior: Posterior<'a>, seed: u64, stream: u32) -> Self {
+        Self { posterior: posterior.with_tails(TAILS), seed, stream }
+    }
 }
 
 impl Proposal for Flow<'_> {
@@ -139,7 +146,7 @@ pub(super) fn refine(rounds: &Rounds<'_>, round: usize, further: bool, progress:
         None => rounds.posterior()?,
     };
     // Of the streams of the refinement the last round has the first, so that more proposals do not change its draws.
-    let flow = Flow { posterior: last, seed, stream: REFINE_STREAM };
+    let flow = Flow::new(last, seed, REFINE_STREAM);
     let mut draws = Draws {
         rounds,
         progress,
@@ -225,7 +232,7 @@ impl<'a> Draws<'a> {
     /// Adds the flows of earlier rounds to the proposals.
     fn add_flows(&mut self, networks: &'a [Networks], seed: u64) -> Result<()> {
         for (k, posterior) in networks.iter().map(Networks::posterior).enumerate() {
-            self.pool.add_proposal(Box::new(Flow { posterior, seed, stream: EARLIER_STREAM + k as u32 }))?;
+            self.pool.add_proposal(Box::new(Flow::new(posterior, seed, EARLIER_STREAM + k as u32)))?;
             self.names.push(format!("flow of round {}", k + 1));
         }
         Ok(())

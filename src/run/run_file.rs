@@ -173,6 +173,11 @@ pub struct Autoencoder {
     pub clip_norm: f64,
     /// Share of the loss that an epoch must gain to count as an improvement.
     pub min_improvement: f64,
+    /// Whether training starts from the directions of the signal.
+    pub from_signal: bool,
+    /// As for the flow.
+    pub anneal: Option<usize>,
+    pub early_anneal: Option<usize>,
     /// On a plateau of `reduce_patience` epochs the learning rate is multiplied by this.
     pub reduce_factor: f64,
     pub reduce_patience: usize,
@@ -238,6 +243,10 @@ pub struct Flow {
     /// As for the auto-encoder; of 1 where the loss is smaller.
     pub min_improvement: f64,
     pub reduce_patience: usize,
+    /// Epochs of a training along which the learning rate falls to 0; `None`: as many as the plateaus and the patience make.
+    pub anneal: Option<usize>,
+    /// In all rounds but the last.
+    pub early_anneal: Option<usize>,
     /// Poisson realisations of every training spectrum.
     pub realisations: usize,
     /// Flows trained independently and mixed; masked autoregressive ones alone.
@@ -352,7 +361,7 @@ fn read_inference(section: &Section<'_>) -> Result<Inference, RunFileError> {
     let density = section.choice("density", "maf", &DensityKind::ALL.map(DensityKind::name), &[])?;
     let density = DensityKind::named(&density).unwrap_or_default();
     let summaries = ["autoencoder", "signal", "pca", "spectral", "embedding", "none"];
-    let summary = section.choice("summary", "autoencoder", &summaries, &[])?;
+    let summary = section.choice("summary", "signal", &summaries, &[])?;
     let flow = read_flow(&section.section("inference.flow")?, density, &summary)?;
     if let (Some(Amortised { exposure: Some(_) }), "embedding", Some(node)) =
         (&amortised, summary.as_str(), section.get("summary"))
@@ -428,6 +437,9 @@ fn read_autoencoder(section: &Section<'_>) -> Result<Autoencoder, RunFileError> 
         batch: section.size("batch", 1024, 2..=1_000_000)?,
         epochs: section.size("epochs", 500, 1..=1_000_000)?,
         patience: section.size("patience", 20, 1..=1_000_000)?,
+        from_signal: section.choice("start", "signal", &["signal", "random"], &[])? == "signal",
+        anneal: Some(section.size("anneal", 0, 0..=100_000)?).filter(|n| *n > 0),
+        early_anneal: Some(section.size("early_anneal", 0, 0..=100_000)?).filter(|n| *n > 0),
         early_patience: section.size("early_patience", 8, 1..=1_000_000)?,
         learning_rate: section.number("learning_rate", 3e-3, 1e-8..=1.0)?,
         validation: section.number("validation", 0.1, 0.01..=0.5)?,
@@ -472,6 +484,11 @@ fn read_flow(section: &Section<'_>, density: DensityKind, summary: &str) -> Resu
         );
         return Err(section.wrong("ensemble", node, &expected));
     }
+    // Annealing was found for the flow on summaries that are there; what learns together with them, and other densities, keep to plateaus.
+    let (anneal, early_anneal, rate) = if alone { (0, 0, 1e-3) } else { (40, 15, 8e-3) };
+    let epochs = |key, default| Ok(Some(section.size(key, default, 0..=1_000_000)?).filter(|epochs| *epochs > 0));
+    let (anneal, early_anneal) = (epochs("anneal", anneal)?, epochs("early_anneal", early_anneal)?);
+    let rate = if anneal.is_none() && early_anneal.is_none() { 1e-3 } else { rate };
     Ok(Flow {
         transforms: section.size("transforms", 6, 1..=64)?,
         hidden: section.size("hidden", 64, 1..=4096)?,
@@ -480,11 +497,13 @@ fn read_flow(section: &Section<'_>, density: DensityKind, summary: &str) -> Resu
         epochs: section.size("epochs", 1000, 1..=1_000_000)?,
         patience: section.size("patience", 20, 1..=1_000_000)?,
         early_patience: section.size("early_patience", 5, 1..=1_000_000)?,
-        learning_rate: section.number("learning_rate", 1e-3, 1e-8..=1.0)?,
+        learning_rate: section.number("learning_rate", rate, 1e-8..=1.0)?,
         validation: section.number("validation", 0.2, 0.01..=0.5)?,
         clip_norm: section.number("clip_norm", 5.0, 1e-6..=1e9)?,
         min_improvement: section.number("min_improvement", 1e-3, 0.0..=0.5)?,
         reduce_patience: section.size("reduce_patience", 4, 1..=1_000_000)?,
+        anneal,
+        early_anneal,
         realisations: section.size("realisations", 8, 1..=64)?,
         ensemble,
         bins: section.size("bins", 8, 2..=MAX_BINS)?,

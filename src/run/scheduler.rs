@@ -20,7 +20,7 @@ use super::setup::Problem;
 use super::streams::{EXPOSURE_STREAM, Streams};
 use crate::device::{Device, RowBlocks, Tensor, Traffic};
 use crate::infer::{
-    DensityKind, DensitySettings, Estimator, FlowSettings, Posterior, Proposed, Region, propose, select_inside,
+    DensityKind, DensitySettings, Estimator, FlowSettings, Posterior, Proposed, Region, TAILS, propose, select_inside,
 };
 use crate::kernels::random;
 use crate::nn::{Epoch, FitSettings, History, Plateau};
@@ -114,6 +114,7 @@ pub(super) fn untrained_encoder(problem: &Problem, device: &Device, simulator: &
                     Target::Twin => Targets::Twin,
                     Target::Expected => Targets::Expected,
                 },
+                from_signal: run.autoencoder.from_signal,
                 seed: run.seed,
             };
             match name {
@@ -436,6 +437,7 @@ impl<'a> Rounds<'a> {
             min_improvement: settings.min_improvement,
             validation_fraction: settings.validation,
             learning_rate: settings.learning_rate,
+            anneal: if self.is_last(round) { settings.anneal } else { settings.early_anneal },
             plateau: Some(Plateau {
                 factor: settings.reduce_factor,
                 patience: settings.reduce_patience,
@@ -481,6 +483,7 @@ impl<'a> Rounds<'a> {
             validation_fraction: settings.validation,
             learning_rate: settings.learning_rate,
             plateau: Some(Plateau { patience: settings.reduce_patience, ..Plateau::default() }),
+            anneal: if self.is_last(round) { settings.anneal } else { settings.early_anneal },
             clip: settings.clip_norm,
             seed: self.seed(),
             stream: Streams(round as u32).training(1),
@@ -520,7 +523,7 @@ impl<'a> Rounds<'a> {
     fn efficiency(&self, round: usize) -> Result<(f64, f64)> {
         let run = &self.problem.run;
         let draws = if run.inference.stop == Stop::Efficiency { DECIDING_DRAWS } else { EFFICIENCY_DRAWS };
-        let posterior = self.posterior()?;
+        let posterior = self.posterior()?.with_tails(TAILS);
         let draws = posterior.sample(self.seed(), Streams(round as u32).efficiency(), 0, draws);
         let log_likelihood = self.simulator.log_likelihood(&draws.cube, &mut crate::simulate::no_tick)?.download()?;
         let log_q = draws.log_q.download()?;

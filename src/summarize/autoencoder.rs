@@ -37,6 +37,7 @@ mod joint;
 mod products;
 mod rows;
 mod scale;
+mod start;
 mod training;
 mod workspace;
 
@@ -50,12 +51,14 @@ pub struct AutoEncoderSettings {
     pub hidden: Vec<usize>,
     pub latent: usize,
     pub targets: Targets,
+    /// Whether the first training starts from the best linear summaries, where the spectra are drawn from expected counts.
+    pub from_signal: bool,
     pub seed: u64,
 }
 
 impl Default for AutoEncoderSettings {
     fn default() -> Self {
-        Self { hidden: Vec::new(), latent: 64, targets: Targets::Counts, seed: 0 }
+        Self { hidden: Vec::new(), latent: 64, targets: Targets::Counts, from_signal: false, seed: 0 }
     }
 }
 
@@ -430,6 +433,9 @@ impl Summary for AutoEncoder {
             return Ok(History::default());
         }
         self.standardise(device, data);
+        if self.settings.from_signal && self.store.step() == 0 && self.can_start_from(data) {
+            self.start_from_signal(device, data)?;
+        }
         let rows = data.rows.map_or(rows, Tensor::len);
         let mut training =
             Training { network: self, data: *data, work: Vec::new(), fused: None, drawn: 0, kept: BTreeMap::new() };

@@ -40,16 +40,21 @@ pub struct Signal {
     turned: bool,
 }
 
-/// The standard deviation of 2 sqrt(X + 3/8) for X ~ Poisson(mean): above a mean of 30 it is 1 to better than 1 %.
-pub(super) fn root_noise(mean: f64) -> f64 {
-    if mean >= 30.0 {
-        return 1.0;
-    }
+/// The standard deviation of a form of X ~ Poisson(mean); above a mean of 30 to 2 %, from where on the root's is 1 and ln(1 + X)'s
+/// sqrt(mean) / (1 + mean).
+pub(super) fn noise(form: Form, mean: f64) -> f64 {
+    let of: fn(f64) -> f64 = match form {
+        Form::Linear => return mean.sqrt(),
+        Form::Root if mean >= 30.0 => return 1.0,
+        Form::Log if mean >= 30.0 => return mean.sqrt() / (1.0 + mean),
+        Form::Root => |x| 2.0 * (x + 0.375).sqrt(),
+        Form::Log => f64::ln_1p,
+    };
     let mut probability = (-mean).exp();
     let (mut first, mut second) = (0.0, 0.0);
     // Below e-20 from here on.
     for x in 0..120 {
-        let z = 2.0 * (f64::from(x) + 0.375).sqrt();
+        let z = of(f64::from(x));
         first += probability * z;
         second += probability * z * z;
         probability *= mean / f64::from(x + 1);
@@ -86,6 +91,30 @@ impl Signal {
 
     fn fitted(&self) -> Result<&Projection> {
         self.fitted.as_ref().ok_or_else(|| Error::Input("signal directions: encoding before any training".into()))
+    }
+
+    /// The directions of the newest of the spectra, as many as leave [`SPARE`] nat behind.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for expected counts that are not finite, and device failures.
+    pub(super) fn find(&self, device: &Device, data: &TrainingData<'_>) -> Result<Directions> {
+        let rows = chosen(device, data);
+        let n = rows.len().min(Self::ROWS);
+        let newest: Vec<u32> = rows.download()?.split_off(rows.len() - n);
+        let rows = Tensor::from_slice(device, n, 1, &newest);
+        let scale = self.scale(data.spectra, &rows)?;
+        let (directions, mut scatter) = self.directions(data.spectra, &rows, &scale)?;
+        let k = kept(&scatter);
+        tracing::info!(k, ?scatter, "signal directions");
+        scatter.truncate(k);
+        let mut directions = directions.columns(0, k).into_owned();
+        for mut column in directions.column_iter_mut() {
+            // Signs are arbitrary: the largest entry is made positive.
+            if column[column.iamax()] < 0.0 {
+                column.neg_mut();
+            }
+        }
+        Ok(Directions { scale, directions, scatter })
     }
 
     /// Calls `each` with the transformed spectra of a batch of `rows`, noise-free where there are expected counts.
@@ -131,14 +160,8 @@ impl Signal {
         let plain = Tensor::from_slice(device, 1, 2 * bins, &[vec![0.0; bins], vec![1.0; bins]].concat());
         let linear = Signal::new(device, bins, Form::Linear);
         let counts = linear.means(spectra, rows, &plain)?;
-        let noise = |mean: &f32| -> f32 {
-            let mean = f64::from(*mean).max(1e-12);
-            match self.form {
-                Form::Root => (1.0 / root_noise(mean)) as f32,
-                Form::Linear => (1.0 / mean.sqrt()) as f32,
-            }
-        };
-        let weights: Vec<f32> = counts.iter().map(noise).collect();
+        let weight = |mean: &f32| (1.0 / noise(self.form, f64::from(*mean).max(1e-12))) as f32;
+        let weights: Vec<f32> = counts.iter().map(weight).collect();
         let centres = self.means(spectra, rows, &plain)?;
         Ok(Tensor::from_slice(device, 1, 2 * bins, &[centres, weights].concat()))
     }
@@ -187,6 +210,16 @@ impl Signal {
         let scatter = order.iter().map(|&j| eigen.eigenvalues[j].max(0.0).sqrt()).collect();
         Ok((turned, scatter))
     }
+}
+
+/// What [`Signal::find`] finds.
+pub(super) struct Directions {
+    /// Centres and weights: `1 x 2D`.
+    pub scale: Tensor<f32>,
+    /// Orthonormal columns by falling scatter, `D x k`.
+    pub directions: DMatrix<f64>,
+    /// How far noise-free spectra scatter along them, in standard deviations of the noise.
+    pub scatter: Vec<f64>,
 }
 
 fn add<'a>(
@@ -251,22 +284,8 @@ impl Summary for Signal {
         _on_epoch: &mut dyn FnMut(&Epoch) -> Result<()>,
     ) -> Result<History> {
         super::check_bins("signal directions", data.spectra.blocks().cols(), self.bins)?;
-        let rows = chosen(device, data);
-        let n = rows.len().min(Self::ROWS);
-        let newest: Vec<u32> = rows.download()?.split_off(rows.len() - n);
-        let rows = Tensor::from_slice(device, n, 1, &newest);
-        let scale = self.scale(data.spectra, &rows)?;
-        let (mut directions, scatter) = self.directions(data.spectra, &rows, &scale)?;
-        let k = kept(&scatter);
-        tracing::info!(k, ?scatter, "signal directions");
-        for j in 0..k {
-            // Signs are arbitrary: the largest entry is made positive.
-            let mut column = directions.column_mut(j);
-            if column[column.iamax()] < 0.0 {
-                column.neg_mut();
-            }
-        }
-        let mut directions = directions.columns(0, k).into_owned();
+        let Directions { scale, mut directions, .. } = self.find(device, data)?;
+        let k = directions.ncols();
         self.turned = false;
         if let Some(before) = self.fitted.as_ref().filter(|before| before.basis.cols() >= k) {
             directions = onto(directions, &download(&before.basis)?);

@@ -252,11 +252,11 @@ fn directions_are_turned_onto_those_before() {
 fn noise_of_the_root() {
     for mean in [1e-6, 1e-3, 0.3, 2.0, 29.9, 30.1, 1e3] {
         let (_, want) = root_mean_and_noise(mean);
-        let got = signal::root_noise(mean);
+        let got = signal::noise(Form::Root, mean);
         assert!((got / want - 1.0).abs() < 1e-2, "{mean}: {got} for {want}");
     }
     assert!(
-        (signal::root_noise(1e-6) / 1e-3 - 1.12).abs() < 0.01,
+        (signal::noise(Form::Root, 1e-6) / 1e-3 - 1.12).abs() < 0.01,
         "one count in a million: 2 sqrt(11/8) - 2 sqrt(3/8)"
     );
 }

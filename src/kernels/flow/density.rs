@@ -134,6 +134,83 @@ pub fn context_biases(
     }
 }
 
+/// Heavier tails than a normal base space has: a share of the points comes from Student's distribution.
+///
+/// A flow is trained to have its mass where the posterior has it, and knows next to nothing of what lies beyond three or four standard
+/// deviations, where the weights of importance sampling grow without bound. With tails they are bounded by what Student's share has there,
+/// at the cost of a part of that share of the draws (a defensive mixture, Hesterberg 1995, whose density costs no second pass).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tails {
+    /// Share of Student's points, from 0 to below 1.
+    pub share: f32,
+}
+
+/// Degrees of freedom of Student's part: few, since a posterior that ends at its prior's edge falls like exp(-|logit|), and an even
+/// number, since then chi^2 is a product of uniform numbers.
+const FREEDOM: f32 = 4.0;
+/// Its scale: what a flow gets wrong first is the flanks.
+pub const TAIL_SCALE: f32 = 1.3;
+
+/// The logarithms of the normal part's share and of Student's (less normalisations), and p of -p ln(1 + h reach), which the latter has in
+/// place of -h, half the squared distance.
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct Correction {
+    near: f32,
+    far: f32,
+    power: f32,
+    reach: f32,
+}
+
+/// Marks [`Correction::far`] where there are no tails.
+const NO_TAILS: f32 = -1e30;
+
+impl Tails {
+    /// The flow as it was trained.
+    pub const NONE: Self = Self { share: 0.0 };
+
+    fn correction(self, parameters: usize) -> Correction {
+        let (nu, p) = (f64::from(FREEDOM), parameters as f64);
+        if self.share <= 0.0 {
+            return Correction { near: 0.0, far: NO_TAILS, power: 0.0, reach: 0.0 };
+        }
+        // ln of Gamma((nu + P)/2) / Gamma(nu/2) / (nu s^2 / 2)^(P/2), with Gamma(2) = 1.
+        let width = nu * f64::from(TAIL_SCALE).powi(2);
+        let normalisation = ln_gamma_of_half(4 + parameters) - 0.5 * p * (0.5 * width).ln();
+        Correction {
+            near: (-self.share).ln_1p(),
+            far: self.share.ln() + normalisation as f32,
+            power: (0.5 * (nu + p)) as f32,
+            reach: (2.0 / width) as f32,
+        }
+    }
+}
+
+/// ln Gamma(n/2), n at least 1.
+fn ln_gamma_of_half(n: usize) -> f64 {
+    let mut sum = if n.is_multiple_of(2) { 0.0 } else { 0.5 * std::f64::consts::PI.ln() };
+    let mut x = if n.is_multiple_of(2) { 1.0 } else { 0.5 };
+    while x < 0.5 * n as f64 - 0.25 {
+        sum += f64::ln(x);
+        x += 1.0;
+    }
+    sum
+}
+
+impl Correction {
+    /// Adds to log-densities of the normal base space what the tails change, by half the squared distances.
+    fn apply(self, densities: &mut [f32], half_squares: &[f32]) {
+        if self.far == NO_TAILS {
+            return;
+        }
+        for (density, half_square) in densities.iter_mut().zip(half_squares) {
+            let far = self.far + half_square - self.power * (half_square * self.reach).ln_1p();
+            let top = self.near.max(far);
+            *density += top + ((self.near - top).exp() + (far - top).exp()).ln();
+        }
+    }
+}
+
 /// `log_q` (`N x 1`) of the rows of `x` (`N x P`) in the flow's input space.
 pub fn log_density(
     device: &Device,
@@ -143,7 +220,7 @@ pub fn log_density(
     x: &Tensor<f32>,
     log_q: &mut Tensor<f32>,
 ) {
-    density(device, tables, weights, biases, x, (log_q, None));
+    density(device, tables, (weights, biases), x, Tails::NONE, (log_q, None));
 }
 
 #[repr(C)]
@@ -153,6 +230,14 @@ struct MixtureParameters {
     flows: u32,
     /// Half the squared radius, negative where no ball is asked for.
     half_square: f32,
+    correction: Correction,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct DensityParameters {
+    rows: u32,
+    correction: Correction,
 }
 
 /// A ball in base space, for [`density`].
@@ -169,19 +254,20 @@ const NOWHERE: f32 = -1e30;
 /// A point that came from a ball's edge is back inside in spite of rounding.
 const EDGE: f32 = 1.0 + 1e-4;
 
-/// As [`log_density`], with that of the samples of a [`Ball`] beside it.
+/// As [`log_density`], with [`Tails`], and with that of the samples of a [`Ball`] beside it.
 pub fn density(
     device: &Device,
     tables: &FlowTables,
-    weights: &Tensor<f32>,
-    biases: &Tensor<f32>,
+    (weights, biases): (&Tensor<f32>, &Tensor<f32>),
     x: &Tensor<f32>,
+    tails: Tails,
     (log_q, ball): (&mut Tensor<f32>, Option<Ball<'_>>),
 ) {
     let (shape, flows, rows) = (&tables.shape, tables.flows(), x.rows());
     assert_eq!((x.cols(), log_q.len(), weights.len()), (shape.parameters, rows, tables.weights()), "flow: shapes");
     assert!(ball.as_ref().is_none_or(|ball| ball.log_density.len() == rows), "flow: shapes");
     let half_square = ball.as_ref().map_or(-1.0, |ball| 0.5 * (ball.radius * EDGE).powi(2));
+    let correction = tails.correction(shape.parameters);
     // Something to write where nothing was asked for.
     let mut unused = Tensor::empty(device, if ball.is_some() { 0 } else { rows }, 1);
     let log_ball = ball.map_or(&mut unused, |ball| ball.log_density);
@@ -199,17 +285,18 @@ pub fn density(
                         let plan = &tables.plans[k];
                         tile::forward(plan, of(weights, flows, k), Some(of(biases, flows, k)), workspace);
                         workspace.log_density(plan, &mut densities[..n]);
-                        if half_square >= 0.0 {
-                            workspace.half_squares(plan, &mut squares[..n]);
-                        }
+                        workspace.half_squares(plan, &mut squares[..n]);
                     }
-                    mix(densities, log_q);
                     if half_square >= 0.0 {
-                        for (density, &square) in densities.iter_mut().zip(&*squares) {
-                            *density = if square <= half_square { *density + square } else { NOWHERE };
-                        }
-                        mix(densities, log_ball);
+                        let balls: Vec<f32> = densities
+                            .iter()
+                            .zip(&*squares)
+                            .map(|(density, &square)| if square <= half_square { density + square } else { NOWHERE })
+                            .collect();
+                        mix(&balls, log_ball);
                     }
+                    correction.apply(densities, squares);
+                    mix(densities, log_q);
                 },
             );
         }),
@@ -219,12 +306,14 @@ pub fn density(
             if flows == 1 {
                 assert!(half_square < 0.0, "flow: of one flow the base-space points tell the density in the ball");
                 let bindings = [&operands[..], &[log_q.gpu(), gpu.status()]].concat();
-                return gpu.dispatch(kernel, &(rows as u32), &bindings, grid_1d(rows, 64));
+                let parameters = DensityParameters { rows: rows as u32, correction };
+                return gpu.dispatch(kernel, &parameters, &bindings, grid_1d(rows, 64));
             }
             let parts = Tensor::<f32>::empty(device, flows * rows, 2);
             let bindings = [&operands[..], &[parts.gpu(), gpu.status()]].concat();
-            gpu.dispatch(kernel, &(rows as u32), &bindings, grid_1d(flows * rows, 64));
-            let parameters = MixtureParameters { rows: rows as u32, flows: flows as u32, half_square };
+            let parameters = DensityParameters { rows: rows as u32, correction };
+            gpu.dispatch(kernel, &parameters, &bindings, grid_1d(flows * rows, 64));
+            let parameters = MixtureParameters { rows: rows as u32, flows: flows as u32, half_square, correction };
             let bindings = [parts.gpu(), log_q.gpu(), log_ball.gpu()];
             gpu.dispatch(&MIXTURE, &parameters, &bindings, grid_1d(rows, 64));
         }
@@ -270,21 +359,24 @@ struct SampleParameters {
     rows: u32,
     /// The flow that row 0 comes from.
     first: u32,
+    correction: Correction,
 }
 
-/// Carries base-space samples (`N x P`) to the flow's input space `x`, with `log_q` (`N x 1`) there. Of an ensemble, row `r` comes from flow
+/// Carries base-space samples (`N x P`, drawn with these `tails`) to the flow's input space `x`, with `log_q` (`N x 1`) there. Of an ensemble, row `r` comes from flow
 /// `(first_row + r) mod flows`, and `log_q` is that of the mixture; a [`Ball`] is as in [`density`].
 pub fn sample(
     device: &Device,
     tables: &FlowTables,
     (weights, biases): (&Tensor<f32>, &Tensor<f32>),
     (base, first_row): (&Tensor<f32>, usize),
+    tails: Tails,
     x: &mut Tensor<f32>,
     (log_q, ball): (&mut Tensor<f32>, Option<Ball<'_>>),
 ) {
     let (shape, flows) = (&tables.shape, tables.flows());
     assert_eq!((base.cols(), base.rows()), (x.cols(), x.rows()), "flow: shapes");
     assert_eq!((base.cols(), base.rows()), (shape.parameters, log_q.len()), "flow: shapes");
+    let correction = tails.correction(shape.parameters);
     match device {
         Device::Cpu(cpu) => cpu.run("flow.sample", || {
             let p = shape.parameters;
@@ -292,8 +384,8 @@ pub fn sample(
             let rows = TILE * flows;
             let tiles = base.cpu().par_chunks(rows * p).zip(x.cpu_mut().par_chunks_mut(rows * p));
             tiles.zip(log_q.cpu_mut().par_chunks_mut(rows)).enumerate().for_each_init(
-                || (Workspace::new(&tables.plans[0], TILE, false), vec![0.0; TILE]),
-                |(workspace, densities), (tile, ((base, x), log_q))| {
+                || (Workspace::new(&tables.plans[0], TILE, false), vec![0.0; TILE], vec![0.0; TILE]),
+                |(workspace, densities, squares), (tile, ((base, x), log_q))| {
                     for (k, plan) in tables.plans.iter().enumerate() {
                         // Rows of this tile that are this flow's: every `flows`-th.
                         let first = (k + flows - (first_row + tile * rows) % flows) % flows;
@@ -302,11 +394,15 @@ pub fn sample(
                             continue;
                         }
                         workspace.set_points(plan, n, |r| &base[(first + r * flows) * p..][..p]);
+                        for (r, square) in squares[..n].iter_mut().enumerate() {
+                            *square = 0.5 * base[(first + r * flows) * p..][..p].iter().map(|b| b * b).sum::<f32>();
+                        }
                         tile::inverse(plan, of(weights, flows, k), of(biases, flows, k), workspace);
                         workspace.samples(plan, &mut densities[..n], |r, point| {
                             let at = first + r * flows;
                             x[at * p..][..p].iter_mut().zip(point).for_each(|(x, value)| *x = value);
                         });
+                        correction.apply(&mut densities[..n], squares);
                         for (r, density) in densities[..n].iter().enumerate() {
                             log_q[first + r * flows] = *density;
                         }
@@ -316,7 +412,7 @@ pub fn sample(
         }),
         Device::Gpu(gpu) => {
             let first = (first_row % flows) as u32;
-            let parameters = SampleParameters { rows: x.rows() as u32, first };
+            let parameters = SampleParameters { rows: x.rows() as u32, first, correction };
             let bindings =
                 [weights.gpu(), biases.gpu(), tables.orders.gpu(), base.gpu(), x.gpu(), log_q.gpu(), gpu.status()];
             let invocations = x.rows().div_ceil(flows) * flows;
@@ -324,7 +420,7 @@ pub fn sample(
         }
     }
     if flows > 1 {
-        density(device, tables, weights, biases, x, (log_q, ball));
+        density(device, tables, (weights, biases), x, tails, (log_q, ball));
     } else {
         assert!(ball.is_none(), "flow: of one flow the base-space points tell the density in the ball");
     }

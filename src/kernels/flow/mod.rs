@@ -19,7 +19,7 @@ mod team;
 mod tile;
 mod train;
 
-pub use density::{Ball, check_size, context_biases, density, log_density, sample};
+pub use density::{Ball, TAIL_SCALE, Tails, check_size, context_biases, density, log_density, sample};
 pub use fused::Fusing;
 pub use layered::LayeredBuffers;
 pub use shape::{DenseAt, FlowShape, LOG_SCALE_LIMIT};

@@ -122,7 +122,7 @@ fn fused_steps_are_those_of_the_layers() {
         (Targets::Expected, drawn, None),
     ];
     for (targets, spectra, selection) in cases {
-        let settings = AutoEncoderSettings { hidden: vec![23, 10], latent: 5, targets, seed: 2 };
+        let settings = AutoEncoderSettings { hidden: vec![23, 10], latent: 5, targets, from_signal: false, seed: 2 };
         let mut networks = [0, 1].map(|_| AutoEncoder::new(&device, bins, &settings).unwrap());
         networks[1].layer_by_layer(true);
         assert!(networks[0].fused_on(&device).is_some() && networks[1].fused_on(&device).is_none());
@@ -230,4 +230,39 @@ fn new_statistics_leave_the_network_what_it_was() {
     let (new, after) = (network.scale.as_ref().unwrap().download().unwrap(), loss(&mut network));
     assert!((new[0] - old[0]).abs() > 0.2 * old[bins], "statistics that stayed test nothing: {} {}", old[0], new[0]);
     assert!((after / before - 1.0).abs() < 1e-4, "a loss of {before} became {after}");
+}
+
+/// From the directions of the signal a network reconstructs what is expected as the best linear one does before it has learnt anything:
+/// of the noise of 40 bins what falls along the few directions is left, whether layers are one or several.
+#[test]
+fn the_start_is_the_best_linear_network() {
+    let device = Device::cpu();
+    let (_, means) = some_spectra(&device, 600, 40);
+    let source = Source { seed: 3, stream: 5 };
+    let data = TrainingData { spectra: Spectra::Drawn { expected: &means, source }, rows: None };
+    for hidden in [vec![24], vec![32, 20]] {
+        let error = |from_signal: bool| {
+            let shape = AutoEncoderSettings { hidden: hidden.clone(), latent: 6, from_signal, ..Default::default() };
+            let settings = AutoEncoderSettings { targets: Targets::Expected, ..shape };
+            let mut network = AutoEncoder::new(&device, 40, &settings).unwrap();
+            // Nothing is learnt but the running statistics.
+            let fit = FitSettings { max_epochs: 2, batch: 64, learning_rate: 1e-9, ..Default::default() };
+            network.train(&device, &data, &fit, &mut |_| Ok(())).unwrap();
+            let mut counts = RowBlocks::empty(&device, means.rows(), 40, 97);
+            for (k, (counts, means)) in counts.blocks.iter_mut().zip(&means.blocks).enumerate() {
+                let n = counts.rows();
+                crate::kernels::poisson::poisson(&device, source, 5000 + 97 * k, means, 0, counts, 0, n);
+            }
+            let told = network.reconstruct(&device, &counts).unwrap();
+            let mut squares = 0.0;
+            for (told, means) in told.blocks.iter().zip(&means.blocks) {
+                squares +=
+                    told.cpu().iter().zip(means.cpu()).map(|(m, mu)| f64::from((m - mu).powi(2) / mu)).sum::<f64>();
+            }
+            (squares / (600.0 * 40.0)).sqrt()
+        };
+        let (linear, random) = (error(true), error(false));
+        // In units of the noise: sqrt(k / 40), with some for what is not linear.
+        assert!(linear < 0.45 && random > 1.0, "{hidden:?}: {linear} from the signal, {random} at random");
+    }
 }
