@@ -333,7 +333,9 @@ fn calibrate(
 ) -> Result<()> {
     let start = Instant::now();
     let problem = &finished.problem;
-    let round = finished.last_round()?;
+    let round = finished.last_round().map_err(|error| {
+        Error::Input(format!("{error}; --sbc 0 --tarp 0 makes the predictive checks, which need none"))
+    })?;
     let plan = Plan {
         mocks: settings.sbc.max(settings.tarp),
         draws: settings.draws,

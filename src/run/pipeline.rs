@@ -66,6 +66,7 @@ pub fn run(problem: &Problem, execution: &Execution<'_>, truth: Option<&[f64]>) 
     };
     match run.inference.method {
         Method::Nested => reference::infer(problem, execution, opened, (started, truth)),
+        // A folder whose run.toml says "auto" is none that rontgen wrote.
         Method::Npe | Method::Auto => train(problem, execution, opened, (started, truth)),
     }
 }

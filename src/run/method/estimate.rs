@@ -15,7 +15,8 @@ use crate::run::setup::Problem;
 
 /// Likelihoods of a real posterior per likelihood of one that is a ball: 1.0 to 4 in the examples.
 const SHAPE: f64 = 1.5;
-/// Draws of a mixture per sample wanted, the fits that they take, and what judging them costs in units of drawing them.
+/// Draws of a mixture per sample wanted, the fits that they take, and what judging all of them after every batch costs, in units of drawing
+/// them and judging them once.
 const POLISH_DRAWS: f64 = 1.33;
 const POLISH_FITS: f64 = 3.0;
 const POLISH_JUDGED: f64 = 2.0;
@@ -51,6 +52,15 @@ pub(super) fn nested(problem: &Problem, likelihoods: &Likelihoods, sampler: &Sam
     let settings = NestedSettings { remain: run.reference.remain, ..NestedSettings::default() };
     let iterations = iterations(information, problem.parameters.free().len(), &settings);
     let walked = iterations * sampler.likelihoods * SHAPE;
+    tracing::info!(
+        information,
+        iterations,
+        walked,
+        ?sampler,
+        likelihoods.fixed,
+        likelihoods.per_row,
+        "nested sampling"
+    );
     let mut seconds = iterations * sampler.seconds;
     seconds += likelihoods.seconds(iterations * sampler.batches * SHAPE.sqrt(), walked);
     let mut all = walked;
@@ -97,6 +107,7 @@ pub(super) fn training(problem: &Problem, likelihoods: &Likelihoods, rates: &Tra
         seconds += if round > 0 { PROPOSED * n * rates.draw } else { 0.0 };
     }
     seconds += shown * rates.shown;
+    tracing::info!(shown, simulated, ?rates, "training");
     let mut weighed = inference.rounds as f64 * 1024.0;
     if run.refine.method != RefineMethod::None {
         weighed += REFINED * run.refine.samples as f64;

@@ -11,8 +11,8 @@ use crate::kernels::random;
 use crate::nn::FitSettings;
 use crate::reference::nested::{self, NestedState, Points};
 use crate::reference::{Likelihood, NestedSettings};
-use crate::refine::StudentMixture;
-use crate::simulate::{Coordinates, Source, no_tick};
+use crate::refine::{Pool, PoolSettings, Student, StudentMixture};
+use crate::simulate::{Source, no_tick};
 use crate::summarize::{Encoder, Spectra, Summary, TrainingData};
 use crate::{Error, Result};
 use nalgebra::{DMatrix, SymmetricEigen};
@@ -20,8 +20,9 @@ use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 use std::time::Instant;
 
-/// Rows of the batches that are timed: about those of nested sampling, and those of simulations.
-const BATCHES: [usize; 3] = [8, 128, 2048];
+/// Rows of the batches that are timed: a few, lest a model that takes a second be waited for, about those of nested sampling, and those of
+/// simulations.
+const BATCHES: [usize; 4] = [2, 16, 128, 2048];
 /// A batch is not timed where one that is smaller foretells more seconds than this, and is repeated for as long.
 const LONGEST: f64 = 0.12;
 const REPETITIONS: usize = 4;
@@ -29,14 +30,17 @@ const REPETITIONS: usize = 4;
 const PRIOR_STREAM: u32 = (1 << 29) + (1 << 27);
 const COUNTS_STREAM: u32 = PRIOR_STREAM + 1;
 const POSTERIOR_STREAM: u32 = PRIOR_STREAM + 2;
-/// Spectra that networks are trained on for so many epochs, the first of which warm up, and draws of a flow.
+/// Spectra that networks are trained on for so many epochs, the first of which warm up, how many of them differ at most, and draws of a
+/// flow.
 const SPECTRA: usize = 512;
-const EPOCHS: usize = 4;
+const EPOCHS: usize = 8;
+const DIFFERENT: usize = 128;
 const DRAWS: usize = 2048;
-/// Iterations of the sampler, the most live points that it is timed with, and rows that a mixture is fitted to.
+/// Iterations of the sampler, the most live points that it is timed with, rows that a mixture is fitted to, and draws of it.
 const ITERATIONS: u64 = 6;
 const MOST_LIVE: usize = 800;
 const FITTED: usize = 2048;
+const POOL: usize = 8192;
 /// Widths of covariances that are diagonalised for their time: larger ones cost as the cube.
 const EIGEN: usize = 128;
 /// Steps in the unit cube that derivatives are taken over.
@@ -141,12 +145,13 @@ pub(super) fn information(scene: &Scene<'_>, likelihoods: &Likelihoods) -> Resul
 }
 
 /// What nested sampling takes beside the likelihoods.
+#[derive(Debug)]
 pub(super) struct Sampler {
     /// Seconds of an iteration, likelihoods and batches of them, for a posterior that is a ball.
     pub seconds: f64,
     pub likelihoods: f64,
     pub batches: f64,
-    /// Seconds of fitting a mixture to the samples, and of a draw of it with its density.
+    /// Seconds of fitting a mixture to the samples, and of a draw of it with its density and its part in judging the weights.
     pub fit: f64,
     pub draw: f64,
 }
@@ -226,18 +231,25 @@ pub(super) fn sampler(p: usize, chosen: &Reference, seed: u64) -> Result<Sampler
     })
 }
 
+/// A mixture is fitted to points on a bow, as correlated parameters give, and drawn from as the polish does.
 fn mixture(p: usize, seed: u64, generator: &mut Pcg64) -> Result<(f64, f64)> {
-    let cube = in_a_ball(FITTED, p, generator);
+    let mut cube = in_a_ball(FITTED, p, generator);
+    if p > 1 {
+        cube.chunks_exact_mut(p).for_each(|x| x[1] += 4.0 * (x[0] - 0.5).powi(2));
+    }
     let weights = vec![1.0; FITTED];
     let start = Instant::now();
     let Some(mixture) = StudentMixture::fit(&cube, &weights, p, seed) else { return Ok((0.0, 0.0)) };
     let fit = start.elapsed().as_secs_f64();
-    let draw = shortest(|| {
-        let (cube, _) = mixture.draw(seed, 0, DRAWS);
-        mixture.log_density(&cube);
-        Ok(())
-    })?;
-    Ok((fit, draw / DRAWS as f64))
+    let mut pool = Pool::new(p, vec![Box::new(Student { mixture, seed })]);
+    let settings = PoolSettings { samples: POOL, ess: POOL as f64, polish: false, batch: POOL, seed };
+    let start = Instant::now();
+    let mut likelihood = |cube: &[f32]| {
+        let square = |x: &[f32]| x.iter().map(|x| f64::from(x - 0.5).powi(2)).sum::<f64>();
+        Ok(cube.chunks_exact(p).map(|x| -100.0 * square(x)).collect())
+    };
+    pool.fill(&settings, &mut likelihood, &mut |_| Ok(()))?;
+    Ok((fit, start.elapsed().as_secs_f64() / POOL as f64))
 }
 
 /// What the networks take, in seconds per spectrum.
@@ -259,16 +271,20 @@ pub(super) fn training(scene: &Scene<'_>, likelihoods: &Likelihoods) -> Result<T
     let (problem, simulator, device) = (scene.problem, scene.simulator, scene.device);
     let run = &problem.run.inference;
     let p = simulator.names().len();
-    let some = &likelihoods.draws[..likelihoods.draws.len().min(SPECTRA / 4 * p)];
+    let different = ((LONGEST / likelihoods.per_row.max(1e-9)) as usize).clamp(8, DIFFERENT);
+    let some = &likelihoods.draws[..likelihoods.draws.len().min(different * p)];
     if some.is_empty() {
         return Err(Error::Inference(
             "no draw from the prior has a likelihood: nothing to measure the training with".into(),
         ));
     }
-    let values: Vec<f32> = some.iter().copied().cycle().take(SPECTRA * p).collect();
-    let cube = Tensor::from_slice(device, SPECTRA, p, &values);
+    let theta: Vec<Vec<f64>> = physical(problem, some).chunks_exact(p).map(<[f64]>::to_vec).collect();
+    let values: Vec<f32> = expected(scene, &theta)?.into_iter().cycle().take(SPECTRA * simulator.bins()).collect();
     let mut counts = RowBlocks::empty(device, SPECTRA, simulator.bins(), SPECTRA);
-    simulator.expected(Coordinates::Cube, &cube, &mut counts)?;
+    let block = counts.block_rows() * simulator.bins();
+    counts.blocks.iter_mut().zip(values.chunks(block)).for_each(|(block, values)| block.upload(values));
+    let cube: Vec<f32> = some.iter().copied().cycle().take(SPECTRA * p).collect();
+    let cube = Tensor::from_slice(device, SPECTRA, p, &cube);
     let all: Vec<u32> = (0..SPECTRA as u32).collect();
     let all = Tensor::from_slice(device, SPECTRA, 1, &all);
     let spectra = Spectra::Drawn { expected: &counts, source: Source { seed: run.seed, stream: COUNTS_STREAM } };
@@ -320,7 +336,7 @@ pub(super) fn training(scene: &Scene<'_>, likelihoods: &Likelihoods) -> Result<T
     };
     let mut estimator = untrained_estimator(problem, device, summaries.cols())?;
     let observed = summaries.first_rows(1);
-    let summaries = with_exposures(problem, summaries, std::iter::repeat_n(1.0, SPECTRA))?;
+    let summaries = with_exposures(problem, summaries, [0.5, 2.0].into_iter().cycle())?;
     if !matches!(encoder, Encoder::Embedding(_)) {
         let mut epochs = Stamps::start();
         estimator.train(&cube, vec![summaries], &fit(run.flow.batch), &mut |_| epochs.stamp())?;
@@ -362,12 +378,11 @@ impl Stamps {
         Ok(self.start.elapsed().as_secs_f64())
     }
 
-    /// Seconds of an epoch, the first two left out.
+    /// Seconds of an epoch: the shortest of those between, two by two, as a single one is too short for the clock of some devices.
     fn each(&self, device: &Device) -> Result<f64> {
         let whole = self.whole(device)?;
-        Ok(match self.at[..] {
-            [first, .., before_last, _] if before_last > first => (before_last - first) / (self.at.len() - 2) as f64,
-            _ => whole / self.at.len().max(1) as f64,
-        })
+        let between = self.at.len().checked_sub(1).map_or(&[][..], |last| &self.at[..last]);
+        let pairs = between.windows(3).map(|three| 0.5 * (three[2] - three[0])).filter(|seconds| *seconds > 0.0);
+        Ok(pairs.reduce(f64::min).unwrap_or(whole / self.at.len().max(1) as f64))
     }
 }
