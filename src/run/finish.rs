@@ -86,8 +86,7 @@ pub fn write(
     summary.reference = outcome.reference.clone();
     let (spectrum, unfolded) = write_posterior(&scene, &mut summary, refined, &posterior, execution)?;
     summary.judge_quickly(diagnose::quick(rounds, path, &posterior)?);
-    summary.method =
-        Some(method::after_training(rounds, (&refined.weighted, summary.refine.log_z), folder.expected())?);
+    summary.method = Some(method::after_training(rounds, (&refined.weighted, summary.refine.log_z), folder.expected()));
     let coverage = coverage(rounds)?;
     tables::write_coverage(&path.join("coverage.csv"), &coverage)?;
 

@@ -97,7 +97,10 @@ pub fn plan(problem: &Problem, device: &Device) -> Result<Vec<String>> {
             "what training and nested sampling take is not measured: the spectrum has no counts yet".into(),
         ]);
     }
-    let [npe, nested] = both(problem, device)?;
+    let [npe, nested] = match both(problem, device) {
+        Ok(both) => both,
+        Err(error) => return Ok(vec![format!("what training and nested sampling take cannot be measured: {error}")]),
+    };
     let mut lines = vec![nested.text(), npe.text()];
     match problem.run.inference.method {
         Method::Auto => {
@@ -115,41 +118,43 @@ pub fn plan(problem: &Problem, device: &Device) -> Result<Vec<String>> {
     Ok(lines)
 }
 
-/// What is to be said of the way after the networks' one.
-///
-/// # Errors
-/// Device failures.
+/// What is to be said of the ways after that of the networks.
 pub(super) fn after_training(
     rounds: &Rounds<'_>,
     (weighted, log_z): (&WeightedSamples, f64),
     expected: Option<Expected>,
-) -> Result<MethodSummary> {
+) -> MethodSummary {
     let scene = Scene::of(rounds);
-    let likelihoods = rates::likelihoods(&scene)?;
-    let information = match estimate::information(weighted, log_z) {
-        Some(information) => information,
-        None => rates::information(&scene, &likelihoods)?,
+    let estimate = || {
+        let likelihoods = rates::likelihoods(&scene)?;
+        let information = match estimate::information(weighted, log_z) {
+            Some(information) => information,
+            None => rates::information(&scene, &likelihoods)?,
+        };
+        nested(&scene, &likelihoods, information)
     };
-    let other = nested(&scene, &likelihoods, information)?;
-    Ok(told(Method::Npe, expected, other))
+    told(Method::Npe, expected, estimate())
 }
 
 /// The same after nested sampling.
-///
-/// # Errors
-/// Device failures.
-pub(super) fn after_nested(scene: &Scene<'_>, expected: Option<Expected>) -> Result<MethodSummary> {
-    let likelihoods = rates::likelihoods(scene)?;
-    let other = estimate::training(scene.problem, &likelihoods, &rates::training(scene, &likelihoods)?);
-    Ok(told(Method::Nested, expected, other))
+pub(super) fn after_nested(scene: &Scene<'_>, expected: Option<Expected>) -> MethodSummary {
+    let estimate = || {
+        let likelihoods = rates::likelihoods(scene)?;
+        Ok(estimate::training(scene.problem, &likelihoods, &rates::training(scene, &likelihoods)?))
+    };
+    told(Method::Nested, expected, estimate())
 }
 
-fn told(used: Method, expected: Option<Expected>, other: Estimate) -> MethodSummary {
+/// A measurement that fails costs a finished run its remark, not its result.
+fn told(used: Method, expected: Option<Expected>, other: Result<Estimate>) -> MethodSummary {
     let asked = if expected.is_some() { Method::Auto } else { used };
+    if let Err(error) = &other {
+        tracing::warn!("what the other way would take cannot be measured: {error}");
+    }
     MethodSummary {
         used: used.name().into(),
         asked: asked.name().into(),
         expected: expected.map(|Expected { npe, nested }| ExpectedSeconds { npe, nested }),
-        other: Some(other),
+        other: other.ok(),
     }
 }

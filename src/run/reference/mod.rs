@@ -146,7 +146,7 @@ fn into_folder(
     let (spectrum, unfolded) = finish::write_posterior(&scene, &mut summary, &refined, &posterior, execution)?;
     summary.judge_quickly(diagnose::quick_without_networks(&scene, &posterior)?);
     if sampling.infers {
-        summary.method = Some(method::after_nested(&scene, folder.expected())?);
+        summary.method = Some(method::after_nested(&scene, folder.expected()));
     }
     let used = device.profiler().traffic() - traffic;
     summary.transfers =
