@@ -12,6 +12,7 @@ use crate::run::diagnose::QUICK_DRAWS;
 use crate::run::refinement::BATCH;
 use crate::run::run_file::{Method, RefineMethod};
 use crate::run::setup::Problem;
+use crate::summarize::Signal;
 
 /// Likelihoods of a real posterior per likelihood of one that is a ball: 1.0 to 4 in the examples.
 const SHAPE: f64 = 1.5;
@@ -95,6 +96,8 @@ pub(super) fn training(problem: &Problem, likelihoods: &Likelihoods, rates: &Tra
         usual.min(most as f64)
     };
     let trains = inference.summary == "autoencoder";
+    // Directions of the signal are found on so many spectra, however many there are.
+    let looked_at = if inference.summary == "signal" { Signal::ROWS as f64 } else { f64::INFINITY };
     let realisations = if inference.summary == "embedding" { 0.0 } else { inference.flow.realisations as f64 };
     let (mut seconds, mut simulated, mut shown) = (0.0, 0.0, 0.0);
     for round in 0..inference.rounds {
@@ -102,7 +105,9 @@ pub(super) fn training(problem: &Problem, likelihoods: &Likelihoods, rates: &Tra
         let rows = n * (1.0 + KEPT * round as f64);
         simulated += n;
         let encoder = if trains { epochs(AUTOENCODER_EPOCHS, round, inference.autoencoder.epochs) } else { 1.0 };
-        seconds += rates.summarize_fixed + rates.summarize * rows * encoder + rates.encode * rows * realisations;
+        seconds += rates.summarize_fixed
+            + rates.summarize * rows.min(looked_at) * encoder
+            + rates.encode * rows * realisations;
         shown += rows * epochs(EPOCHS, round, inference.flow.epochs);
         seconds += if round > 0 { PROPOSED * n * rates.draw } else { 0.0 };
     }

@@ -139,13 +139,21 @@ pub(super) fn sample(
     let start = Instant::now();
     let mut saved_at = start;
     let run = NestedRun { settings: &settings, before, spent, polish: chosen.polish };
-    let (refined, summary) = nest(scene, within, run, progress, warnings, &mut |state| {
-        if saved_at.elapsed() > SAVE_EVERY || interrupt::check().is_err() {
-            store.save(save(state, spent + start.elapsed().as_secs_f64()))?;
+    // An interruption mostly comes in the middle of an iteration: then the state before it is what is saved.
+    let mut latest: Option<(NestedState, f64)> = None;
+    let sampled = nest(scene, within, run, progress, warnings, &mut |state| {
+        let seconds = spent + start.elapsed().as_secs_f64();
+        if saved_at.elapsed() > SAVE_EVERY {
+            store.save(save(state, seconds))?;
             saved_at = Instant::now();
         }
+        latest = Some((state.clone(), seconds));
         Ok(())
-    })?;
+    });
+    if let (Err(Error::Interrupted), Some((state, seconds))) = (&sampled, &latest) {
+        store.save(save(state, *seconds))?;
+    }
+    let (refined, summary) = sampled?;
     Ok((refined, ReferenceSummary::Nested(summary)))
 }
 
