@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::runs::{rontgen, rontgen_in, small, stderr, ten_channels};
+use common::runs::{rontgen, rontgen_in, small, stderr, stdout, ten_channels};
 use rontgen::{
     device::{Device, RowBlocks},
     model::{
@@ -445,6 +445,7 @@ fn commands_of_others_are_not_started_without_leave() {
         let output = infer(&[&["--dry-run"], option].concat());
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         assert!(!started(), "a dry run has started the command ({option:?})");
+        assert!(stdout(&output).contains("is not measured: no external command is started"), "{}", stdout(&output));
     }
     let output = infer(&[]);
     assert!(matches!(output.status.code(), Some(0 | 4)), "{}", stderr(&output));

@@ -9,7 +9,7 @@ use crate::{
     device::Device,
     report::{Summary, Verdict},
     run::{
-        memory,
+        memory, method,
         output::{self, Existing, FINISHED},
         permission::Commands,
         pipeline::{self, Execution},
@@ -42,7 +42,8 @@ pub struct Args {
     /// --set says otherwise
     #[arg(long)]
     pub(super) amortised: bool,
-    /// Read and check everything, print the resolved run and the memory plan, compute nothing
+    /// Read and check everything, print the resolved run, the memory plan, and what training and nested sampling would take (measured in
+    /// about a second); compute and write nothing
     #[arg(long)]
     pub(super) dry_run: bool,
     /// Print nothing but errors: no progress, warnings or verdict (they are in summary.json, and the exit status tells)
@@ -106,9 +107,13 @@ pub(super) fn dry_run(args: &Args, problem: &Problem, data: Option<&Path>) -> Re
     println!("# output folder: {}", args.output().0.display());
     match problem.run.reference.sampler {
         Some(_) => memory::of_reference(problem),
-        None => memory::of_run(problem)?,
+        None => memory::of_inference(problem)?,
     }
     .check(&device)?;
+    if problem.run.reference.sampler.is_none() {
+        println!();
+        method::plan(problem, &device)?.iter().for_each(|line| println!("# {line}"));
+    }
     Ok(0)
 }
 

@@ -25,6 +25,10 @@ pub(super) fn text(out: &Path, s: &Summary) -> String {
     if let Some(answer) = &s.verdict.answer {
         text += &line("from", &format!("the fall-back: {answer}"));
     }
+    if let Some(method) = &s.method {
+        text += &method.choice().map_or(String::new(), |choice| line("from", &choice));
+        text += &method.other.as_ref().map_or(String::new(), |other| line("or by", &other.text()));
+    }
     text + &line("report", &out.join("report.html").display().to_string())
 }
 

@@ -89,9 +89,10 @@ fn verdict(out: &mut String, s: &Summary) {
             escape(&steps.join(", "))
         )
     });
+    let way = s.method.as_ref().map_or(String::new(), |method| format!("<p>{}</p>", escape(&method.sentences())));
     let _ = writeln!(
         out,
-        "<div class=\"verdict {class}\"><strong>{words}</strong><div class=\"lights\">{reasons}</div>{path}</div>"
+        "<div class=\"verdict {class}\"><strong>{words}</strong><div class=\"lights\">{reasons}</div>{path}{way}</div>"
     );
     let r = &s.refine;
     let mut figures = Vec::new();
@@ -212,7 +213,7 @@ fn prior(p: &PriorShape) -> String {
 }
 
 fn sampler(out: &mut String, reference: &super::reference::ReferenceSummary) {
-    out.push_str("<h2>Reference sampler</h2>\n<div class=\"wide\"><table>\n");
+    out.push_str("<h2>Sampler</h2>\n<div class=\"wide\"><table>\n");
     for (name, value, meaning) in reference.rows() {
         let _ = writeln!(
             out,

@@ -28,6 +28,7 @@ mod error;
 mod figures;
 mod header;
 pub mod html;
+pub mod method;
 pub mod numbers;
 pub mod plots;
 pub mod prior;

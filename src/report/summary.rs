@@ -35,6 +35,9 @@ pub struct Summary {
     pub observation: ObservationSummary,
     #[serde(default)]
     pub model: ModelSummary,
+    /// Which way led to the posterior and what the other would have taken; present for a run of `infer`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<super::method::MethodSummary>,
     /// Present when a reference sampler gave the posterior.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<super::reference::ReferenceSummary>,
@@ -462,6 +465,18 @@ impl Summary {
     pub fn read(path: &Path) -> Result<Summary, ReportError> {
         let text = std::fs::read_to_string(path).map_err(ReportError::io(path))?;
         serde_json::from_str(&text).map_err(|source| ReportError::Json { path: path.to_path_buf(), source })
+    }
+
+    /// Takes in the quick calibration, whose failures are doubts about the draws, and what is unlike one about the model.
+    pub fn judge_quickly(&mut self, quick: Option<super::diagnosis::QuickCalibration>) {
+        let Some(quick) = quick else { return };
+        for failure in &quick.failures {
+            self.verdict.add(VerdictStatus::WithCare, failure.clone());
+        }
+        if let Some(unlike) = &quick.unlike {
+            self.verdict.doubt_model(unlike.clone());
+        }
+        self.calibration = Some(quick);
     }
 
     pub fn parameter(&self, name: &str) -> Option<&ParameterSummary> {

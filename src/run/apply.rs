@@ -124,6 +124,7 @@ pub fn run(
     progress: &Progress,
 ) -> Result<Table> {
     let Finished { folder, problem, .. } = finished;
+    finished.last_round()?;
     if problem.run.inference.amortised.is_none() {
         return Err(Error::Input(format!(
             "{}: the networks of this run were trained for its own spectrum alone; expected a run of infer --amortised",

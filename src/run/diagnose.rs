@@ -1,5 +1,6 @@
 //! `rontgen diagnose`: calibration of a finished run on mock data, and predictive checks of its observation.
 
+use super::finish::Scene;
 use super::interrupt;
 use super::mocks::{self, Analysis, Mock, Plan};
 use super::output::FINISHED;
@@ -14,6 +15,7 @@ use crate::diagnose::predictive::{Predicting, Predictive};
 use crate::report::diagnosis::{
     Calibrated, Diagnosis, DiagnosisSeconds, MockWeights, QuickCalibration, RetrievedParameter, RetrieverSummary,
 };
+use crate::report::reference::ReferenceSummary;
 use crate::report::{ReportData, Summary, tables, write_atomically};
 use crate::simulate::{Coordinates, Outputs, Simulator, Source, no_tick};
 use crate::{Error, Result};
@@ -113,12 +115,16 @@ impl Finished {
     /// The round (from 1) whose networks gave the result.
     ///
     /// # Errors
-    /// A run of a reference sampler has none.
+    /// A run of nested sampling or of a reference sampler has none.
     pub fn last_round(&self) -> Result<usize> {
         match self.summary.rounds.len() {
             0 => Err(Error::Input(format!(
-                "{}: this run trained no networks (a reference sampler's has none); expected a run of infer",
-                self.folder.display()
+                "{}: this run trained no networks ({} gave its posterior); expected a run of infer with inference.method = \"npe\"",
+                self.folder.display(),
+                match &self.summary.reference {
+                    Some(ReferenceSummary::Ensemble(_)) => "ensembles of walkers",
+                    _ => "nested sampling",
+                }
             ))),
             rounds => Ok(rounds),
         }
@@ -234,7 +240,7 @@ fn retrieve(finished: &Finished, device: &Device, round: usize, progress: &Progr
 
 /// Draws per mock of the quick calibration, its replicated spectra, and the p-value below which ranks or coverage are worth a word: few
 /// enough draws that it costs a few per cent of a run, and so small a p-value that hardly any good run is blamed.
-const QUICK_DRAWS: usize = 512;
+pub(super) const QUICK_DRAWS: usize = 512;
 const QUICK_REPLICATED: usize = 2000;
 const QUICK_P: f64 = 1e-3;
 
@@ -276,17 +282,35 @@ pub(super) fn quick(rounds: &Rounds<'_>, folder: &Path, posterior: &[f64]) -> Re
         Err(Error::Inference(text)) => quick.failures.push(format!("no mock spectra for a calibration: {text}")),
         Err(error) => return Err(error),
     }
+    replicate(&Scene::of(rounds), posterior, &mut quick)?;
+    quick.seconds = start.elapsed().as_secs_f64();
+    Ok(Some(quick))
+}
+
+/// What can be told of a posterior that no networks gave: whether the observed spectrum is like those that the fitted model makes. `None`
+/// where no calibration is asked for.
+pub(super) fn quick_without_networks(scene: &Scene<'_>, posterior: &[f64]) -> Result<Option<QuickCalibration>> {
+    if scene.problem.run.output.calibration == 0 {
+        return Ok(None);
+    }
+    let start = Instant::now();
+    let mut quick = QuickCalibration::default();
+    replicate(scene, posterior, &mut quick)?;
+    quick.seconds = start.elapsed().as_secs_f64();
+    Ok(Some(quick))
+}
+
+fn replicate(scene: &Scene<'_>, posterior: &[f64], quick: &mut QuickCalibration) -> Result<()> {
+    let Scene { problem, simulator, device } = scene;
     let silent = Progress::silent();
-    let device = rounds.simulator().device();
-    if let Some(predictive) = predict(problem, rounds.simulator(), device, posterior, QUICK_REPLICATED, &silent)? {
+    if let Some(predictive) = predict(problem, simulator, device, posterior, QUICK_REPLICATED, &silent)? {
         quick.predictive_p = Some(predictive.p);
         let found = predictive.failures();
         quick.unlike = (!found.is_empty()).then(|| {
             format!("the observed spectrum is unlike those that the fitted model makes: {}", found.join("; "))
         });
     }
-    quick.seconds = start.elapsed().as_secs_f64();
-    Ok(Some(quick))
+    Ok(())
 }
 
 /// The problem that the mocks come from where it is not the analysis' own.
@@ -309,7 +333,9 @@ fn calibrate(
 ) -> Result<()> {
     let start = Instant::now();
     let problem = &finished.problem;
-    let round = finished.last_round()?;
+    let round = finished.last_round().map_err(|error| {
+        Error::Input(format!("{error}; --sbc 0 --tarp 0 makes the predictive checks, which need none"))
+    })?;
     let plan = Plan {
         mocks: settings.sbc.max(settings.tarp),
         draws: settings.draws,

@@ -1,19 +1,19 @@
 //! After the refinement: everything that goes into the output folder.
 
-use super::diagnose;
 use super::fallback::Outcome;
 use super::output::{Existing, OutputFolder};
 use super::pipeline::Execution;
 use super::scheduler::Rounds;
 use super::setup::Problem;
 use super::spectra::{self, BAND_DRAWS};
+use super::{diagnose, method};
 use crate::Result;
 use crate::device::{Device, RowBlocks, Tensor, Traffic};
 use crate::diagnose::cstat_expectation;
 use crate::report::chain::{self, ChainColumn};
 use crate::report::summary::{
     Bounds, CstatSummary, DeviceSummary, ModelSummary, ObservationSummary, ParameterSummary, RefineSummary,
-    RoundSummary, Seconds, Summary, Transfers, Verdict, VerdictStatus,
+    RoundSummary, Seconds, Summary, Transfers, Verdict,
 };
 use crate::report::tables::{self, Coverage, Samples, SpectrumTable, UnfoldedTable, WeightedSamples};
 use crate::report::{PriorShape, ReportData, RoundData, round_folder};
@@ -85,15 +85,8 @@ pub fn write(
     summary.verdict.answer = outcome.fallback.as_ref().map(|fallback| fallback.answer.clone());
     summary.reference = outcome.reference.clone();
     let (spectrum, unfolded) = write_posterior(&scene, &mut summary, refined, &posterior, execution)?;
-    if let Some(quick) = diagnose::quick(rounds, path, &posterior)? {
-        for failure in &quick.failures {
-            summary.verdict.add(VerdictStatus::WithCare, failure.clone());
-        }
-        if let Some(unlike) = &quick.unlike {
-            summary.verdict.doubt_model(unlike.clone());
-        }
-        summary.calibration = Some(quick);
-    }
+    summary.judge_quickly(diagnose::quick(rounds, path, &posterior)?);
+    summary.method = Some(method::after_training(rounds, (&refined.weighted, summary.refine.log_z), folder.expected()));
     let coverage = coverage(rounds)?;
     tables::write_coverage(&path.join("coverage.csv"), &coverage)?;
 
@@ -257,6 +250,7 @@ pub(super) fn summary(
             fixed: problem.fixed(),
             grid: Some(grid),
         },
+        method: None,
         reference: None,
         fallback: None,
         latent: None,

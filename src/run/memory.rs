@@ -4,7 +4,7 @@
 //! is counted before anything starts, in numbers that cannot overflow, and a run that does not fit is an error that names the keys to change.
 //! The count is of the arrays that grow with those keys; programs, libraries and files read are a few hundred MiB beside them.
 
-use super::run_file::{Fallback, Proposals, RunFile, Sampler};
+use super::run_file::{Fallback, Method, Proposals, RunFile, Sampler};
 use super::setup::Problem;
 use crate::device::Device;
 use crate::infer::DensityKind;
@@ -258,6 +258,22 @@ fn flow(plan: &mut Plan, run: &RunFile, p: u128, summaries: u128) {
     plan.add("flow: weights, gradient, moments, snapshots", 4 * COPIES * weights, 4 * weights, keys);
     let units = networks * wide(flow.ensemble) * (layers * hidden + 2 * p + outputs);
     plan.add("flow: one batch", 4 * 3 * wide(flow.batch) * units, 0, "inference.flow.batch, inference.flow.hidden");
+}
+
+/// Memory of the way that `infer` takes; where it is still to be chosen, of both.
+///
+/// # Errors
+/// As [`of_run`].
+pub fn of_inference(problem: &Problem) -> Result<Plan> {
+    match problem.run.inference.method {
+        Method::Npe => of_run(problem),
+        Method::Nested => Ok(of_reference(problem)),
+        Method::Auto => {
+            let mut plan = of_run(problem)?;
+            plan.items.extend(of_reference(problem).items);
+            Ok(plan)
+        }
+    }
 }
 
 /// Memory of a reference sampler.

@@ -8,6 +8,7 @@
 //! | `evaluate` | likelihoods and simulations outside a run, on a device or in f64 |
 //! | `permission` | which commands of a run file may be started |
 //! | `memory` | what a run takes, and whether the machine has it |
+//! | `method` | which way leads to the posterior, and what each of them would take on this device |
 //! | `range` | draws from the prior that lie beyond what can be simulated |
 //! | `interrupt` | Ctrl-C as a flag that stages poll |
 //! | `scheduler`, `streams` | the rounds on the device; the random streams of each stage |
@@ -41,6 +42,7 @@ mod finish;
 pub mod interrupt;
 mod latent;
 pub mod memory;
+pub mod method;
 mod mocks;
 pub mod output;
 pub mod permission;

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     checkpoint::{CheckpointStore, Owner},
-    run_file::{Provenance, RunFile},
+    run_file::{Expected, Method, Provenance, RunFile},
 };
 use crate::{
     Error,
@@ -100,6 +100,17 @@ pub struct OutputFolder {
     _lock: File,
 }
 
+/// Whether there is a run in the folder `path`.
+pub(super) fn holds_a_run(path: &Path) -> bool {
+    path.join(RUN_FILE).exists()
+}
+
+/// The way that `method = "auto"` has chosen for the run in the folder `path`, and what it expected: to be kept by whoever goes on with it.
+pub(super) fn chosen_in(path: &Path) -> Option<(Method, Expected)> {
+    let before = RunFile::read(&path.join(RUN_FILE), &[]).ok()?;
+    Some((before.inference.method, before.written_by?.expected?))
+}
+
 /// `RUN-out` for `some/where/RUN.toml`, in the current folder.
 pub fn default_folder(run: &Path) -> PathBuf {
     let stem = run.file_stem().map_or_else(|| "rontgen".into(), |stem| stem.to_string_lossy().into_owned());
@@ -162,6 +173,11 @@ impl OutputFolder {
             folder.write(RUN_FILE, run.resolved_toml(&provenance).as_bytes())?;
         }
         Ok((folder, state, remarks))
+    }
+
+    /// What both ways were expected to take, where `method = "auto"` chose the one that this folder's run takes.
+    pub fn expected(&self) -> Option<Expected> {
+        RunFile::read(&self.path.join(RUN_FILE), &[]).ok()?.written_by?.expected
     }
 
     pub fn path(&self) -> &Path {

@@ -2,10 +2,10 @@
 
 use super::output::{Existing, FINISHED, OutputFolder, State};
 use super::progress::Progress;
-use super::run_file::{Provenance, RunFile};
+use super::run_file::{Method, Provenance, RunFile};
 use super::scheduler::Rounds;
 use super::setup::Problem;
-use super::{fallback, finish, memory};
+use super::{fallback, finish, memory, method, reference};
 use crate::device::Device;
 use crate::report::{Summary, Verdict};
 use crate::simulate::{Coordinates, Outputs, Source, no_tick};
@@ -35,9 +35,10 @@ pub(super) struct Opened {
 
 impl Execution<'_> {
     /// Opens the output folder; where the run in it is finished, there is only its verdict to tell.
-    pub(super) fn open(&self, problem: &Problem) -> Result<ControlFlow<Verdict, Opened>> {
-        let provenance = Provenance::new(&problem.run, &self.device.name(), self.data, Some(problem.data_sha256()));
-        let (folder, state, remarks) = OutputFolder::open(self.out, &problem.run, &provenance, self.existing)?;
+    /// `run` is the problem's run file, but for the way that was chosen.
+    pub(super) fn open(&self, problem: &Problem, run: &RunFile) -> Result<ControlFlow<Verdict, Opened>> {
+        let provenance = Provenance::new(run, &self.device.name(), self.data, Some(problem.data_sha256()));
+        let (folder, state, remarks) = OutputFolder::open(self.out, run, &provenance, self.existing)?;
         if state == State::Finished {
             self.progress.message(&format!("{}: this run is finished", self.out.display()));
             return Ok(ControlFlow::Break(Summary::read(&folder.path().join(FINISHED))?.verdict));
@@ -56,13 +57,29 @@ impl Execution<'_> {
 /// Everything that can go wrong; [`Error::Interrupted`] leaves a folder that can be resumed.
 pub fn run(problem: &Problem, execution: &Execution<'_>, truth: Option<&[f64]>) -> Result<Verdict> {
     let started = Instant::now();
-    let Execution { device, progress, .. } = execution;
     // Before there is a folder.
-    memory::of_run(problem)?.check(device)?;
-    let Opened { folder, state, mut warnings } = match execution.open(problem)? {
+    memory::of_inference(problem)?.check(&execution.device)?;
+    let run = method::decide(problem, execution)?;
+    let opened = match execution.open(problem, &run)? {
         ControlFlow::Break(verdict) => return Ok(verdict),
         ControlFlow::Continue(opened) => opened,
     };
+    match run.inference.method {
+        Method::Nested => reference::infer(problem, execution, opened, (started, truth)),
+        // A folder whose run.toml says "auto" is none that rontgen wrote.
+        Method::Npe | Method::Auto => train(problem, execution, opened, (started, truth)),
+    }
+}
+
+/// The way of the networks.
+fn train(
+    problem: &Problem,
+    execution: &Execution<'_>,
+    opened: Opened,
+    (started, truth): (Instant, Option<&[f64]>),
+) -> Result<Verdict> {
+    let Execution { device, progress, .. } = execution;
+    let Opened { folder, state, mut warnings } = opened;
     let traffic = device.profiler().traffic();
     let mut rounds = Rounds::new(problem, device, Some(&folder), progress)?;
     if state == State::Unfinished {
@@ -104,16 +121,20 @@ pub fn plan(problem: &Problem, device: &Device) -> Result<String> {
     let (bins, energies) = (problem.dataset.bins.len(), problem.dataset.folded.energies());
     let total: usize = (0..run.inference.rounds).map(|k| run.inference.simulations_of_round(k)).sum();
     let simulator = problem.simulator(device)?;
-    let mut plan = memory::of_run(problem)?;
+    let nested = run.reference.sampler.is_none() && run.inference.method == Method::Nested;
+    let mut plan = if nested { memory::of_reference(problem) } else { memory::of_run(problem)? };
     plan.simulator(simulator.working_bytes(run.inference.simulations_of_round(0)));
     let mut text = format!("device      {} ({}, {})\n", device.name(), device.backend(), device.kind());
     text += &format!("spectrum    {}: {bins} bins, {energies} model energies\n", problem.dataset.name);
     text += &format!("energies    {}\n", problem.grid());
     text += &format!("model       {}, {} free parameters\n", run.model.expression, problem.names().len());
-    text += &format!(
-        "rounds      {}, {total} spectra in all, then {} likelihoods\n",
-        run.inference.rounds, run.refine.samples
-    );
+    text += &match nested {
+        true => format!("method      nested sampling with {} live points, no networks\n", run.reference.live),
+        false => format!(
+            "rounds      {}, {total} spectra in all, then {} likelihoods\n",
+            run.inference.rounds, run.refine.samples
+        ),
+    };
     text += "memory\n";
     text += &plan.text();
     if let Device::Gpu(gpu) = device {

@@ -10,6 +10,7 @@ use crate::{Error, bounded};
 
 mod external;
 mod files;
+mod method;
 mod observation;
 mod parameters;
 mod reference;
@@ -20,6 +21,7 @@ mod tree;
 mod verdict;
 
 pub use files::{BUILT_IN_SPECTRUM, ObservationFiles};
+pub use method::{Expected, Method};
 pub use observation::{FileChoice, Grouping, Observation};
 pub use parameters::ParameterEntry;
 pub use reference::{Reference, Sampler, Start};
@@ -78,6 +80,8 @@ pub struct RunFile {
     pub written_by: Option<Provenance>,
     /// Which of its commands may be started; no part of the file.
     pub commands: Commands,
+    /// What both ways were expected to take where `inference.method` is what "auto" has chosen; kept in `[written_by]` of its `run.toml`.
+    pub expected: Option<Expected>,
 }
 
 /// `[model]`
@@ -97,6 +101,8 @@ pub struct ModelChoice {
 /// `[inference]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inference {
+    /// Which way leads to the posterior: networks that are trained, nested sampling, or the quicker one.
+    pub method: Method,
     pub rounds: usize,
     /// Rounds that the fall-back of the refinement may go on to.
     pub max_rounds: usize,
@@ -315,6 +321,7 @@ impl RunFile {
             },
             written_by,
             commands: Commands::default(),
+            expected: None,
         })
     }
 }
@@ -369,6 +376,7 @@ fn read_inference(section: &Section<'_>) -> Result<Inference, RunFileError> {
         return Err(section.wrong("summary", node, "another summary: an embedding does not take exposures that vary"));
     }
     Ok(Inference {
+        method: method::read(section, amortised.is_some())?,
         rounds,
         max_rounds: section.size("max_rounds", (rounds + EXTRA_ROUNDS).min(100), rounds..=100)?,
         stop: match section.choice("stop", "rounds", &["rounds", "efficiency"], &[])?.as_str() {

@@ -215,8 +215,11 @@ impl Posterior {
 }
 
 /// The network's posterior before the refinement: all draws that the refinement weighed, where they are of the last round's flow alone,
-/// else those that the last round left.
+/// else those that the last round left. Without networks (`method = "nested"`) nothing was corrected: the posterior as it is.
 fn before_refinement(folder: &Path, summary: &Summary) -> Result<Posterior> {
+    if summary.rounds.is_empty() {
+        return Posterior::of(folder);
+    }
     if summary.refine.proposals.len() == 1 && summary.fallback.is_none() {
         let weighted = read_weighted(&folder.join("weighted.csv"))?;
         let p = weighted.samples.names.len();

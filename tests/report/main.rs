@@ -114,6 +114,7 @@ fn example() -> ReportData {
                 ..Default::default()
             },
             model: ModelSummary { expression: "tbabs*powerlaw".into(), ..Default::default() },
+            method: None,
             reference: None,
             fallback: None,
             latent: None,

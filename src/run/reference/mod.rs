@@ -10,15 +10,15 @@ mod ensemble;
 mod nested;
 mod saved;
 
-pub(super) use nested::{likelihoods_of_rescue, rescue};
+pub(super) use nested::{likelihoods_of_rescue, rescue, settings as nested_settings};
 
 use super::finish::{self, Scene};
-use super::memory;
 use super::output::FINISHED;
 use super::pipeline::{Execution, Opened};
 use super::refinement::{BATCH, log_likelihood};
 use super::run_file::{Sampler, Start};
 use super::setup::Problem;
+use super::{diagnose, memory, method};
 use crate::device::{Device, Tensor};
 use crate::infer::Posterior;
 use crate::reference::Likelihood;
@@ -72,7 +72,6 @@ impl Likelihood for OnDevice<'_> {
 /// Everything that can go wrong; [`Error::Interrupted`] leaves a folder that can be resumed (nested sampling) or started anew.
 pub fn run(problem: &Problem, execution: &Execution<'_>) -> Result<Verdict> {
     let started = Instant::now();
-    let Execution { device, progress, .. } = execution;
     let sampler = problem.run.reference.sampler.ok_or_else(|| {
         Error::Input(format!(
             "{}: reference.sampler is none; expected one of {}",
@@ -85,25 +84,70 @@ pub fn run(problem: &Problem, execution: &Execution<'_>) -> Result<Verdict> {
         (Sampler::Ensemble, Start::Round(..)) => return Err(wrong_start(problem, "round-K", "nested")),
         _ => {}
     }
-    memory::of_reference(problem).check(device)?;
-    let Opened { folder, state, mut warnings } = match execution.open(problem)? {
+    memory::of_reference(problem).check(&execution.device)?;
+    let opened = match execution.open(problem, &problem.run)? {
         ControlFlow::Break(verdict) => return Ok(verdict),
         ControlFlow::Continue(opened) => opened,
     };
+    let sampling = Sampling { sampler, seed: problem.run.inference.seed, infers: false, truth: None, started };
+    into_folder(problem, execution, opened, sampling)
+}
+
+/// The nested way of `infer`, into a folder that is open: with random numbers of its own, so that `rontgen reference` with the same seed
+/// is another measurement. `truth`: the parameters of a mock.
+///
+/// # Errors
+/// As [`run`].
+pub(super) fn infer(
+    problem: &Problem,
+    execution: &Execution<'_>,
+    opened: Opened,
+    (started, truth): (Instant, Option<&[f64]>),
+) -> Result<Verdict> {
+    let seed = nested::own_seed(problem.run.inference.seed);
+    let sampling = Sampling { sampler: Sampler::Nested, seed, infers: true, truth, started };
+    into_folder(problem, execution, opened, sampling)
+}
+
+/// Which sampler, with which random numbers, for whom, and since when.
+struct Sampling<'a> {
+    sampler: Sampler,
+    seed: u64,
+    /// For `infer`, not as a reference.
+    infers: bool,
+    truth: Option<&'a [f64]>,
+    started: Instant,
+}
+
+fn into_folder(
+    problem: &Problem,
+    execution: &Execution<'_>,
+    opened: Opened,
+    sampling: Sampling<'_>,
+) -> Result<Verdict> {
+    let Execution { device, progress, .. } = execution;
+    let Opened { folder, state, mut warnings } = opened;
     let traffic = device.profiler().traffic();
     let simulator = problem.simulator(device)?;
     let scene = Scene { problem, simulator: &simulator, device };
-    let (refined, reference) = match sampler {
-        Sampler::Nested => nested::sample(&scene, &folder, state, progress, &mut warnings)?,
+    let (refined, reference) = match sampling.sampler {
+        Sampler::Nested => {
+            let start = if sampling.infers { &Start::Prior } else { &problem.run.reference.start };
+            nested::sample(&scene, (&folder, state), (sampling.seed, start), progress, &mut warnings)?
+        }
         Sampler::Ensemble => ensemble::sample(&scene, progress)?,
     };
     progress.stage("report", 0);
     let report = Instant::now();
     let posterior = refined.posterior();
-    let mut summary = finish::summary(&scene, &[], &refined, &posterior, None, warnings)?;
+    let mut summary = finish::summary(&scene, &[], &refined, &posterior, sampling.truth, warnings)?;
     judge(&mut summary.verdict, &reference);
     summary.reference = Some(reference);
     let (spectrum, unfolded) = finish::write_posterior(&scene, &mut summary, &refined, &posterior, execution)?;
+    summary.judge_quickly(diagnose::quick_without_networks(&scene, &posterior)?);
+    if sampling.infers {
+        summary.method = Some(method::after_nested(&scene, folder.expected()));
+    }
     let used = device.profiler().traffic() - traffic;
     summary.transfers =
         Transfers { to_device_bytes: used.to_device_bytes, to_host_bytes: used.to_host_bytes, ..Transfers::default() };
@@ -117,15 +161,15 @@ pub fn run(problem: &Problem, execution: &Execution<'_>) -> Result<Verdict> {
         coverage: Vec::new(),
         diagnosis: None,
     };
-    let seconds = |started: Instant| Seconds {
+    let seconds = || Seconds {
         refine: refined.seconds,
         report: report.elapsed().as_secs_f64(),
-        total: started.elapsed().as_secs_f64(),
+        total: sampling.started.elapsed().as_secs_f64(),
         ..Seconds::default()
     };
-    data.summary.seconds = seconds(started);
+    data.summary.seconds = seconds();
     data.write_report(folder.path())?;
-    data.summary.seconds = seconds(started);
+    data.summary.seconds = seconds();
     // Last of all: a folder with a summary is a finished run.
     data.summary.write(&folder.path().join(FINISHED))?;
     folder.checkpoints()?.clear()?;

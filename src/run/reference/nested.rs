@@ -19,7 +19,7 @@ use crate::run::interrupt;
 use crate::run::output::{OutputFolder, State};
 use crate::run::progress::Progress;
 use crate::run::refinement::{BATCH, agreement, log_likelihood, mixture_name, mixture_names, weigh};
-use crate::run::run_file::Start;
+use crate::run::run_file::{Reference, Start};
 use crate::run::scheduler::Rounds;
 use crate::run::setup::Problem;
 use crate::{Error, Result};
@@ -103,23 +103,17 @@ fn check_region(
     }
 }
 
-/// Samples, with checkpoints in the folder.
+/// Samples, with checkpoints in the folder; `seed` and where to start from are the caller's, all else is `[reference]`'s.
 pub(super) fn sample(
     scene: &Scene<'_>,
-    folder: &OutputFolder,
-    state: State,
+    (folder, state): (&OutputFolder, State),
+    (seed, from): (u64, &Start),
     progress: &Progress,
     warnings: &mut Vec<String>,
 ) -> Result<(Refined, ReferenceSummary)> {
     let problem = scene.problem;
-    let (chosen, seed) = (&problem.run.reference, problem.run.inference.seed);
-    let settings = NestedSettings {
-        live: chosen.live,
-        steps: (chosen.steps > 0).then_some(chosen.steps),
-        remain: chosen.remain,
-        seed,
-        ..NestedSettings::default()
-    };
+    let chosen = &problem.run.reference;
+    let settings = settings(chosen, seed);
     let mut store = folder.checkpoints()?;
     let mut before = None;
     let mut spent = 0.0;
@@ -135,7 +129,7 @@ pub(super) fn sample(
     let networks;
     let posterior;
     let mut within = None;
-    if let Start::Round(round, from) = &chosen.start {
+    if let Start::Round(round, from) = from {
         rounds = Rounds::new(problem, scene.device, None, progress)?;
         networks = rounds.networks_of_another(&problem.run.found_folder(from), *round)?;
         posterior = networks.posterior();
@@ -145,14 +139,33 @@ pub(super) fn sample(
     let start = Instant::now();
     let mut saved_at = start;
     let run = NestedRun { settings: &settings, before, spent, polish: chosen.polish };
-    let (refined, summary) = nest(scene, within, run, progress, warnings, &mut |state| {
-        if saved_at.elapsed() > SAVE_EVERY || interrupt::check().is_err() {
-            store.save(save(state, spent + start.elapsed().as_secs_f64()))?;
+    // An interruption mostly comes in the middle of an iteration: then the state before it is what is saved.
+    let mut latest: Option<(NestedState, f64)> = None;
+    let sampled = nest(scene, within, run, progress, warnings, &mut |state| {
+        let seconds = spent + start.elapsed().as_secs_f64();
+        if saved_at.elapsed() > SAVE_EVERY {
+            store.save(save(state, seconds))?;
             saved_at = Instant::now();
         }
+        latest = Some((state.clone(), seconds));
         Ok(())
-    })?;
+    });
+    if let (Err(Error::Interrupted), Some((state, seconds))) = (&sampled, &latest) {
+        store.save(save(state, *seconds))?;
+    }
+    let (refined, summary) = sampled?;
     Ok((refined, ReferenceSummary::Nested(summary)))
+}
+
+/// The settings that `[reference]` asks for.
+pub(in crate::run) fn settings(chosen: &Reference, seed: u64) -> NestedSettings {
+    NestedSettings {
+        live: chosen.live,
+        steps: (chosen.steps > 0).then_some(chosen.steps),
+        remain: chosen.remain,
+        seed,
+        ..NestedSettings::default()
+    }
 }
 
 /// One nested sampling: its settings, where it goes on from, and the seconds spent until then.
@@ -279,12 +292,13 @@ const RESCUE_LIVE: usize = 400;
 /// The settings of the fall-back: with random numbers of its own, so that `rontgen reference` with the same seed and as many live points
 /// is another measurement, not the same one again.
 fn rescue_settings(seed: u64) -> NestedSettings {
-    const RESCUE: u64 = 0x7265_7363_7565_6421;
-    NestedSettings {
-        live: RESCUE_LIVE,
-        seed: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ RESCUE,
-        ..NestedSettings::default()
-    }
+    NestedSettings { live: RESCUE_LIVE, seed: own_seed(seed), ..NestedSettings::default() }
+}
+
+/// The seed of nested sampling that is not a reference but the run's own.
+pub(super) fn own_seed(seed: u64) -> u64 {
+    const OWN: u64 = 0x7265_7363_7565_6421;
+    seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ OWN
 }
 
 /// About how many likelihoods nested sampling will take, from above: a new point costs as much as walkers that slice, and there are as many

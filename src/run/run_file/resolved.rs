@@ -3,13 +3,15 @@
 //! `[written_by]` tells where a run came from and never decides what it computes: [`RunFile::identity`] leaves it out,
 //! so the same run resumed from another folder or under another name is still the same run.
 
-use super::{FileChoice, Hidden, RunFile, RunFileError, Sampler, Start, section::Section};
+use super::{
+    Expected, FileChoice, Hidden, Method, RunFile, RunFileError, Sampler, Start, section::Section, tree::Item,
+};
 use crate::infer::DensityKind;
 use crate::observation::Mismatch;
 use std::path::{Component, Path, PathBuf};
 
 /// Who wrote a `run.toml`, on what, from which file.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Provenance {
     /// Version of rontgen.
     pub version: String,
@@ -27,6 +29,8 @@ pub struct Provenance {
     pub data_from_here: Option<String>,
     /// Digest of the observed counts and the folded response, to notice data that changed under the same name.
     pub data_sha256: Option<String>,
+    /// Where `method = "auto"` was asked for, what both ways were expected to take: then `inference.method` is what was chosen.
+    pub expected: Option<Expected>,
 }
 
 impl Provenance {
@@ -57,6 +61,7 @@ impl Provenance {
             run_file_from_here: None,
             data_from_here: None,
             data_sha256,
+            expected: run.expected,
         }
     }
 
@@ -117,7 +122,24 @@ pub(super) fn read_provenance(section: &Section<'_>) -> Result<Provenance, RunFi
         run_file_from_here: section.text("run_file_from_here")?,
         data_from_here: section.text("data_from_here")?,
         data_sha256: section.text("data_sha256")?,
+        expected: read_expected(section)?,
     })
+}
+
+/// `expected = [npe, nested]`, in seconds.
+fn read_expected(section: &Section<'_>) -> Result<Option<Expected>, RunFileError> {
+    let Some(node) = section.get("expected") else { return Ok(None) };
+    let pair = match &node.item {
+        Item::Array(items) => match items.as_slice() {
+            [npe, nested] => npe.number().zip(nested.number()),
+            _ => None,
+        },
+        _ => None,
+    };
+    match pair {
+        Some((npe, nested)) => Ok(Some(Expected { npe, nested })),
+        None => Err(section.wrong("expected", node, "[seconds by training, seconds by nested sampling]")),
+    }
 }
 
 /// A TOML basic string.
@@ -138,6 +160,10 @@ pub(super) fn text(value: &str) -> String {
 
 /// The key of `[observation]` that lets files of another instrument pass; it changes nothing in what is computed from them.
 const MISMATCH: &str = "mismatch";
+
+/// The key of `[inference]` that chooses the way. Networks are what it was before there was a choice: "npe" is no part of a run's
+/// identity, so that folders of earlier versions can be gone on with.
+const METHOD: &str = "method";
 
 /// One section as `(key, value, remark)`.
 type Entries = Vec<(String, String, &'static str)>;
@@ -183,6 +209,11 @@ impl RunFile {
                 line(key, value);
             }
         }
+        if let Some(Expected { npe, nested }) = provenance.expected {
+            out.push_str(&format!(
+                "expected = [{npe:?}, {nested:?}]   # s by training and by nested sampling: method = \"auto\" chose between them\n"
+            ));
+        }
         out
     }
 
@@ -197,6 +228,9 @@ impl RunFile {
                 entries.sort();
             }
             entries.retain(|(key, ..)| key != MISMATCH);
+            if section == "inference" {
+                entries.retain(|(key, value, _)| !(key == METHOD && *value == text(Method::Npe.name())));
+            }
             identity.extend(entries.into_iter().map(|(key, value, _)| (format!("{section}.{key}"), value)));
         }
         identity
@@ -205,9 +239,12 @@ impl RunFile {
     /// The keys in which two runs differ, with both values; empty for the same run.
     pub fn differences(&self, other: &RunFile) -> Vec<(String, Option<String>, Option<String>)> {
         let (ours, theirs) = (self.identity(), other.identity());
-        let find = |list: &[(String, String)], key: &str| list.iter().find(|e| e.0 == key).map(|e| e.1.clone());
+        let find = |list: &[(String, String)], key: &str| {
+            let found = list.iter().find(|e| e.0 == key).map(|e| e.1.clone());
+            found.or_else(|| (key == "inference.method").then(|| text(Method::Npe.name())))
+        };
         let mut keys: Vec<&String> = ours.iter().map(|e| &e.0).collect();
-        keys.extend(theirs.iter().map(|e| &e.0).filter(|key| find(&ours, key).is_none()));
+        keys.extend(theirs.iter().map(|e| &e.0).filter(|key| ours.iter().all(|e| e.0 != **key)));
         keys.into_iter()
             .map(|key| (key.clone(), find(&ours, key), find(&theirs, key)))
             .filter(|(_, a, b)| a != b)
@@ -258,6 +295,7 @@ impl RunFile {
 
         let i = &self.inference;
         let inference = vec![
+            entry(METHOD, text(i.method.name())),
             size("rounds", i.rounds),
             size("max_rounds", i.max_rounds),
             entry("stop", text(i.stop.name())),
@@ -335,33 +373,30 @@ impl RunFile {
         ];
         let r = &self.reference;
         // A run of the rounds has no reference sampler, and does not say which one it has not.
-        let reference = r.sampler.map(|sampler| match sampler {
-            Sampler::Nested => {
-                let mut entries = vec![
-                    entry("sampler", text(sampler.name())),
-                    size("live", r.live),
-                    size("steps", r.steps),
-                    number("remain", r.remain),
-                    entry("polish", r.polish.to_string()),
-                ];
-                if let Start::Round(round, folder) = &r.start {
-                    entries.push(entry("start", text(&format!("round-{round}"))));
-                    entries.push(entry("from", text(folder)));
-                }
-                entries
-            }
-            Sampler::Ensemble => {
-                let mut entries = vec![
-                    entry("sampler", text(sampler.name())),
-                    size("walkers", r.walkers),
-                    size("ensembles", r.ensembles),
-                    size("burn_in", r.burn_in),
-                    size("length", r.length),
-                ];
-                entries.extend((r.start == Start::Best).then(|| entry("start", text("best"))));
-                entries
-            }
-        });
+        let mut reference: Entries = r.sampler.iter().map(|sampler| entry("sampler", text(sampler.name()))).collect();
+        if r.sampler == Some(Sampler::Nested) || i.method != Method::Npe {
+            reference.extend([
+                size("live", r.live),
+                size("steps", r.steps),
+                number("remain", r.remain),
+                entry("polish", r.polish.to_string()),
+            ]);
+        }
+        if r.sampler == Some(Sampler::Ensemble) {
+            reference.extend([
+                size("walkers", r.walkers),
+                size("ensembles", r.ensembles),
+                size("burn_in", r.burn_in),
+                size("length", r.length),
+            ]);
+        }
+        if let (Some(Sampler::Nested), Start::Round(round, folder)) = (r.sampler, &r.start) {
+            reference.push(entry("start", text(&format!("round-{round}"))));
+            reference.push(entry("from", text(folder)));
+        }
+        reference.extend(
+            (r.sampler == Some(Sampler::Ensemble) && r.start == Start::Best).then(|| entry("start", text("best"))),
+        );
         let output = vec![
             size("posterior_samples", self.output.posterior_samples),
             (String::from("calibration"), self.output.calibration.to_string(), "mocks"),
@@ -383,7 +418,7 @@ impl RunFile {
             entries.extend(amortised.exposure.map(|[lo, hi]| entry("exposure", format!("[{lo:?}, {hi:?}]"))));
             sections.push(("inference.amortised", entries));
         }
-        sections.extend(reference.map(|entries| ("reference", entries)));
+        sections.extend((!reference.is_empty()).then_some(("reference", reference)));
         sections
     }
 }

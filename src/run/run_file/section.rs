@@ -19,6 +19,7 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
     (
         "inference",
         &[
+            "method",
             "rounds",
             "max_rounds",
             "stop",
@@ -104,7 +105,17 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
     ("output", &["posterior_samples", "calibration", "residuals"]),
     (
         "written_by",
-        &["version", "device", "run_file", "run_file_from_here", "data", "data_from_here", "atomdb", "data_sha256"],
+        &[
+            "version",
+            "device",
+            "run_file",
+            "run_file_from_here",
+            "data",
+            "data_from_here",
+            "atomdb",
+            "data_sha256",
+            "expected",
+        ],
     ),
 ];
 
