@@ -4,7 +4,7 @@
 //! (deterministic mixture; Veach & Guibas 1995, Owen & Zhou 2000): a draw can no longer get a huge weight because its own
 //! proposal has a hole where another one has none.
 
-use super::mixture::log_sum;
+use super::mixture::{Logits, log_sum};
 use super::{Agreement, Importance, StudentMixture, agreement, temper};
 use crate::Result;
 use rand::Rng;
@@ -23,6 +23,14 @@ pub trait Proposal: Send {
     /// # Errors
     /// Those of the device.
     fn log_density(&mut self, cube: &[f32]) -> Result<Vec<f64>>;
+
+    /// The same where the logits of the cube are known, for proposals that need them.
+    ///
+    /// # Errors
+    /// Those of the device.
+    fn log_density_at(&mut self, cube: &[f32], _logits: &Logits) -> Result<Vec<f64>> {
+        self.log_density(cube)
+    }
 }
 
 /// A mixture as a proposal.
@@ -38,6 +46,10 @@ impl Proposal for Student {
 
     fn log_density(&mut self, cube: &[f32]) -> Result<Vec<f64>> {
         Ok(self.mixture.log_density(cube))
+    }
+
+    fn log_density_at(&mut self, _cube: &[f32], logits: &Logits) -> Result<Vec<f64>> {
+        Ok(self.mixture.log_density_at(logits))
     }
 }
 
@@ -252,17 +264,22 @@ impl<'a> Pool<'a> {
     /// Those of the proposals.
     pub fn take(&mut self, proposed: Proposed, log_l: Vec<f64>) -> Result<()> {
         let Proposed { cube, parts } = proposed;
+        let mut rows: Vec<std::ops::Range<usize>> = Vec::with_capacity(parts.len());
+        for (_, own) in &parts {
+            let start = rows.last().map_or(0, |rows| rows.end);
+            rows.push(start..start + own.len() * self.p);
+        }
+        // Of every mixture the density at every draw, from logits that are computed once.
+        let logits: Vec<Logits> = match self.mixtures.is_empty() {
+            true => vec![Logits::default(); parts.len()],
+            false => rows.iter().map(|rows| Logits::of(&cube[rows.clone()], self.p)).collect(),
+        };
         for (k, proposal) in self.proposals.iter_mut().enumerate() {
-            let mut row = 0;
-            for (j, own) in &parts {
+            for (((j, own), rows), logits) in parts.iter().zip(&rows).zip(&logits) {
                 match k == *j {
                     true => self.log_q[k].extend_from_slice(own),
-                    false => {
-                        let rows = row * self.p..(row + own.len()) * self.p;
-                        self.log_q[k].extend(proposal.log_density(&cube[rows])?);
-                    }
+                    false => self.log_q[k].extend(proposal.log_density_at(&cube[rows.clone()], logits)?),
                 }
-                row += own.len();
             }
         }
         for (j, own) in &parts {
@@ -290,16 +307,28 @@ impl<'a> Pool<'a> {
     /// Returns the power that the weights were raised to; `None` when there is nothing to fit to.
     pub fn fit_tempered(&mut self, ess: f64, components: usize, seed: u64) -> Option<f64> {
         let (power, weights) = temper(&self.log_weights(), ess)?;
+        self.fit_to(&weights, components, seed).then_some(power)
+    }
+
+    /// The same with weights for the posterior raised to a power below one: wider than it in every direction.
+    pub fn fit_powered(&mut self, power: f64, components: usize, seed: u64) -> bool {
+        let logs: Vec<f64> = self.log_l.iter().zip(self.log_q()).map(|(l, q)| power * l - q).collect();
+        let Some((_, weights)) = temper(&logs, 0.0) else { return false };
+        self.fit_to(&weights, components, seed)
+    }
+
+    /// Fits a mixture to all draws so far with these weights, and adds it to the proposals where there is enough to fit.
+    fn fit_to(&mut self, weights: &[f64], components: usize, seed: u64) -> bool {
         // What has next to no weight costs as much time in a fit as what has.
         let (sum, squares) = weights.iter().fold((0.0, 0.0), |(s, q), w| (s + w, q + w * w));
         let rows: Vec<usize> = (0..weights.len()).filter(|&i| weights[i] > NEGLIGIBLE * squares / sum).collect();
-        let rows = rows.iter().copied().step_by(rows.len().div_ceil(FIT_ROWS).max(1));
+        let rows = rows.iter().copied().step_by(rows.len().div_ceil(super::knob("K_FITROWS", 4096.0) as usize).max(1));
         let cube: Vec<f64> =
             rows.clone().flat_map(|i| &self.cube[i * self.p..][..self.p]).map(|&u| f64::from(u)).collect();
         let weights: Vec<f64> = rows.map(|i| weights[i]).collect();
-        let mixture = StudentMixture::fit_small(&cube, &weights, self.p, components, seed)?;
+        let Some(mixture) = StudentMixture::fit_small(&cube, &weights, self.p, components, seed) else { return false };
         self.add_mixture(mixture, seed);
-        Some(power)
+        true
     }
 
     /// Adds a mixture to the proposals.
@@ -413,13 +442,16 @@ impl<'a> Pool<'a> {
     /// Shares of the proposals among the draws to come that make the variance of the weights, foretold from the present draws,
     /// smallest: `sum of c_i / q(x_i)` with `c_i = L_i^2 / q_now(x_i)` is convex in the shares.
     pub fn best_shares(&self) -> Vec<f64> {
-        const STEPS: usize = 60;
-        const MOST: usize = 8192;
+        self.best_shares_of(8192, 60)
+    }
+
+    /// The same from so many draws at most, in so many steps.
+    pub fn best_shares_of(&self, most: usize, steps: usize) -> Vec<f64> {
         let log_now = self.log_q();
         let logs: Vec<f64> = self.log_l.iter().zip(&log_now).map(|(l, q)| 2.0 * (l - q)).collect();
         let top = logs.iter().copied().filter(|l| l.is_finite()).fold(f64::NEG_INFINITY, f64::max);
         // Densities relative to the present one; draws without a weight tell nothing.
-        let every = self.len().div_ceil(MOST);
+        let every = self.len().div_ceil(most);
         let rows: Vec<(f64, Vec<f64>)> = (0..self.len())
             .step_by(every)
             .filter(|&i| logs[i] - top > -60.0)
@@ -427,7 +459,7 @@ impl<'a> Pool<'a> {
             .collect();
         let j = self.proposals.len();
         let mut shares = vec![1.0 / j as f64; j];
-        for _ in 0..STEPS {
+        for _ in 0..steps {
             let mut slopes = vec![0.0; j];
             for (c, q) in &rows {
                 let mixed: f64 = shares.iter().zip(q).map(|(a, q)| a * q).sum();
