@@ -47,7 +47,9 @@ fn mixture(criterion: &mut Criterion) {
         .chunks(p)
         .flat_map(|z| {
             let along = f64::from(z[0]);
-            (0..p).map(move |i| 0.5 + 0.05 * along.powi(i as i32 % 3) + 0.01 * f64::from(z[i])).map(|u| u.clamp(0.01, 0.99))
+            (0..p)
+                .map(move |i| 0.5 + 0.05 * along.powi(i as i32 % 3) + 0.01 * f64::from(z[i]))
+                .map(|u| u.clamp(0.01, 0.99))
         })
         .collect();
     let weights = vec![1.0; 4096];

@@ -10,7 +10,8 @@ fn every_row_meets_its_own_spectrum() {
         for (cols, per_bin) in [(104, 90.0f32), (513, 600.0), (7, 0.4)] {
             let (spectra, rows) = (5, 60);
             let mean: Vec<f32> = noise(rows * cols, 3).iter().map(|x| per_bin * (1.0 + 0.9 * x)).collect();
-            let counts: Vec<f32> = noise(spectra * cols, 4).iter().map(|x| (per_bin * (1.0 + x)).round().max(0.0)).collect();
+            let counts: Vec<f32> =
+                noise(spectra * cols, 4).iter().map(|x| (per_bin * (1.0 + x)).round().max(0.0)).collect();
             let exposures = [1.0f32, 0.25, 3.5, 1.0, 0.01];
             let own: Vec<u32> = (0..rows as u32).map(|row| row * 7 % spectra as u32).collect();
             let evaluate = |rows: &[usize]| {
@@ -35,9 +36,14 @@ fn every_row_meets_its_own_spectrum() {
                     let (m, d) = (f64::from(*m) * f64::from(exposures[at]), f64::from(*d));
                     if d > 0.0 { m - d + d * (d / m.max(1e-32)).ln() } else { m }
                 };
-                let truth: f64 = -mean[row * cols..][..cols].iter().zip(&counts[at * cols..][..cols]).map(term).sum::<f64>();
+                let truth: f64 =
+                    -mean[row * cols..][..cols].iter().zip(&counts[at * cols..][..cols]).map(term).sum::<f64>();
                 let found = f64::from(log_l[row]);
-                assert!((found - truth).abs() < 0.005 + 1e-6 * truth.abs(), "{row}: {found} {truth} on {}", device.name());
+                assert!(
+                    (found - truth).abs() < 0.005 + 1e-6 * truth.abs(),
+                    "{row}: {found} {truth} on {}",
+                    device.name()
+                );
             }
             let some = [3usize, 17, 41];
             let alone = evaluate(&some);

@@ -39,7 +39,13 @@ pub struct Observed<'a> {
 ///
 /// # Panics
 /// When rows or columns do not fit the tensors.
-pub fn cstat_each(device: &Device, mean: &Tensor<f32>, observed: Observed<'_>, out: &mut Tensor<f32>, first_row: usize) {
+pub fn cstat_each(
+    device: &Device,
+    mean: &Tensor<f32>,
+    observed: Observed<'_>,
+    out: &mut Tensor<f32>,
+    first_row: usize,
+) {
     let (rows, cols) = (mean.rows(), mean.cols());
     let Observed { counts, exposures, spectrum } = observed;
     assert_eq!(counts.cols(), cols, "cstat_each: columns of means and observed counts");

@@ -193,8 +193,7 @@ fn best_cut(draws: &[f32], p: usize, cell: &Cell) -> Option<(f64, usize, f64)> {
     }
     let mut best: Option<(f64, usize, f64)> = None;
     for axis in 0..p {
-        let values: Vec<f64> =
-            cell.sorted[axis].iter().map(|&row| f64::from(draws[row as usize * p + axis])).collect();
+        let values: Vec<f64> = cell.sorted[axis].iter().map(|&row| f64::from(draws[row as usize * p + axis])).collect();
         let (lo, hi) = cell.range[axis];
         for below in IN_BOX..=n - IN_BOX {
             let (left, right) = (values[below - 1], values[below]);

@@ -34,8 +34,7 @@ const SUPPORT: f64 = 2.0;
 const MOST: usize = 12_288;
 /// A parameter is near an edge of its prior when this many standard deviations from its mean are.
 const EDGE: f64 = 8.0;
-/// Draws behind the share of a mixture that lies inside the cube
-/// (of a component, at least and at most, and the error that is aimed at),
+/// Draws of a component behind the share of it that lies inside the cube, at least and at most, the error of the whole that is aimed at,
 const INSIDE_DRAWS: (usize, usize) = (512, 32_768);
 const INSIDE_ERROR: f64 = 1e-3;
 /// and tries to draw a row inside.
@@ -110,14 +109,14 @@ impl StudentMixture {
             (best, mixture) = (score, candidate);
         }
         let (centre, mut covariance) = matrix::moments(p, train.chunks_exact(p).zip(train_w.iter().copied()));
-        covariance.iter_mut().for_each(|c| *c *= super::knob("K_DEFW", 1.5));
-        let keep = (1.0 - super::knob("K_DEFS", 0.1)).ln();
+        covariance.iter_mut().for_each(|c| *c *= DEFENSIVE_WIDTH);
+        let keep = (1.0 - DEFENSIVE_SHARE).ln();
         for c in &mut mixture.components {
             c.log_share += keep;
             c.log_norm += keep;
         }
         mixture.components.push(Component::resolved(
-            super::knob("K_DEFS", 0.1).ln(),
+            DEFENSIVE_SHARE.ln(),
             centre,
             covariance,
             DEFENSIVE_FREEDOM,
@@ -130,26 +129,31 @@ impl StudentMixture {
     /// Sets the share of the components' mass that is inside the cube: one less what each component has outside, which is the sum of what its
     /// margins have there where that is next to nothing, and counted among draws of it otherwise.
     fn measure_inside(&mut self, seed: u64) {
-        let outside: f64 = self.components.iter().enumerate().map(|(i, c)| {
-            let share = c.log_share.exp();
-            let bound = c.outside(&self.linear);
-            if share * bound < LEAK {
-                return share * bound;
-            }
-            let draws = (share * share * bound.min(1.0) / (INSIDE_ERROR * INSIDE_ERROR)) as usize;
-            let draws = draws.clamp(INSIDE_DRAWS.0, INSIDE_DRAWS.1);
-            let room = || (vec![0.0; self.p], vec![0.0; self.p]);
-            let seed = seed.wrapping_add(i as u64) ^ 0x696e_7369_6465;
-            let beyond: usize = (0..draws)
-                .into_par_iter()
-                .with_min_len(CHUNK)
-                .map_init(room, |(z, x), row| {
-                    c.draw(&mut generator_of(seed, row), z, x);
-                    usize::from(!self.is_inside(x))
-                })
-                .sum();
-            share * (beyond as f64 / draws as f64)
-        }).sum();
+        let outside: f64 = self
+            .components
+            .iter()
+            .enumerate()
+            .map(|(i, c)| {
+                let share = c.log_share.exp();
+                let bound = c.outside(&self.linear);
+                if share * bound < LEAK {
+                    return share * bound;
+                }
+                let draws = (share * share * bound.min(1.0) / (INSIDE_ERROR * INSIDE_ERROR)) as usize;
+                let draws = draws.clamp(INSIDE_DRAWS.0, INSIDE_DRAWS.1);
+                let room = || (vec![0.0; self.p], vec![0.0; self.p]);
+                let seed = seed.wrapping_add(i as u64) ^ 0x696e_7369_6465;
+                let beyond: usize = (0..draws)
+                    .into_par_iter()
+                    .with_min_len(CHUNK)
+                    .map_init(room, |(z, x), row| {
+                        c.draw(&mut generator_of(seed, row), z, x);
+                        usize::from(!self.is_inside(x))
+                    })
+                    .sum();
+                share * (beyond as f64 / draws as f64)
+            })
+            .sum();
         self.log_inside = (1.0 - outside).max(1.0 / INSIDE_DRAWS.1 as f64).ln();
     }
 
@@ -167,9 +171,9 @@ impl StudentMixture {
     ) -> Self {
         let mut mixture = Self::start(points, weights, linear, components, seed);
         let mut last = f64::NEG_INFINITY;
-        for _ in 0..super::knob("K_ITER", 25.0) as usize {
+        for _ in 0..ITERATIONS {
             let (log_likelihood, next) = mixture.improved(points, weights);
-            if log_likelihood < last + super::knob("K_CONV", 5e-4) {
+            if log_likelihood < last + CONVERGED {
                 break;
             }
             last = log_likelihood;
@@ -215,7 +219,7 @@ impl StudentMixture {
         let log_share = -(components as f64).ln();
         let components = means
             .into_iter()
-            .map(|mean| Component::resolved(log_share, mean, covariance.clone(), super::knob("K_FREEDOM", 16.0) as u32, linear))
+            .map(|mean| Component::resolved(log_share, mean, covariance.clone(), FREEDOM, linear))
             .collect();
         Self { p, linear: linear.to_vec(), log_inside: 0.0, components }
     }
@@ -240,7 +244,7 @@ impl StudentMixture {
             sums.iter_mut().zip(piece).for_each(|(a, b)| *a += b);
         }
         // Of its own draws: the effective number of all of them says nothing of a component that a few heavy ones make up.
-        let least = super::knob("K_SUPPORT", 2.0) * (p * (p + 3) / 2) as f64;
+        let least = SUPPORT * (p * (p + 3) / 2) as f64;
         let mut components: Vec<Component> = sums
             .chunks_exact(width)
             .zip(&self.components)
@@ -249,7 +253,7 @@ impl StudentMixture {
                 let shift: Vec<f64> = sums[SUMS..SUMS + p].iter().map(|s| s / sums[1]).collect();
                 let mean: Vec<f64> = old.mean.iter().zip(&shift).map(|(m, s)| m + s).collect();
                 let covariance = covariance_of(sums, &shift);
-                Component::resolved(sums[0].ln(), mean, covariance, super::knob("K_FREEDOM", 16.0) as u32, &self.linear)
+                Component::resolved(sums[0].ln(), mean, covariance, FREEDOM, &self.linear)
             })
             .collect();
         if components.is_empty() {

@@ -20,14 +20,6 @@ pub use pareto::{pareto_k, smooth};
 pub use pool::{Pool, PoolSettings, Proposal, Proposed, Student, Uniform};
 pub use temper::temper;
 
-pub(crate) fn knob(name: &str, default: f64) -> f64 {
-    use std::sync::Mutex;
-    static KNOBS: Mutex<Option<std::collections::HashMap<String, f64>>> = Mutex::new(None);
-    let mut knobs = KNOBS.lock().unwrap();
-    *knobs.get_or_insert_default().entry(name.to_string()).or_insert_with(|| {
-        std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
-    })
-}
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 

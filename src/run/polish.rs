@@ -4,10 +4,13 @@
 //! A flow that was trained on the whole prior is far wider than the posterior of a bright spectrum. Its weighted draws, tempered until
 //! enough of them count, say where to look more closely: a mixture is fitted to them and drawn from, and all draws of all proposals
 //! of this spectrum are weighed together (population Monte Carlo, Cappe et al. 2004; with the weights of [`Pool`], Cornuet et al. 2012).
-//! Once these weights are to be trusted, new draws from what was learnt decide: draws that the proposals were fitted to, and that
-//! were stopped when they looked best, make too little of what they have not seen. What the new draws refuse goes on learning
-//! from them, until the likelihoods are spent. Where that fails, nested sampling finds what a mixture is fitted to, and its evidence is
-//! checked against that of the weights.
+//! Once enough of them are effective, new draws from what was learnt decide: draws that the proposals were fitted to, and that
+//! were stopped when they looked best, make too little of what they have not seen. A first lot of the new draws tells how many it takes; what
+//! they refuse goes on learning from them, until the likelihoods are spent. Where that fails, nested sampling finds what a mixture is fitted
+//! to, whose draws decide, and its evidence is checked against that of the weights.
+//!
+//! Spectra of a group go side by side: the likelihoods of all their draws, and of the live points of all that need nested sampling, are
+//! evaluated together; proposals, fits and weights of different spectra share the threads.
 //!
 //! Whatever is random for a spectrum is keyed by its counts and exposure, not by its place among others: in any list, it
 //! gets the same posterior to the bit.
@@ -20,7 +23,6 @@ use crate::reference::{Likelihood, Nested, NestedSettings, nested};
 use crate::refine::{Importance, Pool, Proposal, Proposed, StudentMixture, Uniform};
 use crate::report::Verdict;
 use crate::report::limits;
-use crate::refine::knob;
 use crate::report::summary::{ProposalSummary, RefineSummary, VerdictStatus};
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -31,8 +33,26 @@ const STREAM: u32 = (1 << 29) + (1 << 28);
 /// Effective draws that a mixture is fitted to, per parameter and as a share of all draws: weights are tempered until there are so many.
 const TEMPERED: f64 = 40.0;
 const PART: f64 = 1.0 / 16.0;
+/// Effective draws per parameter from which on a mixture that was fitted to them may decide.
+const READY: f64 = 100.0;
+/// Components of a mixture, at most, while weights are tempered and then. More than eight take time and are not better.
+const COMPONENTS: [usize; 2] = [4, 8];
+/// Shares of the draws that flow and prior go on getting: they reach what the mixtures have not seen. With twice as much a fifth more
+/// likelihoods were needed, and no more spectra were trusted.
+const FLOW_SHARE: f64 = 0.1;
+const PRIOR_SHARE: f64 = 0.05;
+/// Draws, and steps, behind the shares of the others.
+const SHARING: usize = 2048;
+const SHARING_STEPS: usize = 30;
 /// Mixtures that are to get a smaller share of the draws that decide than this are dropped.
 const WORTH_KEEPING: f64 = 0.03;
+/// Draws that decide at first, in quarters of those of the flow. They tell how many it takes: so many, and MARGIN of it, are drawn from
+/// the same proposals, unless the draws are less efficient than this or would be more than MOST.
+const PROBE: usize = 8;
+const MARGIN: f64 = 1.1;
+const WORTH_MORE: f64 = 0.12;
+const LEAST: usize = 256;
+const MOST: usize = 12_288;
 /// Live points of the fall-back.
 const LIVE: usize = 400;
 /// The evidence of the weights is to be within so many errors of the nested one.
@@ -44,7 +64,7 @@ pub(super) const FIRST: usize = 2;
 /// How far to go.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Effort {
-    /// Draws of the flow, and of each proposal that follows.
+    /// Draws of the flow, and half as many of each proposal that follows.
     pub draws: usize,
     /// Likelihoods of a spectrum, at most; the fall-back has as many again after its own.
     pub most: usize,
@@ -83,8 +103,6 @@ struct Spectrum<'a> {
     told: Option<(Importance, RefineSummary)>,
     fits: u64,
     nested: Option<Rescue>,
-    /// Which proposals are as dense as their draws are frequent; empty before that is known.
-    right: Vec<bool>,
     seed: u64,
 }
 
@@ -188,7 +206,7 @@ impl<'a> Spectrum<'a> {
         let mut shares = vec![1.0];
         if effort.polish {
             proposals.push(Box::new(Uniform { p, seed }));
-            shares = vec![1.0 - knob("K_PRIOR", 0.1), knob("K_PRIOR", 0.1)];
+            shares = vec![1.0 - PRIOR_SHARE, PRIOR_SHARE];
         }
         Self {
             target,
@@ -201,7 +219,6 @@ impl<'a> Spectrum<'a> {
             told: None,
             fits: 0,
             nested: None,
-            right: Vec::new(),
             seed,
         }
     }
@@ -216,7 +233,7 @@ impl<'a> Spectrum<'a> {
     fn check(&mut self, analysis: &Analysis<'_>) -> Result<()> {
         let names = self.names();
         let Some((_, told)) = &mut self.told else { return Ok(()) };
-        (told.agreement, self.right) = agreement(analysis.rounds.problem, &mut self.pool, &names)?;
+        (told.agreement, _) = agreement(analysis.rounds.problem, &mut self.pool, &names)?;
         Ok(())
     }
 
@@ -230,11 +247,6 @@ impl<'a> Spectrum<'a> {
         });
         let left = self.most.saturating_sub(self.spent);
         let trusted = self.status() == VerdictStatus::Trusted;
-        if std::env::var("K_TRACE").is_ok() {
-            if let Some((i, t)) = &self.told {
-                eprintln!("{:x} spent {} deciding {} n {} ess {:.0} low {:.0} k {:.2} J {} shares {:?}", self.seed & 0xffff, self.spent, self.deciding, self.pool.len(), i.ess, t.ess_lower, i.pareto_k, self.shares.len(), self.shares.iter().map(|s| (s*100.0) as i32).collect::<Vec<_>>());
-            }
-        }
         if left == 0 || (trusted && self.decides()) {
             self.rows = 0;
         } else if !effort.polish {
@@ -243,7 +255,6 @@ impl<'a> Spectrum<'a> {
         } else if let Some(more) = self.worth_more() {
             self.rows = left.min(more);
         } else {
-            let batch = knob("K_BATCH", 1024.0) as usize;
             let ready = self.learn();
             if ready {
                 let kept: Vec<bool> =
@@ -254,7 +265,7 @@ impl<'a> Spectrum<'a> {
                 normalise(&mut self.shares);
             }
             self.deciding = ready;
-            self.rows = left.min(if ready { knob("K_PROBE", 1024.0) as usize } else { batch });
+            self.rows = left.min((if ready { PROBE * effort.draws / 4 } else { effort.draws / 2 }).max(1));
         }
     }
 
@@ -264,13 +275,11 @@ impl<'a> Spectrum<'a> {
         let low = told.ess_lower.min(importance.ess);
         let n = self.pool.len() as f64;
         let efficiency = low / n;
-        let least = if self.pool.mixtures.is_empty() { knob("K_FLOWEFF", 0.15) } else { knob("K_MINEFF", 0.12) };
-        if !self.decides() || importance.pareto_k > limits::PARETO_K || efficiency < least {
+        if !self.decides() || importance.pareto_k > limits::PARETO_K || efficiency < WORTH_MORE {
             return None;
         }
-        let needed = knob("K_MARGIN", 1.1) * limits::ESS / efficiency;
-        let more = (needed - n).max(256.0);
-        (n + more <= knob("K_MAXDEC", 12288.0)).then_some((more / 64.0).ceil() as usize * 64)
+        let more = (MARGIN * limits::ESS / efficiency - n).max(LEAST as f64).ceil() as usize;
+        (self.pool.len() + more <= MOST).then(|| more.next_multiple_of(64))
     }
 
     /// Whether the present draws have taught no proposal that they are weighed with.
@@ -280,39 +289,31 @@ impl<'a> Spectrum<'a> {
 
     /// Fits a mixture, and shares out the draws to come; whether these may decide.
     fn learn(&mut self) -> bool {
-        let Some((ess, k)) = self.told.as_ref().map(|(importance, _)| (importance.ess, importance.pareto_k)) else { return false };
+        let Some(ess) = self.told.as_ref().map(|(importance, _)| importance.ess) else { return false };
         let p = self.pool.parameters() as f64;
         let enough = (TEMPERED * p).max(PART * self.pool.len() as f64);
         let tempered = ess < enough;
-        let components = if tempered { knob("K_COMP1", 4.0) } else { knob("K_COMP2", 8.0) } as usize;
+        let components = COMPONENTS[usize::from(!tempered)];
         self.fits += 1;
         let fitted = self.pool.fit_tempered(enough, components, self.seed.wrapping_add(self.fits)).is_some();
-        let ready = fitted && ess >= knob("K_READY", 60.0) * p;
-        let wide = knob("K_WIDE", 0.0);
-        let mut widened = false;
-        if ready && wide > 0.0 && (knob("K_WIDEK", 0.0) == 0.0 || k > limits::PARETO_K) {
-            self.fits += 1;
-            widened = self.pool.fit_powered(wide, knob("K_COMPW", 4.0) as usize, self.seed.wrapping_add(self.fits));
-        }
-        self.shares = if tempered { self.newest_first() } else { self.pool.best_shares_of(2048, 30) };
-        for (share, least) in self.shares.iter_mut().zip([knob("K_FLOW", 0.2), knob("K_PRIOR", 0.1)]) {
+        self.shares = if tempered { self.newest_first() } else { self.pool.best_shares_of(SHARING, SHARING_STEPS) };
+        for (share, least) in self.shares.iter_mut().zip([FLOW_SHARE, PRIOR_SHARE]) {
             *share = share.max(least);
         }
         normalise(&mut self.shares);
-        if widened && let Some(last) = self.shares.last_mut() {
-            *last = last.max(knob("K_WIDESHARE", 0.15));
-        }
-        normalise(&mut self.shares);
-        ready
+        fitted && ess >= READY * p
     }
 
     /// Shares of the draws that are to find out where the posterior is: the newest mixture has all that flow and prior leave.
     fn newest_first(&self) -> Vec<f64> {
+        if self.pool.mixtures.is_empty() {
+            return vec![1.0 - PRIOR_SHARE, PRIOR_SHARE];
+        }
         let mut shares = vec![0.0; self.pool.drawn().len()];
         if let Some(newest) = shares.last_mut() {
-            *newest = 1.0 - knob("K_FLOW", 0.2) - knob("K_PRIOR", 0.1);
+            *newest = 1.0 - FLOW_SHARE - PRIOR_SHARE;
         }
-        (shares[0], shares[1]) = (shares[0] + knob("K_FLOW", 0.2), shares[1] + knob("K_PRIOR", 0.1));
+        (shares[0], shares[1]) = (shares[0] + FLOW_SHARE, shares[1] + PRIOR_SHARE);
         shares
     }
 
