@@ -37,7 +37,7 @@ const PART: f64 = 1.0 / 16.0;
 const READY: f64 = 100.0;
 /// Components of a mixture, at most, while weights are tempered and then. More than eight take time and are not better.
 const COMPONENTS: [usize; 2] = [4, 8];
-/// Shares of the draws that flow and prior go on getting: they reach what the mixtures have not seen. With twice as much a fifth more
+/// Shares of the draws that flow and prior go on getting: they reach what the mixtures have not seen. With twice as much a tenth more
 /// likelihoods were needed, and no more spectra were trusted.
 const FLOW_SHARE: f64 = 0.1;
 const PRIOR_SHARE: f64 = 0.05;
@@ -46,9 +46,10 @@ const SHARING: usize = 2048;
 const SHARING_STEPS: usize = 30;
 /// Mixtures that are to get a smaller share of the draws that decide than this are dropped.
 const WORTH_KEEPING: f64 = 0.03;
-/// Draws that decide at first, in quarters of those of the flow. They tell how many it takes: so many, and MARGIN of it, are drawn from
-/// the same proposals, unless the draws are less efficient than this or would be more than MOST.
-const PROBE: usize = 8;
+/// Draws that decide at first, over those of the flow. Where they are too few, they tell how many it takes: MARGIN times so many are drawn
+/// from the same proposals, at least LEAST more, unless the draws are less efficient than WORTH_MORE or would be more than MOST. With
+/// fewer at first, evidence was missed: looks at few draws stop when these look best.
+const PROBE: usize = 2;
 const MARGIN: f64 = 1.1;
 const WORTH_MORE: f64 = 0.12;
 const LEAST: usize = 256;
@@ -265,7 +266,7 @@ impl<'a> Spectrum<'a> {
                 normalise(&mut self.shares);
             }
             self.deciding = ready;
-            self.rows = left.min((if ready { PROBE * effort.draws / 4 } else { effort.draws / 2 }).max(1));
+            self.rows = left.min((if ready { PROBE * effort.draws } else { effort.draws / 2 }).max(1));
         }
     }
 
