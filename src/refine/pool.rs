@@ -29,7 +29,7 @@ pub trait Proposal: Send {
     ///
     /// # Errors
     /// Those of the device.
-    fn log_density_at(&mut self, cube: &[f32], _logits: &Logits) -> Result<Vec<f64>> {
+    fn log_density_with(&mut self, cube: &[f32], _logits: &Logits) -> Result<Vec<f64>> {
         self.log_density(cube)
     }
 }
@@ -49,7 +49,7 @@ impl Proposal for Student {
         Ok(self.mixture.log_density(cube))
     }
 
-    fn log_density_at(&mut self, _cube: &[f32], logits: &Logits) -> Result<Vec<f64>> {
+    fn log_density_with(&mut self, _cube: &[f32], logits: &Logits) -> Result<Vec<f64>> {
         Ok(self.mixture.log_density_at(logits))
     }
 }
@@ -282,7 +282,7 @@ impl<'a> Pool<'a> {
             for (((j, own), rows), logits) in parts.iter().zip(&rows).zip(&logits) {
                 match k == *j {
                     true => self.log_q[k].extend_from_slice(own),
-                    false => self.log_q[k].extend(proposal.log_density_at(&cube[rows.clone()], logits)?),
+                    false => self.log_q[k].extend(proposal.log_density_with(&cube[rows.clone()], logits)?),
                 }
             }
         }

@@ -4,6 +4,8 @@
 //! multiplications and at most one root, where a logarithm and an exponential for each component took most of the time. One logarithm is
 //! left for each point. Where the sum of the components is too small for an f64 so, it is made of their logarithms instead.
 
+#![allow(clippy::needless_range_loop)] // Loops over lanes are what becomes vector code.
+
 use super::{Component, log_sum};
 use crate::kernels::vector::vectorised;
 use crate::refine::matrix;
