@@ -5,6 +5,7 @@ mod adam;
 mod autoencoder;
 mod batchnorm;
 mod cstat;
+mod cstat_each;
 mod flow;
 mod fold;
 mod gather;

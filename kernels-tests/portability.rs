@@ -4,7 +4,7 @@
 use naga::back::{hlsl, msl, spv};
 use rontgen::device::{Device, Kernel};
 use rontgen::kernels::{
-    activation, adam, batchnorm, compact, cstat, flow, fold, gather, gemm, gemm_half, loss, mixture, mlp,
+    activation, adam, batchnorm, compact, cstat, cstat_each, flow, fold, gather, gemm, gemm_half, loss, mixture, mlp,
     model::ModelPlan, model_fold, moments, parameters, poisson, random, range, reduce, rescale, shuffle, spectral,
     spline, stabilize, standardize, truncate, unbounded,
 };
@@ -25,6 +25,7 @@ fn all() -> Vec<Kernel> {
         batchnorm::kernels(),
         compact::kernels(),
         cstat::kernels(),
+        cstat_each::kernels(),
         fold::kernels(),
         gather::kernels(),
         gemm::kernels(),

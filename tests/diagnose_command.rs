@@ -334,6 +334,17 @@ fn an_amortised_run_serves_other_spectra() {
     assert_eq!(single["spectra"][0]["result"], lines[2]["result"]);
     let file = |name: &str| fs::read(folder_of(name).join("samples/c.csv")).unwrap();
     assert_eq!(file("amortised-single"), file("amortised-table"));
+    // And on one thread.
+    let one = folder("amortised-one-thread");
+    let mut threads = rontgen();
+    threads.env("RAYON_NUM_THREADS", "1").arg("apply").arg(run).arg(&alone).arg("--out").arg(&one);
+    let output = threads.args(["--device", "cpu", "--json"]).output().unwrap();
+    assert_eq!(json(&stdout(&output))["spectra"][0]["result"], lines[2]["result"]);
+    // With few draws, after which some may need nested sampling, side by side: again the same to the bit as alone.
+    let few = ["--draws", "256"];
+    let (_, together) = apply(&spectra, &folder("amortised-few"), &few);
+    let (_, single_few) = apply(&alone, &folder("amortised-few-alone"), &few);
+    assert_eq!(single_few["spectra"][0]["result"], together["spectra"][2]["result"]);
     // Another area beside the spectrum is noticed by its contents, although it has the name of the run's.
     let other = folder("amortised-other");
     fs::create_dir_all(&other).unwrap();

@@ -33,8 +33,8 @@ pub struct Args {
     /// Where to write
     #[arg(long, value_name = "OUT")]
     pub(super) out: PathBuf,
-    /// Draws of the network per spectrum, each with its likelihood, and of each mixture fitted to the weighted ones where they are
-    /// not to be trusted; up to 32 times as many likelihoods in all
+    /// Draws of the network per spectrum, each with its likelihood, and half as many of each mixture fitted to the weighted ones where
+    /// they are not to be trusted; up to 32 times as many likelihoods in all
     #[arg(long, value_name = "N", default_value_t = Settings::default().draws)]
     pub(super) draws: usize,
     /// Draw from the network alone, whatever the weights are like

@@ -9,6 +9,7 @@ pub mod adam;
 pub mod batchnorm;
 pub mod compact;
 pub mod cstat;
+pub mod cstat_each;
 pub mod flow;
 pub mod fold;
 pub mod gather;

@@ -66,11 +66,11 @@ impl Agreement {
     }
 }
 
-/// A box of the tree: its range of each coordinate, and the building draws in it.
+/// A box of the tree: its range of each coordinate, and the building draws in it, in ascending order of each coordinate.
 #[derive(Debug, Clone)]
 struct Cell {
     range: Vec<(f64, f64)>,
-    rows: Vec<u32>,
+    sorted: Vec<Vec<u32>>,
     /// The coordinate and the place of the best cut, and the log-likelihood that it gains.
     cut: Option<(f64, usize, f64)>,
     parent: Option<usize>,
@@ -90,6 +90,10 @@ struct Tree {
 }
 
 impl Cell {
+    fn draws(&self) -> usize {
+        self.sorted.first().map_or(0, Vec::len)
+    }
+
     fn volume(&self) -> f64 {
         self.range.iter().map(|(lo, hi)| hi - lo).product()
     }
@@ -99,24 +103,32 @@ impl Tree {
     /// Grows by the cut that gains most, over and over.
     fn grow(draws: &[f32], p: usize) -> Self {
         let n = draws.len() / p;
-        let root =
-            Cell { range: vec![(0.0, 1.0); p], rows: (0..n as u32).collect(), cut: None, parent: None, children: None };
+        let sorted = (0..p)
+            .map(|axis| {
+                let mut rows: Vec<u32> = (0..n as u32).collect();
+                rows.sort_unstable_by(|&a, &b| draws[a as usize * p + axis].total_cmp(&draws[b as usize * p + axis]));
+                rows
+            })
+            .collect();
+        let root = Cell { range: vec![(0.0, 1.0); p], sorted, cut: None, parent: None, children: None };
         let mut cells = vec![root];
         cells[0].cut = best_cut(draws, p, &cells[0]);
         for _ in 1..BOXES {
             let gains = cells.iter().enumerate().filter_map(|(i, cell)| cell.cut.map(|(gain, ..)| (gain, i)));
             let Some((_, at)) = gains.max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1))) else { break };
             let Some((_, axis, place)) = cells[at].cut.take() else { break };
-            let rows = std::mem::take(&mut cells[at].rows);
-            let (low, high): (Vec<u32>, Vec<u32>) =
-                rows.into_iter().partition(|&row| f64::from(draws[row as usize * p + axis]) < place);
-            for (rows, upper) in [(low, false), (high, true)] {
+            let sorted = std::mem::take(&mut cells[at].sorted);
+            let below = |row: &u32| f64::from(draws[*row as usize * p + axis]) < place;
+            // Each part keeps the order, so that nothing is sorted again.
+            let (low, high): (Vec<Vec<u32>>, Vec<Vec<u32>>) =
+                sorted.into_iter().map(|rows| rows.into_iter().partition(below)).unzip();
+            for (sorted, upper) in [(low, false), (high, true)] {
                 let mut range = cells[at].range.clone();
                 match upper {
                     true => range[axis].0 = place,
                     false => range[axis].1 = place,
                 }
-                let mut cell = Cell { range, rows, cut: None, parent: Some(at), children: None };
+                let mut cell = Cell { range, sorted, cut: None, parent: Some(at), children: None };
                 cell.cut = best_cut(draws, p, &cell);
                 cells.push(cell);
             }
@@ -127,7 +139,7 @@ impl Tree {
         let mut mass = vec![0.0; cells.len()];
         let (mut cumulative, mut log_density, mut sum) = (Vec::new(), Vec::new(), 0.0);
         for &leaf in &leaves {
-            let own = (cells[leaf].rows.len() + 1) as f64 / all;
+            let own = (cells[leaf].draws() + 1) as f64 / all;
             sum += own;
             cumulative.push(sum);
             log_density.push((own / cells[leaf].volume()).ln());
@@ -175,14 +187,13 @@ impl Tree {
 
 /// The cut of a cell that makes its draws most likely under a constant density on either side.
 fn best_cut(draws: &[f32], p: usize, cell: &Cell) -> Option<(f64, usize, f64)> {
-    let n = cell.rows.len();
+    let n = cell.draws();
     if n < 2 * IN_BOX {
         return None;
     }
     let mut best: Option<(f64, usize, f64)> = None;
     for axis in 0..p {
-        let mut values: Vec<f64> = cell.rows.iter().map(|&row| f64::from(draws[row as usize * p + axis])).collect();
-        values.sort_unstable_by(f64::total_cmp);
+        let values: Vec<f64> = cell.sorted[axis].iter().map(|&row| f64::from(draws[row as usize * p + axis])).collect();
         let (lo, hi) = cell.range[axis];
         for below in IN_BOX..=n - IN_BOX {
             let (left, right) = (values[below - 1], values[below]);

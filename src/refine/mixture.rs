@@ -10,6 +10,7 @@
 //! mixture without it was seen to be four of its errors too low.
 
 use super::matrix;
+use lanes::{LANES, Packed, SUMS, covariance_of};
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 use rayon::prelude::*;
@@ -33,8 +34,10 @@ const SUPPORT: f64 = 2.0;
 const MOST: usize = 12_288;
 /// A parameter is near an edge of its prior when this many standard deviations from its mean are.
 const EDGE: f64 = 8.0;
-/// Draws behind the share of a mixture that lies inside the cube, and tries to draw a row inside.
-const INSIDE_DRAWS: usize = 32_768;
+/// Draws of a component behind the share of it that lies inside the cube, at least and at most, the error of the whole that is aimed at,
+const INSIDE_DRAWS: (usize, usize) = (512, 32_768);
+const INSIDE_ERROR: f64 = 1e-3;
+/// and tries to draw a row inside.
 const TRIES: usize = 100_000;
 /// Coordinates are those that an f32 logit can tell apart from the edges, as the flow's are: draws beyond are drawn again.
 const LOWEST: f64 = f32::EPSILON as f64;
@@ -42,8 +45,9 @@ const HIGHEST: f64 = 1.0 - f32::EPSILON as f64 / 2.0;
 /// Least standard deviation of a component, in any direction, in steps of the f32 coordinates: the density of a draw that is rounded
 /// by up to half a step is then on average right to (1/5)^2/24, 0.2 %.
 const RESOLVED: f64 = 5.0;
-/// Share of the mass outside the cube, bounded from above by the components' margins, from which on it is measured.
-const LEAK: f64 = 1e-5;
+/// Share of the mass that a component has outside the cube, bounded from above by its margins, from which on it is measured: the bound
+/// itself is at most that wrong.
+const LEAK: f64 = 1e-4;
 
 #[derive(Debug, Clone)]
 struct Component {
@@ -122,17 +126,35 @@ impl StudentMixture {
         Some(mixture)
     }
 
-    /// Sets the share of the components' mass that is inside the cube: one less the sum of what the margins have outside where that is
-    /// next to nothing, measured otherwise.
+    /// Sets the share of the components' mass that is inside the cube: one less what each component has outside, which is the sum of what its
+    /// margins have there where that is next to nothing, and counted among draws of it otherwise.
     fn measure_inside(&mut self, seed: u64) {
-        let outside: f64 = self.components.iter().map(|c| c.log_share.exp() * c.outside(&self.linear)).sum();
-        self.log_inside = if outside < LEAK {
-            -outside
-        } else {
-            let row = |r: usize| self.is_inside(&self.raw(&mut generator_of(seed ^ 0x696e_7369_6465, r)));
-            let inside = (0..INSIDE_DRAWS).into_par_iter().filter(|r| row(*r)).count();
-            (inside.max(1) as f64 / INSIDE_DRAWS as f64).ln()
-        };
+        let outside: f64 = self
+            .components
+            .iter()
+            .enumerate()
+            .map(|(i, c)| {
+                let share = c.log_share.exp();
+                let bound = c.outside(&self.linear);
+                if share * bound < LEAK {
+                    return share * bound;
+                }
+                let draws = (share * share * bound.min(1.0) / (INSIDE_ERROR * INSIDE_ERROR)) as usize;
+                let draws = draws.clamp(INSIDE_DRAWS.0, INSIDE_DRAWS.1);
+                let room = || (vec![0.0; self.p], vec![0.0; self.p]);
+                let seed = seed.wrapping_add(i as u64) ^ 0x696e_7369_6465;
+                let beyond: usize = (0..draws)
+                    .into_par_iter()
+                    .with_min_len(CHUNK)
+                    .map_init(room, |(z, x), row| {
+                        c.draw(&mut generator_of(seed, row), z, x);
+                        usize::from(!self.is_inside(x))
+                    })
+                    .sum();
+                share * (beyond as f64 / draws as f64)
+            })
+            .sum();
+        self.log_inside = (1.0 - outside).max(1.0 / INSIDE_DRAWS.1 as f64).ln();
     }
 
     /// Number of components, the defensive one among them.
@@ -205,40 +227,14 @@ impl StudentMixture {
     /// The mean log-likelihood of the draws, and the next mixture.
     fn improved(&self, points: &[f64], weights: &[f64]) -> (f64, Self) {
         let (p, k) = (self.p, self.components.len());
-        let freedom = f64::from(FREEDOM);
-        // Per component: sum of w r, of its square, of w r u, of w r u x and of w r u x x^T (about the old mean), with u the weight of outliers.
-        let width = 3 + p + p * p;
+        let width = SUMS + p + p * (p + 1) / 2;
+        let packed = Packed::new(&self.components, p);
         let pieces: Vec<(f64, Vec<f64>)> = points
             .par_chunks(CHUNK * p)
             .zip(weights.par_chunks(CHUNK))
             .map(|(points, weights)| {
                 let mut sums = vec![0.0; k * width];
-                let mut log_likelihood = 0.0;
-                let (mut z, mut logs, mut squares) = (vec![0.0; p], vec![0.0; k], vec![0.0; k]);
-                for (x, &w) in points.chunks_exact(p).zip(weights) {
-                    for (i, c) in self.components.iter().enumerate() {
-                        (logs[i], squares[i]) = c.log_density(x, &mut z);
-                    }
-                    let top = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                    logs.iter_mut().for_each(|log| *log = (*log - top).exp());
-                    let total: f64 = logs.iter().sum();
-                    log_likelihood += w * (top + total.ln());
-                    for (i, c) in self.components.iter().enumerate() {
-                        let r = w * logs[i] / total;
-                        if r < 1e-12 * w {
-                            continue;
-                        }
-                        let u = r * (freedom + p as f64) / (freedom + squares[i]);
-                        let sums = &mut sums[i * width..][..width];
-                        sums[0] += r;
-                        sums[1] += u;
-                        sums[2] += r * r;
-                        for a in 0..p {
-                            sums[3 + a] += u * (x[a] - c.mean[a]);
-                        }
-                        matrix::add_outer(&mut sums[3 + p..], &c.mean, x, u);
-                    }
-                }
+                let log_likelihood = packed.accumulate(points, weights, &mut sums);
                 (log_likelihood, sums)
             })
             .collect();
@@ -254,15 +250,9 @@ impl StudentMixture {
             .zip(&self.components)
             .filter(|(sums, _)| k == 1 || sums[0] * sums[0] >= least * sums[2])
             .map(|(sums, old)| {
-                let shift: Vec<f64> = sums[3..3 + p].iter().map(|s| s / sums[1]).collect();
+                let shift: Vec<f64> = sums[SUMS..SUMS + p].iter().map(|s| s / sums[1]).collect();
                 let mean: Vec<f64> = old.mean.iter().zip(&shift).map(|(m, s)| m + s).collect();
-                let mut covariance = sums[3 + p..].to_vec();
-                for a in 0..p {
-                    for b in 0..=a {
-                        covariance[a * p + b] = (covariance[a * p + b] - sums[1] * shift[a] * shift[b]) / sums[0];
-                    }
-                }
-                matrix::mirror(&mut covariance, p);
+                let covariance = covariance_of(sums, &shift);
                 Component::resolved(sums[0].ln(), mean, covariance, FREEDOM, &self.linear)
             })
             .collect();
@@ -280,42 +270,40 @@ impl StudentMixture {
     /// Log-densities in the components' own space.
     fn log_densities(&self, points: &[f64]) -> Vec<f64> {
         let p = self.p;
+        let mut logs = vec![0.0; points.len() / p];
+        let packed = Packed::new(&self.components, p);
         points
             .par_chunks(CHUNK * p)
-            .flat_map_iter(|points| {
-                let (mut z, mut logs) = (vec![0.0; p], vec![0.0; self.components.len()]);
-                points
-                    .chunks_exact(p)
-                    .map(|x| {
-                        for (log, c) in logs.iter_mut().zip(&self.components) {
-                            *log = c.log_density(x, &mut z).0;
-                        }
-                        log_sum(&logs)
-                    })
-                    .collect::<Vec<_>>()
-            })
-            .collect()
+            .zip(logs.par_chunks_mut(CHUNK))
+            .for_each(|(points, logs)| packed.log_densities(points, logs));
+        logs
     }
 
     /// Log-densities in the unit cube at the rows of `cube` (N x P).
     pub fn log_density(&self, cube: &[f32]) -> Vec<f64> {
-        let spaces = self.linear.iter().cycle();
-        let points: Vec<f64> = cube
-            .iter()
-            .zip(spaces)
-            .map(|(&u, &linear)| if linear { f64::from(u) } else { logit(f64::from(u)) })
-            .collect();
-        self.densities_in_cube(&points)
+        self.log_density_at(&Logits::of(cube, self.p))
     }
 
-    /// Of points in the components' own space.
-    fn densities_in_cube(&self, points: &[f64]) -> Vec<f64> {
-        let mut logs = self.log_densities(points);
-        for (log, y) in logs.iter_mut().zip(points.chunks_exact(self.p)) {
-            // dy/du = 1/(u (1 - u)) of a logit.
-            let logits = y.iter().zip(&self.linear).filter(|(_, linear)| !**linear);
-            *log += logits.map(|(y, _)| softplus(*y) + softplus(-y)).sum::<f64>() - self.log_inside;
-        }
+    /// The same at points whose logits are known.
+    pub fn log_density_at(&self, at: &Logits) -> Vec<f64> {
+        let p = self.p;
+        let packed = Packed::new(&self.components, p);
+        let mut logs = vec![0.0; at.linear.len() / p];
+        let rows = (at.linear.par_chunks(CHUNK * p), at.logit.par_chunks(CHUNK * p), at.slope.par_chunks(CHUNK * p));
+        rows.into_par_iter().zip(logs.par_chunks_mut(CHUNK)).for_each(|((linear, logit, slope), logs)| {
+            let mut points = linear.to_vec();
+            let mut slopes = vec![0.0; logs.len()];
+            for (a, linear) in self.linear.iter().enumerate() {
+                if !linear {
+                    for (row, sum) in slopes.iter_mut().enumerate() {
+                        points[row * p + a] = logit[row * p + a];
+                        *sum += slope[row * p + a];
+                    }
+                }
+            }
+            packed.log_densities(&points, logs);
+            logs.iter_mut().zip(slopes).for_each(|(log, slope)| *log += slope - self.log_inside);
+        });
         logs
     }
 
@@ -327,43 +315,77 @@ impl StudentMixture {
     }
 
     /// One draw in the components' own space, wherever it falls.
-    fn raw(&self, generator: &mut Pcg64) -> Vec<f64> {
-        let p = self.p;
+    fn raw(&self, generator: &mut Pcg64, z: &mut [f64], x: &mut [f64]) {
         let mut lot = generator.random::<f64>();
         let chosen = self.components.iter().find(|c| {
             lot -= c.log_share.exp();
             lot < 0.0
         });
-        let Some(c) = chosen.or(self.components.last()) else { return vec![0.5; p] };
-        let (mut z, mut x) = (vec![0.0; p], vec![0.0; p]);
-        matrix::normals(generator, &mut z);
-        // Chi squared with an even number of degrees of freedom: a sum of exponentials.
-        let chi2: f64 = (0..c.freedom / 2).map(|_| -2.0 * (1.0 - generator.random::<f64>()).ln()).sum();
-        let stretch = (f64::from(c.freedom) / chi2).sqrt();
-        z.iter_mut().for_each(|z| *z *= stretch);
-        matrix::unwhiten(&c.lower, &c.mean, &z, &mut x);
-        x
+        let Some(c) = chosen.or(self.components.last()) else { return x.fill(0.5) };
+        c.draw(generator, z, x);
     }
 
     /// `n` draws in the unit cube (n x P), and the log-densities (n) of the points that were drawn, before they were rounded to f32; row
     /// `r` depends on (`seed`, `first + r`) alone.
     pub fn draw(&self, seed: u64, first: usize, n: usize) -> (Vec<f32>, Vec<f64>) {
-        let row = |r: usize| {
-            let mut generator = generator_of(seed, first + r);
-            let mut x = self.raw(&mut generator);
-            for _ in 0..TRIES {
-                if self.is_inside(&x) {
-                    break;
+        let p = self.p;
+        let mut points = vec![0.0; n * p];
+        let (mut cube, mut slopes) = (vec![0f32; n * p], vec![0.0; n]);
+        let pieces = (points.par_chunks_mut(CHUNK * p), cube.par_chunks_mut(CHUNK * p), slopes.par_chunks_mut(CHUNK));
+        pieces.into_par_iter().enumerate().for_each(|(piece, (points, cube, slopes))| {
+            let mut z = vec![0.0; p];
+            let rows = points.chunks_exact_mut(p).zip(cube.chunks_exact_mut(p)).zip(slopes);
+            for (row, ((x, u), slope)) in rows.enumerate() {
+                let mut generator = generator_of(seed, first + piece * CHUNK + row);
+                self.raw(&mut generator, &mut z, x);
+                for _ in 0..TRIES {
+                    if self.is_inside(x) {
+                        break;
+                    }
+                    self.raw(&mut generator, &mut z, x);
                 }
-                x = self.raw(&mut generator);
+                for ((x, u), linear) in x.iter().zip(u).zip(&self.linear) {
+                    if *linear {
+                        *u = *x as f32;
+                        continue;
+                    }
+                    // dy/du = 1/(u (1 - u)) of a logit.
+                    let small = (-x.abs()).exp();
+                    *slope += x.abs() + 2.0 * small.ln_1p();
+                    *u = (if *x < 0.0 { small / (1.0 + small) } else { 1.0 / (1.0 + small) }) as f32;
+                }
             }
-            x
-        };
-        let points: Vec<f64> = (0..n).into_par_iter().with_min_len(CHUNK).flat_map_iter(row).collect();
-        let log_q = self.densities_in_cube(&points);
-        let spaces = self.linear.iter().cycle();
-        let cube = points.iter().zip(spaces).map(|(x, linear)| (if *linear { *x } else { logistic(*x) }) as f32);
-        (cube.collect(), log_q)
+        });
+        let mut log_q = self.log_densities(&points);
+        log_q.iter_mut().zip(slopes).for_each(|(log, slope)| *log += slope - self.log_inside);
+        (cube, log_q)
+    }
+}
+
+/// Points of the unit cube (N x P) with their logits: made once for all mixtures.
+#[derive(Debug, Clone, Default)]
+pub struct Logits {
+    linear: Vec<f64>,
+    logit: Vec<f64>,
+    /// Logs of their derivatives, `1/(u (1 - u))`.
+    slope: Vec<f64>,
+}
+
+impl Logits {
+    pub fn of(cube: &[f32], p: usize) -> Self {
+        let linear: Vec<f64> = cube.iter().map(|&u| f64::from(u)).collect();
+        let (mut logit, mut slope) = (vec![0.0; cube.len()], vec![0.0; cube.len()]);
+        let pieces = (linear.par_chunks(CHUNK * p), logit.par_chunks_mut(CHUNK * p), slope.par_chunks_mut(CHUNK * p));
+        pieces.into_par_iter().for_each(|(u, logit, slope)| {
+            for ((u, logit), slope) in u.chunks(LANES).zip(logit.chunks_mut(LANES)).zip(slope.chunks_mut(LANES)) {
+                let mut block = [0.5; LANES];
+                block.iter_mut().zip(u).for_each(|(to, u)| *to = u.clamp(LOWEST, HIGHEST));
+                let (y, s) = lanes::logits(&block);
+                logit.copy_from_slice(&y[..logit.len()]);
+                slope.copy_from_slice(&s[..slope.len()]);
+            }
+        });
+        Self { linear, logit, slope }
     }
 }
 
@@ -378,17 +400,24 @@ fn generator_of(seed: u64, row: usize) -> Pcg64 {
 /// Whether a parameter (values in 0..1 with weights) is far from its edges and not closer to normal as a logit, by skewness and kurtosis
 /// (Jarque & Bera).
 fn is_linear(values: impl Iterator<Item = (f64, f64)> + Clone) -> bool {
-    let moments = |of: fn(f64) -> f64| {
-        let sum: f64 = values.clone().map(|(_, w)| w).sum();
-        let mean = values.clone().map(|(u, w)| w * of(u)).sum::<f64>() / sum;
-        let central = |power: i32| values.clone().map(|(u, w)| w * (of(u) - mean).powi(power)).sum::<f64>() / sum;
-        let sd = central(2).sqrt();
-        let (skewness, excess) = (central(3) / sd.powi(3), central(4) / sd.powi(4) - 3.0);
+    let sum: f64 = values.clone().map(|(_, w)| w).sum();
+    let moments = |all: &mut dyn Iterator<Item = (f64, f64)>| {
+        let all: Vec<(f64, f64)> = all.collect();
+        let mean = all.iter().map(|(u, w)| w * u).sum::<f64>() / sum;
+        let (mut second, mut third, mut fourth) = (0.0, 0.0, 0.0);
+        for (u, w) in all {
+            let square = (u - mean) * (u - mean);
+            second += w * square;
+            third += w * square * (u - mean);
+            fourth += w * square * square;
+        }
+        let sd = (second / sum).sqrt();
+        let (skewness, excess) = (third / sum / sd.powi(3), fourth / sum / sd.powi(4) - 3.0);
         (mean, sd, skewness * skewness / 6.0 + excess * excess / 24.0)
     };
-    let (mean, sd, as_it_is) = moments(|u| u);
+    let (mean, sd, as_it_is) = moments(&mut values.clone());
     let far = mean - EDGE * sd > 0.0 && mean + EDGE * sd < 1.0;
-    far && as_it_is <= moments(logit).2
+    far && as_it_is <= moments(&mut values.map(|(u, w)| (logit(u), w))).2
 }
 
 impl Component {
@@ -413,6 +442,16 @@ impl Component {
             *own += (RESOLVED * step(coarsest, linear)).powi(2);
         }
         Self::new(log_share, mean, matrix::factor(&covariance, p), freedom)
+    }
+
+    /// One draw.
+    fn draw(&self, generator: &mut Pcg64, z: &mut [f64], x: &mut [f64]) {
+        matrix::normals(generator, z);
+        // Chi squared with an even number of degrees of freedom: a sum of exponentials, whose logarithms are that of one product.
+        let product: f64 = (0..self.freedom / 2).map(|_| 1.0 - generator.random::<f64>()).product();
+        let stretch = (f64::from(self.freedom) / (-2.0 * product.ln())).sqrt();
+        z.iter_mut().for_each(|z| *z *= stretch);
+        matrix::unwhiten(&self.lower, &self.mean, z, x);
     }
 
     /// An upper bound of the share outside the cube: the sum of what each coordinate's margin, a t distribution itself, has outside.
@@ -479,10 +518,6 @@ fn logit(u: f64) -> f64 {
     u.ln() - (-u).ln_1p()
 }
 
-fn softplus(t: f64) -> f64 {
-    t.max(0.0) + (-t.abs()).exp().ln_1p()
-}
-
 pub(super) fn log_sum(logs: &[f64]) -> f64 {
     let top = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     if top == f64::NEG_INFINITY { top } else { top + logs.iter().map(|l| (l - top).exp()).sum::<f64>().ln() }
@@ -502,5 +537,6 @@ fn mean(values: &[f64], weights: &[f64]) -> f64 {
     values.iter().zip(weights).map(|(v, w)| v * w).sum()
 }
 
+mod lanes;
 #[cfg(test)]
 mod tests;

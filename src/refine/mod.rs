@@ -15,7 +15,7 @@ mod temper;
 pub use agreement::{Agreement, agreement, agreement_within};
 pub use emulator::{Emulator, EmulatorError, EmulatorSettings};
 pub use foretold::{Foretold, foretell};
-pub use mixture::StudentMixture;
+pub use mixture::{Logits, StudentMixture};
 pub use pareto::{pareto_k, smooth};
 pub use pool::{Pool, PoolSettings, Proposal, Proposed, Student, Uniform};
 pub use temper::temper;

@@ -22,6 +22,7 @@ use crate::report::summary::{CstatSummary, ParameterSummary, RefineSummary};
 use crate::report::{Verdict, VerdictStatus, tables, write_atomically};
 use crate::simulate::Coordinates;
 use crate::{Error, Result};
+use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -35,8 +36,8 @@ const SAME_EXPOSURE: f64 = 1e-3;
 /// How to refine.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// Draws of the flow for a spectrum, and of each mixture that follows where they are not enough; without the polish, four times as
-    /// many draws of the flow, and again.
+    /// Draws of the flow for a spectrum, and half as many of each mixture that follows where they are not enough; without the polish, four
+    /// times as many draws of the flow, and again.
     pub draws: usize,
     /// Likelihoods of a spectrum, at most.
     pub most: usize,
@@ -392,7 +393,7 @@ fn refine(
     for block in &expected.blocks {
         means.extend(block.download()?);
     }
-    let results = usable.iter().zip(&drawn).zip(best.iter().zip(means.chunks_exact(bins)));
+    let results = usable.par_iter().zip(&drawn).zip(best.par_iter().zip(means.par_chunks_exact(bins)));
     Ok(results
         .filter_map(|(((place, binned), draws), (&best, mean))| {
             let mean: Vec<f64> = mean.iter().map(|&mu| f64::from(mu) * binned.exposure).collect();

@@ -15,10 +15,10 @@ use crate::device::{Device, RowBlocks, Tensor};
 use crate::diagnose::calibration::{rank, spread_rank};
 use crate::diagnose::retriever::{Retrieved, RetrieverSettings, retrieve};
 use crate::infer::{Region, propose};
-use crate::kernels::cstat::{Form, Rows, cstat};
+use crate::kernels::cstat_each::{Observed, cstat_each};
 use crate::kernels::gemm::Matrix;
 use crate::kernels::poisson::{Source, poisson};
-use crate::kernels::{gather, moments, random, reduce};
+use crate::kernels::{gather, random, reduce};
 use crate::nn::{Epoch, FitSettings, History};
 use crate::refine::Importance;
 use crate::simulate::{Coordinates, Simulator};
@@ -26,6 +26,7 @@ use crate::{Error, Result};
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Rows that are folded at a time, at most.
 pub(super) const ROWS: usize = 32_768;
@@ -81,14 +82,23 @@ impl Draws {
 
 /// A spectrum to be analysed.
 pub(super) struct Target {
-    /// `1 x D`.
-    pub counts: Tensor<f32>,
+    /// Its counts, in a row among those of others.
+    observed: Arc<Observations>,
+    row: usize,
     /// `1 x C`.
     pub summary: Tensor<f32>,
     /// Stream of its draws.
     pub stream: u32,
     /// Exposure relative to that of the response.
     pub exposure: f32,
+}
+
+/// Spectra on the device.
+struct Observations {
+    /// `T x D`.
+    counts: Tensor<f32>,
+    /// `T x 1`, relative to that of the response.
+    exposures: Tensor<f32>,
 }
 
 impl<'a> Analysis<'a> {
@@ -154,16 +164,22 @@ impl<'a> Analysis<'a> {
     pub fn targets(&self, counts: &RowBlocks<f32>, exposures: &[f32], first: u32) -> Result<Vec<Target>> {
         let device = &self.device;
         let summaries = self.networks.encode(self.rounds.problem, counts, exposures)?;
-        Ok((0..counts.rows())
-            .map(|row| {
-                let index = Tensor::from_slice(device, 1, 1, &[row as u32]);
-                let mut one = Tensor::empty(device, 1, counts.cols());
-                gather::gather(device, counts, &index, 0, &mut one);
+        let mut all = Vec::with_capacity(counts.rows());
+        for block in &counts.blocks {
+            let own = &exposures[all.len()..][..block.rows()];
+            let observed = Arc::new(Observations {
+                counts: block.first_rows(block.rows()),
+                exposures: Tensor::from_slice(device, own.len(), 1, own),
+            });
+            for (row, &exposure) in own.iter().enumerate() {
+                let index = Tensor::from_slice(device, 1, 1, &[all.len() as u32]);
                 let mut summary = Tensor::empty(device, 1, summaries.cols());
                 gather::gather_block(device, &summaries, 0, &index, 0, &mut summary);
-                Target { counts: one, summary, stream: first + row as u32, exposure: exposures[row] }
-            })
-            .collect())
+                let (observed, stream) = (observed.clone(), first + all.len() as u32);
+                all.push(Target { observed, row, summary, stream, exposure });
+            }
+        }
+        Ok(all)
     }
 
     /// Rows `first .. first + n` of each target's draws, with likelihoods: all of them in a few large batches.
@@ -239,72 +255,72 @@ impl<'a> Analysis<'a> {
 
     /// Exact ln L of rows of a cube, `each[k]` of them against target k, in turn, and sums of the expected counts.
     pub fn likelihoods(&self, cube: &[f32], each: &[usize], targets: &[&Target]) -> Result<(Vec<f64>, Vec<f64>)> {
+        let mut total = Vec::with_capacity(cube.len() / self.parameters());
+        let log_l = self.compare(cube, each, targets, Some(&mut total))?;
+        let exposures = targets.iter().zip(each).flat_map(|(target, n)| std::iter::repeat_n(target.exposure, *n));
+        total.iter_mut().zip(exposures).for_each(|(total, exposure)| *total *= f64::from(exposure));
+        Ok((log_l, total))
+    }
+
+    /// Exact ln L alone.
+    pub fn log_likelihoods(&self, cube: &[f32], each: &[usize], targets: &[&Target]) -> Result<Vec<f64>> {
+        self.compare(cube, each, targets, None)
+    }
+
+    /// Folds the model for the draws of all targets together, and compares each row with its own target's counts in one launch; `total`
+    /// gets the sums of the expected counts for the exposure of the response.
+    fn compare(
+        &self,
+        cube: &[f32],
+        each: &[usize],
+        targets: &[&Target],
+        mut total: Option<&mut Vec<f64>>,
+    ) -> Result<Vec<f64>> {
         let (simulator, device, p) = (self.rounds.simulator(), &self.device, self.parameters());
         let bins = simulator.bins();
         let most = ((device.binding_limit() / (4 * bins as u64)) as usize).clamp(1, ROWS);
-        // Pieces of at most so many rows, each a list of (target, rows).
-        let mut pieces: Vec<Vec<(usize, usize)>> = vec![Vec::new()];
-        let mut room = most;
-        for (target, this) in targets.iter().enumerate() {
-            let mut left = each[target];
-            // Where exposures differ, a piece has one.
-            let other = target > 0 && this.exposure != targets[target - 1].exposure;
+        // Pieces of at most so many rows: where their counts are, and the spectrum of each row.
+        let mut pieces: Vec<(&Observations, Vec<u32>)> = Vec::new();
+        for (target, &rows) in targets.iter().zip(each) {
+            let mut left = rows;
             while left > 0 {
-                if room == 0 || (other && left == each[target] && room < most) {
-                    pieces.push(Vec::new());
-                    room = most;
+                let full = |(at, rows): &(&Observations, Vec<u32>)| {
+                    rows.len() == most || !std::ptr::eq(*at, Arc::as_ptr(&target.observed))
+                };
+                if pieces.last().is_none_or(full) {
+                    pieces.push((&target.observed, Vec::new()));
                 }
-                let now = left.min(room);
-                if let Some(piece) = pieces.last_mut() {
-                    piece.push((target, now));
-                }
+                let Some((_, piece)) = pieces.last_mut() else { break };
+                let now = left.min(most - piece.len());
+                piece.extend(std::iter::repeat_n(target.row as u32, now));
                 left -= now;
-                room -= now;
             }
         }
-        let (mut log_l, mut total, mut at) = (Vec::new(), Vec::new(), 0);
-        for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
+        let (mut log_l, mut at) = (Vec::with_capacity(cube.len() / p), 0);
+        for (observed, spectrum) in &pieces {
             interrupt::check()?;
-            let n: usize = piece.iter().map(|(_, n)| n).sum();
+            let n = spectrum.len();
             let theta = Tensor::from_slice(device, n, p, &cube[at * p..][..n * p]);
             let mut expected = RowBlocks::empty(device, n, bins, n);
             let beyond =
                 simulator.expected_within(Coordinates::Cube, &theta, &mut expected, &mut |_| interrupt::check())?;
-            if let Some(target) = piece.first().map(|(target, _)| targets[*target])
-                && target.exposure != 1.0
-            {
-                scale(&mut expected, target.exposure);
-            }
             let Some(mean) = expected.blocks.first() else { continue };
-            let (mut piece_l, mut piece_total) = (Tensor::empty(device, n, 1), Tensor::empty(device, n, 1));
-            let mut row = 0;
-            for &(target, rows) in piece {
-                let at = Rows { rows, mean_row: row, out_row: row, first_row: row, ..Rows::default() };
-                cstat(device, Form::LogLikelihood, mean, &targets[target].counts, &mut piece_l, at);
-                row += rows;
+            let mut piece_l = Tensor::empty(device, n, 1);
+            let spectrum = Tensor::from_slice(device, n, 1, spectrum);
+            let observed = Observed { counts: &observed.counts, exposures: &observed.exposures, spectrum: &spectrum };
+            cstat_each(device, mean, observed, &mut piece_l, 0);
+            if let Some(total) = total.as_deref_mut() {
+                let mut sums = Tensor::empty(device, n, 1);
+                reduce::rows(device, Matrix::whole(mean), 1.0, &mut sums, 0);
+                total.extend(sums.download()?.into_iter().map(f64::from));
             }
-            reduce::rows(device, Matrix::whole(mean), 1.0, &mut piece_total, 0);
             let first = log_l.len();
             log_l.extend(piece_l.download()?.into_iter().map(f64::from));
             beyond.into_iter().for_each(|row| log_l[first + row] = f64::NEG_INFINITY);
-            total.extend(piece_total.download()?.into_iter().map(f64::from));
             at += n;
         }
         device.check()?;
-        Ok((log_l, total))
-    }
-}
-
-/// Multiplies all expected counts by one factor.
-fn scale(expected: &mut RowBlocks<f32>, factor: f32) {
-    for block in &mut expected.blocks {
-        let device = block.device().clone();
-        // (x - 0) / (1 / factor), by the kernel of z-scores.
-        let moments = [vec![0.0; block.cols()], vec![1.0 / factor; block.cols()]].concat();
-        let moments = Tensor::from_slice(&device, 2, block.cols(), &moments);
-        let mut scaled = Tensor::empty(&device, block.rows(), block.cols());
-        moments::apply(&device, block, &moments, &mut scaled);
-        *block = scaled;
+        Ok(log_l)
     }
 }
 

@@ -4,10 +4,13 @@
 //! A flow that was trained on the whole prior is far wider than the posterior of a bright spectrum. Its weighted draws, tempered until
 //! enough of them count, say where to look more closely: a mixture is fitted to them and drawn from, and all draws of all proposals
 //! of this spectrum are weighed together (population Monte Carlo, Cappe et al. 2004; with the weights of [`Pool`], Cornuet et al. 2012).
-//! Once these weights are to be trusted, new draws from what was learnt decide: draws that the proposals were fitted to, and that
-//! were stopped when they looked best, make too little of what they have not seen. What the new draws refuse goes on learning
-//! from them, until the likelihoods are spent. Where that fails, nested sampling finds what a mixture is fitted to, and its evidence is
-//! checked against that of the weights.
+//! Once enough of them are effective, new draws from what was learnt decide: draws that the proposals were fitted to, and that
+//! were stopped when they looked best, make too little of what they have not seen. A first lot of the new draws tells how many it takes; what
+//! they refuse goes on learning from them, until the likelihoods are spent. Where that fails, nested sampling finds what a mixture is fitted
+//! to, whose draws decide, and its evidence is checked against that of the weights.
+//!
+//! Spectra of a group go side by side: the likelihoods of all their draws, and of the live points of all that need nested sampling, are
+//! evaluated together; proposals, fits and weights of different spectra share the threads.
 //!
 //! Whatever is random for a spectrum is keyed by its counts and exposure, not by its place among others: in any list, it
 //! gets the same posterior to the bit.
@@ -15,33 +18,42 @@
 use super::interrupt;
 use super::mocks::{Analysis, Target};
 use super::refinement::{Flow, agreement, mixture_names, weights_told};
-use crate::Result;
 use crate::infer::Posterior;
-use crate::reference::{Likelihood, NestedSettings, nested};
-use crate::refine::{Importance, Pool, Proposal, StudentMixture, Uniform};
+use crate::reference::{Likelihood, Nested, NestedSettings, nested};
+use crate::refine::{Importance, Pool, Proposal, Proposed, StudentMixture, Uniform};
 use crate::report::Verdict;
+use crate::report::limits;
 use crate::report::summary::{ProposalSummary, RefineSummary, VerdictStatus};
+use crate::{Error, Result};
 use rayon::prelude::*;
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// Streams of the spectra's draws: those of the mocks, which no other command of this run uses at the same time. One of 2^28.
 const STREAM: u32 = (1 << 29) + (1 << 28);
 /// Effective draws that a mixture is fitted to, per parameter and as a share of all draws: weights are tempered until there are so many.
 const TEMPERED: f64 = 40.0;
 const PART: f64 = 1.0 / 16.0;
-/// Fits follow each other where the effective draws have become so many times more, or fewer: there was something that the last fit
-/// did not know of.
-const WORTH_A_FIT: f64 = 2.0;
-const WORSE: f64 = 0.7;
-/// Components of a mixture, at most, while weights are tempered and then. With 16 the fits took most of the time.
+/// Effective draws per parameter from which on a mixture that was fitted to them may decide.
+const READY: f64 = 100.0;
+/// Components of a mixture, at most, while weights are tempered and then. More than eight take time and are not better.
 const COMPONENTS: [usize; 2] = [4, 8];
-/// Shares of the draws that flow and prior go on getting: they reach what the mixtures have not seen. With 0.08 and 0.02 a tenth more
-/// likelihoods were needed.
-const FLOW_SHARE: f64 = 0.2;
-const PRIOR_SHARE: f64 = 0.1;
+/// Shares of the draws that flow and prior go on getting: they reach what the mixtures have not seen. With twice as much a tenth more
+/// likelihoods were needed, and no more spectra were trusted.
+const FLOW_SHARE: f64 = 0.1;
+const PRIOR_SHARE: f64 = 0.05;
+/// Draws, and steps, behind the shares of the others.
+const SHARING: usize = 2048;
+const SHARING_STEPS: usize = 30;
 /// Mixtures that are to get a smaller share of the draws that decide than this are dropped.
 const WORTH_KEEPING: f64 = 0.03;
-/// Draws that decide, over those of a batch that teaches.
-const DECIDING: usize = 3;
+/// Draws that decide at first, over those of the flow. Where they are too few, they tell how many it takes: MARGIN times so many are drawn
+/// from the same proposals, at least LEAST more, unless the draws are less efficient than WORTH_MORE or would be more than MOST. With
+/// fewer at first, evidence was missed: looks at few draws stop when these look best.
+const PROBE: usize = 2;
+const MARGIN: f64 = 1.1;
+const WORTH_MORE: f64 = 0.12;
+const LEAST: usize = 256;
+const MOST: usize = 12_288;
 /// Live points of the fall-back.
 const LIVE: usize = 400;
 /// The evidence of the weights is to be within so many errors of the nested one.
@@ -53,7 +65,7 @@ pub(super) const FIRST: usize = 2;
 /// How far to go.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Effort {
-    /// Draws of the flow, and of each proposal that follows.
+    /// Draws of the flow, and half as many of each proposal that follows.
     pub draws: usize,
     /// Likelihoods of a spectrum, at most; the fall-back has as many again after its own.
     pub most: usize,
@@ -90,12 +102,8 @@ struct Spectrum<'a> {
     /// Whether the present draws are all later than the last fit.
     deciding: bool,
     told: Option<(Importance, RefineSummary)>,
-    /// Effective draws at the last fit; 0: it was tempered.
-    fitted: f64,
     fits: u64,
     nested: Option<Rescue>,
-    /// Which proposals are as dense as their draws are frequent; empty before that is known.
-    right: Vec<bool>,
     seed: u64,
 }
 
@@ -143,9 +151,8 @@ pub(super) fn weigh(
         targets.iter().zip(seeds).map(|(target, seed)| Spectrum::new(analysis, target, p, effort, seed)).collect();
     run(analysis, &mut all, effort)?;
     if effort.nested {
-        for spectrum in all.iter_mut().filter(|spectrum| spectrum.refused()) {
-            rescue(analysis, spectrum, effort)?;
-        }
+        let refused: Vec<&mut Spectrum<'_>> = all.iter_mut().filter(|spectrum| spectrum.refused()).collect();
+        rescue(analysis, refused, effort)?;
         run(analysis, &mut all, effort)?;
     }
     Ok(all.into_iter().map(Spectrum::weighed).collect())
@@ -158,31 +165,34 @@ fn run(analysis: &Analysis<'_>, all: &mut [Spectrum<'_>], effort: Effort) -> Res
         if active.is_empty() {
             return Ok(());
         }
-        let (mut cube, mut proposed) = (Vec::new(), Vec::with_capacity(active.len()));
-        for spectrum in &mut active {
-            let batch = spectrum.pool.propose(&spectrum.shares, spectrum.rows)?;
-            cube.extend_from_slice(&batch.cube);
-            proposed.push(batch);
-        }
+        let proposed: Vec<Proposed> = active
+            .par_iter_mut()
+            .map(|spectrum| spectrum.pool.propose(&spectrum.shares, spectrum.rows))
+            .collect::<Result<_>>()?;
+        let cube: Vec<f32> = proposed.iter().flat_map(|batch| batch.cube.iter().copied()).collect();
         let targets: Vec<&Target> = active.iter().map(|spectrum| spectrum.target).collect();
         let each: Vec<usize> = active.iter().map(|spectrum| spectrum.rows).collect();
         let log_l = likelihoods(analysis, &cube, &each, &targets)?;
         let mut rest = log_l.as_slice();
-        for (spectrum, batch) in active.iter_mut().zip(proposed) {
-            let (now, later) = rest.split_at(spectrum.rows);
-            rest = later;
-            spectrum.pool.take(batch, now.to_vec())?;
-        }
-        active.par_iter_mut().for_each(|spectrum| spectrum.advance(effort));
-        for spectrum in active.into_iter().filter(|spectrum| spectrum.rows == 0) {
-            spectrum.check(analysis)?;
-        }
+        let own: Vec<&[f64]> = each
+            .iter()
+            .map(|rows| {
+                let (now, later) = rest.split_at(*rows);
+                rest = later;
+                now
+            })
+            .collect();
+        active.par_iter_mut().zip(proposed).zip(own).try_for_each(|((spectrum, batch), log_l)| {
+            spectrum.pool.take(batch, log_l.to_vec())?;
+            spectrum.advance(effort);
+            if spectrum.rows == 0 { spectrum.check(analysis) } else { Ok(()) }
+        })?;
     }
 }
 
 /// Exact ln L, minus infinity where the networks do not hold.
 fn likelihoods(analysis: &Analysis<'_>, cube: &[f32], each: &[usize], targets: &[&Target]) -> Result<Vec<f64>> {
-    let (mut log_l, _) = analysis.likelihoods(cube, each, targets)?;
+    let mut log_l = analysis.log_likelihoods(cube, each, targets)?;
     let inside = analysis.inside(cube)?;
     log_l.iter_mut().zip(inside).filter(|(_, inside)| !inside).for_each(|(l, _)| *l = f64::NEG_INFINITY);
     Ok(log_l)
@@ -208,10 +218,8 @@ impl<'a> Spectrum<'a> {
             spent: 0,
             deciding: false,
             told: None,
-            fitted: 0.0,
             fits: 0,
             nested: None,
-            right: Vec::new(),
             seed,
         }
     }
@@ -226,7 +234,7 @@ impl<'a> Spectrum<'a> {
     fn check(&mut self, analysis: &Analysis<'_>) -> Result<()> {
         let names = self.names();
         let Some((_, told)) = &mut self.told else { return Ok(()) };
-        (told.agreement, self.right) = agreement(analysis.rounds.problem, &mut self.pool, &names)?;
+        (told.agreement, _) = agreement(analysis.rounds.problem, &mut self.pool, &names)?;
         Ok(())
     }
 
@@ -245,21 +253,34 @@ impl<'a> Spectrum<'a> {
         } else if !effort.polish {
             // Four times as many, and again.
             self.rows = left.min(3 * self.pool.len());
-        } else if trusted {
-            self.learn();
-            let kept: Vec<bool> =
-                self.shares.iter().enumerate().map(|(j, share)| j < FIRST || *share > WORTH_KEEPING).collect();
-            self.pool.forget_draws(&kept);
-            let mut kept = kept.iter();
-            self.shares.retain(|_| *kept.next().unwrap_or(&true));
-            normalise(&mut self.shares);
-            self.deciding = true;
-            self.rows = left.min(DECIDING * effort.draws);
+        } else if let Some(more) = self.worth_more() {
+            self.rows = left.min(more);
         } else {
-            self.learn();
-            self.deciding = false;
-            self.rows = left.min(effort.draws);
+            let ready = self.learn();
+            if ready {
+                let kept: Vec<bool> =
+                    self.shares.iter().enumerate().map(|(j, share)| j < FIRST || *share > WORTH_KEEPING).collect();
+                self.pool.forget_draws(&kept);
+                let mut kept = kept.iter();
+                self.shares.retain(|_| *kept.next().unwrap_or(&true));
+                normalise(&mut self.shares);
+            }
+            self.deciding = ready;
+            self.rows = left.min((if ready { PROBE * effort.draws } else { effort.draws / 2 }).max(1));
         }
+    }
+
+    /// Draws from the same proposals that are to make the present ones enough, where their weights are sound but too few.
+    fn worth_more(&self) -> Option<usize> {
+        let (importance, told) = self.told.as_ref()?;
+        let low = told.ess_lower.min(importance.ess);
+        let n = self.pool.len() as f64;
+        let efficiency = low / n;
+        if !self.decides() || importance.pareto_k > limits::PARETO_K || efficiency < WORTH_MORE {
+            return None;
+        }
+        let more = (MARGIN * limits::ESS / efficiency - n).max(LEAST as f64).ceil() as usize;
+        (self.pool.len() + more <= MOST).then(|| more.next_multiple_of(64))
     }
 
     /// Whether the present draws have taught no proposal that they are weighed with.
@@ -267,28 +288,28 @@ impl<'a> Spectrum<'a> {
         self.deciding || self.pool.mixtures.is_empty()
     }
 
-    /// Fits a mixture where that is worth its time, and shares out the draws to come.
-    fn learn(&mut self) {
-        let Some(ess) = self.told.as_ref().map(|(importance, _)| importance.ess) else { return };
-        let enough = (TEMPERED * self.pool.parameters() as f64).max(PART * self.pool.len() as f64);
+    /// Fits a mixture, and shares out the draws to come; whether these may decide.
+    fn learn(&mut self) -> bool {
+        let Some(ess) = self.told.as_ref().map(|(importance, _)| importance.ess) else { return false };
+        let p = self.pool.parameters() as f64;
+        let enough = (TEMPERED * p).max(PART * self.pool.len() as f64);
         let tempered = ess < enough;
-        let changed = ess < WORSE * self.fitted || ess > WORTH_A_FIT * self.fitted;
-        if self.status() == VerdictStatus::Trusted || tempered || changed {
-            self.fits += 1;
-            let components = COMPONENTS[usize::from(!tempered)];
-            if self.pool.fit_tempered(enough, components, self.seed.wrapping_add(self.fits)).is_some() {
-                self.fitted = if tempered { 0.0 } else { ess };
-            }
-        }
-        self.shares = if tempered { self.newest_first() } else { self.pool.best_shares() };
+        let components = COMPONENTS[usize::from(!tempered)];
+        self.fits += 1;
+        let fitted = self.pool.fit_tempered(enough, components, self.seed.wrapping_add(self.fits)).is_some();
+        self.shares = if tempered { self.newest_first() } else { self.pool.best_shares_of(SHARING, SHARING_STEPS) };
         for (share, least) in self.shares.iter_mut().zip([FLOW_SHARE, PRIOR_SHARE]) {
             *share = share.max(least);
         }
         normalise(&mut self.shares);
+        fitted && ess >= READY * p
     }
 
     /// Shares of the draws that are to find out where the posterior is: the newest mixture has all that flow and prior leave.
     fn newest_first(&self) -> Vec<f64> {
+        if self.pool.mixtures.is_empty() {
+            return vec![1.0 - PRIOR_SHARE, PRIOR_SHARE];
+        }
         let mut shares = vec![0.0; self.pool.drawn().len()];
         if let Some(newest) = shares.last_mut() {
             *newest = 1.0 - FLOW_SHARE - PRIOR_SHARE;
@@ -303,6 +324,25 @@ impl<'a> Spectrum<'a> {
 
     fn refused(&self) -> bool {
         self.status() == VerdictStatus::NotTrusted
+    }
+
+    /// Goes on after nested sampling, with a mixture fitted to its samples, whose draws decide.
+    fn resume(&mut self, result: &Nested, effort: Effort) {
+        let evidence = &result.evidence;
+        self.nested =
+            Some(Rescue { evaluations: result.evaluations, log_z: evidence.log_z, log_z_err: evidence.log_z_err });
+        let p = self.pool.parameters();
+        let Some(mixture) = StudentMixture::fit(&result.points.cube, &evidence.weights, p, self.seed) else { return };
+        self.fits += 1;
+        self.pool.add_mixture(mixture, self.seed.wrapping_add(self.fits));
+        // What has failed goes: its densities may even be wrong.
+        let last = self.pool.drawn().len() - 1;
+        let kept: Vec<bool> = (0..=last).map(|j| j < FIRST.min(last) || j == last).collect();
+        self.pool.forget_draws(&kept);
+        self.shares = self.newest_first();
+        self.deciding = true;
+        self.most = self.spent + effort.most;
+        self.rows = effort.draws.min(effort.most);
     }
 
     fn weighed(self) -> Weighed {
@@ -331,50 +371,101 @@ impl<'a> Spectrum<'a> {
     }
 }
 
-/// A spectrum's likelihood.
-struct At<'a> {
-    analysis: &'a Analysis<'a>,
-    target: &'a Target,
-    p: usize,
+/// What a sampler in a thread of its own tells.
+enum Told {
+    /// Rows of a cube whose likelihoods it waits for.
+    Wants(Vec<f32>),
+    Has(Result<Nested>),
 }
 
-impl Likelihood for At<'_> {
+/// The likelihood of one of several samplers.
+struct Asked<'a> {
+    p: usize,
+    place: usize,
+    questions: &'a Sender<(usize, Told)>,
+    answers: Receiver<Vec<f64>>,
+}
+
+impl Likelihood for Asked<'_> {
     fn parameters(&self) -> usize {
         self.p
     }
 
     fn evaluate(&mut self, cube: &[f64]) -> Result<Vec<f64>> {
-        let cube: Vec<f32> = cube.iter().map(|&u| u as f32).collect();
-        likelihoods(self.analysis, &cube, &[cube.len() / self.p], &[self.target])
+        let cube = cube.iter().map(|&u| u as f32).collect();
+        // A side that is gone has failed, and says why to whoever waits for it.
+        self.questions.send((self.place, Told::Wants(cube))).map_err(|_| Error::Interrupted)?;
+        self.answers.recv().map_err(|_| Error::Interrupted)
     }
 }
 
-/// Nested sampling on the whole prior, and a mixture fitted to its samples as one more proposal.
-fn rescue(analysis: &Analysis<'_>, spectrum: &mut Spectrum<'_>, effort: Effort) -> Result<()> {
-    let p = spectrum.pool.parameters();
-    let settings = NestedSettings { live: LIVE, seed: spectrum.seed, ..NestedSettings::default() };
-    let mut likelihood = At { analysis, target: spectrum.target, p };
-    let result = match nested::sample(&mut likelihood, &settings, None, &mut |_| interrupt::check()) {
-        Ok(result) => result,
-        // A spectrum that no point of the prior can have made.
-        Err(crate::Error::Inference(_)) => return Ok(()),
-        Err(other) => return Err(other),
-    };
-    let evidence = &result.evidence;
-    spectrum.nested =
-        Some(Rescue { evaluations: result.evaluations, log_z: evidence.log_z, log_z_err: evidence.log_z_err });
-    if let Some(mixture) = StudentMixture::fit(&result.points.cube, &evidence.weights, p, spectrum.seed) {
-        spectrum.fits += 1;
-        // Mixtures whose draws are not as their densities say go, with their draws.
-        let right: Vec<bool> = spectrum.right.iter().enumerate().map(|(j, right)| j < FIRST || *right).collect();
-        if right.contains(&false) {
-            spectrum.pool.drop_proposals(&right);
+/// Nested sampling of several spectra side by side: each goes its own way in a thread of its own, and what all of them ask for next is
+/// evaluated together.
+fn sample_together(analysis: &Analysis<'_>, spectra: &[(&Target, u64)], p: usize) -> Result<Vec<Result<Nested>>> {
+    let (questions, inbox) = channel();
+    std::thread::scope(|scope| {
+        let mut answers: Vec<Option<Sender<Vec<f64>>>> = Vec::new();
+        for (place, &(_, seed)) in spectra.iter().enumerate() {
+            let (sender, receiver) = channel();
+            answers.push(Some(sender));
+            let questions = questions.clone();
+            scope.spawn(move || {
+                let settings = NestedSettings { live: LIVE, seed, ..NestedSettings::default() };
+                let mut likelihood = Asked { p, place, questions: &questions, answers: receiver };
+                let result = nested::sample(&mut likelihood, &settings, None, &mut |_| interrupt::check());
+                let _ = questions.send((place, Told::Has(result)));
+            });
         }
-        spectrum.pool.add_mixture(mixture, spectrum.seed.wrapping_add(spectrum.fits));
-        spectrum.shares = spectrum.newest_first();
-        spectrum.deciding = false;
-        spectrum.most = spectrum.spent + effort.most;
-        spectrum.rows = effort.draws.min(effort.most);
+        drop(questions);
+        let mut results: Vec<Option<Result<Nested>>> = spectra.iter().map(|_| None).collect();
+        loop {
+            // All that are at work ask or end before any of them goes on: batches do not depend on who is quicker.
+            let mut wanted: Vec<(usize, Vec<f32>)> = Vec::new();
+            let mut busy = answers.iter().flatten().count();
+            while busy > 0 {
+                let Ok((place, told)) = inbox.recv() else { break };
+                busy -= 1;
+                match told {
+                    Told::Wants(cube) => wanted.push((place, cube)),
+                    Told::Has(result) => {
+                        results[place] = Some(result);
+                        answers[place] = None;
+                    }
+                }
+            }
+            if wanted.is_empty() {
+                break;
+            }
+            wanted.sort_by_key(|(place, _)| *place);
+            let cube: Vec<f32> = wanted.iter().flat_map(|(_, cube)| cube.iter().copied()).collect();
+            let each: Vec<usize> = wanted.iter().map(|(_, cube)| cube.len() / p).collect();
+            let targets: Vec<&Target> = wanted.iter().map(|(place, _)| spectra[*place].0).collect();
+            let log_l = likelihoods(analysis, &cube, &each, &targets)?;
+            let mut rest = log_l.as_slice();
+            for ((place, _), rows) in wanted.iter().zip(each) {
+                let (now, later) = rest.split_at(rows);
+                rest = later;
+                if let Some(answer) = &answers[*place] {
+                    let _ = answer.send(now.to_vec());
+                }
+            }
+        }
+        Ok(results.into_iter().map(|result| result.unwrap_or(Err(Error::Interrupted))).collect())
+    })
+}
+
+/// Nested sampling on the whole prior, and a mixture fitted to its samples as one more proposal.
+fn rescue(analysis: &Analysis<'_>, spectra: Vec<&mut Spectrum<'_>>, effort: Effort) -> Result<()> {
+    let Some(p) = spectra.first().map(|spectrum| spectrum.pool.parameters()) else { return Ok(()) };
+    let work: Vec<(&Target, u64)> = spectra.iter().map(|spectrum| (spectrum.target, spectrum.seed)).collect();
+    let results = sample_together(analysis, &work, p)?;
+    for (spectrum, result) in spectra.into_iter().zip(results) {
+        match result {
+            Ok(result) => spectrum.resume(&result, effort),
+            // A spectrum that no point of the prior can have made.
+            Err(Error::Inference(_)) => {}
+            Err(other) => return Err(other),
+        }
     }
     Ok(())
 }

@@ -146,3 +146,83 @@ fn tails_of_t() {
         assert!((above(t, freedom) - tail).abs() < 1e-6, "{t} {freedom}: {}", above(t, freedom));
     }
 }
+
+/// Against logarithms and exponentials of one component after the other: near the middle to rounding, and so far out that no power is an
+/// f64 any more, with two components whose norms differ by e^200.
+#[test]
+fn vectors_give_the_densities_of_single_components() {
+    for (freedom, p) in [(16, 5), (4, 2), (2, 3)] {
+        let covariance = |sd: f64| {
+            let mut c = vec![0.3 * sd * sd; p * p];
+            (0..p).for_each(|i| c[i * p + i] = sd * sd);
+            c
+        };
+        let parts = [(0.5, 0.2, 1.0), (0.3, -1.0, 1e-3), (0.2, 3.0, 1e-40)];
+        let mixture = some(parts.iter().map(|(w, m, sd)| (*w, vec![*m; p], covariance(*sd))).collect(), freedom);
+        let mut generator = Pcg64::seed_from_u64(5);
+        let mut points = vec![0.0; 1003 * p];
+        matrix::normals(&mut generator, &mut points);
+        // Some near the narrow component, some on the narrowest, some nowhere.
+        points[..100 * p].iter_mut().for_each(|x| *x = -1.0 + 1e-3 * *x);
+        points[100 * p..110 * p].iter_mut().for_each(|x| *x = 3.0);
+        points[110 * p..200 * p].iter_mut().for_each(|x| *x *= 1e40);
+        let found = mixture.log_densities(&points);
+        let mut z = vec![0.0; p];
+        for (x, found) in points.chunks_exact(p).zip(found) {
+            let logs: Vec<f64> = mixture.components.iter().map(|c| c.log_density(x, &mut z).0).collect();
+            let truth = log_sum(&logs);
+            assert!((found - truth).abs() < 1e-9 + 1e-11 * truth.abs(), "{x:?}: {found} {truth}");
+        }
+    }
+}
+
+#[test]
+fn logarithms_of_a_vector() {
+    let mut generator = Pcg64::seed_from_u64(6);
+    for _ in 0..20_000 {
+        let x: [f64; 8] = std::array::from_fn(|i| match i {
+            0 => 1.0 + 1e-9 * generator.random::<f64>(),
+            1 => 1.0 - 1e-16 * (1 + generator.random_range(0..100)) as f64,
+            2 => f64::MIN_POSITIVE * (1.0 + generator.random::<f64>()),
+            3 => f64::MAX * (0.5 + 0.5 * generator.random::<f64>()),
+            _ => (1400.0 * (generator.random::<f64>() - 0.5)).exp(),
+        });
+        for (x, found) in x.iter().zip(lanes::ln(&x)) {
+            assert!((found - x.ln()).abs() <= 3.0 * f64::EPSILON * x.ln().abs(), "{x:e}: {found:e} {:e}", x.ln());
+        }
+    }
+}
+
+/// One step of the expectation maximisation against sums over single points and components.
+#[test]
+fn sums_of_a_fit_are_those_of_single_points() {
+    let p = 3;
+    let c = |m: f64| (0.5, vec![m; p], vec![1.0, 0.2, 0.1, 0.2, 1.5, 0.0, 0.1, 0.0, 0.7]);
+    let mixture = some(vec![c(0.0), c(1.5)], 16);
+    let n = 1037;
+    let mut generator = Pcg64::seed_from_u64(7);
+    let mut points = vec![0.0; n * p];
+    matrix::normals(&mut generator, &mut points);
+    let weights: Vec<f64> = (0..n).map(|_| generator.random::<f64>()).collect();
+    let (log_likelihood, next) = mixture.improved(&points, &weights);
+    let (mut z, mut truth) = (vec![0.0; p], 0.0);
+    let mut sums = vec![(0.0, 0.0, vec![0.0; p]); 2];
+    for (x, w) in points.chunks_exact(p).zip(&weights) {
+        let logs: Vec<(f64, f64)> = mixture.components.iter().map(|c| c.log_density(x, &mut z)).collect();
+        let whole = log_sum(&logs.iter().map(|l| l.0).collect::<Vec<_>>());
+        truth += w * whole;
+        for ((log, square), sums) in logs.iter().zip(&mut sums) {
+            let r = w * (log - whole).exp();
+            let u = r * 19.0 / (16.0 + square);
+            (sums.0, sums.1) = (sums.0 + r, sums.1 + u);
+            sums.2.iter_mut().zip(x).for_each(|(sum, x)| *sum += u * x);
+        }
+    }
+    assert!((log_likelihood - truth).abs() < 1e-9 * truth.abs());
+    let total: f64 = weights.iter().sum();
+    for (component, (share, outer, sum)) in next.components.iter().zip(sums) {
+        assert!((component.log_share - (share / total).ln()).abs() < 1e-9);
+        let near = component.mean.iter().zip(sum).all(|(m, s)| (m - s / outer).abs() < 1e-9);
+        assert!(near, "{:?}", component.mean);
+    }
+}
