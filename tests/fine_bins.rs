@@ -67,8 +67,6 @@ fn tolerance(name: &str) -> f64 {
         "comptb" => 3e-3,
         // Faint lines between knots: bins of a few thousandths of the peak, 8.6e-3 in the worst found.
         "apec" | "bapec" | "vapec" | "bvapec" | "vvapec" | "bvvapec" => 1e-2,
-        // Moved edges are rounded, which the flanks of a line in bins of 2 eV show.
-        "vashift" | "zashift" => 5e-3,
         _ => 5e-4,
     }
 }
