@@ -300,7 +300,7 @@ fn slab_rows(c: Slab, k: u32) -> vec2<u32> {
     let at = c.first + 2u + 3u * c.rows + 2u * c.edges;
     var rows = vec2(0u, c.rows - 1u);
     if k > 0u {
-        rows.x = u32(table(at + k - 1u)) + 1u;
+        rows.x = u32(table(at + c.edges + k - 1u));
     }
     if k < c.edges {
         rows.y = u32(table(at + k));

@@ -43,7 +43,8 @@ const STEP: f64 = 1e-3;
 const AT: f64 = 0.01947;
 
 /// Number of rows and of edges, ln E of the rows, ln of the cross section per H of the elements heavier than helium without iron, and
-/// of iron (1e-22 cm2): hydrogen and helium are taken to be ionised; then the edges' energies (keV) in two parts and the rows below them.
+/// of iron (1e-22 cm2): hydrogen and helium are taken to be ionised; then the edges' energies (keV) in two
+/// parts, and the last row below and the first above each.
 pub(crate) fn table(_bins: &[(f64, f64)], settings: &Settings) -> Vec<f64> {
     let name = if settings.cross_sections == "vern" { "vern" } else { "bcmc" };
     let (Some(sections), Some(abundances)) = (cross_sections(name), abundances(&settings.abundances)) else {
@@ -62,18 +63,25 @@ pub(crate) fn table(_bins: &[(f64, f64)], settings: &Settings) -> Vec<f64> {
     }
     let jumps = |column: &[f64], k: usize| (column[k + 1] / column[k].max(1e-30) - 1.0).abs() > STEP;
     let e = &sections.energies;
-    let edges: Vec<usize> = (0..rows.saturating_sub(1))
-        .filter(|&k| e[k + 1] < e[k] * (1.0 + NEAR) && (jumps(&metals, k) || jumps(&iron, k)))
-        .collect();
-    let high = |k: &usize| f64::from(e[*k + 1] as f32);
+    let mut edges: Vec<(usize, usize)> = Vec::new();
+    for k in 0..rows.saturating_sub(1) {
+        if e[k + 1] < e[k] * (1.0 + NEAR) && (jumps(&metals, k) || jumps(&iron, k)) {
+            match edges.last_mut() {
+                Some(last) if last.1 == k => last.1 = k + 1,
+                _ => edges.push((k, k + 1)),
+            }
+        }
+    }
+    let high = |edge: &(usize, usize)| f64::from(e[edge.1] as f32);
     let mut table = vec![rows as f64, edges.len() as f64];
     table.extend(e.iter().map(|e| (e / ORIGIN).ln()));
     for column in [metals, iron] {
         table.extend(column.into_iter().map(|s| s.max(1e-30).ln()));
     }
     table.extend(edges.iter().map(high));
-    table.extend(edges.iter().map(|k| e[*k + 1] - high(k)));
-    table.extend(edges.iter().map(|k| *k as f64));
+    table.extend(edges.iter().map(|edge| e[edge.1] - high(edge)));
+    table.extend(edges.iter().map(|edge| edge.0 as f64));
+    table.extend(edges.iter().map(|edge| edge.1 as f64));
     table
 }
 
@@ -115,12 +123,12 @@ impl Edges {
             next += 1;
         }
         self.below = Some(next);
-        let row = |k: usize| number(first + 2 * count + k);
+        let row = |k: usize, above: usize| number(first + (2 + above) * count + k);
         let mut from = -half;
         loop {
             let to = if next < count { place(next).min(half) } else { half };
-            let lowest = if next > 0 { row(next - 1) + 1 } else { 0 };
-            let highest = if next < count { row(next) } else { rows.saturating_sub(1) };
+            let lowest = if next > 0 { row(next - 1, 1) } else { 0 };
+            let highest = if next < count { row(next, 0) } else { rows.saturating_sub(1) };
             each(Part { from, to, rows: (lowest, highest) });
             if to >= half {
                 return;
