@@ -107,6 +107,9 @@ fn slab_part(c: Reflected, room: ptr<private, Room>, middle: f32, ln_middle: f32
     let source = log_integral_over(c.norm, slope, -at, extent) * safe_exp(c.slope * ln_middle - at);
     var sum = source * c.slab.direct;
     let x = middle * c.slab.stretch / 511.0;
+    if x < 2e-4 {
+        return sum;
+    }
     let late = slab_share(x);
     if late < 1.0 {
         // At the photons' mean ln E.
@@ -123,7 +126,7 @@ fn slab_part(c: Reflected, room: ptr<private, Room>, middle: f32, ln_middle: f32
 fn slab_value(c: Reflected, room: ptr<private, Room>, i: u32) -> f32 {
     let middle = mid_hi(i) + mid_lo(i);
     var sum = 0.0;
-    if c.slab.amount > 0.0 && middle * c.slab.stretch / 511.0 >= 2e-4 {
+    if c.slab.amount > 0.0 {
         let half = 0.5 * width(i);
         let wide = max(ceil(width(i) / middle / 0.02), 1.0);
         var edge = slab_edges_below(c.slab, i);

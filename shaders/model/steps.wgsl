@@ -90,8 +90,11 @@ struct RowsPlace { row: u32, place: f32 }
 
 // How far the end that stands at `end` lies above a row: ln E of both in two parts, the low ones behind all high ones.
 fn rows_above(first: u32, rows: u32, end: u32, ln_stretch: f32, row: u32) -> f32 {
-    let high = (table(end) - table(first + row)) + ln_stretch;
-    return high + (table(end + 2u * energies()) - table(first + rows + row));
+    let high = table(end);
+    let at = table(first + row);
+    // The sum of the two largest of these is exact.
+    let near = select((high - at) + ln_stretch, (high + ln_stretch) - at, abs(at) < abs(ln_stretch));
+    return near + (table(end + 2u * energies()) - table(first + rows + row));
 }
 
 fn rows_place(first: u32, rows: u32, end: u32, ln_stretch: f32) -> RowsPlace {

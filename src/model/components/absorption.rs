@@ -220,10 +220,14 @@ impl<R: Real> Rows<'_, R> {
         list.get(k).map_or(R::of(f64::NAN), |x| R::load(*x))
     }
 
-    /// How far an end lies above a row.
+    /// How far an end lies above a row. Where they are close the sum of two high parts is about the third: it is exact for those two
+    /// that are the largest.
     #[inline(always)]
     fn above(&self, (high, low): (R, R), row: usize) -> R {
-        ((high - Self::part(self.high, row)) + self.stretch.0) + ((low - Self::part(self.low, row)) + self.stretch.1)
+        let at = Self::part(self.high, row);
+        let near = at.abs().lt(self.stretch.0.abs());
+        let difference = R::pick(near, (high + self.stretch.0) - at, (high - at) + self.stretch.0);
+        difference + ((low - Self::part(self.low, row)) + self.stretch.1)
     }
 
     /// A row a little below an end, from which to go up.

@@ -72,16 +72,21 @@ pub(crate) fn table(_bins: &[(f64, f64)], settings: &Settings) -> Vec<f64> {
             }
         }
     }
-    let high = |edge: &(usize, usize)| f64::from(e[edge.1] as f32);
+    let mut edges: Vec<(f64, usize, usize)> = edges.into_iter().map(|(below, above)| (e[above], below, above)).collect();
+    // Where reflection begins is an edge as well; the rows on both sides hold across it.
+    let begins = LOWEST * MASS;
+    let row = e.partition_point(|e| *e <= begins).clamp(1, rows.max(2) - 1);
+    edges.insert(edges.partition_point(|edge| edge.0 < begins), (begins, row, row - 1));
+    let high = |edge: &(f64, usize, usize)| f64::from(edge.0 as f32);
     let mut table = vec![rows as f64, edges.len() as f64];
     table.extend(e.iter().map(|e| (e / ORIGIN).ln()));
     for column in [metals, iron] {
         table.extend(column.into_iter().map(|s| s.max(1e-30).ln()));
     }
     table.extend(edges.iter().map(high));
-    table.extend(edges.iter().map(|edge| e[edge.1] - high(edge)));
-    table.extend(edges.iter().map(|edge| edge.0 as f64));
+    table.extend(edges.iter().map(|edge| edge.0 - high(edge)));
     table.extend(edges.iter().map(|edge| edge.1 as f64));
+    table.extend(edges.iter().map(|edge| edge.2 as f64));
     table
 }
 
@@ -326,6 +331,9 @@ impl<R: Real> Reflected<R> {
         let (amount, z) = (self.slab.amount, self.slab.stretch);
         let mut sum = if self.slab.shows_source { source } else { R::of(0.0) };
         let x = bin.centre.to_f64() * z / MASS;
+        if x < LOWEST {
+            return sum;
+        }
         let late = if x > FROM { share(x.ln()) } else { 0.0 };
         if late < 1.0 {
             // At the photons' mean ln E: a density that goes as E^(s-1) has it s/12 (ln hi/lo)^2 above the middle.
@@ -361,7 +369,7 @@ impl<R: Real> Component<R> for Reflected<R> {
             let bin = tile.bin::<R>(j);
             let source = R::load(*out);
             let middle = bin.mid_hi.to_f64() + bin.mid_lo.to_f64();
-            if amount == 0.0 || middle * z / MASS < LOWEST {
+            if amount == 0.0 {
                 *out = (source * direct).store();
                 continue;
             }

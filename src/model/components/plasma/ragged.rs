@@ -14,8 +14,9 @@ use crate::atomic::atomdb::Curve;
 const LONGEST_SIDE: f64 = 2.1e-3;
 /// Longer gaps than this in a pseudo-continuum (keV) vary slowly.
 const LONGEST_GAP: f64 = 0.05;
-/// A step of a continuum takes place within this (keV).
+/// A step of a continuum takes place within this (keV), or this share of its energy: AtomDB's recombination edges rise over 1.06 %.
 const STEEP: f64 = 4e-3;
+const STEEP_SHARE: f64 = 0.012;
 /// On both sides of a step, this many distances of knots are straightened: the kinks at their ends, which the knots smear, are the
 /// smaller the longer that is (at 3, a step of 6 % left 1.3e-3).
 const MARGIN: f64 = 8.0;
@@ -129,6 +130,25 @@ pub(super) fn without_points(pseudo: &Curve, place: &Place<'_>, lines: &mut Vec<
     curve(rest)
 }
 
+/// The points between two ends, and more where they or the ends are farther apart than `longest` (keV): triangles have short sides.
+fn divided(start: (f64, f64), inner: &[(f64, f64)], end: (f64, f64), longest: f64) -> Vec<(f64, f64)> {
+    let all: Vec<(f64, f64)> = std::iter::once(start).chain(inner.iter().copied()).chain([end]).collect();
+    let mut out = Vec::with_capacity(inner.len());
+    for (k, pair) in all.windows(2).enumerate() {
+        if k > 0 {
+            out.push(pair[0]);
+        }
+        let gap = pair[1].0 - pair[0].0;
+        let parts = (gap / longest.max(1e-6)).min(64.0).ceil();
+        for k in 1..parts as usize {
+            // A number that f32 holds, as all energies of triangles must be.
+            let x = f64::from((pair[0].0 + gap * k as f64 / parts) as f32);
+            out.push((x, between(pair[0], pair[1], x)));
+        }
+    }
+    out
+}
+
 /// A continuum with its steep steps straightened; the differences are moved to `lines`.
 pub(super) fn without_edges(continuum: &Curve, place: &Place<'_>, lines: &mut Vec<Line>) -> Curve {
     let mut all = points(continuum);
@@ -137,7 +157,7 @@ pub(super) fn without_edges(continuum: &Curve, place: &Place<'_>, lines: &mut Ve
     for pair in all.windows(2) {
         let gap = pair[1].0 - pair[0].0;
         let steep =
-            gap <= STEEP && place.stands_out(pair[1].1 - pair[0].1, pair[0].0.max(1e-3), gap.max(1e-9)) == Some(true);
+            gap <= STEEP.max(STEEP_SHARE * pair[0].0) && place.stands_out(pair[1].1 - pair[0].1, pair[0].0.max(1e-3), gap.max(1e-9)) == Some(true);
         let fine = |below: &usize| place.grid.extent[*below] < COARSEST;
         let Some(below) = place.grid.below(pair[0].0).filter(|below| steep && fine(below)) else { continue };
         let margin = MARGIN * place.grid.extent[below] * pair[0].0;
@@ -155,7 +175,8 @@ pub(super) fn without_edges(continuum: &Curve, place: &Place<'_>, lines: &mut Ve
         let (Some(start), Some(end)) = (at(&all, lo), at(&all, hi)) else { continue };
         let from = all.partition_point(|p| p.0 <= lo);
         let to = all.partition_point(|p| p.0 < hi);
-        let inner: Vec<(f64, f64)> = all[from..to].to_vec();
+        let extent = place.grid.below(lo).map_or(1.0, |below| place.grid.extent[below]);
+        let inner = divided(start, &all[from..to], end, MARGIN * extent * lo);
         let mut straight = vec![start];
         let stretch: Vec<(f64, f64)> = std::iter::once(start).chain(inner.iter().copied()).chain([end]).collect();
         let lines_at = straightened(&stretch);
