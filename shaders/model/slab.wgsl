@@ -110,15 +110,17 @@ fn slab_part(c: Reflected, room: ptr<private, Room>, middle: f32, ln_middle: f32
     if x < 2e-4 {
         return sum;
     }
-    let late = slab_share(x);
+    // A density that goes as E^(s-1) has its photons' mean ln E so many times s above the middle.
+    let twelfth = extent * extent * (1.0 / 12.0);
+    let late = slab_share(x * (1.0 + slope * twelfth));
     if late < 1.0 {
-        // At the photons' mean ln E.
-        let ln_e = (ln_middle + 0.5978370) + log(c.slab.stretch) + slope * extent * extent * (1.0 / 12.0);
+        let ln_e = (ln_middle + 0.5978370) + log(c.slab.stretch) + slope * twelfth;
         sum += source * slab_albedo(c.slab, ln_e, rows) * c.slab.amount * (1.0 - late);
     }
-    if late > 0.0 {
+    if slab_share(x * (1.0 + extent)) > 0.0 {
         let reflected = green_at(room, x, c.slab.end);
-        sum += log_integral_over(reflected.x * c.factor * late / middle, reflected.y - 1.0, reflected.z, extent);
+        let share = slab_share(x * (1.0 + (reflected.y - 1.0) * twelfth));
+        sum += log_integral_over(reflected.x * c.factor * share / middle, reflected.y - 1.0, reflected.z, extent);
     }
     return sum;
 }
@@ -128,7 +130,8 @@ fn slab_value(c: Reflected, room: ptr<private, Room>, i: u32) -> f32 {
     var sum = 0.0;
     if c.slab.amount > 0.0 {
         let half = 0.5 * width(i);
-        let wide = max(ceil(width(i) / middle / 0.02), 1.0);
+        let late = (middle + half) * c.slab.stretch / 511.0 > 0.01957;
+        let wide = max(ceil(width(i) / middle / select(0.02, 0.005, late)), 1.0);
         var edge = slab_edges_below(c.slab, i);
         var from_place = -half;
         loop {

@@ -34,8 +34,9 @@ pub(super) const FROM: f64 = 0.01957;
 pub(super) const TO: f64 = 0.02348;
 /// Nothing is reflected below, E/511 keV.
 const LOWEST: f64 = 2e-4;
-/// Longest part of a bin that is taken whole, in ln E.
+/// Longest part of a bin that is taken whole, in ln E, below the transition and from there on: the reflected spectrum may rise as E^40.
 const LONGEST: f64 = 0.02;
+const LONGEST_LATE: f64 = 0.005;
 /// Rows closer than this, relative, are the two sides of an edge where the opacity changes by more than [`STEP`].
 const NEAR: f64 = 3e-7;
 const STEP: f64 = 1e-3;
@@ -72,7 +73,8 @@ pub(crate) fn table(_bins: &[(f64, f64)], settings: &Settings) -> Vec<f64> {
             }
         }
     }
-    let mut edges: Vec<(f64, usize, usize)> = edges.into_iter().map(|(below, above)| (e[above], below, above)).collect();
+    let mut edges: Vec<(f64, usize, usize)> =
+        edges.into_iter().map(|(below, above)| (e[above], below, above)).collect();
     // Where reflection begins is an edge as well; the rows on both sides hold across it.
     let begins = LOWEST * MASS;
     let row = e.partition_point(|e| *e <= begins).clamp(1, rows.max(2) - 1);
@@ -334,16 +336,20 @@ impl<R: Real> Reflected<R> {
         if x < LOWEST {
             return sum;
         }
-        let late = if x > FROM { share(x.ln()) } else { 0.0 };
+        // A density that goes as E^(s-1) has its photons' mean ln E so many times s above the middle.
+        let twelfth = bin.log_width * bin.log_width * R::of(1.0 / 12.0);
+        let mean = self.source.slope(bin) * twelfth;
+        let above = 0.99 * FROM < x;
+        let ln_x = if above { x.ln() } else { 0.0 };
+        let late = if above { share(ln_x + mean.to_f64()) } else { 0.0 };
         if late < 1.0 {
-            // At the photons' mean ln E: a density that goes as E^(s-1) has it s/12 (ln hi/lo)^2 above the middle.
-            let mean = self.source.slope(bin) * bin.log_width * bin.log_width * R::of(1.0 / 12.0);
             let ln_e = bin.ln_centre + mean + R::of((z / ORIGIN).ln());
             let albedo = self.slab.albedo::<R>(table, row, ln_e, part);
             sum = (source * albedo).fma(R::of(amount * (1.0 - late)), sum);
         }
-        if late > 0.0 {
+        if above && share(ln_x + bin.log_width.to_f64()) > 0.0 {
             let [value, slope, bend] = self.integral(table).at(x);
+            let late = share(ln_x + (slope - 1.0) * twelfth.to_f64());
             let peak = R::of(value * self.factor * late) / bin.centre;
             sum = sum + log_integral::<R, true>(peak, R::of(slope - 1.0), R::of(bend), bin.log_width);
         }
@@ -374,7 +380,8 @@ impl<R: Real> Component<R> for Reflected<R> {
                 continue;
             }
             let width = bin.width.to_f64();
-            let wide = (width / middle / LONGEST).ceil().max(1.0);
+            let longest = if (middle + 0.5 * width) * z / MASS > FROM { LONGEST_LATE } else { LONGEST };
+            let wide = (width / middle / longest).ceil().max(1.0);
             let mut sum = R::of(0.0);
             edges.parts::<R>(table, z, middle, width, |part| {
                 if wide <= 1.0 && part.to - part.from >= width {

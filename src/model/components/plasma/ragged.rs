@@ -14,7 +14,8 @@ use crate::atomic::atomdb::Curve;
 const LONGEST_SIDE: f64 = 2.1e-3;
 /// Longer gaps than this in a pseudo-continuum (keV) vary slowly.
 const LONGEST_GAP: f64 = 0.05;
-/// A step of a continuum takes place within this (keV), or this share of its energy: AtomDB's recombination edges rise over 1.06 %.
+/// A step of a continuum takes place within this (keV); or it rises, which nothing else does, within this share of its energy:
+/// AtomDB's recombination edges do over 1.06 %.
 const STEEP: f64 = 4e-3;
 const STEEP_SHARE: f64 = 0.012;
 /// On both sides of a step, this many distances of knots are straightened: the kinks at their ends, which the knots smear, are the
@@ -156,8 +157,8 @@ pub(super) fn without_edges(continuum: &Curve, place: &Place<'_>, lines: &mut Ve
     let mut windows: Vec<(f64, f64)> = Vec::new();
     for pair in all.windows(2) {
         let gap = pair[1].0 - pair[0].0;
-        let steep =
-            gap <= STEEP.max(STEEP_SHARE * pair[0].0) && place.stands_out(pair[1].1 - pair[0].1, pair[0].0.max(1e-3), gap.max(1e-9)) == Some(true);
+        let steep = (gap <= STEEP || (pair[1].1 > pair[0].1 && gap <= STEEP_SHARE * pair[0].0))
+            && place.stands_out(pair[1].1 - pair[0].1, pair[0].0.max(1e-3), gap.max(1e-9)) == Some(true);
         let fine = |below: &usize| place.grid.extent[*below] < COARSEST;
         let Some(below) = place.grid.below(pair[0].0).filter(|below| steep && fine(below)) else { continue };
         let margin = MARGIN * place.grid.extent[below] * pair[0].0;
