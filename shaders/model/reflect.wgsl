@@ -230,24 +230,12 @@ fn reflect_value(r: Reflecting, slot: u32, i: u32) -> f32 {
     if c.amount > 0.0 && x >= 2e-4 {
         let late = slab_share(x);
         if late < 1.0 {
-            // Photons are spread evenly over a bin that an edge divides.
-            let half = 0.5 * width(i);
+            // At the bin's middle: on which side of an edge that lies f32 alone may not know.
             var edge = slab_edges_below(c, i);
-            var from_place = -half;
-            var albedo = 0.0;
-            loop {
-                var to_place = half;
-                if edge < c.edges {
-                    to_place = min(slab_edge(c, edge, i), half);
-                }
-                let ln_e = log((middle + 0.5 * (from_place + to_place)) / 0.55) + log(c.stretch);
-                albedo += slab_albedo(c, ln_e, slab_rows(c, edge)) * (to_place - from_place) / width(i);
-                if to_place >= half {
-                    break;
-                }
-                from_place = to_place;
+            while edge < c.edges && slab_edge(c, edge, i) <= 0.0 {
                 edge++;
             }
+            let albedo = slab_albedo(c, log(middle / 0.55) + log(c.stretch), slab_rows(c, edge));
             sum += photons * albedo * c.amount * (1.0 - late);
         }
         if late > 0.0 {

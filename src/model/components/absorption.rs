@@ -246,6 +246,11 @@ impl<R: Real> Rows<'_, R> {
     /// Moves `row` up to the one below an end; its place from there to the next. `None` above the table.
     #[inline(always)]
     pub fn place(&self, end: (R, R), row: &mut usize) -> Option<R> {
+        // Far below this comparison is enough.
+        let far = end.0 + self.stretch.0 - R::of(2e-6);
+        while self.high.get(*row + 1).is_some_and(|e| R::load(*e).lt(far)) {
+            *row += 1;
+        }
         while *row + 1 < self.high.len() && !self.above(end, *row + 1).lt(R::of(0.0)) {
             *row += 1;
         }

@@ -36,7 +36,7 @@ impl<R: Real> Reflect<R> {
         let green = reaches.then(|| Green::new(slab.cosine, slab.asymptotic::<R>(table)));
         let incident = Incident { points: incident };
         let green = green.map(|green| (green.kinks(), green));
-        let (mut row, mut edges) = (Row::default(), Edges::default());
+        let (mut row, mut edges) = (Row::default(), Edges::new::<R>(table, slab.stretch));
         let photons = bins()
             .zip(&incident.points)
             .map(|((bin, photons), (x, _))| {
@@ -48,13 +48,14 @@ impl<R: Real> Reflect<R> {
                 let late = share(x.ln());
                 let middle = bin.mid_hi + bin.mid_lo;
                 if late < 1.0 {
-                    // Photons are spread evenly over a bin that an edge divides; else at its middle, as in XSPEC.
+                    // At the bin's middle, as in XSPEC: where in the bin its photons are is not known.
                     let (exact, width) = (bin.mid_hi.to_f64() + bin.mid_lo.to_f64(), bin.width.to_f64());
                     let mut albedo = R::of(0.0);
-                    edges.parts::<R>(table, slab.stretch, exact, width, |part| {
-                        let ln_e = (exact + 0.5 * (part.from + part.to)) * slab.stretch / ORIGIN;
-                        let own = slab.albedo::<R>(table, &mut row, R::of(ln_e.ln()), &part);
-                        albedo = own.fma(R::of((part.to - part.from) / width), albedo);
+                    edges.parts::<R>(table, exact, width, |part| {
+                        if part.from <= 0.0 && part.to > 0.0 {
+                            let ln_e = middle.ln() + R::of((slab.stretch / ORIGIN).ln());
+                            albedo = slab.albedo::<R>(table, &mut row, ln_e, &part);
+                        }
                     });
                     sum = (photons * albedo).fma(R::of(slab.amount * (1.0 - late)), sum);
                 }

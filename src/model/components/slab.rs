@@ -93,10 +93,14 @@ pub(crate) fn table(_bins: &[(f64, f64)], settings: &Settings) -> Vec<f64> {
 }
 
 /// The edges of the cross sections between bins that ascend in energy.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Edges {
-    /// Edges at or below the lower end of the last bin asked for; `None` before the first.
-    below: Option<usize>,
+    stretch: f64,
+    /// The first edge above the lower end of the last bin asked for, and its energy as observed (keV).
+    next: usize,
+    at: f64,
+    /// The first and last row of the table between the edge before and that one.
+    rows: (usize, usize),
 }
 
 /// A part of a bin without an edge: its ends from the bin's middle (keV), and the first and last row of the table that hold there.
@@ -108,40 +112,43 @@ pub(super) struct Part {
 }
 
 impl Edges {
-    /// Calls `each` for the parts of a bin around `middle` (keV) of a spectrum redshifted by `stretch`; mostly the whole.
-    #[inline(always)]
-    pub fn parts<R: Real>(
-        &mut self,
-        table: &[R::Store],
-        stretch: f64,
-        middle: f64,
-        width: f64,
-        mut each: impl FnMut(Part),
-    ) {
+    /// For a spectrum redshifted by `stretch`.
+    pub fn new<R: Real>(table: &[R::Store], stretch: f64) -> Self {
+        let mut edges = Self { stretch, next: 0, at: 0.0, rows: (0, 0) };
+        edges.stand::<R>(table, 0);
+        edges
+    }
+
+    /// Takes edge `next` for the next one.
+    fn stand<R: Real>(&mut self, table: &[R::Store], next: usize) {
         let number = |k: usize| table.get(k).map_or(0, |n| R::load(*n).to_f64() as usize);
+        let at = |k: usize| table.get(k).map_or(f64::INFINITY, |x| R::load(*x).to_f64());
         let (rows, count) = (number(0), number(1));
         let first = 2 + 3 * rows;
-        let at = |k: usize| table.get(k).map_or(f64::INFINITY, |x| R::load(*x).to_f64());
-        // From the bin's middle, as observed.
-        let place = |k: usize| (at(first + k) + at(first + count + k)) / stretch - middle;
+        let inside = next < count;
+        self.next = next;
+        self.at = if inside { (at(first + next) + at(first + count + next)) / self.stretch } else { f64::INFINITY };
+        let lowest = if next > 0 { number(first + 3 * count + next.min(count) - 1) } else { 0 };
+        let highest = if inside { number(first + 2 * count + next) } else { rows.saturating_sub(1) };
+        self.rows = (lowest, highest);
+    }
+
+    /// Calls `each` for the parts of a bin around `middle` (keV); mostly the whole.
+    #[inline(always)]
+    pub fn parts<R: Real>(&mut self, table: &[R::Store], middle: f64, width: f64, mut each: impl FnMut(Part)) {
         let half = 0.5 * width;
-        let mut next = self.below.unwrap_or(0);
-        while next < count && place(next) <= -half {
-            next += 1;
+        while self.at - middle <= -half {
+            self.stand::<R>(table, self.next + 1);
         }
-        self.below = Some(next);
-        let row = |k: usize, above: usize| number(first + (2 + above) * count + k);
         let mut from = -half;
         loop {
-            let to = if next < count { place(next).min(half) } else { half };
-            let lowest = if next > 0 { row(next - 1, 1) } else { 0 };
-            let highest = if next < count { row(next, 0) } else { rows.saturating_sub(1) };
-            each(Part { from, to, rows: (lowest, highest) });
+            let to = (self.at - middle).min(half);
+            each(Part { from, to, rows: self.rows });
             if to >= half {
                 return;
             }
             from = to;
-            next += 1;
+            self.stand::<R>(table, self.next + 1);
         }
     }
 }
@@ -370,7 +377,7 @@ impl<R: Real> Component<R> for Reflected<R> {
         self.source.fill(tile, &[], out);
         let (amount, z) = (self.slab.amount, self.slab.stretch);
         let direct = R::of(if self.slab.shows_source { 1.0 } else { 0.0 });
-        let (mut row, mut edges) = (Row::default(), Edges::default());
+        let (mut row, mut edges) = (Row::default(), Edges::new::<R>(table, z));
         for (j, out) in out.iter_mut().enumerate() {
             let bin = tile.bin::<R>(j);
             let source = R::load(*out);
@@ -383,7 +390,7 @@ impl<R: Real> Component<R> for Reflected<R> {
             let longest = if (middle + 0.5 * width) * z / MASS > FROM { LONGEST_LATE } else { LONGEST };
             let wide = (width / middle / longest).ceil().max(1.0);
             let mut sum = R::of(0.0);
-            edges.parts::<R>(table, z, middle, width, |part| {
+            edges.parts::<R>(table, middle, width, |part| {
                 if wide <= 1.0 && part.to - part.from >= width {
                     sum = self.reflected(table, &mut row, &bin, &part, source);
                     return;

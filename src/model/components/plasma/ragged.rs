@@ -29,6 +29,8 @@ pub(super) struct Place<'a> {
     pub grid: &'a Grid,
     /// Photons per ln E at the knots that others are faint against.
     pub floor: &'a [f64],
+    /// Of these, what is there whatever the parameters are: hydrogen's, unless its abundance is one of them.
+    pub always: &'a [f64],
     /// From a curve's density to photons/cm2/s/keV at norm 1.
     pub factor: f64,
     pub element: usize,
@@ -41,6 +43,12 @@ impl Place<'_> {
         // Knots closer than that nearly resolve it.
         let lost = (energy * self.grid.extent[below] / width).min(1.0);
         Some(self.factor * density.abs() * energy * lost > FAINT * self.floor[below])
+    }
+
+    /// Density of a curve that is worth what is there always.
+    fn always(&self, energy: f64) -> f64 {
+        let below = self.grid.below(energy).and_then(|below| self.always.get(below));
+        below.map_or(0.0, |photons| photons / (self.factor * energy).max(1e-300))
     }
 
     fn triangle(&self, energy: f64, density: f64, left: f64, right: f64) -> Line {
@@ -62,16 +70,16 @@ fn between(a: (f64, f64), b: (f64, f64), x: f64) -> f64 {
     if b.0 > a.0 { a.1 + (b.1 - a.1) * (x - a.0) / (b.0 - a.0) } else { a.1 }
 }
 
-/// Most that a straight line may lie above a curve: of a difference f32 still has five digits then.
+/// Most that a straight line may lie above a curve and what is always there: of a difference f32 still has five digits then.
 const MOST_ABOVE: f64 = 30.0;
 
 /// What a stretch of a curve is straightened to, at each of its points: the line between its ends. A cold plasma's continuum falls by
 /// decades between them; a line far above it would leave a difference of large numbers, of which f32 has no digits. There it is the
 /// highest convex curve below it, in the logarithm, so that all that is left is positive.
-fn straightened(stretch: &[(f64, f64)]) -> Vec<f64> {
+fn straightened(stretch: &[(f64, f64)], place: &Place<'_>) -> Vec<f64> {
     let (Some(&start), Some(&end)) = (stretch.first(), stretch.last()) else { return Vec::new() };
     let line: Vec<f64> = stretch.iter().map(|point| between(start, end, point.0)).collect();
-    if stretch.iter().zip(&line).all(|(point, line)| *line <= MOST_ABOVE * point.1) {
+    if stretch.iter().zip(&line).all(|(point, line)| *line <= MOST_ABOVE * (point.1 + place.always(point.0))) {
         return line;
     }
     let least = stretch.iter().map(|point| point.1).filter(|y| *y > 0.0).fold(f64::INFINITY, f64::min).min(1.0);
@@ -180,7 +188,7 @@ pub(super) fn without_edges(continuum: &Curve, place: &Place<'_>, lines: &mut Ve
         let inner = divided(start, &all[from..to], end, MARGIN * extent * lo);
         let mut straight = vec![start];
         let stretch: Vec<(f64, f64)> = std::iter::once(start).chain(inner.iter().copied()).chain([end]).collect();
-        let lines_at = straightened(&stretch);
+        let lines_at = straightened(&stretch, place);
         for (k, (&(energy, density), &line)) in inner.iter().zip(lines_at.iter().skip(1)).enumerate() {
             let left = energy - if k > 0 { inner[k - 1].0 } else { lo };
             let right = inner.get(k + 1).map_or(hi, |next| next.0) - energy;

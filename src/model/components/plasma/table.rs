@@ -264,6 +264,7 @@ fn part(node: &Node, grid: &Grid, ratios: &[f64; ELEMENTS], family: Family, broa
         let third = |k: usize| (hydrogen[k] + helium[k]) / grid.extent[k] / 3.0;
         (0..knots).map(third).collect::<Vec<f64>>()
     };
+    let always = if family == Family::All { vec![0.0; knots] } else { base.clone() };
     let sigma = widths(node.kt, 0.0);
     let mut smooth = vec![vec![0.0; knots]; family.groups()];
     let mut lines = Vec::new();
@@ -280,7 +281,7 @@ fn part(node: &Node, grid: &Grid, ratios: &[f64; ELEMENTS], family: Family, broa
         let mut mass = continuum(element);
         let floor: Vec<f64> = (0..knots).map(|k| base[k] + mass[k] / grid.extent[k]).collect();
         mass.fill(0.0);
-        let place = ragged::Place { grid, floor: &floor, factor, element };
+        let place = ragged::Place { grid, floor: &floor, always: &always, factor, element };
         for rest in [
             ragged::without_edges(&node.continuum[element], &place, &mut lines),
             ragged::without_points(&node.pseudo[element], &place, &mut lines),
