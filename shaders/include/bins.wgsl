@@ -7,7 +7,11 @@ fn half_ratio(i: u32) -> f32 {
 
 // ln(hi / lo) = 2 atanh(half_ratio).
 fn log_width(i: u32) -> f32 {
-    let r = half_ratio(i);
+    return log_extent(half_ratio(i));
+}
+
+// The same from half the width over the middle.
+fn log_extent(r: f32) -> f32 {
     if r > 0.1 {
         return log((1.0 + r) / (1.0 - r));
     }
@@ -23,7 +27,11 @@ fn centre(i: u32) -> f32 {
 
 // Integral over bin i of a density with E f(E) = peak at the geometric middle, logarithmic slope a, curvature b there.
 fn log_integral(peak: f32, a: f32, b: f32, i: u32) -> f32 {
-    let l = log_width(i);
+    return log_integral_over(peak, a, b, log_width(i));
+}
+
+// The same over a stretch of ln E.
+fn log_integral_over(peak: f32, a: f32, b: f32, l: f32) -> f32 {
     let q = 0.5 * a * l;
     let correction = b * l * l * (1.0 / 24.0) * (1.0 + 0.3 * q * q);
     return peak * l * max(sinhc(q) + correction, 0.0);

@@ -28,8 +28,8 @@ fn partly_perbin_value(c: PartlyPerBin, i: u32) -> f32 {
 }
 
 // ztbabs, tbgas, zphabs; zpcfabs: the same with sigma(E (1+z)). table: number of rows, of edges (steps.wgsl) and of elements that have
-// them; ln E of the rows, ln sigma of the rows, of all elements and of each of those; the edges; ln of the lower and of the upper ends of
-// the bins, and what the edges need of the bins.
+// them; ln E of the rows in two parts, ln sigma of the rows, of all elements and of each of those; the edges; ln of the lower and of the
+// upper ends of the bins, both in two parts, and what the edges need of the bins.
 
 struct Shifted { minus: f32, ln_stretch: f32, first: u32, rows: u32, ends: u32, steps: Steps }
 
@@ -37,10 +37,10 @@ fn shifted_column(nh: f32, redshift: f32, t: u32) -> Shifted {
     let rows = u32(table(t));
     let edges = u32(table(t + 1u));
     let first = t + 3u;
-    let places = first + rows * (2u + u32(table(t + 2u)));
+    let places = first + rows * (3u + u32(table(t + 2u)));
     let ends = places + 3u * edges;
     let ln_stretch = log_1p(max(redshift, -0.999));
-    let steps = Steps(places, edges, ends + 2u * energies(), first, rows, ln_stretch);
+    let steps = Steps(places, edges, ends + 4u * energies(), first, rows, ln_stretch);
     return Shifted(-nh, ln_stretch, first, rows, ends, steps);
 }
 
@@ -56,34 +56,20 @@ fn zphabs_setup(p: u32, t: u32) -> Shifted {
     return shifted_column(par(p), par(p + 1u), t);
 }
 
-fn shifted_sigma(c: Shifted, y: f32) -> f32 {
-    // Rows not above y.
-    var low = 0u;
-    var high = c.rows;
-    while low < high {
-        let middle = (low + high) / 2u;
-        if table(c.first + middle) <= y {
-            low = middle + 1u;
-        } else {
-            high = middle;
-        }
-    }
-    if low >= c.rows {
+fn shifted_sigma(c: Shifted, end: u32) -> f32 {
+    let at = rows_place(c.first, c.rows, end, c.ln_stretch);
+    if at.row >= c.rows {
         return 0.0;
     }
-    let row = max(low, 1u) - 1u;
-    let at = c.first + row;
-    let y0 = table(at);
-    let s0 = table(at + c.rows);
-    let t = (y - y0) / max(table(at + 1u) - y0, 1e-12);
-    return safe_exp(s0 + t * (table(at + c.rows + 1u) - s0));
+    let s0 = table(c.first + 2u * c.rows + at.row);
+    return safe_exp(s0 + at.place * (table(c.first + 2u * c.rows + at.row + 1u) - s0));
 }
 
 fn shifted_scale(c: Shifted, i: u32) -> f32 { return 1.0; }
 
 fn shifted_exponent(c: Shifted, i: u32) -> f32 {
-    let below = shifted_sigma(c, table(c.ends + i) + c.ln_stretch);
-    let above = shifted_sigma(c, table(c.ends + energies() + i) + c.ln_stretch);
+    let below = shifted_sigma(c, c.ends + i);
+    let above = shifted_sigma(c, c.ends + energies() + i);
     var sigma = 0.5 * (below + above);
     if c.steps.count > 0u {
         let first = steps_first(c.steps, i);
@@ -94,7 +80,7 @@ fn shifted_exponent(c: Shifted, i: u32) -> f32 {
             }
             let column = steps_column(c.steps, k);
             if place > 0.0 && !steps_seen(c.steps, first, k, column, i) {
-                let own = c.first + c.rows * (2u + column);
+                let own = c.first + c.rows * (3u + column);
                 sigma += steps_change(c.steps, k, own, i, table(c.ends + i) + c.ln_stretch);
             }
         }

@@ -3,8 +3,8 @@
 
 struct Bulk { seeds: f32, gamma: f32, inverse: f32, ln_inverse: f32, ln_first: f32 }
 
-// One step of the elimination: drop and above after step n.
-fn comptb_step(n: u32, state: vec2<f32>, ratio: f32, fall: f32, gamma: f32, delta: f32) -> vec2<f32> {
+// One step of the elimination: drop and above after step n; top: ln x about the seeds' maximum, which is divided out.
+fn comptb_step(n: u32, state: vec2<f32>, ratio: f32, fall: f32, gamma: f32, delta: f32, top: f32) -> vec2<f32> {
     let t = f32(n) * 0.005 - 10.0;
     let x = safe_exp(t);
     let drift = 1.0 + (x - 3.0 - delta) * 0.005;
@@ -13,10 +13,7 @@ fn comptb_step(n: u32, state: vec2<f32>, ratio: f32, fall: f32, gamma: f32, delt
         return vec2((1.0 - decay) / (drift + 1.0 - decay), 0.0);
     }
     let pivot = max(drift + state.x - decay, 1e-2);
-    var emitted = safe_exp(gamma * t - ratio * x) / -exp_m1(-ratio * x);
-    if emitted <= 1e-15 {
-        emitted = 0.0;
-    }
+    let emitted = safe_exp(gamma * (t - top) - ratio * (x - safe_exp(top))) / -exp_m1(-ratio * x);
     return vec2((state.x - decay) / pivot, (emitted * 2.5e-5 + state.y) / pivot);
 }
 
@@ -37,13 +34,14 @@ fn comptb_setup(p: u32, t: u32, room: ptr<private, Room>) -> Bulk {
     let electrons = max(par(p + 4u), 0.2);
     let ratio = electrons / seeds;
     let fall = alpha * (alpha + delta + 3.0);
+    let top = clamp(log(gamma / ratio), -10.0, 10.0);
     // The state before every ninth step; the way back works the steps between out again.
     var state = vec2(0.0, 0.0);
     for (var k = 0u; k < 445u; k++) {
         room_scratch[k] = state.x;
         (*room)[k] = state.y;
         for (var n = 9u * k; n < min(9u * k + 9u, 4000u); n++) {
-            state = comptb_step(n, state, ratio, fall, gamma, delta);
+            state = comptb_step(n, state, ratio, fall, gamma, delta, top);
         }
     }
     var u = 0.0;
@@ -54,7 +52,7 @@ fn comptb_setup(p: u32, t: u32, room: ptr<private, Room>) -> Bulk {
         let last = min(9u * k + 9u, 4000u);
         state = vec2(room_scratch[k], (*room)[k]);
         for (var n = 9u * k; n < last; n++) {
-            state = comptb_step(n, state, ratio, fall, gamma, delta);
+            state = comptb_step(n, state, ratio, fall, gamma, delta, top);
             block[n - 9u * k] = state;
         }
         var part = 0.0;

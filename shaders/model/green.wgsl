@@ -242,27 +242,87 @@ fn green_end(m: f32) -> f32 {
 
 // The slab: opacities, and reflection without loss of energy.
 
-struct Slab { cosine: f32, metals: f32, iron: f32, stretch: f32, amount: f32, direct: f32, end: f32, first: u32, rows: u32 }
+struct Slab {
+    cosine: f32,
+    metals: f32,
+    iron: f32,
+    // 1 + z in two parts.
+    stretch: f32,
+    stretch_low: f32,
+    amount: f32,
+    direct: f32,
+    end: f32,
+    first: u32,
+    rows: u32,
+    edges: u32,
+}
 
 fn slab_new(amount: f32, redshift: f32, metals: f32, iron: f32, cosine: f32, t: u32) -> Slab {
     let m = clamp(cosine, 0.05, 0.95);
-    return Slab(m, max(metals, 0.0), max(iron, 0.0), stretch(redshift), abs(amount), select(0.0, 1.0, amount >= 0.0),
-        green_end(m), t, u32(table(t)));
+    let z = stretch(redshift);
+    let low = select(redshift - (z - 1.0), 0.0, redshift < -0.999);
+    return Slab(m, max(metals, 0.0), max(iron, 0.0), z, low, abs(amount), select(0.0, 1.0, amount >= 0.0), green_end(m), t,
+        u32(table(t)), u32(table(t + 1u)));
 }
 
-// Opacity over that of scattering at E/0.55 keV in the slab's frame.
-fn slab_opacity(c: Slab, ln_e: f32) -> f32 {
+// Edge k as observed, from the middle of bin i (keV).
+fn slab_edge(c: Slab, k: u32, i: u32) -> f32 {
+    let at = c.first + 2u + 3u * c.rows + k;
+    let energy = table(at);
+    let observed = energy / c.stretch;
+    let rest = quotient_rest(energy, c.stretch, c.stretch_low, observed) + table(at + c.edges) / c.stretch;
+    return (observed - mid_hi(i)) + (rest - mid_lo(i));
+}
+
+// Edges at or below the lower end of bin i.
+fn slab_edges_below(c: Slab, i: u32) -> u32 {
+    let lower = edge_lo(i) * c.stretch;
     var low = 0u;
-    var high = c.rows;
+    var high = c.edges;
     while low < high {
         let middle = (low + high) / 2u;
-        if table(c.first + 1u + middle) <= ln_e {
+        if table(c.first + 2u + 3u * c.rows + middle) <= lower {
             low = middle + 1u;
         } else {
             high = middle;
         }
     }
-    let at = c.first + clamp(low, 1u, c.rows - 1u);
+    // One earlier: this comparison was rounded, the next is not.
+    var k = max(low, 1u) - 1u;
+    while k < c.edges && slab_edge(c, k, i) <= -0.5 * width(i) {
+        k++;
+    }
+    return k;
+}
+
+// The first and the last row that hold above the edges before k and below edge k.
+fn slab_rows(c: Slab, k: u32) -> vec2<u32> {
+    let at = c.first + 2u + 3u * c.rows + 2u * c.edges;
+    var rows = vec2(0u, c.rows - 1u);
+    if k > 0u {
+        rows.x = u32(table(at + c.edges + k - 1u));
+    }
+    if k < c.edges {
+        rows.y = u32(table(at + k));
+    }
+    return rows;
+}
+
+// Opacity over that of scattering at E/0.55 keV in the slab's frame, from some rows alone: an energy next to an edge may be rounded
+// across it.
+fn slab_opacity(c: Slab, ln_e: f32, rows: vec2<u32>) -> f32 {
+    var low = 0u;
+    var high = c.rows;
+    while low < high {
+        let middle = (low + high) / 2u;
+        if table(c.first + 2u + middle) <= ln_e {
+            low = middle + 1u;
+        } else {
+            high = middle;
+        }
+    }
+    let held = min(max(low, rows.x + 1u), rows.y);
+    let at = c.first + 1u + clamp(held, 1u, c.rows - 1u);
     let along = (ln_e - table(at)) / max(table(at + 1u) - table(at), 1e-12);
     let metals = table(at + c.rows);
     let iron = table(at + 2u * c.rows);
@@ -271,11 +331,11 @@ fn slab_opacity(c: Slab, ln_e: f32) -> f32 {
     return max(sum * 124.21488, 1e-5);
 }
 
-fn slab_albedo(c: Slab, ln_e: f32) -> f32 {
+fn slab_albedo(c: Slab, ln_e: f32, rows: vec2<u32>) -> f32 {
     let mu = c.cosine;
     let ln = log(1.0 + 1.0 / mu);
     let once = 0.375 * ((3.0 + mu * mu * (3.0 * mu * mu - 2.0)) * ln + (3.0 * mu * mu - 1.0) * (0.5 - mu));
-    let opacity = slab_opacity(c, ln_e);
+    let opacity = slab_opacity(c, ln_e, rows);
     let scattered = 1.0 / (1.0 + opacity);
     let absorbed = sqrt(opacity * scattered);
     let depth = 1.7320508 * absorbed;
@@ -293,5 +353,5 @@ fn slab_share(x: f32) -> f32 {
 
 fn slab_asymptotic(c: Slab) -> f32 {
     // At x = 0.01947, 9.949 keV.
-    return slab_opacity(c, 2.8953261) * 0.01947 * 0.01947 * 0.01947;
+    return slab_opacity(c, 2.8953261, vec2(0u, c.rows)) * 0.01947 * 0.01947 * 0.01947;
 }

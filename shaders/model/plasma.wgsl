@@ -107,10 +107,12 @@ fn plasma_density(weight: ptr<function, array<f32, 30>>, c: Plasma, place: f32) 
 
 fn plasma_smooth(c: Plasma, i: u32) -> f32 {
     var weight = c.weight;
-    let extent = log_width(i);
+    // The tables end, and the knots a little later.
+    let lower = ln_mid(i) + c.ln_stretch - 0.5 * log_width(i);
+    let extent = clamp(table(c.first + 13u) - lower, 0.0, log_width(i));
     let parts = max(ceil(extent * table(c.first + 10u)), 1.0);
     let part = extent / parts;
-    let start = ln_mid(i) + c.ln_stretch - 0.5 * (extent - part);
+    let start = lower + 0.5 * part;
     var sum = 0.0;
     for (var k = 0.0; k < parts; k += 1.0) {
         sum += plasma_density(&weight, c, plasma_place(c.first, start + k * part));

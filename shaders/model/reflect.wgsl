@@ -230,7 +230,13 @@ fn reflect_value(r: Reflecting, slot: u32, i: u32) -> f32 {
     if c.amount > 0.0 && x >= 2e-4 {
         let late = slab_share(x);
         if late < 1.0 {
-            sum += photons * slab_albedo(c, log(middle / 0.55) + log(c.stretch)) * c.amount * (1.0 - late);
+            // At the bin's middle: on which side of an edge that lies f32 alone may not know.
+            var edge = slab_edges_below(c, i);
+            while edge < c.edges && slab_edge(c, edge, i) <= 0.0 {
+                edge++;
+            }
+            let albedo = slab_albedo(c, log(middle / 0.55) + log(c.stretch), slab_rows(c, edge));
+            sum += photons * albedo * c.amount * (1.0 - late);
         }
         if late > 0.0 {
             // Another component's coefficients may be in place.

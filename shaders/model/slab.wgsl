@@ -19,19 +19,24 @@ fn green_nodes(end: f32, room: ptr<private, Room>) {
     }
 }
 
-fn green_at(room: ptr<private, Room>, x: f32, end: f32) -> f32 {
+// The reflected E F_E, and its logarithmic slope and curvature.
+fn green_at(room: ptr<private, Room>, x: f32, end: f32) -> vec3<f32> {
     if x >= end || end <= 0.0195 {
-        return 0.0;
+        return vec3(0.0, 0.0, 0.0);
     }
-    let place = 63.0 * clamp(log(x / 0.0195) / log(end / 0.0195), 0.0, 1.0);
+    let steps = 63.0 / log(end / 0.0195);
+    let place = clamp(log(x / 0.0195) * steps, 0.0, 63.0);
     let k = clamp(u32(place), 1u, 61u);
     let t = place - f32(k);
     let f0 = (*room)[k - 1u];
     let f1 = (*room)[k];
     let f2 = (*room)[k + 1u];
     let f3 = (*room)[k + 2u];
-    let cubic = four_point(f0, f1, f2, f3, t).x;
-    return safe_exp(clamp(cubic, min(min(f0, f1), min(f2, f3)), max(max(f0, f1), max(f2, f3))));
+    let cubic = four_point(f0, f1, f2, f3, t);
+    let held = clamp(cubic.x, min(min(f0, f1), min(f2, f3)), max(max(f0, f1), max(f2, f3)));
+    // Where the reflection ends within a step the logarithm falls without measure.
+    let inside = held == cubic.x;
+    return vec3(safe_exp(held), select(0.0, cubic.y * steps, inside), select(0.0, cubic.z * steps * steps, inside));
 }
 
 fn slab_photons(e: f32) -> f32 {
@@ -95,20 +100,68 @@ fn slab_line(c: Reflected, i: u32, energy: f32, sigma: f32) -> f32 {
     return normal_area(u, half);
 }
 
-fn slab_value(c: Reflected, room: ptr<private, Room>, i: u32) -> f32 {
-    let at = centre(i) * c.inverse;
-    let source = log_integral(c.norm, c.slope - at, -at, i) * safe_exp(c.slope * ln_mid(i) - at);
+// Photons of bin i, or of a part of it that is narrow and holds no edge: its middle (keV), ln of that, ln(hi/lo), the rows that hold.
+fn slab_part(c: Reflected, room: ptr<private, Room>, middle: f32, ln_middle: f32, extent: f32, rows: vec2<u32>) -> f32 {
+    let at = middle * c.inverse;
+    let slope = c.slope - at;
+    let source = log_integral_over(c.norm, slope, -at, extent) * safe_exp(c.slope * ln_middle - at);
     var sum = source * c.slab.direct;
-    let middle = mid_hi(i) + mid_lo(i);
     let x = middle * c.slab.stretch / 511.0;
-    if c.slab.amount > 0.0 && x >= 2e-4 {
-        let late = slab_share(x);
-        if late < 1.0 {
-            sum += source * slab_albedo(c.slab, log(middle / 0.55) + log(c.slab.stretch)) * c.slab.amount * (1.0 - late);
+    if x < 2e-4 {
+        return sum;
+    }
+    // A density that goes as E^(s-1) has its photons' mean ln E so many times s above the middle.
+    let twelfth = extent * extent * (1.0 / 12.0);
+    let late = slab_share(x * (1.0 + slope * twelfth));
+    if late < 1.0 {
+        let ln_e = (ln_middle + 0.5978370) + log(c.slab.stretch) + slope * twelfth;
+        sum += source * slab_albedo(c.slab, ln_e, rows) * c.slab.amount * (1.0 - late);
+    }
+    if slab_share(x * (1.0 + extent)) > 0.0 {
+        let reflected = green_at(room, x, c.slab.end);
+        let share = slab_share(x * (1.0 + (reflected.y - 1.0) * twelfth));
+        sum += log_integral_over(reflected.x * c.factor * share / middle, reflected.y - 1.0, reflected.z, extent);
+    }
+    return sum;
+}
+
+fn slab_value(c: Reflected, room: ptr<private, Room>, i: u32) -> f32 {
+    let middle = mid_hi(i) + mid_lo(i);
+    var sum = 0.0;
+    if c.slab.amount > 0.0 {
+        let half = 0.5 * width(i);
+        let late = (middle + half) * c.slab.stretch / 511.0 > 0.01957;
+        let wide = max(ceil(width(i) / middle / select(0.02, 0.005, late)), 1.0);
+        var edge = slab_edges_below(c.slab, i);
+        var from_place = -half;
+        loop {
+            var to_place = half;
+            if edge < c.slab.edges {
+                to_place = min(slab_edge(c.slab, edge, i), half);
+            }
+            let rows = slab_rows(c.slab, edge);
+            if wide <= 1.0 && to_place - from_place >= 2.0 * half {
+                sum = slab_part(c, room, centre(i), ln_mid(i), log_width(i), rows);
+            } else {
+                let parts = max(ceil((to_place - from_place) / width(i) * wide), 1.0);
+                let part = (to_place - from_place) / parts;
+                for (var k = 0.0; k < parts; k += 1.0) {
+                    let place = from_place + (k + 0.5) * part;
+                    let own = middle + place;
+                    let r = 0.5 * part / own;
+                    let geometric = own * sqrt(max(1.0 - r * r, 0.0));
+                    sum += slab_part(c, room, geometric, log(geometric), log_extent(r), rows);
+                }
+            }
+            if to_place >= half {
+                break;
+            }
+            from_place = to_place;
+            edge++;
         }
-        if late > 0.0 {
-            sum += green_at(room, x, c.slab.end) * c.factor * late * width(i) / (middle * middle);
-        }
+    } else {
+        let at = centre(i) * c.inverse;
+        sum = log_integral(c.norm, c.slope - at, -at, i) * safe_exp(c.slope * ln_mid(i) - at) * c.slab.direct;
     }
     if c.flux > 0.0 {
         sum += c.flux * (slab_line(c, i, 6.4, 0.005) + 0.11333333 * slab_line(c, i, 7.05, 0.005)

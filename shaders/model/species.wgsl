@@ -1,8 +1,8 @@
 // tbgrain, tbpcf, tbfeo, tbvarabs, tbrel, vphabs, zvphabs, varabs, zvarabs: columns of cross sections weighted into gas and
 // dust; 1 - cover + cover exp(-nH (gas + sum over grain radii)).
 // table: rows (0: columns per bin), columns, edges (steps.wgsl), dust mass of each column; then the columns per bin, padded to 128, or
-// ln E of the rows, ln sigma of the rows by column, the edges, ln of the lower and of the upper ends of the bins, and what the edges need of
-// the bins.
+// ln E of the rows in two parts, ln sigma of the rows by column, the edges, ln of the lower and of the upper ends of the bins, both in two
+// parts, and what the edges need of the bins.
 
 struct Species {
     gas: array<f32, 19>,
@@ -177,29 +177,7 @@ fn zvarabs_setup(p: u32, t: u32) -> Species {
     return varabs_elements(p, par(p + 18u), t);
 }
 
-// Row below y and the place between it and the next; y of the table's end: (last row, -1).
-struct SpeciesPlace { row: u32, place: f32 }
-
-fn species_place(first: u32, rows: u32, y: f32) -> SpeciesPlace {
-    var low = 0u;
-    var high = rows;
-    while low < high {
-        let middle = (low + high) / 2u;
-        if table(first + middle) <= y {
-            low = middle + 1u;
-        } else {
-            high = middle;
-        }
-    }
-    if low >= rows {
-        return SpeciesPlace(rows, 0.0);
-    }
-    let row = max(low, 1u) - 1u;
-    let y0 = table(first + row);
-    return SpeciesPlace(row, (y - y0) / max(table(first + row + 1u) - y0, 1e-12));
-}
-
-fn species_at(first: u32, rows: u32, at: SpeciesPlace) -> f32 {
+fn species_at(first: u32, rows: u32, at: RowsPlace) -> f32 {
     if at.row >= rows {
         return 0.0;
     }
@@ -221,18 +199,18 @@ fn species_value(c: Species, i: u32) -> f32 {
             dust += weights.dust[k] * sigma;
         }
     } else {
-        let edges = body + c.rows * (c.columns + 1u);
+        let edges = body + c.rows * (c.columns + 2u);
         let ends = edges + 3u * c.edges;
-        let below = species_place(body, c.rows, table(ends + i) + c.ln_stretch);
-        let above = species_place(body, c.rows, table(ends + energies() + i) + c.ln_stretch);
+        let below = rows_place(body, c.rows, ends + i, c.ln_stretch);
+        let above = rows_place(body, c.rows, ends + energies() + i, c.ln_stretch);
         for (var k = 0u; k < c.columns; k++) {
-            let first = body + c.rows * (k + 1u);
+            let first = body + c.rows * (k + 2u);
             let sigma = 0.5 * (species_at(first, c.rows, below) + species_at(first, c.rows, above));
             gas += weights.gas[k] * sigma;
             dust += weights.dust[k] * sigma;
         }
         if c.edges > 0u {
-            let steps = Steps(edges, c.edges, ends + 2u * energies(), body, c.rows, c.ln_stretch);
+            let steps = Steps(edges, c.edges, ends + 4u * energies(), body, c.rows, c.ln_stretch);
             let first_step = steps_first(steps, i);
             for (var k = first_step; k < c.edges; k++) {
                 let place = steps_place(steps, k, i);
@@ -241,7 +219,7 @@ fn species_value(c: Species, i: u32) -> f32 {
                 }
                 let column = steps_column(steps, k);
                 if place > 0.0 && !steps_seen(steps, first_step, k, column, i) {
-                    let own = body + c.rows * (column + 1u);
+                    let own = body + c.rows * (column + 2u);
                     gas += weights.gas[column] * steps_change(steps, k, own, i, table(ends + i) + c.ln_stretch);
                 }
             }

@@ -84,3 +84,42 @@ fn steps_change(c: Steps, k: u32, sigmas: u32, i: u32, y: f32) -> f32 {
     let over = safe_exp(sum / whole - 3.0 * log_1p(0.5 * whole));
     return over - safe_exp(steps_ln_sigma(c, sigmas, y));
 }
+
+// Row below an end of a bin and the place between it and the next; (number of rows, 0) above the table.
+struct RowsPlace { row: u32, place: f32 }
+
+// How far the end that stands at `end` lies above a row: ln E of both in two parts, the low ones behind all high ones.
+fn rows_above(first: u32, rows: u32, end: u32, ln_stretch: f32, row: u32) -> f32 {
+    let high = table(end);
+    let at = table(first + row);
+    // The sum of the two largest of these is exact.
+    let near = select((high - at) + ln_stretch, (high + ln_stretch) - at, abs(at) < abs(ln_stretch));
+    return near + (table(end + 2u * energies()) - table(first + rows + row));
+}
+
+fn rows_place(first: u32, rows: u32, end: u32, ln_stretch: f32) -> RowsPlace {
+    let y = table(end) + ln_stretch;
+    var low = 0u;
+    var high = rows;
+    while low < high {
+        let middle = (low + high) / 2u;
+        if table(first + middle) <= y {
+            low = middle + 1u;
+        } else {
+            high = middle;
+        }
+    }
+    // That comparison was rounded.
+    var row = min(max(low, 1u), rows) - 1u;
+    while row > 0u && rows_above(first, rows, end, ln_stretch, row) < 0.0 {
+        row--;
+    }
+    while row + 1u < rows && rows_above(first, rows, end, ln_stretch, row + 1u) >= 0.0 {
+        row++;
+    }
+    if row + 1u >= rows {
+        return RowsPlace(rows, 0.0);
+    }
+    let gap = (table(first + row + 1u) - table(first + row)) + (table(first + rows + row + 1u) - table(first + rows + row));
+    return RowsPlace(row, rows_above(first, rows, end, ln_stretch, row) / max(gap, 1e-12));
+}

@@ -133,6 +133,8 @@ impl<S: Copy + Default> Tile<S> {
 #[derive(Debug, Clone)]
 pub struct Grid<S> {
     pub edges: Vec<S>,
+    /// The edges unrounded, for what moves them against each other.
+    pub exact: Vec<f64>,
     pub widths: Vec<S>,
     pub tiles: Vec<Tile<S>>,
 }
@@ -142,8 +144,8 @@ impl<S: Copy + Default> Grid<S> {
     pub(crate) fn new<R: Real<Store = S>>(bins: &[(f64, f64)]) -> Self {
         let tiles = bins.chunks(TILE).enumerate().map(|(t, chunk)| Tile::build::<R>(t * TILE, chunk)).collect();
         let widths = bins.iter().map(|(lo, hi)| R::of(hi - lo).store()).collect();
-        let ends = bins.first().map(|b| b.0).into_iter().chain(bins.iter().map(|b| b.1));
-        Self { edges: ends.map(|e| R::of(e).store()).collect(), widths, tiles }
+        let exact: Vec<f64> = bins.first().map(|b| b.0).into_iter().chain(bins.iter().map(|b| b.1)).collect();
+        Self { edges: exact.iter().map(|e| R::of(*e).store()).collect(), exact, widths, tiles }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::{
     Component,
-    steps::{PER_BIN, PER_EDGE, Steps, bins_table, edges_table},
+    steps::{PER_BIN, PER_EDGE, Steps, bins_table, edges_table, parts},
     stretch,
 };
 use crate::atomic::absorption::Mixture;
@@ -166,8 +166,8 @@ pub(crate) fn zphabs_table(bins: &[(f64, f64)], settings: &Settings) -> Vec<f64>
 /// section is steepest.
 pub(super) const ORIGIN: f64 = 0.55;
 
-/// Number of rows (exact in f32), of edges and of elements that have them; ln E of the rows, ln sigma of the rows, of all elements and of each
-/// of those; the edges; the bins' ends, and what the edges need of the bins.
+/// Number of rows (exact in f32), of edges and of elements that have them; ln E of the rows in two parts, ln sigma of the rows, of all elements
+/// and of each of those; the edges; the bins' ends, and what the edges need of the bins.
 fn rows_table(mixture: &Mixture, bins: &[(f64, f64)]) -> Vec<f64> {
     let all = mixture.rows();
     let kept: Vec<usize> = (0..all.len()).filter(|&k| all[k].1 > 0.0).collect();
@@ -176,7 +176,7 @@ fn rows_table(mixture: &Mixture, bins: &[(f64, f64)]) -> Vec<f64> {
     elements.sort_unstable();
     elements.dedup();
     let mut table = vec![kept.len() as f64, jumps.len() as f64, elements.len() as f64];
-    table.extend(kept.iter().map(|&k| (all[k].0 / ORIGIN).ln()));
+    table.extend(in_parts(kept.iter().map(|&k| (all[k].0 / ORIGIN).ln())));
     table.extend(kept.iter().map(|&k| all[k].1.ln()));
     for species in &elements {
         let own = mixture.species_rows(*species);
@@ -188,37 +188,95 @@ fn rows_table(mixture: &Mixture, bins: &[(f64, f64)]) -> Vec<f64> {
     table
 }
 
+/// First what f32 has of each number, then what it lacks.
+pub(super) fn in_parts(numbers: impl Iterator<Item = f64> + Clone) -> impl Iterator<Item = f64> {
+    numbers.clone().map(|x| parts(x).0).chain(numbers.map(|x| parts(x).1))
+}
+
+/// Numbers of [`ends`] for each bin.
+pub(super) const PER_END: usize = 4;
+
 /// ln of the E energies at the bins' lower ends, then of those at the upper ones, at which cross sections are taken: the
-/// edges, or twice the middle.
+/// edges, or twice the middle; then what f32 lacks of these.
 pub(super) fn ends(mixture: &Mixture, bins: &[(f64, f64)]) -> Vec<f64> {
     let middle = mixture.takes_middle();
     let lower = bins.iter().map(|&(lo, hi)| if middle { 0.5 * (lo + hi) } else { lo });
     let upper = bins.iter().map(|&(lo, hi)| if middle { 0.5 * (lo + hi) } else { hi });
-    lower.chain(upper).map(|e| (e / ORIGIN).ln()).collect()
+    in_parts(lower.chain(upper).map(|e| (e / ORIGIN).ln())).collect()
+}
+
+/// ln E of the rows of a table, and of a bin's end, in two parts each: near a resonance of oxygen f32 alone is 3e-8 off, which is a tenth
+/// of the distance of rows, and 1e-3 of what passes.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a, R: Real> {
+    pub high: &'a [R::Store],
+    pub low: &'a [R::Store],
+    /// ln(1 + z) in two parts.
+    pub stretch: (R, R),
+}
+
+impl<R: Real> Rows<'_, R> {
+    fn part(list: &[R::Store], k: usize) -> R {
+        list.get(k).map_or(R::of(f64::NAN), |x| R::load(*x))
+    }
+
+    /// How far an end lies above a row. Where they are close the sum of two high parts is about the third: it is exact for those two
+    /// that are the largest.
+    #[inline(always)]
+    fn above(&self, (high, low): (R, R), row: usize) -> R {
+        let at = Self::part(self.high, row);
+        let near = at.abs().lt(self.stretch.0.abs());
+        let difference = R::pick(near, (high + self.stretch.0) - at, (high - at) + self.stretch.0);
+        difference + ((low - Self::part(self.low, row)) + self.stretch.1)
+    }
+
+    /// A row a little below an end, from which to go up.
+    #[inline(always)]
+    pub fn start(&self, end: (R, R)) -> usize {
+        let y = end.0 + self.stretch.0;
+        let first = self.high.partition_point(|e| !y.lt(R::load(*e)));
+        // This comparison is rounded.
+        let mut row = first.saturating_sub(1).min(self.high.len().saturating_sub(1));
+        while row > 0 && self.above(end, row).lt(R::of(0.0)) {
+            row -= 1;
+        }
+        row
+    }
+
+    /// Moves `row` up to the one below an end; its place from there to the next. `None` above the table.
+    #[inline(always)]
+    pub fn place(&self, end: (R, R), row: &mut usize) -> Option<R> {
+        // Far below this comparison is enough.
+        let far = end.0 + self.stretch.0 - R::of(2e-6);
+        while self.high.get(*row + 1).is_some_and(|e| R::load(*e).lt(far)) {
+            *row += 1;
+        }
+        while *row + 1 < self.high.len() && !self.above(end, *row + 1).lt(R::of(0.0)) {
+            *row += 1;
+        }
+        if *row + 1 >= self.high.len() {
+            return None;
+        }
+        let gap = (Self::part(self.high, *row + 1) - Self::part(self.high, *row))
+            + (Self::part(self.low, *row + 1) - Self::part(self.low, *row));
+        Some(self.above(end, *row) / gap.max(R::of(1e-12)))
+    }
 }
 
 impl<R: Real> Shifted<R> {
     /// Cross sections at ascending edges; where the table ends they are next to nothing.
     #[inline(always)]
-    fn sigmas(&self, energies: &[R::Store], sigmas: &[R::Store], edges: &[R::Store]) -> [R::Store; TILE] {
-        let count = energies.len();
+    fn sigmas(&self, rows: &Rows<'_, R>, sigmas: &[R::Store], edges: [&[R::Store]; 2]) -> [R::Store; TILE] {
         let mut out = [R::of(-200.0).store(); TILE];
         let mut row = 0;
         // Edges ascend, so the row only moves up along the tile.
-        for (j, (out, edge)) in out.iter_mut().zip(edges).enumerate() {
-            let y = R::load(*edge) + self.ln_stretch;
+        for (j, (out, (high, low))) in out.iter_mut().zip(edges[0].iter().zip(edges[1])).enumerate() {
+            let end = (R::load(*high), R::load(*low));
             if j == 0 {
-                row = energies.partition_point(|e| !y.lt(R::load(*e))).saturating_sub(1);
+                row = rows.start(end);
             }
-            while row + 1 < count && !y.lt(R::load(energies[row + 1])) {
-                row += 1;
-            }
-            if row + 1 >= count {
-                break; // above the table nothing is absorbed
-            }
-            let (y0, y1) = (R::load(energies[row]), R::load(energies[row + 1]));
+            let Some(t) = rows.place(end, &mut row) else { break }; // above the table nothing is absorbed
             let (s0, s1) = (R::load(sigmas[row]), R::load(sigmas[row + 1]));
-            let t = (y - y0) / (y1 - y0).max(R::of(1e-12));
             *out = (s1 - s0).fma(t, s0).store();
         }
         for s in &mut out {
@@ -233,30 +291,34 @@ impl<R: Real> Shifted<R> {
         let number = |k: usize| table.get(k).map_or(0, |n| R::load(*n).to_f64() as usize);
         let (count, jumps, elements) = (number(0), number(1), number(2));
         let split = || {
-            let (rows, rest) = table.get(3..)?.split_at_checked(2 * count)?;
+            let (rows, rest) = table.get(3..)?.split_at_checked(3 * count)?;
             let (own, rest) = rest.split_at_checked(elements * count)?;
             let (edges, rest) = rest.split_at_checked(PER_EDGE * jumps)?;
-            let bins = rest.len() / if jumps > 0 { 2 + PER_BIN } else { 2 };
-            let (lower, rest) = rest.split_at_checked(bins)?;
-            let (upper, rest) = rest.split_at_checked(bins)?;
-            Some((rows.split_at_checked(count)?, own, edges, lower, upper.get(tile.start..)?, rest))
+            let bins = rest.len() / if jumps > 0 { PER_END + PER_BIN } else { PER_END };
+            let (ends, rest) = rest.split_at_checked(PER_END * bins)?;
+            let at = |k: usize| ends.get(k * bins..(k + 1) * bins)?.get(tile.start..);
+            let (lower, upper) = ([at(0)?, at(2)?], [at(1)?, at(3)?]);
+            Some((rows.split_at_checked(count)?, own, edges, ends.get(..bins)?, lower, upper, rest))
         };
-        let Some(((energies, sigmas), own, edges, middles, upper, rest)) = split().filter(|_| count >= 2) else {
+        let Some(((energies, rows), own, edges, middles, lower, upper, rest)) = split().filter(|_| count >= 2) else {
             return [R::of(f64::NAN).store(); TILE];
         };
-        let lower = middles.get(tile.start..).unwrap_or(&[]);
+        let (low, sigmas) = rows.split_at(count);
+        let rows = Rows::<R> { high: energies, low, stretch: (self.ln_stretch, self.ln_stretch_low) };
         let bins = tile.len.min(TILE);
         let same = |a: &R::Store, b: &R::Store| !R::load(*a).lt(R::load(*b)) && !R::load(*b).lt(R::load(*a));
-        let below = self.sigmas(energies, sigmas, lower);
+        let below = self.sigmas(&rows, sigmas, lower);
         // Bins mostly touch: then only the tile's last upper edge is new.
-        let touch = bins > 0 && lower.iter().skip(1).zip(upper).take(bins - 1).all(|(a, b)| same(a, b));
+        let touch =
+            bins > 0 && (0..2).all(|p| lower[p].iter().skip(1).zip(upper[p]).take(bins - 1).all(|(a, b)| same(a, b)));
         let above = if touch {
             let mut above = [R::of(0.0).store(); TILE];
             above[..bins - 1].copy_from_slice(&below[1..bins]);
-            above[bins - 1] = self.sigmas(energies, sigmas, &upper[bins - 1..bins])[0];
+            let last = upper.map(|part| part.get(bins - 1..bins).unwrap_or(&[]));
+            above[bins - 1] = self.sigmas(&rows, sigmas, last)[0];
             above
         } else {
-            self.sigmas(energies, sigmas, upper)
+            self.sigmas(&rows, sigmas, upper)
         };
         let mut mean = below;
         for (mean, above) in mean.iter_mut().zip(&above) {

@@ -3,7 +3,8 @@
 //!
 //! u'' + (e^t - 3 - delta) u' + (e^t - alpha (alpha + delta + 3)) u = -s over t = ln(E/kTe), s = x^gamma/(e^(x kTe/kTs) - 1). XSPEC
 //! solves it with 4000 steps from -10 to 10 and one-sided differences, which are off by up to a percent: the steps are taken here
-//! as well, and every ninth value is kept.
+//! as well, and every ninth value is kept. Not its cut of seeds below 1e-15, which removes most of them where x^gamma is small all over
+//! (kTe far above kTs, large gamma), and leaves a step in the spectrum where the Green's function is narrow (alpha above some 50).
 
 use super::{Component, four_point, log_integral};
 use crate::model::{grid::Bin, real::Real, special::ln_gamma};
@@ -13,8 +14,6 @@ const LOWEST: f64 = -10.0;
 const STEP: f64 = 20.0 / STEPS as f64;
 /// One value in so many is kept.
 const KEPT: usize = 9;
-/// Sources below this are none, as in XSPEC.
-const FAINT: f64 = 1e-15;
 
 /// Riemann's zeta function as XSPEC has it: ten terms (0.4 % short at 3, and finite at 1).
 fn zeta(s: f64) -> f64 {
@@ -43,6 +42,9 @@ pub(crate) fn comptb<R: Real>(par: &[f64]) -> Bulk<R> {
     let fall = alpha * (alpha + delta + 3.0);
     let (mut steps, mut ends) = (Vec::with_capacity(STEPS), Vec::with_capacity(STEPS));
     let (mut drop, mut above) = (0.0, 0.0);
+    // The seeds over about their maximum, whose size cancels: in f32 they would underflow.
+    let top = (gamma / ratio).ln().clamp(LOWEST, -LOWEST);
+    let ln_top = gamma * top - ratio * top.exp();
     for n in 0..STEPS {
         let t = LOWEST + STEP * n as f64;
         let x = t.exp();
@@ -50,8 +52,8 @@ pub(crate) fn comptb<R: Real>(par: &[f64]) -> Bulk<R> {
         let drift = 1.0 + (x - 3.0 - delta) * STEP;
         let decay = (x - fall) * STEP * STEP;
         let pivot = if n == 0 { drift + 1.0 - decay } else { (drift + drop - decay).max(1e-2) };
-        let source = (gamma * t).exp() / (ratio * x).min(600.0).exp_m1();
-        let source = if n > 0 && source > FAINT { source * STEP * STEP } else { 0.0 };
+        let source = (gamma * t - ratio * x - ln_top).exp() / -(-ratio * x).exp_m1();
+        let source = if n > 0 { source * STEP * STEP } else { 0.0 };
         drop = if n == 0 { (1.0 - decay) / pivot } else { (drop - decay) / pivot };
         above = (source + above) / pivot;
         steps.push(drop);

@@ -276,18 +276,21 @@ impl Integral {
         Self { nodes: std::array::from_fn(|k| at(x(k)).max(1e-30).ln()), span }
     }
 
-    /// Reflected E F_E: a cubic through four values, held between them.
-    pub fn at(&self, x: f64) -> f64 {
+    /// Reflected E F_E, by a cubic through four values of its logarithm, held between them; and its logarithmic slope and curvature.
+    pub fn at(&self, x: f64) -> [f64; 3] {
         let along = (x / STARTS).ln() / self.span;
         if self.span <= 0.0 || along >= 1.0 {
-            return 0.0;
+            return [0.0; 3];
         }
         let place = along.max(0.0) * (NODES - 1) as f64;
         let k = (place as usize).clamp(1, NODES - 3);
         let t = place - k as f64;
         let [f0, f1, f2, f3] = [self.nodes[k - 1], self.nodes[k], self.nodes[k + 1], self.nodes[k + 2]];
-        let [cubic, ..] = four_point([f0, f1, f2, f3], t);
-        cubic.clamp(f0.min(f1).min(f2).min(f3), f0.max(f1).max(f2).max(f3)).exp()
+        let [cubic, slope, bend] = four_point([f0, f1, f2, f3], t);
+        let held = cubic.clamp(f0.min(f1).min(f2).min(f3), f0.max(f1).max(f2).max(f3));
+        // Where the reflection ends within a step the logarithm falls without measure.
+        let steps = (NODES - 1) as f64 / self.span;
+        if held != cubic { [held.exp(), 0.0, 0.0] } else { [cubic.exp(), slope * steps, bend * steps * steps] }
     }
 }
 
@@ -299,7 +302,8 @@ mod tests {
     #[test]
     fn a_slab_without_absorption_reflects_photons() {
         let green = Green::new(0.5, 1e-9);
-        let ratio = green.integral(|x| x.powf(0.3)).at(0.05) / 0.05f64.powf(0.3);
+        let [value, ..] = green.integral(|x| x.powf(0.3)).at(0.05);
+        let ratio = value / 0.05f64.powf(0.3);
         assert!(ratio > 0.3 && ratio < 1.5, "{ratio}");
     }
 }

@@ -110,6 +110,14 @@ pub(crate) fn zcutoffpl<R: Real>(par: &[f64]) -> Cutoff<R> {
     cutoffpl(&[index, cutoff / z, norm * z.powf(-index)])
 }
 
+impl<R: Real> Cutoff<R> {
+    /// Logarithmic slope in E of E times the density, at the bin's geometric middle.
+    #[inline(always)]
+    pub(super) fn slope(&self, bin: &Bin<R>) -> R {
+        self.slope - bin.centre * self.inverse
+    }
+}
+
 impl<R: Real> Component<R> for Cutoff<R> {
     const FUSES: bool = true;
 

@@ -7,7 +7,7 @@ use super::{
     absorption::ORIGIN,
     green::{Green, MASS},
     incident::Incident,
-    slab::{FROM, Row, Slab, share},
+    slab::{Edges, FROM, Row, Slab, share},
 };
 use crate::model::{
     grid::{Grid, TILE, Tile},
@@ -36,7 +36,7 @@ impl<R: Real> Reflect<R> {
         let green = reaches.then(|| Green::new(slab.cosine, slab.asymptotic::<R>(table)));
         let incident = Incident { points: incident };
         let green = green.map(|green| (green.kinks(), green));
-        let mut row = Row::default();
+        let (mut row, mut edges) = (Row::default(), Edges::new::<R>(table, slab.stretch));
         let photons = bins()
             .zip(&incident.points)
             .map(|((bin, photons), (x, _))| {
@@ -48,8 +48,15 @@ impl<R: Real> Reflect<R> {
                 let late = share(x.ln());
                 let middle = bin.mid_hi + bin.mid_lo;
                 if late < 1.0 {
-                    let ln_e = middle.ln() + R::of((slab.stretch / ORIGIN).ln());
-                    let albedo = slab.albedo::<R>(table, &mut row, ln_e);
+                    // At the bin's middle, as in XSPEC: where in the bin its photons are is not known.
+                    let (exact, width) = (bin.mid_hi.to_f64() + bin.mid_lo.to_f64(), bin.width.to_f64());
+                    let mut albedo = R::of(0.0);
+                    edges.parts::<R>(table, exact, width, |part| {
+                        if part.from <= 0.0 && part.to > 0.0 {
+                            let ln_e = middle.ln() + R::of((slab.stretch / ORIGIN).ln());
+                            albedo = slab.albedo::<R>(table, &mut row, ln_e, &part);
+                        }
+                    });
                     sum = (photons * albedo).fma(R::of(slab.amount * (1.0 - late)), sum);
                 }
                 if let Some((kinks, green)) = green.as_ref().filter(|_| late > 0.0) {

@@ -1,15 +1,18 @@
 //! pexrav, pexmon: a power law with an exponential cutoff and its reflection by a cold slab (Magdziarz & Zdziarski 1995, MNRAS
 //! 273, 837); with the lines of iron and nickel (George & Fabian 1991, MNRAS 249, 352; Nandra et al. 2007, MNRAS 382, 194).
 //!
-//! Below 10 keV photons keep their energy when reflected: a factor per bin, taken at its middle as XSPEC does. Above 12 keV the
+//! Below 10 keV photons keep their energy when reflected: a factor, which XSPEC takes at a bin's middle. Here it is taken at the mean
+//! ln E of the bin's photons, in each of the parts into which edges of the cross sections and wide bins are divided. Above 12 keV the
 //! reflection is an integral of a Green's function (`green.rs`) over the incident spectrum, smooth in energy, and tabulated once
-//! per spectrum; XSPEC integrates it adaptively for every bin, to 1 %. Between the two the one passes into the other.
+//! per spectrum; XSPEC integrates it adaptively for every bin, to 1 %, over what its grid has of the incident spectrum, linear
+//! between the middles of bins. Between the two the one passes into the other.
 
 use super::{
     Component,
     absorption::ORIGIN,
     green::{Green, Integral, MASS},
     line::{Gauss, gaussian},
+    log_integral,
     power::{Cutoff, cutoffpl},
     stretch,
 };
@@ -31,11 +34,18 @@ pub(super) const FROM: f64 = 0.01957;
 pub(super) const TO: f64 = 0.02348;
 /// Nothing is reflected below, E/511 keV.
 const LOWEST: f64 = 2e-4;
+/// Longest part of a bin that is taken whole, in ln E, below the transition and from there on: the reflected spectrum may rise as E^40.
+const LONGEST: f64 = 0.02;
+const LONGEST_LATE: f64 = 0.005;
+/// Rows closer than this, relative, are the two sides of an edge where the opacity changes by more than [`STEP`].
+const NEAR: f64 = 3e-7;
+const STEP: f64 = 1e-3;
 /// Where the opacity that the Green's function is given is taken, E/511 keV.
 const AT: f64 = 0.01947;
 
-/// Number of rows, ln E of the rows, ln of the cross section per H of the elements heavier than helium without iron, and of iron
-/// (1e-22 cm2): hydrogen and helium are taken to be ionised.
+/// Number of rows and of edges, ln E of the rows, ln of the cross section per H of the elements heavier than helium without iron, and
+/// of iron (1e-22 cm2): hydrogen and helium are taken to be ionised; then the edges' energies (keV) in two
+/// parts, and the last row below and the first above each.
 pub(crate) fn table(_bins: &[(f64, f64)], settings: &Settings) -> Vec<f64> {
     let name = if settings.cross_sections == "vern" { "vern" } else { "bcmc" };
     let (Some(sections), Some(abundances)) = (cross_sections(name), abundances(&settings.abundances)) else {
@@ -52,9 +62,115 @@ pub(crate) fn table(_bins: &[(f64, f64)], settings: &Settings) -> Vec<f64> {
             *sum += abundance * f64::from(*sigma);
         }
     }
-    let logarithms = |values: Vec<f64>| values.into_iter().map(|s: f64| s.max(1e-30).ln());
-    let energies = sections.energies.iter().map(|e| (e / ORIGIN).ln());
-    [rows as f64].into_iter().chain(energies).chain(logarithms(metals)).chain(logarithms(iron)).collect()
+    let jumps = |column: &[f64], k: usize| (column[k + 1] / column[k].max(1e-30) - 1.0).abs() > STEP;
+    let e = &sections.energies;
+    let mut edges: Vec<(usize, usize)> = Vec::new();
+    for k in 0..rows.saturating_sub(1) {
+        if e[k + 1] < e[k] * (1.0 + NEAR) && (jumps(&metals, k) || jumps(&iron, k)) {
+            match edges.last_mut() {
+                Some(last) if last.1 == k => last.1 = k + 1,
+                _ => edges.push((k, k + 1)),
+            }
+        }
+    }
+    let mut edges: Vec<(f64, usize, usize)> =
+        edges.into_iter().map(|(below, above)| (e[above], below, above)).collect();
+    // Where reflection begins is an edge as well; the rows on both sides hold across it.
+    let begins = LOWEST * MASS;
+    let row = e.partition_point(|e| *e <= begins).clamp(1, rows.max(2) - 1);
+    edges.insert(edges.partition_point(|edge| edge.0 < begins), (begins, row, row - 1));
+    let high = |edge: &(f64, usize, usize)| f64::from(edge.0 as f32);
+    let mut table = vec![rows as f64, edges.len() as f64];
+    table.extend(e.iter().map(|e| (e / ORIGIN).ln()));
+    for column in [metals, iron] {
+        table.extend(column.into_iter().map(|s| s.max(1e-30).ln()));
+    }
+    table.extend(edges.iter().map(high));
+    table.extend(edges.iter().map(|edge| edge.0 - high(edge)));
+    table.extend(edges.iter().map(|edge| edge.1 as f64));
+    table.extend(edges.iter().map(|edge| edge.2 as f64));
+    table
+}
+
+/// The edges of the cross sections between bins that ascend in energy.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Edges {
+    stretch: f64,
+    /// The first edge above the lower end of the last bin asked for, and its energy as observed (keV).
+    next: usize,
+    at: f64,
+    /// The first and last row of the table between the edge before and that one.
+    rows: (usize, usize),
+}
+
+/// A part of a bin without an edge: its ends from the bin's middle (keV), and the first and last row of the table that hold there.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Part {
+    pub from: f64,
+    pub to: f64,
+    rows: (usize, usize),
+}
+
+impl Edges {
+    /// For a spectrum redshifted by `stretch`.
+    pub fn new<R: Real>(table: &[R::Store], stretch: f64) -> Self {
+        let mut edges = Self { stretch, next: 0, at: 0.0, rows: (0, 0) };
+        edges.stand::<R>(table, 0);
+        edges
+    }
+
+    /// Takes edge `next` for the next one.
+    fn stand<R: Real>(&mut self, table: &[R::Store], next: usize) {
+        let number = |k: usize| table.get(k).map_or(0, |n| R::load(*n).to_f64() as usize);
+        let at = |k: usize| table.get(k).map_or(f64::INFINITY, |x| R::load(*x).to_f64());
+        let (rows, count) = (number(0), number(1));
+        let first = 2 + 3 * rows;
+        let inside = next < count;
+        self.next = next;
+        self.at = if inside { (at(first + next) + at(first + count + next)) / self.stretch } else { f64::INFINITY };
+        let lowest = if next > 0 { number(first + 3 * count + next.min(count) - 1) } else { 0 };
+        let highest = if inside { number(first + 2 * count + next) } else { rows.saturating_sub(1) };
+        self.rows = (lowest, highest);
+    }
+
+    /// Calls `each` for the parts of a bin around `middle` (keV); mostly the whole.
+    #[inline(always)]
+    pub fn parts<R: Real>(&mut self, table: &[R::Store], middle: f64, width: f64, mut each: impl FnMut(Part)) {
+        let half = 0.5 * width;
+        while self.at - middle <= -half {
+            self.stand::<R>(table, self.next + 1);
+        }
+        let mut from = -half;
+        loop {
+            let to = (self.at - middle).min(half);
+            each(Part { from, to, rows: self.rows });
+            if to >= half {
+                return;
+            }
+            from = to;
+            self.stand::<R>(table, self.next + 1);
+        }
+    }
+}
+
+impl Part {
+    /// The part of a bin, or of one divided further in `of` parts the `k`-th.
+    fn bin<R: Real>(&self, middle: f64, k: usize, of: usize) -> Bin<R> {
+        let at = |k: usize| self.from + (self.to - self.from) * (k as f64 / of as f64);
+        let (from, to) = (at(k), at(k + 1));
+        let (lo, hi) = (middle + from, middle + to);
+        let centre = (lo * hi).sqrt();
+        Bin {
+            lo: R::of(lo),
+            hi: R::of(hi),
+            width: R::of(to - from),
+            mid_hi: R::of(0.5 * (lo + hi)),
+            mid_lo: R::of(0.0),
+            centre: R::of(centre),
+            ln_centre: R::of(centre.ln()),
+            log_width: R::of(((to - from) / lo).ln_1p()),
+        }
+    }
 }
 
 /// The slab as one spectrum's parameters have it.
@@ -86,11 +202,12 @@ impl Slab {
         }
     }
 
-    /// Opacity over Thomson's per electron at ascending E/ORIGIN keV in the slab's frame.
+    /// Opacity over Thomson's per electron at ascending E/ORIGIN keV in the slab's frame, from the rows `rows` alone: an energy next
+    /// to an edge may be rounded across it.
     #[inline(always)]
-    fn opacity<R: Real>(&self, table: &[R::Store], row: &mut Row, ln_e: R) -> R {
+    fn opacity<R: Real>(&self, table: &[R::Store], row: &mut Row, ln_e: R, rows: (usize, usize)) -> R {
         let count = table.first().map_or(0, |n| R::load(*n).to_f64() as usize);
-        let Some(energies) = table.get(1..=count).filter(|_| count >= 2) else { return R::of(f64::NAN) };
+        let Some(energies) = table.get(2..2 + count).filter(|_| count >= 2) else { return R::of(f64::NAN) };
         let above = |k: usize| energies.get(k).is_none_or(|e| ln_e.lt(R::load(*e)));
         if row.0 == 0 {
             row.0 = energies.partition_point(|e| !ln_e.lt(R::load(*e)));
@@ -98,8 +215,9 @@ impl Slab {
         while !above(row.0) {
             row.0 += 1;
         }
-        let k = row.0.clamp(1, count - 1) - 1;
-        let at = |column: usize, k: usize| table.get(1 + column * count + k).map_or(R::of(f64::NAN), |s| R::load(*s));
+        let held = row.0.max(rows.0 + 1).min(rows.1);
+        let k = held.clamp(1, count - 1) - 1;
+        let at = |column: usize, k: usize| table.get(2 + column * count + k).map_or(R::of(f64::NAN), |s| R::load(*s));
         let along = (ln_e - at(0, k)) / (at(0, k + 1) - at(0, k)).max(R::of(1e-12));
         let sigma = |column: usize| (at(column, k + 1) - at(column, k)).fma(along, at(column, k)).exp();
         let sum = sigma(1) * R::of(self.metals) + sigma(2) * R::of(self.iron);
@@ -110,17 +228,17 @@ impl Slab {
     /// What the Green's function is given of the opacity.
     pub fn asymptotic<R: Real>(&self, table: &[R::Store]) -> f64 {
         let mut row = Row::default();
-        self.opacity::<R>(table, &mut row, R::of((AT * MASS / ORIGIN).ln())).to_f64() * AT.powi(3)
+        self.opacity::<R>(table, &mut row, R::of((AT * MASS / ORIGIN).ln()), (0, usize::MAX)).to_f64() * AT.powi(3)
     }
 
     /// Reflected over incident photons at an energy below 12 keV; Basko's approximation of the H function (1978, ApJ 223, 268).
     #[inline(always)]
-    pub fn albedo<R: Real>(&self, table: &[R::Store], row: &mut Row, ln_e: R) -> R {
+    pub fn albedo<R: Real>(&self, table: &[R::Store], row: &mut Row, ln_e: R, part: &Part) -> R {
         let (one, mu) = (R::of(1.0), self.cosine);
         let log = (1.0 + 1.0 / mu).ln();
         let square = mu * mu;
         let once = 0.375 * ((3.0 - 2.0 * square + 3.0 * square * square) * log + (3.0 * square - 1.0) * (0.5 - mu));
-        let opacity = self.opacity::<R>(table, row, ln_e);
+        let opacity = self.opacity::<R>(table, row, ln_e, part.rows);
         let scattered = one / (one + opacity);
         let absorbed = (opacity * scattered).sqrt();
         let depth = absorbed * R::of(3f64.sqrt());
@@ -215,9 +333,39 @@ impl<R: Real> Reflected<R> {
     }
 }
 
+impl<R: Real> Reflected<R> {
+    /// Photons of a bin, or a part of one, that is narrow and holds no edge; `source`: those of the power law.
+    #[inline(always)]
+    fn reflected(&self, table: &[R::Store], row: &mut Row, bin: &Bin<R>, part: &Part, source: R) -> R {
+        let (amount, z) = (self.slab.amount, self.slab.stretch);
+        let mut sum = if self.slab.shows_source { source } else { R::of(0.0) };
+        let x = bin.centre.to_f64() * z / MASS;
+        if x < LOWEST {
+            return sum;
+        }
+        // A density that goes as E^(s-1) has its photons' mean ln E so many times s above the middle.
+        let twelfth = bin.log_width * bin.log_width * R::of(1.0 / 12.0);
+        let mean = self.source.slope(bin) * twelfth;
+        let above = 0.99 * FROM < x;
+        let ln_x = if above { x.ln() } else { 0.0 };
+        let late = if above { share(ln_x + mean.to_f64()) } else { 0.0 };
+        if late < 1.0 {
+            let ln_e = bin.ln_centre + mean + R::of((z / ORIGIN).ln());
+            let albedo = self.slab.albedo::<R>(table, row, ln_e, part);
+            sum = (source * albedo).fma(R::of(amount * (1.0 - late)), sum);
+        }
+        if above && share(ln_x + bin.log_width.to_f64()) > 0.0 {
+            let [value, slope, bend] = self.integral(table).at(x);
+            let late = share(ln_x + (slope - 1.0) * twelfth.to_f64());
+            let peak = R::of(value * self.factor * late) / bin.centre;
+            sum = sum + log_integral::<R, true>(peak, R::of(slope - 1.0), R::of(bend), bin.log_width);
+        }
+        sum
+    }
+}
+
 impl<R: Real> Component<R> for Reflected<R> {
     const ROOM: bool = true;
-    const REFINES: bool = false;
 
     #[inline(always)]
     fn value<const WIDE: bool>(&self, _bin: &Bin<R>) -> R {
@@ -227,29 +375,33 @@ impl<R: Real> Component<R> for Reflected<R> {
     #[inline(always)]
     fn fill(&self, tile: &Tile<R::Store>, table: &[R::Store], out: &mut [R::Store; TILE]) {
         self.source.fill(tile, &[], out);
-        let direct = R::of(if self.slab.shows_source { 1.0 } else { 0.0 });
         let (amount, z) = (self.slab.amount, self.slab.stretch);
-        let mut row = Row::default();
+        let direct = R::of(if self.slab.shows_source { 1.0 } else { 0.0 });
+        let (mut row, mut edges) = (Row::default(), Edges::new::<R>(table, z));
         for (j, out) in out.iter_mut().enumerate() {
             let bin = tile.bin::<R>(j);
             let source = R::load(*out);
-            let middle = bin.mid_hi + bin.mid_lo;
-            let x = middle.to_f64() * z / MASS;
-            if amount == 0.0 || x < LOWEST {
+            let middle = bin.mid_hi.to_f64() + bin.mid_lo.to_f64();
+            if amount == 0.0 {
                 *out = (source * direct).store();
                 continue;
             }
-            let mut sum = source * direct;
-            let late = share(x.ln());
-            if late < 1.0 {
-                let ln_e = middle.ln() + R::of((z / ORIGIN).ln());
-                let albedo = self.slab.albedo::<R>(table, &mut row, ln_e);
-                sum = (source * albedo).fma(R::of(amount * (1.0 - late)), sum);
-            }
-            if late > 0.0 {
-                let photons = self.integral(table).at(x) * self.factor * late;
-                sum = R::of(photons).fma(bin.width / (middle * middle), sum);
-            }
+            let width = bin.width.to_f64();
+            let longest = if (middle + 0.5 * width) * z / MASS > FROM { LONGEST_LATE } else { LONGEST };
+            let wide = (width / middle / longest).ceil().max(1.0);
+            let mut sum = R::of(0.0);
+            edges.parts::<R>(table, middle, width, |part| {
+                if wide <= 1.0 && part.to - part.from >= width {
+                    sum = self.reflected(table, &mut row, &bin, &part, source);
+                    return;
+                }
+                let parts = ((part.to - part.from) / width * wide).ceil().max(1.0) as usize;
+                for k in 0..parts {
+                    let piece = part.bin::<R>(middle, k, parts);
+                    let source = self.source.value::<true>(&piece);
+                    sum = sum + self.reflected(table, &mut row, &piece, &part, source);
+                }
+            });
             *out = sum.store();
         }
         let mut photons = [R::Store::default(); TILE];

@@ -7,7 +7,7 @@
 
 use super::{
     Component,
-    absorption::{LARGEST, ORIGIN, ends, ln_stretch},
+    absorption::{LARGEST, ORIGIN, PER_END, Rows, ends, in_parts, ln_stretch},
     steps::{PER_BIN, PER_EDGE, Steps, bins_table, edges_table},
 };
 use crate::atomic::{
@@ -226,14 +226,14 @@ impl Family {
         table
     }
 
-    /// Number of rows, of columns and of edges, masses, ln E of the rows, ln sigma by column, the edges, the bins' ends, and what
-    /// the edges need of the bins.
+    /// Number of rows, of columns and of edges, masses, ln E of the rows in two parts, ln sigma by column, the edges, the bins' ends, and
+    /// what the edges need of the bins.
     fn by_row(&self, bins: &[(f64, f64)], columns: &[Column]) -> Vec<f64> {
         let rows = self.sections.energies.len();
         let jumps = self.mixture.jumps();
         let mut table = vec![rows as f64, columns.len() as f64, jumps.len() as f64];
         table.extend(columns.iter().map(|c| c.mass));
-        table.extend(self.sections.energies.iter().map(|e| (e / ORIGIN).ln()));
+        table.extend(in_parts(self.sections.energies.iter().map(|e| (e / ORIGIN).ln())));
         let raw: Vec<&[f32]> = self.sections.species().filter_map(|s| self.sections.column(s)).collect();
         for column in columns {
             table.extend((0..rows).map(|i| {
@@ -316,25 +316,19 @@ struct Places<S> {
 
 impl<R: Real> Species<R> {
     #[inline(always)]
-    fn places(&self, energies: &[R::Store], edges: &[R::Store]) -> Places<R::Store> {
+    fn places(&self, rows: &Rows<'_, R>, edges: [&[R::Store]; 2]) -> Places<R::Store> {
         let zero = R::of(0.0).store();
         let mut out = Places { row: [0; TILE], place: [zero; TILE], inside: [false; TILE] };
         let mut row = 0;
         // Edges ascend, so the row only moves up along the tile.
-        for (j, edge) in edges.iter().take(TILE).enumerate() {
-            let y = R::load(*edge) + self.ln_stretch;
+        for (j, (high, low)) in edges[0].iter().zip(edges[1]).take(TILE).enumerate() {
+            let end = (R::load(*high), R::load(*low));
             if j == 0 {
-                row = energies.partition_point(|e| !y.lt(R::load(*e))).saturating_sub(1);
+                row = rows.start(end);
             }
-            while row + 1 < energies.len() && !y.lt(R::load(energies[row + 1])) {
-                row += 1;
-            }
-            if row + 1 >= energies.len() {
-                break;
-            }
-            let (low, high) = (R::load(energies[row]), R::load(energies[row + 1]));
+            let Some(place) = rows.place(end, &mut row) else { break };
             out.row[j] = row as u32;
-            out.place[j] = ((y - low) / (high - low).max(R::of(1e-12))).store();
+            out.place[j] = place.store();
             out.inside[j] = true;
         }
         out
@@ -383,13 +377,16 @@ impl<R: Real> Species<R> {
             return Some(sums);
         }
         let (energies, rest) = body.split_at_checked(rows)?;
+        let (low, rest) = rest.split_at_checked(rows)?;
+        let both = Rows::<R> { high: energies, low, stretch: (self.ln_stretch, self.ln_stretch_low) };
         let (sigmas, rest) = rest.split_at_checked(rows * columns)?;
         let (edges, rest) = rest.split_at_checked(PER_EDGE * jumps)?;
-        let bins = rest.len() / if jumps > 0 { 2 + PER_BIN } else { 2 };
-        let (lower, rest) = rest.split_at_checked(bins)?;
-        let (upper, rest) = rest.split_at_checked(bins)?;
-        for ends in [lower, upper] {
-            let places = self.places(energies, ends.get(tile.start..)?);
+        let bins = rest.len() / if jumps > 0 { PER_END + PER_BIN } else { PER_END };
+        let (ends, rest) = rest.split_at_checked(PER_END * bins)?;
+        let lower = ends.get(..bins)?;
+        for end in 0..2 {
+            let part = |k: usize| ends.get(k * bins..(k + 1) * bins)?.get(tile.start..);
+            let places = self.places(&both, [part(end)?, part(end + 2)?]);
             for (k, column) in sigmas.chunks_exact(rows).enumerate() {
                 Self::add(&places, column, (self.gas[k], self.dust[k]), &mut sums);
             }

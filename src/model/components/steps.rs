@@ -15,7 +15,8 @@ use crate::model::{
 pub(super) const PER_EDGE: usize = 3;
 pub(super) const PER_BIN: usize = 3;
 
-fn parts(x: f64) -> (f64, f64) {
+/// A number as f32 has it, and the rest.
+pub(super) fn parts(x: f64) -> (f64, f64) {
     let high = f64::from(x as f32);
     (high, x - high)
 }

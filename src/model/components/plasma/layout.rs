@@ -3,7 +3,7 @@
 //! ```text
 //! 0                nodes N, groups G, knots K, then for three segments of the knots: ln E of the first, knots per ln E, number
 //!                  of the first; ln E of the end; parts per ln E; lines in all L; and what SHORT
-//!                  leaves of the longest side of a triangle, over its energy
+//!                  leaves of the longest side of a triangle, over its energy; ln E where the tables end
 //! HEADER           kT of the nodes (keV), N
 //!                  number of each node's first line, N + 1
 //!                  group of each element, 30
@@ -68,6 +68,8 @@ pub(super) struct Content {
     pub smooth: Vec<Vec<f64>>,
     pub lines: Vec<Line>,
     pub group_count: usize,
+    /// ln E where the tables end.
+    pub ends: f64,
 }
 
 impl Content {
@@ -78,6 +80,7 @@ impl Content {
         out.extend([self.parts_per_ln, self.lines.len() as f64]);
         let triangles = self.lines.iter().filter(|l| l[3] >= TRIANGLE as f64);
         out.push(triangles.map(|l| (l[2].max(l[4]) - SHORT) / l[0]).fold(0.0, f64::max) * 1.001);
+        out.push(self.ends);
         out.resize(HEADER, 0.0);
         out.extend(&self.kt);
         out.extend(self.starts.iter().map(|s| *s as f64));
@@ -114,6 +117,8 @@ pub(super) struct View<'a> {
     pub parts_per_ln: f64,
     /// The longest side of a triangle less SHORT, over its energy.
     pub longest: f64,
+    /// ln E where the tables end: the knots reach a little further.
+    pub ends: f64,
 }
 
 impl<'a> View<'a> {
@@ -129,6 +134,7 @@ impl<'a> View<'a> {
             density: [head[4], head[6], head[8]],
             parts_per_ln: f64::from(head[10]),
             longest: f64::from(head[12]),
+            ends: f64::from(head[13]),
         };
         (view.nodes >= 2 && view.start_of_lines() + 5 * view.lines <= table.len()).then_some(view)
     }

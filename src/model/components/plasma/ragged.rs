@@ -14,8 +14,10 @@ use crate::atomic::atomdb::Curve;
 const LONGEST_SIDE: f64 = 2.1e-3;
 /// Longer gaps than this in a pseudo-continuum (keV) vary slowly.
 const LONGEST_GAP: f64 = 0.05;
-/// A step of a continuum takes place within this (keV).
+/// A step of a continuum takes place within this (keV); or it rises, which nothing else does, within this share of its energy:
+/// AtomDB's recombination edges do over 1.06 %.
 const STEEP: f64 = 4e-3;
+const STEEP_SHARE: f64 = 0.012;
 /// On both sides of a step, this many distances of knots are straightened: the kinks at their ends, which the knots smear, are the
 /// smaller the longer that is (at 3, a step of 6 % left 1.3e-3).
 const MARGIN: f64 = 8.0;
@@ -27,6 +29,8 @@ pub(super) struct Place<'a> {
     pub grid: &'a Grid,
     /// Photons per ln E at the knots that others are faint against.
     pub floor: &'a [f64],
+    /// Of these, what is there whatever the parameters are: hydrogen's, unless its abundance is one of them.
+    pub always: &'a [f64],
     /// From a curve's density to photons/cm2/s/keV at norm 1.
     pub factor: f64,
     pub element: usize,
@@ -39,6 +43,12 @@ impl Place<'_> {
         // Knots closer than that nearly resolve it.
         let lost = (energy * self.grid.extent[below] / width).min(1.0);
         Some(self.factor * density.abs() * energy * lost > FAINT * self.floor[below])
+    }
+
+    /// Density of a curve that is worth what is there always.
+    fn always(&self, energy: f64) -> f64 {
+        let below = self.grid.below(energy).and_then(|below| self.always.get(below));
+        below.map_or(0.0, |photons| photons / (self.factor * energy).max(1e-300))
     }
 
     fn triangle(&self, energy: f64, density: f64, left: f64, right: f64) -> Line {
@@ -60,16 +70,16 @@ fn between(a: (f64, f64), b: (f64, f64), x: f64) -> f64 {
     if b.0 > a.0 { a.1 + (b.1 - a.1) * (x - a.0) / (b.0 - a.0) } else { a.1 }
 }
 
-/// Most that a straight line may lie above a curve: of a difference f32 still has five digits then.
+/// Most that a straight line may lie above a curve and what is always there: of a difference f32 still has five digits then.
 const MOST_ABOVE: f64 = 30.0;
 
 /// What a stretch of a curve is straightened to, at each of its points: the line between its ends. A cold plasma's continuum falls by
 /// decades between them; a line far above it would leave a difference of large numbers, of which f32 has no digits. There it is the
 /// highest convex curve below it, in the logarithm, so that all that is left is positive.
-fn straightened(stretch: &[(f64, f64)]) -> Vec<f64> {
+fn straightened(stretch: &[(f64, f64)], place: &Place<'_>) -> Vec<f64> {
     let (Some(&start), Some(&end)) = (stretch.first(), stretch.last()) else { return Vec::new() };
     let line: Vec<f64> = stretch.iter().map(|point| between(start, end, point.0)).collect();
-    if stretch.iter().zip(&line).all(|(point, line)| *line <= MOST_ABOVE * point.1) {
+    if stretch.iter().zip(&line).all(|(point, line)| *line <= MOST_ABOVE * (point.1 + place.always(point.0))) {
         return line;
     }
     let least = stretch.iter().map(|point| point.1).filter(|y| *y > 0.0).fold(f64::INFINITY, f64::min).min(1.0);
@@ -129,6 +139,25 @@ pub(super) fn without_points(pseudo: &Curve, place: &Place<'_>, lines: &mut Vec<
     curve(rest)
 }
 
+/// The points between two ends, and more where they or the ends are farther apart than `longest` (keV): triangles have short sides.
+fn divided(start: (f64, f64), inner: &[(f64, f64)], end: (f64, f64), longest: f64) -> Vec<(f64, f64)> {
+    let all: Vec<(f64, f64)> = std::iter::once(start).chain(inner.iter().copied()).chain([end]).collect();
+    let mut out = Vec::with_capacity(inner.len());
+    for (k, pair) in all.windows(2).enumerate() {
+        if k > 0 {
+            out.push(pair[0]);
+        }
+        let gap = pair[1].0 - pair[0].0;
+        let parts = (gap / longest.max(1e-6)).min(64.0).ceil();
+        for k in 1..parts as usize {
+            // A number that f32 holds, as all energies of triangles must be.
+            let x = f64::from((pair[0].0 + gap * k as f64 / parts) as f32);
+            out.push((x, between(pair[0], pair[1], x)));
+        }
+    }
+    out
+}
+
 /// A continuum with its steep steps straightened; the differences are moved to `lines`.
 pub(super) fn without_edges(continuum: &Curve, place: &Place<'_>, lines: &mut Vec<Line>) -> Curve {
     let mut all = points(continuum);
@@ -136,8 +165,8 @@ pub(super) fn without_edges(continuum: &Curve, place: &Place<'_>, lines: &mut Ve
     let mut windows: Vec<(f64, f64)> = Vec::new();
     for pair in all.windows(2) {
         let gap = pair[1].0 - pair[0].0;
-        let steep =
-            gap <= STEEP && place.stands_out(pair[1].1 - pair[0].1, pair[0].0.max(1e-3), gap.max(1e-9)) == Some(true);
+        let steep = (gap <= STEEP || (pair[1].1 > pair[0].1 && gap <= STEEP_SHARE * pair[0].0))
+            && place.stands_out(pair[1].1 - pair[0].1, pair[0].0.max(1e-3), gap.max(1e-9)) == Some(true);
         let fine = |below: &usize| place.grid.extent[*below] < COARSEST;
         let Some(below) = place.grid.below(pair[0].0).filter(|below| steep && fine(below)) else { continue };
         let margin = MARGIN * place.grid.extent[below] * pair[0].0;
@@ -155,10 +184,11 @@ pub(super) fn without_edges(continuum: &Curve, place: &Place<'_>, lines: &mut Ve
         let (Some(start), Some(end)) = (at(&all, lo), at(&all, hi)) else { continue };
         let from = all.partition_point(|p| p.0 <= lo);
         let to = all.partition_point(|p| p.0 < hi);
-        let inner: Vec<(f64, f64)> = all[from..to].to_vec();
+        let extent = place.grid.below(lo).map_or(1.0, |below| place.grid.extent[below]);
+        let inner = divided(start, &all[from..to], end, MARGIN * extent * lo);
         let mut straight = vec![start];
         let stretch: Vec<(f64, f64)> = std::iter::once(start).chain(inner.iter().copied()).chain([end]).collect();
-        let lines_at = straightened(&stretch);
+        let lines_at = straightened(&stretch, place);
         for (k, (&(energy, density), &line)) in inner.iter().zip(lines_at.iter().skip(1)).enumerate() {
             let left = energy - if k > 0 { inner[k - 1].0 } else { lo };
             let right = inner.get(k + 1).map_or(hi, |next| next.0) - energy;

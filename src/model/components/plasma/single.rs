@@ -81,16 +81,22 @@ fn smooth<const FUSED: bool>(plasma: &Plasma, view: &View<'_>, tile: &Tile<f32>,
         *place = view.place(ln + shift) - origin;
     }
     let single = tile.broadest_log * view.parts_per_ln <= 1.0;
+    // A tile in which the tables end: what lies above that is cut from the bins.
+    let ends = tile.e_max.ln() + plasma.stretch.ln() > view.ends;
     for j in 0..tile.len {
-        let extent = tile.log_width[j];
-        if single {
+        let mut extent = tile.log_width[j];
+        if single && !ends {
             out[j] = extent * at(place[j]);
             continue;
+        }
+        let lower = tile.ln_centre[j] + shift - 0.5 * extent;
+        if ends {
+            extent = extent.min((view.ends as f32 - lower).max(0.0));
         }
         // Parts no longer than the distance of two knots, each with the density at its middle.
         let parts = (f64::from(extent) * view.parts_per_ln).ceil().max(1.0);
         let part = extent / parts as f32;
-        let start = tile.ln_centre[j] + shift - 0.5 * (extent - part);
+        let start = lower + 0.5 * part;
         let sum: f32 = (0..parts as usize).map(|k| at(view.place(start + k as f32 * part) - origin)).sum();
         out[j] = sum * part;
     }

@@ -100,9 +100,31 @@ fn table(bins: &[(f64, f64)], settings: &Settings, family: Family, broad: bool) 
         lines: parts.iter().flat_map(|p| p.lines.iter().copied()).collect(),
         smooth: parts.into_iter().flat_map(|p| p.smooth).collect(),
         group_count: family.groups(),
+        ends: end(&db).ln(),
         knots,
     };
     content.flat()
+}
+
+/// The highest energy of the continua (keV).
+fn end(db: &AtomDb) -> f64 {
+    let last = |curve: &Curve| curve.energy.last().copied().map_or(1.0, f64::from);
+    db.nodes.iter().flat_map(|node| node.continuum.iter().map(last)).fold(1.0, f64::max)
+}
+
+/// A continuum that goes on beyond the end of the tables for some knots, which else would have part of its photons below it: the
+/// fast forms end there by themselves.
+fn continued(mut curve: Curve, end: f64) -> Curve {
+    let (x, y) = (&curve.energy, &curve.density);
+    let (&[.., x0, x1], &[.., y0, y1]) = (&x[..], &y[..]) else { return curve };
+    if f64::from(x1) < end || y1 <= 0.0 || y0 <= 0.0 || x1 <= x0 {
+        return curve;
+    }
+    let beyond = (5.0 * COARSE) as f32 * x1;
+    let density = y1 * (y1 / y0).powf(beyond / (x1 - x0));
+    curve.energy.push(x1 + beyond);
+    curve.density.push(density);
+    curve
 }
 
 fn knots(band: (f64, f64), fine: f64) -> Knots {
@@ -150,7 +172,8 @@ fn made(
     let borders = [(knots.first[1], steps[0], steps[1]), (knots.first[2], steps[1], steps[2])];
     let grid =
         Grid { energies, extent, widths, borders: borders.map(|(knot, below, above)| (knot as usize, below, above)) };
-    db.nodes[first..].par_iter().map(|node| part(node, &grid, ratios, family, broad)).collect()
+    let end = end(db);
+    db.nodes[first..].par_iter().map(|node| part(node, &grid, ratios, family, broad, end)).collect()
 }
 
 pub(super) struct Grid {
@@ -229,7 +252,7 @@ impl Grid {
     }
 }
 
-fn part(node: &Node, grid: &Grid, ratios: &[f64; ELEMENTS], family: Family, broad: bool) -> Part {
+fn part(node: &Node, grid: &Grid, ratios: &[f64; ELEMENTS], family: Family, broad: bool, end: f64) -> Part {
     let knots = grid.energies.len();
     let continuum = |element: usize| {
         let mut mass = vec![0.0; knots];
@@ -241,6 +264,7 @@ fn part(node: &Node, grid: &Grid, ratios: &[f64; ELEMENTS], family: Family, broa
         let third = |k: usize| (hydrogen[k] + helium[k]) / grid.extent[k] / 3.0;
         (0..knots).map(third).collect::<Vec<f64>>()
     };
+    let always = if family == Family::All { vec![0.0; knots] } else { base.clone() };
     let sigma = widths(node.kt, 0.0);
     let mut smooth = vec![vec![0.0; knots]; family.groups()];
     let mut lines = Vec::new();
@@ -257,12 +281,12 @@ fn part(node: &Node, grid: &Grid, ratios: &[f64; ELEMENTS], family: Family, broa
         let mut mass = continuum(element);
         let floor: Vec<f64> = (0..knots).map(|k| base[k] + mass[k] / grid.extent[k]).collect();
         mass.fill(0.0);
-        let place = ragged::Place { grid, floor: &floor, factor, element };
+        let place = ragged::Place { grid, floor: &floor, always: &always, factor, element };
         for rest in [
             ragged::without_edges(&node.continuum[element], &place, &mut lines),
             ragged::without_points(&node.pseudo[element], &place, &mut lines),
         ] {
-            grid.add_curve(&mut mass, &rest, factor);
+            grid.add_curve(&mut mass, &continued(rest, end), factor);
         }
         // What a line adds at its peak, relative to the floor there.
         let peak = |&(_, photons, below): &(f64, f64, usize)| {
