@@ -51,7 +51,7 @@ pub struct AutoEncoderSettings {
     pub hidden: Vec<usize>,
     pub latent: usize,
     pub targets: Targets,
-    /// Whether the first training starts from the best linear summaries, where the spectra are drawn from expected counts.
+    /// Whether every training starts from the best linear summaries of its own spectra, where the spectra are drawn from expected counts.
     pub from_signal: bool,
     pub seed: u64,
 }
@@ -399,6 +399,10 @@ impl Summary for AutoEncoder {
         self.settings.latent
     }
 
+    fn lasting(&self) -> bool {
+        !self.settings.from_signal
+    }
+
     fn train(
         &mut self,
         device: &Device,
@@ -433,7 +437,7 @@ impl Summary for AutoEncoder {
             return Ok(History::default());
         }
         self.standardise(device, data);
-        if self.settings.from_signal && self.store.step() == 0 && self.can_start_from(data) {
+        if self.settings.from_signal && self.can_start_from(data) {
             self.start_from_signal(device, data)?;
         }
         let rows = data.rows.map_or(rows, Tensor::len);

@@ -1,5 +1,6 @@
 use super::training::Training;
 use super::*;
+use crate::kernels::poisson::Source;
 use crate::nn::{BatchRows, LossSlot, Objective};
 
 /// The whole network, in training mode: along the gradient and along a random direction, the loss changes by what the
@@ -112,7 +113,7 @@ fn fused_steps_are_those_of_the_layers() {
     let (counts, means) = some_spectra(&device, rows, bins);
     let chosen: Vec<u32> = (0..rows as u32).rev().step_by(2).collect();
     let chosen = Tensor::from_slice(&device, chosen.len(), 1, &chosen);
-    let drawn = Spectra::Drawn { expected: &means, source: crate::kernels::poisson::Source { seed: 3, stream: 5 } };
+    let drawn = Spectra::Drawn { expected: &means, source: Source { seed: 3, stream: 5 } };
     let stored = |targets| Spectra::Stored { counts: &counts, targets };
     let cases = [
         (Targets::Counts, stored(None), None),
