@@ -51,6 +51,7 @@ pub const INCLUDES: &[(&str, &str)] = &[
     ("nonlinear", include_str!("../../shaders/include/nonlinear.wgsl")),
     ("random", include_str!("../../shaders/include/random.wgsl")),
     ("status", include_str!("../../shaders/include/status.wgsl")),
+    ("tails", include_str!("../../shaders/include/tails.wgsl")),
 ];
 
 fn expand<'s>(

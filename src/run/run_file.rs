@@ -438,6 +438,10 @@ fn read_autoencoder(section: &Section<'_>) -> Result<Autoencoder, RunFileError> 
         "counts" => Target::Counts,
         _ => Target::Expected,
     };
+    // From the signal there is little to learn, in small steps: weights of thousands of bins are small. At random there is all.
+    let from_signal = section.choice("start", "signal", &["signal", "random"], &[])? == "signal";
+    let (anneal, early_anneal, rate) = if from_signal { (12, 6, 2e-4) } else { (0, 0, 3e-3) };
+    let epochs = |key, default| Ok(Some(section.size(key, default, 0..=1_000_000)?).filter(|epochs| *epochs > 0));
     Ok(Autoencoder {
         hidden: read_hidden(section)?,
         latent: section.size("latent", 64, 1..=4096)?,
@@ -445,11 +449,11 @@ fn read_autoencoder(section: &Section<'_>) -> Result<Autoencoder, RunFileError> 
         batch: section.size("batch", 1024, 2..=1_000_000)?,
         epochs: section.size("epochs", 500, 1..=1_000_000)?,
         patience: section.size("patience", 20, 1..=1_000_000)?,
-        from_signal: section.choice("start", "signal", &["signal", "random"], &[])? == "signal",
-        anneal: Some(section.size("anneal", 0, 0..=100_000)?).filter(|n| *n > 0),
-        early_anneal: Some(section.size("early_anneal", 0, 0..=100_000)?).filter(|n| *n > 0),
+        from_signal,
+        anneal: epochs("anneal", anneal)?,
+        early_anneal: epochs("early_anneal", early_anneal)?,
         early_patience: section.size("early_patience", 8, 1..=1_000_000)?,
-        learning_rate: section.number("learning_rate", 3e-3, 1e-8..=1.0)?,
+        learning_rate: section.number("learning_rate", rate, 1e-8..=1.0)?,
         validation: section.number("validation", 0.1, 0.01..=0.5)?,
         clip_norm: section.number("clip_norm", 1.0, 1e-6..=1e9)?,
         min_improvement: section.number("min_improvement", 1e-3, 0.0..=0.5)?,

@@ -40,7 +40,7 @@ pub struct Signal {
     turned: bool,
 }
 
-/// The standard deviation of a form of X ~ Poisson(mean); above a mean of 30 to 2 %, from where on the root's is 1 and ln(1 + X)'s
+/// The standard deviation of a form of X ~ Poisson(mean); above a mean of 30 to 3 %, from where on the root's is 1 and ln(1 + X)'s
 /// sqrt(mean) / (1 + mean).
 pub(super) fn noise(form: Form, mean: f64) -> f64 {
     let of: fn(f64) -> f64 = match form {
