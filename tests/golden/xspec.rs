@@ -345,7 +345,6 @@ fn trapezoid(case: &Case) -> Vec<f64> {
     case.edges.windows(2).zip(density.windows(2)).map(|(e, d)| (e[1] - e[0]) * 0.5 * (d[0] + d[1])).collect()
 }
 
-/// Densities at ascending energies, each from a bin of relative width 2e-6.
 /// pexmon without its lines (a power law that shows or not changes nothing of a difference between points next to each other).
 fn continuum(case: &Case) -> Case {
     let parameters = case.parameters.iter().map(|(name, value)| match name.as_str() {
@@ -358,6 +357,7 @@ fn continuum(case: &Case) -> Case {
     Case { expression: case.expression.replace("pexmon", "pexrav"), parameters, ..case.clone() }
 }
 
+/// Densities at ascending energies, each from a bin of relative width 2e-6.
 fn densities(case: &Case, energies: &[f64]) -> Vec<f64> {
     const H: f64 = 1e-6;
     let around: Vec<f64> = energies.iter().flat_map(|e| [e * (1.0 - H), e * (1.0 + H)]).collect();
