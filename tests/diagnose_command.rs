@@ -243,6 +243,8 @@ fn amortised() -> Option<&'static Path> {
             "inference.amortised.exposure=[1e4, 1e5]",
             "inference.autoencoder.epochs=60",
             "inference.flow.epochs=100",
+            // So few that a spectrum needs more than the flow.
+            "inference.flow.anneal=5",
             "inference.flow.transforms=4",
             "inference.flow.hidden=48",
             "refine.samples=20000",

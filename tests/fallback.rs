@@ -146,10 +146,10 @@ fn rounds_end_when_the_efficiency_improves_no_longer() {
     let ends: Vec<bool> = rounds.iter().map(|round| round["next_is_last"] == true).collect();
     let at = rounds.len() - 2;
     assert_eq!(ends.iter().position(|end| *end), Some(at), "{ends:?}");
-    // The rule, applied to what the run itself says: no gain of 5 % at that round, and a gain (or too little to be trusted) before.
+    // The rule, applied to what the run itself says: one half or no gain of 5 % at that round, and a gain (or too little to be trusted) before.
     let converged = |k: usize| {
         let before = lower[..k].iter().copied().fold(0.0, f64::max);
-        lower[k] * 40_000.0 >= 1000.0 && lower[k] < 1.05 * before
+        lower[k] * 40_000.0 >= 1000.0 && (lower[k] < 1.05 * before || lower[k] >= 0.5)
     };
     assert!(converged(at) && (0..at).all(|k| !converged(k)), "{lower:?}");
     for round in rounds {

@@ -39,6 +39,8 @@ const EFFICIENCY_DRAWS: usize = 1024;
 const DECIDING_DRAWS: usize = 4096;
 /// The lower bound of the efficiency has to grow by this share for the rounds to go on.
 const IMPROVEMENT: f64 = 0.05;
+/// From this lower bound on, another round can at best halve what the refinement costs.
+const SUFFICIENT: f64 = 0.5;
 
 /// How far a run has come; the order of the variants is the order of the stages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -239,7 +241,7 @@ impl<'a> Rounds<'a> {
     }
 
     /// Whether the rounds may end after one more, which is trained to the end: the lower bound of the efficiency suffices for a
-    /// posterior that can be trusted, and has not become better than those of the rounds before.
+    /// posterior that can be trusted, and is one half or has not become better than those of the rounds before.
     fn has_converged(&self, round: usize) -> bool {
         let run = &self.problem.run;
         if run.inference.stop != Stop::Efficiency || round + 2 >= self.planned() || self.is_last(round) {
@@ -247,7 +249,8 @@ impl<'a> Rounds<'a> {
         }
         let lower = self.current.efficiency_lower;
         let before = self.done.iter().map(|round| round.efficiency_lower).fold(0.0, f64::max);
-        lower * run.refine.samples as f64 >= limits::ESS && lower < (1.0 + IMPROVEMENT) * before
+        let stays = lower < (1.0 + IMPROVEMENT) * before;
+        lower * run.refine.samples as f64 >= limits::ESS && (stays || lower >= SUFFICIENT)
     }
 
     /// Adds a round to those that are done.

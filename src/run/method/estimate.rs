@@ -85,7 +85,12 @@ pub(super) fn nested(problem: &Problem, likelihoods: &Likelihoods, sampler: &Sam
 pub(super) fn training(problem: &Problem, likelihoods: &Likelihoods, rates: &Training) -> Estimate {
     let run = &problem.run;
     let inference = &run.inference;
-    let epochs = |usual: [f64; 3], round: usize, most: usize| {
+    // Where the learning rate is annealed, the run file says how many epochs there are.
+    let epochs = |usual: [f64; 3], round: usize, most: usize, annealed: [Option<usize>; 2]| {
+        let last = round + 1 == inference.rounds;
+        if let Some(epochs) = annealed[usize::from(last)] {
+            return epochs as f64;
+        }
         let usual = match round {
             // A single round has to be good over the whole prior.
             0 if inference.rounds == 1 => usual[0] + usual[2],
@@ -104,11 +109,16 @@ pub(super) fn training(problem: &Problem, likelihoods: &Likelihoods, rates: &Tra
         let n = inference.simulations_of_round(round) as f64;
         let rows = n * (1.0 + KEPT * round as f64);
         simulated += n;
-        let encoder = if trains { epochs(AUTOENCODER_EPOCHS, round, inference.autoencoder.epochs) } else { 1.0 };
+        let a = &inference.autoencoder;
+        let encoder = match trains {
+            true => epochs(AUTOENCODER_EPOCHS, round, a.epochs, [a.early_anneal, a.anneal]),
+            false => 1.0,
+        };
         seconds += rates.summarize_fixed
             + rates.summarize * rows.min(looked_at) * encoder
             + rates.encode * rows * realisations;
-        shown += rows * epochs(EPOCHS, round, inference.flow.epochs);
+        let f = &inference.flow;
+        shown += rows * epochs(EPOCHS, round, f.epochs, [f.early_anneal, f.anneal]);
         seconds += if round > 0 { PROPOSED * n * rates.draw } else { 0.0 };
     }
     seconds += shown * rates.shown;
