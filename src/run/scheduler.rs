@@ -440,7 +440,8 @@ impl<'a> Rounds<'a> {
             min_improvement: settings.min_improvement,
             validation_fraction: settings.validation,
             learning_rate: settings.learning_rate,
-            anneal: if self.is_last(round) { settings.anneal } else { settings.early_anneal },
+            anneal: if self.is_last(round) { settings.anneal } else { settings.early_anneal }
+                .map(|epochs| epochs.min(settings.epochs)),
             plateau: Some(Plateau {
                 factor: settings.reduce_factor,
                 patience: settings.reduce_patience,
@@ -486,7 +487,8 @@ impl<'a> Rounds<'a> {
             validation_fraction: settings.validation,
             learning_rate: settings.learning_rate,
             plateau: Some(Plateau { patience: settings.reduce_patience, ..Plateau::default() }),
-            anneal: if self.is_last(round) { settings.anneal } else { settings.early_anneal },
+            anneal: if self.is_last(round) { settings.anneal } else { settings.early_anneal }
+                .map(|epochs| epochs.min(settings.epochs)),
             clip: settings.clip_norm,
             seed: self.seed(),
             stream: Streams(round as u32).training(1),

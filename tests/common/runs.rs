@@ -10,6 +10,7 @@ use std::{
 pub const SMALL: &[&str] = &[
     "inference.rounds=2",
     "inference.simulations=300",
+    "inference.summary=autoencoder",
     "inference.autoencoder.epochs=5",
     "inference.flow.epochs=5",
     "inference.flow.transforms=3",
