@@ -118,6 +118,7 @@ fn example() -> ReportData {
             reference: None,
             fallback: None,
             latent: None,
+            residual: None,
             calibration: None,
             residuals: Default::default(),
             warnings: vec!["a warning".into()],
