@@ -20,7 +20,7 @@ use rand_pcg::Pcg64;
 use rayon::prelude::*;
 
 /// Expected counts that adjacent bins are taken together for.
-pub const LEAST: f64 = 5.0;
+pub const LEAST: f64 = 2.0;
 /// Draws of the posterior, and mock spectra of each of them: a global p-value is 1/2049 at least.
 pub const DRAWS: usize = 512;
 pub const MOCKS_PER_DRAW: usize = 4;
@@ -283,7 +283,7 @@ impl Frame {
     /// Widths 1, 2, 3, 4, 6, 8, 12 ... up to a quarter of all groups, a quarter of the width apart.
     fn windows(&self) -> Vec<(usize, usize, usize, f64)> {
         let groups = self.expected.len();
-        let widths = (0..).flat_map(|k| [1 << k, 3 << k]).map(|w: usize| w.max(1));
+        let widths = (0..).flat_map(|k| [1usize << k, 3 << k]);
         let mut widths: Vec<usize> =
             widths.take_while(|&w| w <= 3 * groups).filter(|&w| w <= (groups / 4).max(1)).collect();
         widths.sort_unstable();
