@@ -22,6 +22,9 @@ pub(super) fn text(out: &Path, s: &Summary) -> String {
         text.push('\n');
     }
     text += &result_of(&s.parameters, &s.cstat, &s.refine, &s.verdict, s.verdict.model_is_hopeless());
+    if let Some(residual) = &s.residual {
+        text += &line("residual", &residual.text());
+    }
     if let Some(answer) = &s.verdict.answer {
         text += &line("from", &format!("the fall-back: {answer}"));
     }

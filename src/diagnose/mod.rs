@@ -10,6 +10,7 @@
 //! | [`calibration`] | simulation-based calibration and expected coverage (TARP) from ranks on mock data |
 //! | [`retriever`] | which parameters the summaries of spectra determine |
 //! | [`predictive`] | posterior predictive checks of an observed spectrum |
+//! | [`residual`] | whether what no parameter can change is noise, band by band |
 //! | [`cstat_expectation`] | mean and variance of C-STAT for a given model (Kaastra 2017) |
 
 pub mod calibration;
@@ -18,6 +19,7 @@ pub mod divergence;
 pub mod edges;
 pub mod evidence;
 pub mod predictive;
+pub mod residual;
 pub mod retriever;
 pub mod statistics;
 pub mod uniformity;

@@ -26,6 +26,7 @@ pub fn html(data: &ReportData, plots: &Plots) -> String {
         Some(reference) => sampler(&mut body, reference),
         None => refinement(&mut body, s),
     }
+    residual(&mut body, s);
     figures::rounds(&mut body, s, plots);
     if let Some(diagnosis) = &data.diagnosis {
         super::calibration::section(&mut body, diagnosis, plots);
@@ -308,6 +309,45 @@ fn refinement(out: &mut String, s: &Summary) {
         let _ =
             writeln!(out, "<p class=\"muted\">The emulator of the likelihood was not used: {}.</p>", escape(&e.reason));
     }
+}
+
+/// What no parameter can change, band by band.
+fn residual(out: &mut String, s: &Summary) {
+    let Some(residual) = &s.residual else { return };
+    let probability = |p: f64| if p < 0.01 { format!("{p:.1e}") } else { format!("{p:.2}") };
+    let _ = writeln!(
+        out,
+        "<h2>What no parameter can change</h2>\n<p>Outside of the {} directions in which the parameters move {} groups of bins, a \
+         spectrum of a right model is noise. p = <b>{}</b> over all bands, from {} mock spectra.</p>\n<div class=\"wide\"><table>\n\
+         <tr><th>keV</th><th>Groups</th><th>χ²</th><th>Expected</th><th>p</th><th>Excess, σ</th><th>Largest window, keV</th>\
+         <th>σ</th><th>p</th></tr>",
+        residual.directions,
+        residual.groups,
+        probability(residual.p),
+        residual.mocks
+    );
+    for band in &residual.bands {
+        let window = &band.window;
+        let cells = [
+            format!("{:.3} to {:.3}", band.e_min, band.e_max),
+            band.groups.to_string(),
+            fixed(band.chi_square, 1),
+            fixed(band.expected, 1),
+            probability(band.p),
+            format!("{:+.1}", band.excess).replace('-', "−"),
+            format!("{:.3} to {:.3}", window.e_min, window.e_max),
+            format!("{:+.1}", window.excess).replace('-', "−"),
+            probability(window.p),
+        ];
+        let cells: String = cells.iter().map(|cell| format!("<td class=\"n\">{cell}</td>")).collect();
+        let _ = writeln!(out, "<tr>{cells}</tr>");
+    }
+    let _ = writeln!(
+        out,
+        "</table></div>\n<p class=\"muted\">Single p-values are those of one band and one statistic; the model is doubted when the p-value over \
+         all of them is below {:e}. Excess: more counts than expected are positive.</p>",
+        crate::diagnose::residual::LIMIT
+    );
 }
 
 fn run(out: &mut String, s: &Summary) {

@@ -46,6 +46,9 @@ pub struct Summary {
     pub fallback: Option<FallbackSummary>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latent: Option<LatentSummary>,
+    /// Whether what no parameter can change is noise; absent where too few bins are left for a test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub residual: Option<crate::diagnose::residual::Residual>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<super::diagnosis::QuickCalibration>,
     /// What the residuals of the report's pictures are.
@@ -477,6 +480,14 @@ impl Summary {
             self.verdict.doubt_model(unlike.clone());
         }
         self.calibration = Some(quick);
+    }
+
+    /// Takes in the residual, which is a doubt about the model where it is not noise.
+    pub fn judge_residual(&mut self, residual: Option<crate::diagnose::residual::Residual>) {
+        if let Some(failure) = residual.as_ref().and_then(|residual| residual.failure()) {
+            self.verdict.doubt_model(failure);
+        }
+        self.residual = residual;
     }
 
     pub fn parameter(&self, name: &str) -> Option<&ParameterSummary> {

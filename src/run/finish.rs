@@ -6,7 +6,7 @@ use super::pipeline::Execution;
 use super::scheduler::Rounds;
 use super::setup::Problem;
 use super::spectra::{self, BAND_DRAWS};
-use super::{diagnose, method};
+use super::{diagnose, method, residual};
 use crate::Result;
 use crate::device::{Device, RowBlocks, Tensor, Traffic};
 use crate::diagnose::cstat_expectation;
@@ -86,6 +86,7 @@ pub fn write(
     summary.reference = outcome.reference.clone();
     let (spectrum, unfolded) = write_posterior(&scene, &mut summary, refined, &posterior, execution)?;
     summary.judge_quickly(diagnose::quick(rounds, path, &posterior)?);
+    summary.judge_residual(residual::of(&scene, &posterior)?);
     summary.method = Some(method::after_training(rounds, (&refined.weighted, summary.refine.log_z), folder.expected()));
     let coverage = coverage(rounds)?;
     tables::write_coverage(&path.join("coverage.csv"), &coverage)?;
@@ -254,6 +255,7 @@ pub(super) fn summary(
         reference: None,
         fallback: None,
         latent: None,
+        residual: None,
         calibration: None,
         residuals: run.output.residuals,
         warnings,

@@ -17,6 +17,7 @@
 //! | `refinement`, `emulated` | draws, likelihoods (exact, or learnt from exact ones) and weights after the rounds |
 //! | `fallback` | what follows on weights that are not to be trusted |
 //! | `latent` | whether the observed spectrum lies among the simulated ones |
+//! | `residual` | whether the part of it that no parameter can change is noise |
 //! | `reference` | the reference samplers instead of rounds |
 //! | `study` | runs with keys varied, beside a reference posterior |
 //! | `exposure` | exposures that vary from spectrum to spectrum |
@@ -52,6 +53,7 @@ pub mod progress;
 mod range;
 pub mod reference;
 mod refinement;
+mod residual;
 mod round_files;
 pub mod run_file;
 mod saved;

@@ -35,6 +35,8 @@ pub(super) const REFINE_STREAM: u32 = 8;
 pub(super) const COVERAGE_STREAM: u32 = 9;
 /// That of the spectra whose summaries the observed ones are compared with.
 pub(super) const LATENT_STREAM: u32 = 14;
+/// That of the spectra whose residuals the observed one's is compared with.
+pub(super) const RESIDUAL_STREAM: u32 = (1 << 29) + 14;
 /// The emulator's training.
 pub(super) const EMULATOR_STREAM: u32 = 15;
 /// The exposures of an amortised run.

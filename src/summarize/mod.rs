@@ -18,6 +18,7 @@ pub use projection::ProjectionState;
 pub use raw::Raw;
 pub(crate) use rows::ENCODE_ROWS;
 pub use signal::Signal;
+pub(crate) use signal::kept;
 pub use spectral::Spectral;
 
 use crate::device::{Device, RowBlocks, Tensor};

@@ -254,7 +254,7 @@ fn onto(directions: DMatrix<f64>, before: &DMatrix<f64>) -> DMatrix<f64> {
 }
 
 /// How many directions leave at most [`SPARE`] nat to those after them.
-fn kept(scatter: &[f64]) -> usize {
+pub(crate) fn kept(scatter: &[f64]) -> usize {
     let mut spare = 0.0;
     let mut k = scatter.len();
     while k > 1 {

@@ -18,6 +18,7 @@ fn a_folder_reads_back_bit_for_bit() {
     assert_eq!(back.posterior, data.posterior);
     assert_eq!(back.spectrum, data.spectrum);
     assert_eq!(back.coverage, data.coverage);
+    assert_eq!(back.summary.residual, data.summary.residual);
     assert_eq!(back.summary.seed, u64::MAX);
     assert_eq!(back.summary.verdict.status, VerdictStatus::Trusted);
     let order: Vec<&str> = back.summary.parameters.iter().map(|p| p.0.as_str()).collect();
@@ -257,6 +258,18 @@ fn the_model_has_a_light_of_its_own() {
     let ignored = judge(1e7, 39.0, 8.5, None);
     assert_eq!((ignored.model.status, ignored.status, ignored.refused()), (DoesNotDescribe, WithCare, false));
     assert!(ignored.model.reasons[0].contains("does not describe the data"), "{ignored:?}");
+}
+
+/// A residual like noise changes nothing; one that is not makes the model poor and names the energies.
+#[test]
+fn a_residual_that_is_not_noise_makes_the_model_poor() {
+    let mut summary = example().summary;
+    summary.judge_residual(Some(crate::residual(1.1e-3)));
+    assert_eq!((summary.verdict.status, summary.verdict.model.status), (VerdictStatus::Trusted, ModelStatus::Fits));
+    summary.judge_residual(Some(crate::residual(4.9e-4)));
+    assert_eq!((summary.verdict.status, summary.verdict.model.status), (VerdictStatus::WithCare, ModelStatus::Poor));
+    let reason = &summary.verdict.model.reasons[0];
+    assert!(reason.contains("1.000-1.250 keV has more counts than expected, by 5.5 standard"), "{reason}");
 }
 
 #[test]

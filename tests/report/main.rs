@@ -9,6 +9,7 @@ mod pictures;
 
 use std::path::Path;
 
+use rontgen::diagnose::residual::{Band, Residual, Window};
 use rontgen::report::summary::*;
 use rontgen::report::tables::*;
 use rontgen::report::{ReportData, RoundData};
@@ -118,6 +119,7 @@ fn example() -> ReportData {
             reference: None,
             fallback: None,
             latent: None,
+            residual: Some(residual(0.41)),
             calibration: None,
             residuals: Default::default(),
             warnings: vec!["a warning".into()],
@@ -134,6 +136,22 @@ fn example() -> ReportData {
         coverage,
         diagnosis: None,
     }
+}
+
+/// A residual whose oddest place is a window of the second band.
+fn residual(p: f64) -> Residual {
+    let band = |e_min: f64, e_max: f64, excess: f64| Band {
+        e_min,
+        e_max,
+        groups: 20,
+        chi_square: 21.3,
+        expected: 19.1,
+        p: 0.37,
+        excess: -0.4,
+        window: Window { e_min: e_min + 0.5, e_max: e_min + 0.75, excess, p: 0.002 },
+    };
+    let bands = vec![band(0.5, 8.5, 2.0), band(0.5, 2.0, 5.5), band(2.0, 8.5, 1.0)];
+    Residual { p, mocks: 2048, groups: 40, directions: 2, bands, oddest: 1, by_window: true }
 }
 
 /// A power law on the energies of the bins.

@@ -72,6 +72,8 @@ fn the_report_is_complete_well_formed_and_self_contained() {
         "10²² cm⁻²",
         "uniform, 0 to 5",
         "degrees of freedom",
+        "What no parameter can change",
+        "1.000 to 1.250",
         "Pareto k",
         "18446744073709551615",
         "a warning",

@@ -18,7 +18,7 @@ use super::pipeline::{Execution, Opened};
 use super::refinement::{BATCH, log_likelihood};
 use super::run_file::{Sampler, Start};
 use super::setup::Problem;
-use super::{diagnose, memory, method};
+use super::{diagnose, memory, method, residual};
 use crate::device::{Device, Tensor};
 use crate::infer::Posterior;
 use crate::reference::Likelihood;
@@ -145,6 +145,7 @@ fn into_folder(
     summary.reference = Some(reference);
     let (spectrum, unfolded) = finish::write_posterior(&scene, &mut summary, &refined, &posterior, execution)?;
     summary.judge_quickly(diagnose::quick_without_networks(&scene, &posterior)?);
+    summary.judge_residual(residual::of(&scene, &posterior)?);
     if sampling.infers {
         summary.method = Some(method::after_nested(&scene, folder.expected()));
     }

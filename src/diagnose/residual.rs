@@ -1,0 +1,457 @@
+//! What the parameters cannot describe: the part of an observed spectrum outside of the signal, tested band by band.
+//!
+//! Where the model is right, a spectrum's root is white noise about what is expected, z = (2 sqrt(x + 3/8) - E) / sigma with E and sigma
+//! exact for a Poisson number of the posterior's mean expected counts. Parameters move what is expected along a few directions V, those in which
+//! E of the posterior's draws varies, and whatever lies along them is fitted. What is left, r = (1 - V V^T) z, no fit has touched: to first
+//! order it is uncorrelated with every estimate of the parameters from the same counts (V is made of the derivatives of E, which are
+//! the covariances of the root with the score), so spectra drawn at the posterior's draws have residuals of the very same law, and the
+//! share of them that is as odd is a p-value. (Posterior predictive checks compare with draws that were fitted to the observation, which makes
+//! their p-values conservative.)
+//!
+//! Two statistics per band: chi-square of r, for whatever is spread out, and the largest sum of r over any window of adjacent bins, in standard
+//! deviations, for lines and edges. Bins are first taken together until [`LEAST`] counts are expected, so that no single count in a bin
+//! that expects none is all that a statistic sees.
+
+use crate::Result;
+use crate::summarize::kept;
+use nalgebra::{DMatrix, SymmetricEigen};
+use rand::{Rng, SeedableRng};
+use rand_pcg::Pcg64;
+use rayon::prelude::*;
+
+/// Expected counts that adjacent bins are taken together for.
+pub const LEAST: f64 = 2.0;
+/// Draws of the posterior, and mock spectra of each of them: a global p-value is 1/2049 at least.
+pub const DRAWS: usize = 512;
+pub const MOCKS_PER_DRAW: usize = 4;
+/// The global p-value below which the model is doubted: one right model in a thousand.
+pub const LIMIT: f64 = 1e-3;
+/// Bands of equal expected counts, at most, and groups of bins in each, at least.
+const BANDS: usize = 8;
+const BAND_GROUPS: usize = 5;
+/// Directions that are looked for.
+const DIRECTIONS: usize = 48;
+/// A window of which less is left outside of the signal says nothing.
+const LEFT: f64 = 0.1;
+
+/// The residual of an observed spectrum, and how odd it is.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Residual {
+    /// Share of the mock spectra whose oddest band is as odd as that of the observed one: the p-value of all bands and both statistics
+    /// together.
+    pub p: f64,
+    pub mocks: usize,
+    /// Groups of bins that were compared, and directions that the parameters move them in.
+    pub groups: usize,
+    pub directions: usize,
+    /// The whole range, then bands of equal expected counts where there are several.
+    pub bands: Vec<Band>,
+    /// The place in `bands` of the oddest, and which statistic is: the largest window, or else chi-square.
+    pub oddest: usize,
+    pub by_window: bool,
+}
+
+/// The residual in one band.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Band {
+    /// Limits \[keV\].
+    pub e_min: f64,
+    pub e_max: f64,
+    pub groups: usize,
+    /// Chi-square of the residual, its mean over mock spectra, and the share of them with as large a one.
+    pub chi_square: f64,
+    pub expected: f64,
+    pub p: f64,
+    /// Sum of the residual in its own standard deviations: above zero where there are more counts than expected.
+    pub excess: f64,
+    pub window: Window,
+}
+
+/// The window of adjacent bins with the largest sum of the residual, its middle in the band.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Window {
+    /// Limits \[keV\].
+    pub e_min: f64,
+    pub e_max: f64,
+    /// The sum in its own standard deviations, with its sign, and the share of mock spectra with as large a one in any window of the band.
+    pub excess: f64,
+    pub p: f64,
+}
+
+impl Residual {
+    /// What is wrong, in words; `None` where the residual is like noise.
+    pub fn failure(&self) -> Option<String> {
+        let band = self.bands.get(self.oddest).filter(|_| self.p < LIMIT)?;
+        let than = |excess: f64| if excess > 0.0 { "more" } else { "fewer" };
+        let found = match self.by_window {
+            true => {
+                let Window { e_min, e_max, excess, .. } = band.window;
+                format!(
+                    "{e_min:.3}-{e_max:.3} keV has {} counts than expected, by {:.1} standard deviations",
+                    than(excess),
+                    excess.abs()
+                )
+            }
+            false => format!(
+                "{:.3}-{:.3} keV has a chi-square of {:.1} where {:.1} is expected, with {} counts than expected on the whole ({:+.1} \
+                 standard deviations)",
+                band.e_min,
+                band.e_max,
+                band.chi_square,
+                band.expected,
+                than(band.excess),
+                band.excess
+            ),
+        };
+        Some(format!(
+            "what no parameter can change is not noise: {found} (p = {:.1e} over all bands, {} mock spectra)",
+            self.p, self.mocks
+        ))
+    }
+
+    /// In one line: `p = 0.41, oddest 5.1-6.2 keV`.
+    pub fn text(&self) -> String {
+        let band = self.bands.get(self.oddest).map(|band| match self.by_window {
+            true => (band.window.e_min, band.window.e_max, band.window.excess),
+            false => (band.e_min, band.e_max, band.excess),
+        });
+        let (low, high, excess) = band.unwrap_or((f64::NAN, f64::NAN, f64::NAN));
+        let p = if self.p < 0.01 { format!("{:.1e}", self.p) } else { format!("{:.2}", self.p) };
+        format!("p = {p}, oddest at {low:.3}-{high:.3} keV ({excess:+.1} standard deviations)")
+    }
+}
+
+/// Tests the residual of `counts` in bins of the limits `edges` \[keV\] against the expected counts of draws of the posterior (row-major, n x
+/// bins). `poisson(k, means)` draws counts from means (n x groups), other ones for every k. `None` for fewer than 20 draws, or where fewer
+/// groups are left than the directions and one band take.
+///
+/// # Errors
+/// Those of `poisson`.
+pub fn examine(
+    counts: &[u32],
+    edges: &[(f64, f64)],
+    expected: &[f32],
+    poisson: &mut dyn FnMut(usize, &[f32]) -> Result<Vec<f32>>,
+) -> Result<Option<Residual>> {
+    let bins = counts.len().max(1);
+    let n = expected.len() / bins;
+    if n < 20 || expected.iter().any(|mu| !mu.is_finite()) {
+        return Ok(None);
+    }
+    let mut mean = vec![0.0; bins];
+    for mu in expected.chunks_exact(bins) {
+        mean.iter_mut().zip(mu).for_each(|(sum, mu)| *sum += f64::from(*mu) / n as f64);
+    }
+    let starts = groups(&mean);
+    let grouped: Vec<f32> = expected
+        .par_chunks_exact(bins)
+        .flat_map_iter(|mu| together(&starts, mu.iter().map(|&mu| f64::from(mu))).into_iter().map(|mu| mu as f32))
+        .collect();
+    let Some(frame) = Frame::new(&together(&starts, mean.iter().copied()), &grouped) else { return Ok(None) };
+    let groups = frame.expected.len();
+    let observed = frame.statistics(&together(&starts, counts.iter().map(|&k| f64::from(k))));
+    let mut mocks = Vec::new();
+    for k in 0..MOCKS_PER_DRAW {
+        let drawn = poisson(k, &grouped)?;
+        mocks.par_extend(drawn.par_chunks_exact(groups).map(|x| {
+            let x: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
+            frame.statistics(&x)
+        }));
+    }
+    let limits = |from: usize, to: usize| (edges[starts[from]].0, edges[starts[to] - 1].1);
+    Ok(Some(frame.judge(&observed, &mocks, &limits)))
+}
+
+/// Mean and standard deviation of 2 sqrt(X + 3/8) of X ~ Poisson(mean): sums below a mean of 30, above it the series in the moments of
+/// X (to 3e-5).
+fn root_moments(mean: f64) -> (f64, f64) {
+    if mean < 30.0 {
+        let mut probability = (-mean).exp();
+        let (mut first, mut second) = (0.0, 0.0);
+        for x in 0..120 {
+            let x = f64::from(x);
+            first += probability * 2.0 * (x + 0.375).sqrt();
+            second += probability * 4.0 * (x + 0.375);
+            probability *= mean / (x + 1.0);
+        }
+        return (first, (second - first * first).max(0.0).sqrt());
+    }
+    let (m, mu) = (mean + 0.375, mean);
+    let moments = [
+        -mu / 8.0,
+        mu / 16.0,
+        -5.0 * (mu + 3.0 * mu * mu) / 128.0,
+        7.0 * (mu + 10.0 * mu * mu) / 256.0,
+        -21.0 * (mu + 25.0 * mu * mu + 15.0 * mu.powi(3)) / 1024.0,
+    ];
+    let sum: f64 = moments.iter().zip(2..).map(|(moment, power)| moment / m.powi(power)).sum();
+    (2.0 * m.sqrt() * (1.0 + sum), (1.0 + 1.0 / (16.0 * mu * mu)).sqrt())
+}
+
+/// First bins of groups that expect [`LEAST`] counts each, and the number of bins; what is left at the end joins the last.
+fn groups(mean: &[f64]) -> Vec<usize> {
+    let mut starts = vec![0];
+    let mut sum = 0.0;
+    for (i, mu) in mean.iter().enumerate() {
+        sum += mu;
+        if sum >= LEAST {
+            starts.push(i + 1);
+            sum = 0.0;
+        }
+    }
+    if starts.len() > 1 {
+        starts.pop();
+    }
+    starts.push(mean.len());
+    starts
+}
+
+fn together(starts: &[usize], values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values = values;
+    starts.windows(2).map(|w| values.by_ref().take(w[1] - w[0]).sum()).collect()
+}
+
+/// Orthonormal directions in which the columns of `z` scatter, but for those that tell next to nothing (a randomised range finder as that of
+/// [`crate::summarize::Signal`], on the host).
+fn directions(z: &DMatrix<f64>) -> DMatrix<f64> {
+    let (groups, n) = z.shape();
+    let l = DIRECTIONS.min(groups).min(n);
+    let mut random = Pcg64::seed_from_u64(groups as u64);
+    let mut basis = DMatrix::from_fn(groups, l, |_, _| random.random_range(-1.0..1.0));
+    for _ in 0..3 {
+        basis = z * z.tr_mul(&basis.qr().q());
+    }
+    let q = basis.qr().q();
+    let y = z.tr_mul(&q);
+    let eigen = SymmetricEigen::new(y.tr_mul(&y) / n as f64);
+    let mut order: Vec<usize> = (0..l).collect();
+    order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
+    let scatter: Vec<f64> = order.iter().map(|&j| eigen.eigenvalues[j].max(0.0).sqrt()).collect();
+    let k = kept(&scatter);
+    q * DMatrix::from_fn(l, k, |i, j| eigen.eigenvectors[(i, order[j])])
+}
+
+/// What every spectrum is measured with.
+struct Frame {
+    /// Expected counts, and mean and standard deviation of the root, of the groups.
+    expected: Vec<f64>,
+    moments: Vec<(f64, f64)>,
+    v: DMatrix<f64>,
+    /// First group and the one after the last; the whole range is the first band.
+    bands: Vec<(usize, usize)>,
+    /// The same of the windows, with the band that the middle is in (not the whole), and the standard deviation of the sum.
+    windows: Vec<(usize, usize, usize, f64)>,
+}
+
+/// Of one spectrum and band: chi-square, the sum, and the window of the largest sum with that sum in standard deviations.
+#[derive(Clone, Copy)]
+struct Statistics {
+    chi_square: f64,
+    sum: f64,
+    window: (usize, f64),
+}
+
+impl Frame {
+    fn new(expected: &[f64], draws: &[f32]) -> Option<Frame> {
+        let groups = expected.len();
+        if groups < BAND_GROUPS {
+            return None;
+        }
+        let moments: Vec<(f64, f64)> = expected.iter().map(|&mu| root_moments(mu)).collect();
+        let z: Vec<f64> = draws
+            .par_chunks_exact(groups)
+            .flat_map_iter(|mu| {
+                mu.iter().zip(&moments).map(|(&mu, (mean, sd))| (root_moments(f64::from(mu)).0 - mean) / sd)
+            })
+            .collect();
+        let v = directions(&DMatrix::from_vec(groups, z.len() / groups, z));
+        if groups < v.ncols() + BAND_GROUPS {
+            return None;
+        }
+        let mut frame = Frame { bands: bands(expected), expected: expected.to_vec(), moments, v, windows: Vec::new() };
+        frame.windows = frame.windows();
+        Some(frame)
+    }
+
+    /// Standard deviation of the sum of the residual over groups, and the share of its variance that is outside of the signal.
+    fn sum_sd(&self, from: usize, to: usize) -> (f64, f64) {
+        let n = (to - from) as f64;
+        let inside: f64 = self.v.column_iter().map(|v| v.rows(from, to - from).sum().powi(2)).sum();
+        ((n - inside).max(0.0).sqrt(), 1.0 - inside / n)
+    }
+
+    /// Widths 1, 2, 3, 4, 6, 8, 12 ... up to a quarter of all groups, a quarter of the width apart.
+    fn windows(&self) -> Vec<(usize, usize, usize, f64)> {
+        let groups = self.expected.len();
+        let widths = (0..).flat_map(|k| [1usize << k, 3 << k]);
+        let mut widths: Vec<usize> =
+            widths.take_while(|&w| w <= 3 * groups).filter(|&w| w <= (groups / 4).max(1)).collect();
+        widths.sort_unstable();
+        let band_of = |middle: usize| match self.bands.len() {
+            1 => 0,
+            _ => 1 + self.bands[1..].iter().position(|b| middle < b.1).unwrap_or(self.bands.len() - 2),
+        };
+        let mut windows = Vec::new();
+        for width in widths {
+            for from in (0..=groups - width).step_by((width / 4).max(1)) {
+                let (sd, left) = self.sum_sd(from, from + width);
+                if left >= LEFT {
+                    windows.push((from, from + width, band_of(from + width / 2), sd));
+                }
+            }
+        }
+        windows
+    }
+
+    /// Those of all bands for counts of the groups.
+    fn statistics(&self, counts: &[f64]) -> Vec<Statistics> {
+        let mut r: Vec<f64> =
+            counts.iter().zip(&self.moments).map(|(x, (mean, sd))| (2.0 * (x + 0.375).sqrt() - mean) / sd).collect();
+        for v in self.v.column_iter() {
+            let along: f64 = v.iter().zip(&r).map(|(v, r)| v * r).sum();
+            r.iter_mut().zip(v.iter()).for_each(|(r, v)| *r -= along * v);
+        }
+        let mut sums = vec![0.0; r.len() + 1];
+        (0..r.len()).for_each(|i| sums[i + 1] = sums[i] + r[i]);
+        let band = |&(from, to): &(usize, usize)| Statistics {
+            chi_square: r[from..to].iter().map(|r| r * r).sum(),
+            sum: sums[to] - sums[from],
+            window: (0, 0.0),
+        };
+        let mut all: Vec<Statistics> = self.bands.iter().map(band).collect();
+        for (at, &(from, to, band, sd)) in self.windows.iter().enumerate() {
+            let excess = (sums[to] - sums[from]) / sd;
+            for band in [0, band] {
+                if excess.abs() > all[band].window.1.abs() {
+                    all[band].window = (at, excess);
+                }
+            }
+        }
+        all
+    }
+
+    fn judge(
+        &self,
+        observed: &[Statistics],
+        mocks: &[Vec<Statistics>],
+        limits: &dyn Fn(usize, usize) -> (f64, f64),
+    ) -> Residual {
+        let m = mocks.len() as f64;
+        let share = |as_odd: &dyn Fn(&[Statistics]) -> bool| {
+            (1.0 + mocks.iter().filter(|mock| as_odd(mock)).count() as f64) / (m + 1.0)
+        };
+        // Oddness is -ln of a smooth p-value, so that bands can be compared beyond the last mock; its own scale does not matter.
+        let mut oddness = vec![f64::NEG_INFINITY; mocks.len()];
+        let (mut most, mut oddest, mut by_window) = (f64::NEG_INFINITY, 0, false);
+        // The whole range comes last: where a band says as much, it is that which is named.
+        for at in (0..self.bands.len()).rev() {
+            let cube_root = |s: &[Statistics]| s[at].chi_square.cbrt();
+            let square = |s: &[Statistics]| 0.5 * s[at].window.1 * s[at].window.1;
+            let of_square = Scale::of(mocks.iter().map(|mock| cube_root(mock)));
+            let of_window = Scale::of(mocks.iter().map(|mock| square(mock)));
+            let odd = |s: &[Statistics]| [of_square.normal(cube_root(s)), of_window.gumbel(square(s))];
+            for (oddness, mock) in oddness.iter_mut().zip(mocks) {
+                *oddness = odd(mock).into_iter().fold(*oddness, f64::max);
+            }
+            for (value, window) in odd(observed).into_iter().zip([false, true]) {
+                if value > most {
+                    (most, oddest, by_window) = (value, at, window);
+                }
+            }
+        }
+        let p = (1.0 + oddness.iter().filter(|o| **o >= most).count() as f64) / (m + 1.0);
+        let band = |(at, &(from, to)): (usize, &(usize, usize))| {
+            let Statistics { chi_square, sum, window: (window, excess) } = observed[at];
+            let (e_min, e_max) = limits(from, to);
+            let (first, last) = self.windows.get(window).map_or((from, to), |w| (w.0, w.1));
+            let (low, high) = limits(first, last);
+            Band {
+                e_min,
+                e_max,
+                groups: to - from,
+                chi_square,
+                expected: mocks.iter().map(|mock| mock[at].chi_square).sum::<f64>() / m,
+                p: share(&|mock| mock[at].chi_square >= chi_square),
+                excess: match self.sum_sd(from, to) {
+                    (sd, left) if left > 1e-6 => sum / sd,
+                    _ => 0.0,
+                },
+                window: Window {
+                    e_min: low,
+                    e_max: high,
+                    excess,
+                    p: share(&|mock| mock[at].window.1.abs() >= excess.abs()),
+                },
+            }
+        };
+        Residual {
+            p,
+            mocks: mocks.len(),
+            groups: self.expected.len(),
+            directions: self.v.ncols(),
+            bands: self.bands.iter().enumerate().map(band).collect(),
+            oddest,
+            by_window,
+        }
+    }
+}
+
+/// The whole range, then bands of about equal expected counts where there is room for more than one.
+fn bands(expected: &[f64]) -> Vec<(usize, usize)> {
+    let groups = expected.len();
+    let wanted = (groups / BAND_GROUPS).min(BANDS);
+    let mut bands = vec![(0, groups)];
+    if wanted < 2 {
+        return bands;
+    }
+    let total: f64 = expected.iter().sum();
+    let (mut from, mut sum) = (0, 0.0);
+    for (i, mu) in expected.iter().enumerate() {
+        sum += mu;
+        let done = bands.len();
+        let room = groups - (i + 1) >= BAND_GROUPS * (wanted - done);
+        let forced = groups - (i + 1) == BAND_GROUPS * (wanted - done);
+        let full = sum * wanted as f64 >= total * done as f64 && i + 1 - from >= BAND_GROUPS;
+        if done < wanted && room && (full || forced) {
+            bands.push((from, i + 1));
+            from = i + 1;
+        }
+    }
+    bands.push((from, groups));
+    bands
+}
+
+/// Mean and standard deviation of a statistic over mock spectra.
+struct Scale {
+    mean: f64,
+    sd: f64,
+}
+
+impl Scale {
+    fn of(values: impl Iterator<Item = f64> + Clone) -> Scale {
+        let n = values.clone().count().max(1) as f64;
+        let mean = values.clone().sum::<f64>() / n;
+        let sd = (values.map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt();
+        Scale { mean, sd: sd.max(1e-12) }
+    }
+
+    /// -ln of the upper tail of a normal of this scale, to 1 % (the cube root of a chi-square is one: Wilson & Hilferty 1931; the tail is
+    /// Abramowitz & Stegun 7.1.13).
+    fn normal(&self, x: f64) -> f64 {
+        use std::f64::consts::PI;
+        let z = (x - self.mean) / self.sd;
+        let upper = |z: f64| 0.5 * z * z + (0.5 * (2.0 * PI).sqrt() * (z + (z * z + 8.0 / PI).sqrt())).ln();
+        if z >= 0.0 { upper(z) } else { -(-(-upper(-z)).exp()).ln_1p() }
+    }
+
+    /// -ln of the upper tail of a Gumbel distribution of this scale: half the square of the largest of many normals is nearly one.
+    fn gumbel(&self, x: f64) -> f64 {
+        const EULER: f64 = 0.577_215_664_901_532_9;
+        let width = self.sd * 6f64.sqrt() / std::f64::consts::PI;
+        let t = (x - self.mean) / width + EULER;
+        if t > 20.0 { t } else { -(-(-(-t).exp()).exp_m1()).ln() }
+    }
+}
+
+#[cfg(test)]
+mod tests;
