@@ -33,11 +33,20 @@ fn the_defaults_are_those_of_the_paper_but_for_the_networks() {
     let a = &i.autoencoder;
     assert_eq!((a.latent, a.batch, a.epochs, a.patience, a.validation), (64, 1024, 500, 20, 0.1));
     assert_eq!(a.hidden.widths(3001), [1500]);
-    // The paper has the counts themselves as target, and 10 transforms of 100 units at a learning rate of 5e-4.
+    // The paper has an auto-encoder with the counts themselves as target that starts at random, and 10 transforms of 100 units at a learning
+    // rate of 5e-4.
+    assert_eq!((i.summary.as_str(), a.from_signal, a.anneal, a.early_anneal), ("signal", true, Some(12), Some(6)));
+    let random =
+        parse(&format!("{MINIMAL}\n[inference.autoencoder]\nstart = \"random\"\n")).unwrap().inference.autoencoder;
+    assert_eq!((random.from_signal, random.anneal, random.learning_rate), (false, None, 3e-3));
     assert_eq!((a.target, a.min_improvement, a.reduce_patience, a.early_patience), (Target::Expected, 1e-3, 8, 8));
     let f = &i.flow;
     assert_eq!((f.transforms, f.hidden, f.layers, f.batch, f.patience), (6, 64, 2, 256, 20));
-    assert_eq!((f.learning_rate, f.validation, f.realisations), (1e-3, 0.2, 8));
+    assert_eq!((f.learning_rate, f.validation, f.realisations), (8e-3, 0.2, 8));
+    assert_eq!((f.anneal, f.early_anneal), (Some(40), Some(15)));
+    let patient =
+        parse(&format!("{MINIMAL}\n[inference.flow]\nanneal = 0\nearly_anneal = 0\n")).unwrap().inference.flow;
+    assert_eq!((patient.anneal, patient.early_anneal, patient.learning_rate), (None, None, 1e-3));
     assert_eq!((f.min_improvement, f.reduce_patience, f.early_patience), (1e-3, 4, 5));
     assert_eq!((run.refine.samples, run.output.posterior_samples), (200_000, 50_000));
 }

@@ -281,11 +281,16 @@ fn what_does_not_fit_in_memory_is_an_error_before_anything_starts() {
         ("infer", &["inference.simulations=100000000", "inference.rounds=100"], &[], "inference.rounds"),
         (
             "infer",
-            &["inference.simulations=10000000", "inference.flow.realisations=64", "inference.autoencoder.latent=4096"],
+            &[
+                "inference.summary=autoencoder",
+                "inference.simulations=10000000",
+                "inference.flow.realisations=64",
+                "inference.autoencoder.latent=4096",
+            ],
             &[],
             "inference.flow.realisations",
         ),
-        ("infer", &[many], &[], "inference.autoencoder.hidden"),
+        ("infer", &["inference.summary=autoencoder", many], &[], "inference.autoencoder.hidden"),
         (
             "infer",
             &[
