@@ -121,6 +121,9 @@ impl Residual {
     }
 }
 
+/// Draws counts from means (n x groups), other ones for every number.
+pub type Poisson<'a> = dyn FnMut(usize, &[f32]) -> Result<Vec<f32>> + 'a;
+
 /// Tests the residual of `counts` in bins of the limits `edges` \[keV\] against the expected counts of draws of the posterior (row-major, n x
 /// bins). `poisson(k, means)` draws counts from means (n x groups), other ones for every k. `None` for fewer than 20 draws, or where fewer
 /// groups are left than the directions and one band take.
@@ -131,7 +134,7 @@ pub fn examine(
     counts: &[u32],
     edges: &[(f64, f64)],
     expected: &[f32],
-    poisson: &mut dyn FnMut(usize, &[f32]) -> Result<Vec<f32>>,
+    poisson: &mut Poisson<'_>,
 ) -> Result<Option<Residual>> {
     let bins = counts.len().max(1);
     let n = expected.len() / bins;
