@@ -515,7 +515,7 @@ fn a_share_of_the_rows_is_widened() {
     for device in devices() {
         let (rows, cols) = (1003, 5);
         let before = noise(rows * cols, 8);
-        let uniform: Vec<f32> = noise(3 * rows, 3).iter().map(|v| (0.5 + 0.2 * v).clamp(1e-2, 0.99)).collect();
+        let uniform: Vec<f32> = noise(3 * rows, 3).iter().map(|v| (0.5 + 0.49 * v)).collect();
         let mut points = Tensor::from_slice(&device, rows, cols, &before);
         let tails = Tails { share: 0.3 };
         truncate::widen(&device, tails, &Tensor::from_slice(&device, rows, 3, &uniform), &mut points);
@@ -532,7 +532,7 @@ fn a_share_of_the_rows_is_widened() {
                 assert!((got - want).abs() < 1e-4 * want.abs() + 1e-7, "row {r}: {got}, not {want}");
             }
         }
-        assert!(wide > 100 && wide < 400, "{wide} of {rows}");
+        assert!(wide > 200 && wide < 400, "{wide} of {rows}");
         device.check().unwrap();
     }
 }
