@@ -515,7 +515,7 @@ fn a_share_of_the_rows_is_widened() {
     for device in devices() {
         let (rows, cols) = (1003, 5);
         let before = noise(rows * cols, 8);
-        let uniform: Vec<f32> = noise(3 * rows, 3).iter().map(|v| (0.5 + 0.49 * v)).collect();
+        let uniform: Vec<f32> = noise(3 * rows, 3).iter().map(|v| 0.5 + 0.49 * v).collect();
         let mut points = Tensor::from_slice(&device, rows, cols, &before);
         let tails = Tails { share: 0.3 };
         truncate::widen(&device, tails, &Tensor::from_slice(&device, rows, 3, &uniform), &mut points);
