@@ -17,8 +17,8 @@ const ROUNDS: &[&str] = &[
     "inference.simulations=2500",
     "inference.autoencoder.epochs=60",
     "inference.flow.epochs=100",
-    // So few that the flow is poor.
-    "inference.flow.anneal=4",
+    // So few that the flow is poor, but not hopeless.
+    "inference.flow.anneal=10",
     "inference.flow.transforms=4",
     "inference.flow.hidden=48",
     "refine.samples=40000",
