@@ -124,7 +124,7 @@ pub fn widen(device: &Device, tails: Tails, uniform: &Tensor<f32>, points: &mut 
                 rows: points.rows() as u32,
                 cols: cols as u32,
                 threshold: tails.share,
-                limit: SMALLEST_SPREAD,
+                limit: TAIL_SCALE,
             };
             gpu.dispatch(&WIDEN, &parameters, &[uniform.gpu(), points.gpu()], grid_1d(points.rows(), 256));
         }
