@@ -120,12 +120,8 @@ pub fn widen(device: &Device, tails: Tails, uniform: &Tensor<f32>, points: &mut 
             }
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters {
-                rows: points.rows() as u32,
-                cols: cols as u32,
-                threshold: tails.share,
-                limit: TAIL_SCALE,
-            };
+            let parameters =
+                Parameters { rows: points.rows() as u32, cols: cols as u32, threshold: tails.share, limit: TAIL_SCALE };
             gpu.dispatch(&WIDEN, &parameters, &[uniform.gpu(), points.gpu()], grid_1d(points.rows(), 256));
         }
     }
