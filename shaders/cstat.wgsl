@@ -2,21 +2,13 @@
 // Order of the sum is fixed: eight bins, then the lane, then the 64 lanes, so that no partial sum is long.
 //!include status
 //!include deviance
+//!include cstat
 struct Parameters { rows: u32, cols: u32, mean_row: u32, observed_row: u32, observed_step: u32, out_row: u32, first_row: u32, factor: f32 }
 @group(0) @binding(0) var<uniform> parameters: Parameters;
 @group(0) @binding(1) var<storage, read> mean: array<f32>;
 @group(0) @binding(2) var<storage, read> observed: array<f32>;
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 @group(0) @binding(4) var<storage, read_write> status: array<atomic<u32>>;
-
-var<workgroup> partial: array<f32, 64>;
-
-fn term(d: f32, mean: f32) -> f32 {
-    // A mean of zero under a count: XSPEC's floor.
-    let m = max(mean, 1e-32);
-    if d > 0.0 { return half_deviance(d, m, d - m); }
-    return mean;
-}
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -40,11 +32,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     partial[lane] = sum;
     workgroupBarrier();
     if lane == 0u && row < parameters.rows {
-        var total = 0.0;
-        for (var i = 0u; i < 64u; i += 8u) {
-            total += ((partial[i] + partial[i + 1u]) + (partial[i + 2u] + partial[i + 3u]))
-                + ((partial[i + 4u] + partial[i + 5u]) + (partial[i + 6u] + partial[i + 7u]));
-        }
-        out[parameters.out_row + row] = parameters.factor * total;
+        out[parameters.out_row + row] = parameters.factor * sum_of_lanes();
     }
 }

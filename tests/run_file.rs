@@ -47,6 +47,11 @@ fn the_defaults_are_those_of_the_paper_but_for_the_networks() {
     let patient =
         parse(&format!("{MINIMAL}\n[inference.flow]\nanneal = 0\nearly_anneal = 0\n")).unwrap().inference.flow;
     assert_eq!((patient.anneal, patient.early_anneal, patient.learning_rate), (None, None, 1e-3));
+    // Who says how long to wait is not annealed, as in files of earlier versions, which say it all.
+    let waits = "\n[inference.flow]\npatience = 30\n[inference.autoencoder]\nreduce_patience = 8\n";
+    let waiting = parse(&format!("{MINIMAL}{waits}")).unwrap().inference;
+    assert_eq!((waiting.flow.anneal, waiting.flow.learning_rate, waiting.flow.patience), (None, 1e-3, 30));
+    assert_eq!((waiting.autoencoder.from_signal, waiting.autoencoder.anneal), (false, None));
     assert_eq!((f.min_improvement, f.reduce_patience, f.early_patience), (1e-3, 4, 5));
     assert_eq!((run.refine.samples, run.output.posterior_samples), (200_000, 50_000));
 }
@@ -316,7 +321,10 @@ fn the_resolved_file_gives_the_same_run_again() {
 
 #[test]
 fn every_key_that_decides_is_written_out_and_compared() {
-    let run = parse(&format!("{MINIMAL}[parameters]\n\"tbabs.nH\" = 0.2\n")).unwrap();
+    // Who names a patience is not annealed, which other keys follow: here it is named from the start.
+    let patient = "[inference.autoencoder]\npatience = 20\n[inference.flow]\npatience = 20\n";
+    let text = format!("{MINIMAL}[parameters]\n\"tbabs.nH\" = 0.2\n{patient}");
+    let run = parse(&text).unwrap();
     let changes = [
         ("observation.spectrum=b.pha", "observation.spectrum"),
         ("observation.energies=[1, 2]", "observation.energies"),
@@ -329,6 +337,8 @@ fn every_key_that_decides_is_written_out_and_compared() {
         ("inference.autoencoder.reduce_patience=3", "inference.autoencoder.reduce_patience"),
         ("inference.autoencoder.min_improvement=0", "inference.autoencoder.min_improvement"),
         ("inference.autoencoder.early_patience=3", "inference.autoencoder.early_patience"),
+        ("inference.autoencoder.anneal=9", "inference.autoencoder.anneal"),
+        ("inference.flow.anneal=9", "inference.flow.anneal"),
         ("inference.flow.transforms=3", "inference.flow.transforms"),
         ("inference.flow.realisations=3", "inference.flow.realisations"),
         ("inference.flow.min_improvement=0", "inference.flow.min_improvement"),
@@ -340,12 +350,12 @@ fn every_key_that_decides_is_written_out_and_compared() {
         ("verdict.misfit=ignore", "verdict.misfit"),
     ];
     for (option, key) in changes {
-        let other = parse_with(&format!("{MINIMAL}[parameters]\n\"tbabs.nH\" = 0.2\n"), &[option]).unwrap();
+        let other = parse_with(&text, &[option]).unwrap();
         let differences = run.differences(&other);
         assert_eq!(differences.len(), 1, "{option}: {differences:?}");
         assert_eq!(differences[0].0, key);
     }
-    let spelt = parse(&format!("{MINIMAL}[parameters]\n\"TBabs.NH\" = 0.2\n")).unwrap();
+    let spelt = parse(&format!("{MINIMAL}[parameters]\n\"TBabs.NH\" = 0.2\n{patient}")).unwrap();
     assert!(run.differences(&spelt).is_empty(), "capitals do not make a different run");
 }
 

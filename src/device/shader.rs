@@ -42,6 +42,7 @@ impl Kernel {
 
 /// Snippets that kernels share.
 pub const INCLUDES: &[(&str, &str)] = &[
+    ("cstat", include_str!("../../shaders/include/cstat.wgsl")),
     ("deviance", include_str!("../../shaders/include/deviance.wgsl")),
     ("flow", include_str!("../../shaders/include/flow.wgsl")),
     ("flow_fused", include_str!("../../shaders/include/flow_fused.wgsl")),

@@ -192,6 +192,13 @@ fn outputs(plan: &mut Plan, run: &RunFile, p: u128) {
     plan.add("samples of the posterior", 3 * 8 * samples * p, 0, "output.posterior_samples");
 }
 
+/// Adds the search for the directions of the signal.
+fn directions(plan: &mut Plan, bins: u128, total: u128) {
+    let rows = wide(Signal::ROWS).min(total);
+    let bytes = 4 * bins * (2 * rows + 8 * 48);
+    plan.add("directions of the signal and their batches", bytes, 4 * bins, "observation.grouping");
+}
+
 /// Adds the networks of the summaries and returns how many summaries a spectrum has, at most.
 fn encoder(plan: &mut Plan, run: &RunFile, bins: u128, total: u128) -> u128 {
     let settings = &run.inference.autoencoder;
@@ -207,13 +214,14 @@ fn encoder(plan: &mut Plan, run: &RunFile, bins: u128, total: u128) -> u128 {
             bins
         }
         "signal" => {
-            let key = "observation.grouping";
-            let rows = wide(Signal::ROWS).min(total);
-            plan.add("directions of the signal and their batches", 4 * bins * (2 * rows + 8 * 48), 4 * bins, key);
+            directions(plan, bins, total);
             wide(Signal::MOST).min(bins)
         }
         "spectral" | "none" => bins,
         _ => {
+            if settings.from_signal && !embedding {
+                directions(plan, bins, total);
+            }
             let mut layers = vec![bins];
             layers.extend(settings.hidden.widths(bins as usize).into_iter().map(wide));
             layers.push(wide(settings.latent));

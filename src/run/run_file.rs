@@ -432,6 +432,11 @@ fn read_amortised(section: &Section<'_>, there: bool) -> Result<Option<Amortised
     Ok(Some(Amortised { exposure }))
 }
 
+/// Whether a section says how long to wait for a better loss: then annealing, which knows no waiting, is not what it means unless it says so too.
+fn is_patient(section: &Section<'_>) -> bool {
+    ["patience", "early_patience", "reduce_patience", "min_improvement"].iter().any(|key| section.get(key).is_some())
+}
+
 fn read_autoencoder(section: &Section<'_>) -> Result<Autoencoder, RunFileError> {
     let target = match section.choice("target", "expected", Target::NAMES, &[])?.as_str() {
         "twin" => Target::Twin,
@@ -439,7 +444,8 @@ fn read_autoencoder(section: &Section<'_>) -> Result<Autoencoder, RunFileError> 
         _ => Target::Expected,
     };
     // From the signal there is little to learn, in small steps: weights of thousands of bins are small. At random there is all.
-    let from_signal = section.choice("start", "signal", &["signal", "random"], &[])? == "signal";
+    let start = if is_patient(section) { "random" } else { "signal" };
+    let from_signal = section.choice("start", start, &["signal", "random"], &[])? == "signal";
     let (anneal, early_anneal, rate) = if from_signal { (12, 6, 2e-4) } else { (0, 0, 3e-3) };
     let epochs = |key, default| Ok(Some(section.size(key, default, 0..=1_000_000)?).filter(|epochs| *epochs > 0));
     Ok(Autoencoder {
@@ -497,7 +503,8 @@ fn read_flow(section: &Section<'_>, density: DensityKind, summary: &str) -> Resu
         return Err(section.wrong("ensemble", node, &expected));
     }
     // Annealing was found for the flow on summaries that are there; what learns together with them, and other densities, keep to plateaus.
-    let (anneal, early_anneal, rate) = if alone { (0, 0, 1e-3) } else { (40, 15, 8e-3) };
+    let plateaus = alone || is_patient(section);
+    let (anneal, early_anneal, rate) = if plateaus { (0, 0, 1e-3) } else { (40, 15, 8e-3) };
     let epochs = |key, default| Ok(Some(section.size(key, default, 0..=1_000_000)?).filter(|epochs| *epochs > 0));
     let (anneal, early_anneal) = (epochs("anneal", anneal)?, epochs("early_anneal", early_anneal)?);
     let rate = if anneal.is_none() && early_anneal.is_none() { 1e-3 } else { rate };

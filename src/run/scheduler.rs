@@ -240,6 +240,11 @@ impl<'a> Rounds<'a> {
         round + 1 >= self.planned()
     }
 
+    /// Epochs of a round's training that is annealed, in the early rounds or the last, of `most` that are granted.
+    fn annealed(&self, round: usize, epochs: [Option<usize>; 2], most: usize) -> Option<usize> {
+        epochs[usize::from(self.is_last(round))].map(|epochs| epochs.min(most))
+    }
+
     /// Whether the rounds may end after one more, which is trained to the end: the lower bound of the efficiency suffices for a
     /// posterior that can be trusted, and is one half or has not become better than those of the rounds before.
     fn has_converged(&self, round: usize) -> bool {
@@ -432,7 +437,9 @@ impl<'a> Rounds<'a> {
             Encoder::AutoEncoder(_) => "auto-encoder",
             _ => "summaries",
         };
-        self.progress.stage(name, settings.epochs as u64);
+        let anneal = self.annealed(round, [settings.early_anneal, settings.anneal], settings.epochs);
+        let most = anneal.unwrap_or(settings.epochs);
+        self.progress.stage(name, most as u64);
         let fit = FitSettings {
             batch: settings.batch,
             max_epochs: settings.epochs,
@@ -440,8 +447,7 @@ impl<'a> Rounds<'a> {
             min_improvement: settings.min_improvement,
             validation_fraction: settings.validation,
             learning_rate: settings.learning_rate,
-            anneal: if self.is_last(round) { settings.anneal } else { settings.early_anneal }
-                .map(|epochs| epochs.min(settings.epochs)),
+            anneal,
             plateau: Some(Plateau {
                 factor: settings.reduce_factor,
                 patience: settings.reduce_patience,
@@ -454,7 +460,7 @@ impl<'a> Rounds<'a> {
         let source = Source { seed: self.seed(), stream: Streams(round as u32).counts() };
         let spectra = Spectra::Drawn { expected: &self.expected, source };
         let data = TrainingData { spectra, rows: Some(&self.selection) };
-        let mut watch = Self::watch(self.progress, "autoencoder", settings.epochs, &mut self.losses);
+        let mut watch = Self::watch(self.progress, "autoencoder", most, &mut self.losses);
         let History { train, .. } = self.encoder.train(&self.device, &data, &fit, &mut watch)?;
         self.current.epochs_autoencoder = train.len();
         self.current.seconds.summarize = start.elapsed().as_secs_f64();
@@ -464,7 +470,9 @@ impl<'a> Rounds<'a> {
     fn infer(&mut self, round: usize) -> Result<()> {
         let start = Instant::now();
         let settings = &self.problem.run.inference.flow;
-        self.progress.stage("flow", settings.epochs as u64);
+        let anneal = self.annealed(round, [settings.early_anneal, settings.anneal], settings.epochs);
+        let most = anneal.unwrap_or(settings.epochs);
+        self.progress.stage("flow", most as u64);
         let rows = self.selection.len();
         let mut cube = Tensor::empty(&self.device, rows, self.cubes.cols());
         crate::kernels::gather::gather(&self.device, &self.cubes, &self.selection, 0, &mut cube);
@@ -487,8 +495,7 @@ impl<'a> Rounds<'a> {
             validation_fraction: settings.validation,
             learning_rate: settings.learning_rate,
             plateau: Some(Plateau { patience: settings.reduce_patience, ..Plateau::default() }),
-            anneal: if self.is_last(round) { settings.anneal } else { settings.early_anneal }
-                .map(|epochs| epochs.min(settings.epochs)),
+            anneal,
             clip: settings.clip_norm,
             seed: self.seed(),
             stream: Streams(round as u32).training(1),
@@ -496,7 +503,7 @@ impl<'a> Rounds<'a> {
         if !self.encoder.lasting() {
             self.renew_estimator()?;
         }
-        let mut watch = Self::watch(self.progress, "flow", settings.epochs, &mut self.losses);
+        let mut watch = Self::watch(self.progress, "flow", most, &mut self.losses);
         let history = match &mut self.encoder {
             Encoder::Embedding(encoder) => {
                 let source = Source { seed: self.problem.run.inference.seed, stream: Streams(round as u32).counts() };

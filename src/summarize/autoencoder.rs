@@ -116,6 +116,14 @@ fn padded(width: usize) -> usize {
 }
 
 impl AutoEncoderSettings {
+    /// Widths of the encoder's hidden layers for spectra of `bins` bins.
+    fn widths(&self, bins: usize) -> Vec<usize> {
+        match self.hidden.is_empty() {
+            true => vec![(bins / 2).max(1)],
+            false => self.hidden.clone(),
+        }
+    }
+
     /// How the paper trains (batch 1024, at most 500 epochs, patience 20, 10 % validation), with the learning rate and clipping
     /// norm found on simulated spectra: 3e-3 and 1 reach the final loss of 1e-3 without clipping in half the epochs.
     pub fn fit(&self) -> FitSettings {
@@ -129,10 +137,7 @@ impl AutoEncoder {
     /// # Errors
     /// [`Error::Input`] for a width of 0.
     pub fn new(device: &Device, bins: usize, settings: &AutoEncoderSettings) -> Result<Self> {
-        let hidden = match settings.hidden.is_empty() {
-            true => vec![(bins / 2).max(1)],
-            false => settings.hidden.clone(),
-        };
+        let hidden = settings.widths(bins);
         if bins == 0 || settings.latent == 0 || hidden.contains(&0) {
             return Err(Error::Input(format!(
                 "auto-encoder: widths {bins} (bins), {hidden:?} (hidden), {} (latent); each must be at least 1",
@@ -437,7 +442,7 @@ impl Summary for AutoEncoder {
             return Ok(History::default());
         }
         self.standardise(device, data);
-        if self.settings.from_signal && self.can_start_from(data) {
+        if self.settings.from_signal {
             self.start_from_signal(device, data)?;
         }
         let rows = data.rows.map_or(rows, Tensor::len);

@@ -15,16 +15,15 @@ use crate::summarize::signal::{Directions, Signal};
 use crate::summarize::{Spectra, TrainingData};
 
 impl AutoEncoder {
-    /// Whether this training's spectra tell what is expected, noise apart.
-    pub(super) fn can_start_from(&self, data: &TrainingData<'_>) -> bool {
-        matches!(data.spectra, Spectra::Drawn { .. })
-    }
-
-    /// Overwrites weights, to be called when the standardisation is this training's.
+    /// Overwrites weights, to be called when the standardisation is this training's; spectra that do not tell what is expected, noise apart,
+    /// change nothing.
     ///
     /// # Errors
     /// Those of [`Signal::find`].
     pub(super) fn start_from_signal(&mut self, device: &Device, data: &TrainingData<'_>) -> Result<()> {
+        if !matches!(data.spectra, Spectra::Drawn { .. }) {
+            return Ok(());
+        }
         let found = Signal::new(device, self.bins, Form::Log).find(device, data)?;
         let Some(scale) = &self.scale else { return Ok(()) };
         let scale = scale.download()?;
@@ -37,10 +36,9 @@ impl AutoEncoder {
 
     fn write_start(&self, found: &Directions, signal: &[f32], seen: &[f32], values: &mut [f32]) {
         let bins = self.bins;
-        let hidden = self.layers.iter().filter(|layer| matches!(layer.after, After::Normalised(_)));
-        // Every second hidden unit belongs to a pair's negative.
-        let narrowest = hidden.map(|layer| layer.output).min().unwrap_or_default() / 2;
-        let k = found.scatter.len().min(self.settings.latent).min(narrowest);
+        // A direction takes a pair of units of every hidden layer; those that pad it are none.
+        let narrowest = self.settings.widths(bins).into_iter().min().unwrap_or_default();
+        let k = found.scatter.len().min(self.settings.latent).min(narrowest / 2);
         let (centres, weights) = signal.split_at(bins);
         let (means, sds) = seen.split_at(bins);
         let last = self.layers.len() - 1;

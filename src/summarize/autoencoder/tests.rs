@@ -241,7 +241,7 @@ fn the_start_is_the_best_linear_network() {
     let (_, means) = some_spectra(&device, 600, 40);
     let source = Source { seed: 3, stream: 5 };
     let data = TrainingData { spectra: Spectra::Drawn { expected: &means, source }, rows: None };
-    for hidden in [vec![24], vec![32, 20]] {
+    for hidden in [vec![24], vec![32, 20], vec![9]] {
         let error = |from_signal: bool| {
             let shape = AutoEncoderSettings { hidden: hidden.clone(), latent: 6, from_signal, ..Default::default() };
             let settings = AutoEncoderSettings { targets: Targets::Expected, ..shape };
@@ -249,6 +249,10 @@ fn the_start_is_the_best_linear_network() {
             // Nothing is learnt but the running statistics.
             let fit = FitSettings { max_epochs: 2, batch: 64, learning_rate: 1e-9, ..Default::default() };
             network.train(&device, &data, &fit, &mut |_| Ok(())).unwrap();
+            let values = network.store.value.download().unwrap();
+            let (first, width) = (&network.layers[0], hidden[0]);
+            let padding = (0..40 * first.output).filter(|i| i % first.output >= width);
+            assert!(padding.into_iter().all(|i| values[first.weight + i] == 0.0), "{hidden:?}: padding");
             let mut counts = RowBlocks::empty(&device, means.rows(), 40, 97);
             for (k, (counts, means)) in counts.blocks.iter_mut().zip(&means.blocks).enumerate() {
                 let n = counts.rows();
