@@ -13,7 +13,8 @@
 //! that expects none is all that a statistic sees.
 
 use crate::Result;
-use crate::summarize::kept;
+use crate::kernels::stabilize::Form;
+use crate::summarize::{FEW, kept, moments_of_few};
 use nalgebra::{DMatrix, SymmetricEigen};
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
@@ -165,19 +166,11 @@ pub fn examine(
     Ok(Some(frame.judge(&observed, &mocks, &limits)))
 }
 
-/// Mean and standard deviation of 2 sqrt(X + 3/8) of X ~ Poisson(mean): sums below a mean of 30, above it the series in the moments of
+/// Mean and standard deviation of 2 sqrt(X + 3/8) of X ~ Poisson(mean): sums below a mean of [`FEW`], above it the series in the moments of
 /// X (to 3e-5).
 fn root_moments(mean: f64) -> (f64, f64) {
-    if mean < 30.0 {
-        let mut probability = (-mean).exp();
-        let (mut first, mut second) = (0.0, 0.0);
-        for x in 0..120 {
-            let x = f64::from(x);
-            first += probability * 2.0 * (x + 0.375).sqrt();
-            second += probability * 4.0 * (x + 0.375);
-            probability *= mean / (x + 1.0);
-        }
-        return (first, (second - first * first).max(0.0).sqrt());
+    if mean < FEW {
+        return moments_of_few(Form::Root, mean);
     }
     let (m, mu) = (mean + 0.375, mean);
     let moments = [

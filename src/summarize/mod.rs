@@ -18,7 +18,7 @@ pub use projection::ProjectionState;
 pub use raw::Raw;
 pub(crate) use rows::ENCODE_ROWS;
 pub use signal::Signal;
-pub(crate) use signal::kept;
+pub(crate) use signal::{FEW, kept, moments_of_few};
 pub use spectral::Spectral;
 
 use crate::device::{Device, RowBlocks, Tensor};

@@ -43,10 +43,21 @@ pub struct Signal {
 /// The standard deviation of a form of X ~ Poisson(mean); above a mean of 30 to 3 %, from where on the root's is 1 and ln(1 + X)'s
 /// sqrt(mean) / (1 + mean).
 pub(super) fn noise(form: Form, mean: f64) -> f64 {
+    match form {
+        Form::Linear => mean.sqrt(),
+        Form::Root if mean >= FEW => 1.0,
+        Form::Log if mean >= FEW => mean.sqrt() / (1.0 + mean),
+        Form::Root | Form::Log => moments_of_few(form, mean).1,
+    }
+}
+
+/// Below this mean, [`moments_of_few`] are exact.
+pub(crate) const FEW: f64 = 30.0;
+
+/// Mean and standard deviation of a form of X ~ Poisson(mean), for means below [`FEW`].
+pub(crate) fn moments_of_few(form: Form, mean: f64) -> (f64, f64) {
     let of: fn(f64) -> f64 = match form {
-        Form::Linear => return mean.sqrt(),
-        Form::Root if mean >= 30.0 => return 1.0,
-        Form::Log if mean >= 30.0 => return mean.sqrt() / (1.0 + mean),
+        Form::Linear => |x| x,
         Form::Root => |x| 2.0 * (x + 0.375).sqrt(),
         Form::Log => f64::ln_1p,
     };
@@ -59,7 +70,7 @@ pub(super) fn noise(form: Form, mean: f64) -> f64 {
         second += probability * z * z;
         probability *= mean / f64::from(x + 1);
     }
-    (second - first * first).max(0.0).sqrt()
+    (first, (second - first * first).max(0.0).sqrt())
 }
 
 impl Signal {
