@@ -79,6 +79,20 @@ fn edges() {
     }
 }
 
+/// Means that f32 still holds, but not their sum, are no fault: the statistic is as large as it can be told, and the same everywhere.
+#[test]
+fn sums_of_the_largest_means_are_finite() {
+    for device in own_devices() {
+        let means = Tensor::from_slice(&device, 1, 3000, &[3.4e38; 3000]);
+        let observed = Tensor::from_slice(&device, 1, 3000, &[1.0; 3000]);
+        let mut out = Tensor::zeros(&device, 1, 1);
+        cstat(&device, Form::Cstat, &means, &observed, &mut out, Rows { rows: 1, ..Rows::default() });
+        let out = out.download().unwrap()[0];
+        device.check().unwrap();
+        assert!((out / 6e33 - 1.0).abs() < 1e-5, "{out} on {}", device.name());
+    }
+}
+
 #[test]
 fn impossible_means_are_faults() {
     for device in own_devices() {

@@ -1,5 +1,5 @@
-use crate::{devices, noise};
-use rontgen::device::Tensor;
+use crate::{devices, noise, own_devices};
+use rontgen::device::{DeviceError, Tensor};
 use rontgen::kernels::cstat_each::{Observed, cstat_each};
 
 /// Against sums in f64, for spectra of different exposures in any order: below 0.005 in ln L at 3e5 counts (half of what `cstat` is allowed
@@ -48,6 +48,36 @@ fn every_row_meets_its_own_spectrum() {
             let some = [3usize, 17, 41];
             let alone = evaluate(&some);
             assert!(some.iter().zip(&alone).all(|(row, l)| log_l[*row].to_bits() == l.to_bits()), "{}", device.name());
+        }
+    }
+}
+
+/// A mean that f32 holds and its multiple by the exposure does not is no fault; one that is not finite is, whatever the exposure.
+#[test]
+fn large_means_are_scaled_and_impossible_ones_are_faults() {
+    for device in own_devices() {
+        let cols = 300;
+        let evaluate = |mean: f32| {
+            let mut out = Tensor::zeros(&device, 2, 1);
+            let observed = Observed {
+                counts: &Tensor::from_slice(&device, 2, cols, &vec![1.0; 2 * cols]),
+                exposures: &Tensor::from_slice(&device, 2, 1, &[1.0, 1000.0]),
+                spectrum: &Tensor::from_slice(&device, 2, 1, &[0u32, 1]),
+            };
+            cstat_each(&device, &Tensor::from_slice(&device, 2, cols, &vec![mean; 2 * cols]), observed, &mut out, 7);
+            out.download().unwrap()
+        };
+        let log_l = evaluate(3.4e38);
+        device.check().unwrap();
+        for (found, expected) in log_l.iter().zip([-3e32f32, -3e32]) {
+            assert!((found / expected - 1.0).abs() < 1e-5, "{found} on {}", device.name());
+        }
+        for bad in [f32::NAN, f32::INFINITY, -1.0] {
+            evaluate(bad);
+            match device.check() {
+                Err(DeviceError::Fault { stage: "likelihood", row: 7, .. }) => {}
+                other => panic!("{bad}: {other:?} on {}", device.name()),
+            }
         }
     }
 }

@@ -25,9 +25,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         for (var outer = lane; outer < parameters.cols; outer += 512u) {
             var inner = 0.0;
             for (var bin = outer; bin < min(outer + 512u, parameters.cols); bin += 64u) {
-                let m = exposure * mean[mean_start + bin];
+                let m = mean[mean_start + bin];
                 bad = bad || !is_finite(m) || m < 0.0;
-                inner += term(counts[counts_start + bin], m);
+                inner += term(counts[counts_start + bin], exposure * min(m, CEILING));
             }
             sum += inner;
         }

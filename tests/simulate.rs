@@ -295,6 +295,12 @@ fn faults_name_their_parameters() {
         let mut out = RowBlocks::empty(&device, 70, simulator.bins(), 1000);
         let error = simulator.expected(Coordinates::Physical, &theta, &mut out).unwrap_err().to_string();
         assert!(error.contains("spectrum 66") && error.contains("powerlaw.norm = NaN"), "{error}");
+        // A flux that f32 holds, and its counts not: found on every device, whoever asks for nothing but expected counts.
+        rows[66][4] = 1e36;
+        let theta = simulator.physical(&rows).unwrap();
+        let error = simulator.expected(Coordinates::Physical, &theta, &mut out).unwrap_err().to_string();
+        assert!(error.contains("fold") && error.contains("spectrum 66"), "{error} on {}", device.name());
+        assert_eq!(simulator.expected_within(Coordinates::Physical, &theta, &mut out, &mut no_tick).unwrap(), [66]);
         // The next pass is clean.
         rows[66][4] = 1e-3;
         let theta = simulator.physical(&rows).unwrap();

@@ -1,13 +1,17 @@
 //! C-STAT of rows of expected counts against observed ones: `2 sum(m - d + d ln(d/m))`, `2 m` where d = 0.
 //!
 //! Each bin's deviance is computed without cancellation (series near d = m), so that f32 is enough: error below 0.01 at 1e6
-//! counts in 3000 bins. A mean of zero under a count is floored at 1e-32, as XSPEC does.
+//! counts in 3000 bins. A mean of zero under a count is floored at 1e-32, as XSPEC does; a mean above [`CEILING`] counts as that, so that
+//! sums over bins stay finite where the likelihood is nil anyway.
 
 use super::vector::{LANES, half_deviance, vectorised};
 use crate::device::{Cpu, Device, Fault, Kernel, Tensor};
 use rayon::prelude::*;
 
 static CSTAT: Kernel = Kernel::new("cstat", include_str!("../../shaders/cstat.wgsl"));
+
+/// Largest mean that counts as it is: a hundred million bins of it sum to less than f32 holds.
+pub const CEILING: f32 = 1e30;
 
 /// Every variant, for the portability test.
 pub fn kernels() -> Vec<Kernel> {
@@ -151,6 +155,7 @@ fn valid(mean: f32) -> bool {
 
 #[inline(always)]
 fn term(d: f32, mean: f32) -> f32 {
+    let mean = mean.min(CEILING);
     let m = mean.max(1e-32);
     let some = d > 0.0;
     let safe = if some { d } else { 1.0 };

@@ -3,7 +3,7 @@
 //! Draws of many posteriors are folded together and weighed in one launch, where a launch for each spectrum would leave a GPU idle.
 //! The deviance is that of [`super::cstat`].
 
-use super::cstat::{Form, finish, half_deviance_row};
+use super::cstat::{CEILING, Form, finish, half_deviance_row};
 use crate::device::{Cpu, Device, Fault, Kernel, Tensor};
 use rayon::prelude::*;
 
@@ -83,7 +83,9 @@ pub fn twin(
             let at = spectrum[r] as usize;
             let (mut mean, exposure) = (&means[r * cols..][..cols], exposures[at]);
             if exposure != 1.0 {
-                scaled.iter_mut().zip(mean).for_each(|(scaled, mean)| *scaled = exposure * mean);
+                // A mean that is not finite stays a fault; a large one must not become infinite.
+                let scale = |mean: f32| if mean.is_finite() { exposure * mean.min(CEILING) } else { mean };
+                scaled.iter_mut().zip(mean).for_each(|(scaled, &mean)| *scaled = scale(mean));
                 mean = scaled;
             }
             let sum = half_deviance_row(mean, &counts[at * cols..][..cols]);

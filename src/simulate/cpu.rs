@@ -122,6 +122,11 @@ impl Simulator {
             None => &mut scratch.means[..job.rows * bins],
         };
         fold_tile(&self.fold, &scratch.flux, stride, means, &mut scratch.fold);
+        for (r, means) in means.chunks(bins.max(1)).take(job.rows).enumerate() {
+            if !sound(means) {
+                cpu.status.raise(Fault::Fold, job.row + r);
+            }
+        }
         for (out, stream) in [(job.counts, 0), (job.twin, TWIN_STREAM)] {
             let Some(out) = out else { continue };
             let source = Source { seed: source.seed, stream: source.stream ^ stream };
