@@ -18,11 +18,9 @@ const LONGEST_GAP: f64 = 0.05;
 /// AtomDB's recombination edges do over 1.06 %.
 const STEEP: f64 = 4e-3;
 const STEEP_SHARE: f64 = 0.012;
-/// On both sides of a step, this many distances of knots are straightened: the kinks at their ends, which the knots smear, are the
-/// smaller the longer that is (at 3, a step of 6 % left 1.3e-3).
+/// On both sides of a step, this many distances of knots are straightened, up to a knot, where a kink is no loss: the longer that is,
+/// the less of the step is left in one distance, and the less f32's rounding of ln E makes of it.
 const MARGIN: f64 = 8.0;
-/// Steps stay where knots are farther apart in ln E: those lie outside the band.
-const COARSEST: f64 = 3e-3;
 
 /// One element at one temperature.
 pub(super) struct Place<'a> {
@@ -167,10 +165,9 @@ pub(super) fn without_edges(continuum: &Curve, place: &Place<'_>, lines: &mut Ve
         let gap = pair[1].0 - pair[0].0;
         let steep = (gap <= STEEP || (pair[1].1 > pair[0].1 && gap <= STEEP_SHARE * pair[0].0))
             && place.stands_out(pair[1].1 - pair[0].1, pair[0].0.max(1e-3), gap.max(1e-9)) == Some(true);
-        let fine = |below: &usize| place.grid.extent[*below] < COARSEST;
-        let Some(below) = place.grid.below(pair[0].0).filter(|below| steep && fine(below)) else { continue };
+        let Some(below) = place.grid.below(pair[0].0).filter(|_| steep) else { continue };
         let margin = MARGIN * place.grid.extent[below] * pair[0].0;
-        let window = (f64::from((pair[0].0 - margin) as f32), f64::from((pair[1].0 + margin) as f32));
+        let Some(window) = place.grid.around(pair[0].0 - margin, pair[1].0 + margin) else { continue };
         match windows.last_mut() {
             Some(last) if last.1 >= window.0 => last.1 = window.1,
             _ => windows.push(window),
