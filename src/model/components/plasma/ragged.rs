@@ -159,7 +159,7 @@ fn divided(start: (f64, f64), inner: &[(f64, f64)], end: (f64, f64), longest: f6
 /// A continuum with its steep steps straightened; the differences are moved to `lines`.
 pub(super) fn without_edges(continuum: &Curve, place: &Place<'_>, lines: &mut Vec<Line>) -> Curve {
     let mut all = points(continuum);
-    // Where the curve is straightened; what overlaps is one.
+    // Where the curve is straightened.
     let mut windows: Vec<(f64, f64)> = Vec::new();
     for pair in all.windows(2) {
         let gap = pair[1].0 - pair[0].0;
@@ -167,12 +167,26 @@ pub(super) fn without_edges(continuum: &Curve, place: &Place<'_>, lines: &mut Ve
             && place.stands_out(pair[1].1 - pair[0].1, pair[0].0.max(1e-3), gap.max(1e-9)) == Some(true);
         let Some(below) = place.grid.below(pair[0].0).filter(|_| steep) else { continue };
         let margin = MARGIN * place.grid.extent[below] * pair[0].0;
-        let Some(window) = place.grid.around(pair[0].0 - margin, pair[1].0 + margin) else { continue };
-        match windows.last_mut() {
-            Some(last) if last.1 >= window.0 => last.1 = window.1,
-            _ => windows.push(window),
+        windows.extend(place.grid.around(pair[0].0 - margin, pair[1].0 + margin));
+    }
+    // Kinks between two knots, which a cold plasma's continuum has wherever it has a point.
+    for three in all.windows(3) {
+        let slope = |k: usize| (three[k + 1].1 - three[k].1) / (three[k + 1].0 - three[k].0).max(1e-9);
+        let energy = three[1].0;
+        let extent = place.grid.below(energy).map_or(0.0, |below| place.grid.extent[below]);
+        let most = 0.25 * extent * energy * (slope(1) - slope(0));
+        if place.stands_out(most, energy, 1e-9) == Some(true) {
+            windows.extend(place.grid.around(energy, energy));
         }
     }
+    windows.sort_by(|a, b| a.0.total_cmp(&b.0));
+    windows.dedup_by(|next, last| {
+        let one = next.0 <= last.1;
+        if one {
+            last.1 = last.1.max(next.1);
+        }
+        one
+    });
     let at = |all: &[(f64, f64)], x: f64| {
         let k = all.partition_point(|p| p.0 <= x);
         (k > 0 && k < all.len()).then(|| (x, between(all[k - 1], all[k], x)))
