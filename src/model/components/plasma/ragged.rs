@@ -156,9 +156,23 @@ fn divided(start: (f64, f64), inner: &[(f64, f64)], end: (f64, f64), longest: f6
     out
 }
 
-/// A continuum with its steep steps straightened; the differences are moved to `lines`.
-pub(super) fn without_edges(continuum: &Curve, place: &Place<'_>, lines: &mut Vec<Line>) -> Curve {
+/// The points of a curve, and where it ends before the tables do (at `end` keV), those of the nothing beyond: an end is a step or a
+/// kink as well.
+fn ended(continuum: &Curve, end: f64) -> Vec<(f64, f64)> {
     let mut all = points(continuum);
+    if let Some(&(energy, density)) = all.last().filter(|last| last.0 < (1.0 - 1e-3) * end) {
+        let mut beyond = |share: f64| all.push((f64::from((energy * (1.0 + share)) as f32), 0.0));
+        if density > 0.0 {
+            beyond(1e-6);
+        }
+        beyond(0.05);
+    }
+    all
+}
+
+/// A continuum with its steep steps and kinks straightened; the differences are moved to `lines`. `end`: where the tables end (keV).
+pub(super) fn without_edges(continuum: &Curve, end: f64, place: &Place<'_>, lines: &mut Vec<Line>) -> Curve {
+    let mut all = ended(continuum, end);
     // Where the curve is straightened.
     let mut windows: Vec<(f64, f64)> = Vec::new();
     for pair in all.windows(2) {
