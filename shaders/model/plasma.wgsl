@@ -226,5 +226,6 @@ fn plasma_value(c: Plasma, i: u32) -> f32 {
     if c.share_above > 0.0 {
         sum += c.share_above * plasma_lines(c, i, 1u, vec2<f32>(middle.x, rest), extent);
     }
-    return sum;
+    // Triangles below a kink are negative; where a bin has next to nothing, rounding may leave less than that.
+    return select(sum, 0.0, sum < 0.0);
 }

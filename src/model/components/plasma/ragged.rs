@@ -6,7 +6,7 @@
 
 use super::{
     layout::{Line, TRIANGLE},
-    table::{FAINT, Grid},
+    table::{FAINT, Grid, SMALLEST},
 };
 use crate::atomic::atomdb::Curve;
 
@@ -156,23 +156,9 @@ fn divided(start: (f64, f64), inner: &[(f64, f64)], end: (f64, f64), longest: f6
     out
 }
 
-/// The points of a curve, and where it ends before the tables do (at `end` keV), those of the nothing beyond: an end is a step or a
-/// kink as well.
-fn ended(continuum: &Curve, end: f64) -> Vec<(f64, f64)> {
+/// A continuum with its steep steps and kinks straightened; the differences are moved to `lines`.
+pub(super) fn without_edges(continuum: &Curve, place: &Place<'_>, lines: &mut Vec<Line>) -> Curve {
     let mut all = points(continuum);
-    if let Some(&(energy, density)) = all.last().filter(|last| last.0 < (1.0 - 1e-3) * end) {
-        let mut beyond = |share: f64| all.push((f64::from((energy * (1.0 + share)) as f32), 0.0));
-        if density > 0.0 {
-            beyond(1e-6);
-        }
-        beyond(0.05);
-    }
-    all
-}
-
-/// A continuum with its steep steps and kinks straightened; the differences are moved to `lines`. `end`: where the tables end (keV).
-pub(super) fn without_edges(continuum: &Curve, end: f64, place: &Place<'_>, lines: &mut Vec<Line>) -> Curve {
-    let mut all = ended(continuum, end);
     // Where the curve is straightened.
     let mut windows: Vec<(f64, f64)> = Vec::new();
     for pair in all.windows(2) {
@@ -189,9 +175,13 @@ pub(super) fn without_edges(continuum: &Curve, end: f64, place: &Place<'_>, line
         let energy = three[1].0;
         let extent = place.grid.below(energy).map_or(0.0, |below| place.grid.extent[below]);
         let most = 0.25 * extent * energy * (slope(1) - slope(0));
-        if place.stands_out(most, energy, 1e-9) == Some(true) {
-            windows.extend(place.grid.around(energy, energy));
-        }
+        let window = place.grid.around(energy, energy).filter(|_| place.stands_out(most, energy, 1e-9) == Some(true));
+        // The triangle below a convex kink is negative: what it is taken from must be there.
+        let there = |window: &(f64, f64)| {
+            let density = between(three[0], three[1], window.0.max(three[0].0));
+            place.factor * density * energy >= SMALLEST
+        };
+        windows.extend(window.filter(there));
     }
     windows.sort_by(|a, b| a.0.total_cmp(&b.0));
     windows.dedup_by(|next, last| {

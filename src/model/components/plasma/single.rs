@@ -219,7 +219,9 @@ fn lines<const FUSED: bool>(plasma: &Plasma, view: &View<'_>, tile: &Tile<f32>, 
         }
     }
     for (out, sum) in out.iter_mut().zip(&sums).take(tile.len) {
-        *out += sum;
+        // Triangles below a kink are negative; where a bin has next to nothing, rounding may leave less than that.
+        let photons = *out + sum;
+        *out = if photons < 0.0 { 0.0 } else { photons };
     }
 }
 

@@ -39,7 +39,7 @@ const FINE_RANGE: (f64, f64) = (0.8, 1.6);
 /// And all knots: redshifts from -0.5 to 10.
 const RANGE: (f64, f64) = (0.5, 11.0);
 /// Densities below this are 0: subnormal numbers are slow.
-const SMALLEST: f64 = 1e-30;
+pub(super) const SMALLEST: f64 = 1e-30;
 
 pub(crate) fn apec_table(bins: &[(f64, f64)], settings: &Settings) -> Vec<f64> {
     table(bins, settings, Family::Metals, false)
@@ -314,7 +314,7 @@ fn part(node: &Node, grid: &Grid, ratios: &[f64; ELEMENTS], family: Family, broa
         let floor: Vec<f64> = (0..knots).map(|k| base[k] + mass[k] / grid.extent[k]).collect();
         mass.fill(0.0);
         let place = ragged::Place { grid, floor: &floor, always: &always, factor, element };
-        let rest = ragged::without_edges(&node.continuum[element], end, &place, &mut lines);
+        let rest = ragged::without_edges(&node.continuum[element], &place, &mut lines);
         grid.sample(&mut sampled[family.group(element)], &continued(rest, end), factor);
         let rest = ragged::without_points(&node.pseudo[element], &place, &mut lines);
         grid.add_curve(&mut mass, &continued(rest, end), factor);
