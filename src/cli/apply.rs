@@ -37,7 +37,7 @@ pub struct Args {
     /// they are not to be trusted; up to 32 times as many likelihoods in all
     #[arg(long, value_name = "N", default_value_t = Settings::default().draws)]
     pub(super) draws: usize,
-    /// Draw from the network alone, whatever the weights are like
+    /// Draw from the network alone, whatever the weights are like: no mixtures, no nested sampling
     #[arg(long)]
     pub(super) no_polish: bool,
     /// Where the weights are refused after all: nested sampling finds where to draw from
