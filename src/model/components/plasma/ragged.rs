@@ -159,14 +159,18 @@ fn divided(start: (f64, f64), inner: &[(f64, f64)], end: (f64, f64), longest: f6
 /// A continuum with its steep steps and kinks straightened; the differences are moved to `lines`.
 pub(super) fn without_edges(continuum: &Curve, place: &Place<'_>, lines: &mut Vec<Line>) -> Curve {
     let mut all = points(continuum);
+    // Not longer outside of the fine knots: the longest side of a triangle is what every bin has to look around for.
+    let longest = MARGIN * place.grid.fine();
     // Where the curve is straightened.
     let mut windows: Vec<(f64, f64)> = Vec::new();
     for pair in all.windows(2) {
         let gap = pair[1].0 - pair[0].0;
         let steep = (gap <= STEEP || (pair[1].1 > pair[0].1 && gap <= STEEP_SHARE * pair[0].0))
             && place.stands_out(pair[1].1 - pair[0].1, pair[0].0.max(1e-3), gap.max(1e-9)) == Some(true);
-        let Some(below) = place.grid.below(pair[0].0).filter(|_| steep) else { continue };
-        let margin = MARGIN * place.grid.extent[below] * pair[0].0;
+        if !steep {
+            continue;
+        }
+        let margin = longest * pair[0].0;
         windows.extend(place.grid.around(pair[0].0 - margin, pair[1].0 + margin));
     }
     // Kinks between two knots, which a cold plasma's continuum has wherever it has a point.
@@ -199,8 +203,7 @@ pub(super) fn without_edges(continuum: &Curve, place: &Place<'_>, lines: &mut Ve
         let (Some(start), Some(end)) = (at(&all, lo), at(&all, hi)) else { continue };
         let from = all.partition_point(|p| p.0 <= lo);
         let to = all.partition_point(|p| p.0 < hi);
-        let extent = place.grid.below(lo).map_or(1.0, |below| place.grid.extent[below]);
-        let inner = divided(start, &all[from..to], end, MARGIN * extent * lo);
+        let inner = divided(start, &all[from..to], end, longest * lo);
         let mut straight = vec![start];
         let stretch: Vec<(f64, f64)> = std::iter::once(start).chain(inner.iter().copied()).chain([end]).collect();
         let lines_at = straightened(&stretch, place);

@@ -79,17 +79,23 @@ fn smooth<const FUSED: bool>(plasma: &Plasma, view: &View<'_>, tile: &Tile<f32>,
     // The mean over a stretch that is no longer than the distance of two knots, around a place: at its middle, or those of its parts on
     // both sides of a knot.
     let fine = (view.fine.0 - origin, view.fine.1 - origin);
+    let (inner, outer) = (0.5 * view.parts_per_ln as f32, 0.5 * view.coarse);
     let mean = |place: f32, extent: f32| {
-        let knot = place.round();
-        let length = extent * if place > fine.0 && place < fine.1 { view.parts_per_ln as f32 } else { view.coarse };
-        let beyond = 0.5 * length - (place - knot).abs();
+        let half = extent * if place > fine.0 && place < fine.1 { inner } else { outer };
+        let below = place as u32;
+        let t = place - below as f32;
+        // Most bins lie between two knots.
+        if half <= t && half <= 1.0 - t {
+            return at(place);
+        }
+        let (knot, outward) = if t < 0.5 { (below as f32, -0.5) } else { (below as f32 + 1.0, 0.5) };
+        let beyond = half - (place - knot).abs();
         // Where the segments meet, distances differ, and there are no kinks.
         if beyond <= 0.0 || knot == fine.0 || knot == fine.1 {
             return at(place);
         }
-        let outward = if place < knot { 0.5 } else { -0.5 };
-        let share = beyond / length;
-        share * at(knot + outward * beyond) + (1.0 - share) * at(knot - outward * (length - beyond))
+        let share = 0.5 * beyond / half;
+        share * at(knot + outward * beyond) + (1.0 - share) * at(knot - outward * (2.0 * half - beyond))
     };
     let mut place = [0f32; TILE];
     for (place, ln) in place.iter_mut().zip(&tile.ln_centre) {

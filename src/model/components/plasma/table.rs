@@ -226,6 +226,11 @@ impl Grid {
         (knot > 0 && knot < self.energies.len()).then(|| knot - 1)
     }
 
+    /// Distance of the fine knots in ln E.
+    pub fn fine(&self) -> f64 {
+        self.borders[0].2
+    }
+
     /// The knots at or around two energies, as f32 holds them; `None` outside.
     pub fn around(&self, lo: f64, hi: f64) -> Option<(f64, f64)> {
         let (below, above) = (self.below(lo)?, self.below(hi)? + 1);
