@@ -24,7 +24,7 @@ pub mod chain;
 mod chain_read;
 pub mod diagnosis;
 mod edge;
-mod error;
+
 mod figures;
 mod header;
 pub mod html;
@@ -41,7 +41,7 @@ use std::path::{Path, PathBuf};
 
 pub use atomic::{write_atomically, write_atomically_at};
 pub use chain_read::read_chain;
-pub use error::ReportError;
+pub use crate::result::ReportError;
 pub use prior::PriorShape;
 pub use summary::Summary;
 pub use tables::{Coverage, LossRow, Samples, SpectrumTable, UnfoldedTable, WeightedSamples};
