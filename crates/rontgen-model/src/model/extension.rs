@@ -15,6 +15,7 @@ use std::sync::Arc;
 /// A spectral component of the user's own.
 ///
 /// ```
+/// # extern crate rontgen_model as rontgen;
 /// use rontgen::model::{Extensions, Kind, Model, Program, Settings, UserComponent, catalogue::{Component, ParameterInfo}};
 /// use std::sync::Arc;
 ///

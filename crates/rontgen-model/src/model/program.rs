@@ -500,6 +500,8 @@ impl Program {
         // A table is exact on the bins it was laid out for.
         if R::REFINE && instance.additive && instance.file.is_none() && instance.code.is_some_and(Code::refines) {
             refined(component, tile, table, out);
+        } else if R::REFINE {
+            apart(component, tile, table, out);
         } else {
             component.fill(tile, table, out);
         }
@@ -553,6 +555,12 @@ fn count(tree: &Tree, counted: &impl Fn(usize) -> bool) -> usize {
     }
 }
 
+/// Fills a tile for the oracle, which needs no instructions beyond the base set: its loops are compiled here and nowhere else.
+#[inline(never)]
+fn apart<R: Real>(component: &Prepared<R>, tile: &Tile<R::Store>, table: &[R::Store], out: &mut [R::Store; TILE]) {
+    component.fill(tile, table, out);
+}
+
 /// The oracle's integral: every bin of the tile divided into equal logarithmic parts, summed.
 fn refined<R: Real>(component: &Prepared<R>, tile: &Tile<R::Store>, table: &[R::Store], out: &mut [R::Store; TILE]) {
     // REFINE is only true for f64, where the tile holds the edges exactly.
@@ -560,7 +568,7 @@ fn refined<R: Real>(component: &Prepared<R>, tile: &Tile<R::Store>, table: &[R::
     let widest = tile.log_width.iter().map(|w| to_f64(*w)).fold(0.0, f64::max);
     let parts = ((widest / FINEST).ceil() as usize).clamp(1, MOST_PARTS);
     if parts == 1 {
-        return component.fill(tile, table, out);
+        return apart(component, tile, table, out);
     }
     let mut sum = [0.0; TILE];
     let mut bins = [(1.0, 1.0); TILE];
@@ -574,7 +582,7 @@ fn refined<R: Real>(component: &Prepared<R>, tile: &Tile<R::Store>, table: &[R::
             };
             *bin = (at(part), at(part + 1));
         }
-        component.fill(&Tile::build::<R>(tile.start, &bins), table, out);
+        apart(component, &Tile::build::<R>(tile.start, &bins), table, out);
         for (sum, value) in sum.iter_mut().zip(out.iter()) {
             *sum += to_f64(*value);
         }

@@ -1,6 +1,7 @@
 //! The components: one file per family, each in ONE generic form over [`Real`], with its WGSL in `shaders/model/`.
 //!
-//! To add a component: its type and set-up function in a family's file, its WGSL beside, and one line in the registry below.
+//! To add a component: its type and set-up function in a family's file, its WGSL beside, and one line in the registry below
+//! (two, if no other component has the type).
 //! Parameters arrive in XSPEC's order; a norm is the last one. Every component must give finite numbers for any finite
 //! parameters, the hard limits and 0 included.
 
@@ -143,15 +144,52 @@ pub(crate) const ROOM: usize = 480;
 pub(crate) const MOST_ROOMS: usize = 3;
 
 macro_rules! registry {
-    ($($variant:ident $name:literal: $type:ty = $setup:path, $table:path, $shader:path, $structure:literal, $value:literal;)*) => {
+    (
+        { $($variant:ident $name:literal: $form:ident = $setup:path, $table:path, $shader:path, $value:literal;)* }
+        { $($kind:ident: $type:ty;)* }
+    ) => {
         /// An implemented additive or multiplicative component.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum Code { $($variant),* }
 
+        /// The types behind the components. Several share one, whose loops are compiled once for each number type.
+        #[derive(Clone, Copy)]
+        enum Form { $($kind),* }
+
         /// A component with its constants, ready to fill tiles.
         // There is one per component and spectrum, on the stack: a box would be an allocation for each.
         #[allow(clippy::large_enum_variant)]
-        pub(crate) enum Prepared<R: Real> { $($variant($type)),* }
+        pub(crate) enum Prepared<R: Real> { $($kind($type)),* }
+
+        impl Form {
+            fn name(self) -> &'static str {
+                match self { $(Form::$kind => stringify!($kind)),* }
+            }
+            fn room(self) -> bool {
+                type R = f64;
+                match self { $(Form::$kind => <$type as Component<R>>::ROOM),* }
+            }
+            fn fuses(self) -> bool {
+                type R = f64;
+                match self { $(Form::$kind => <$type as Component<R>>::FUSES),* }
+            }
+            fn refines(self) -> bool {
+                type R = f64;
+                match self { $(Form::$kind => <$type as Component<R>>::REFINES),* }
+            }
+            fn single_table(self) -> bool {
+                type R = f64;
+                match self { $(Form::$kind => <$type as Component<R>>::SINGLE_TABLE),* }
+            }
+            fn header(self) -> usize {
+                type R = f64;
+                match self { $(Form::$kind => <$type as Component<R>>::HEADER),* }
+            }
+            fn sparse(self) -> bool {
+                type R = f64;
+                match self { $(Form::$kind => <$type as Component<R>>::SPARSE),* }
+            }
+        }
 
         impl Code {
             /// By XSPEC's name in lower case.
@@ -161,61 +199,57 @@ macro_rules! registry {
             pub fn name(self) -> &'static str {
                 match self { $(Code::$variant => $name),* }
             }
+            fn form(self) -> Form {
+                match self { $(Code::$variant => Form::$form),* }
+            }
             pub fn table(self) -> TableFn {
                 match self { $(Code::$variant => $table),* }
             }
             pub fn shader(self) -> Shader {
-                match self { $(Code::$variant => {
-                    type R = f64;
-                    let (file, source) = $shader;
-                    let room = <$type as Component<R>>::ROOM;
-                    Shader { file, source, structure: $structure, value: $value, room, needs: needs(file) }
-                }),* }
+                let ((file, source), value) = match self { $(Code::$variant => ($shader, $value)),* };
+                let form = self.form();
+                Shader { file, source, structure: form.name(), value, room: form.room(), needs: needs(file) }
             }
             /// Whether it is a scale times an exponential.
             pub fn fuses(self) -> bool {
-                type R = f64;
-                match self { $(Code::$variant => <$type as Component<R>>::FUSES),* }
+                self.form().fuses()
             }
             /// Whether the oracle integrates it over parts of a bin.
             pub fn refines(self) -> bool {
-                type R = f64;
-                match self { $(Code::$variant => <$type as Component<R>>::REFINES),* }
+                self.form().refines()
             }
             /// Whether only the f32 forms have its table. It then depends on the band and the width of the bins, not on which
             /// of them are there.
             pub fn single_table(self) -> bool {
-                type R = f64;
-                match self { $(Code::$variant => <$type as Component<R>>::SINGLE_TABLE),* }
+                self.form().single_table()
             }
             /// Numbers at the start of such a table that the oracle has too.
             pub fn header(self) -> usize {
-                type R = f64;
-                match self { $(Code::$variant => <$type as Component<R>>::HEADER),* }
+                self.form().header()
             }
             /// Whether it is zero on most of the band.
             pub fn sparse(self) -> bool {
-                type R = f64;
-                match self { $(Code::$variant => <$type as Component<R>>::SPARSE),* }
+                self.form().sparse()
             }
             #[inline(always)]
             pub fn prepare<R: Real>(self, par: &[f64]) -> Prepared<R> {
-                match self { $(Code::$variant => Prepared::$variant($setup(par))),* }
+                match self { $(Code::$variant => Prepared::$form($setup(par))),* }
             }
         }
 
         impl<R: Real> Prepared<R> {
             #[inline(always)]
             pub fn ready(&mut self, table: &[R::Store]) {
-                match self { $(Prepared::$variant(c) => Component::<R>::ready(c, table)),* }
+                match self { $(Prepared::$kind(c) => Component::<R>::ready(c, table)),* }
             }
             pub fn exact(&self, tile: &Tile<R::Store>, settings: &Settings, out: &mut [R::Store; TILE]) -> bool {
-                match self { $(Prepared::$variant(c) => Component::<R>::exact(c, tile, settings, out)),* }
+                match self { $(Prepared::$kind(c) => Component::<R>::exact(c, tile, settings, out)),* }
             }
             #[inline(always)]
             pub fn fill(&self, tile: &Tile<R::Store>, table: &[R::Store], out: &mut [R::Store; TILE]) {
-                match self { $(Prepared::$variant(c) => Component::<R>::fill(c, tile, table, out)),* }
+                match self { $(Prepared::$kind(c) => Component::<R>::fill(c, tile, table, out)),* }
             }
+            /// Where [`Code::fuses`]; the others' arms would only be compiled.
             #[inline(always)]
             pub fn fuse(
                 &self,
@@ -224,7 +258,15 @@ macro_rules! registry {
                 exponents: &mut [R::Store; TILE],
                 scales: &mut [R::Store; TILE],
             ) {
-                match self { $(Prepared::$variant(c) => Component::<R>::fuse(c, tile, table, exponents, scales)),* }
+                match self {
+                    $(Prepared::$kind(c) => {
+                        if <$type as Component<R>>::FUSES {
+                            Component::<R>::fuse(c, tile, table, exponents, scales);
+                        } else {
+                            unreachable!("{} in a product of exponentials", stringify!($kind));
+                        }
+                    })*
+                }
             }
         }
     };
@@ -258,88 +300,139 @@ const PLASMA_CELLS: (&str, &str) = ("plasma_cells", include_str!("../../../../..
 const FACTOR: (&str, &str) = ("factor", include_str!("../../../../../shaders/model/factor.wgsl"));
 
 registry! {
-    Powerlaw "powerlaw": power::Power<R> = power::powerlaw, no_table, POWER, "Power", "power_value";
-    Zpowerlw "zpowerlw": power::Power<R> = power::zpowerlw, no_table, POWER, "Power", "power_value";
-    Cutoffpl "cutoffpl": power::Cutoff<R> = power::cutoffpl, no_table, POWER, "Cutoff", "cutoff_value";
-    Zcutoffpl "zcutoffpl": power::Cutoff<R> = power::zcutoffpl, no_table, POWER, "Cutoff", "cutoff_value";
-    Bknpower "bknpower": power::Broken<R> = power::bknpower, no_table, POWER, "Broken", "broken_value";
-    Logpar "logpar": power::LogParabola<R> = power::logpar, no_table, POWER, "LogParabola", "logparabola_value";
-    Expdec "expdec": power::Decay<R> = power::expdec, no_table, POWER, "Decay", "decay_value";
-    Bbody "bbody": body::Body<R> = body::bbody, no_table, BODY, "Body", "body_value";
-    Bbodyrad "bbodyrad": body::Body<R> = body::bbodyrad, no_table, BODY, "Body", "body_value";
-    Zbbody "zbbody": body::Body<R> = body::zbbody, no_table, BODY, "Body", "body_value";
-    Diskbb "diskbb": disk::Disk<R> = disk::diskbb, disk::table, DISK, "Disk", "disk_value";
-    Bremss "bremss": bremss::Bremss<R> = bremss::bremss, bremss::table, BREMSS, "Bremss", "bremss_value";
-    Zbremss "zbremss": bremss::Bremss<R> = bremss::zbremss, bremss::table, BREMSS, "Bremss", "bremss_value";
-    Gaussian "gaussian": line::Gauss<R> = line::gaussian, no_table, LINE, "Gauss", "gauss_value";
-    Zgauss "zgauss": line::Gauss<R> = line::zgauss, no_table, LINE, "Gauss", "gauss_value";
-    Tbabs "tbabs": absorption::PerBin<R> = absorption::column, absorption::tbabs_table, ABSORPTION, "PerBin", "perbin_value";
-    Phabs "phabs": absorption::PerBin<R> = absorption::column, absorption::phabs_table, ABSORPTION, "PerBin", "perbin_value";
-    Ztbabs "ztbabs": absorption::Shifted<R> = absorption::shifted_column, absorption::ztbabs_table, ABSORPTION, "Shifted", "shifted_value";
-    Tbgas "tbgas": absorption::Shifted<R> = absorption::shifted_column, absorption::tbgas_table, ABSORPTION, "Shifted", "shifted_value";
-    Zphabs "zphabs": absorption::Shifted<R> = absorption::shifted_column, absorption::zphabs_table, ABSORPTION, "Shifted", "shifted_value";
-    Pcfabs "pcfabs": absorption::Partly<absorption::PerBin<R>, R> = absorption::covered, absorption::phabs_table, ABSORPTION, "PartlyPerBin", "partly_perbin_value";
-    Zpcfabs "zpcfabs": absorption::Partly<absorption::Shifted<R>, R> = absorption::shifted_covered, absorption::zphabs_table, ABSORPTION, "PartlyShifted", "partly_shifted_value";
-    Wabs "wabs": wisconsin::Wisconsin<R> = wisconsin::wabs, wisconsin::table, WISCONSIN, "Wisconsin", "wisconsin_value";
-    Zwabs "zwabs": wisconsin::Wisconsin<R> = wisconsin::zwabs, wisconsin::table, WISCONSIN, "Wisconsin", "wisconsin_value";
-    Tbgrain "tbgrain": species::Species<R> = species::tbgrain, species::tbgrain_table, SPECIES, "Species", "species_value";
-    Tbpcf "tbpcf": species::Species<R> = species::tbpcf, species::tbpcf_table, SPECIES, "Species", "species_value";
-    Tbfeo "tbfeo": species::Species<R> = species::tbfeo, species::tbfeo_table, SPECIES, "Species", "species_value";
-    Tbvarabs "tbvarabs": species::Species<R> = species::tbvarabs, species::tbvarabs_table, SPECIES, "Species", "species_value";
-    Tbrel "tbrel": species::Species<R> = species::tbvarabs, species::tbvarabs_table, SPECIES, "Species", "species_value";
-    Vphabs "vphabs": species::Species<R> = species::vphabs, species::vphabs_table, SPECIES, "Species", "species_value";
-    Zvphabs "zvphabs": species::Species<R> = species::zvphabs, species::zvphabs_table, SPECIES, "Species", "species_value";
-    Varabs "varabs": species::Species<R> = species::varabs, species::vphabs_table, SPECIES, "Species", "species_value";
-    Zvarabs "zvarabs": species::Species<R> = species::zvarabs, species::zvphabs_table, SPECIES, "Species", "species_value";
-    Constant "constant": factor::Constant<R> = factor::constant, no_table, FACTOR, "Constant", "constant_value";
-    Edge "edge": factor::Edge<R> = factor::edge, no_table, FACTOR, "Edge", "edge_value";
-    Zedge "zedge": factor::Edge<R> = factor::zedge, no_table, FACTOR, "Edge", "edge_value";
-    Highecut "highecut": factor::HighCut<R> = factor::highecut, no_table, FACTOR, "HighCut", "highcut_value";
-    Zhighect "zhighect": factor::HighCut<R> = factor::zhighect, no_table, FACTOR, "HighCut", "highcut_value";
-    Pegpwrlw "pegpwrlw": power::Power<R> = power::pegpwrlw, no_table, POWER, "Power", "power_value";
-    Zbknpower "zbknpower": power::Broken<R> = power::zbknpower, no_table, POWER, "Broken", "broken_value";
-    Bkn2pow "bkn2pow": power::TwiceBroken<R> = power::bkn2pow, no_table, POWER, "TwiceBroken", "twicebroken_value";
-    Zlogpar "zlogpar": power::LogParabola<R> = power::zlogpar, no_table, POWER, "LogParabola", "logparabola_value";
-    Expabs "expabs": simple::PowerCut<R> = simple::expabs, no_table, SIMPLE, "PowerCut", "powercut_value";
-    Spexpcut "spexpcut": simple::PowerCut<R> = simple::spexpcut, no_table, SIMPLE, "PowerCut", "powercut_value";
-    Plabs "plabs": simple::PowerFactor<R> = simple::plabs, no_table, SIMPLE, "PowerFactor", "powerfactor_value";
-    Expfac "expfac": simple::Modification<R> = simple::expfac, no_table, SIMPLE, "Modification", "modification_value";
-    Cabs "cabs": simple::Scattering<R> = simple::cabs, no_table, SIMPLE, "Scattering", "scattering_value";
-    Dust "dust": simple::Halo<R> = simple::dust, no_table, SIMPLE, "Halo", "halo_value";
-    Smedge "smedge": feature::Smeared<R> = feature::smedge, no_table, FEATURE, "Smeared", "smeared_value";
-    Cyclabs "cyclabs": feature::Cyclotron<R> = feature::cyclabs, no_table, FEATURE, "Cyclotron", "cyclotron_value";
-    Gabs "gabs": feature::Notch<R> = feature::gabs, no_table, FEATURE, "Notch", "notch_value";
-    Agauss "agauss": line::Wavelength<R> = line::agauss, no_table, LINE, "Wavelength", "wavelength_value";
-    Zagauss "zagauss": line::Wavelength<R> = line::zagauss, no_table, LINE, "Wavelength", "wavelength_value";
-    Lorentz "lorentz": profile::Lorentz<R> = profile::lorentz, no_table, PROFILE, "Lorentz", "lorentz_value";
-    Zlorentz "zlorentz": profile::Lorentz<R> = profile::zlorentz, no_table, PROFILE, "Lorentz", "lorentz_value";
-    Diskpbb "diskpbb": surface::Surface<R> = surface::diskpbb, surface::diskpbb_table, SURFACE, "Surface", "surface_value";
-    Ezdiskbb "ezdiskbb": surface::Surface<R> = surface::ezdiskbb, surface::ezdiskbb_table, SURFACE, "Surface", "surface_value";
-    Bmc "bmc": surface::Surface<R> = surface::bmc, surface::bmc_table, SURFACE, "Surface", "surface_value";
-    Voigt "voigt": voigt::Voigt<R> = voigt::voigt, no_table, VOIGT, "Voigt", "voigt_value";
-    Zvoigt "zvoigt": voigt::Voigt<R> = voigt::zvoigt, no_table, VOIGT, "Voigt", "voigt_value";
-    Redden "redden": extinction::Milky<R> = extinction::redden, no_table, EXTINCTION, "Milky", "milky_value";
-    Uvred "uvred": extinction::Seaton<R> = extinction::uvred, no_table, EXTINCTION, "Seaton", "seaton_value";
-    Zdust "zdust": extinction::Pei<R> = extinction::zdust, no_table, EXTINCTION, "Pei", "pei_value";
-    Diskline "diskline": diskline::DiskLine<R> = diskline::diskline, no_table, DISKLINE, "DiskLine", "diskline_value";
-    NthComp "nthcomp": thermal::Thermal<R> = thermal::nthcomp, no_table, THERMAL, "Thermal", "thermal_value";
-    CompTT "comptt": titarchuk::Titarchuk<R> = titarchuk::comptt, no_table, TITARCHUK, "Titarchuk", "titarchuk_value";
-    CompTB "comptb": comptb::Bulk<R> = comptb::comptb, no_table, COMPTB, "Bulk", "comptb_value";
-    CompBB "compbb": compbb::Scattered<R> = compbb::compbb, compbb::table, COMPBB, "Scattered", "compbb_value";
-    Pexrav "pexrav": slab::Reflected<R> = slab::pexrav, slab::table, SLAB, "Reflected", "slab_value";
-    Pexmon "pexmon": slab::Reflected<R> = slab::pexmon, slab::table, SLAB, "Reflected", "slab_value";
-    SssIce "sss_ice": simple::Ice<R> = simple::sss_ice, no_table, SIMPLE, "Ice", "ice_value";
-    Apec "apec": plasma::Plasma = plasma::apec, plasma::apec_table, PLASMA, "Plasma", "plasma_value";
-    Vapec "vapec": plasma::Plasma = plasma::vapec, plasma::vapec_table, PLASMA, "Plasma", "plasma_value";
-    Vvapec "vvapec": plasma::Plasma = plasma::vvapec, plasma::vvapec_table, PLASMA, "Plasma", "plasma_value";
-    Bapec "bapec": plasma::Plasma = plasma::bapec, plasma::bapec_table, PLASMA, "Plasma", "plasma_value";
-    Bvapec "bvapec": plasma::Plasma = plasma::bvapec, plasma::bvapec_table, PLASMA, "Plasma", "plasma_value";
-    Bvvapec "bvvapec": plasma::Plasma = plasma::bvvapec, plasma::bvvapec_table, PLASMA, "Plasma", "plasma_value";
-    PlasmaCells "plasma_cells": plasma::Cells = plasma::cells, no_table, PLASMA_CELLS, "Cells", "cells_value";
-    Step "step": profile::Step<R> = profile::step, no_table, PROFILE, "Step", "step_value";
-    Atable "atable": tabulated::Tabulated<R> = tabulated::tabulated, no_table, TABLE, "Tabulated", "tabulated_value";
-    Mtable "mtable": tabulated::Tabulated<R> = tabulated::tabulated, no_table, TABLE, "Tabulated", "tabulated_value";
-    Etable "etable": tabulated::Tabulated<R> = tabulated::tabulated, no_table, TABLE, "Tabulated", "tabulated_value";
+    // Variant, XSPEC's name in lower case: form (and its WGSL structure) = set-up, table, shader, value in WGSL.
+    {
+        Powerlaw "powerlaw": Power = power::powerlaw, no_table, POWER, "power_value";
+        Zpowerlw "zpowerlw": Power = power::zpowerlw, no_table, POWER, "power_value";
+        Cutoffpl "cutoffpl": Cutoff = power::cutoffpl, no_table, POWER, "cutoff_value";
+        Zcutoffpl "zcutoffpl": Cutoff = power::zcutoffpl, no_table, POWER, "cutoff_value";
+        Bknpower "bknpower": Broken = power::bknpower, no_table, POWER, "broken_value";
+        Logpar "logpar": LogParabola = power::logpar, no_table, POWER, "logparabola_value";
+        Expdec "expdec": Decay = power::expdec, no_table, POWER, "decay_value";
+        Bbody "bbody": Body = body::bbody, no_table, BODY, "body_value";
+        Bbodyrad "bbodyrad": Body = body::bbodyrad, no_table, BODY, "body_value";
+        Zbbody "zbbody": Body = body::zbbody, no_table, BODY, "body_value";
+        Diskbb "diskbb": Disk = disk::diskbb, disk::table, DISK, "disk_value";
+        Bremss "bremss": Bremss = bremss::bremss, bremss::table, BREMSS, "bremss_value";
+        Zbremss "zbremss": Bremss = bremss::zbremss, bremss::table, BREMSS, "bremss_value";
+        Gaussian "gaussian": Gauss = line::gaussian, no_table, LINE, "gauss_value";
+        Zgauss "zgauss": Gauss = line::zgauss, no_table, LINE, "gauss_value";
+        Tbabs "tbabs": PerBin = absorption::column, absorption::tbabs_table, ABSORPTION, "perbin_value";
+        Phabs "phabs": PerBin = absorption::column, absorption::phabs_table, ABSORPTION, "perbin_value";
+        Ztbabs "ztbabs": Shifted = absorption::shifted_column, absorption::ztbabs_table, ABSORPTION, "shifted_value";
+        Tbgas "tbgas": Shifted = absorption::shifted_column, absorption::tbgas_table, ABSORPTION, "shifted_value";
+        Zphabs "zphabs": Shifted = absorption::shifted_column, absorption::zphabs_table, ABSORPTION, "shifted_value";
+        Pcfabs "pcfabs": PartlyPerBin = absorption::covered, absorption::phabs_table, ABSORPTION, "partly_perbin_value";
+        Zpcfabs "zpcfabs": PartlyShifted = absorption::shifted_covered, absorption::zphabs_table, ABSORPTION, "partly_shifted_value";
+        Wabs "wabs": Wisconsin = wisconsin::wabs, wisconsin::table, WISCONSIN, "wisconsin_value";
+        Zwabs "zwabs": Wisconsin = wisconsin::zwabs, wisconsin::table, WISCONSIN, "wisconsin_value";
+        Tbgrain "tbgrain": Species = species::tbgrain, species::tbgrain_table, SPECIES, "species_value";
+        Tbpcf "tbpcf": Species = species::tbpcf, species::tbpcf_table, SPECIES, "species_value";
+        Tbfeo "tbfeo": Species = species::tbfeo, species::tbfeo_table, SPECIES, "species_value";
+        Tbvarabs "tbvarabs": Species = species::tbvarabs, species::tbvarabs_table, SPECIES, "species_value";
+        Tbrel "tbrel": Species = species::tbvarabs, species::tbvarabs_table, SPECIES, "species_value";
+        Vphabs "vphabs": Species = species::vphabs, species::vphabs_table, SPECIES, "species_value";
+        Zvphabs "zvphabs": Species = species::zvphabs, species::zvphabs_table, SPECIES, "species_value";
+        Varabs "varabs": Species = species::varabs, species::vphabs_table, SPECIES, "species_value";
+        Zvarabs "zvarabs": Species = species::zvarabs, species::zvphabs_table, SPECIES, "species_value";
+        Constant "constant": Constant = factor::constant, no_table, FACTOR, "constant_value";
+        Edge "edge": Edge = factor::edge, no_table, FACTOR, "edge_value";
+        Zedge "zedge": Edge = factor::zedge, no_table, FACTOR, "edge_value";
+        Highecut "highecut": HighCut = factor::highecut, no_table, FACTOR, "highcut_value";
+        Zhighect "zhighect": HighCut = factor::zhighect, no_table, FACTOR, "highcut_value";
+        Pegpwrlw "pegpwrlw": Power = power::pegpwrlw, no_table, POWER, "power_value";
+        Zbknpower "zbknpower": Broken = power::zbknpower, no_table, POWER, "broken_value";
+        Bkn2pow "bkn2pow": TwiceBroken = power::bkn2pow, no_table, POWER, "twicebroken_value";
+        Zlogpar "zlogpar": LogParabola = power::zlogpar, no_table, POWER, "logparabola_value";
+        Expabs "expabs": PowerCut = simple::expabs, no_table, SIMPLE, "powercut_value";
+        Spexpcut "spexpcut": PowerCut = simple::spexpcut, no_table, SIMPLE, "powercut_value";
+        Plabs "plabs": PowerFactor = simple::plabs, no_table, SIMPLE, "powerfactor_value";
+        Expfac "expfac": Modification = simple::expfac, no_table, SIMPLE, "modification_value";
+        Cabs "cabs": Scattering = simple::cabs, no_table, SIMPLE, "scattering_value";
+        Dust "dust": Halo = simple::dust, no_table, SIMPLE, "halo_value";
+        Smedge "smedge": Smeared = feature::smedge, no_table, FEATURE, "smeared_value";
+        Cyclabs "cyclabs": Cyclotron = feature::cyclabs, no_table, FEATURE, "cyclotron_value";
+        Gabs "gabs": Notch = feature::gabs, no_table, FEATURE, "notch_value";
+        Agauss "agauss": Wavelength = line::agauss, no_table, LINE, "wavelength_value";
+        Zagauss "zagauss": Wavelength = line::zagauss, no_table, LINE, "wavelength_value";
+        Lorentz "lorentz": Lorentz = profile::lorentz, no_table, PROFILE, "lorentz_value";
+        Zlorentz "zlorentz": Lorentz = profile::zlorentz, no_table, PROFILE, "lorentz_value";
+        Diskpbb "diskpbb": Surface = surface::diskpbb, surface::diskpbb_table, SURFACE, "surface_value";
+        Ezdiskbb "ezdiskbb": Surface = surface::ezdiskbb, surface::ezdiskbb_table, SURFACE, "surface_value";
+        Bmc "bmc": Surface = surface::bmc, surface::bmc_table, SURFACE, "surface_value";
+        Voigt "voigt": Voigt = voigt::voigt, no_table, VOIGT, "voigt_value";
+        Zvoigt "zvoigt": Voigt = voigt::zvoigt, no_table, VOIGT, "voigt_value";
+        Redden "redden": Milky = extinction::redden, no_table, EXTINCTION, "milky_value";
+        Uvred "uvred": Seaton = extinction::uvred, no_table, EXTINCTION, "seaton_value";
+        Zdust "zdust": Pei = extinction::zdust, no_table, EXTINCTION, "pei_value";
+        Diskline "diskline": DiskLine = diskline::diskline, no_table, DISKLINE, "diskline_value";
+        NthComp "nthcomp": Thermal = thermal::nthcomp, no_table, THERMAL, "thermal_value";
+        CompTT "comptt": Titarchuk = titarchuk::comptt, no_table, TITARCHUK, "titarchuk_value";
+        CompTB "comptb": Bulk = comptb::comptb, no_table, COMPTB, "comptb_value";
+        CompBB "compbb": Scattered = compbb::compbb, compbb::table, COMPBB, "compbb_value";
+        Pexrav "pexrav": Reflected = slab::pexrav, slab::table, SLAB, "slab_value";
+        Pexmon "pexmon": Reflected = slab::pexmon, slab::table, SLAB, "slab_value";
+        SssIce "sss_ice": Ice = simple::sss_ice, no_table, SIMPLE, "ice_value";
+        Apec "apec": Plasma = plasma::apec, plasma::apec_table, PLASMA, "plasma_value";
+        Vapec "vapec": Plasma = plasma::vapec, plasma::vapec_table, PLASMA, "plasma_value";
+        Vvapec "vvapec": Plasma = plasma::vvapec, plasma::vvapec_table, PLASMA, "plasma_value";
+        Bapec "bapec": Plasma = plasma::bapec, plasma::bapec_table, PLASMA, "plasma_value";
+        Bvapec "bvapec": Plasma = plasma::bvapec, plasma::bvapec_table, PLASMA, "plasma_value";
+        Bvvapec "bvvapec": Plasma = plasma::bvvapec, plasma::bvvapec_table, PLASMA, "plasma_value";
+        PlasmaCells "plasma_cells": Cells = plasma::cells, no_table, PLASMA_CELLS, "cells_value";
+        Step "step": Step = profile::step, no_table, PROFILE, "step_value";
+        Atable "atable": Tabulated = tabulated::tabulated, no_table, TABLE, "tabulated_value";
+        Mtable "mtable": Tabulated = tabulated::tabulated, no_table, TABLE, "tabulated_value";
+        Etable "etable": Tabulated = tabulated::tabulated, no_table, TABLE, "tabulated_value";
+    }
+    // Form: its type.
+    {
+        Power: power::Power<R>;
+        Cutoff: power::Cutoff<R>;
+        Broken: power::Broken<R>;
+        LogParabola: power::LogParabola<R>;
+        Decay: power::Decay<R>;
+        Body: body::Body<R>;
+        Disk: disk::Disk<R>;
+        Bremss: bremss::Bremss<R>;
+        Gauss: line::Gauss<R>;
+        PerBin: absorption::PerBin<R>;
+        Shifted: absorption::Shifted<R>;
+        PartlyPerBin: absorption::Partly<absorption::PerBin<R>, R>;
+        PartlyShifted: absorption::Partly<absorption::Shifted<R>, R>;
+        Wisconsin: wisconsin::Wisconsin<R>;
+        Species: species::Species<R>;
+        Constant: factor::Constant<R>;
+        Edge: factor::Edge<R>;
+        HighCut: factor::HighCut<R>;
+        TwiceBroken: power::TwiceBroken<R>;
+        PowerCut: simple::PowerCut<R>;
+        PowerFactor: simple::PowerFactor<R>;
+        Modification: simple::Modification<R>;
+        Scattering: simple::Scattering<R>;
+        Halo: simple::Halo<R>;
+        Smeared: feature::Smeared<R>;
+        Cyclotron: feature::Cyclotron<R>;
+        Notch: feature::Notch<R>;
+        Wavelength: line::Wavelength<R>;
+        Lorentz: profile::Lorentz<R>;
+        Surface: surface::Surface<R>;
+        Voigt: voigt::Voigt<R>;
+        Milky: extinction::Milky<R>;
+        Seaton: extinction::Seaton<R>;
+        Pei: extinction::Pei<R>;
+        DiskLine: diskline::DiskLine<R>;
+        Thermal: thermal::Thermal<R>;
+        Titarchuk: titarchuk::Titarchuk<R>;
+        Bulk: comptb::Bulk<R>;
+        Scattered: compbb::Scattered<R>;
+        Reflected: slab::Reflected<R>;
+        Ice: simple::Ice<R>;
+        Plasma: plasma::Plasma;
+        Cells: plasma::Cells;
+        Step: profile::Step<R>;
+        Tabulated: tabulated::Tabulated<R>;
+    }
 }
 
 /// Files whose functions a file of shaders calls.
