@@ -25,9 +25,7 @@ pub mod report;
 pub mod run;
 
 pub use rontgen_device::device;
-pub use rontgen_infer::{
-    Error, Result, diagnose, error, infer, nn, reference, refine, result, simulate, summarize,
-};
+pub use rontgen_infer::{Error, Result, diagnose, error, infer, nn, reference, refine, result, simulate, summarize};
 pub use rontgen_kernels::kernels;
 pub use rontgen_model::{atomic, model};
 pub use rontgen_ogip::{bounded, observation};

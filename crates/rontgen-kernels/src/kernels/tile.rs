@@ -5,6 +5,7 @@
 //! sums in registers and is written for AVX2 and FMA; elsewhere the crate `gemm` does the same work on the same layout. Every
 //! sum runs over its terms in order, whatever the number of rows, so that a row's result does not depend on its neighbours.
 
+use super::product::{Parallelism, multiply};
 use std::ops::{Deref, DerefMut};
 
 /// Numbers of one vector register of the inner loop.
@@ -173,33 +174,19 @@ unsafe fn strip(rows: usize, terms: usize, lanes: usize, a: Strided, b: Strided,
     unsafe { portable(rows, terms, lanes, a, b, c) }
 }
 
-/// The same through the crate `gemm`, which knows other instruction sets.
+/// The same through the crate `gemm-f32`, which knows other instruction sets.
 ///
 /// # Safety
 /// As [`strip`].
 unsafe fn portable(rows: usize, terms: usize, lanes: usize, a: Strided, b: Strided, c: Target) {
     // SAFETY: the caller's promise.
     unsafe {
-        ::gemm::gemm(
-            rows,
-            lanes,
-            terms,
-            c.start,
-            1,
-            c.row as isize,
-            c.add,
-            a.start,
-            a.step as isize,
-            a.row as isize,
-            b.start,
-            1,
-            b.step as isize,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            ::gemm::Parallelism::None,
+        multiply(
+            [rows, lanes, terms],
+            (a.start, a.row as isize, a.step as isize),
+            (b.start, b.step as isize, 1),
+            (c.start, c.row, c.add),
+            Parallelism::None,
         );
     }
 }

@@ -156,8 +156,9 @@ static TABLES: LazyLock<BTreeMap<String, CrossSections>> = LazyLock::new(|| {
     unpack(include_bytes!("../../../../data/cross_sections.bin.gz")).expect("embedded cross sections")
 });
 
-static ABUNDANCES: LazyLock<BTreeMap<String, BTreeMap<String, f64>>> =
-    LazyLock::new(|| serde_json::from_str(include_str!("../../../../data/abundances.json")).expect("embedded abundances"));
+static ABUNDANCES: LazyLock<BTreeMap<String, BTreeMap<String, f64>>> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../../../../data/abundances.json")).expect("embedded abundances")
+});
 
 /// The table `tbabs`, `vern` or `bcmc`.
 pub fn cross_sections(name: &str) -> Option<&'static CrossSections> {

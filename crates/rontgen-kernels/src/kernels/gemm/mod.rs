@@ -17,6 +17,7 @@ pub use variant::{kernels, large_kernels};
 pub use super::matrix::{Matrix, MatrixMut, Operand};
 
 use super::activation::{Activation, activate_slice, derive_slice};
+use super::product::{Parallelism, multiply};
 use crate::device::{Device, Gpu, Tensor, grid_1d};
 use rayon::prelude::*;
 use variant::{Saved, Variant};
@@ -282,29 +283,15 @@ fn twin(a: Operand<'_>, b: Operand<'_>, c: &mut MatrixMut<'_>, epilogue: Epilogu
     let from = (&a.matrix.tensor().cpu()[a.matrix.offset()..], &b.matrix.tensor().cpu()[b.matrix.offset()..]);
     let out = &mut c.tensor().cpu_mut()[offset..];
     // Small products are done before a second thread has woken.
-    let parallel = if m * n * k < 1 << 16 { ::gemm::Parallelism::None } else { ::gemm::Parallelism::Rayon(0) };
+    let parallel = if m * n * k < 1 << 16 { Parallelism::None } else { Parallelism::Rayon(0) };
     // SAFETY: the views were checked against their tensors when they were made, so every address that shapes and strides
     // reach lies inside the slices; C is borrowed mutably, so it does not overlap A or B.
     unsafe {
-        ::gemm::gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            1,
-            stride as isize,
-            epilogue.accumulate,
-            from.0.as_ptr(),
-            a_cols,
-            a_rows,
-            from.1.as_ptr(),
-            b_cols,
-            b_rows,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
+        multiply(
+            [m, n, k],
+            (from.0.as_ptr(), a_rows, a_cols),
+            (from.1.as_ptr(), b_rows, b_cols),
+            (out.as_mut_ptr(), stride, epilogue.accumulate),
             parallel,
         );
     }
