@@ -13,6 +13,7 @@ mod gemm;
 mod gemm_fused;
 mod gemm_half;
 mod loss;
+mod memory;
 mod mixture;
 mod mlp;
 mod model;

@@ -370,6 +370,59 @@ fn an_amortised_run_serves_other_spectra() {
     agrees_with_nested_sampling(run, &alone.join("c.pha"), &polished);
 }
 
+/// What an interrupted `apply` had finished is not computed again, a line that was not written to its end is, and the table is that of a run
+/// without an interruption; a record of something else is refused.
+#[test]
+fn an_interrupted_apply_goes_on() {
+    let Some(run) = amortised() else { return };
+    let spectra = folder("resumed-spectra");
+    fs::create_dir_all(&spectra).unwrap();
+    for (name, exposure, seed) in [("a", "12000", 1), ("b", "25000", 2), ("c", "60000", 3), ("long", "900000", 4)] {
+        fake(&spectra.join(format!("{name}.pha")), exposure, seed, &TRUTH);
+    }
+    let (_, whole) = apply(&spectra, &folder("resumed-whole"), &[]);
+    let out = folder("resumed");
+    let _ = fs::remove_dir_all(&out);
+    // Something stands where the table goes: the end fails, and the record stays.
+    fs::create_dir_all(out.join("apply.json/in the way")).unwrap();
+    let again = |more: &[&str]| {
+        let mut apply = rontgen();
+        apply.arg("apply").arg(run).arg(&spectra).arg("--out").arg(&out).args(["--device", "cpu", "--json"]);
+        let output = apply.args(more).output().unwrap();
+        (output.status.code(), stdout(&output), stderr(&output))
+    };
+    assert_eq!(again(&[]).0, Some(2));
+    fs::remove_dir_all(out.join("apply.json")).unwrap();
+    let record = out.join("apply.part");
+    let text = fs::read_to_string(&record).unwrap();
+    assert_eq!(text.lines().count(), 5, "a head and four spectra");
+
+    let (status, _, error) = again(&[]);
+    assert!(status == Some(2) && error.contains("apply.part") && error.contains("--resume"), "{error}");
+    let (status, _, error) = again(&["--resume", "--draws", "4096"]);
+    assert!(status == Some(2) && error.contains("--draws") && error.contains("2048"), "{error}");
+    assert_eq!(fs::read_to_string(&record).unwrap(), text, "what was refused has changed nothing");
+
+    // The third line was being written; the first spectrum's samples show that nobody makes them again; the second's are gone.
+    let third = text.match_indices('\n').nth(2).unwrap().0 + 40;
+    fs::write(&record, &text[..third]).unwrap();
+    fs::write(out.join("samples/a.csv"), "kept\n").unwrap();
+    fs::remove_file(out.join("samples/b.csv")).unwrap();
+    let (status, table, error) = again(&["--resume"]);
+    assert_eq!(status, Some(4), "one is refused: {error}");
+    assert_eq!(json(&table)["spectra"], whole["spectra"]);
+    for key in ["trusted", "with_care", "not_trusted", "refused", "polished", "nested", "likelihoods"] {
+        assert_eq!(json(&table)[key], whole[key], "{key}");
+    }
+    let same = |name: &str| {
+        let file = |folder: &Path| fs::read(folder.join(name)).unwrap();
+        assert_eq!(file(&out), file(&folder_of("resumed-whole")), "{name}");
+    };
+    ["apply.csv", "samples/b.csv", "samples/c.csv"].into_iter().for_each(same);
+    assert_eq!(fs::read_to_string(out.join("samples/a.csv")).unwrap(), "kept\n");
+    assert!(!record.exists());
+}
+
 /// The polished posterior of a spectrum is that of nested sampling on the same likelihood. Means of n and m effective draws are within five
 /// standard errors, sqrt(1/n + 1/m) standard deviations; standard deviations as well, whose relative error is sqrt(1/(2 n)) for a
 /// normal and up to twice that for the tails found here.

@@ -35,7 +35,7 @@ fn the_defaults_are_those_of_the_paper_but_for_the_networks() {
     assert_eq!(a.hidden.widths(3001), [1500]);
     // The paper has an auto-encoder with the counts themselves as target that starts at random, and 10 transforms of 100 units at a learning
     // rate of 5e-4.
-    assert_eq!((i.summary.as_str(), a.from_signal, a.anneal, a.early_anneal), ("signal", true, Some(12), Some(6)));
+    assert_eq!((i.summary.name(), a.from_signal, a.anneal, a.early_anneal), ("signal", true, Some(12), Some(6)));
     let random =
         parse(&format!("{MINIMAL}\n[inference.autoencoder]\nstart = \"random\"\n")).unwrap().inference.autoencoder;
     assert_eq!((random.from_signal, random.anneal, random.learning_rate), (false, None, 3e-3));
@@ -227,7 +227,7 @@ fn ensembles_are_of_one_density_on_summaries_that_are_trained_before_it() {
     }
     for density in ["maf", "nsf", "maf_rqs", "mdn", "made"] {
         let run = parse(&format!("{MINIMAL}[inference]\ndensity = \"{density}\"\nsummary = \"embedding\"\n")).unwrap();
-        assert_eq!((run.inference.density.as_str(), run.inference.summary.as_str()), (density, "embedding"));
+        assert_eq!((run.inference.density.name(), run.inference.summary.name()), (density, "embedding"));
     }
 }
 

@@ -37,7 +37,7 @@ pub struct Args {
     /// they are not to be trusted; up to 32 times as many likelihoods in all
     #[arg(long, value_name = "N", default_value_t = Settings::default().draws)]
     pub(super) draws: usize,
-    /// Draw from the network alone, whatever the weights are like
+    /// Draw from the network alone, whatever the weights are like: no mixtures, no nested sampling
     #[arg(long)]
     pub(super) no_polish: bool,
     /// Where the weights are refused after all: nested sampling finds where to draw from
@@ -47,6 +47,9 @@ pub struct Args {
     /// Equal-weight samples to write per spectrum, or 0
     #[arg(long, value_name = "N", default_value_t = Settings::default().samples)]
     pub(super) samples: usize,
+    /// Go on with an apply into OUT that was interrupted: what it had finished is not computed again
+    #[arg(long)]
+    pub(super) resume: bool,
     /// Analyse spectra all the same that name another response or area than the run's, or come from another instrument
     #[arg(long)]
     pub(super) force: bool,
@@ -80,7 +83,7 @@ pub fn run(args: Args) -> Result<u8> {
     };
     memory::of_targets(&finished.problem, apply::GROUP, apply::GROUP, settings.most, "--draws").check(&device)?;
     let progress = Progress::new(Mode::detect(args.quiet));
-    let table = apply::run(&finished, &device, &spectra, &args.out, settings, &progress)?;
+    let table = apply::run(&finished, &device, &spectra, (&args.out, args.resume), settings, &progress)?;
     if !args.quiet {
         warn(&warnings(&table));
     }

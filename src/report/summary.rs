@@ -503,7 +503,7 @@ fn yes() -> bool {
     true
 }
 
-pub(super) fn number_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+pub(crate) fn number_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
@@ -518,7 +518,9 @@ pub(crate) fn write_ordered<S: Serializer>(
     map.end()
 }
 
-fn read_ordered<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, ParameterSummary)>, D::Error> {
+pub(crate) fn read_ordered<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<(String, ParameterSummary)>, D::Error> {
     struct Ordered;
     impl<'de> Visitor<'de> for Ordered {
         type Value = Vec<(String, ParameterSummary)>;

@@ -5,6 +5,7 @@
 //! for these bins. What cannot be analysed (bad channels inside a bin, an exposure that the networks have not seen) gets a line with
 //! the reason and stops nothing.
 
+use super::apply_record::{Head, Line, Record};
 use super::diagnose::Finished;
 use super::exposure::exposures;
 use super::interrupt;
@@ -19,12 +20,13 @@ use crate::diagnose::cstat_expectation;
 use crate::observation::{Spectrum, read_spectrum};
 use crate::refine::poisson_constant;
 use crate::report::summary::{CstatSummary, ParameterSummary, RefineSummary};
-use crate::report::{Verdict, VerdictStatus, tables, write_atomically};
+use crate::report::{Verdict, VerdictStatus, round_folder, tables, write_atomically};
 use crate::simulate::Coordinates;
 use crate::{Error, Result};
 use rayon::prelude::*;
-use serde::Serialize;
-use std::collections::HashMap;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -34,7 +36,7 @@ pub(crate) const GROUP: usize = 64;
 const SAME_EXPOSURE: f64 = 1e-3;
 
 /// How to refine.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// Draws of the flow for a spectrum, and half as many of each mixture that follows where they are not enough; without the polish, four
     /// times as many draws of the flow, and again.
@@ -58,31 +60,35 @@ impl Default for Settings {
 }
 
 /// One spectrum's result.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Applied {
     pub spectrum: String,
+    #[serde(deserialize_with = "crate::report::summary::number_or_nan")]
     pub exposure: f64,
     pub counts: u64,
     /// `None` where the spectrum could not be analysed; `error` says why.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Refined>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
 
 /// A refined posterior.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Refined {
     pub verdict: Verdict,
     /// All likelihoods, those that taught proposals among them but for those of nested sampling, where it had to help.
     pub likelihoods: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nested: Option<u64>,
     pub cstat: CstatSummary,
     pub refine: RefineSummary,
-    #[serde(serialize_with = "crate::report::summary::write_ordered")]
+    #[serde(
+        serialize_with = "crate::report::summary::write_ordered",
+        deserialize_with = "crate::report::summary::read_ordered"
+    )]
     pub parameters: Vec<(String, ParameterSummary)>,
 }
 
@@ -112,15 +118,22 @@ struct Binned {
     exposure: f64,
 }
 
-/// Analyses spectra with the networks of a finished amortised run and writes `apply.json`, `apply.csv` and the samples into `out`.
+impl Binned {
+    fn digest(&self) -> u64 {
+        polish::digest(&self.counts, self.exposure as f32)
+    }
+}
+
+/// Analyses spectra with the networks of a finished amortised run and writes `apply.json`, `apply.csv` and the samples into `out`. Until
+/// then what is done stands in a record there, with which `resume` goes on.
 ///
 /// # Errors
-/// A run whose networks are those of one spectrum, device failures, interruptions.
+/// A run whose networks are those of one spectrum, a record of something else, device failures, interruptions.
 pub fn run(
     finished: &Finished,
     device: &Device,
     spectra: &[PathBuf],
-    out: &Path,
+    (out, resume): (&Path, bool),
     settings: Settings,
     progress: &Progress,
 ) -> Result<Table> {
@@ -139,6 +152,14 @@ pub fn run(
     let analysis = Analysis::of_round(&rounds, folder, finished.last_round()?)?;
     let mut reader = Reader::new(problem, settings.force)?;
     std::fs::create_dir_all(out).map_err(Error::io(out))?;
+    let head = Head {
+        version: env!("CARGO_PKG_VERSION").into(),
+        run: std::path::absolute(folder).map_err(Error::io(folder))?,
+        networks: networks_digest(folder, finished.last_round()?)?,
+        device: device.name(),
+        settings,
+    };
+    let (mut record, mut known) = Record::open(out, &head, resume)?;
     progress.stage("apply", spectra.len() as u64);
     let mut table = Table {
         run: folder.display().to_string(),
@@ -156,47 +177,108 @@ pub fn run(
         spectra: Vec::with_capacity(spectra.len()),
     };
     let names = unique_names(spectra);
-    for (k, group) in spectra.chunks(GROUP).enumerate() {
-        let mut lines: Vec<Applied> = Vec::with_capacity(group.len());
-        let mut usable: Vec<(usize, Binned)> = Vec::new();
-        for (i, path) in group.iter().enumerate() {
-            let (line, binned) = reader.read(path);
-            usable.extend(binned.map(|binned| (i, binned)));
-            lines.push(line);
+    let samples = Samples { folder: (settings.samples > 0).then(|| out.join("samples")), names: &names };
+    let mut done: Vec<Option<Applied>> = vec![None; spectra.len()];
+    let mut group: Vec<(usize, Applied, Option<Binned>)> = Vec::with_capacity(GROUP);
+    for (i, path) in spectra.iter().enumerate() {
+        let (line, binned) = reader.read(path);
+        let digest = binned.as_ref().map_or(0, Binned::digest);
+        // A spectrum whose counts are no longer what they were is refined again.
+        if let Some(before) = known.get_mut(&line.spectrum).and_then(VecDeque::pop_front)
+            && before.digest == digest
+            && before.applied.result.is_some()
+            && samples.stand(i, &before.samples)
+        {
+            done[i] = Some(Applied { result: before.applied.result, ..line });
+            progress.advance(1);
+        } else {
+            group.push((i, line, binned));
         }
-        let samples = match settings.samples {
-            0 => None,
-            n => Some((out.join("samples"), n)),
-        };
-        for (i, refined, posterior) in refine(&analysis, problem, device, &usable, settings)? {
-            table.likelihoods += refined.likelihoods as u64 + refined.nested.unwrap_or(0);
-            table.polished += usize::from(refined.refine.proposals.len() > polish::FIRST);
-            table.nested += usize::from(refined.nested.is_some());
-            match refined.verdict.status {
-                VerdictStatus::Trusted => table.trusted += 1,
-                VerdictStatus::WithCare => table.with_care += 1,
-                VerdictStatus::NotTrusted => table.not_trusted += 1,
-            }
-            if let Some((folder, n)) = &samples {
-                std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-                let path = folder.join(format!("{}.csv", names[k * GROUP + i]));
-                let p = problem.names().len();
-                tables::write_samples(&path, &problem.names(), &posterior[..posterior.len().min(n * p)])?;
-            }
-            lines[i].result = Some(refined);
+        if group.len() == GROUP || i + 1 == spectra.len() {
+            let n = group.len() as u64;
+            let group = refine_group(&analysis, device, std::mem::take(&mut group), settings, &samples)?;
+            record.append(&group.iter().map(|(_, line)| line).collect::<Vec<_>>())?;
+            group.into_iter().for_each(|(i, line)| done[i] = Some(line.applied));
+            progress.advance(n);
         }
-        for line in lines.iter_mut().filter(|line| line.result.is_none()) {
-            line.error.get_or_insert_with(|| "no draw of the network has any likelihood".into());
+    }
+    table.spectra = done.into_iter().flatten().collect();
+    for line in &table.spectra {
+        let Some(refined) = &line.result else {
             table.refused += 1;
+            continue;
+        };
+        table.likelihoods += refined.likelihoods as u64 + refined.nested.unwrap_or(0);
+        table.polished += usize::from(refined.refine.proposals.len() > polish::FIRST);
+        table.nested += usize::from(refined.nested.is_some());
+        match refined.verdict.status {
+            VerdictStatus::Trusted => table.trusted += 1,
+            VerdictStatus::WithCare => table.with_care += 1,
+            VerdictStatus::NotTrusted => table.not_trusted += 1,
         }
-        table.spectra.extend(lines);
-        progress.advance(group.len() as u64);
     }
     table.seconds = start.elapsed().as_secs_f64();
     table.per_second = spectra.len() as f64 / table.seconds;
     write(&table, &problem.names(), out)?;
+    record.end()?;
     progress.done();
     Ok(table)
+}
+
+/// Refines the spectra of a group (their places among all), writes their samples, and says what becomes of each.
+fn refine_group(
+    analysis: &Analysis<'_>,
+    device: &Device,
+    group: Vec<(usize, Applied, Option<Binned>)>,
+    settings: Settings,
+    samples: &Samples<'_>,
+) -> Result<Vec<(usize, Line)>> {
+    let problem = analysis.rounds.problem;
+    let mut usable: Vec<(usize, Binned)> = Vec::new();
+    let mut lines: Vec<(usize, Line)> = Vec::with_capacity(group.len());
+    for (at, (i, applied, binned)) in group.into_iter().enumerate() {
+        let line = Line { samples: String::new(), digest: binned.as_ref().map_or(0, Binned::digest), applied };
+        usable.extend(binned.map(|binned| (at, binned)));
+        lines.push((i, line));
+    }
+    for (at, refined, posterior) in refine(analysis, problem, device, &usable, settings)? {
+        let (i, line) = &mut lines[at];
+        if let Some(folder) = &samples.folder {
+            std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+            let name = format!("{}.csv", samples.names[*i]);
+            let most = settings.samples * problem.names().len();
+            tables::write_samples(&folder.join(&name), &problem.names(), &posterior[..posterior.len().min(most)])?;
+            line.samples = name;
+        }
+        line.applied.result = Some(refined);
+    }
+    for (_, line) in lines.iter_mut().filter(|(_, line)| line.applied.result.is_none()) {
+        line.applied.error.get_or_insert_with(|| "no draw of the network has any likelihood".into());
+    }
+    Ok(lines)
+}
+
+/// Where the samples of the spectra go.
+struct Samples<'a> {
+    /// `None` where none are asked for.
+    folder: Option<PathBuf>,
+    /// Of every spectrum's file, without the extension.
+    names: &'a [String],
+}
+
+impl Samples<'_> {
+    /// Whether the samples that a record tells of spectrum `i` are there under the name that they would get now.
+    fn stand(&self, i: usize, told: &str) -> bool {
+        let name = format!("{}.csv", self.names[i]);
+        self.folder.as_ref().is_none_or(|folder| told == name && folder.join(name).exists())
+    }
+}
+
+/// SHA-256 of the networks that are applied.
+fn networks_digest(folder: &Path, round: usize) -> Result<String> {
+    let path = round_folder(folder, round).join("network.checkpoint");
+    let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
+    Ok(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// File names without their extensions, made different where they are not.

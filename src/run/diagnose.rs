@@ -9,6 +9,7 @@ use super::progress::Progress;
 use super::run_file::{RefineMethod, RunFile};
 use super::scheduler::{Rounds, physical};
 use super::setup::Problem;
+use super::streams::REPLICATED_STREAM;
 use crate::device::{Device, RowBlocks};
 use crate::diagnose::calibration::{Sbc, Tarp};
 use crate::diagnose::predictive::{Predicting, Predictive};
@@ -35,7 +36,6 @@ pub(crate) const MOST: usize = 16;
 pub(crate) const AT_ONCE: usize = mocks::ROWS;
 
 /// Stream of the replicated spectra.
-const REPLICATED_STREAM: u32 = (1 << 29) + 12;
 /// Replicated spectra that are in memory at a time.
 const REPLICATED_ROWS: usize = 512;
 /// Spectra behind a parameter retriever, and points of each of its panels.

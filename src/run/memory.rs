@@ -7,8 +7,7 @@
 use super::run_file::{Fallback, Method, Proposals, RunFile, Sampler};
 use super::setup::Problem;
 use crate::device::Device;
-use crate::infer::DensityKind;
-use crate::summarize::Signal;
+use crate::summarize::{Signal, SummaryKind};
 use crate::{Error, Result};
 
 /// One array or group of arrays.
@@ -165,7 +164,7 @@ pub fn of_run(problem: &Problem) -> Result<Plan> {
     plan.add("expected counts of all rounds (those of the fall-back too)", 4 * total * bins, 0, simulations);
     plan.add("parameters of all rounds", 4 * total * (2 * p + 2), 0, simulations);
     let summaries = encoder(&mut plan, run, bins, total);
-    let realisations = if inference.summary == "embedding" { 1 } else { wide(inference.flow.realisations) };
+    let realisations = if inference.summary == SummaryKind::Embedding { 1 } else { wide(inference.flow.realisations) };
     // As they come and standardised.
     plan.add(
         "training set of the flow: summaries of every realisation",
@@ -202,9 +201,9 @@ fn directions(plan: &mut Plan, bins: u128, total: u128) {
 /// Adds the networks of the summaries and returns how many summaries a spectrum has, at most.
 fn encoder(plan: &mut Plan, run: &RunFile, bins: u128, total: u128) -> u128 {
     let settings = &run.inference.autoencoder;
-    let embedding = run.inference.summary == "embedding";
-    match run.inference.summary.as_str() {
-        "pca" => {
+    let embedding = run.inference.summary == SummaryKind::Embedding;
+    match run.inference.summary {
+        SummaryKind::Pca => {
             plan.add(
                 "covariance of the spectra and its eigenvectors",
                 8 * 4 * bins * bins,
@@ -213,12 +212,12 @@ fn encoder(plan: &mut Plan, run: &RunFile, bins: u128, total: u128) -> u128 {
             );
             bins
         }
-        "signal" => {
+        SummaryKind::Signal => {
             directions(plan, bins, total);
             wide(Signal::MOST).min(bins)
         }
-        "spectral" | "none" => bins,
-        _ => {
+        SummaryKind::Spectral | SummaryKind::None => bins,
+        SummaryKind::AutoEncoder | SummaryKind::Embedding => {
             if settings.from_signal && !embedding {
                 directions(plan, bins, total);
             }
@@ -251,7 +250,7 @@ fn padded(n: u128) -> u128 {
 fn flow(plan: &mut Plan, run: &RunFile, p: u128, summaries: u128) {
     let flow = &run.inference.flow;
     let (hidden, layers) = (wide(flow.hidden), wide(flow.layers));
-    let density = DensityKind::named(&run.inference.density).unwrap_or_default();
+    let density = run.inference.density;
     let outputs = match (density.has_splines(), density.is_mixture()) {
         (true, _) => p * (3 * wide(flow.bins) + 1),
         (_, true) => wide(flow.components) * (1 + p + p * (p + 1) / 2),

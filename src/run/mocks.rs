@@ -11,6 +11,10 @@ use super::interrupt;
 use super::range;
 use super::round_files::Networks;
 use super::scheduler::Rounds;
+use super::streams::{
+    MOCK_COUNTS_STREAM, MOCK_DRAWS_STREAM, MOCK_EXPOSURE_STREAM, MOCK_VOLUME_STREAM, REFERENCE_STREAM,
+    RETRIEVER_STREAM, TRUTH_STREAM,
+};
 use crate::device::{Device, RowBlocks, Tensor};
 use crate::diagnose::calibration::{rank, spread_rank};
 use crate::diagnose::retriever::{Retrieved, RetrieverSettings, retrieve};
@@ -32,15 +36,7 @@ use std::sync::Arc;
 pub(super) const ROWS: usize = 32_768;
 /// Effective draws below which a mock gets more draws.
 const ENOUGH: f64 = 400.0;
-/// Streams of random numbers that neither rounds nor refinements use.
-const TRUTH_STREAM: u32 = 1 << 29;
-const REFERENCE_STREAM: u32 = TRUTH_STREAM + 4;
-const COUNTS_STREAM: u32 = TRUTH_STREAM + 8;
-const RETRIEVER_STREAM: u32 = TRUTH_STREAM + 13;
-const EXPOSURE_STREAM: u32 = TRUTH_STREAM + 15;
-const DRAWS_STREAM: u32 = TRUTH_STREAM + 16;
 /// Draws behind the volume of a region.
-const VOLUME_STREAM: u32 = TRUTH_STREAM + 3;
 const VOLUME_DRAWS: usize = 16_384;
 
 /// A round's networks with the prior that they hold for.
@@ -142,7 +138,7 @@ impl<'a> Analysis<'a> {
     pub fn prior_share(&self) -> Result<f64> {
         let Some((before, region)) = &self.within else { return Ok(1.0) };
         let seed = self.rounds.problem.run.inference.seed;
-        let log_q = before.posterior().sample(seed, VOLUME_STREAM, 0, VOLUME_DRAWS).log_q.download()?;
+        let log_q = before.posterior().sample(seed, MOCK_VOLUME_STREAM, 0, VOLUME_DRAWS).log_q.download()?;
         let inside = log_q.iter().filter(|q| **q > region.threshold);
         Ok(inside.map(|q| f64::from(-q).exp()).sum::<f64>() / VOLUME_DRAWS as f64)
     }
@@ -155,7 +151,7 @@ impl<'a> Analysis<'a> {
     /// `n` exposures relative to that of the response, as the networks have seen them.
     fn exposures(&self, n: usize, seed: u64) -> Result<Vec<f32>> {
         match exposures(self.rounds.problem) {
-            Some(range) => draw_exposures(&self.device, range, Source { seed, stream: EXPOSURE_STREAM }, 0, n),
+            Some(range) => draw_exposures(&self.device, range, Source { seed, stream: MOCK_EXPOSURE_STREAM }, 0, n),
             None => Ok(vec![1.0; n]),
         }
     }
@@ -432,8 +428,8 @@ pub(super) fn run(
     let references = analysis.prior(own, n, seed, REFERENCE_STREAM)?.download()?;
     let widths = widths(&references, p);
     let exposures = analysis.exposures(n, seed)?;
-    let counts = spectra(analysis, maker, &truths, &exposures, Source { seed, stream: COUNTS_STREAM })?;
-    let targets = analysis.targets(&counts, &exposures, DRAWS_STREAM)?;
+    let counts = spectra(analysis, maker, &truths, &exposures, Source { seed, stream: MOCK_COUNTS_STREAM })?;
+    let targets = analysis.targets(&counts, &exposures, MOCK_DRAWS_STREAM)?;
     let truths = truths.download()?;
     let all: Vec<&Target> = targets.iter().collect();
     let (true_l, true_total) = analysis.likelihoods(&truths, &vec![1; n], &all)?;

@@ -31,6 +31,7 @@
 //! | `progress` | stage, round, epoch, loss and remaining time on standard error |
 
 pub mod apply;
+mod apply_record;
 pub mod bench;
 pub mod checkpoint;
 pub mod diagnose;

@@ -5,6 +5,7 @@ use super::progress::Progress;
 use super::run_file::{Method, Provenance, RunFile};
 use super::scheduler::Rounds;
 use super::setup::Problem;
+use super::streams::MOCK_STREAM;
 use super::{fallback, finish, memory, method, reference};
 use crate::device::Device;
 use crate::report::{Summary, Verdict};
@@ -13,9 +14,6 @@ use crate::{Error, Result, device::RowBlocks};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
-
-/// The stream of a built-in mock's counts: no round uses it.
-const MOCK_STREAM: u32 = 2;
 
 /// Where and how to run.
 pub struct Execution<'a> {

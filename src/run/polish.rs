@@ -18,6 +18,7 @@
 use super::interrupt;
 use super::mocks::{Analysis, Target};
 use super::refinement::{Flow, agreement, mixture_names, weights_told};
+use super::streams::{POLISH_BITS, POLISH_STREAM};
 use crate::infer::Posterior;
 use crate::reference::{Likelihood, Nested, NestedSettings, nested};
 use crate::refine::{Importance, Pool, Proposal, Proposed, StudentMixture, Uniform};
@@ -28,8 +29,6 @@ use crate::{Error, Result};
 use rayon::prelude::*;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-/// Streams of the spectra's draws: those of the mocks, which no other command of this run uses at the same time. One of 2^28.
-const STREAM: u32 = (1 << 29) + (1 << 28);
 /// Effective draws that a mixture is fitted to, per parameter and as a share of all draws: weights are tempered until there are so many.
 const TEMPERED: f64 = 40.0;
 const PART: f64 = 1.0 / 16.0;
@@ -120,7 +119,7 @@ fn normalise(shares: &mut [f64]) {
 }
 
 /// A number for a spectrum: FNV-1a of its counts and exposure.
-fn digest(counts: &[u32], exposure: f32) -> u64 {
+pub(super) fn digest(counts: &[u32], exposure: f32) -> u64 {
     let words = counts.iter().copied().chain([exposure.to_bits()]);
     words
         .flat_map(u32::to_le_bytes)
@@ -143,7 +142,7 @@ pub(super) fn weigh(
         .zip(counts)
         .map(|(target, counts)| {
             let digest = digest(counts, target.exposure);
-            target.stream = STREAM + (digest >> 36) as u32;
+            target.stream = POLISH_STREAM + (digest >> (64 - POLISH_BITS)) as u32;
             effort.seed.wrapping_add(digest)
         })
         .collect();
@@ -477,8 +476,7 @@ mod tests {
     #[test]
     fn spectra_have_numbers_of_their_own() {
         let all = [digest(&[1, 2], 1.0), digest(&[2, 1], 1.0), digest(&[1, 2], 2.0), digest(&[], 1.0)];
-        let streams: std::collections::HashSet<u64> = all.iter().map(|d| d >> 36).collect();
+        let streams: std::collections::HashSet<u64> = all.iter().map(|d| d >> (64 - POLISH_BITS)).collect();
         assert_eq!(streams.len(), all.len(), "{all:?}");
-        assert!(STREAM.checked_add((u64::MAX >> 36) as u32).is_some_and(|last| last < 1 << 30));
     }
 }

@@ -11,7 +11,7 @@ use super::round_files::Networks;
 use super::run_file::{LikelihoodChoice, Proposals, RefineMethod};
 use super::scheduler::{Rounds, physical};
 use super::setup::Problem;
-use super::streams::REFINE_STREAM;
+use super::streams::{EARLIER_STREAM, REFINE_STREAM};
 use crate::device::{Device, Tensor};
 use crate::infer::{Posterior, TAILS};
 use crate::refine::{self, Agreement, Importance, Pool, PoolSettings, Proposal, poisson_constant};
@@ -482,9 +482,6 @@ pub(super) fn agreement(
     });
     Ok((told.collect(), right))
 }
-
-/// Streams of the draws from flows of earlier rounds: beyond those of the rounds and of the flows' training spectra.
-const EARLIER_STREAM: u32 = 1 << 28;
 
 pub(super) fn mixture_name(components: usize) -> String {
     format!("mixture of {components} Student-t")

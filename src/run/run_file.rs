@@ -36,6 +36,7 @@ use crate::infer::DensityKind;
 use crate::kernels::spline::MAX_BINS;
 use crate::kernels::stabilize::Form as SignalForm;
 use crate::report::plots::residuals::Residuals;
+use crate::summarize::SummaryKind;
 use section::Section;
 use tree::{Item, Node};
 
@@ -50,8 +51,6 @@ pub enum RunFileError {
     Wrong { place: Place, key: String, found: String, expected: String },
     #[error("{place}: {key} is missing; expected {expected}{}", place.excerpt())]
     Missing { place: Place, key: String, expected: String },
-    #[error("{place}: {key} = {value:?} is not available in this version; available: {available}{}", place.excerpt())]
-    NotAvailable { place: Place, key: String, value: String, available: String },
     #[error("{path}: {message}")]
     File { path: String, message: String },
 }
@@ -116,12 +115,12 @@ pub struct Inference {
     /// Quantile of log q below which a proposal is cut off.
     pub truncation: f64,
     pub seed: u64,
-    pub summary: String,
+    pub summary: SummaryKind,
     /// What `summary = "signal"` makes of counts.
     pub signal: SignalForm,
     /// Share of the variance that the principal components are to hold (`summary = "pca"`).
     pub pca_variance: f64,
-    pub density: String,
+    pub density: DensityKind,
     pub autoencoder: Autoencoder,
     pub flow: Flow,
     /// Networks for any spectrum of this response and model, not for the observed one alone.
@@ -314,7 +313,7 @@ impl RunFile {
             output: Output {
                 posterior_samples,
                 calibration: output.size("calibration", 64, 0..=1_000_000)?,
-                residuals: match output.choice("residuals", "delta", &Residuals::NAMES, &[])?.as_str() {
+                residuals: match output.choice("residuals", "delta", &Residuals::NAMES)?.as_str() {
                     "ratio" => Residuals::Ratio,
                     _ => Residuals::Delta,
                 },
@@ -365,13 +364,11 @@ fn read_inference(section: &Section<'_>) -> Result<Inference, RunFileError> {
             "1: amortised networks are trained on the whole prior, in one round",
         ));
     }
-    let density = section.choice("density", "maf", &DensityKind::ALL.map(DensityKind::name), &[])?;
-    let density = DensityKind::named(&density).unwrap_or_default();
-    let summaries = ["autoencoder", "signal", "pca", "spectral", "embedding", "none"];
-    let summary = section.choice("summary", "signal", &summaries, &[])?;
-    let flow = read_flow(&section.section("inference.flow")?, density, &summary)?;
-    if let (Some(Amortised { exposure: Some(_) }), "embedding", Some(node)) =
-        (&amortised, summary.as_str(), section.get("summary"))
+    let density = section.named("density", DensityKind::default(), &DensityKind::ALL, DensityKind::name)?;
+    let summary = section.named("summary", SummaryKind::default(), &SummaryKind::ALL, SummaryKind::name)?;
+    let flow = read_flow(&section.section("inference.flow")?, density, summary)?;
+    if let (Some(Amortised { exposure: Some(_) }), SummaryKind::Embedding, Some(node)) =
+        (&amortised, summary, section.get("summary"))
     {
         return Err(section.wrong("summary", node, "another summary: an embedding does not take exposures that vary"));
     }
@@ -379,7 +376,7 @@ fn read_inference(section: &Section<'_>) -> Result<Inference, RunFileError> {
         method: method::read(section, amortised.is_some())?,
         rounds,
         max_rounds: section.size("max_rounds", (rounds + EXTRA_ROUNDS).min(100), rounds..=100)?,
-        stop: match section.choice("stop", "rounds", &["rounds", "efficiency"], &[])?.as_str() {
+        stop: match section.choice("stop", "rounds", &["rounds", "efficiency"])?.as_str() {
             "efficiency" => Stop::Efficiency,
             _ => Stop::Rounds,
         },
@@ -390,12 +387,12 @@ fn read_inference(section: &Section<'_>) -> Result<Inference, RunFileError> {
         // TOML's integers are signed.
         seed: section.integer("seed", 1, 0..=i64::MAX as u64)?,
         summary,
-        signal: match section.choice("signal", "root", &["root", "linear"], &[])?.as_str() {
+        signal: match section.choice("signal", "root", &["root", "linear"])?.as_str() {
             "linear" => SignalForm::Linear,
             _ => SignalForm::Root,
         },
         pca_variance: section.number("pca_variance", 0.995, 1e-6..=1.0)?,
-        density: density.name().to_string(),
+        density,
         autoencoder: read_autoencoder(&section.section("inference.autoencoder")?)?,
         flow,
         amortised,
@@ -438,14 +435,14 @@ fn is_patient(section: &Section<'_>) -> bool {
 }
 
 fn read_autoencoder(section: &Section<'_>) -> Result<Autoencoder, RunFileError> {
-    let target = match section.choice("target", "expected", Target::NAMES, &[])?.as_str() {
+    let target = match section.choice("target", "expected", Target::NAMES)?.as_str() {
         "twin" => Target::Twin,
         "counts" => Target::Counts,
         _ => Target::Expected,
     };
     // From the signal there is little to learn, in small steps: weights of thousands of bins are small. At random there is all.
     let start = if is_patient(section) { "random" } else { "signal" };
-    let from_signal = section.choice("start", start, &["signal", "random"], &[])? == "signal";
+    let from_signal = section.choice("start", start, &["signal", "random"])? == "signal";
     let (anneal, early_anneal, rate) = if from_signal { (12, 6, 2e-4) } else { (0, 0, 3e-3) };
     let epochs = |key, default| Ok(Some(section.size(key, default, 0..=1_000_000)?).filter(|epochs| *epochs > 0));
     Ok(Autoencoder {
@@ -492,12 +489,13 @@ fn read_hidden(section: &Section<'_>) -> Result<Hidden, RunFileError> {
     })
 }
 
-fn read_flow(section: &Section<'_>, density: DensityKind, summary: &str) -> Result<Flow, RunFileError> {
+fn read_flow(section: &Section<'_>, density: DensityKind, summary: SummaryKind) -> Result<Flow, RunFileError> {
     let ensemble = section.size("ensemble", 1, 1..=MAX_ENSEMBLE)?;
-    let alone = density != DensityKind::Maf || summary == "embedding";
+    let alone = density != DensityKind::Maf || summary == SummaryKind::Embedding;
     if let Some(node) = section.get("ensemble").filter(|_| ensemble > 1 && alone) {
         let expected = format!(
-            "1 with summary = {summary:?} and density = {:?}; ensembles are of the density \"maf\", on summaries that are trained before it",
+            "1 with summary = {:?} and density = {:?}; ensembles are of the density \"maf\", on summaries that are trained before it",
+            summary.name(),
             density.name()
         );
         return Err(section.wrong("ensemble", node, &expected));

@@ -29,7 +29,7 @@ use crate::report::summary::{FallbackStep, RoundSeconds, RoundSummary, limits};
 use crate::report::tables::LossRow;
 use crate::simulate::{Coordinates, Simulator, Source};
 use crate::summarize::{
-    AutoEncoder, AutoEncoderSettings, Encoder, Pca, Raw, Signal, Spectra, Spectral, Targets, TrainingData,
+    AutoEncoder, AutoEncoderSettings, Encoder, Pca, Raw, Signal, Spectra, Spectral, SummaryKind, Targets, TrainingData,
 };
 use crate::{Error, Result};
 use std::time::Instant;
@@ -99,15 +99,15 @@ fn block_rows(run: &RunFile, device: &Device, bins: usize) -> usize {
 /// What the run file calls `summary`, untrained.
 pub(super) fn untrained_encoder(problem: &Problem, device: &Device, simulator: &Simulator) -> Result<Encoder> {
     let (run, bins) = (&problem.run.inference, simulator.bins());
-    Ok(match run.summary.as_str() {
-        "pca" => Encoder::Pca(Pca::new(device, bins, run.pca_variance)),
-        "signal" => Encoder::Signal(Signal::new(device, bins, run.signal)),
-        "spectral" => {
+    Ok(match run.summary {
+        SummaryKind::Pca => Encoder::Pca(Pca::new(device, bins, run.pca_variance)),
+        SummaryKind::Signal => Encoder::Signal(Signal::new(device, bins, run.signal)),
+        SummaryKind::Spectral => {
             let limits: Vec<(f64, f64)> = problem.dataset.bins.iter().map(|bin| (bin.e_min, bin.e_max)).collect();
             Encoder::Spectral(Spectral::new(device, &limits, simulator.observed())?)
         }
-        "none" => Encoder::Raw(Raw::new(device, bins)),
-        name => {
+        SummaryKind::None => Encoder::Raw(Raw::new(device, bins)),
+        kind @ (SummaryKind::AutoEncoder | SummaryKind::Embedding) => {
             let settings = AutoEncoderSettings {
                 hidden: run.autoencoder.hidden.widths(bins),
                 latent: run.autoencoder.latent,
@@ -119,8 +119,10 @@ pub(super) fn untrained_encoder(problem: &Problem, device: &Device, simulator: &
                 from_signal: run.autoencoder.from_signal,
                 seed: run.seed,
             };
-            match name {
-                "embedding" => Encoder::Embedding(Box::new(AutoEncoder::embedding(device, bins, &settings)?)),
+            match kind {
+                SummaryKind::Embedding => {
+                    Encoder::Embedding(Box::new(AutoEncoder::embedding(device, bins, &settings)?))
+                }
                 _ => Encoder::AutoEncoder(Box::new(AutoEncoder::new(device, bins, &settings)?)),
             }
         }
@@ -133,10 +135,12 @@ pub(super) fn untrained_estimator(problem: &Problem, device: &Device, summaries:
     let Flow { transforms, hidden, layers, bins, components, ensemble, .. } = run.flow;
     let parameters = problem.parameters.free().len();
     let summaries = summaries + usize::from(exposures(problem).is_some());
-    let kind = DensityKind::named(&run.density).unwrap_or_default();
+    let kind = run.density;
     let settings = DensitySettings { kind, transforms, hidden, layers, bins, components };
     match kind {
-        _ if run.summary == "embedding" => Ok(Estimator::joint(device, parameters, summaries, &settings, run.seed)),
+        _ if run.summary == SummaryKind::Embedding => {
+            Ok(Estimator::joint(device, parameters, summaries, &settings, run.seed))
+        }
         DensityKind::Maf => {
             let flow = FlowSettings { transforms, hidden, layers };
             Estimator::ensemble(device, parameters, summaries, flow, ensemble, run.seed)

@@ -12,7 +12,7 @@ use crate::run::diagnose::QUICK_DRAWS;
 use crate::run::refinement::BATCH;
 use crate::run::run_file::{Method, RefineMethod};
 use crate::run::setup::Problem;
-use crate::summarize::Signal;
+use crate::summarize::{Signal, SummaryKind};
 
 /// Likelihoods of a real posterior per likelihood of one that is a ball: 1.0 to 4 in the examples.
 const SHAPE: f64 = 1.5;
@@ -100,10 +100,11 @@ pub(super) fn training(problem: &Problem, likelihoods: &Likelihoods, rates: &Tra
         };
         usual.min(most as f64)
     };
-    let trains = inference.summary == "autoencoder";
+    let trains = inference.summary == SummaryKind::AutoEncoder;
     // Directions of the signal are found on so many spectra, however many there are.
-    let looked_at = if inference.summary == "signal" { Signal::ROWS as f64 } else { f64::INFINITY };
-    let realisations = if inference.summary == "embedding" { 0.0 } else { inference.flow.realisations as f64 };
+    let looked_at = if inference.summary == SummaryKind::Signal { Signal::ROWS as f64 } else { f64::INFINITY };
+    let realisations =
+        if inference.summary == SummaryKind::Embedding { 0.0 } else { inference.flow.realisations as f64 };
     let (mut seconds, mut simulated, mut shown) = (0.0, 0.0, 0.0);
     for round in 0..inference.rounds {
         let n = inference.simulations_of_round(round) as f64;

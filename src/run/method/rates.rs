@@ -5,6 +5,7 @@ use super::super::finish::{Scene, expected};
 use super::super::reference;
 use super::super::run_file::Reference;
 use super::super::scheduler::{physical, untrained_encoder, untrained_estimator};
+use super::super::streams::RATES_STREAM;
 use crate::device::{Device, RowBlocks, Tensor};
 use crate::infer::Estimator;
 use crate::kernels::random;
@@ -28,7 +29,7 @@ const LONGEST: f64 = 0.12;
 const REPETITIONS: usize = 4;
 const VERY_LONG: f64 = 2.0;
 /// Random streams of the draws; no other numbers of a run depend on them.
-const PRIOR_STREAM: u32 = (1 << 29) + (1 << 27);
+const PRIOR_STREAM: u32 = RATES_STREAM;
 const COUNTS_STREAM: u32 = PRIOR_STREAM + 1;
 const POSTERIOR_STREAM: u32 = PRIOR_STREAM + 2;
 /// Spectra that networks are trained on for so many epochs, the first of which warm up, how many of them differ at most, and draws of a

@@ -4,6 +4,7 @@
 //! told otherwise, the posterior's samples are therefore drawn from a mixture fitted to the nested ones and weighed with the exact
 //! likelihood; where that does not work well, or disagrees with the nested evidence, the nested samples are given.
 
+use super::super::streams::{CHECK_STREAM, REGION_STREAM, START_STREAM, VOLUME_STREAM};
 use super::OnDevice;
 use super::saved::{restore, save};
 use crate::device::Tensor;
@@ -33,12 +34,7 @@ const POLISH_EFFICIENCY: f64 = 0.1;
 const AGREEMENT: f64 = 4.0;
 /// Likelihoods of a polish per sample wanted, at most.
 const POLISH_SAMPLES: usize = 4;
-/// Random streams of the start within a round's region: no round uses them.
-const REGION_STREAM: u32 = 10;
-const START_STREAM: u32 = 11;
-const VOLUME_STREAM: u32 = 13;
 /// Points of the region that are compared with its volume, and what thinning may leave out of it.
-const CHECK_STREAM: u32 = 4;
 const CHECK_DRAWS: usize = 4096;
 const CLIPPED: f64 = 0.02;
 /// Draws of the flow behind the region's volume.

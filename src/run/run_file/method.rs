@@ -51,7 +51,7 @@ impl Expected {
 
 /// Reads `method` of `[inference]`; networks that are to serve other spectra have to be trained.
 pub(super) fn read(section: &Section<'_>, amortised: bool) -> Result<Method, RunFileError> {
-    let method = match section.choice("method", Method::Npe.name(), Method::NAMES, &[])?.as_str() {
+    let method = match section.choice("method", Method::Npe.name(), Method::NAMES)?.as_str() {
         "nested" => Method::Nested,
         "auto" => Method::Auto,
         _ => Method::Npe,

@@ -77,7 +77,7 @@ pub(super) fn read(section: &Section<'_>) -> Result<Observation, RunFileError> {
         background: file("background")?,
         energies: read_energies(section)?,
         grouping: read_grouping(section)?,
-        mismatch: match section.choice("mismatch", "error", &["error", "warn"], &[])?.as_str() {
+        mismatch: match section.choice("mismatch", "error", &["error", "warn"])?.as_str() {
             "warn" => Mismatch::Warn,
             _ => Mismatch::Error,
         },

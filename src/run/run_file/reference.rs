@@ -52,7 +52,7 @@ impl Sampler {
 }
 
 pub(super) fn read(section: &Section<'_>) -> Result<Reference, RunFileError> {
-    let sampler = match section.choice("sampler", "none", &["nested", "ensemble", "none"], &[])?.as_str() {
+    let sampler = match section.choice("sampler", "none", &["nested", "ensemble", "none"])?.as_str() {
         "nested" => Some(Sampler::Nested),
         "ensemble" => Some(Sampler::Ensemble),
         _ => None,

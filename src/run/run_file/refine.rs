@@ -101,12 +101,12 @@ impl RefineMethod {
 }
 
 pub(super) fn read(section: &Section<'_>, posterior_samples: usize) -> Result<Refine, RunFileError> {
-    let method = match section.choice("method", "weighted", &["weighted", "sir", "none"], &[])?.as_str() {
+    let method = match section.choice("method", "weighted", &["weighted", "sir", "none"])?.as_str() {
         "none" => RefineMethod::None,
         "sir" => RefineMethod::Sir,
         _ => RefineMethod::Weighted,
     };
-    let likelihood = match section.choice("likelihood", "exact", &["exact", "emulator", "auto"], &[])?.as_str() {
+    let likelihood = match section.choice("likelihood", "exact", &["exact", "emulator", "auto"])?.as_str() {
         "emulator" => LikelihoodChoice::Emulator,
         "auto" => LikelihoodChoice::Auto,
         _ => LikelihoodChoice::Exact,
@@ -123,13 +123,13 @@ pub(super) fn read(section: &Section<'_>, posterior_samples: usize) -> Result<Re
         // Of three seeds of the EPIC-pn example it raised the efficiency of each (0.77, 0.64, 0.45 to 0.92, 0.91, 0.87), but the k-hat of
         // one from 0.44 to 0.71, beyond what is trusted without a word: as long as that is so, it has to be asked for.
         polish: section.truth("polish", false)?,
-        proposals: match section.choice("proposals", "last", &["last", "all"], &[])?.as_str() {
+        proposals: match section.choice("proposals", "last", &["last", "all"])?.as_str() {
             "all" => Proposals::All,
             _ => Proposals::Last,
         },
         smooth: section.truth("smooth", false)?,
         oversampling,
-        fallback: match section.choice("fallback", "nested", &["none", "rounds", "nested"], &[])?.as_str() {
+        fallback: match section.choice("fallback", "nested", &["none", "rounds", "nested"])?.as_str() {
             "none" => Fallback::None,
             "rounds" => Fallback::Rounds,
             _ => Fallback::Nested,

@@ -6,7 +6,6 @@
 use super::{
     Expected, FileChoice, Hidden, Method, RunFile, RunFileError, Sampler, Start, section::Section, tree::Item,
 };
-use crate::infer::DensityKind;
 use crate::observation::Mismatch;
 use std::path::{Component, Path, PathBuf};
 
@@ -304,10 +303,10 @@ impl RunFile {
             number("prior_extension", i.prior_extension),
             number("truncation", i.truncation),
             entry("seed", i.seed.to_string()),
-            entry("summary", text(&i.summary)),
+            entry("summary", text(i.summary.name())),
             entry("signal", text(i.signal.name())),
             number("pca_variance", i.pca_variance),
-            entry("density", text(&i.density)),
+            entry("density", text(i.density.name())),
         ];
         let a = &i.autoencoder;
         let hidden = match &a.hidden {
@@ -352,7 +351,7 @@ impl RunFile {
             size("ensemble", f.ensemble),
         ];
         // As with the reference sampler: a density does not say what it has not.
-        let density = DensityKind::named(&i.density).unwrap_or_default();
+        let density = i.density;
         if density.has_splines() {
             flow.push(size("bins", f.bins));
         }

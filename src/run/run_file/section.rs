@@ -228,25 +228,26 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// One of `available`; what is in `planned` belongs to the contract but not to this version.
-    pub fn choice(
-        &self,
-        key: &str,
-        default: &str,
-        available: &[&str],
-        planned: &[&str],
-    ) -> Result<String, RunFileError> {
+    /// One of `available`.
+    pub fn choice(&self, key: &str, default: &str, available: &[&str]) -> Result<String, RunFileError> {
         let Some(node) = self.get(key) else { return Ok(default.to_string()) };
         match &node.item {
             Item::Text(text) if available.contains(&text.as_str()) => Ok(text.clone()),
-            Item::Text(text) if planned.contains(&text.as_str()) => Err(RunFileError::NotAvailable {
-                place: node.place.clone(),
-                key: self.key(key),
-                value: text.clone(),
-                available: quoted(available),
-            }),
             _ => Err(self.wrong(key, node, &one_of(available))),
         }
+    }
+
+    /// One of `all`, by its name.
+    pub fn named<T: Copy>(
+        &self,
+        key: &str,
+        default: T,
+        all: &[T],
+        name: fn(T) -> &'static str,
+    ) -> Result<T, RunFileError> {
+        let names: Vec<&str> = all.iter().copied().map(name).collect();
+        let chosen = self.choice(key, name(default), &names)?;
+        Ok(all.iter().copied().find(|&one| name(one) == chosen).unwrap_or(default))
     }
 }
 

@@ -1,5 +1,5 @@
-/// What a device can fail with. Launches are infallible to write: a failure is kept by the device and returned by the next
-/// download, [`super::Device::synchronize`] or [`super::Device::check`].
+/// What a device can fail with. Launches are infallible to write: a failure is kept by the device and returned, once, by the next
+/// download, [`super::Device::synchronize`] or [`super::Device::check`]; a lost device returns it for ever.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DeviceError {
     #[error("no adapter named {asked:?}; found: {found}")]

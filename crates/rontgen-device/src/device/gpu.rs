@@ -29,13 +29,13 @@ const MAX_BIND_GROUPS: usize = 4096;
 pub struct GpuBuffer {
     id: u64,
     buffer: wgpu::Buffer,
-    home: Weak<Mutex<Pool>>,
+    home: Weak<Memory>,
 }
 
 impl Drop for GpuBuffer {
     fn drop(&mut self) {
-        if let Some(pool) = self.home.upgrade() {
-            lock(&pool).give(self.id, self.buffer.clone());
+        if let Some(memory) = self.home.upgrade() {
+            memory.take_back(self.id, &self.buffer);
         }
     }
 }
@@ -47,12 +47,30 @@ struct Pool {
     next_id: u64,
 }
 
-impl Pool {
-    fn give(&mut self, id: u64, buffer: wgpu::Buffer) {
-        if self.bytes + buffer.size() <= POOL_BYTES {
-            self.bytes += buffer.size();
-            self.free.entry(buffer.size()).or_default().push((id, buffer));
+/// A pipeline's id, then id and bytes of each buffer bound to it.
+type BindGroupKey = (u32, Vec<(u64, u64)>);
+
+/// What outlives a tensor: unused buffers, and the bind groups, each of which keeps its buffers alive.
+#[derive(Debug, Default)]
+struct Memory {
+    pool: Mutex<Pool>,
+    bind_groups: Mutex<HashMap<BindGroupKey, wgpu::BindGroup>>,
+    allocated: AtomicU64,
+}
+
+impl Memory {
+    /// Keeps a buffer for the next allocation, or lets go of it and of every bind group that holds it.
+    fn take_back(&self, id: u64, buffer: &wgpu::Buffer) {
+        let bytes = buffer.size();
+        let mut pool = lock(&self.pool);
+        if pool.bytes + bytes <= POOL_BYTES {
+            pool.bytes += bytes;
+            pool.free.entry(bytes).or_default().push((id, buffer.clone()));
+            return;
         }
+        drop(pool);
+        self.allocated.fetch_sub(bytes, Relaxed);
+        lock(&self.bind_groups).retain(|(_, bound), _| bound.iter().all(|(bound, _)| *bound != id));
     }
 }
 
@@ -72,9 +90,6 @@ struct Recorder {
     timing: Option<Timing>,
 }
 
-/// A pipeline's id, then id and bytes of each buffer bound to it.
-type BindGroupKey = (u32, Vec<(u64, u64)>);
-
 /// One open wgpu device. Shared; all methods take `&self`.
 #[derive(Debug)]
 pub struct Gpu {
@@ -86,11 +101,9 @@ pub struct Gpu {
     parameter_buffer: wgpu::Buffer,
     status: Arc<GpuBuffer>,
     recorder: Mutex<Recorder>,
-    pool: Arc<Mutex<Pool>>,
+    memory: Arc<Memory>,
     pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
-    bind_groups: Mutex<HashMap<BindGroupKey, wgpu::BindGroup>>,
     failure: Arc<Mutex<Option<DeviceError>>>,
-    allocated: AtomicU64,
     next_pipeline: AtomicU32,
     profiler: Profiler,
 }
@@ -138,7 +151,9 @@ impl Gpu {
             usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        let pool = Arc::new(Mutex::new(Pool { next_id: 1, ..Pool::default() }));
+        let memory = Arc::new(Memory::default());
+        // 0 is the status word's.
+        lock(&memory.pool).next_id = 1;
         let status = Arc::new(GpuBuffer {
             id: 0,
             buffer: device.create_buffer(&wgpu::BufferDescriptor {
@@ -159,11 +174,9 @@ impl Gpu {
             parameter_buffer,
             status,
             recorder: Mutex::default(),
-            pool,
+            memory,
             pipelines: Mutex::default(),
-            bind_groups: Mutex::default(),
             failure,
-            allocated: AtomicU64::new(0),
             next_pipeline: AtomicU32::new(0),
             profiler: Profiler::default(),
         })
@@ -195,9 +208,14 @@ impl Gpu {
         &self.profiler
     }
 
-    /// Bytes of device memory taken so far (pooled buffers included).
+    /// Bytes of device memory that are taken now (pooled buffers included).
     pub fn allocated_bytes(&self) -> u64 {
-        self.allocated.load(Relaxed)
+        self.memory.allocated.load(Relaxed)
+    }
+
+    /// Bytes that the driver's allocations hold for this device, by wgpu's own count; `None` where it keeps none.
+    pub fn driver_bytes(&self) -> Option<u64> {
+        self.device.generate_allocator_report().map(|report| report.total_allocated_bytes)
     }
 
     /// The binding of the status word, for kernels that include `status`: always the last one.
@@ -211,8 +229,8 @@ impl Gpu {
             small if small <= 1 << 20 => small.next_power_of_two(),
             large => large.next_multiple_of(1 << 20),
         };
-        let home = Arc::downgrade(&self.pool);
-        let mut pool = lock(&self.pool);
+        let home = Arc::downgrade(&self.memory);
+        let mut pool = lock(&self.memory.pool);
         if let Some((id, buffer)) = pool.free.get_mut(&size).and_then(Vec::pop) {
             pool.bytes -= size;
             return Arc::new(GpuBuffer { id, buffer, home });
@@ -231,7 +249,7 @@ impl Gpu {
         } else {
             size
         };
-        self.allocated.fetch_add(size, Relaxed);
+        self.memory.allocated.fetch_add(size, Relaxed);
         let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
             label: None,
             size,
@@ -265,6 +283,7 @@ impl Gpu {
         bindings: &[Binding<'_>],
         grid: [u32; 3],
     ) {
+        const { assert!(size_of::<P>() <= PARAMETER_SLOT, "launch parameters longer than their slot") }
         if grid.contains(&0) {
             return;
         }
@@ -344,7 +363,18 @@ impl Gpu {
 
     fn wait(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<(), DeviceError> {
         let polled = self.device.poll(wgpu::PollType::Wait { submission_index, timeout: None });
-        if let Some(error) = lock(&self.failure).clone() {
+        let failure = {
+            let mut failure = lock(&self.failure);
+            // What was too large, rejected or out of memory ends what asked for it; a lost device stays lost.
+            if matches!(*failure, Some(DeviceError::Lost(_))) { failure.clone() } else { failure.take() }
+        };
+        if let Some(error) = failure {
+            // Commands recorded after the failure belong to what ends here.
+            let mut recorder = lock(&self.recorder);
+            recorder.pass = None;
+            recorder.encoder = None;
+            recorder.parameters.clear();
+            recorder.recorded = 0;
             return Err(error);
         }
         polled.map(|_| ()).map_err(|error| DeviceError::Lost(error.to_string()))
@@ -473,7 +503,7 @@ impl Gpu {
 
     fn bind_group(&self, pipeline: &Pipeline, kernel: &Kernel, bindings: &[Binding<'_>]) -> wgpu::BindGroup {
         let key = (pipeline.id, bindings.iter().map(|binding| (binding.buffer.id, binding.bytes)).collect::<Vec<_>>());
-        let mut groups = lock(&self.bind_groups);
+        let mut groups = lock(&self.memory.bind_groups);
         if let Some(group) = groups.get(&key) {
             return group.clone();
         }

@@ -12,6 +12,8 @@ mod signal;
 mod spectral;
 
 pub use autoencoder::{AutoEncoder, AutoEncoderSettings, AutoEncoderState, Downstream};
+#[cfg(test)]
+pub(crate) use autoencoder::{TWIN_STREAM, VALIDATION_STREAM};
 pub use encoder::Encoder;
 pub use pca::Pca;
 pub use projection::ProjectionState;
@@ -25,6 +27,47 @@ use crate::device::{Device, RowBlocks, Tensor};
 use crate::kernels::poisson::Source;
 use crate::nn::{Epoch, FitSettings, History};
 use crate::{Error, Result};
+
+/// The ways from a spectrum to a few numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SummaryKind {
+    /// Directions in which the expected counts vary ([`Signal`]).
+    #[default]
+    Signal,
+    /// A network trained to reconstruct the spectrum ([`AutoEncoder`]).
+    AutoEncoder,
+    /// Its encoder, trained together with the density.
+    Embedding,
+    /// Principal components of the noisy spectra ([`Pca`]).
+    Pca,
+    /// Sums and ratios of bands ([`Spectral`]).
+    Spectral,
+    /// The standardised spectrum itself ([`Raw`]).
+    None,
+}
+
+impl SummaryKind {
+    pub const ALL: [SummaryKind; 6] = [
+        SummaryKind::AutoEncoder,
+        SummaryKind::Signal,
+        SummaryKind::Pca,
+        SummaryKind::Spectral,
+        SummaryKind::Embedding,
+        SummaryKind::None,
+    ];
+
+    /// As the run file writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            SummaryKind::Signal => "signal",
+            SummaryKind::AutoEncoder => "autoencoder",
+            SummaryKind::Embedding => "embedding",
+            SummaryKind::Pca => "pca",
+            SummaryKind::Spectral => "spectral",
+            SummaryKind::None => "none",
+        }
+    }
+}
 
 /// What a reconstruction is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
