@@ -17,7 +17,8 @@
 //! | [`bounded`] | reading files that may never end |
 //! | [`nn`], [`kernels`], [`device`] | layers and training, one file per kernel family, the GPU or CPU underneath |
 //!
-//! Dependencies point downwards only; nothing below [`run`] reads a configuration file or prints.
+//! The rooms below [`run`] and [`report`] are crates of their own (`crates/`), so that a change above leaves their kernels and components
+//! compiled; their names here are the same as ever. Dependencies point downwards only; nothing below [`run`] reads a configuration file or prints.
 
 pub mod cli;
 pub mod import;

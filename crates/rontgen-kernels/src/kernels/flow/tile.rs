@@ -267,20 +267,23 @@ unsafe fn forward_on<V>(plan: &Plan, weights: &[f32], shared: Option<&[f32]>, ws
                 }
             }
             let (shift, raw) = out.split_at_mut(p * PANEL);
-            let features = shift.chunks_exact_mut(PANEL).zip(raw.chunks_exact_mut(PANEL));
-            let points = x[n * p * PANEL..].chunks_exact(PANEL).zip(y[n * p * PANEL..].chunks_exact_mut(PANEL));
-            let log_det = &mut ws.log_det[n * PANEL..][..PANEL];
+            let features = shift.as_chunks_mut::<PANEL>().0.iter_mut().zip(raw.as_chunks_mut::<PANEL>().0);
+            let points = x[n * p * PANEL..].as_chunks::<PANEL>().0.iter().zip(y[n * p * PANEL..].as_chunks_mut::<PANEL>().0);
+            let log_det = &mut ws.log_det.as_chunks_mut::<PANEL>().0[n];
             for (((shift, raw), (x, y)), (shift_bias, scale_bias)) in
                 features.zip(points).zip(shift_bias.iter().zip(scale_bias))
             {
+                // On copies: the compiler does not see that the five rows are apart, and would go through them one by one.
+                let (mut scale, mut inverses, mut determinants, mut carried) = (*raw, *shift, *log_det, *x);
                 for t in 0..PANEL {
-                    raw[t] += scale_bias;
-                    let (log_scale, _) = bounded(raw[t]);
+                    scale[t] += scale_bias;
+                    let (log_scale, _) = bounded(scale[t]);
                     let inverse = vector::exp(-log_scale);
-                    y[t] = (x[t] - (shift[t] + shift_bias)) * inverse;
-                    shift[t] = inverse;
-                    log_det[t] -= log_scale;
+                    carried[t] = (carried[t] - (inverses[t] + shift_bias)) * inverse;
+                    inverses[t] = inverse;
+                    determinants[t] -= log_scale;
                 }
+                (*raw, *shift, *log_det, *y) = (scale, inverses, determinants, carried);
             }
         }
     }
