@@ -5,8 +5,7 @@ mod estimator;
 mod posterior;
 mod proposal;
 
-#[cfg(test)]
-pub(crate) use density::CHOICE_STREAM;
+pub use density::CHOICE_STREAM;
 pub use density::{DensityKind, DensitySettings};
 pub use estimator::{Estimator, EstimatorState, FlowSettings};
 pub use posterior::{Posterior, Samples, TAILS};

@@ -27,12 +27,10 @@ use std::collections::BTreeMap;
 use training::Training;
 use workspace::Workspace;
 
-#[cfg(test)]
-pub(crate) use batch::TWIN_STREAM;
+pub use batch::TWIN_STREAM;
 pub use joint::Downstream;
 pub use products::Fusion;
-#[cfg(test)]
-pub(crate) use training::VALIDATION_STREAM;
+pub use training::VALIDATION_STREAM;
 
 mod batch;
 mod fused;

@@ -12,8 +12,7 @@ mod signal;
 mod spectral;
 
 pub use autoencoder::{AutoEncoder, AutoEncoderSettings, AutoEncoderState, Downstream};
-#[cfg(test)]
-pub(crate) use autoencoder::{TWIN_STREAM, VALIDATION_STREAM};
+pub use autoencoder::{TWIN_STREAM, VALIDATION_STREAM};
 pub use encoder::Encoder;
 pub use pca::Pca;
 pub use projection::ProjectionState;

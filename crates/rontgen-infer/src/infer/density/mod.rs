@@ -27,7 +27,7 @@ use rand_pcg::Pcg64;
 /// Rows that are evaluated or drawn at a time.
 const CHUNK: usize = 16_384;
 /// Streams of the numbers that choose a mixture's components, apart from the caller's.
-pub(crate) const CHOICE_STREAM: u32 = 0x0400_0000;
+pub const CHOICE_STREAM: u32 = 0x0400_0000;
 
 /// Which of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -7,7 +7,7 @@ use crate::summarize::{Spectra, Targets};
 use rayon::prelude::*;
 
 /// Stream of the twins, apart from that of the counts.
-pub(crate) const TWIN_STREAM: u32 = 0x8000_0000;
+pub const TWIN_STREAM: u32 = 0x8000_0000;
 
 /// Which spectra a batch holds and what they are compared with.
 #[derive(Clone, Copy)]

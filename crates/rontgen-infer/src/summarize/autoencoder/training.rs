@@ -14,7 +14,7 @@ use crate::summarize::{Spectra, Targets, TrainingData};
 use std::collections::BTreeMap;
 
 /// Stream of the validation's draws, apart from the caller's: they are the same in every epoch.
-pub(crate) const VALIDATION_STREAM: u32 = 0x4000_0000;
+pub const VALIDATION_STREAM: u32 = 0x4000_0000;
 /// Numbers of validation spectra kept on the CPU, so that they are drawn once: 256 MiB.
 const MOST_KEPT: usize = 1 << 26;
 
