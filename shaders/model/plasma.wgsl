@@ -105,6 +105,25 @@ fn plasma_density(weight: ptr<function, array<f32, 30>>, c: Plasma, place: f32) 
     return c.share_below * below + c.share_above * above;
 }
 
+// The mean over a stretch that is no longer than the distance of two knots, around ln E: at its middle, or those of its parts on both
+// sides of a knot.
+fn plasma_mean(weight: ptr<function, array<f32, 30>>, c: Plasma, x: f32, extent: f32) -> f32 {
+    let place = plasma_place(c.first, x);
+    let knot = round(place);
+    let first = table(c.first + 14u);
+    let last = table(c.first + 15u);
+    let length = extent * table(c.first + select(4u, 10u, place > first && place < last));
+    let beyond = 0.5 * length - abs(place - knot);
+    // Where the segments meet, distances differ, and there are no kinks.
+    if beyond <= 0.0 || knot == first || knot == last {
+        return plasma_density(weight, c, place);
+    }
+    let outward = select(-0.5, 0.5, place < knot);
+    let share = beyond / length;
+    return share * plasma_density(weight, c, knot + outward * beyond)
+        + (1.0 - share) * plasma_density(weight, c, knot - outward * (length - beyond));
+}
+
 fn plasma_smooth(c: Plasma, i: u32) -> f32 {
     var weight = c.weight;
     // The tables end, and the knots a little later.
@@ -115,7 +134,7 @@ fn plasma_smooth(c: Plasma, i: u32) -> f32 {
     let start = lower + 0.5 * part;
     var sum = 0.0;
     for (var k = 0.0; k < parts; k += 1.0) {
-        sum += plasma_density(&weight, c, plasma_place(c.first, start + k * part));
+        sum += plasma_mean(&weight, c, start + k * part, part);
     }
     return sum * part;
 }
@@ -207,5 +226,6 @@ fn plasma_value(c: Plasma, i: u32) -> f32 {
     if c.share_above > 0.0 {
         sum += c.share_above * plasma_lines(c, i, 1u, vec2<f32>(middle.x, rest), extent);
     }
-    return sum;
+    // Triangles below a kink are negative; where a bin has next to nothing, rounding may leave less than that.
+    return select(sum, 0.0, sum < 0.0);
 }

@@ -37,9 +37,10 @@ const LOWEST: f64 = 2e-4;
 /// Longest part of a bin that is taken whole, in ln E, below the transition and from there on: the reflected spectrum may rise as E^40.
 const LONGEST: f64 = 0.02;
 const LONGEST_LATE: f64 = 0.005;
-/// Rows closer than this, relative, are the two sides of an edge where the opacity changes by more than [`STEP`].
+/// Rows closer than this, relative, are the two sides of an edge where the opacity changes by more than [`STEP`]: half of a step that
+/// is left out is the error of a bin around it.
 const NEAR: f64 = 3e-7;
-const STEP: f64 = 1e-3;
+const STEP: f64 = 1e-5;
 /// Where the opacity that the Green's function is given is taken, E/511 keV.
 const AT: f64 = 0.01947;
 

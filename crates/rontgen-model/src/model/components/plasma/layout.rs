@@ -3,7 +3,8 @@
 //! ```text
 //! 0                nodes N, groups G, knots K, then for three segments of the knots: ln E of the first, knots per ln E, number
 //!                  of the first; ln E of the end; parts per ln E; lines in all L; and what SHORT
-//!                  leaves of the longest side of a triangle, over its energy; ln E where the tables end
+//!                  leaves of the longest side of a triangle, over its energy; ln E where the tables end; numbers of the
+//!                  second segment's first knot and of its last
 //! HEADER           kT of the nodes (keV), N
 //!                  number of each node's first line, N + 1
 //!                  group of each element, 30
@@ -81,6 +82,7 @@ impl Content {
         let triangles = self.lines.iter().filter(|l| l[3] >= TRIANGLE as f64);
         out.push(triangles.map(|l| (l[2].max(l[4]) - SHORT) / l[0]).fold(0.0, f64::max) * 1.001);
         out.push(self.ends);
+        out.extend([k.first[1], k.first[2]]);
         out.resize(HEADER, 0.0);
         out.extend(&self.kt);
         out.extend(self.starts.iter().map(|s| *s as f64));
@@ -119,6 +121,9 @@ pub(super) struct View<'a> {
     pub longest: f64,
     /// ln E where the tables end: the knots reach a little further.
     pub ends: f64,
+    /// First and last knot of the fine segment, and knots per ln E outside of it.
+    pub fine: (f32, f32),
+    pub coarse: f32,
 }
 
 impl<'a> View<'a> {
@@ -135,6 +140,8 @@ impl<'a> View<'a> {
             parts_per_ln: f64::from(head[10]),
             longest: f64::from(head[12]),
             ends: f64::from(head[13]),
+            fine: (head[14], head[15]),
+            coarse: head[4],
         };
         (view.nodes >= 2 && view.start_of_lines() + 5 * view.lines <= table.len()).then_some(view)
     }

@@ -6,7 +6,7 @@
 
 use super::{
     layout::{Line, TRIANGLE},
-    table::{FAINT, Grid},
+    table::{FAINT, Grid, SMALLEST},
 };
 use crate::atomic::atomdb::Curve;
 
@@ -18,11 +18,9 @@ const LONGEST_GAP: f64 = 0.05;
 /// AtomDB's recombination edges do over 1.06 %.
 const STEEP: f64 = 4e-3;
 const STEEP_SHARE: f64 = 0.012;
-/// On both sides of a step, this many distances of knots are straightened: the kinks at their ends, which the knots smear, are the
-/// smaller the longer that is (at 3, a step of 6 % left 1.3e-3).
+/// On both sides of a step, this many distances of knots are straightened, up to a knot, where a kink is no loss: the longer that is,
+/// the less of the step is left in one distance, and the less f32's rounding of ln E makes of it.
 const MARGIN: f64 = 8.0;
-/// Steps stay where knots are farther apart in ln E: those lie outside the band.
-const COARSEST: f64 = 3e-3;
 
 /// One element at one temperature.
 pub(super) struct Place<'a> {
@@ -158,24 +156,41 @@ fn divided(start: (f64, f64), inner: &[(f64, f64)], end: (f64, f64), longest: f6
     out
 }
 
-/// A continuum with its steep steps straightened; the differences are moved to `lines`.
+/// A continuum with its steep steps and kinks straightened; the differences are moved to `lines`.
 pub(super) fn without_edges(continuum: &Curve, place: &Place<'_>, lines: &mut Vec<Line>) -> Curve {
     let mut all = points(continuum);
-    // Where the curve is straightened; what overlaps is one.
+    // Where the curve is straightened.
     let mut windows: Vec<(f64, f64)> = Vec::new();
     for pair in all.windows(2) {
         let gap = pair[1].0 - pair[0].0;
         let steep = (gap <= STEEP || (pair[1].1 > pair[0].1 && gap <= STEEP_SHARE * pair[0].0))
             && place.stands_out(pair[1].1 - pair[0].1, pair[0].0.max(1e-3), gap.max(1e-9)) == Some(true);
-        let fine = |below: &usize| place.grid.extent[*below] < COARSEST;
-        let Some(below) = place.grid.below(pair[0].0).filter(|below| steep && fine(below)) else { continue };
+        let Some(below) = place.grid.below(pair[0].0).filter(|_| steep) else { continue };
         let margin = MARGIN * place.grid.extent[below] * pair[0].0;
-        let window = (f64::from((pair[0].0 - margin) as f32), f64::from((pair[1].0 + margin) as f32));
-        match windows.last_mut() {
-            Some(last) if last.1 >= window.0 => last.1 = window.1,
-            _ => windows.push(window),
-        }
+        windows.extend(place.grid.around(pair[0].0 - margin, pair[1].0 + margin));
     }
+    // Kinks between two knots, which a cold plasma's continuum has wherever it has a point.
+    for three in all.windows(3) {
+        let slope = |k: usize| (three[k + 1].1 - three[k].1) / (three[k + 1].0 - three[k].0).max(1e-9);
+        let energy = three[1].0;
+        let extent = place.grid.below(energy).map_or(0.0, |below| place.grid.extent[below]);
+        let most = 0.25 * extent * energy * (slope(1) - slope(0));
+        let window = place.grid.around(energy, energy).filter(|_| place.stands_out(most, energy, 1e-9) == Some(true));
+        // The triangle below a convex kink is negative: what it is taken from must be there.
+        let there = |window: &(f64, f64)| {
+            let density = between(three[0], three[1], window.0.max(three[0].0));
+            place.factor * density * energy >= SMALLEST
+        };
+        windows.extend(window.filter(there));
+    }
+    windows.sort_by(|a, b| a.0.total_cmp(&b.0));
+    windows.dedup_by(|next, last| {
+        let one = next.0 <= last.1;
+        if one {
+            last.1 = last.1.max(next.1);
+        }
+        one
+    });
     let at = |all: &[(f64, f64)], x: f64| {
         let k = all.partition_point(|p| p.0 <= x);
         (k > 0 && k < all.len()).then(|| (x, between(all[k - 1], all[k], x)))

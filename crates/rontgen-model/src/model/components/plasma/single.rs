@@ -76,6 +76,21 @@ fn smooth<const FUSED: bool>(plasma: &Plasma, view: &View<'_>, tile: &Tile<f32>,
         let t = place - whole as f32;
         density.get(whole as usize..).and_then(|d| d.first_chunk()).map_or(0.0, |&[a, b]| (b - a) * t + a)
     };
+    // The mean over a stretch that is no longer than the distance of two knots, around a place: at its middle, or those of its parts on
+    // both sides of a knot.
+    let fine = (view.fine.0 - origin, view.fine.1 - origin);
+    let mean = |place: f32, extent: f32| {
+        let knot = place.round();
+        let length = extent * if place > fine.0 && place < fine.1 { view.parts_per_ln as f32 } else { view.coarse };
+        let beyond = 0.5 * length - (place - knot).abs();
+        // Where the segments meet, distances differ, and there are no kinks.
+        if beyond <= 0.0 || knot == fine.0 || knot == fine.1 {
+            return at(place);
+        }
+        let outward = if place < knot { 0.5 } else { -0.5 };
+        let share = beyond / length;
+        share * at(knot + outward * beyond) + (1.0 - share) * at(knot - outward * (length - beyond))
+    };
     let mut place = [0f32; TILE];
     for (place, ln) in place.iter_mut().zip(&tile.ln_centre) {
         *place = view.place(ln + shift) - origin;
@@ -86,18 +101,18 @@ fn smooth<const FUSED: bool>(plasma: &Plasma, view: &View<'_>, tile: &Tile<f32>,
     for j in 0..tile.len {
         let mut extent = tile.log_width[j];
         if single && !ends {
-            out[j] = extent * at(place[j]);
+            out[j] = extent * mean(place[j], extent);
             continue;
         }
         let lower = tile.ln_centre[j] + shift - 0.5 * extent;
         if ends {
             extent = extent.min((view.ends as f32 - lower).max(0.0));
         }
-        // Parts no longer than the distance of two knots, each with the density at its middle.
+        // Parts no longer than the distance of two knots.
         let parts = (f64::from(extent) * view.parts_per_ln).ceil().max(1.0);
         let part = extent / parts as f32;
         let start = lower + 0.5 * part;
-        let sum: f32 = (0..parts as usize).map(|k| at(view.place(start + k as f32 * part) - origin)).sum();
+        let sum: f32 = (0..parts as usize).map(|k| mean(view.place(start + k as f32 * part) - origin, part)).sum();
         out[j] = sum * part;
     }
 }
@@ -204,7 +219,9 @@ fn lines<const FUSED: bool>(plasma: &Plasma, view: &View<'_>, tile: &Tile<f32>, 
         }
     }
     for (out, sum) in out.iter_mut().zip(&sums).take(tile.len) {
-        *out += sum;
+        // Triangles below a kink are negative; where a bin has next to nothing, rounding may leave less than that.
+        let photons = *out + sum;
+        *out = if photons < 0.0 { 0.0 } else { photons };
     }
 }
 

@@ -20,9 +20,12 @@ use crate::atomic::{
 use crate::model::Settings;
 use rayon::prelude::*;
 
-/// A line is faint when at its peak, at rest, it adds less than this to the continuum of its element and a third of those of hydrogen
-/// and helium; so abundances up to three times the table's are within the tolerance.
+/// A line is faint when at its peak, at rest, it adds less than this to the continuum of its element and a share ([`BESIDE`]) of those
+/// of hydrogen and helium.
 pub(super) const FAINT: f64 = 3e-4;
+/// Where hydrogen's abundance is fixed, and where it is a parameter: abundances up to three and thirty times hydrogen's are within the
+/// tolerance.
+const BESIDE: [f64; 2] = [1.0 / 3.0, 1.0 / 30.0];
 /// All faint lines of an element between two knots together add less than this.
 const FAINT_TOGETHER: f64 = 6e-4;
 /// A line ends where it adds less than this.
@@ -30,13 +33,13 @@ const WING: f64 = 1e-5;
 /// Distance of knots in ln E: in the band (150 km/s; at most 2e-3, and a third of the narrowest bin), and outside.
 const FINE: f64 = 5e-4;
 const FINE_MOST: f64 = 2e-3;
-const COARSE: f64 = 4e-3;
+const COARSE: f64 = 1e-3;
 /// The fine knots reach from this times the lowest energy to that times the highest: redshifts to 0.6 and below.
 const FINE_RANGE: (f64, f64) = (0.8, 1.6);
 /// And all knots: redshifts from -0.5 to 10.
 const RANGE: (f64, f64) = (0.5, 11.0);
 /// Densities below this are 0: subnormal numbers are slow.
-const SMALLEST: f64 = 1e-30;
+pub(super) const SMALLEST: f64 = 1e-30;
 
 pub(crate) fn apec_table(bins: &[(f64, f64)], settings: &Settings) -> Vec<f64> {
     table(bins, settings, Family::Metals, false)
@@ -120,7 +123,7 @@ fn continued(mut curve: Curve, end: f64) -> Curve {
     if f64::from(x1) < end || y1 <= 0.0 || y0 <= 0.0 || x1 <= x0 {
         return curve;
     }
-    let beyond = (5.0 * COARSE) as f32 * x1;
+    let beyond = (10.0 * FINE_MOST) as f32 * x1;
     let density = y1 * (y1 / y0).powf(beyond / (x1 - x0));
     curve.energy.push(x1 + beyond);
     curve.density.push(density);
@@ -132,7 +135,7 @@ fn knots(band: (f64, f64), fine: f64) -> Knots {
     let (mut at, mut density, mut first) = (ends, [0.0; 3], [0.0; 3]);
     let mut count = 0.0;
     for k in 0..3 {
-        let step = if k == 1 { fine } else { COARSE };
+        let step = if k == 1 { fine } else { fine.max(COARSE) };
         let steps = ((ends[k + 1] - ends[k]) / step).ceil();
         // The shader and the f32 form read these numbers as f32; so must whoever fills the knots.
         density[k] = f64::from((1.0 / step) as f32);
@@ -223,6 +226,33 @@ impl Grid {
         (knot > 0 && knot < self.energies.len()).then(|| knot - 1)
     }
 
+    /// The knots at or around two energies, as f32 holds them; `None` outside.
+    pub fn around(&self, lo: f64, hi: f64) -> Option<(f64, f64)> {
+        let (below, above) = (self.below(lo)?, self.below(hi)? + 1);
+        Some((f64::from(self.energies[below] as f32), f64::from(self.energies[above] as f32)))
+    }
+
+    /// Adds a curve's photons per ln E at the knots: where its kinks are small or at knots, what is interpolated between these is
+    /// the curve, while shares of what is between them would be its mean over two distances.
+    fn sample(&self, density: &mut [f64], curve: &Curve, factor: f64) {
+        let (x, y) = (&curve.energy, &curve.density);
+        let mut piece = 0;
+        for (density, energy) in density.iter_mut().zip(&self.energies) {
+            while piece + 2 < x.len() && f64::from(x[piece + 1]) <= *energy {
+                piece += 1;
+            }
+            let (Some(&[x0, x1]), Some(&[y0, y1])) =
+                (x.get(piece..).and_then(|x| x.first_chunk()), y.get(piece..).and_then(|y| y.first_chunk()))
+            else {
+                return;
+            };
+            let [x0, x1, y0, y1] = [x0, x1, y0, y1].map(f64::from);
+            if *energy >= x0 && *energy <= x1 && x1 > x0 {
+                *density += factor * energy * (y0 + (y1 - y0) * (energy - x0) / (x1 - x0));
+            }
+        }
+    }
+
     fn add_curve(&self, mass: &mut [f64], curve: &Curve, factor: f64) {
         let (x, y) = (&curve.energy, &curve.density);
         let (Some(start), Some(end)) = (self.energies.first(), self.energies.last()) else { return };
@@ -261,12 +291,14 @@ fn part(node: &Node, grid: &Grid, ratios: &[f64; ELEMENTS], family: Family, broa
     };
     let base = {
         let (hydrogen, helium) = (continuum(0), continuum(1));
-        let third = |k: usize| (hydrogen[k] + helium[k]) / grid.extent[k] / 3.0;
-        (0..knots).map(third).collect::<Vec<f64>>()
+        let share = BESIDE[usize::from(family == Family::All)];
+        let beside = |k: usize| (hydrogen[k] + helium[k]) / grid.extent[k] * share;
+        (0..knots).map(beside).collect::<Vec<f64>>()
     };
     let always = if family == Family::All { vec![0.0; knots] } else { base.clone() };
     let sigma = widths(node.kt, 0.0);
     let mut smooth = vec![vec![0.0; knots]; family.groups()];
+    let mut sampled = smooth.clone();
     let mut lines = Vec::new();
     for element in 0..ELEMENTS {
         let own: Vec<(f64, f64, usize)> = (0..node.lines.energy.len())
@@ -282,12 +314,10 @@ fn part(node: &Node, grid: &Grid, ratios: &[f64; ELEMENTS], family: Family, broa
         let floor: Vec<f64> = (0..knots).map(|k| base[k] + mass[k] / grid.extent[k]).collect();
         mass.fill(0.0);
         let place = ragged::Place { grid, floor: &floor, always: &always, factor, element };
-        for rest in [
-            ragged::without_edges(&node.continuum[element], &place, &mut lines),
-            ragged::without_points(&node.pseudo[element], &place, &mut lines),
-        ] {
-            grid.add_curve(&mut mass, &continued(rest, end), factor);
-        }
+        let rest = ragged::without_edges(&node.continuum[element], &place, &mut lines);
+        grid.sample(&mut sampled[family.group(element)], &continued(rest, end), factor);
+        let rest = ragged::without_points(&node.pseudo[element], &place, &mut lines);
+        grid.add_curve(&mut mass, &continued(rest, end), factor);
         // What a line adds at its peak, relative to the floor there.
         let peak = |&(_, photons, below): &(f64, f64, usize)| {
             let spread = if broad { 2.5066 * sigma[element] } else { 0.0 };
@@ -310,7 +340,10 @@ fn part(node: &Node, grid: &Grid, ratios: &[f64; ELEMENTS], family: Family, broa
         let sum = &mut smooth[family.group(element)];
         sum.iter_mut().zip(mass.iter().zip(&grid.extent)).for_each(|(sum, (mass, extent))| *sum += mass / extent);
     }
-    smooth.iter_mut().for_each(|density| grid.settle(density));
+    for (density, sampled) in smooth.iter_mut().zip(&sampled) {
+        grid.settle(density);
+        density.iter_mut().zip(sampled).for_each(|(density, sampled)| *density += sampled);
+    }
     for x in smooth.iter_mut().flatten().filter(|x| **x < SMALLEST) {
         *x = 0.0;
     }
