@@ -31,7 +31,12 @@ fn temporary_for(target: &Path) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");
     name.push(target.file_name().unwrap_or_default());
     name.push(format!(".{}.part", std::process::id()));
-    target.with_file_name(name)
+    if is_special(target) { std::env::temp_dir().join(name) } else { target.with_file_name(name) }
+}
+
+/// A device or a pipe is written into; a rename would put a file in its place (of /dev/null, for whoever may).
+fn is_special(target: &Path) -> bool {
+    std::fs::metadata(target).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
 impl FitsWriter {
@@ -226,6 +231,12 @@ impl FitsWriter {
     /// Closes the file and puts it under its final name.
     pub fn finish(mut self) -> Result<(), FitsError> {
         self.close()?;
+        if is_special(&self.target) {
+            let mut whole = std::fs::File::open(&self.temporary)?;
+            std::io::copy(&mut whole, &mut std::fs::File::options().write(true).open(&self.target)?)?;
+            // What is left of it goes with `self`.
+            return Ok(());
+        }
         std::fs::rename(&self.temporary, &self.target)?;
         Ok(())
     }
