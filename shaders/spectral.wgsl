@@ -1,4 +1,4 @@
-// Summary statistics of count spectra, one workgroup per spectrum; what they are and in which order: `src/kernels/spectral.rs`.
+// Summary statistics of count spectra, one workgroup per spectrum; what they are and in which order: `crates/rontgen-kernels/src/kernels/spectral.rs`.
 //!include index
 struct Parameters { rows: u32, cols: u32 }
 @group(0) @binding(0) var<uniform> parameters: Parameters;

@@ -17,25 +17,16 @@
 //! | [`bounded`] | reading files that may never end |
 //! | [`nn`], [`kernels`], [`device`] | layers and training, one file per kernel family, the GPU or CPU underneath |
 //!
-//! Dependencies point downwards only; nothing below [`run`] reads a configuration file or prints.
+//! The rooms below [`run`] and [`report`] are crates of their own (`crates/`), so that a change above leaves their kernels and components
+//! compiled; their names here are the same as ever. Dependencies point downwards only; nothing below [`run`] reads a configuration file or prints.
 
-pub mod atomic;
-pub mod bounded;
 pub mod cli;
-pub mod device;
-pub mod diagnose;
-pub mod error;
 pub mod import;
-pub mod infer;
-pub mod kernels;
-pub mod model;
-pub mod nn;
-pub mod observation;
-pub mod reference;
-pub mod refine;
 pub mod report;
 pub mod run;
-pub mod simulate;
-pub mod summarize;
 
-pub use error::{Error, Result};
+pub use rontgen_device::device;
+pub use rontgen_infer::{Error, Result, diagnose, error, infer, nn, reference, refine, result, simulate, summarize};
+pub use rontgen_kernels::kernels;
+pub use rontgen_model::{atomic, model};
+pub use rontgen_ogip::{bounded, observation};

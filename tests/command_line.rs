@@ -135,6 +135,32 @@ fn a_file_in_the_way_is_not_overwritten_by_fake() {
     assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
 }
 
+/// A rename onto a pipe or a device (/dev/null, as root) would leave a file in its place.
+#[cfg(unix)]
+#[test]
+fn outputs_go_into_pipes_and_leave_them_there() {
+    use std::os::unix::fs::FileTypeExt;
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let run = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli/demo.toml");
+    let (path, run) = (pipe.to_str().unwrap(), run.to_str().unwrap());
+    let table = ["spectrum", "powerlaw", "--energies", "1", "2", "4", "--out", path];
+    let fits = ["simulate", run, "--n", "3", "--device", "cpu", "--quiet", "--out", path];
+    for (arguments, begins) in [(&table[..], "e_lo"), (&fits[..], "SIMPLE")] {
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::read(pipe).unwrap()
+        });
+        let output = rontgen(arguments);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let text = reader.join().unwrap();
+        assert!(text.starts_with(begins.as_bytes()), "{:?}", &text[..text.len().min(20)]);
+        assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+}
+
 #[test]
 fn a_closed_pipe_is_quiet() {
     // `models` prints through println!, which panics on a closed pipe; help goes through the command line's own writer.

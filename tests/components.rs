@@ -1,7 +1,7 @@
 //! Every implemented component against numbers of independent software, the vectorised f32 form against the f64 oracle,
 //! and every component's WGSL through naga.
 
-mod golden;
+use crate::golden;
 
 use golden::{
     Table,

@@ -2,7 +2,7 @@
 //!
 //! Any adapter will do, a software one too. Without one the test says that it skips; with RONTGEN_REQUIRE_GPU=1 it fails.
 
-mod golden;
+use crate::golden;
 
 use golden::{
     device::{device, run},

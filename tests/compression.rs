@@ -1,6 +1,6 @@
 //! Response compression: what it promises, checked with spectra that are really drawn, in f64, on real responses.
 
-mod common;
+use crate::common;
 
 use rontgen::device::{Device, RowBlocks};
 use rontgen::kernels::random;

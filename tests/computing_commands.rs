@@ -1,6 +1,6 @@
 //! `rontgen likelihood`, `fake` and `simulate` as a whole program, against XSPEC's own numbers on EPIC-pn and X-IFU.
 
-mod common;
+use crate::common;
 
 use std::{fs, io::Read, path::Path, process::Command};
 

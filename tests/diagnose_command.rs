@@ -1,6 +1,6 @@
 //! `rontgen diagnose` and `rontgen apply`: what they say of good runs, and that they say no to bad ones.
 
-mod common;
+use crate::common;
 
 use std::{
     fs,

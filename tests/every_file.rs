@@ -1,6 +1,6 @@
 //! No file makes the program panic: every file of the collection, and damaged copies of them.
 
-mod common;
+use crate::common;
 
 use std::path::{Path, PathBuf};
 

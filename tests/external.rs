@@ -1,6 +1,6 @@
 //! Components computed by a command: agreement with the built-in one, and everything that can go wrong with a process.
 
-mod common;
+use crate::common;
 
 use common::runs::{rontgen, rontgen_in, small, stderr, stdout, ten_channels};
 use rontgen::{

@@ -1,6 +1,6 @@
 //! When the rounds end, and what follows on weights that are not to be trusted, in whole runs.
 
-mod common;
+use crate::common;
 
 use std::{
     fs,

@@ -3,7 +3,7 @@
 //!
 //! `RONTGEN_COMPONENT=name` takes one component, `RONTGEN_SETS=n` so many parameter sets of each (1 without).
 
-mod golden;
+use crate::golden;
 
 use golden::{path, with_excerpt, xspec::evaluate};
 use rontgen::model::{Kind, Model, ParameterInfo, Program, Scratch, Settings, catalogue};

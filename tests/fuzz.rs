@@ -2,13 +2,10 @@
 //!
 //! Each kind runs in a process of its own, whose address space is bounded, so that a reader which believes a header's sizes ends there; the
 //! test watches it and goes on behind a case that ended it. `cargo test` makes some hundred cases of each kind;
-//! `RONTGEN_FUZZ=100000 cargo test --release --test fuzz` makes so many. Cases are numbered, and a number makes the same case
-//! everywhere: `RONTGEN_FUZZ_ONE=kind:number cargo test --release --test fuzz one_case -- --nocapture` shows one.
+//! `RONTGEN_FUZZ=100000 cargo test --release --test tests fuzz` makes so many. Cases are numbered, and a number makes the same case
+//! everywhere: `RONTGEN_FUZZ_ONE=kind:number cargo test --release --test tests fuzz::one_case -- --nocapture` shows one.
 
-mod common;
-#[path = "fuzz/mutate.rs"]
 mod mutate;
-#[path = "fuzz/seeds.rs"]
 mod seeds;
 
 use mutate::Chance;
@@ -223,7 +220,7 @@ fn watch(kind: &str, first: u64, last: u64) -> (u64, Vec<String>, bool) {
         }
         false => Command::new(&exe),
     };
-    command.args(["--exact", "child", "--ignored", "--nocapture", "--test-threads=1"]);
+    command.args(["--exact", "fuzz::child", "--ignored", "--nocapture", "--test-threads=1"]);
     command.env("RONTGEN_FUZZ_CHILD", format!("{kind}:{first}:{last}")).env("RAYON_NUM_THREADS", "1");
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let stdout = child.stdout.take().unwrap();

@@ -1,6 +1,6 @@
 //! Save files as XSPEC writes them, and as people do, into run files.
 
-mod common;
+use crate::common;
 
 use common::{
     data,

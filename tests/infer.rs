@@ -2,7 +2,7 @@
 //!
 //! The runs are far too small for a good posterior. That is used: the program must notice.
 
-mod common;
+use crate::common;
 
 use std::{
     fs,

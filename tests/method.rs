@@ -1,6 +1,6 @@
 //! `inference.method`: nested sampling instead of networks, the choice between them, and what either would take.
 
-mod common;
+use crate::common;
 
 use std::{
     fs,

@@ -1,13 +1,9 @@
 //! Spectra, responses and their product against the facts of the data collection and independent software.
 
-#[path = "observation/cases.rs"]
 mod cases;
-mod common;
-#[path = "observation/formats.rs"]
+use crate::common;
 mod formats;
-#[path = "observation/grouping.rs"]
 mod grouping;
-#[path = "observation/slips.rs"]
 mod slips;
 
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! Plasma emission against XSPEC's own numbers and pyatomdb's; the f32 form and the shader against the f64 oracle.
 
-mod golden;
+use crate::golden;
 
 use golden::{Table, device, path, reference, with_excerpt};
 use rontgen::model::{Model, Parameters, Prior, Program, Scratch, Setting, Settings};

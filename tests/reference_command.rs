@@ -1,7 +1,7 @@
 //! `rontgen reference` as a whole: the folder it leaves, what it repeats to the bit, that both samplers find one posterior, and what it
 //! refuses.
 
-mod common;
+use crate::common;
 
 use std::{
     fs,

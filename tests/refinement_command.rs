@@ -1,7 +1,7 @@
 //! The refinement of whole runs: proposals together, the polish, SIR, and when it stops. The rounds are the same in all runs, and
 //! trained so little that the flow alone has an efficiency of about 0.35.
 
-mod common;
+use crate::common;
 
 use std::{
     fs,

@@ -2,7 +2,7 @@
 //!
 //! Kills are timed by what the run has reached (its files), not by the clock: so every stage is hit on any machine.
 
-mod common;
+use crate::common;
 
 use std::{
     fs,

@@ -1,7 +1,7 @@
 //! The output folder and its checkpoints: what is refused, what survives damage, what means the same from everywhere; and runs that do
 //! not fit the machine or the simulator.
 
-mod common;
+use crate::common;
 
 use common::runs::{rontgen_in, small, stderr, stdout, ten_channels};
 use std::{fs, path::Path};

@@ -3,7 +3,7 @@
 //! The instrument (tests/data/toy) has 60 energies and 40 channels from 0.5 to 6.5 keV. Its spectrum holds 4303 counts of a power law
 //! of index 1.7 and norm 0.02; C-STAT there is 24.41303 over all channels, and what stands beside each selection over its own.
 
-mod common;
+use crate::common;
 
 use common::runs::{rontgen, stderr, stdout};
 use std::{fs, path::Path, process::Output};

@@ -1,6 +1,6 @@
 //! The whole chain model -> fold -> C-STAT against XSPEC's own numbers, against the f64 oracle, and between devices.
 
-mod common;
+use crate::common;
 
 use rontgen::device::{Device, RowBlocks, Tensor};
 use rontgen::model::{Model, Parameters, Prior, Program, Setting, Settings};

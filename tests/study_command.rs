@@ -1,6 +1,6 @@
 //! `rontgen study`: every variant a run of its own, its table, that finished runs are kept, and what it refuses.
 
-mod common;
+use crate::common;
 
 use std::{fs, path::Path, process::Command};
 

@@ -1,8 +1,8 @@
 //! Table models: the toy tables and the two real ones against XSPEC's numbers, files made here against hand calculations, and the
 //! three forms of evaluation against each other.
 
-mod common;
-mod golden;
+use crate::common;
+use crate::golden;
 
 use common::{
     data,

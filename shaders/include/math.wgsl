@@ -1,5 +1,5 @@
 // Functions that WGSL lacks or leaves inaccurate. Nothing here relies on a fused multiply-add, an infinity or a
-// denormal; the coefficients are those of src/model/real.rs.
+// denormal; the coefficients are those of crates/rontgen-model/src/model/real.rs.
 
 // e^x, 0 where it would underflow and finite where it would overflow.
 fn safe_exp(x: f32) -> f32 {

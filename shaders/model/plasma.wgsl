@@ -1,6 +1,6 @@
 // apec, vapec, vvapec, bapec, bvapec, bvvapec: linear in kT between two nodes; smooth part on knots in ln E, lines as exact
 // Gaussian integrals over the lines in reach of the bin, and triangles of the pseudo-continuum among them.
-// table: see src/model/components/plasma/layout.rs.
+// table: see crates/rontgen-model/src/model/components/plasma/layout.rs.
 
 struct Plasma {
     weight: array<f32, 30>,

@@ -1,5 +1,5 @@
 // bapec, bvapec, bvvapec with a velocity that no parameter changes: photons of the cells between the edges of a bin, of two nodes.
-// table: see src/model/components/plasma/frozen.rs.
+// table: see crates/rontgen-model/src/model/components/plasma/frozen.rs.
 
 struct Cells {
     first: u32,

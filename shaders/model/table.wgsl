@@ -1,4 +1,4 @@
-// atable, mtable, etable: interpolation in a table of spectra. The table's header: src/model/table/layout.rs.
+// atable, mtable, etable: interpolation in a table of spectra. The table's header: crates/rontgen-model/src/model/table/layout.rs.
 //
 // The weights of the spectra around a point are products of two short lists: rows_a/weights_a of the first four axes,
 // rows_b/weights_b of the others.

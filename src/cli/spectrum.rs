@@ -5,13 +5,13 @@ use crate::{
     Error, Result,
     device::Device,
     model::{Model, ModelError, ParameterInfo, Program, Settings, additive_parts},
-    report::plots,
+    report::{plots, write_atomically},
     run::evaluate::ORACLE,
     simulate::spectra,
 };
 use std::{
     fs::File,
-    io::{Read, Write},
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -92,7 +92,7 @@ pub fn run(args: Args) -> Result<u8> {
             }
         }
         text.push('\n');
-        write_whole(out, text.as_bytes())?;
+        write_atomically(out, |w| w.write_all(text.as_bytes()))?;
     }
     if let Some(plot) = &args.plot {
         let mut flux = vec![0.0; program.energies()];
@@ -105,7 +105,7 @@ pub fn run(args: Args) -> Result<u8> {
             Vec::new()
         });
         let svg = plots::model::model(&model.canonical(), &edges, &flux, &parts);
-        write_whole(plot, svg.as_bytes())?;
+        write_atomically(plot, |w| w.write_all(svg.as_bytes()))?;
     }
     Ok(0)
 }
@@ -258,21 +258,6 @@ fn points(path: &Path, model: &Model, full: &[f64]) -> Result<Vec<Vec<f64>>> {
         Ok(full)
     };
     rows.into_iter().enumerate().map(fill).collect()
-}
-
-/// Writes under a temporary name beside the file and renames, so that no half-written file stays under the final name.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}.part", std::process::id()));
-    let part = path.with_file_name(name);
-    let written = File::create(&part)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| std::fs::rename(&part, path));
-    written.map_err(|source| {
-        // Best effort: the error that matters is the one above.
-        let _ = std::fs::remove_file(&part);
-        Error::Io { path: path.to_path_buf(), source }
-    })
 }
 
 #[cfg(test)]

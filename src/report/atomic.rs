@@ -35,6 +35,11 @@ pub fn write_atomically(
     fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<(), ReportError> {
     make_parent(path)?;
+    if is_special(path) {
+        let file = File::options().write(true).open(path).map_err(ReportError::io(path))?;
+        let mut writer = BufWriter::with_capacity(1 << 16, file);
+        return fill(&mut writer).and_then(|()| writer.flush()).map_err(ReportError::io(path));
+    }
     let temporary = Temporary(temporary_name(path)?);
     let file = File::create(&temporary.0).map_err(ReportError::io(path))?;
     let mut writer = BufWriter::with_capacity(1 << 16, file);
@@ -53,11 +58,26 @@ pub fn write_atomically_at<E: From<ReportError>>(
     fill: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
     make_parent(path)?;
+    if is_special(path) {
+        let name = path.file_name().unwrap_or_default();
+        let temporary = Temporary(temporary_name(&std::env::temp_dir().join(name))?);
+        fill(&temporary.0)?;
+        let mut file = File::options().write(true).open(path).map_err(ReportError::io(path))?;
+        File::open(&temporary.0)
+            .and_then(|mut whole| std::io::copy(&mut whole, &mut file))
+            .map_err(ReportError::io(path))?;
+        return Ok(());
+    }
     let temporary = Temporary(temporary_name(path)?);
     fill(&temporary.0)?;
     File::open(&temporary.0).and_then(|f| f.sync_all()).map_err(ReportError::io(path))?;
     fs::rename(&temporary.0, path).map_err(ReportError::io(path))?;
     Ok(())
+}
+
+/// A device or a pipe is written into; a rename would put a file in its place (of /dev/null, for whoever may).
+fn is_special(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
 fn make_parent(path: &Path) -> Result<(), ReportError> {

@@ -24,7 +24,7 @@ pub mod chain;
 mod chain_read;
 pub mod diagnosis;
 mod edge;
-mod error;
+
 mod figures;
 mod header;
 pub mod html;
@@ -39,9 +39,9 @@ mod verdict;
 
 use std::path::{Path, PathBuf};
 
+pub use crate::result::ReportError;
 pub use atomic::{write_atomically, write_atomically_at};
 pub use chain_read::read_chain;
-pub use error::ReportError;
 pub use prior::PriorShape;
 pub use summary::Summary;
 pub use tables::{Coverage, LossRow, Samples, SpectrumTable, UnfoldedTable, WeightedSamples};

@@ -7,7 +7,7 @@ use rontgen::report::summary::*;
 use rontgen::report::tables::*;
 use rontgen::report::{ReportData, chain, round_folder, write_atomically};
 
-use crate::{example, message, refused};
+use super::{example, message, refused};
 
 #[test]
 fn a_folder_reads_back_bit_for_bit() {
@@ -264,9 +264,9 @@ fn the_model_has_a_light_of_its_own() {
 #[test]
 fn a_residual_that_is_not_noise_makes_the_model_poor() {
     let mut summary = example().summary;
-    summary.judge_residual(Some(crate::residual(1.1e-3)));
+    summary.judge_residual(Some(super::residual(1.1e-3)));
     assert_eq!((summary.verdict.status, summary.verdict.model.status), (VerdictStatus::Trusted, ModelStatus::Fits));
-    summary.judge_residual(Some(crate::residual(4.9e-4)));
+    summary.judge_residual(Some(super::residual(4.9e-4)));
     assert_eq!((summary.verdict.status, summary.verdict.model.status), (VerdictStatus::WithCare, ModelStatus::Poor));
     let reason = &summary.verdict.model.reasons[0];
     assert!(reason.contains("1.000-1.250 keV has more counts than expected, by 5.5 standard"), "{reason}");

@@ -2,7 +2,7 @@
 
 use rontgen::diagnose::{cstat_expectation, divergence, statistics};
 
-use crate::normals;
+use super::normals;
 
 #[test]
 fn quantiles_of_known_sets() {

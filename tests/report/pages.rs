@@ -12,7 +12,7 @@ use rontgen::report::summary::*;
 use rontgen::report::tables::*;
 use rontgen::report::{ReportData, RoundData, html};
 
-use crate::{example, normals};
+use super::{example, normals};
 
 /// Checks nesting of tags and quoting of attributes; returns the number of tags opened. Void HTML elements need no end.
 fn well_formed(text: &str) -> usize {

@@ -10,7 +10,7 @@ use rontgen::report::summary::ParameterSummary;
 use rontgen::report::tables::*;
 use rontgen::report::{ReportData, numbers};
 
-use crate::{example, normals, unfolded};
+use super::{example, normals, unfolded};
 
 /// One text of an SVG with its box: left, top, right, bottom [pixels].
 #[derive(Debug, Clone)]

@@ -8,42 +8,12 @@ mod unfolded;
 
 use std::path::Path;
 
+pub use crate::result::Samples;
 pub use read::{read_coverage, read_losses, read_samples, read_spectrum, read_unfolded, read_weighted};
 pub use unfolded::{UnfoldedRow, UnfoldedTable, write_unfolded};
 
 use super::ReportError;
 use super::atomic::write_atomically;
-
-/// Equal-weight samples: `values` is row-major, one row per sample, one column per name; physical units.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Samples {
-    pub names: Vec<String>,
-    pub values: Vec<f64>,
-}
-
-impl Samples {
-    /// Number of samples.
-    pub fn len(&self) -> usize {
-        self.values.len().checked_div(self.names.len()).unwrap_or(0)
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Position of a parameter, whatever its letters' case.
-    pub fn position(&self, name: &str) -> Option<usize> {
-        self.names.iter().position(|n| n.eq_ignore_ascii_case(name))
-    }
-
-    /// All samples of column `j`; empty when there is no such column.
-    pub fn column(&self, j: usize) -> Vec<f64> {
-        match self.names.len() {
-            p if j < p => self.values.iter().skip(j).step_by(p).copied().collect(),
-            _ => Vec::new(),
-        }
-    }
-}
 
 /// Samples of the refinement with everything that their weights came from. The weights sum to 1 or are unnormalised; never negative.
 #[derive(Debug, Clone, Default, PartialEq)]

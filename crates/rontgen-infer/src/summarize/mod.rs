@@ -1,0 +1,159 @@
+//! Spectra to a few numbers each.
+//!
+//! A [`Summary`] is trained on the simulated counts of a round and then encodes all counts, those of earlier rounds included.
+
+pub mod autoencoder;
+mod encoder;
+mod pca;
+mod projection;
+mod raw;
+mod rows;
+mod signal;
+mod spectral;
+
+pub use autoencoder::{AutoEncoder, AutoEncoderSettings, AutoEncoderState, Downstream};
+pub use autoencoder::{TWIN_STREAM, VALIDATION_STREAM};
+pub use encoder::Encoder;
+pub use pca::Pca;
+pub use projection::ProjectionState;
+pub use raw::Raw;
+pub use rows::ENCODE_ROWS;
+pub use signal::Signal;
+pub(crate) use signal::{FEW, kept, moments_of_few};
+pub use spectral::Spectral;
+
+use crate::device::{Device, RowBlocks, Tensor};
+use crate::kernels::poisson::Source;
+use crate::nn::{Epoch, FitSettings, History};
+use crate::{Error, Result};
+
+/// The ways from a spectrum to a few numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SummaryKind {
+    /// Directions in which the expected counts vary ([`Signal`]).
+    #[default]
+    Signal,
+    /// A network trained to reconstruct the spectrum ([`AutoEncoder`]).
+    AutoEncoder,
+    /// Its encoder, trained together with the density.
+    Embedding,
+    /// Principal components of the noisy spectra ([`Pca`]).
+    Pca,
+    /// Sums and ratios of bands ([`Spectral`]).
+    Spectral,
+    /// The standardised spectrum itself ([`Raw`]).
+    None,
+}
+
+impl SummaryKind {
+    pub const ALL: [SummaryKind; 6] = [
+        SummaryKind::AutoEncoder,
+        SummaryKind::Signal,
+        SummaryKind::Pca,
+        SummaryKind::Spectral,
+        SummaryKind::Embedding,
+        SummaryKind::None,
+    ];
+
+    /// As the run file writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            SummaryKind::Signal => "signal",
+            SummaryKind::AutoEncoder => "autoencoder",
+            SummaryKind::Embedding => "embedding",
+            SummaryKind::Pca => "pca",
+            SummaryKind::Spectral => "spectral",
+            SummaryKind::None => "none",
+        }
+    }
+}
+
+/// What a reconstruction is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Targets {
+    /// The very spectrum that was fed in: part of its noise is encoded too.
+    #[default]
+    Counts,
+    /// A second, independent Poisson realisation of the same expected counts.
+    Twin,
+    /// The expected counts.
+    Expected,
+}
+
+/// Spectra to train on or to encode (N x D).
+#[derive(Debug, Clone, Copy)]
+pub enum Spectra<'a> {
+    /// Counts as they are, and what to reconstruct where that is something else (`None` for [`Targets::Counts`]).
+    Stored { counts: &'a RowBlocks<f32>, targets: Option<&'a RowBlocks<f32>> },
+    /// Expected counts: every use draws its own Poisson counts from them, keyed by `source`, so that a network never sees the
+    /// same noise twice. Whatever the targets, nothing else is needed.
+    Drawn { expected: &'a RowBlocks<f32>, source: Source },
+}
+
+impl<'a> Spectra<'a> {
+    /// Stored counts that are their own targets.
+    pub fn counts(counts: &'a RowBlocks<f32>) -> Self {
+        Spectra::Stored { counts, targets: None }
+    }
+
+    fn blocks(&self) -> &'a RowBlocks<f32> {
+        match self {
+            Spectra::Stored { counts, .. } => counts,
+            Spectra::Drawn { expected, .. } => expected,
+        }
+    }
+}
+
+/// What one training sees.
+#[derive(Debug, Clone, Copy)]
+pub struct TrainingData<'a> {
+    pub spectra: Spectra<'a>,
+    /// Rows to train on; all of them without.
+    pub rows: Option<&'a Tensor<u32>>,
+}
+
+/// A learned compression of spectra.
+pub trait Summary {
+    /// Numbers per spectrum; a training may change it where summaries do not last.
+    fn size(&self) -> usize;
+
+    /// Whether a summary keeps its meaning from one training to the next, so that a density estimator can go on from its weights.
+    fn lasting(&self) -> bool {
+        true
+    }
+
+    /// Trains on these spectra, from where the last training ended (weights and optimiser state are kept).
+    ///
+    /// # Errors
+    /// [`crate::Error::Input`] when shapes or settings do not fit, else as [`crate::nn::fit`].
+    fn train(
+        &mut self,
+        device: &Device,
+        data: &TrainingData<'_>,
+        fit: &FitSettings,
+        on_epoch: &mut dyn FnMut(&Epoch) -> Result<()>,
+    ) -> Result<History>;
+
+    /// Encodes the spectra `rows` of `spectra` into `rows x` [`Summary::size`]; a row's result does not depend on its neighbours.
+    ///
+    /// # Errors
+    /// [`crate::Error::Input`] when the number of bins differs from the one trained on, or before any training.
+    fn encode(&self, device: &Device, spectra: Spectra<'_>, rows: &Tensor<u32>) -> Result<Tensor<f32>>;
+
+    /// Encodes one spectrum (`1 x D`), the observed one.
+    ///
+    /// # Errors
+    /// As [`Summary::encode`].
+    fn encode_one(&self, device: &Device, counts: &Tensor<f32>) -> Result<Tensor<f32>>;
+}
+
+fn check_bins(what: &str, found: usize, expected: usize) -> Result<()> {
+    match found == expected {
+        true => Ok(()),
+        false => Err(Error::Input(format!("{what}: spectra of {found} bins, expected {expected}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

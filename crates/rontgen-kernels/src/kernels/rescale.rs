@@ -1,0 +1,97 @@
+//! Weights next to standardised numbers, carried over to new statistics ([`super::standardize`]).
+//!
+//! With z = (ln(1 + x) - mean) / sd, new statistics leave a layer that reads z the same up to its bias when row j of its weights
+//! is multiplied by sd'/sd, and one that writes z the same when column j is multiplied by sd/sd' and its bias is shifted as well.
+//! Gradients change by the inverse of these factors, and so do Adam's moments of them.
+
+use crate::device::{Device, Kernel, Tensor, grid_1d};
+
+static RESCALE: Kernel = Kernel::new("rescale", include_str!("../../../../shaders/rescale.wgsl"));
+
+/// The shader, for the tests of portability.
+pub fn kernels() -> Vec<Kernel> {
+    vec![RESCALE.clone()]
+}
+
+/// What the statistics' columns belong to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Weights that read z: a row for each column of it.
+    Input,
+    /// Weights that write z: a column for each column of it.
+    Output,
+    /// The bias of a layer that writes z.
+    Bias,
+}
+
+/// Weights within the flat store: from `offset`, `rows` rows of `cols` numbers, `stride` from row to row.
+#[derive(Debug, Clone, Copy)]
+pub struct Block {
+    pub offset: usize,
+    pub rows: usize,
+    pub cols: usize,
+    pub stride: usize,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct Parameters {
+    offset: u32,
+    rows: u32,
+    cols: u32,
+    stride: u32,
+    by_row: u32,
+    bias: u32,
+}
+
+/// Rewrites a block of the flat store (values, Adam's first and second moments), in place, from the statistics `before` to `after` (1 x 2D each:
+/// means, then standard deviations, none of them 0).
+///
+/// # Panics
+/// When shapes do not agree.
+pub fn rescale(
+    device: &Device,
+    (before, after): (&Tensor<f32>, &Tensor<f32>),
+    side: Side,
+    block: Block,
+    [value, first, second]: [&mut Tensor<f32>; 3],
+) {
+    let Block { offset, rows, cols, stride } = block;
+    let bins = if side == Side::Input { rows } else { cols };
+    let end = offset + rows.saturating_sub(1) * stride + cols;
+    assert!(before.len() == 2 * bins && after.len() == 2 * bins && end <= value.len(), "rescale: shapes");
+    match device {
+        Device::Cpu(cpu) => cpu.run("rescale", || {
+            let ((means, sds), (new_means, new_sds)) = (before.cpu().split_at(bins), after.cpu().split_at(bins));
+            let (value, first, second) = (value.cpu_mut(), first.cpu_mut(), second.cpu_mut());
+            for row in 0..rows {
+                for column in 0..cols {
+                    let at = offset + row * stride + column;
+                    let factor = match side {
+                        Side::Input => new_sds[row] / sds[row],
+                        Side::Output | Side::Bias => sds[column] / new_sds[column],
+                    };
+                    let shift = match side {
+                        Side::Bias => (means[column] - new_means[column]) / new_sds[column],
+                        Side::Input | Side::Output => 0.0,
+                    };
+                    value[at] = value[at] * factor + shift;
+                    first[at] /= factor;
+                    second[at] /= factor * factor;
+                }
+            }
+        }),
+        Device::Gpu(gpu) => {
+            let parameters = Parameters {
+                offset: offset as u32,
+                rows: rows as u32,
+                cols: cols as u32,
+                stride: stride as u32,
+                by_row: u32::from(side == Side::Input),
+                bias: u32::from(side == Side::Bias),
+            };
+            let bindings = [before.gpu(), after.gpu(), value.gpu(), first.gpu(), second.gpu()];
+            gpu.dispatch(&RESCALE, &parameters, &bindings, grid_1d(rows * cols, 256));
+        }
+    }
+}

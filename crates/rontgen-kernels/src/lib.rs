@@ -1,0 +1,5 @@
+//! One file per kernel family: the typed launch and its CPU twin.
+
+pub mod kernels;
+
+use rontgen_device::device;

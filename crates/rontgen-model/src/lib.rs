@@ -1,0 +1,6 @@
+//! XSPEC model expressions, parameters, priors, components and the tables they read. Knows no device: it hands out WGSL as text.
+
+pub mod atomic;
+pub mod model;
+
+use rontgen_ogip::observation;

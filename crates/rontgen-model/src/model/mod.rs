@@ -1,0 +1,288 @@
+//! Spectral models: XSPEC expressions, parameters and priors, the catalogue of components, and their evaluation.
+//!
+//! The path through the folder is the path of a model: [`expression`] (text to tree), [`catalogue`] (names and limits),
+//! [`parameters`] and [`prior`] (what is free), [`program`] (the tree laid out on an energy grid, evaluated in f64,
+//! vectorised f32, or handed out as WGSL).
+//!
+//! Every additive component returns photons/cm2/s INTEGRATED over each bin, not a density.
+
+pub mod catalogue;
+pub mod components;
+pub mod elsewhere;
+pub mod expression;
+pub mod extension;
+pub mod external;
+pub mod grid;
+mod norms;
+pub mod parameters;
+mod parts;
+mod plan;
+pub mod prior;
+pub mod program;
+pub mod real;
+pub mod special;
+pub mod table;
+mod wgsl;
+
+pub use catalogue::{Kind, ParameterInfo};
+pub use expression::Expr;
+pub use extension::{Extensions, UserComponent};
+pub use parameters::{FreeParameter, MapEntry, Parameters, Setting};
+pub use parts::additive_parts;
+pub use prior::Prior;
+pub use program::{Program, Scratch};
+pub use wgsl::Stage;
+
+use crate::atomic;
+use components::plasma::Frozen;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+/// A model expression, parameter or prior that makes no sense.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ModelError {
+    /// The expression cannot be read; the text shows it with a caret under the place.
+    #[error("model expression: {message}\n  {text}\n  {marker}")]
+    Expression { message: String, text: String, marker: String },
+    /// A parameter is unknown, unset, given twice or given a value it cannot have. The text names it.
+    #[error("{0}")]
+    Parameter(String),
+    /// A setting (abundance or cross-section table) is unknown.
+    #[error("{0}")]
+    Settings(String),
+    /// The file of a table model cannot be found, read or used. The text names HDU, keyword or row.
+    #[error("{}: {message}", path.display())]
+    Table { path: PathBuf, message: String },
+    /// The energy grid cannot carry a model.
+    #[error("energy grid: {0}")]
+    Grid(String),
+    /// The tables of plasma emission cannot be had.
+    #[error(transparent)]
+    Atomic(#[from] atomic::atomdb::AtomDbError),
+}
+
+/// The tables that XSPEC keeps as global settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Abundance table (`abund`): angr, aspl, feld, aneb, grsa, wilm, lodd, lpgp, lpgs.
+    pub abundances: String,
+    /// Photoelectric cross sections (`xsect`) of the phabs family: vern, bcmc or obcm. The TBabs family has its own.
+    pub cross_sections: String,
+    /// Folder with AtomDB's tables of plasma emission. `None`: what the environment names, see [`atomic::atomdb::open`].
+    pub atomdb: Option<PathBuf>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { abundances: "wilm".into(), cross_sections: "vern".into(), atomdb: None }
+    }
+}
+
+impl Settings {
+    /// Checks both names (case-insensitive); the error lists what exists.
+    pub fn new(abundances: &str, cross_sections: &str) -> Result<Self, ModelError> {
+        let settings = Self {
+            abundances: abundances.trim().to_lowercase(),
+            cross_sections: cross_sections.trim().to_lowercase(),
+            atomdb: None,
+        };
+        settings.validate()?;
+        Ok(settings)
+    }
+
+    /// The same with the folder of AtomDB's tables.
+    pub fn with_atomdb(self, folder: Option<PathBuf>) -> Self {
+        Self { atomdb: folder, ..self }
+    }
+
+    fn validate(&self) -> Result<(), ModelError> {
+        let known = atomic::abundance_tables();
+        if !known.contains(&self.abundances.as_str()) {
+            let meant = elsewhere::abundances(&self.abundances);
+            let meant = meant.or_else(|| catalogue::nearest(&self.abundances, known.iter().copied()));
+            let hint = meant.map_or(String::new(), |name| format!(" (did you mean '{name}'?)"));
+            return Err(ModelError::Settings(format!(
+                "abundances: no table '{}'{hint}; there are {}",
+                self.abundances,
+                known.join(", ")
+            )));
+        }
+        match self.cross_sections.as_str() {
+            "vern" | "bcmc" | "obcm" => Ok(()),
+            other => {
+                Err(ModelError::Settings(format!("cross_sections: no table '{other}'; there are vern, bcmc, obcm")))
+            }
+        }
+    }
+}
+
+/// Where a component of an expression comes from.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    Catalogue,
+    /// A table model's file.
+    Table(Arc<table::TableModel>),
+    /// The user's own code.
+    User(Arc<dyn UserComponent>),
+}
+
+impl PartialEq for Origin {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Origin::Catalogue, Origin::Catalogue) => true,
+            (Origin::Table(a), Origin::Table(b)) => Arc::ptr_eq(a, b) || a == b,
+            (Origin::User(a), Origin::User(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+}
+
+/// One component of an expression.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ComponentInstance {
+    /// Name used in parameter names: `powerlaw`, then `powerlaw_2`, ...
+    pub name: String,
+    /// The component's entry in the catalogue, or what its file or code says.
+    pub component: Arc<catalogue::Component>,
+    pub origin: Origin,
+    /// Position of its first parameter among the model's.
+    pub first_parameter: usize,
+    /// As it was written in the expression (abbreviations stay).
+    pub written: String,
+    /// What a run leaves fixed of a plasma; see [`Model::fix_tables`].
+    pub(crate) frozen: Option<Arc<Frozen>>,
+}
+
+/// A parsed and type-checked model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    pub expression: Expr,
+    pub components: Vec<ComponentInstance>,
+    pub settings: Settings,
+    parameters: Vec<ParameterInfo>,
+}
+
+impl Model {
+    /// Parses an XSPEC expression. The whole must be additive: something that emits photons.
+    ///
+    /// Files of table models are looked for as they are written, then in the folder RONTGEN_DATA.
+    pub fn parse(text: &str, settings: &Settings) -> Result<Self, ModelError> {
+        Self::parse_with(text, settings, &Extensions::default())
+    }
+
+    /// The same with components of the user's own and another place for files.
+    pub fn parse_with(text: &str, settings: &Settings, extensions: &Extensions<'_>) -> Result<Self, ModelError> {
+        settings.validate()?;
+        extensions.check()?;
+        let (expression, written) = expression::parse(text, extensions)?;
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+        let mut components = Vec::with_capacity(written.len());
+        let mut parameters = Vec::new();
+        for expression::Written { component, origin, text: written } in written {
+            let base = component.name.to_lowercase();
+            let count = seen.entry(base.clone()).or_insert(0);
+            *count += 1;
+            let name = if *count == 1 { base } else { format!("{base}_{count}") };
+            let first_parameter = parameters.len();
+            parameters.extend(component.parameters.iter().map(|p| p.named(&name)));
+            components.push(ComponentInstance { name, component, origin, first_parameter, written, frozen: None });
+        }
+        Ok(Self { expression, components, settings: settings.clone(), parameters })
+    }
+
+    /// All M parameters in XSPEC's order: by component as written, each component's own order inside.
+    pub fn parameters(&self) -> &[ParameterInfo] {
+        &self.parameters
+    }
+
+    /// What is to be told of the files of its table models.
+    pub fn remarks(&self) -> Vec<String> {
+        let tables = self.components.iter().filter(|c| matches!(c.origin, Origin::Table(_)));
+        let told = tables.filter(|c| !c.component.note.is_empty());
+        told.map(|c| format!("{}: {}", c.written, c.component.note)).collect()
+    }
+
+    /// The expression in canonical spelling; parsing it again gives the same tree.
+    pub fn canonical(&self) -> String {
+        let name = |c: &ComponentInstance| match c.origin {
+            // The name of a file keeps its case.
+            Origin::Table(_) => c.written.clone(),
+            _ => c.component.name.to_lowercase(),
+        };
+        self.expression.print(&self.components.iter().map(name).collect::<Vec<_>>())
+    }
+
+    /// The model for any values of its free parameters, also outside of the priors that [`Model::fix_tables`] was told.
+    pub fn beyond_priors(&self) -> Self {
+        let mut model = self.clone();
+        model.components.iter_mut().for_each(|instance| instance.frozen = None);
+        model
+    }
+
+    /// Interpolates the model's tables once and for all where `parameters` fixes a parameter of theirs: they become as many times
+    /// smaller. And broadened plasmas whose velocity is fixed become tables, which are many times faster. From then on the f32 forms
+    /// may be evaluated for these fixed values only, and inside of the priors.
+    pub fn fix_tables(&mut self, parameters: &Parameters) {
+        for instance in &mut self.components {
+            instance.frozen = match &instance.origin {
+                Origin::Catalogue => {
+                    Frozen::of(&instance.component.name.to_lowercase(), parameters, instance.first_parameter)
+                }
+                _ => None,
+            }
+            .map(Arc::new);
+            let Origin::Table(table) = &instance.origin else { continue };
+            let own = instance.first_parameter..instance.first_parameter + instance.component.parameters.len();
+            let map = parameters.map().get(own).unwrap_or(&[]);
+            let fixed: Vec<Option<f64>> = map.iter().map(|entry| (entry.free < 0).then_some(entry.offset)).collect();
+            if fixed.iter().any(Option::is_some) {
+                instance.origin = Origin::Table(Arc::new(table.fixed(&fixed)));
+            }
+        }
+    }
+
+    /// The parameter that `component.parameter` (in small letters) means with other words for either: `pl.gamma`, `nh`.
+    fn meant(&self, wanted: &str) -> Option<&str> {
+        let (component, parameter) = wanted.split_once('.').unwrap_or(("", wanted));
+        let called = elsewhere::component(component).unwrap_or(component);
+        let fits = |c: &&ComponentInstance| {
+            component.is_empty() || c.name == component || c.name == called || c.written.to_lowercase() == component
+        };
+        self.components.iter().filter(fits).find_map(|c| {
+            let own: Vec<&str> = c.component.parameters.iter().map(|p| p.name.as_str()).collect();
+            let name = elsewhere::parameter(parameter, &own)
+                .or_else(|| own.iter().copied().find(|name| name.eq_ignore_ascii_case(parameter)))?;
+            let k = c.component.parameters.iter().position(|p| p.name == name)?;
+            self.parameters.get(c.first_parameter + k).map(|p| p.name.as_str())
+        })
+    }
+
+    /// Position of a parameter by name, ignoring case; the component may be spelt as in the expression.
+    ///
+    /// Errors name the nearest known parameter.
+    pub fn find(&self, name: &str) -> Result<usize, ModelError> {
+        let wanted = name.trim().to_lowercase();
+        if let Some(k) = self.parameters.iter().position(|p| p.name.to_lowercase() == wanted) {
+            return Ok(k);
+        }
+        if let Some((component, parameter)) = wanted.split_once('.') {
+            let instance = self.components.iter().find(|c| c.written.to_lowercase() == component);
+            if let Some(instance) = instance {
+                let own = &instance.component.parameters;
+                if let Some(k) = own.iter().position(|p| p.name.to_lowercase() == parameter) {
+                    return Ok(instance.first_parameter + k);
+                }
+            }
+        }
+        let nearest = self.meant(&wanted);
+        let nearest = nearest.or_else(|| catalogue::nearest(&wanted, self.parameters.iter().map(|p| p.name.as_str())));
+        Err(ModelError::Parameter(match nearest {
+            Some(near) => format!("no parameter '{}' in {}; did you mean '{near}'?", name.trim(), self.canonical()),
+            None => format!(
+                "no parameter '{}' in {}; it has {}",
+                name.trim(),
+                self.canonical(),
+                self.parameters.iter().map(|p| p.name.as_str()).collect::<Vec<_>>().join(", ")
+            ),
+        }))
+    }
+}

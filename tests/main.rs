@@ -1,0 +1,35 @@
+//! Whole-program tests, one binary: a module per area, linked once. `cargo test --release --test tests AREA::` runs one area.
+
+mod common;
+mod golden;
+
+mod bench;
+mod command_line;
+mod components;
+mod components_wgsl;
+mod compression;
+mod computing_commands;
+mod densities;
+mod diagnose_command;
+mod every_file;
+mod expressions;
+mod external;
+mod fallback;
+mod fine_bins;
+mod fuzz;
+mod import;
+mod infer;
+mod method;
+mod observation;
+mod plasma;
+mod reference;
+mod reference_command;
+mod refinement_command;
+mod report;
+mod resume;
+mod run_file;
+mod run_folder;
+mod save_files;
+mod simulate;
+mod study_command;
+mod table_models;
