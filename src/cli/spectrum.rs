@@ -411,8 +411,11 @@ mod tests {
             assert!(error.to_string().contains(says), "{error}");
             assert_eq!(error.exit_status(), 2);
         }
-        let missing = folder.path().join("no/such/folder/model.csv");
-        assert!(matches!(run(args(missing, &[], ["1", "10", "4"])), Err(Error::Io { .. })));
         assert!(!out.exists());
+        // Folders are made, as for every output; below a file there is none.
+        let deep = folder.path().join("no/such/folder/model.csv");
+        run(args(deep.clone(), &[], ["1", "10", "4"])).unwrap();
+        assert!(deep.exists());
+        assert_eq!(run(args(deep.join("model.csv"), &[], ["1", "10", "4"])).unwrap_err().exit_status(), 2);
     }
 }

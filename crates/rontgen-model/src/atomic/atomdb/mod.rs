@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     fn excerpt() -> Files {
-        find(&[Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/apec")]).unwrap()
+        find(&[Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/apec")]).unwrap()
     }
 
     #[test]
