@@ -32,11 +32,11 @@ fn problem(expression: &str, settings: &[(&str, Setting)], folded: FoldedRespons
     Problem { program, parameters, folded }
 }
 
-fn pn() -> Option<(FoldedResponse, u64)> {
+fn pn() -> (FoldedResponse, u64) {
     let spec = ObservationSpec {
-        spectrum: common::data("xmm_pn_ngc7793_ulx4/PN_spectrum_grp20.fits")?,
-        response: Some(common::data("xmm_pn_ngc7793_ulx4/PN.rmf")?),
-        arf: FileChoice::File(common::data("xmm_pn_ngc7793_ulx4/PN.arf")?),
+        spectrum: common::data("xmm_pn_ngc7793_ulx4/PN_spectrum_grp20.fits"),
+        response: Some(common::data("xmm_pn_ngc7793_ulx4/PN.rmf")),
+        arf: FileChoice::File(common::data("xmm_pn_ngc7793_ulx4/PN.arf")),
         background: FileChoice::None,
         energies: vec![[0.3, 10.0]],
         grouping: Grouping::File,
@@ -44,7 +44,7 @@ fn pn() -> Option<(FoldedResponse, u64)> {
     };
     let dataset = load(&spec).unwrap();
     let total = dataset.total();
-    Some((dataset.folded, total))
+    (dataset.folded, total)
 }
 
 fn pn_settings() -> Vec<(&'static str, Setting)> {
@@ -58,9 +58,9 @@ fn pn_settings() -> Vec<(&'static str, Setting)> {
 }
 
 /// X-IFU, 0.2 to 12 keV, 4 channels to a bin between 1.2 and 2 keV, 12 elsewhere.
-fn xifu() -> Option<FoldedResponse> {
-    let rmf = common::data("xifu/athena_xifu_rmf_v20160401.rmf")?;
-    let arf = common::data("xifu/athena_xifu_1469_onaxis_pitch249um_v20160401.arf")?;
+fn xifu() -> FoldedResponse {
+    let rmf = common::data("xifu/athena_xifu_rmf_v20160401.rmf");
+    let arf = common::data("xifu/athena_xifu_1469_onaxis_pitch249um_v20160401.arf");
     let response = load_response(&rmf, &FileChoice::File(arf)).unwrap();
     let (mut bin_of, mut bins, mut left) = (vec![u32::MAX; response.channels()], 0u32, 0);
     for (c, bin) in bin_of.iter_mut().enumerate() {
@@ -74,7 +74,7 @@ fn xifu() -> Option<FoldedResponse> {
         (*bin, left) = (bins - 1, left - 1);
     }
     let scale = vec![1.0; response.channels()];
-    FoldedResponse::build(&response, &bin_of, &scale, bins as usize, 24.0).unwrap()
+    FoldedResponse::build(&response, &bin_of, &scale, bins as usize, 24.0).unwrap().unwrap()
 }
 
 fn xifu_settings() -> Vec<(&'static str, Setting)> {
@@ -142,8 +142,9 @@ impl Problem {
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn epic_pn_keeps_its_statistic() {
-    let Some((folded, total)) = pn() else { return };
+    let (folded, total) = pn();
     let problem = problem("tbabs*(bbodyrad+powerlaw)", &pn_settings(), folded);
     for counts in [total, 30 * total] {
         let found = problem.compress(counts).unwrap();
@@ -153,9 +154,9 @@ fn epic_pn_keeps_its_statistic() {
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn a_narrow_line_keeps_its_statistic() {
-    let Some(folded) = xifu() else { return };
-    let problem = problem("tbabs*(powerlaw+zgauss)", &xifu_settings(), folded);
+    let problem = problem("tbabs*(powerlaw+zgauss)", &xifu_settings(), xifu());
     let found = problem.compress(100_000).unwrap();
     assert!(found.report.kept * 5 < found.report.energies);
     problem.keeps_its_promise(&found, 100_000, 200);
@@ -163,13 +164,13 @@ fn a_narrow_line_keeps_its_statistic() {
 
 /// A run says how many energies it used and what that changed; `--exact-grid` uses all, and is another run.
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn runs_use_the_kept_energies_and_say_so() {
     let folder = tempfile::tempdir().unwrap();
     let mut found = Vec::new();
     for (name, flag) in [("kept", None), ("exact", Some("--exact-grid"))] {
         let out = folder.path().join(name);
-        let Some(mut command) = common::runs::epic_pn(&out, "cpu", &["inference.rounds=1"]) else { return };
-        let output = command.args(flag).output().unwrap();
+        let output = common::runs::epic_pn(&out, "cpu", &["inference.rounds=1"]).args(flag).output().unwrap();
         assert!(matches!(output.status.code(), Some(0 | 4)), "{}", common::runs::stderr(&output));
         let summary = std::fs::read_to_string(out.join("summary.json")).unwrap();
         let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
@@ -188,8 +189,9 @@ fn runs_use_the_kept_energies_and_say_so() {
 
 /// What moves with a parameter and is sharper than the energies is noticed, and the exact grid stays.
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn what_cannot_be_compressed_is_refused() {
-    let Some((folded, total)) = pn() else { return };
+    let (folded, total) = pn();
     let refused = |expression: &str, settings: &[(&str, Setting)], part: &str| {
         let why = problem(expression, settings, folded.clone()).compress(total).unwrap_err();
         assert!(why.contains(part), "{expression}: {why}");
@@ -211,8 +213,9 @@ fn what_cannot_be_compressed_is_refused() {
 /// The compressed simulator on every device: the expected counts are those of the compressed response in f64, none is negative,
 /// and the C-STAT of the devices moves as promised.
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn devices_fold_the_compressed_response() {
-    let Some((folded, total)) = pn() else { return };
+    let (folded, total) = pn();
     let problem = problem("tbabs*(bbodyrad+powerlaw)", &pn_settings(), folded);
     let found = problem.compress(total).unwrap();
     let bins = problem.folded.bins();

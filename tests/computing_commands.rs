@@ -21,7 +21,7 @@ fn example(name: &str) -> String {
 
 /// Runs rontgen on the data collection; panics with its messages where it fails.
 fn rontgen(args: &[&str]) -> String {
-    let data = common::data("README.md").unwrap();
+    let data = common::data("README.md");
     let output = Command::new(env!("CARGO_BIN_EXE_rontgen"))
         .args(args)
         .env("RONTGEN_DATA", data.parent().unwrap())
@@ -63,12 +63,10 @@ fn write_points(path: &Path, names: &str, points: &[&Vec<f64>]) {
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn epic_pn_is_xspecs_in_every_bin_and_in_c_stat() {
-    let (Some(json), Some(csv)) =
-        (common::data("reference/ngc7793_pn_folded_xspec.json"), common::data("reference/ngc7793_pn_folded_xspec.csv"))
-    else {
-        return;
-    };
+    let json = common::data("reference/ngc7793_pn_folded_xspec.json");
+    let csv = common::data("reference/ngc7793_pn_folded_xspec.csv");
     let folder = tempfile::tempdir().unwrap();
     let (theta, out) = (folder.path().join("theta.csv"), folder.path().join("out.csv"));
     let reference = table(&fs::read_to_string(csv).unwrap());
@@ -117,9 +115,10 @@ fn epic_pn_is_xspecs_in_every_bin_and_in_c_stat() {
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn an_x_ifu_mock_is_made_and_its_line_folded_as_xspec_does() {
-    let Some(json) = common::data("reference/xifu_line_folded_xspec.json") else { return };
-    let Some(csv) = common::data("reference/xifu_line_folded_xspec.csv") else { return };
+    let json = common::data("reference/xifu_line_folded_xspec.json");
+    let csv = common::data("reference/xifu_line_folded_xspec.csv");
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("xifu-line.toml");
     fs::copy(example("xifu-line.toml"), &run).unwrap();
@@ -196,10 +195,8 @@ fn an_x_ifu_mock_is_made_and_its_line_folded_as_xspec_does() {
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn simulations_follow_prior_and_poisson() {
-    if common::data("xmm_pn_ngc7793_ulx4/PN.rmf").is_none() {
-        return;
-    }
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("s.fits").display().to_string();
     for device in devices() {
@@ -236,15 +233,13 @@ fn simulations_follow_prior_and_poisson() {
 
 #[cfg(unix)]
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn ctrl_c_ends_with_130_and_leaves_nothing_half_written() {
-    if common::data("xmm_pn_ngc7793_ulx4/PN.rmf").is_none() {
-        return;
-    }
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("s.fits").display().to_string();
     let child = Command::new(env!("CARGO_BIN_EXE_rontgen"))
         .args(["simulate", &example("epic-pn.toml"), "--n", "100000000", "--out", &out, "--device", "f64"])
-        .env("RONTGEN_DATA", common::data("README.md").unwrap().parent().unwrap())
+        .env("RONTGEN_DATA", common::data("README.md").parent().unwrap())
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
@@ -264,10 +259,8 @@ fn ctrl_c_ends_with_130_and_leaves_nothing_half_written() {
 
 /// A plasma with a fixed velocity is a table made for the priors; a likelihood may be asked for anywhere.
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn likelihoods_of_a_plasma_do_not_end_with_the_prior() {
-    if common::data("xmm_pn_ngc7793_ulx4").is_none() {
-        return;
-    }
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     let excerpt = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/apec");

@@ -35,26 +35,25 @@ fn folder_of(name: &str) -> PathBuf {
 }
 
 /// A finished run, made once.
-fn good() -> Option<&'static Path> {
-    static RUN: OnceLock<Option<PathBuf>> = OnceLock::new();
+fn good() -> &'static Path {
+    static RUN: OnceLock<PathBuf> = OnceLock::new();
     RUN.get_or_init(|| {
         let out = folder("good");
-        let output = epic_pn(&out, "cpu", ROUNDS)?.output().unwrap();
+        let output = epic_pn(&out, "cpu", ROUNDS).output().unwrap();
         assert!(matches!(output.status.code(), Some(0 | 4)), "{}", stderr(&output));
-        Some(out)
+        out
     })
-    .as_deref()
 }
 
 /// A copy of that run, so that tests do not write into each other's folder.
-fn copy(name: &str) -> Option<PathBuf> {
+fn copy(name: &str) -> PathBuf {
     let out = folder(name);
-    let from = good()?;
+    let from = good();
     for path in common::runs::files(from) {
         fs::create_dir_all(out.join(&path).parent().unwrap()).unwrap();
         fs::copy(from.join(&path), out.join(&path)).unwrap();
     }
-    Some(out)
+    out
 }
 
 fn diagnose(folder: &Path, more: &[&str]) -> Output {
@@ -70,8 +69,9 @@ fn failures(diagnosis: &Value) -> Vec<&str> {
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn a_run_is_calibrated_and_its_folder_says_so() {
-    let Some(folder) = copy("calibrated") else { return };
+    let folder = copy("calibrated");
     let output = diagnose(&folder, &["--json", "--retriever"]);
     assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));
     let diagnosis = json(&stdout(&output));
@@ -102,8 +102,8 @@ fn a_run_is_calibrated_and_its_folder_says_so() {
 }
 
 /// The effective area of PN.arf times a factor: the column SPECRESP, the third of three of 4 bytes.
-fn scaled_area(factor: f32, out: &Path) -> Option<()> {
-    let mut bytes = fs::read(common::data("xmm_pn_ngc7793_ulx4/PN.arf")?).unwrap();
+fn scaled_area(factor: f32, out: &Path) {
+    let mut bytes = fs::read(common::data("xmm_pn_ngc7793_ulx4/PN.arf")).unwrap();
     let text = |bytes: &[u8], block: usize| String::from_utf8_lossy(&bytes[block * 2880..][..2880]).into_owned();
     let number = |header: &str, key: &str| -> usize {
         let at = header.find(&format!("{key:<8}=")).unwrap_or_else(|| panic!("{key}"));
@@ -120,15 +120,15 @@ fn scaled_area(factor: f32, out: &Path) -> Option<()> {
         bytes[at..at + 4].copy_from_slice(&(factor * area).to_be_bytes());
     }
     fs::write(out, bytes).unwrap();
-    Some(())
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn an_area_that_is_wrong_by_five_per_cent_is_caught() {
-    let Some(folder) = copy("area") else { return };
+    let folder = copy("area");
     let mock = |factor: f32, name: &str| -> Output {
         let path = folder.with_file_name(name);
-        scaled_area(factor, &path).unwrap();
+        scaled_area(factor, &path);
         let set = format!("observation.arf='{}'", path.display());
         diagnose(&folder, &["--json", "--ppc", "0", "--mocks-with", &set])
     };
@@ -152,8 +152,9 @@ fn an_area_that_is_wrong_by_five_per_cent_is_caught() {
 /// Bremsstrahlung instead of a power law and a black body: C-STAT alone does not tell (the verdict's limit is four standard deviations),
 /// neighbouring residuals that agree do.
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn a_wrong_model_is_caught_by_the_predictive_checks() {
-    let Some(data) = common::data("xmm_pn_ngc7793_ulx4") else { return };
+    let data = common::data("xmm_pn_ngc7793_ulx4");
     let out = folder("wrong-model");
     fs::create_dir_all(&out).unwrap();
     let run = out.with_file_name("bremss.toml");
@@ -192,8 +193,9 @@ abundances = "angr"
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn what_cannot_be_diagnosed_is_refused() {
-    let Some(folder) = copy("refused") else { return };
+    let folder = copy("refused");
     for (more, part) in [
         (&["--sbc", "5"][..], "--sbc 5"),
         (&["--tarp", "19"], "--tarp 19"),
@@ -207,12 +209,16 @@ fn what_cannot_be_diagnosed_is_refused() {
         assert_eq!(output.status.code(), Some(2), "{more:?}: {text}");
         assert!(text.contains(part) || text.contains("cannot be used multiple times"), "{more:?}: {text}");
     }
-    let nowhere = diagnose(Path::new("/nonexistent"), &[]);
-    assert_eq!(nowhere.status.code(), Some(2));
-    assert!(stderr(&nowhere).contains("finished run"), "{}", stderr(&nowhere));
     let apply = rontgen().arg("apply").arg(&folder).arg("a.pha").arg("--out").arg(folder.join("x")).output().unwrap();
     assert_eq!(apply.status.code(), Some(2));
     assert!(stderr(&apply).contains("--amortised"), "{}", stderr(&apply));
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_no_finished_run() {
+    let nowhere = diagnose(Path::new("/nonexistent"), &[]);
+    assert_eq!(nowhere.status.code(), Some(2));
+    assert!(stderr(&nowhere).contains("finished run"), "{}", stderr(&nowhere));
 }
 
 /// Bins that do not depend on a spectrum: 18 channels each.
@@ -233,8 +239,8 @@ fn narrow() -> Vec<String> {
 }
 
 /// A finished amortised run, made once; tests only read it.
-fn amortised() -> Option<&'static Path> {
-    static RUN: OnceLock<Option<PathBuf>> = OnceLock::new();
+fn amortised() -> &'static Path {
+    static RUN: OnceLock<PathBuf> = OnceLock::new();
     RUN.get_or_init(|| {
         let out = folder("amortised");
         let own = [
@@ -251,16 +257,15 @@ fn amortised() -> Option<&'static Path> {
         ];
         let narrow = narrow();
         let sets: Vec<&str> = own.into_iter().chain(narrow.iter().map(String::as_str)).collect();
-        let output = epic_pn(&out, "cpu", &sets)?.arg("--amortised").output().unwrap();
+        let output = epic_pn(&out, "cpu", &sets).arg("--amortised").output().unwrap();
         assert!(matches!(output.status.code(), Some(0 | 4)), "{}", stderr(&output));
-        Some(out)
+        out
     })
-    .as_deref()
 }
 
 /// A mock spectrum of the example's response.
 fn fake(out: &Path, exposure: &str, seed: usize, truth: &[(&str, f64)]) {
-    let data = common::data("xmm_pn_ngc7793_ulx4").expect("the run has been there");
+    let data = common::data("xmm_pn_ngc7793_ulx4");
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/epic-pn.toml");
     let mut fake = rontgen();
     fake.arg("fake").arg(&example).arg("--data").arg(data).args(["--exposure", exposure, "--seed", &seed.to_string()]);
@@ -281,7 +286,7 @@ const TRUTH: [(&str, f64); 5] = [
 
 /// `rontgen apply` on a folder of spectra, and what it prints.
 fn apply(spectra: &Path, out: &Path, more: &[&str]) -> (Option<i32>, Value) {
-    let run = amortised().expect("the run has been there");
+    let run = amortised();
     let _ = fs::remove_dir_all(out);
     let mut apply = rontgen();
     apply.arg("apply").arg(run).arg(spectra).arg("--out").arg(out);
@@ -291,8 +296,9 @@ fn apply(spectra: &Path, out: &Path, more: &[&str]) -> (Option<i32>, Value) {
 
 /// One training serves spectra of several exposures; what it was not trained for is refused line by line.
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn an_amortised_run_serves_other_spectra() {
-    let Some(run) = amortised() else { return };
+    let run = amortised();
     let spectra = folder("amortised-spectra");
     fs::create_dir_all(&spectra).unwrap();
     for (name, exposure, seed) in [("a", "12000", 1), ("b", "25000", 2), ("c", "60000", 3), ("long", "900000", 4)] {
@@ -373,8 +379,9 @@ fn an_amortised_run_serves_other_spectra() {
 /// What an interrupted `apply` had finished is not computed again, a line that was not written to its end is, and the table is that of a run
 /// without an interruption; a record of something else is refused.
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn an_interrupted_apply_goes_on() {
-    let Some(run) = amortised() else { return };
+    let run = amortised();
     let spectra = folder("resumed-spectra");
     fs::create_dir_all(&spectra).unwrap();
     for (name, exposure, seed) in [("a", "12000", 1), ("b", "25000", 2), ("c", "60000", 3), ("long", "900000", 4)] {
@@ -428,7 +435,7 @@ fn an_interrupted_apply_goes_on() {
 /// normal and up to twice that for the tails found here.
 fn agrees_with_nested_sampling(run: &Path, spectrum: &Path, polished: &Value) {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/epic-pn.toml");
-    let data = common::data("xmm_pn_ngc7793_ulx4").expect("the run has been there");
+    let data = common::data("xmm_pn_ngc7793_ulx4");
     let out = run.with_file_name("diagnose-amortised-nested");
     let _ = fs::remove_dir_all(&out);
     let mut reference = rontgen();
@@ -460,11 +467,9 @@ fn agrees_with_nested_sampling(run: &Path, spectrum: &Path, polished: &Value) {
 /// Truths from the prior: of n intervals that hold the truth with probability c, n c do, within four standard deviations of the binomial.
 /// One in a thousand of ten such numbers is farther off. Of 80 mocks 71 were trusted after so small a training.
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn polished_posteriors_cover_truths_from_the_prior() {
     const MOCKS: usize = 60;
-    if amortised().is_none() {
-        return;
-    }
     let spectra = folder("amortised-mocks");
     fs::create_dir_all(&spectra).unwrap();
     // Additive recurrences with irrational steps fill the cube evenly; the noise of the spectra is random.

@@ -3,9 +3,10 @@
 //!
 //! `RONTGEN_COMPONENT=name` takes one component, `RONTGEN_SETS=n` so many parameter sets of each (1 without).
 
+use crate::common::data;
 use crate::golden;
 
-use golden::{path, with_excerpt, xspec::evaluate};
+use golden::{with_excerpt, xspec::evaluate};
 use rontgen::model::{Kind, Model, ParameterInfo, Program, Scratch, Settings, catalogue};
 
 /// A generator of random numbers of its own, so that a set stays what it is.
@@ -80,15 +81,23 @@ fn tolerance(name: &str, whole: bool) -> f64 {
 
 #[test]
 fn f32_keeps_to_f64() {
+    f32_keeps_to_oracle(&with_excerpt(), false);
+}
+
+#[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
+fn f32_keeps_to_f64_with_all_plasma_tables() {
+    f32_keeps_to_oracle(&Settings::default().with_atomdb(Some(data("apec"))), true);
+}
+
+/// `whole`: with all of AtomDB's tables, only the components that read them; else with the excerpt every component.
+fn f32_keeps_to_oracle(settings: &Settings, whole: bool) {
     let only = std::env::var("RONTGEN_COMPONENT").ok();
     let sets: u32 = std::env::var("RONTGEN_SETS").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
-    let tables = path("apec");
-    let whole = tables.is_some();
-    let settings: Settings = tables.map_or_else(with_excerpt, |folder| Settings::default().with_atomdb(Some(folder)));
     let mut failures = Vec::new();
     for component in catalogue::components().iter().filter(|c| c.available()) {
         let name = component.name.to_lowercase();
-        if only.as_ref().is_some_and(|only| *only != name) {
+        if only.as_ref().is_some_and(|only| *only != name) || (whole && !name.ends_with("apec")) {
             continue;
         }
         let expression = match (component.kind, name.as_str()) {
@@ -97,7 +106,7 @@ fn f32_keeps_to_f64() {
             (Kind::Convolution, _) => format!("{name}*(powerlaw+gaussian)"),
             _ => format!("{name}*powerlaw"),
         };
-        let model = Model::parse(&expression, &settings).unwrap();
+        let model = Model::parse(&expression, settings).unwrap();
         for (grid, edges) in grids() {
             let program = Program::new(&model, &edges).unwrap();
             let (mut oracle, mut fast) = (vec![0.0; program.energies()], vec![0.0f32; program.energies()]);
@@ -169,22 +178,29 @@ struct Steps {
 
 #[test]
 fn single_bins_are_those_of_others() {
+    single_bins(&Settings::new("angr", "vern").unwrap(), false);
+}
+
+#[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
+fn single_bins_of_plasmas_are_those_of_others() {
+    single_bins(&Settings::new("angr", "vern").unwrap().with_atomdb(Some(data("apec"))), true);
+}
+
+/// The points of plasmas, or all others.
+fn single_bins(settings: &Settings, plasmas: bool) {
     let points: Vec<Point> = serde_json::from_str(include_str!("data/components/fine_bins.json")).unwrap();
     let mut failures = Vec::new();
+    let points: Vec<Point> = points.into_iter().filter(|p| p.expression.ends_with("apec") == plasmas).collect();
+    assert!(!points.is_empty());
     for point in points {
-        let plasma = point.expression.ends_with("apec");
-        let mut settings = Settings::new("angr", "vern").unwrap();
-        if plasma {
-            let Some(folder) = path("apec") else { continue };
-            settings = settings.with_atomdb(Some(folder));
-        }
         let Steps { lo, hi, n, linear } = point.grid;
         let edges: Vec<f64> = (0..=n)
             .map(|k| f64::from(k) / f64::from(n))
             .map(|u| if linear { lo + (hi - lo) * u } else { lo * (hi / lo).powf(u) })
             .collect();
         let set: Vec<(String, f64)> = point.set.into_iter().collect();
-        let values = evaluate(&point.expression, &settings, &edges, &set);
+        let values = evaluate(&point.expression, settings, &edges, &set);
         let parameters = set.iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>().join(" ");
         let mut worst = [0.0f64; 2];
         for (bin, want) in point.bins.iter().zip(&point.values) {

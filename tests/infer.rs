@@ -53,17 +53,16 @@ fn devices() -> Vec<&'static str> {
 }
 
 /// A finished run on the CPU with seed 1, made once; read only.
-fn reference() -> Option<&'static Path> {
-    static RUN: OnceLock<Option<PathBuf>> = OnceLock::new();
+fn reference() -> &'static Path {
+    static RUN: OnceLock<PathBuf> = OnceLock::new();
     RUN.get_or_init(|| {
         let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("infer-reference");
         let _ = fs::remove_dir_all(&out);
         // A refused posterior becomes a chain only when asked for.
-        let output = epic_pn(&out, "cpu", &[])?.arg("--force").output().unwrap();
+        let output = epic_pn(&out, "cpu", &[]).arg("--force").output().unwrap();
         assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
-        Some(out)
+        out
     })
-    .as_deref()
 }
 
 fn json(path: &Path) -> Value {
@@ -151,12 +150,12 @@ fn assert_complete(out: &Path) -> Value {
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn a_run_is_complete_on_every_device_and_admits_that_it_is_bad() {
-    let Some(_) = reference() else { return };
     for device in devices() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("out");
-        let output = epic_pn(&out, device, &[]).unwrap().arg("--force").output().unwrap();
+        let output = epic_pn(&out, device, &[]).arg("--force").output().unwrap();
         let (said, warned) = (stdout(&output), stderr(&output));
         assert_eq!(output.status.code(), Some(4), "{device}: {warned}");
         // Every parameter with its numbers, C-STAT, evidence, both lights with their reasons, and where the rest is.
@@ -185,7 +184,7 @@ fn a_run_is_complete_on_every_device_and_admits_that_it_is_bad() {
             let firsts = text.lines().filter(|line| line.contains(",1,"));
             firsts.map(|line| line.split(',').nth(2).unwrap().parse().unwrap()).collect()
         };
-        let (ours, cpus) = (first_losses(&out), first_losses(reference().unwrap()));
+        let (ours, cpus) = (first_losses(&out), first_losses(reference()));
         assert_eq!(ours.len(), 2);
         for (a, b) in ours.iter().zip(&cpus) {
             assert!((a / b - 1.0).abs() < 1e-4, "{device}: {ours:?} and {cpus:?}");
@@ -194,8 +193,9 @@ fn a_run_is_complete_on_every_device_and_admits_that_it_is_bad() {
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn the_weights_of_a_run_are_those_of_its_own_numbers() {
-    let Some(out) = reference() else { return };
+    let out = reference();
     let summary = json(&out.join("summary.json"));
     let (header, rows) = table(&out.join("weighted.csv"));
     let n = NAMES.len();
@@ -236,7 +236,7 @@ fn the_weights_of_a_run_are_those_of_its_own_numbers() {
         .arg("likelihood")
         .arg(out.join("run.toml"))
         .arg("--data")
-        .arg(common::data("xmm_pn_ngc7793_ulx4").unwrap())
+        .arg(common::data("xmm_pn_ngc7793_ulx4"))
         .arg("--at")
         .arg(&theta)
         .arg("--out")
@@ -255,8 +255,9 @@ fn the_weights_of_a_run_are_those_of_its_own_numbers() {
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn the_chain_is_the_posterior() {
-    let Some(out) = reference() else { return };
+    let out = reference();
     let (_, posterior) = table(&out.join("posterior.csv"));
     let mut file = fitsio::FitsFile::open(out.join("posterior.fits")).unwrap();
     let hdu = file.hdu("CHAIN").unwrap();
@@ -272,11 +273,11 @@ fn the_chain_is_the_posterior() {
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn a_refused_posterior_becomes_no_chain() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
-    let Some(mut command) = epic_pn(&out, "cpu", &[]) else { return };
-    assert_eq!(command.output().unwrap().status.code(), Some(4));
+    assert_eq!(epic_pn(&out, "cpu", &[]).output().unwrap().status.code(), Some(4));
     assert!(out.join("posterior.csv").exists() && !out.join("posterior.fits").exists());
     let summary = json(&out.join("summary.json"));
     let said =
@@ -287,49 +288,52 @@ fn a_refused_posterior_becomes_no_chain() {
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn the_seed_decides_every_byte() {
-    let Some(reference) = reference() else { return };
+    let reference = reference();
     let folder = tempfile::tempdir().unwrap();
     let first = tables(reference);
     assert_eq!(first.len(), 11, "the tables of a run");
 
     let again = folder.path().join("again");
-    assert_eq!(epic_pn(&again, "cpu", &[]).unwrap().output().unwrap().status.code(), Some(4));
+    assert_eq!(epic_pn(&again, "cpu", &[]).output().unwrap().status.code(), Some(4));
     assert_eq!(differences(&first, &tables(&again)), Vec::<String>::new(), "same seed");
 
     let other = folder.path().join("other");
-    assert_eq!(epic_pn(&other, "cpu", &[]).unwrap().args(["--seed", "2"]).output().unwrap().status.code(), Some(4));
+    assert_eq!(epic_pn(&other, "cpu", &[]).args(["--seed", "2"]).output().unwrap().status.code(), Some(4));
     assert_eq!(json(&other.join("summary.json"))["seed"], 2);
     assert_eq!(differences(&first, &tables(&other)).len(), first.len(), "another seed changes every table");
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn the_resolved_run_runs_again_to_the_same_bytes() {
-    let Some(reference) = reference() else { return };
+    let reference = reference();
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("again");
     let mut command = rontgen();
     command.arg("infer").arg(reference.join("run.toml")).args(["--device", "cpu", "--quiet", "--out"]).arg(&out);
-    command.arg("--data").arg(common::data("xmm_pn_ngc7793_ulx4").unwrap());
+    command.arg("--data").arg(common::data("xmm_pn_ngc7793_ulx4"));
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
     assert_eq!(differences(&tables(reference), &tables(&out)), Vec::<String>::new());
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn quiet_is_silent() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(mut command) = epic_pn(&folder.path().join("out"), "cpu", &[]) else { return };
-    let output = command.arg("--quiet").env("RONTGEN_PROGRESS", "1").output().unwrap();
+    let output =
+        epic_pn(&folder.path().join("out"), "cpu", &[]).arg("--quiet").env("RONTGEN_PROGRESS", "1").output().unwrap();
     assert_eq!(output.status.code(), Some(4));
     assert_eq!((stdout(&output), stderr(&output)), (String::new(), String::new()));
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn progress_is_told_on_standard_error_when_asked_for() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(mut command) = epic_pn(&folder.path().join("out"), "cpu", &[]) else { return };
-    let output = command.env("RONTGEN_PROGRESS", "1").output().unwrap();
+    let output = epic_pn(&folder.path().join("out"), "cpu", &[]).env("RONTGEN_PROGRESS", "1").output().unwrap();
     let (said, told) = (stdout(&output), stderr(&output));
     for part in ["round 1/2: simulate", "round 2/2: flow", "epoch 5", "refinement: ", "report: ", "done in "] {
         assert!(told.contains(part), "{part:?} is not in {told}");
@@ -338,11 +342,11 @@ fn progress_is_told_on_standard_error_when_asked_for() {
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn a_dry_run_prints_the_plan_and_writes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
-    let Some(mut command) = epic_pn(&out, "cpu", &["model.abundances=wilm"]) else { return };
-    let output = command.arg("--dry-run").output().unwrap();
+    let output = epic_pn(&out, "cpu", &["model.abundances=wilm"]).arg("--dry-run").output().unwrap();
     let said = stdout(&output);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     for part in ["rounds = 2", "abundances = \"wilm\"", "104 bins", "10131 counts", "5 free parameters", "MiB", "900"] {
@@ -357,8 +361,9 @@ fn a_dry_run_prints_the_plan_and_writes_nothing() {
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn a_folder_that_holds_something_is_refused_and_left_alone() {
-    let Some(reference) = reference() else { return };
+    let reference = reference();
     let before = tables(reference);
     let refuse = |mut command: std::process::Command, parts: &[&str]| {
         let output = command.output().unwrap();
@@ -368,8 +373,8 @@ fn a_folder_that_holds_something_is_refused_and_left_alone() {
             assert!(stderr(&output).contains(part), "{part:?} is not in {}", stderr(&output));
         }
     };
-    refuse(epic_pn(reference, "cpu", &[]).unwrap(), &["finished", "--out", "--force"]);
-    let other = || epic_pn(reference, "cpu", &["refine.samples=3000"]).unwrap();
+    refuse(epic_pn(reference, "cpu", &[]), &["finished", "--out", "--force"]);
+    let other = || epic_pn(reference, "cpu", &["refine.samples=3000"]);
     let differs = "refine.samples is 2000 there and 3000 here";
     refuse(other(), &["different run", differs]);
     let mut resumed = other();
@@ -378,7 +383,7 @@ fn a_folder_that_holds_something_is_refused_and_left_alone() {
 
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("thesis.tex"), "mine").unwrap();
-    let mut forced = epic_pn(folder.path(), "cpu", &[]).unwrap();
+    let mut forced = epic_pn(folder.path(), "cpu", &[]);
     forced.arg("--force");
     refuse(forced, &["not a folder of rontgen's"]);
     assert_eq!(files(folder.path()), [Path::new("thesis.tex")]);
@@ -386,13 +391,13 @@ fn a_folder_that_holds_something_is_refused_and_left_alone() {
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn force_replaces_a_run_and_set_reaches_the_model() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path();
-    let Some(mut first) = epic_pn(out, "cpu", &[]) else { return };
-    assert_eq!(first.output().unwrap().status.code(), Some(4));
+    assert_eq!(epic_pn(out, "cpu", &[]).output().unwrap().status.code(), Some(4));
     fs::write(out.join("notes.txt"), "mine").unwrap();
-    let mut second = epic_pn(out, "cpu", &["parameters.tbabs.nH=0.2", "inference.rounds=1"]).unwrap();
+    let mut second = epic_pn(out, "cpu", &["parameters.tbabs.nH=0.2", "inference.rounds=1"]);
     assert_eq!(second.arg("--force").output().unwrap().status.code(), Some(4));
     assert_eq!(table(&out.join("posterior.csv")).0, NAMES[1..]);
     let summary = json(&out.join("summary.json"));
@@ -403,10 +408,10 @@ fn force_replaces_a_run_and_set_reaches_the_model() {
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn without_refinement_the_flow_is_the_posterior() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(mut command) = epic_pn(folder.path(), "cpu", &["refine.method=none"]) else { return };
-    let output = command.output().unwrap();
+    let output = epic_pn(folder.path(), "cpu", &["refine.method=none"]).output().unwrap();
     assert!(matches!(output.status.code(), Some(0 | 4)), "{}", stderr(&output));
     let (_, rows) = table(&folder.path().join("posterior.csv"));
     assert_eq!(rows.len(), 1000);

@@ -1,4 +1,6 @@
 //! Whole-program tests, one binary: a module per area, linked once. `cargo test --release --test tests AREA::` runs one area.
+//!
+//! Where the reference data are missing (`common::data`), the tests that need them are ignored; with CI=true they run, and fail.
 
 mod common;
 mod golden;

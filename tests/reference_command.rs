@@ -15,32 +15,30 @@ use serde_json::Value;
 
 const NAMES: &[&str] = &["tbabs.nH", "bbodyrad.kT", "bbodyrad.norm", "powerlaw.PhoIndex", "powerlaw.norm"];
 
-/// `rontgen reference` of the EPIC-pn example; `None` without the data.
-fn epic_pn(out: &Path, more: &[&str]) -> Option<Command> {
-    let folder = common::data("xmm_pn_ngc7793_ulx4")?;
-    common::data("xmm_pn_ngc7793_ulx4/PN.rmf")?;
+/// `rontgen reference` of the EPIC-pn example.
+fn epic_pn(out: &Path, more: &[&str]) -> Command {
+    let folder = common::data("xmm_pn_ngc7793_ulx4");
     let mut command = rontgen();
     command.arg("reference").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/epic-pn.toml"));
     command.arg("--data").arg(folder).args(["--device", "cpu", "--out"]).arg(out).args(more);
-    Some(command)
+    command
 }
 
-fn done(out: &Path, more: &[&str]) -> Option<Output> {
-    let output = epic_pn(out, more)?.output().unwrap();
+fn done(out: &Path, more: &[&str]) -> Output {
+    let output = epic_pn(out, more).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    Some(output)
+    output
 }
 
 /// A finished nested run with 200 live points, made once; read only.
-fn nested() -> Option<&'static Path> {
-    static RUN: OnceLock<Option<PathBuf>> = OnceLock::new();
+fn nested() -> &'static Path {
+    static RUN: OnceLock<PathBuf> = OnceLock::new();
     RUN.get_or_init(|| {
         let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("reference-nested");
         let _ = fs::remove_dir_all(&out);
-        done(&out, &["--live", "200"])?;
-        Some(out)
+        done(&out, &["--live", "200"]);
+        out
     })
-    .as_deref()
 }
 
 fn json(folder: &Path) -> Value {
@@ -55,8 +53,9 @@ fn number(value: &Value) -> f64 {
 const LOG_Z: f64 = -65.0246;
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn a_nested_run_is_complete_and_right() {
-    let Some(out) = nested() else { return };
+    let out = nested();
     let found: Vec<String> = files(out).iter().map(|path| path.display().to_string()).collect();
     for file in [
         "posterior.csv",
@@ -97,27 +96,29 @@ fn a_nested_run_is_complete_and_right() {
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn the_same_seed_gives_the_same_bits_and_a_finished_run_is_left_alone() {
-    let Some(out) = nested() else { return };
+    let out = nested();
     let folder = tempfile::tempdir().unwrap();
     let again = folder.path().join("again");
-    done(&again, &["--live", "200"]).unwrap();
+    done(&again, &["--live", "200"]);
     let different = differences(&tables(out), &tables(&again));
     assert!(different.is_empty(), "{different:?}");
-    done(&again, &["--live", "200", "--resume"]).unwrap();
-    let other = epic_pn(&again, &["--live", "300", "--resume"]).unwrap().output().unwrap();
+    done(&again, &["--live", "200", "--resume"]);
+    let other = epic_pn(&again, &["--live", "300", "--resume"]).output().unwrap();
     assert_eq!(other.status.code(), Some(2));
     assert!(stderr(&other).contains("reference.live is 200 there and 300 here"), "{}", stderr(&other));
 }
 
 /// The nested samples themselves, the polished ones and the walkers' are one posterior: means within five standard errors, widths too.
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn both_samplers_find_one_posterior() {
-    let Some(out) = nested() else { return };
+    let out = nested();
     let folder = tempfile::tempdir().unwrap();
     let (plain, walked) = (folder.path().join("plain"), folder.path().join("walked"));
-    done(&plain, &["--live", "200", "--set", "reference.polish=false"]).unwrap();
-    done(&walked, &["--sampler", "ensemble", "--burn-in", "12000", "--length", "30000"]).unwrap();
+    done(&plain, &["--live", "200", "--set", "reference.polish=false"]);
+    done(&walked, &["--sampler", "ensemble", "--burn-in", "12000", "--length", "30000"]);
     let summary = json(&walked);
     assert_eq!(summary["reference"]["sampler"], "ensemble");
     for r_hat in summary["reference"]["r_hat"].as_array().unwrap() {
@@ -143,28 +144,28 @@ fn both_samplers_find_one_posterior() {
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn an_inference_and_a_reference_are_different_runs() {
-    let Some(out) = nested() else { return };
-    let folder = common::data("xmm_pn_ngc7793_ulx4").unwrap();
+    let out = nested();
+    let folder = common::data("xmm_pn_ngc7793_ulx4");
     let mut command = rontgen();
     command.arg("infer").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/epic-pn.toml"));
     let output =
         command.arg("--data").arg(folder).args(["--resume", "--device", "cpu", "--out"]).arg(out).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("reference.sampler"), "{}", stderr(&output));
-    let bad = epic_pn(&out.with_extension("bad"), &["--sampler", "gibbs"]).unwrap().output().unwrap();
+    let bad = epic_pn(&out.with_extension("bad"), &["--sampler", "gibbs"]).output().unwrap();
     assert!(bad.status.code() == Some(2) && stderr(&bad).contains("nested"), "{}", stderr(&bad));
     // A start that the sampler has not is not ignored.
     for (start, sampler, other) in [("best", "nested", "ensemble"), ("round-1", "ensemble", "nested")] {
         let more = ["--sampler", sampler, "--start", start, "--from", "."];
-        let output = epic_pn(&out.with_extension("bad"), &more).unwrap().output().unwrap();
+        let output = epic_pn(&out.with_extension("bad"), &more).output().unwrap();
         assert!(output.status.code() == Some(2) && stderr(&output).contains(other), "{start}: {}", stderr(&output));
     }
-    let few =
-        epic_pn(&out.with_extension("bad"), &["--sampler", "ensemble", "--walkers", "8"]).unwrap().output().unwrap();
+    let few = epic_pn(&out.with_extension("bad"), &["--sampler", "ensemble", "--walkers", "8"]).output().unwrap();
     assert!(few.status.code() == Some(2) && stderr(&few).contains("at least 12 walkers"), "{}", stderr(&few));
     let _ = fs::remove_dir_all(out.with_extension("bad"));
-    let plan = epic_pn(&out.with_extension("none"), &["--dry-run"]).unwrap().output().unwrap();
+    let plan = epic_pn(&out.with_extension("none"), &["--dry-run"]).output().unwrap();
     assert!(plan.status.success() && stdout(&plan).contains("sampler = \"nested\""), "{}", stdout(&plan));
     assert!(!out.with_extension("none").exists());
 }

@@ -25,18 +25,18 @@ const MORE: &[&str] = &[
 /// Checkpoints of a run: three stages in each of three rounds.
 const STAGES: usize = 9;
 
-fn start(out: &Path) -> Option<Command> {
+fn start(out: &Path) -> Command {
     start_on(out, "cpu", MORE)
 }
 
-fn start_on(out: &Path, device: &str, more: &[&str]) -> Option<Command> {
-    let mut command = epic_pn(out, device, more)?;
+fn start_on(out: &Path, device: &str, more: &[&str]) -> Command {
+    let mut command = epic_pn(out, device, more);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    Some(command)
+    command
 }
 
 fn resumed(out: &Path) -> Command {
-    let mut command = start(out).unwrap();
+    let mut command = start(out);
     command.arg("--resume");
     command
 }
@@ -44,15 +44,14 @@ fn resumed(out: &Path) -> Command {
 type Tables = Vec<(PathBuf, Vec<u8>)>;
 
 /// The tables of a run that nothing disturbed.
-fn undisturbed() -> Option<&'static Tables> {
-    static RUN: OnceLock<Option<Tables>> = OnceLock::new();
+fn undisturbed() -> &'static Tables {
+    static RUN: OnceLock<Tables> = OnceLock::new();
     RUN.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
-        let output = start(folder.path())?.output().unwrap();
+        let output = start(folder.path()).output().unwrap();
         assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
-        Some(tables(folder.path()))
+        tables(folder.path())
     })
-    .as_ref()
 }
 
 /// The checkpoints of a folder, oldest first. They are numbered from 1 over the whole run.
@@ -99,30 +98,30 @@ fn kill_after(mut command: Command, out: &Path, number: usize, further: Duration
 fn finish(out: &Path, what: &str) {
     let output = resumed(out).output().unwrap();
     assert_eq!(output.status.code(), Some(4), "{what}: {}", stderr(&output));
-    let differ = differences(undisturbed().unwrap(), &tables(out));
+    let differ = differences(undisturbed(), &tables(out));
     assert_eq!(differ, Vec::<String>::new(), "{what}: these tables differ from the undisturbed run's");
     assert!(!out.join("checkpoints").exists(), "{what}: checkpoints of a finished run are left");
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn a_run_killed_in_any_stage_goes_on_to_the_same_bytes() {
-    let Some(_) = undisturbed() else { return };
     for after in 0..=STAGES {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("out");
         // At once after some checkpoints, inside the stage after others.
         let further = Duration::from_millis([0, 5, 20][after % 3]);
-        kill_after(start(&out).unwrap(), &out, after, further);
+        kill_after(start(&out), &out, after, further);
         finish(&out, &format!("killed after checkpoint {after}"));
     }
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn a_run_killed_again_and_again_goes_on_to_the_same_bytes() {
-    let Some(_) = undisturbed() else { return };
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
-    kill_after(start(&out).unwrap(), &out, 1, Duration::from_millis(3));
+    kill_after(start(&out), &out, 1, Duration::from_millis(3));
     for after in [2, 3, 5, 6, 8] {
         let before = newest(&out);
         let after = after.max(before + 1);
@@ -135,6 +134,7 @@ fn a_run_killed_again_and_again_goes_on_to_the_same_bytes() {
 /// More rounds than the run file asks for, because the weights are bad, and when to stop: decisions that a resumed run takes as the
 /// undisturbed one did.
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn a_run_that_goes_on_by_itself_is_resumed_to_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let more: Vec<&str> = MORE
@@ -143,8 +143,7 @@ fn a_run_that_goes_on_by_itself_is_resumed_to_the_same_bytes() {
         .chain(["inference.rounds=2", "inference.max_rounds=4", "refine.fallback=rounds"])
         .collect();
     let whole = folder.path().join("whole");
-    let Some(mut command) = start_on(&whole, "cpu", &more) else { return };
-    let output = command.output().unwrap();
+    let output = start_on(&whole, "cpu", &more).output().unwrap();
     assert!(matches!(output.status.code(), Some(0 | 4)), "{}", stderr(&output));
     let told = |out: &Path| -> serde_json::Value {
         serde_json::from_str(&fs::read_to_string(out.join("summary.json")).unwrap()).unwrap()
@@ -157,8 +156,8 @@ fn a_run_that_goes_on_by_itself_is_resumed_to_the_same_bytes() {
     // The second of the two rounds that were asked for, and the first and last stage of the third.
     for after in [6, 7, 9] {
         let out = folder.path().join(format!("killed-{after}"));
-        kill_after(start_on(&out, "cpu", &more).unwrap(), &out, after, Duration::from_millis(5));
-        let output = start_on(&out, "cpu", &more).unwrap().arg("--resume").output().unwrap();
+        kill_after(start_on(&out, "cpu", &more), &out, after, Duration::from_millis(5));
+        let output = start_on(&out, "cpu", &more).arg("--resume").output().unwrap();
         assert!(matches!(output.status.code(), Some(0 | 4)), "{}", stderr(&output));
         assert_eq!(differences(&tables(&whole), &tables(&out)), Vec::<String>::new(), "killed after {after}");
         // The numbers went through JSON, which may cost the last bit; the way taken is the same.
@@ -173,20 +172,20 @@ fn a_run_that_goes_on_by_itself_is_resumed_to_the_same_bytes() {
 
 /// Other summaries than the auto-encoder: their state is another one, and the flow may start afresh in every round.
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn every_summary_is_resumed_to_the_same_bytes() {
     for summary in ["signal", "pca", "spectral", "none"] {
         let folder = tempfile::tempdir().unwrap();
         let setting = format!("inference.summary={summary}");
         let more: Vec<&str> = MORE.iter().copied().chain([&*setting]).collect();
         let whole = folder.path().join("whole");
-        let Some(mut command) = start_on(&whole, "cpu", &more) else { return };
-        let output = command.output().unwrap();
+        let output = start_on(&whole, "cpu", &more).output().unwrap();
         assert_eq!(output.status.code(), Some(4), "{summary}: {}", stderr(&output));
         // Of the second round: simulated, summarised.
         for after in [4, 5] {
             let out = folder.path().join(format!("killed-{after}"));
-            kill_after(start_on(&out, "cpu", &more).unwrap(), &out, after, Duration::ZERO);
-            let output = start_on(&out, "cpu", &more).unwrap().arg("--resume").output().unwrap();
+            kill_after(start_on(&out, "cpu", &more), &out, after, Duration::ZERO);
+            let output = start_on(&out, "cpu", &more).arg("--resume").output().unwrap();
             assert_eq!(output.status.code(), Some(4), "{summary}: {}", stderr(&output));
             assert_eq!(
                 differences(&tables(&whole), &tables(&out)),
@@ -198,13 +197,13 @@ fn every_summary_is_resumed_to_the_same_bytes() {
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn a_folder_of_a_killed_run_is_not_taken_without_being_asked() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
-    let Some(first) = start(&out) else { return };
-    kill_after(first, &out, 1, Duration::ZERO);
+    kill_after(start(&out), &out, 1, Duration::ZERO);
     let before = files(&out);
-    let output = start(&out).unwrap().output().unwrap();
+    let output = start(&out).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("--resume"), "{}", stderr(&output));
     assert_eq!(files(&out), before);
@@ -212,11 +211,11 @@ fn a_folder_of_a_killed_run_is_not_taken_without_being_asked() {
 
 #[cfg(unix)]
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn ctrl_c_ends_with_130_and_the_run_goes_on_to_the_same_bytes() {
-    let Some(_) = undisturbed() else { return };
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
-    let mut command = start(&out).unwrap();
+    let mut command = start(&out);
     for after in [1, 5] {
         // One more than there is: by then the signal is listened to.
         let after = after.max(newest(&out) + 1);
@@ -251,12 +250,12 @@ fn damage(path: &Path, how: &str) {
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn a_damaged_checkpoint_gives_way_to_the_one_before() {
-    let Some(_) = undisturbed() else { return };
     let folder = tempfile::tempdir().unwrap();
     for (after, how) in [(2, "cut short"), (4, "one bit"), (6, "emptied")] {
         let out = folder.path().join(how);
-        kill_after(start(&out).unwrap(), &out, after, Duration::ZERO);
+        kill_after(start(&out), &out, after, Duration::ZERO);
         // Three of them when the kill came before the oldest was removed.
         let kept = checkpoints(&out);
         assert!(matches!(kept.len(), 2 | 3), "{kept:?}");
@@ -270,11 +269,11 @@ fn a_damaged_checkpoint_gives_way_to_the_one_before() {
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn a_run_without_a_usable_checkpoint_is_an_error_that_names_them() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
-    let Some(first) = start(&out) else { return };
-    kill_after(first, &out, 2, Duration::ZERO);
+    kill_after(start(&out), &out, 2, Duration::ZERO);
     let kept = checkpoints(&out);
     kept.iter().for_each(|(_, path)| damage(path, "one bit"));
     let output = resumed(&out).output().unwrap();
@@ -286,11 +285,11 @@ fn a_run_without_a_usable_checkpoint_is_an_error_that_names_them() {
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn resuming_a_finished_run_does_nothing_and_says_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path();
-    let Some(mut command) = start(out) else { return };
-    let first = command.output().unwrap();
+    let first = start(out).output().unwrap();
     let contents = || -> Vec<Vec<u8>> { files(out).iter().map(|path| fs::read(out.join(path)).unwrap()).collect() };
     let (names, before) = (files(out), contents());
     let again = resumed(out).output().unwrap();
@@ -301,14 +300,15 @@ fn resuming_a_finished_run_does_nothing_and_says_the_same() {
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn resume_starts_a_run_where_there_is_none() {
-    let Some(_) = undisturbed() else { return };
     let folder = tempfile::tempdir().unwrap();
     finish(&folder.path().join("out"), "nothing there");
 }
 
 /// The networks' and the optimisers' state travel to the host and back; software Vulkan is enough to see that nothing is lost.
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn a_run_killed_on_a_gpu_goes_on_to_the_same_bytes() {
     let device = match rontgen::device::adapters().iter().any(|a| a.kind == "software") {
         true => "software",
@@ -325,11 +325,10 @@ fn a_run_killed_on_a_gpu_goes_on_to_the_same_bytes() {
     ];
     let folder = tempfile::tempdir().unwrap();
     let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
-    let Some(mut first) = start_on(&whole, device, &tiny) else { return };
-    assert_eq!(first.output().unwrap().status.code(), Some(4));
-    kill_after(start_on(&killed, device, &tiny).unwrap(), &killed, 2, Duration::ZERO);
+    assert_eq!(start_on(&whole, device, &tiny).output().unwrap().status.code(), Some(4));
+    kill_after(start_on(&killed, device, &tiny), &killed, 2, Duration::ZERO);
     let again = |after: usize| {
-        let mut command = start_on(&killed, device, &tiny).unwrap();
+        let mut command = start_on(&killed, device, &tiny);
         command.arg("--resume");
         match after {
             0 => assert_eq!(command.output().unwrap().status.code(), Some(4)),
@@ -343,13 +342,13 @@ fn a_run_killed_on_a_gpu_goes_on_to_the_same_bytes() {
 
 /// Checkpoints of two runs of one shape fit each other number by number: only what they say of themselves keeps them apart.
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn checkpoints_of_another_run_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (ours, theirs) = (folder.path().join("ours"), folder.path().join("theirs"));
     let other: Vec<&str> = MORE.iter().copied().chain(["inference.seed=2"]).collect();
-    let Some(first) = start(&ours) else { return };
-    kill_after(first, &ours, 4, Duration::ZERO);
-    kill_after(start_on(&theirs, "cpu", &other).unwrap(), &theirs, 4, Duration::ZERO);
+    kill_after(start(&ours), &ours, 4, Duration::ZERO);
+    kill_after(start_on(&theirs, "cpu", &other), &theirs, 4, Duration::ZERO);
     let newest = |out: &Path| checkpoints(out).pop().unwrap().1;
     let (own, foreign) = (newest(&ours), newest(&theirs));
     let kept = fs::read(&own).unwrap();
@@ -364,7 +363,7 @@ fn checkpoints_of_another_run_are_refused() {
     // Its own again, it goes on to the same bytes; the networks of its rounds are held to the same.
     fs::write(&own, kept).unwrap();
     finish(&ours, "a foreign checkpoint");
-    let output = start_on(&theirs, "cpu", &other).unwrap().arg("--resume").output().unwrap();
+    let output = start_on(&theirs, "cpu", &other).arg("--resume").output().unwrap();
     assert!(matches!(output.status.code(), Some(0 | 4)), "{}", stderr(&output));
     let network = |out: &Path| out.join("rounds/03/network.checkpoint");
     fs::copy(network(&theirs), network(&ours)).unwrap();
@@ -379,13 +378,13 @@ fn checkpoints_of_another_run_are_refused() {
 /// A disk that is full is an error that names the file; what was whole stays whole, and with room the run goes on to the same bytes.
 #[cfg(unix)]
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn a_full_disk_is_an_error_and_the_run_goes_on_to_the_same_bytes() {
-    let Some(_) = undisturbed() else { return };
     let folder = tempfile::tempdir().unwrap();
     // In blocks of 512 bytes (1024 with some shells): not even the first checkpoint, and later ones.
     for blocks in [4, 40, 200] {
         let out = folder.path().join(format!("{blocks}-blocks"));
-        let whole = start(&out).unwrap();
+        let whole = start(&out);
         let mut command = Command::new("sh");
         // Without the signal a file that is too large fails as one on a full disk does: the write returns an error.
         command.arg("-c").arg(format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\""));
@@ -404,18 +403,18 @@ fn a_full_disk_is_an_error_and_the_run_goes_on_to_the_same_bytes() {
 
 /// Two at once in one folder: one is turned away, the other is not disturbed.
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn of_two_runs_in_one_folder_one_is_turned_away() {
-    let Some(_) = undisturbed() else { return };
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
-    let mut first = start(&out).unwrap().spawn().unwrap();
+    let mut first = start(&out).spawn().unwrap();
     assert!(reach(&mut first, &out, 1));
-    for mut second in [start(&out).unwrap(), resumed(&out)] {
+    for mut second in [start(&out), resumed(&out)] {
         let output = second.output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
         assert!(stderr(&output).contains("another rontgen is at work"), "{}", stderr(&output));
     }
     let output = first.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
-    assert_eq!(differences(undisturbed().unwrap(), &tables(&out)), Vec::<String>::new());
+    assert_eq!(differences(undisturbed(), &tables(&out)), Vec::<String>::new());
 }

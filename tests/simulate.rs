@@ -38,17 +38,17 @@ fn log_uniform(lo: f64, hi: f64) -> Setting {
     Setting::Free(Prior::LogUniform { lo, hi })
 }
 
-fn pn() -> Option<Dataset> {
+fn pn() -> Dataset {
     let spec = ObservationSpec {
-        spectrum: common::data("xmm_pn_ngc7793_ulx4/PN_spectrum_grp20.fits")?,
-        response: Some(common::data("xmm_pn_ngc7793_ulx4/PN.rmf")?),
-        arf: FileChoice::File(common::data("xmm_pn_ngc7793_ulx4/PN.arf")?),
+        spectrum: common::data("xmm_pn_ngc7793_ulx4/PN_spectrum_grp20.fits"),
+        response: Some(common::data("xmm_pn_ngc7793_ulx4/PN.rmf")),
+        arf: FileChoice::File(common::data("xmm_pn_ngc7793_ulx4/PN.arf")),
         background: FileChoice::None,
         energies: vec![[0.5, 10.0]],
         grouping: Grouping::File,
         ..ObservationSpec::default()
     };
-    Some(load(&spec).unwrap())
+    load(&spec).unwrap()
 }
 
 fn pn_problem(abundances: &str) -> Problem {
@@ -81,14 +81,11 @@ fn at(simulator: &Simulator, rows: &[Vec<f64>]) -> (Vec<f32>, Vec<f32>) {
 /// XSPEC 12.15's folded counts of NGC 7793 ULX-4 with EPIC-pn: 3e-4 per bin, 0.1 in C-STAT, both abundance tables, on each
 /// device; and device against the f64 oracle: 0.01 in C-STAT.
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn epic_pn_agrees_with_xspec() {
-    let (Some(dataset), Some(csv), Some(json)) = (
-        pn(),
-        common::data("reference/ngc7793_pn_folded_xspec.csv"),
-        common::data("reference/ngc7793_pn_folded_xspec.json"),
-    ) else {
-        return;
-    };
+    let dataset = pn();
+    let csv = common::data("reference/ngc7793_pn_folded_xspec.csv");
+    let json = common::data("reference/ngc7793_pn_folded_xspec.json");
     let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
     let mut reader = csv::Reader::from_path(csv).unwrap();
     let header = reader.headers().unwrap().clone();
@@ -133,15 +130,12 @@ fn epic_pn_agrees_with_xspec() {
 
 /// XSPEC's X-IFU spectrum of a narrow line on a power law, every channel of 0.2-12 keV: 3e-4 where counts are expected.
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn xifu_line_agrees_with_xspec() {
-    let (Some(rmf), Some(arf), Some(csv), Some(json)) = (
-        common::data("xifu/athena_xifu_rmf_v20160401.rmf"),
-        common::data("xifu/athena_xifu_1469_onaxis_pitch249um_v20160401.arf"),
-        common::data("reference/xifu_line_folded_xspec.csv"),
-        common::data("reference/xifu_line_folded_xspec.json"),
-    ) else {
-        return;
-    };
+    let rmf = common::data("xifu/athena_xifu_rmf_v20160401.rmf");
+    let arf = common::data("xifu/athena_xifu_1469_onaxis_pitch249um_v20160401.arf");
+    let csv = common::data("reference/xifu_line_folded_xspec.csv");
+    let json = common::data("reference/xifu_line_folded_xspec.json");
     let response = load_response(&rmf, &FileChoice::File(arf)).unwrap();
     let folded = response.folded_channels(24.0).unwrap();
     let packed = std::fs::File::open(csv.with_extension("csv.gz")).unwrap();
@@ -195,8 +189,9 @@ fn xifu_line_agrees_with_xspec() {
 
 /// The prior cube: the same draws and likelihoods on both devices, and for any blocks.
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn devices_draw_the_same_spectra() {
-    let Some(dataset) = pn() else { return };
+    let dataset = pn();
     let Problem { model, parameters } = pn_problem("angr");
     let program = Program::new(&model, &dataset.folded.edges).unwrap();
     let rows = 700;
@@ -283,8 +278,9 @@ fn devices_draw_the_same_spectra() {
 
 /// A model that cannot be: the error names the spectrum and its parameters.
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn faults_name_their_parameters() {
-    let Some(dataset) = pn() else { return };
+    let dataset = pn();
     let Problem { model, parameters } = pn_problem("angr");
     let program = Program::new(&model, &dataset.folded.edges).unwrap();
     for device in devices() {
@@ -312,6 +308,7 @@ fn faults_name_their_parameters() {
 /// Responses of every kind (bands, dense, dense with islands, narrow with some wide rows), every channel, a bumpy flux: the
 /// devices' fold against f64.
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn every_kind_of_response_folds() {
     use rontgen::kernels::fold::{Csr, FluxTile, FoldPlan, fold};
     let files = [
@@ -322,7 +319,7 @@ fn every_kind_of_response_folds() {
         ("wfi", "bands"),
     ];
     for (folder, kind) in files {
-        let Some(folder) = common::data(folder) else { continue };
+        let folder = common::data(folder);
         let mut names: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).collect();
         names.sort();
         let response = names.iter().find_map(|path| {

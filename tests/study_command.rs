@@ -7,26 +7,25 @@ use std::{fs, path::Path, process::Command};
 use common::runs::{rontgen, stderr, stdout};
 use serde_json::Value;
 
-/// A study of the EPIC-pn example with small budgets; `None` without the data.
-fn study(out: &Path, more: &[&str]) -> Option<Command> {
-    let folder = common::data("xmm_pn_ngc7793_ulx4")?;
-    common::data("xmm_pn_ngc7793_ulx4/PN.rmf")?;
+/// A study of the EPIC-pn example with small budgets.
+fn study(out: &Path, more: &[&str]) -> Command {
+    let folder = common::data("xmm_pn_ngc7793_ulx4");
     let mut command = rontgen();
     command.arg("study").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/epic-pn.toml"));
     command.arg("--data").arg(folder).args(["--device", "cpu", "--out"]).arg(out).args(more);
     for set in ["inference.rounds=3", "inference.simulations=1500", "refine.samples=20000", "reference.live=100"] {
         command.args(["--set", set]);
     }
-    Some(command)
+    command
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn variants_are_held_against_nested_sampling() {
     let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("study");
     let _ = fs::remove_dir_all(&out);
     let vary = ["--vary", "inference.summary=autoencoder,pca", "--seeds", "3"];
-    let Some(mut command) = study(&out, &vary) else { return };
-    let output = command.output().unwrap();
+    let output = study(&out, &vary).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let printed = stdout(&output);
     let lines: Vec<&str> = printed.lines().collect();
@@ -53,7 +52,7 @@ fn variants_are_held_against_nested_sampling() {
     // Again, with one value more: only that one is computed.
     let before = fs::metadata(out.join("summary=pca,seed=3/summary.json")).unwrap().modified().unwrap();
     let more = ["--vary", "inference.summary=autoencoder,pca,none", "--seeds", "3", "--json"];
-    let output = study(&out, &more).unwrap().output().unwrap();
+    let output = study(&out, &more).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let table: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(table["rows"].as_array().unwrap().len(), 3);
@@ -61,6 +60,7 @@ fn variants_are_held_against_nested_sampling() {
 }
 
 #[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn what_makes_no_study_is_refused_before_anything_is_computed() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("study");
@@ -71,8 +71,7 @@ fn what_makes_no_study_is_refused_before_anything_is_computed() {
         (vec!["--vary", "inference.rounds=3", "--vary", "inference.rounds=4"], "twice"),
         (vec!["--against", "/nowhere/at/all"], "/nowhere/at/all"),
     ] {
-        let Some(mut command) = study(&out, &more) else { return };
-        let output = command.output().unwrap();
+        let output = study(&out, &more).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{more:?}: {}", stderr(&output));
         assert!(stderr(&output).contains(part), "{more:?}: {}", stderr(&output));
         assert!(!out.exists(), "{more:?}");

@@ -1,7 +1,4 @@
 //! Reads the reference numbers of the shared data: gzipped CSV tables and the index of XSPEC's outputs.
-//!
-//! The folder is RONTGEN_DATA, else ../shared/data beside the crate. Where it is absent tests say that they skip, except
-//! with CI=true, when a missing file is a failure.
 
 #![allow(dead_code)] // each test uses its part
 
@@ -9,23 +6,8 @@ pub mod device;
 pub mod points;
 pub mod xspec;
 
-use std::{
-    collections::BTreeMap,
-    io::Read,
-    path::{Path, PathBuf},
-};
-
-pub fn path(name: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("RONTGEN_DATA")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
-    let file = folder.join(name);
-    if file.exists() {
-        return Some(file);
-    }
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "{} is missing", file.display());
-    println!("skipped: {} is not there (set RONTGEN_DATA)", file.display());
-    None
-}
+use crate::common::data;
+use std::{collections::BTreeMap, io::Read, path::Path};
 
 /// Default settings with the excerpt of AtomDB's tables that comes with the tests.
 pub fn with_excerpt() -> rontgen::model::Settings {
@@ -39,8 +21,8 @@ pub struct Table {
 }
 
 impl Table {
-    pub fn read(name: &str) -> Option<Self> {
-        let file = std::fs::File::open(path(name)?).unwrap();
+    pub fn read(name: &str) -> Self {
+        let file = std::fs::File::open(data(name)).unwrap();
         let mut text = String::new();
         flate2::read::MultiGzDecoder::new(file).read_to_string(&mut text).unwrap();
         let mut lines = text.lines();
@@ -51,7 +33,7 @@ impl Table {
                 columns.entry(name.to_string()).or_default().push(value.parse().unwrap_or(f64::NAN));
             }
         }
-        Some(Self { columns })
+        Self { columns }
     }
 
     pub fn column(&self, name: &str) -> Vec<f64> {
@@ -83,8 +65,8 @@ pub struct Golden {
 }
 
 /// All of reference/xspec.
-pub fn reference() -> Option<Vec<Golden>> {
-    let index = std::fs::read_to_string(path("reference/xspec/index.json")?).unwrap();
+pub fn reference() -> Vec<Golden> {
+    let index = std::fs::read_to_string(data("reference/xspec/index.json")).unwrap();
     let index: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&index).unwrap();
     let text = |v: &serde_json::Value| v.as_str().map(str::to_string);
     let mut out = Vec::new();
@@ -111,9 +93,9 @@ pub fn reference() -> Option<Vec<Golden>> {
             key,
             component: text(&entry["component"]).unwrap(),
             kind: text(&entry["type"]).unwrap(),
-            table: Table::read(&format!("reference/xspec/{file}"))?,
+            table: Table::read(&format!("reference/xspec/{file}")),
             sets,
         });
     }
-    Some(out)
+    out
 }
