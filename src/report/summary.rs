@@ -162,6 +162,9 @@ pub struct RefineSummary {
     pub ess_lower: f64,
     #[serde(default = "nan", deserialize_with = "number_or_nan")]
     pub log_z_err_bootstrap: f64,
+    /// Whether mixtures had to find the posterior from weights that told hardly anything of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub searched: bool,
     /// Present when an emulator was trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emulator: Option<EmulatorSummary>,
@@ -204,6 +207,7 @@ impl Default for RefineSummary {
             max_weight_share: nan,
             ess_lower: nan,
             log_z_err_bootstrap: nan,
+            searched: false,
             emulator: None,
             proposals: Vec::new(),
             agreement: Vec::new(),

@@ -253,6 +253,17 @@ impl Sampling {
                 ),
             );
         }
+        // Mixtures that were fitted to a handful of draws may not know of a part of the posterior at all.
+        if refine.searched && k > limits::NO_VARIANCE && k <= limits::PARETO_K {
+            self.add(
+                WithCare,
+                format!(
+                    "the proposals had to be found from a handful of draws, and their weights have no variance (Pareto k {k:.2}, above {}): a \
+                     part of the posterior may be missed",
+                    limits::NO_VARIANCE
+                ),
+            );
+        }
         let share = refine.max_weight_share;
         if share > limits::SHARE_BAD {
             self.add(NotTrusted, format!("one sample carries {:.0} % of all weight", 100.0 * share));

@@ -153,6 +153,7 @@ pub(super) fn refine(rounds: &Rounds<'_>, round: usize, further: bool, progress:
         pool: Pool::new(problem.names().len(), vec![Box::new(flow)]),
         names: vec![format!("flow of round {round}")],
         further,
+        searched: false,
         emulator: None,
     };
     let weighs = settings.method != RefineMethod::None;
@@ -225,6 +226,8 @@ struct Draws<'a> {
     names: Vec<String>,
     /// Whether other means follow.
     further: bool,
+    /// Whether mixtures had to find the posterior from tempered weights.
+    searched: bool,
     emulator: Option<EmulatorSummary>,
 }
 
@@ -346,6 +349,7 @@ impl<'a> Draws<'a> {
                 if pool.mixtures.is_empty() {
                     return Ok(());
                 }
+                self.searched = tempered;
                 let flows = self.names.len();
                 let again = settings.seed.wrapping_add(16 + TEMPERED_FITS);
                 let mut shares = defended(pool, flows, tempered);
@@ -401,6 +405,7 @@ impl<'a> Draws<'a> {
         }
         let (agreement, right) = agreement(problem, &mut self.pool, &names)?;
         refined.refine.agreement = agreement;
+        refined.refine.searched = self.searched;
         if self.emulator.as_ref().is_some_and(|emulator| emulator.used) {
             refined.refine.likelihood = LikelihoodChoice::Emulator.name().into();
         }

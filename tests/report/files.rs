@@ -211,6 +211,10 @@ fn verdicts() {
     assert_eq!((poor(0.03, 0.45).status, poor(0.3, 0.6).status), (VerdictStatus::Trusted, VerdictStatus::Trusted));
     assert_eq!(poor(0.03, 0.6).status, VerdictStatus::WithCare);
     assert!(poor(0.03, 0.6).sampling.reasons[0].contains("3.0 %"), "{:?}", poor(0.03, 0.6));
+    // Of EPIC-pn against its prior's edge, starved (seed 7): k 0.68 of mixtures found from two effective draws, 4e-3 nat off.
+    let searched = |k: f64, searched: bool| judge(&|r, _| (r.searched, r.pareto_k) = (searched, k)).status;
+    assert_eq!([searched(0.68, true), searched(0.45, true)], [VerdictStatus::WithCare, VerdictStatus::Trusted]);
+    assert_eq!(searched(0.68, false), VerdictStatus::Trusted);
     assert_eq!(judge(&|r, _| r.pareto_k = 1.2).status, VerdictStatus::NotTrusted);
     assert_eq!(judge(&|r, _| r.ess = 12.0).status, VerdictStatus::NotTrusted);
     assert_eq!(judge(&|r, _| r.ess = f64::NAN).status, VerdictStatus::NotTrusted);

@@ -43,6 +43,7 @@ fn example() -> ReportData {
         max_weight_share: 1e-4,
         ess_lower: 1.49e5,
         log_z_err_bootstrap: 0.0021,
+        searched: false,
         emulator: None,
         proposals: Vec::new(),
         agreement: Vec::new(),
