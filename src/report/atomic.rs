@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::ReportError;
+use crate::observation::fits::write::is_special;
 
 /// Removes the temporary file unless the rename took it away.
 struct Temporary(PathBuf);
@@ -73,11 +74,6 @@ pub fn write_atomically_at<E: From<ReportError>>(
     File::open(&temporary.0).and_then(|f| f.sync_all()).map_err(ReportError::io(path))?;
     fs::rename(&temporary.0, path).map_err(ReportError::io(path))?;
     Ok(())
-}
-
-/// A device or a pipe is written into; a rename would put a file in its place (of /dev/null, for whoever may).
-fn is_special(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
 fn make_parent(path: &Path) -> Result<(), ReportError> {

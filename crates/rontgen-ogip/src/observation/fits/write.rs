@@ -34,8 +34,8 @@ fn temporary_for(target: &Path) -> PathBuf {
     if is_special(target) { std::env::temp_dir().join(name) } else { target.with_file_name(name) }
 }
 
-/// A device or a pipe is written into; a rename would put a file in its place (of /dev/null, for whoever may).
-fn is_special(target: &Path) -> bool {
+/// Whether a device or a pipe is there: it is written into, as a rename would put a file in its place (of /dev/null, for whoever may).
+pub fn is_special(target: &Path) -> bool {
     std::fs::metadata(target).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
