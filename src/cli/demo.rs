@@ -6,7 +6,8 @@ use super::common::{DeviceArgs, seed_parser};
 use crate::{
     Result,
     device::Device,
-    report::Summary,
+    report::Document,
+    result::Summary,
     run::{
         output::{Existing, FINISHED},
         pipeline::{self, Execution},

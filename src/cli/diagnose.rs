@@ -5,10 +5,8 @@ use std::path::PathBuf;
 use super::common::{DataArgs, DeviceArgs, ExternalArgs, open_finished, print_json};
 use crate::{
     Error, Result,
-    report::{
-        Summary, Verdict, VerdictStatus,
-        diagnosis::{Calibrated, Diagnosis},
-    },
+    report::Document,
+    result::{Calibrated, Diagnosis, Summary, Verdict, VerdictStatus},
     run::{
         diagnose::{self, DIAGNOSIS, Settings},
         memory,

@@ -7,7 +7,8 @@ use super::outcome;
 use crate::{
     Result,
     device::Device,
-    report::{Summary, Verdict},
+    report::Document,
+    result::{Summary, Verdict},
     run::{
         memory, method,
         output::{self, Existing, FINISHED},

@@ -19,8 +19,9 @@ use crate::device::{Device, RowBlocks};
 use crate::diagnose::cstat_expectation;
 use crate::observation::{Spectrum, read_spectrum};
 use crate::refine::poisson_constant;
-use crate::report::summary::{CstatSummary, ParameterSummary, RefineSummary};
-use crate::report::{Verdict, VerdictStatus, round_folder, tables, write_atomically};
+use crate::report::{round_folder, tables, write_atomically};
+use crate::result::{CstatSummary, ParameterSummary, RefineSummary};
+use crate::result::{Verdict, VerdictStatus};
 use crate::simulate::Coordinates;
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -63,7 +64,7 @@ impl Default for Settings {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Applied {
     pub spectrum: String,
-    #[serde(deserialize_with = "crate::report::summary::number_or_nan")]
+    #[serde(deserialize_with = "crate::result::json::number_or_nan")]
     pub exposure: f64,
     pub counts: u64,
     /// `None` where the spectrum could not be analysed; `error` says why.
@@ -86,8 +87,8 @@ pub struct Refined {
     pub cstat: CstatSummary,
     pub refine: RefineSummary,
     #[serde(
-        serialize_with = "crate::report::summary::write_ordered",
-        deserialize_with = "crate::report::summary::read_ordered"
+        serialize_with = "crate::result::json::write_ordered",
+        deserialize_with = "crate::result::json::read_ordered"
     )]
     pub parameters: Vec<(String, ParameterSummary)>,
 }

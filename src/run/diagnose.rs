@@ -13,11 +13,12 @@ use super::streams::REPLICATED_STREAM;
 use crate::device::{Device, RowBlocks};
 use crate::diagnose::calibration::{Sbc, Tarp};
 use crate::diagnose::predictive::{Predicting, Predictive};
-use crate::report::diagnosis::{
+use crate::report::{Document, ReportData, tables, write_atomically};
+use crate::result::ReferenceSummary;
+use crate::result::Summary;
+use crate::result::{
     Calibrated, Diagnosis, DiagnosisSeconds, MockWeights, QuickCalibration, RetrievedParameter, RetrieverSummary,
 };
-use crate::report::reference::ReferenceSummary;
-use crate::report::{ReportData, Summary, tables, write_atomically};
 use crate::simulate::{Coordinates, Outputs, Simulator, Source, no_tick};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};

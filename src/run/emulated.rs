@@ -9,7 +9,7 @@ use super::refinement::BATCH;
 use super::run_file::LikelihoodChoice;
 use crate::device::{Device, Tensor};
 use crate::refine::{Emulator, EmulatorSettings, Importance, Pool, PoolSettings};
-use crate::report::summary::{EmulatorSummary, limits};
+use crate::result::{EmulatorSummary, limits};
 use crate::{Error, Result};
 use std::time::Instant;
 

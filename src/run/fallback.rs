@@ -20,9 +20,9 @@ use super::refinement::{nothing, refine, tell};
 use super::run_file::{Fallback, RefineMethod};
 use super::scheduler::Rounds;
 use crate::Result;
-use crate::report::VerdictStatus;
-use crate::report::reference::ReferenceSummary;
-use crate::report::summary::{FallbackStep, FallbackSummary};
+use crate::result::ReferenceSummary;
+use crate::result::VerdictStatus;
+use crate::result::{FallbackStep, FallbackSummary};
 
 /// The posterior and how it came about.
 pub(super) struct Outcome {

@@ -11,12 +11,13 @@ use crate::Result;
 use crate::device::{Device, RowBlocks, Tensor, Traffic};
 use crate::diagnose::cstat_expectation;
 use crate::report::chain::{self, ChainColumn};
-use crate::report::summary::{
+use crate::report::tables::{self, Coverage, Samples, SpectrumTable, UnfoldedTable, WeightedSamples};
+use crate::report::{Document, ReportData, RoundData, round_folder};
+use crate::result::PriorShape;
+use crate::result::{
     Bounds, CstatSummary, DeviceSummary, ModelSummary, ObservationSummary, ParameterSummary, RefineSummary,
     RoundSummary, Seconds, Summary, Transfers, Verdict,
 };
-use crate::report::tables::{self, Coverage, Samples, SpectrumTable, UnfoldedTable, WeightedSamples};
-use crate::report::{PriorShape, ReportData, RoundData, round_folder};
 use crate::simulate::compress::MOST_CHANGE;
 use crate::simulate::{Coordinates, Simulator, no_tick};
 use std::time::Instant;

@@ -5,7 +5,7 @@ use super::streams::LATENT_STREAM;
 use crate::Result;
 use crate::device::Tensor;
 use crate::refine::matrix;
-use crate::report::summary::LatentSummary;
+use crate::result::LatentSummary;
 use crate::simulate::Source;
 use crate::summarize::Spectra;
 use nalgebra::{DMatrix, SymmetricEigen};

@@ -396,7 +396,7 @@ pub(super) struct Mock {
 impl Mock {
     /// Enough effective draws to be ranked among, of weights whose tail can be believed.
     pub fn sound(&self) -> bool {
-        self.ess >= ENOUGH && self.pareto_k < crate::report::summary::limits::PARETO_K
+        self.ess >= ENOUGH && self.pareto_k < crate::result::limits::PARETO_K
     }
 }
 

@@ -25,8 +25,8 @@ use crate::infer::{
 use crate::kernels::random;
 use crate::nn::{Epoch, FitSettings, History, Plateau};
 use crate::refine::{Importance, foretell};
-use crate::report::summary::{FallbackStep, RoundSeconds, RoundSummary, limits};
 use crate::report::tables::LossRow;
+use crate::result::{FallbackStep, RoundSeconds, RoundSummary, limits};
 use crate::simulate::{Coordinates, Simulator, Source};
 use crate::summarize::{
     AutoEncoder, AutoEncoderSettings, Encoder, Pca, Raw, Signal, Spectra, Spectral, SummaryKind, Targets, TrainingData,

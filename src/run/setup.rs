@@ -19,7 +19,7 @@ use crate::{
         Extensions, Model, ModelError, Parameters, Prior, Program, Setting, Settings, UserComponent, external::External,
     },
     observation::{self, Dataset, ObservationSpec},
-    report::summary::GridSummary,
+    result::GridSummary,
     simulate::{Compression, Coordinates, Outputs, Simulator, Source, compress, no_tick},
 };
 

@@ -6,8 +6,8 @@
 
 use super::rates::{Likelihoods, Sampler, Training};
 use crate::reference::NestedSettings;
-use crate::report::method::Estimate;
 use crate::report::tables::WeightedSamples;
+use crate::result::Estimate;
 use crate::run::diagnose::QUICK_DRAWS;
 use crate::run::refinement::BATCH;
 use crate::run::run_file::{Method, RefineMethod};

@@ -20,8 +20,8 @@ use super::run_file::{Expected, Method, RunFile, Start};
 use super::scheduler::Rounds;
 use super::setup::Problem;
 use crate::device::Device;
-use crate::report::method::{Estimate, ExpectedSeconds, MethodSummary, about};
 use crate::report::tables::WeightedSamples;
+use crate::result::{Estimate, ExpectedSeconds, MethodSummary, about};
 use crate::{Error, Result};
 
 /// The run file with "auto" replaced by what it chooses: what the output folder has chosen before, where a run is there already, else the

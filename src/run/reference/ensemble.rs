@@ -3,9 +3,9 @@
 use super::OnDevice;
 use crate::Result;
 use crate::reference::{EnsembleSettings, ensemble};
-use crate::report::reference::{EnsembleSummary, ReferenceSummary};
-use crate::report::summary::RefineSummary;
 use crate::report::tables::{Samples, WeightedSamples};
+use crate::result::RefineSummary;
+use crate::result::{EnsembleSummary, ReferenceSummary};
 use crate::run::finish::{Refined, Scene};
 use crate::run::interrupt;
 use crate::run::progress::Progress;

@@ -1,11 +1,8 @@
 //! `diagnose.json`: how well calibrated a finished run is, and whether its model can have made the data.
 
-use super::ReportError;
-use super::atomic::write_atomically;
 use crate::diagnose::calibration::{Sbc, Tarp};
 use crate::diagnose::predictive::Predictive;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 
 /// The document.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -125,25 +122,5 @@ impl Calibrated {
         let mut list: Vec<String> = self.sbc.iter().flat_map(Sbc::failures).map(|f| format!("ranks: {f}")).collect();
         list.extend(self.tarp.as_ref().and_then(Tarp::failure).map(|f| format!("expected coverage: {f}")));
         list
-    }
-}
-
-impl Diagnosis {
-    /// Writes `diagnose.json`, whole or not at all.
-    ///
-    /// # Errors
-    /// [`ReportError::Io`] naming the file.
-    pub fn write(&self, path: &Path) -> Result<(), ReportError> {
-        write_atomically(path, |w| {
-            serde_json::to_writer_pretty(&mut *w, self)?;
-            w.write_all(b"\n")
-        })
-    }
-
-    /// # Errors
-    /// [`ReportError::Io`] or [`ReportError::Json`].
-    pub fn read(path: &Path) -> Result<Diagnosis, ReportError> {
-        let text = std::fs::read_to_string(path).map_err(ReportError::io(path))?;
-        serde_json::from_str(&text).map_err(|source| ReportError::Json { path: path.to_path_buf(), source })
     }
 }

@@ -65,7 +65,7 @@ impl MethodSummary {
 
 impl MethodSummary {
     /// The same and what the other way would take, as sentences of the report.
-    pub(super) fn sentences(&self) -> String {
+    pub fn sentences(&self) -> String {
         let way = self.choice().unwrap_or_else(|| words(&self.used).into());
         let other = self.other.as_ref().map_or(String::new(), |other| {
             format!(" The other way, {}, would take {} on this device.", words(&other.method), about(other.seconds))

@@ -1,19 +1,11 @@
-//! `summary.json`: the result of a run in one document, with the keys of the command line's contract and a few more.
+//! The result of a run in one document (`summary.json`), with the keys of the command line's contract and a few more.
 //!
 //! The order of `parameters` is that of the model (XSPEC's), kept through writing and reading; JSON has no number for "not a
 //! number", so such values are written as `null` and read back as NaN.
 
-use std::path::Path;
+use serde::{Deserialize, Serialize};
 
-use serde::de::{MapAccess, Visitor};
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-use super::ReportError;
-use super::atomic::write_atomically;
-pub use super::edge::{Bounds, Edge, Limit, Side};
-use super::prior::PriorShape;
-pub use super::verdict::{Light, ModelLight, ModelStatus, Sampling, Verdict, VerdictStatus, limits};
+use super::{Edge, Limit, PriorShape, Residuals, Verdict, VerdictStatus};
 
 /// Everything that a run has to say in numbers. Log-likelihoods and evidence follow -C-STAT/2.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -21,7 +13,7 @@ pub struct Summary {
     /// Heading of the report; empty: the observation's name.
     #[serde(default)]
     pub title: String,
-    #[serde(serialize_with = "write_ordered", deserialize_with = "read_ordered")]
+    #[serde(serialize_with = "super::json::write_ordered", deserialize_with = "super::json::read_ordered")]
     pub parameters: Vec<(String, ParameterSummary)>,
     pub cstat: CstatSummary,
     pub refine: RefineSummary,
@@ -53,7 +45,7 @@ pub struct Summary {
     pub calibration: Option<super::diagnosis::QuickCalibration>,
     /// What the residuals of the report's pictures are.
     #[serde(default)]
-    pub residuals: super::plots::residuals::Residuals,
+    pub residuals: Residuals,
     #[serde(default)]
     pub warnings: Vec<String>,
     pub seed: u64,
@@ -63,24 +55,24 @@ pub struct Summary {
 /// One free parameter: posterior mean, standard deviation and quantiles (0.05, 0.16, 0.5, 0.84, 0.95) in its own unit.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ParameterSummary {
-    #[serde(deserialize_with = "number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub median: f64,
-    #[serde(deserialize_with = "number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub mean: f64,
-    #[serde(deserialize_with = "number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub std: f64,
-    #[serde(deserialize_with = "number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub q05: f64,
-    #[serde(deserialize_with = "number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub q16: f64,
-    #[serde(deserialize_with = "number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub q84: f64,
-    #[serde(deserialize_with = "number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub q95: f64,
     pub unit: String,
     pub prior: PriorShape,
     /// Value of the sample with the largest likelihood.
-    #[serde(default = "nan", deserialize_with = "number_or_nan")]
+    #[serde(default = "nan", deserialize_with = "super::json::number_or_nan")]
     pub best: f64,
     /// Present where the posterior gives no more than a one-sided limit: then this is what to quote, not median and errors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -126,14 +118,14 @@ impl ParameterSummary {
 /// C-STAT at the best posterior sample and at the median, and what the best model itself would give on average (Kaastra 2017).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CstatSummary {
-    #[serde(deserialize_with = "number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub best: f64,
-    #[serde(deserialize_with = "number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub at_median: f64,
     pub dof: i64,
-    #[serde(deserialize_with = "number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub expected: f64,
-    #[serde(deserialize_with = "number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub expected_std: f64,
 }
 
@@ -141,26 +133,26 @@ pub struct CstatSummary {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RefineSummary {
     pub samples: usize,
-    #[serde(deserialize_with = "number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub ess: f64,
-    #[serde(deserialize_with = "number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub efficiency: f64,
-    #[serde(deserialize_with = "number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub pareto_k: f64,
-    #[serde(deserialize_with = "number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub log_z: f64,
-    #[serde(deserialize_with = "number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub log_z_err: f64,
-    #[serde(deserialize_with = "number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub log_z_poisson: f64,
     pub method: String,
     pub likelihood: String,
-    #[serde(default = "nan", deserialize_with = "number_or_nan")]
+    #[serde(default = "nan", deserialize_with = "super::json::number_or_nan")]
     pub max_weight_share: f64,
     /// 5 % quantile of the effective sample size over bootstraps, and their standard deviation of ln Z.
-    #[serde(default = "nan", deserialize_with = "number_or_nan")]
+    #[serde(default = "nan", deserialize_with = "super::json::number_or_nan")]
     pub ess_lower: f64,
-    #[serde(default = "nan", deserialize_with = "number_or_nan")]
+    #[serde(default = "nan", deserialize_with = "super::json::number_or_nan")]
     pub log_z_err_bootstrap: f64,
     /// Whether mixtures had to find the posterior from weights that told hardly anything of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -221,14 +213,14 @@ pub struct RoundSummary {
     pub simulations: usize,
     pub epochs_autoencoder: usize,
     pub epochs_flow: usize,
-    #[serde(deserialize_with = "number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub validation_loss: f64,
-    #[serde(deserialize_with = "number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub efficiency: f64,
     /// Lower bound (5 % quantile over bootstraps) of the efficiency that as many draws as the refinement takes will have.
-    #[serde(default = "nan", deserialize_with = "number_or_nan")]
+    #[serde(default = "nan", deserialize_with = "super::json::number_or_nan")]
     pub efficiency_lower: f64,
-    #[serde(deserialize_with = "number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub acceptance: f64,
     /// The efficiency improves no longer: the round after this one is the last.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -284,11 +276,11 @@ pub struct FallbackStep {
     #[serde(default)]
     pub rounds: usize,
     pub status: VerdictStatus,
-    #[serde(deserialize_with = "number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub efficiency: f64,
-    #[serde(deserialize_with = "number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub ess_lower: f64,
-    #[serde(deserialize_with = "number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub pareto_k: f64,
 }
 
@@ -309,12 +301,12 @@ impl FallbackStep {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LatentSummary {
     /// Mahalanobis distance from the middle of the cloud, and its median over simulated spectra.
-    #[serde(deserialize_with = "number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub distance: f64,
-    #[serde(deserialize_with = "number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub median: f64,
     /// Share of the simulated spectra that are as far out, of those (n) and the observed one together: 1/(n+1) at least.
-    #[serde(deserialize_with = "number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub share_beyond: f64,
     /// Simulated spectra that it was compared with.
     pub spectra: usize,
@@ -332,13 +324,13 @@ pub struct EmulatorSummary {
     pub epochs: usize,
     /// Standard deviation of emulated minus exact ln L over unseen draws, each counted with its weight and all alike, and their
     /// mean; the same over those of the largest weights.
-    #[serde(deserialize_with = "number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub error: f64,
-    #[serde(deserialize_with = "number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub error_unweighted: f64,
-    #[serde(deserialize_with = "number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub error_mean: f64,
-    #[serde(deserialize_with = "number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub error_worst: f64,
     /// Unseen draws behind these numbers: random ones, and those of the largest weights.
     pub audited: [usize; 2],
@@ -456,24 +448,6 @@ impl GridSummary {
 }
 
 impl Summary {
-    /// Writes `summary.json`, indented, whole or not at all.
-    ///
-    /// # Errors
-    /// [`ReportError::Io`] naming the file.
-    pub fn write(&self, path: &Path) -> Result<(), ReportError> {
-        write_atomically(path, |w| {
-            serde_json::to_writer_pretty(&mut *w, self)?;
-            w.write_all(b"\n")
-        })
-    }
-
-    /// # Errors
-    /// [`ReportError::Io`] or [`ReportError::Json`]; the latter names key, line and column.
-    pub fn read(path: &Path) -> Result<Summary, ReportError> {
-        let text = std::fs::read_to_string(path).map_err(ReportError::io(path))?;
-        serde_json::from_str(&text).map_err(|source| ReportError::Json { path: path.to_path_buf(), source })
-    }
-
     /// Takes in the quick calibration, whose failures are doubts about the draws, and what is unlike one about the model.
     pub fn judge_quickly(&mut self, quick: Option<super::diagnosis::QuickCalibration>) {
         let Some(quick) = quick else { return };
@@ -505,42 +479,4 @@ fn nan() -> f64 {
 
 fn yes() -> bool {
     true
-}
-
-pub(crate) fn number_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
-}
-
-pub(crate) fn write_ordered<S: Serializer>(
-    list: &[(String, ParameterSummary)],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    let mut map = serializer.serialize_map(Some(list.len()))?;
-    for (name, value) in list {
-        map.serialize_entry(name, value)?;
-    }
-    map.end()
-}
-
-pub(crate) fn read_ordered<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Vec<(String, ParameterSummary)>, D::Error> {
-    struct Ordered;
-    impl<'de> Visitor<'de> for Ordered {
-        type Value = Vec<(String, ParameterSummary)>;
-        fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-            f.write_str("a map from parameter names to their summaries")
-        }
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut list: Self::Value = Vec::new();
-            while let Some((name, value)) = map.next_entry::<String, ParameterSummary>()? {
-                if list.iter().any(|(n, _)| *n == name) {
-                    return Err(serde::de::Error::custom(format!("parameter {name} stands there twice")));
-                }
-                list.push((name, value));
-            }
-            Ok(list)
-        }
-    }
-    deserializer.deserialize_map(Ordered)
 }

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::json::number_or_nan;
 use super::numbers::signed;
-use super::summary::number_or_nan;
 
 /// `reference` in `summary.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -66,7 +66,7 @@ pub struct EnsembleSummary {
 
 impl ReferenceSummary {
     /// Name, value and meaning, for the report.
-    pub(super) fn rows(&self) -> Vec<(&'static str, String, &'static str)> {
+    pub fn rows(&self) -> Vec<(&'static str, String, &'static str)> {
         match self {
             ReferenceSummary::Nested(n) => {
                 let mut rows = vec![("Sampler", "nested sampling".into(), "on the exact likelihood")];

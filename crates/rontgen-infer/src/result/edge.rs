@@ -1,7 +1,8 @@
 //! One-sided limits, edges of the prior and parameters that the data do not constrain: what a table of medians would hide.
 
+use super::ParameterSummary;
+use super::json::number_or_nan;
 use super::numbers::short;
-use super::summary::{ParameterSummary, number_or_nan};
 use crate::diagnose::edges::{self, Contact};
 use crate::diagnose::statistics::quantiles;
 use serde::{Deserialize, Serialize};

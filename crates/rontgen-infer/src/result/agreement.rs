@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 pub struct AgreementSummary {
     pub proposal: String,
     /// Above one, the density is not that of the draws (fewer than one right proposal of 10^8).
-    #[serde(deserialize_with = "super::summary::number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub score: f64,
     /// Draws that were tested, and regions.
     pub draws: usize,
     pub regions: usize,
     /// Draws in the region of the largest score, and as many as the density states.
     pub found: f64,
-    #[serde(deserialize_with = "super::summary::number_or_nan")]
+    #[serde(deserialize_with = "super::json::number_or_nan")]
     pub stated: f64,
     /// The parameters that bound it, with their ranges as cumulative probabilities of the prior.
     pub region: Vec<(String, f64, f64)>,
