@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use crate::cli::progress::{COLUMNS, wrap};
 use crate::report::numbers::{Estimate, signed};
 use crate::result::Summary;
 use crate::result::{CstatSummary, ParameterSummary, RefineSummary, Verdict};
-use crate::run::progress::{COLUMNS, wrap};
 
 /// Names longer than this get a line of their own.
 const LONGEST_NAME: usize = 26;

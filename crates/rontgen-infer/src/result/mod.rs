@@ -8,6 +8,7 @@ mod error;
 pub mod json;
 mod method;
 pub mod numbers;
+mod posterior;
 mod prior;
 mod reference;
 mod residuals;
@@ -22,6 +23,7 @@ pub use diagnosis::{
 pub use edge::{Bounds, Edge, Limit, Side};
 pub use error::ReportError;
 pub use method::{Estimate, ExpectedSeconds, MethodSummary, about};
+pub use posterior::Posterior;
 pub use prior::PriorShape;
 pub use reference::{EnsembleSummary, NestedSummary, PolishSummary, ReferenceSummary};
 pub use residuals::Residuals;
