@@ -10,6 +10,7 @@ use std::{
 use super::checkpoint::Owner;
 use super::permission::Commands;
 use super::run_file::{FileChoice, Grouping, ParameterEntry, RunFile};
+use crate::report::folder;
 use crate::{
     Error, Result,
     analysis::{
@@ -52,7 +53,7 @@ impl Case {
             false => observation::load(&observation_spec(&run, data)?)?,
         };
         // The mock of a demonstration lies beside the run.toml, and nowhere else.
-        let mock = Path::new(&run.path).with_file_name("spectrum.csv");
+        let mock = Path::new(&run.path).with_file_name(folder::SPECTRUM);
         if run.is_built_in() && run.written_by.is_some() && mock.is_file() {
             let table = crate::report::tables::read_spectrum(&mock)?;
             dataset = dataset.with_counts(table.rows.iter().map(|row| row.counts as u32).collect())?;

@@ -154,12 +154,7 @@ impl Parameter {
             let pad = 0.3 * (hi - lo);
             (lo, hi) = (lo - pad, hi + pad);
         }
-        let edges = match p.prior {
-            crate::result::PriorShape::Uniform { lo, hi } | crate::result::PriorShape::LogUniform { lo, hi } => {
-                Some((lo, hi))
-            }
-            _ => None,
-        };
+        let edges = p.prior.edges();
         if let Some((a, b)) = edges {
             (lo, hi) = (lo.max(a), hi.min(b));
         }

@@ -24,7 +24,7 @@ pub use edge::{Bounds, Edge, Limit, Side};
 pub use error::ReportError;
 pub use method::{Estimate, ExpectedSeconds, MethodSummary, about};
 pub use posterior::Posterior;
-pub use prior::PriorShape;
+pub use prior::StatedPrior;
 pub use reference::{EnsembleSummary, NestedSummary, PolishSummary, ReferenceSummary};
 pub use residuals::Residuals;
 pub use summary::{

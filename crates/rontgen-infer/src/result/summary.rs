@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Edge, Limit, PriorShape, Residuals, Verdict, VerdictStatus};
+use super::{Edge, Limit, Residuals, StatedPrior, Verdict, VerdictStatus};
 
 /// Everything that a run has to say in numbers. Log-likelihoods and evidence follow -C-STAT/2.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -70,7 +70,7 @@ pub struct ParameterSummary {
     #[serde(deserialize_with = "super::json::number_or_nan")]
     pub q95: f64,
     pub unit: String,
-    pub prior: PriorShape,
+    pub prior: StatedPrior,
     /// Value of the sample with the largest likelihood.
     #[serde(default = "nan", deserialize_with = "super::json::number_or_nan")]
     pub best: f64,
@@ -93,7 +93,7 @@ pub struct ParameterSummary {
 
 impl ParameterSummary {
     /// Mean, standard deviation and quantiles of equal-weight posterior samples. All NaN for no samples.
-    pub fn of(samples: &[f64], unit: &str, prior: PriorShape, number: u32) -> ParameterSummary {
+    pub fn of(samples: &[f64], unit: &str, prior: StatedPrior, number: u32) -> ParameterSummary {
         let d = crate::diagnose::statistics::Description::of(samples);
         ParameterSummary {
             median: d.median,
