@@ -358,7 +358,7 @@ fn residual(out: &mut String, s: &Summary) {
         out,
         "</table></div>\n<p class=\"muted\">Single p-values are those of one band and one statistic; the model is doubted when the p-value over \
          all of them is below {:e}. Excess: more counts than expected are positive.</p>",
-        crate::diagnose::residual::LIMIT
+        crate::result::limits::RESIDUAL_P
     );
 }
 

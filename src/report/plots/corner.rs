@@ -8,7 +8,7 @@ use super::canvas::{
     Align, Canvas, Lettering, MUTED, POSTERIOR, PRIOR, TEXT, TRUTH, draw, fitting, round_ink, text_width,
 };
 use super::density::{Surface, curve};
-use crate::diagnose::statistics::quantiles;
+use crate::numerics::statistics::quantiles;
 use crate::report::ReportData;
 use crate::report::numbers::Estimate;
 use crate::result::Samples;

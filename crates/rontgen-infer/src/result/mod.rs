@@ -2,6 +2,7 @@
 //! can be written and read (serde), and what they say in words; no file is touched here.
 
 mod agreement;
+mod checks;
 mod diagnosis;
 mod edge;
 mod error;
@@ -17,10 +18,11 @@ mod tables;
 mod verdict;
 
 pub use agreement::AgreementSummary;
+pub use checks::{Band, Check, Predictive, Quantity, Residual, Sbc, Tarp, Uniformity, Window};
 pub use diagnosis::{
     Calibrated, Diagnosis, DiagnosisSeconds, MockWeights, QuickCalibration, RetrievedParameter, RetrieverSummary,
 };
-pub use edge::{Bounds, Edge, Limit, Side};
+pub use edge::{Bounds, Contact, Edge, Limit, Side};
 pub use error::ReportError;
 pub use method::{Estimate, ExpectedSeconds, MethodSummary, about};
 pub use posterior::Posterior;

@@ -40,7 +40,7 @@ pub struct Summary {
     pub latent: Option<LatentSummary>,
     /// Whether what no parameter can change is noise; absent where too few bins are left for a test.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub residual: Option<crate::diagnose::residual::Residual>,
+    pub residual: Option<super::Residual>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<super::diagnosis::QuickCalibration>,
     /// What the residuals of the report's pictures are.
@@ -94,7 +94,7 @@ pub struct ParameterSummary {
 impl ParameterSummary {
     /// Mean, standard deviation and quantiles of equal-weight posterior samples. All NaN for no samples.
     pub fn of(samples: &[f64], unit: &str, prior: StatedPrior, number: u32) -> ParameterSummary {
-        let d = crate::diagnose::statistics::Description::of(samples);
+        let d = crate::numerics::statistics::Description::of(samples);
         ParameterSummary {
             median: d.median,
             mean: d.mean,
@@ -461,7 +461,7 @@ impl Summary {
     }
 
     /// Takes in the residual, which is a doubt about the model where it is not noise.
-    pub fn judge_residual(&mut self, residual: Option<crate::diagnose::residual::Residual>) {
+    pub fn judge_residual(&mut self, residual: Option<super::Residual>) {
         if let Some(failure) = residual.as_ref().and_then(|residual| residual.failure()) {
             self.verdict.doubt_model(failure);
         }
