@@ -101,6 +101,17 @@ impl Case {
     }
 }
 
+/// The settings of a run file that says nothing of them.
+impl Default for Settings {
+    fn default() -> Settings {
+        const LEAST: &str = "[observation]\nspectrum = \"none\"\n[model]\nexpression = \"powerlaw\"\n[parameters]\n";
+        match RunFile::parse(LEAST, "defaults", &[]) {
+            Ok(run) => run.settings(),
+            Err(error) => unreachable!("the least run file is right: {error}"),
+        }
+    }
+}
+
 impl RunFile {
     /// What decides the analysis, in its own terms.
     pub fn settings(&self) -> Settings {

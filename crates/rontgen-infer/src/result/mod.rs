@@ -62,6 +62,14 @@ impl Samples {
         self.names.iter().position(|n| n.eq_ignore_ascii_case(name))
     }
 
+    /// All samples, one row each and one column per name.
+    pub fn array(&self) -> ndarray::ArrayView2<'_, f64> {
+        let whole = self.len() * self.names.len();
+        // As many values as rows x columns.
+        ndarray::ArrayView2::from_shape((self.len(), self.names.len()), &self.values[..whole])
+            .unwrap_or_else(|_| ndarray::ArrayView2::from_shape((0, 0), &[]).unwrap_or_else(|_| unreachable!()))
+    }
+
     /// All samples of column `j`; empty when there is no such column.
     pub fn column(&self, j: usize) -> Vec<f64> {
         match self.names.len() {
