@@ -107,6 +107,7 @@ fn f32_keeps_to_oracle(settings: &Settings, whole: bool) {
             _ => format!("{name}*powerlaw"),
         };
         let model = Model::parse(&expression, settings).unwrap();
+        let mut largest = 0.0f64;
         for (grid, edges) in grids() {
             let program = Program::new(&model, &edges).unwrap();
             let (mut oracle, mut fast) = (vec![0.0; program.energies()], vec![0.0f32; program.energies()]);
@@ -139,6 +140,7 @@ fn f32_keeps_to_oracle(settings: &Settings, whole: bool) {
                         }
                     }
                 }
+                largest = largest.max(worst.0);
                 if worst.0 > tolerance(&name, whole) {
                     let shown: Vec<String> =
                         model.parameters().iter().zip(&full).map(|(i, v)| format!("{}={v}", i.name)).collect();
@@ -153,6 +155,7 @@ fn f32_keeps_to_oracle(settings: &Settings, whole: bool) {
                 }
             }
         }
+        println!("{name:10} f32 to f64 {largest:.1e}");
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }

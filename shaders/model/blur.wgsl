@@ -177,11 +177,19 @@ fn blur_share(c: Blur, a: ptr<private, Room>, x: f32, half: f32) -> f32 {
     return max(blur_cubic(a, second * 120u + 60u, to_place) - blur_cubic(a, first * 120u + 60u, from_place), 0.0);
 }
 
+// ln of a bin's geometric middle over that of another: both logarithms are rounded to 2e-7, the width of a bin of 0.5 eV is 8e-5.
+fn blur_ratio(i: u32, k: u32) -> f32 {
+    let distance = (mid_hi(i) - mid_hi(k)) + (mid_lo(i) - mid_lo(k));
+    let a = half_ratio(i);
+    let b = half_ratio(k);
+    return log_1p(distance / mid_hi(k)) + 0.5 * log_1p((b - a) * (b + a) / (1.0 - b * b));
+}
+
 fn blur_from(c: Blur, a: ptr<private, Room>, slot: u32, i: u32, k: u32) -> f32 {
     if k >= energies() {
         return 0.0;
     }
-    return source(slot, k) * blur_share(c, a, ln_mid(i) - ln_mid(k), 0.5 * log_width(i));
+    return source(slot, k) * blur_share(c, a, blur_ratio(i, k), 0.5 * log_width(i));
 }
 
 fn blur_value(c: Blur, a: ptr<private, Room>, slot: u32, i: u32) -> f32 {
