@@ -174,6 +174,8 @@ fn shaders_agree_with_the_oracle() {
     }
     check("bknpower", &[("bknpower.BreakE", 6.4001)], 2e-5);
     check("edge*powerlaw", &[("edge.edgeE", 6.4001)], 2e-4);
+    // The edge of iron in a bin of 0.5 eV, with transmissions e^3 apart on its sides.
+    check("zwabs*powerlaw", &[("zwabs.nH", 300.0), ("zwabs.Redshift", 0.11)], 2e-5);
     // Products that share one exponential, and a sum multiplied out.
     check("tbabs*ztbabs*constant*cutoffpl", &[("ztbabs.Redshift", 0.1), ("cutoffpl.HighECut", 3.0)], 5e-4);
     check("tbabs*phabs*(powerlaw+zpowerlw)*edge", &[("edge.edgeE", 7.1)], 2e-4);

@@ -5,10 +5,14 @@ struct Blur {
     corner: array<f32, 5>,
 }
 
-// ln g of a ring's red (-1) or blue (+1) end.
-fn blur_end(c: DiskLine, ln_r: f32, side: f32) -> f32 {
-    let r = safe_exp(ln_r);
+// ln g of the red (-1) or blue (+1) end of the ring of a radius.
+fn blur_ring(c: DiskLine, r: f32, side: f32) -> f32 {
     return 0.5 * log_1p(-3.0 / r) - log_1p(-side * c.sine / sqrt(r - 2.0));
+}
+
+// The same, of its logarithm.
+fn blur_end(c: DiskLine, ln_r: f32, side: f32) -> f32 {
+    return blur_ring(c, safe_exp(ln_r), side);
 }
 
 // ln r of the ring with the bluest end.
@@ -98,8 +102,9 @@ fn rdblur_setup(p: u32, t: u32, slot: u32, a: ptr<private, Room>) -> Blur {
     let bluest = blur_bluest(c);
     let first = c.ln_inner;
     let last = c.ln_inner + c.ln_range;
-    var ends = array<f32, 5>(blur_end(c, first, -1.0), blur_end(c, last, -1.0), blur_end(c, first, 1.0),
-        blur_end(c, last, 1.0), blur_end(c, bluest, 1.0));
+    // Of the radii themselves: the exponential of a logarithm is 1e-6 off.
+    var ends = array<f32, 5>(blur_ring(c, c.inner, -1.0), blur_ring(c, c.outer, -1.0), blur_ring(c, c.inner, 1.0),
+        blur_ring(c, c.outer, 1.0), blur_end(c, bluest, 1.0));
     for (var k = 1u; k < 5u; k++) {
         for (var n = k; n > 0u && ends[n] < ends[n - 1u]; n--) {
             let other = ends[n];

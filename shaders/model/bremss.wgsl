@@ -65,7 +65,27 @@ fn bremss_born(u: f32, ln_u: f32) -> f32 {
     return 0.5513 * far / sqrt(half);
 }
 
-fn bremss_gaunt(c: Charge, first: u32, u: f32, ln_u: f32, born: f32) -> f32 {
+// Upper ends of the first five intervals of u.
+fn bremss_end(n: u32) -> f32 {
+    switch n {
+        case 0u: { return 0.03; }
+        case 1u: { return 0.3; }
+        case 2u: { return 1.0; }
+        case 3u: { return 5.0; }
+        default: { return 15.0; }
+    }
+}
+
+fn bremss_polynomial(c: Charge, first: u32, n: u32, v: f32) -> f32 {
+    let at = first + 6u * c.column + n;
+    let a0 = mix(table(at), table(at + 6u), c.fraction);
+    let a1 = mix(table(at + 42u), table(at + 48u), c.fraction);
+    let a2 = mix(table(at + 84u), table(at + 90u), c.fraction);
+    return a0 + v * (a1 + v * a2);
+}
+
+// At u, the middle of a bin of width `extent`; one that holds the end of an interval has the shares of both sides.
+fn bremss_gaunt(c: Charge, first: u32, u: f32, extent: f32, ln_u: f32, born: f32) -> f32 {
     if c.mode == 0u {
         return born;
     }
@@ -77,25 +97,28 @@ fn bremss_gaunt(c: Charge, first: u32, u: f32, ln_u: f32, born: f32) -> f32 {
         let high = mix(table(at + 7u), table(at + 8u), c.fraction);
         return low + (high - low) * (place - f32(k));
     }
-    var n = 0u;
-    if u > 0.03 { n = 1u; }
-    if u > 0.3 { n = 2u; }
-    if u > 1.0 { n = 3u; }
-    if u > 5.0 { n = 4u; }
-    if u > 15.0 { n = 5u; }
-    let at = first + 6u * c.column + n;
+    let lower = u - 0.5 * extent;
     let v = max(u, 0.003);
-    let a0 = mix(table(at), table(at + 6u), c.fraction);
-    let a1 = mix(table(at + 42u), table(at + 48u), c.fraction);
-    let a2 = mix(table(at + 84u), table(at + 90u), c.fraction);
-    return (a0 + v * (a1 + v * a2)) * born;
+    var n = 0u;
+    while n < 5u && bremss_end(n) <= lower {
+        n++;
+    }
+    var value = bremss_polynomial(c, first, n, v);
+    while n < 5u && bremss_end(n) < lower + extent {
+        let above = clamp((u - bremss_end(n)) / extent + 0.5, 0.0, 1.0);
+        n++;
+        value = mix(value, bremss_polynomial(c, first, n, v), above);
+    }
+    return value * born;
 }
 
 fn bremss_value(c: Bremss, i: u32) -> f32 {
     let x = centre(i) * c.inverse;
     let u = min(x, 50.0);
+    let extent = width(i) * c.inverse;
     let ln_u = min(ln_mid(i) + c.ln_inverse, 3.912023);
     let born = bremss_born(u, ln_u);
-    let gaunt = bremss_gaunt(c.hydrogen, c.first, u, ln_u, born) + 0.34 * bremss_gaunt(c.helium, c.first, u, ln_u, born);
+    let gaunt = bremss_gaunt(c.hydrogen, c.first, u, extent, ln_u, born)
+        + 0.34 * bremss_gaunt(c.helium, c.first, u, extent, ln_u, born);
     return log_integral(c.amplitude * gaunt * safe_exp(-x), -x, -x, i);
 }

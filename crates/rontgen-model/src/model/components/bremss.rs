@@ -117,9 +117,9 @@ impl<R: Real> Charge<R> {
         out
     }
 
-    /// `u` (up to 50), its logarithm and Born's Gaunt factor there.
+    /// `u` (up to 50), its logarithm and Born's Gaunt factor there; `above`: with `JUMP`, the shares of the bin above the pieces' ends.
     #[inline(always)]
-    fn gaunt<const COLD: bool>(&self, u: R, ln_u: R, born: R) -> R {
+    fn gaunt<const COLD: bool, const JUMP: bool>(&self, u: R, ln_u: R, born: R, above: &[R; 5]) -> R {
         if COLD {
             // 2 log10 u + 8, the place in the table; the outer pieces extend beyond it.
             let place = ln_u.fma(R::of(2.0 / std::f64::consts::LN_10), R::of(8.0));
@@ -131,8 +131,12 @@ impl<R: Real> Charge<R> {
         }
         let term = |power: usize| {
             let mut value = self.terms[power][0];
-            for (end, next) in U_ENDS.iter().zip(&self.terms[power][1..]) {
-                value = R::pick(R::of(*end).lt(u), *next, value);
+            for ((end, above), next) in U_ENDS.iter().zip(above).zip(&self.terms[power][1..]) {
+                value = if JUMP {
+                    value.fma(R::of(1.0) - *above, *next * *above)
+                } else {
+                    R::pick(R::of(*end).lt(u), *next, value)
+                };
             }
             value
         };
@@ -199,45 +203,55 @@ pub(crate) fn zbremss<R: Real>(par: &[f64]) -> Bremss<R> {
 }
 
 impl<R: Real> Bremss<R> {
+    /// With `JUMP` a bin that holds the end of a piece gets the shares of both sides; else it is all on that of its middle.
     #[inline(always)]
-    fn bin<const COLD_H: bool, const COLD_HE: bool>(&self, bin: &Bin<R>) -> R {
+    fn bin<const COLD_H: bool, const COLD_HE: bool, const JUMP: bool>(&self, bin: &Bin<R>) -> R {
         let x = bin.centre * self.inverse;
         // The fits end at u = 50, where e^-u has long decided.
         let u = x.min(R::of(50.0));
         let ln_u = (bin.ln_centre + self.ln_inverse).min(R::of(LN_50));
         let b = born(u, ln_u);
-        let hydrogen = self.hydrogen.gaunt::<COLD_H>(u, ln_u, b);
-        let helium = self.helium.gaunt::<COLD_HE>(u, ln_u, b);
+        let above = if JUMP {
+            let bins = R::of(1.0) / (bin.width * self.inverse);
+            U_ENDS.map(|end| (x - R::of(end)).fma(bins, R::of(0.5)).max(R::of(0.0)).min(R::of(1.0)))
+        } else {
+            [R::of(0.0); 5]
+        };
+        let hydrogen = self.hydrogen.gaunt::<COLD_H, JUMP>(u, ln_u, b, &above);
+        let helium = self.helium.gaunt::<COLD_HE, JUMP>(u, ln_u, b, &above);
         let gaunt = helium.fma(R::of(4.0 * HELIUM), hydrogen);
         super::log_integral::<R, true>(self.amplitude * gaunt * (-x).exp(), -x, -x, bin.log_width)
+    }
+
+    #[inline(always)]
+    fn tile<const COLD_H: bool, const COLD_HE: bool, const JUMP: bool>(
+        &self,
+        tile: &Tile<R::Store>,
+        out: &mut [R::Store; TILE],
+    ) {
+        for (j, out) in out.iter_mut().enumerate() {
+            *out = self.bin::<COLD_H, COLD_HE, JUMP>(&tile.bin(j)).store();
+        }
     }
 }
 
 impl<R: Real> Component<R> for Bremss<R> {
     #[inline(always)]
     fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R {
-        self.bin::<false, false>(bin)
+        self.bin::<false, false, true>(bin)
     }
 
     #[inline(always)]
     fn fill(&self, tile: &Tile<R::Store>, _table: &[R::Store], out: &mut [R::Store; TILE]) {
-        // Helium is cold whenever hydrogen is.
-        match (self.hydrogen.is_cold, self.helium.is_cold) {
-            (true, _) => {
-                for (j, out) in out.iter_mut().enumerate() {
-                    *out = self.bin::<true, true>(&tile.bin(j)).store();
-                }
-            }
-            (false, true) => {
-                for (j, out) in out.iter_mut().enumerate() {
-                    *out = self.bin::<false, true>(&tile.bin(j)).store();
-                }
-            }
-            (false, false) => {
-                for (j, out) in out.iter_mut().enumerate() {
-                    *out = self.bin::<false, false>(&tile.bin(j)).store();
-                }
-            }
+        let scale = self.inverse.to_f64();
+        let inside = |end: &f64| *end > 0.9999 * scale * tile.e_min && *end < 1.0001 * scale * tile.e_max;
+        // Few tiles hold the end of a piece. Helium is cold whenever hydrogen is.
+        match (self.hydrogen.is_cold, self.helium.is_cold, U_ENDS.iter().any(inside)) {
+            (true, _, _) => self.tile::<true, true, false>(tile, out),
+            (false, true, false) => self.tile::<false, true, false>(tile, out),
+            (false, true, true) => self.tile::<false, true, true>(tile, out),
+            (false, false, false) => self.tile::<false, false, false>(tile, out),
+            (false, false, true) => self.tile::<false, false, true>(tile, out),
         }
     }
 }
