@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use super::common::{DataArgs, DeviceArgs, ExternalArgs, open_finished, print_json, warn};
 use super::outcome;
+use super::progress::{Mode, Progress, wrap};
+use crate::report::folder;
 use crate::{
     Error, Result, bounded,
     run::{
         apply::{self, Settings, Table},
         memory,
-        progress::{Mode, Progress, wrap},
     },
 };
 
@@ -81,14 +82,15 @@ pub fn run(args: Args) -> Result<u8> {
         samples: args.samples,
         force: args.force,
     };
-    memory::of_targets(&finished.problem, apply::GROUP, apply::GROUP, settings.most, "--draws").check(&device)?;
+    memory::of_targets(&finished.case.problem, apply::GROUP, apply::GROUP, settings.most, "--draws").check(&device)?;
+    super::interrupt::install()?;
     let progress = Progress::new(Mode::detect(args.quiet));
     let table = apply::run(&finished, &device, &spectra, (&args.out, args.resume), settings, &progress)?;
     if !args.quiet {
         warn(&warnings(&table));
     }
     if args.json {
-        print_json("apply.json", &table)?;
+        print_json(folder::APPLIED, &table)?;
     } else if !args.quiet {
         print!("{}", text(&table, &args.out));
     }
@@ -186,7 +188,7 @@ fn text(table: &Table, out: &Path) -> String {
         &format!(
             "{}: {} spectra in {:.1} s ({:.1} per second, {} likelihoods): {} trusted, {} with care, {} not trusted, {} \
              refused; {} polished, {} by nested sampling",
-            out.join("apply.csv").display(),
+            out.join(folder::APPLIED_TABLE).display(),
             table.spectra.len(),
             table.seconds,
             table.per_second,

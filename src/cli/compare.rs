@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use crate::diagnose::divergence::{self, Divergence, SAME};
 use crate::diagnose::evidence::{self, Evidence, Standing};
+use crate::report::folder;
 use crate::report::tables::{Samples, read_samples};
-use crate::report::{Summary, VerdictStatus, read_chain};
+use crate::report::{Document, read_chain};
+use crate::result::{Summary, VerdictStatus};
 use crate::run::output::FINISHED;
 use crate::run::run_file::RunFile;
 use crate::{Error, Result};
@@ -52,7 +54,7 @@ struct ModelRow<'a> {
 
 /// What is printed with `--json`: the comparison of the first two, further ones, and the models where they differ.
 #[derive(serde::Serialize)]
-struct Document<'a> {
+struct Compared<'a> {
     #[serde(flatten)]
     first: &'a Comparison<'a>,
     more: &'a [Comparison<'a>],
@@ -99,7 +101,7 @@ pub fn run(args: Args) -> Result<u8> {
     }
     let Some((one, more)) = comparisons.split_first() else { return Ok(0) };
     if args.json {
-        let document = Document { first: one, more, models: &models };
+        let document = Compared { first: one, more, models: &models };
         print(&serde_json::to_string_pretty(&document).map_err(|e| Error::Input(e.to_string()))?)?;
         return Ok(0);
     }
@@ -122,7 +124,7 @@ pub fn run(args: Args) -> Result<u8> {
 
 /// A folder stands for its posterior.csv, and its summary tells the effective number of the samples; of a table it is not known.
 fn load(path: &Path) -> Result<Set> {
-    let file = if path.is_dir() { path.join("posterior.csv") } else { path.to_path_buf() };
+    let file = if path.is_dir() { path.join(folder::POSTERIOR) } else { path.to_path_buf() };
     let name = file.to_string_lossy().to_lowercase();
     let samples = match name.ends_with(".fits") || name.ends_with(".fits.gz") || name.ends_with(".fit") {
         true => read_chain(&file)?,
@@ -139,7 +141,7 @@ fn load(path: &Path) -> Result<Set> {
 
 fn finished(folder: &Path) -> Result<Finished> {
     let summary = Summary::read(&folder.join(FINISHED))?;
-    let file = folder.join("run.toml");
+    let file = folder.join(folder::RUN_FILE);
     // Folders that other programs wrote in our format have none.
     let run = if file.is_file() { Some(RunFile::read(&file, &[])?) } else { None };
     let digest = run.as_ref().and_then(|run| run.written_by.as_ref()?.data_sha256.clone());
@@ -276,7 +278,7 @@ fn different_data(a: &(&Set, &Finished), b: (&Set, &Finished)) -> String {
 /// The most precise of the run's evidences, and where it comes from: that of the refinement (with the larger of its two errors), of
 /// nested sampling, of the polish after it.
 fn evidence_of(summary: &Summary) -> Option<(&'static str, Evidence)> {
-    use crate::report::reference::ReferenceSummary;
+    use crate::result::ReferenceSummary;
     let r = &summary.refine;
     let mut all = Vec::new();
     if let Some(ReferenceSummary::Nested(n)) = &summary.reference {

@@ -35,7 +35,7 @@ use super::permission::Commands;
 use crate::infer::DensityKind;
 use crate::kernels::spline::MAX_BINS;
 use crate::kernels::stabilize::Form as SignalForm;
-use crate::report::plots::residuals::Residuals;
+use crate::result::Residuals;
 use crate::summarize::SummaryKind;
 use section::Section;
 use tree::{Item, Node};
