@@ -2,6 +2,7 @@
 
 use crate::common;
 
+use serde_json::Value;
 use std::{fs, path::Path};
 
 use common::runs::{differences, rontgen, stderr, tables, ten_channels};

@@ -76,18 +76,21 @@ fn bremss_end(n: u32) -> f32 {
     }
 }
 
-fn bremss_polynomial(c: Charge, first: u32, n: u32, v: f32) -> f32 {
+// Value and derivative by ln v.
+fn bremss_polynomial(c: Charge, first: u32, n: u32, v: f32) -> vec2<f32> {
     let at = first + 6u * c.column + n;
     let a0 = mix(table(at), table(at + 6u), c.fraction);
     let a1 = mix(table(at + 42u), table(at + 48u), c.fraction);
     let a2 = mix(table(at + 84u), table(at + 90u), c.fraction);
-    return a0 + v * (a1 + v * a2);
+    return vec2<f32>(a0 + v * (a1 + v * a2), v * (a1 + 2.0 * v * a2));
 }
 
-// At u, the middle of a bin of width `extent`; one that holds the end of an interval has the shares of both sides.
-fn bremss_gaunt(c: Charge, first: u32, u: f32, extent: f32, ln_u: f32, born: f32) -> f32 {
+// The factor and its derivative by ln u at u, the middle of a bin of width `extent`; one that holds the end of an interval has the shares of
+// both sides. Born's slope is good to a few hundredths where it matters.
+fn bremss_gaunt(c: Charge, first: u32, u: f32, extent: f32, ln_u: f32, born: f32) -> vec2<f32> {
+    let of_born = -0.5 * u / (u + 0.4);
     if c.mode == 0u {
-        return born;
+        return vec2<f32>(born, born * of_born);
     }
     if c.mode == 2u {
         let place = 0.86858896 * ln_u + 8.0;
@@ -95,7 +98,7 @@ fn bremss_gaunt(c: Charge, first: u32, u: f32, extent: f32, ln_u: f32, born: f32
         let at = first + 126u + 7u * k + c.column;
         let low = mix(table(at), table(at + 1u), c.fraction);
         let high = mix(table(at + 7u), table(at + 8u), c.fraction);
-        return low + (high - low) * (place - f32(k));
+        return vec2<f32>(low + (high - low) * (place - f32(k)), 0.86858896 * (high - low));
     }
     let lower = u - 0.5 * extent;
     let v = max(u, 0.003);
@@ -109,7 +112,7 @@ fn bremss_gaunt(c: Charge, first: u32, u: f32, extent: f32, ln_u: f32, born: f32
         n++;
         value = mix(value, bremss_polynomial(c, first, n, v), above);
     }
-    return value * born;
+    return vec2<f32>(value.x, value.y + value.x * of_born) * born;
 }
 
 fn bremss_value(c: Bremss, i: u32) -> f32 {
@@ -120,5 +123,5 @@ fn bremss_value(c: Bremss, i: u32) -> f32 {
     let born = bremss_born(u, ln_u);
     let gaunt = bremss_gaunt(c.hydrogen, c.first, u, extent, ln_u, born)
         + 0.34 * bremss_gaunt(c.helium, c.first, u, extent, ln_u, born);
-    return log_integral(c.amplitude * gaunt * safe_exp(-x), -x, -x, i);
+    return log_integral(c.amplitude * gaunt.x * safe_exp(-x), gaunt.y / gaunt.x - x, -x, i);
 }
