@@ -73,7 +73,7 @@ fn tolerance(name: &str, whole: bool) -> f64 {
         // A table between whose rows of optical depth XSPEC's probabilities of escape jump.
         "compbb" => 2e-3,
         // Photons are shared by the width of a bin's parts on both sides of a jump of the Gaunt factor, not by their number.
-        "bremss" | "zbremss" => 2e-4,
+        "bremss" | "zbremss" => 1e-4,
         // Faint lines of an element between two knots are shared out up to 6e-4 of a continuum: 7.6e-4 in the worst found. The excerpt's
         // pseudo-continua have a point every 65 eV, not every 1 eV, and kinks there that AtomDB's have not: up to 8.6e-3.
         plasma if plasma.ends_with("apec") => {

@@ -96,8 +96,8 @@ pub const BOUNDS: &[(&str, f64, Rule, f64)] = &[
     ("bbodyrad", 1e-5, Rule::Trapezoid, 2e-5),
     ("zbbody", 3e-5, Rule::Trapezoid, 2e-5),
     ("diskbb", 1e-4, Rule::Plain, 2e-5),
-    ("bremss", 3e-5, Rule::Jumps, 2e-4),
-    ("zbremss", 3e-5, Rule::Jumps, 2e-4),
+    ("bremss", 3e-5, Rule::Jumps, 1e-4),
+    ("zbremss", 3e-5, Rule::Jumps, 1e-4),
     ("gaussian", 1e-4, Rule::Line, 2e-5),
     ("zgauss", 1e-4, Rule::Line, 2e-5),
     // f32 resolves the flanks of the oxygen resonances to 1e-4.
