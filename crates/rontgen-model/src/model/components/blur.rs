@@ -5,8 +5,8 @@
 //! are an interval, whose ends are found by bisection; points crowded at both ends then give the integral to 1e-5. The line's own
 //! ends and corners are where the inner and the outer edge of the disc end, and where the bluest ring does; between two of them
 //! it is a smooth function of u, x = a + (b - a) (1 - cos pi u)/2, so that [`POINTS`] equal steps of u and cubics hold all of it,
-//! however narrow the bins are. The CPU's forms read it from cells of equal width, which are narrower than the bins, and near the
-//! corners, as the shader everywhere, from these points.
+//! however narrow the bins are. The CPU's forms read it from cells of equal width, which are narrower than the bins, the shader from
+//! these points.
 
 use super::{
     diskline::{disc, emissivity},
@@ -21,8 +21,6 @@ use std::f64::consts::PI;
 /// Cells over the line: an eighth of the narrowest bin, between these.
 const LEAST_CELLS: f64 = 2048.0;
 const MOST_CELLS: f64 = 65_536.0;
-/// Cells on both sides of a corner of the line, within which it varies too much to be shared out evenly: n cells from a horn by 1 / 2n.
-const NEAR: usize = 8;
 /// Points of a piece of the line (those in the shader), and radii for each.
 const POINTS: usize = 60;
 const RADII: usize = 64;
@@ -177,9 +175,8 @@ pub(crate) struct Blur<R> {
     ln_first: f64,
     inverse: f64,
     cells: f64,
-    /// Photons of the line below every cell, and in it; NaN near a corner of the line, where the pieces are asked.
+    /// Photons of the line below every cell, and in it.
     line: Vec<(f64, f64)>,
-    pieces: Vec<Piece>,
     /// ln of the bins' edges.
     edges: Vec<f64>,
     /// ln E and photons of the source bins.
@@ -210,26 +207,14 @@ impl<R: Real> Blur<R> {
         });
         // Where rounding has less below a cell's end than below its start, the cell is empty.
         let mut before = ends.next().unwrap_or(0.0);
-        let mut line: Vec<(f64, f64)> = ends
+        let line = ends
             .map(|end| {
                 let cell = (before, (end - before).max(0.0));
                 before = before.max(end);
                 cell
             })
             .collect();
-        for corner in pieces.iter().map(|piece| piece.from).chain([ln_last]) {
-            let cell = ((corner - ln_first) / step) as usize;
-            let near = cell.saturating_sub(NEAR)..(cell + NEAR).min(line.len());
-            line[near].iter_mut().for_each(|cell| cell.1 = f64::NAN);
-        }
-        Self { ln_first, inverse: 1.0 / step, cells, line, pieces, edges, rays, number: std::marker::PhantomData }
-    }
-
-    /// Photons of the line below x = ln g, from its pieces.
-    #[cold]
-    fn exactly_below(&self, x: f64) -> f64 {
-        let piece = self.pieces.iter().find(|piece| x <= piece.to).or(self.pieces.last());
-        piece.map_or(0.0, |piece| piece.below(x))
+        Self { ln_first, inverse: 1.0 / step, cells, line, edges, rays, number: std::marker::PhantomData }
     }
 
     /// In double precision for every number type: a bin of 0.5 eV is a few cells of the line, of which f32 would lose 1e-3 where the
@@ -253,16 +238,12 @@ impl<R: Real> Blur<R> {
                 // Rounding place - 1/2 with the mantissa: at a whole number it may be the cell below, whose end is the same.
                 let rounded = (place - 0.5).clamp(0.0, last) + ROUND;
                 let (before, inside) = self.line[(rounded.to_bits() - ROUND.to_bits()) as usize];
-                if inside.is_nan() {
-                    return self.exactly_below(edge - ln_e);
-                }
                 before + inside * (place - (rounded - ROUND))
             };
             let mut lower = below(edges[0]);
             for (sum, edge) in sums.iter_mut().zip(&edges[1..]) {
                 let upper = below(*edge);
-                // Where cells and pieces meet, rounding may leave less than nothing.
-                *sum += photons * (upper - lower).max(0.0);
+                *sum += photons * (upper - lower);
                 lower = upper;
             }
         }
