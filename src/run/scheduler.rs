@@ -14,7 +14,7 @@ use super::interrupt;
 use super::output::OutputFolder;
 use super::progress::Progress;
 use super::range;
-use super::run_file::{Flow, RunFile, Stop, Target};
+use super::run_file::{Flow, RunFile, Stop};
 use super::saved;
 use super::setup::Problem;
 use super::streams::{EXPOSURE_STREAM, Streams};
@@ -29,7 +29,7 @@ use crate::report::summary::{FallbackStep, RoundSeconds, RoundSummary, limits};
 use crate::report::tables::LossRow;
 use crate::simulate::{Coordinates, Simulator, Source};
 use crate::summarize::{
-    AutoEncoder, AutoEncoderSettings, Encoder, Pca, Raw, Signal, Spectra, Spectral, SummaryKind, Targets, TrainingData,
+    AutoEncoder, AutoEncoderSettings, Encoder, Pca, Raw, Signal, Spectra, Spectral, SummaryKind, TrainingData,
 };
 use crate::{Error, Result};
 use std::time::Instant;
@@ -111,11 +111,7 @@ pub(super) fn untrained_encoder(problem: &Problem, device: &Device, simulator: &
             let settings = AutoEncoderSettings {
                 hidden: run.autoencoder.hidden.widths(bins),
                 latent: run.autoencoder.latent,
-                targets: match run.autoencoder.target {
-                    Target::Counts => Targets::Counts,
-                    Target::Twin => Targets::Twin,
-                    Target::Expected => Targets::Expected,
-                },
+                targets: run.autoencoder.target,
                 from_signal: run.autoencoder.from_signal,
                 seed: run.seed,
             };

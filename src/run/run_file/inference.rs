@@ -1,0 +1,240 @@
+//! `[inference]`: the way to the posterior, and `[inference.amortised]`.
+
+use super::{
+    Method, RunFile, RunFileError,
+    autoencoder::Autoencoder,
+    flow::Flow,
+    key::{
+        Draft, Grammar, Identity, Key,
+        Preset::{Fixed, Follows},
+        field, named, number, own, size, whole, word, words,
+    },
+    section::Section,
+};
+use crate::infer::DensityKind;
+use crate::kernels::stabilize::Form as SignalForm;
+use crate::summarize::SummaryKind;
+
+/// `[inference]`
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Inference {
+    /// Which way leads to the posterior: networks that are trained, nested sampling, or the quicker one.
+    pub method: Method,
+    pub rounds: usize,
+    /// Rounds that the fall-back of the refinement may go on to.
+    pub max_rounds: usize,
+    pub stop: Stop,
+    /// Spectra per round after the first.
+    pub simulations: usize,
+    /// The first round simulates this many times `simulations`.
+    pub first_round_factor: f64,
+    /// Factor by which bounds of norms are moved apart until the observed counts are the median of the prior's; 0: not at all.
+    pub prior_extension: f64,
+    /// Quantile of log q below which a proposal is cut off.
+    pub truncation: f64,
+    pub seed: u64,
+    pub summary: SummaryKind,
+    /// What `summary = "signal"` makes of counts.
+    pub signal: SignalForm,
+    /// Share of the variance that the principal components are to hold (`summary = "pca"`).
+    pub pca_variance: f64,
+    pub density: DensityKind,
+    pub autoencoder: Autoencoder,
+    pub flow: Flow,
+    /// Networks for any spectrum of this response and model, not for the observed one alone.
+    pub amortised: Option<Amortised>,
+}
+
+/// `[inference.amortised]`
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Amortised {
+    /// Range of exposures \[s\] that the networks are to serve (drawn log-uniformly); `None`: that of the observed spectrum.
+    pub exposure: Option<[f64; 2]>,
+}
+
+named! {
+    /// When the rounds end.
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+    pub enum Stop {
+        /// After `inference.rounds` of them.
+        #[default]
+        Rounds = "rounds",
+        /// One round after the efficiency has stopped to improve, if that comes before.
+        Efficiency = "efficiency",
+    }
+}
+
+impl Inference {
+    /// Simulations of round `k` (from 0).
+    pub fn simulations_of_round(&self, k: usize) -> usize {
+        let factor = if k == 0 { self.first_round_factor } else { 1.0 };
+        (self.simulations as f64 * factor).round() as usize
+    }
+}
+
+/// Rounds that the fall-back may add where the run file does not say how many.
+const EXTRA_ROUNDS: u64 = 3;
+/// Most rounds of a run.
+const MOST_ROUNDS: u64 = 100;
+
+// Networks for any spectrum see the whole prior once.
+fn is_amortised(draft: &Draft<'_>) -> bool {
+    draft.run.inference.amortised.is_some()
+}
+
+pub(super) const KEYS: &[Key] = &[
+    word(
+        "method",
+        words!(inference.method, Method::ALL, Method::name),
+        Fixed("npe"),
+        "Training of networks with importance weights, nested sampling, or the quicker of them (docs/choosing.md).",
+    )
+    .rule(|draft| {
+        let idle = is_amortised(draft) && draft.run.inference.method != Method::Npe;
+        idle.then(|| {
+            "\"npe\" together with inference.amortised (--amortised): its networks serve other spectra, and have to be trained"
+                .into()
+        })
+    })
+    .identity(Identity::Unless("npe")),
+    whole(
+        "rounds",
+        size!(inference.rounds),
+        Follows(|draft| if is_amortised(draft) { 1 } else { 5 }, "5; 1 in an amortised run"),
+        1..=MOST_ROUNDS,
+        "Rounds of simulations and training; each draws from what the one before has left of the prior.",
+    )
+    .rule(|draft| {
+        let many = is_amortised(draft) && draft.run.inference.rounds > 1;
+        many.then(|| "1: amortised networks are trained on the whole prior, in one round".into())
+    }),
+    whole(
+        "max_rounds",
+        size!(inference.max_rounds),
+        Follows(|draft| (rounds(draft) + EXTRA_ROUNDS).min(MOST_ROUNDS), "rounds + 3"),
+        1..=MOST_ROUNDS,
+        "Rounds up to which the run goes on by itself while its weights are refused.",
+    )
+    .least(Follows(rounds, "rounds")),
+    word(
+        "stop",
+        words!(inference.stop, Stop::ALL, Stop::name),
+        Fixed("rounds"),
+        "When the rounds end: after all of them, or one round after the efficiency has stopped to improve.",
+    ),
+    whole(
+        "simulations",
+        size!(inference.simulations),
+        Follows(|draft| if is_amortised(draft) { 50_000 } else { 5000 }, "5000; 50000 in an amortised run"),
+        64..=100_000_000,
+        "Simulated spectra of each round after the first.",
+    )
+    .remark("per round after the first"),
+    number(
+        "first_round_factor",
+        field!(inference.first_round_factor),
+        Follows(|draft| if is_amortised(draft) { 1.0 } else { 2.0 }, "2.0; 1.0 in an amortised run"),
+        1.0..=100.0,
+        "The first round simulates so many times as many spectra.",
+    ),
+    number(
+        "prior_extension",
+        field!(inference.prior_extension),
+        Fixed(0.0),
+        0.0..=1e6,
+        "Factor, at least 1.05, by which bounds of norms are moved apart until the observed counts are the median of the prior's; 0: not at all.",
+    )
+    .rule(|draft| {
+        let factor = draft.run.inference.prior_extension;
+        (factor > 0.0 && factor < 1.05).then(|| "0 (off) or a factor of at least 1.05".into())
+    }),
+    number(
+        "truncation",
+        field!(inference.truncation),
+        Fixed(1e-3),
+        0.0..=0.5,
+        "Share of a round's posterior, in its tails, that the next round does not draw from.",
+    ),
+    whole(
+        "seed",
+        field!(inference.seed),
+        Fixed(1),
+        // TOML's integers are signed.
+        0..=i64::MAX as u64,
+        "Seed of all random numbers (--seed).",
+    ),
+    word(
+        "summary",
+        words!(inference.summary, SummaryKind::ALL, SummaryKind::name),
+        Fixed("signal"),
+        "What the networks see of a spectrum: directions in which expected counts vary, an auto-encoder's output, and others.",
+    )
+    .rule(|draft| {
+        let exposed = draft.run.inference.amortised.as_ref().is_some_and(|amortised| amortised.exposure.is_some());
+        let refused = exposed && draft.run.inference.summary == SummaryKind::Embedding;
+        refused.then(|| "another summary: an embedding does not take exposures that vary".into())
+    }),
+    word(
+        "signal",
+        words!(inference.signal, [SignalForm::Root, SignalForm::Linear], SignalForm::name),
+        Fixed("root"),
+        "What summary = \"signal\" makes of counts: their square root, of variance 1, or the counts as they are.",
+    ),
+    number(
+        "pca_variance",
+        field!(inference.pca_variance),
+        Fixed(0.995),
+        1e-6..=1.0,
+        "Share of the variance that the components of summary = \"pca\" are to hold.",
+    ),
+    word(
+        "density",
+        words!(inference.density, DensityKind::ALL, DensityKind::name),
+        Fixed("maf"),
+        "The density estimator: masked autoregressive flow, spline flows, or mixtures.",
+    ),
+];
+
+fn rounds(draft: &Draft<'_>) -> u64 {
+    draft.run.inference.rounds as u64
+}
+
+pub(super) const AMORTISED_KEYS: &[Key] = &[
+    own(
+        "enabled",
+        Grammar {
+            default: || "true where the section is there".into(),
+            allowed: || "true or false".into(),
+            read: |section, run| {
+                // A section that is there is meant, unless it says otherwise.
+                let enabled = section.truth("enabled")?.unwrap_or(section.there);
+                run.inference.amortised = enabled.then(Amortised::default);
+                Ok(())
+            },
+            write: |run| run.inference.amortised.is_some().then(|| "true".into()),
+        },
+        "Whether the networks are trained on the whole prior, in one round (--amortised).",
+    ),
+    own(
+        "exposure",
+        Grammar {
+            default: || "that of the observed spectrum".into(),
+            allowed: || EXPOSURE.into(),
+            read: read_exposure,
+            write: |run| {
+                let [lo, hi] = run.inference.amortised.as_ref()?.exposure?;
+                Some(format!("[{lo:?}, {hi:?}]"))
+            },
+        },
+        "Range of exposures that the networks serve, drawn uniformly in the logarithm [s].",
+    ),
+];
+
+const EXPOSURE: &str = "[shortest, longest] in s with 0 < shortest < longest";
+
+fn read_exposure(section: &Section<'_>, run: &mut RunFile) -> Result<(), RunFileError> {
+    if let Some(amortised) = &mut run.inference.amortised {
+        amortised.exposure = section.pair("exposure", EXPOSURE, |lo, hi| lo > 0.0 && lo < hi && hi.is_finite())?;
+    }
+    Ok(())
+}
