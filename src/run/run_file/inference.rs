@@ -96,7 +96,7 @@ pub(super) const KEYS: &[Key] = &[
                 .into()
         })
     })
-    .identity(Identity::Unless("npe")),
+    .identity(Identity::Unless("\"npe\"")),
     whole(
         "rounds",
         size!(inference.rounds),

@@ -127,7 +127,7 @@ pub(super) struct Grammar {
 pub(super) enum Identity {
     Always,
     Never,
-    /// Not with this value, which is what runs were before there was the key.
+    /// Not with this value (in TOML), which is what runs were before there was the key: their folders can be gone on with.
     Unless(&'static str),
 }
 

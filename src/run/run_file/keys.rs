@@ -2,7 +2,7 @@
 //!
 //! Each section's keys stand beside its settings ([`super::inference`] and so on) as one list of [`Key`]; the check of unknown keys,
 //! reading, `run.toml`, what differs between two runs, `rontgen infer --keys` and `docs/keys.md` are loops over them. A new key is its
-//! entry and its field.
+//! entry and its field; [`Identity::Unless`](super::key::Identity) its default, so that folders of earlier versions can be gone on with.
 
 use super::{
     Provenance, RunFile, RunFileError, autoencoder, external, flow, inference,

@@ -63,7 +63,7 @@ impl RunFile {
                 key.is_none_or(|key| match key.identity {
                     Identity::Always => true,
                     Identity::Never => false,
-                    Identity::Unless(word) => *value != text(word),
+                    Identity::Unless(before) => value != before,
                 })
             });
             identity.extend(entries.into_iter().map(|(key, value, _)| (format!("{}.{key}", section.name), value)));
@@ -76,7 +76,7 @@ impl RunFile {
         let (ours, theirs) = (self.identity(), other.identity());
         let find = |list: &[(String, String)], name: &str| {
             let found = list.iter().find(|entry| entry.0 == name).map(|entry| entry.1.clone());
-            found.or_else(|| unless(name).map(text))
+            found.or_else(|| unless(name).map(str::to_string))
         };
         let mut names: Vec<&String> = ours.iter().map(|e| &e.0).collect();
         names.extend(theirs.iter().map(|e| &e.0).filter(|name| ours.iter().all(|e| e.0 != **name)));
@@ -102,7 +102,7 @@ fn unless(name: &str) -> Option<&'static str> {
     let (section, key) = name.rsplit_once('.')?;
     let mut keys = keys::read_sections().filter(|one| one.name == section).flat_map(|one| one.keys);
     match keys.find(|one| one.name == key)?.identity {
-        Identity::Unless(word) => Some(word),
+        Identity::Unless(before) => Some(before),
         _ => None,
     }
 }

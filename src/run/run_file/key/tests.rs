@@ -120,6 +120,9 @@ fn entries_are_complete() {
             assert_eq!(section.keys.iter().filter(|one| one.name == key.name).count(), 1, "{name} stands twice");
             assert!(key.help.ends_with('.') && key.help.starts_with(char::is_uppercase), "{name}: {:?}", key.help);
             assert!(!key.default_words().is_empty() && !key.allowed().is_empty(), "{name}");
+            if let Identity::Unless(before) = key.identity {
+                assert_eq!(key.default_words(), before, "{name}: runs that do not say it would become others");
+            }
             match &key.kind {
                 Kind::Whole { default: Preset::Fixed(value), least: Preset::Fixed(least), most, .. } => {
                     assert!((least..=most).contains(&value), "{name}");
