@@ -76,16 +76,15 @@ fn the_pn_example_becomes_a_run_with_the_same_bins() {
     assert!(told.contains("the background PNbackground_spectrum.fits"), "{told}");
     let run = RunFile::read(&work.path().join("pn.toml"), &[]).unwrap();
     assert_eq!(run.observation.response, rontgen::run::run_file::FileChoice::File("PN.rmf".into()));
-    let problem = setup::Problem::open(run, None).unwrap();
+    let setup::Case { run, problem, .. } = setup::Case::open(run, None).unwrap();
     // XSPEC keeps 104 of 114 good groups, 10131 counts.
     assert_eq!(problem.dataset.bins.len(), 104);
     assert_eq!(problem.dataset.total(), 10131);
-    assert_eq!(problem.run.model.abundances, "angr");
+    assert_eq!(run.model.abundances, "angr");
     assert_eq!(problem.names().len(), 5);
-    let run = &problem.run;
-    assert_eq!(*entry(run, "powerlaw.PhoIndex"), ParameterEntry::Uniform { lo: -2.0, hi: 9.0 });
-    assert_eq!(*entry(run, "powerlaw.norm"), ParameterEntry::LogUniform { lo: 1.7e-7, hi: 0.17 });
-    assert_eq!(*entry(run, "tbabs.nH"), ParameterEntry::Uniform { lo: 0.0, hi: 1.2 });
+    assert_eq!(*entry(&run, "powerlaw.PhoIndex"), ParameterEntry::Uniform { lo: -2.0, hi: 9.0 });
+    assert_eq!(*entry(&run, "powerlaw.norm"), ParameterEntry::LogUniform { lo: 1.7e-7, hi: 0.17 });
+    assert_eq!(*entry(&run, "tbabs.nH"), ParameterEntry::Uniform { lo: 0.0, hi: 1.2 });
 
     // Once more without --force: refused; and what is no save file.
     let output = rontgen().arg("import").arg(&xcm).output().unwrap();
@@ -102,7 +101,7 @@ fn the_pn_example_becomes_a_run_with_the_same_bins() {
     assert!(rontgen().arg("import").arg(&xcm).output().unwrap().status.success());
     let run = RunFile::read(&work.path().join("energies.toml"), &[]).unwrap();
     assert_eq!(run.observation.energies, vec![[0.5, 10.0]]);
-    assert_eq!(setup::Problem::open(run, None).unwrap().dataset.bins.len(), 104);
+    assert_eq!(setup::Case::open(run, None).unwrap().problem.dataset.bins.len(), 104);
 }
 
 #[test]

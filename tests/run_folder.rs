@@ -6,8 +6,9 @@ use crate::common;
 use common::runs::{rontgen_in, small, stderr, stdout, ten_channels};
 use std::{fs, path::Path};
 
+use rontgen::nn::{Record, RecordError};
 use rontgen::run::{
-    checkpoint::{Checkpoint, CheckpointError, CheckpointStore},
+    checkpoint::{self, CheckpointError, CheckpointStore},
     output::{Existing, OutputError, OutputFolder, State, default_folder},
     run_file::{Provenance, RunFile},
 };
@@ -117,8 +118,8 @@ fn the_default_folder_is_named_after_the_run_file() {
     assert_eq!(default_folder(Path::new("examples/epic-pn.toml")), Path::new("epic-pn-out"));
 }
 
-fn sample(step: u64) -> Checkpoint<'static> {
-    Checkpoint::new()
+fn sample(step: u64) -> Record<'static> {
+    Record::new()
         .put_f32("weights", vec![1.5f32, -0.0, f32::MIN_POSITIVE, f32::NAN])
         .put_f64("losses", vec![0.1, 1e300])
         .put_u32("counts", (0..70_000u32).collect::<Vec<_>>())
@@ -131,8 +132,8 @@ fn sample(step: u64) -> Checkpoint<'static> {
 fn arrays_come_back_as_they_were() {
     let base = tempfile::tempdir().unwrap();
     let path = base.path().join("a.checkpoint");
-    sample(7).save(&path).unwrap();
-    let mut loaded = Checkpoint::load(&path).unwrap();
+    checkpoint::save(&sample(7), &path).unwrap();
+    let mut loaded = checkpoint::load(&path).unwrap();
     let bits = |v: &[f32]| v.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
     assert_eq!(bits(loaded.f32("weights").unwrap()), bits(sample(7).f32("weights").unwrap()));
     assert_eq!(loaded.f64("losses").unwrap(), [0.1, 1e300]);
@@ -143,7 +144,7 @@ fn arrays_come_back_as_they_were() {
     assert!(!loaded.contains("counts"));
     let error = loaded.f64("weights").unwrap_err().to_string();
     assert!(error.contains("\"weights\" of type f64") && error.contains("f32"), "{error}");
-    assert!(matches!(loaded.u32("counts"), Err(CheckpointError::Missing { .. })));
+    assert!(matches!(loaded.u32("counts"), Err(RecordError::Missing { .. })));
     assert_eq!(fs::read_dir(base.path()).unwrap().count(), 1, "no temporary file is left");
 }
 
@@ -151,13 +152,13 @@ fn arrays_come_back_as_they_were() {
 fn any_damage_is_an_error_that_names_the_file() {
     let base = tempfile::tempdir().unwrap();
     let path = base.path().join("a.checkpoint");
-    let small = Checkpoint::new().put_f32("w", vec![1.0f32, 2.0]).put_text("n", &["x"]).put_u64("s", vec![1]);
-    small.save(&path).unwrap();
+    let small = Record::new().put_f32("w", vec![1.0f32, 2.0]).put_text("n", &["x"]).put_u64("s", vec![1]);
+    checkpoint::save(&small, &path).unwrap();
     let good = fs::read(&path).unwrap();
-    assert!(Checkpoint::load(&path).is_ok());
+    assert!(checkpoint::load(&path).is_ok());
     let refused = |bytes: &[u8], what: &str| {
         fs::write(&path, bytes).unwrap();
-        let error = Checkpoint::load(&path).expect_err(what).to_string();
+        let error = checkpoint::load(&path).expect_err(what).to_string();
         assert!(error.contains("a.checkpoint"), "{what}: {error}");
     };
     for length in 0..good.len() {
@@ -176,8 +177,8 @@ fn any_damage_is_an_error_that_names_the_file() {
     let mut newer = good.clone();
     newer[8] = 2;
     fs::write(&path, newer).unwrap();
-    assert!(matches!(Checkpoint::load(&path), Err(CheckpointError::Version { found: 2, .. })));
-    assert!(matches!(Checkpoint::load(&base.path().join("absent")), Err(CheckpointError::Io { .. })));
+    assert!(matches!(checkpoint::load(&path), Err(CheckpointError::Version { found: 2, .. })));
+    assert!(matches!(checkpoint::load(&base.path().join("absent")), Err(CheckpointError::Io { .. })));
 }
 
 #[test]

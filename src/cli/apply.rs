@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use super::common::{DataArgs, DeviceArgs, ExternalArgs, open_finished, print_json, warn};
 use super::outcome;
+use super::progress::{Mode, Progress, wrap};
 use crate::{
     Error, Result, bounded,
     run::{
         apply::{self, Settings, Table},
         memory,
-        progress::{Mode, Progress, wrap},
     },
 };
 
@@ -81,7 +81,8 @@ pub fn run(args: Args) -> Result<u8> {
         samples: args.samples,
         force: args.force,
     };
-    memory::of_targets(&finished.problem, apply::GROUP, apply::GROUP, settings.most, "--draws").check(&device)?;
+    memory::of_targets(&finished.case.problem, apply::GROUP, apply::GROUP, settings.most, "--draws").check(&device)?;
+    super::interrupt::install()?;
     let progress = Progress::new(Mode::detect(args.quiet));
     let table = apply::run(&finished, &device, &spectra, (&args.out, args.resume), settings, &progress)?;
     if !args.quiet {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::common::{DataArgs, DeviceArgs};
+use super::interrupt::Signals;
 use crate::{
     Error, Result,
     device::Device,
@@ -15,9 +16,8 @@ use crate::{
             self, Baseline, Comparison, Report, Row,
             scaling::{self, Sweep},
         },
-        interrupt,
         run_file::RunFile,
-        setup::Problem,
+        setup::Case,
     },
 };
 
@@ -62,10 +62,10 @@ struct Document {
 pub fn run(args: Args) -> Result<u8> {
     let stages = bench::chosen(&args.stages)?;
     let baseline = args.baseline.as_deref().map(Baseline::read).transpose()?;
-    interrupt::install()?;
+    super::interrupt::install()?;
     let device = Device::open(&args.device.device)?;
     let problem = match &args.case {
-        Some(path) => Some(Problem::open(RunFile::read(path, &[])?, args.data.folder()?.as_deref())?),
+        Some(path) => Some(Case::open(RunFile::read(path, &[])?, args.data.folder()?.as_deref())?.problem),
         None => None,
     };
     if let Some(folder) = &args.scaling {
@@ -83,7 +83,7 @@ pub fn run(args: Args) -> Result<u8> {
         if last {
             print_head(&devices);
         }
-        let report = bench::run(device, &stages, problem.as_ref(), &mut |row| {
+        let report = bench::run(device, &stages, problem.as_ref(), &Signals, &mut |row| {
             if last {
                 let gpu = reports.first().and_then(|report| report.rows.get(line));
                 print_line(gpu, row);
@@ -129,7 +129,7 @@ fn run_scaling(device: &Device, folder: &Path, json: bool) -> Result<u8> {
             "stage", "against", "from", "to", "fixed s", "s per size", "exponent", "worst"
         );
     }
-    let measured = scaling::run(device, &mut |sweep| {
+    let measured = scaling::run(&Signals, device, &mut |sweep| {
         if !json {
             print_sweep(sweep);
         }

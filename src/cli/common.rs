@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use super::progress::wrap;
 use crate::{
     Error, Result, bounded,
     device::Device,
-    run::{diagnose::Finished, permission::Commands, progress::wrap, run_file::RunFile},
+    run::{diagnose::Finished, permission::Commands, run_file::RunFile},
 };
 
 /// A run file, where its data are, and what is changed in it.

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use crate::diagnose::divergence::{self, Divergence, SAME};
 use crate::diagnose::evidence::{self, Evidence, Standing};
 use crate::report::tables::{Samples, read_samples};
-use crate::report::{Summary, VerdictStatus, read_chain};
+use crate::report::{Document, read_chain};
+use crate::result::{Summary, VerdictStatus};
 use crate::run::output::FINISHED;
 use crate::run::run_file::RunFile;
 use crate::{Error, Result};
@@ -52,7 +53,7 @@ struct ModelRow<'a> {
 
 /// What is printed with `--json`: the comparison of the first two, further ones, and the models where they differ.
 #[derive(serde::Serialize)]
-struct Document<'a> {
+struct Compared<'a> {
     #[serde(flatten)]
     first: &'a Comparison<'a>,
     more: &'a [Comparison<'a>],
@@ -99,7 +100,7 @@ pub fn run(args: Args) -> Result<u8> {
     }
     let Some((one, more)) = comparisons.split_first() else { return Ok(0) };
     if args.json {
-        let document = Document { first: one, more, models: &models };
+        let document = Compared { first: one, more, models: &models };
         print(&serde_json::to_string_pretty(&document).map_err(|e| Error::Input(e.to_string()))?)?;
         return Ok(0);
     }
@@ -276,7 +277,7 @@ fn different_data(a: &(&Set, &Finished), b: (&Set, &Finished)) -> String {
 /// The most precise of the run's evidences, and where it comes from: that of the refinement (with the larger of its two errors), of
 /// nested sampling, of the polish after it.
 fn evidence_of(summary: &Summary) -> Option<(&'static str, Evidence)> {
-    use crate::report::reference::ReferenceSummary;
+    use crate::result::ReferenceSummary;
     let r = &summary.refine;
     let mut all = Vec::new();
     if let Some(ReferenceSummary::Nested(n)) = &summary.reference {

@@ -3,16 +3,17 @@
 use std::path::PathBuf;
 
 use super::common::{DeviceArgs, seed_parser};
+use super::progress::{Mode, Progress};
 use crate::{
     Result,
     device::Device,
-    report::Summary,
+    report::Document,
+    result::Summary,
     run::{
         output::{Existing, FINISHED},
         pipeline::{self, Execution},
-        progress::{Mode, Progress},
         run_file::RunFile,
-        setup::Problem,
+        setup::Case,
     },
 };
 
@@ -44,11 +45,12 @@ pub fn run(args: Args) -> Result<u8> {
     sets.extend(args.seed.map(|seed| format!("inference.seed={seed}")));
     let run = RunFile::parse(RUN, "demo.toml", &sets)?;
     let seed = run.inference.seed;
-    let problem = pipeline::with_mock(Problem::open(run, None)?, &TRUTH, seed)?;
+    let case = pipeline::with_mock(Case::open(run, None)?, &TRUTH, seed)?;
     let device = Device::open(&args.device.device)?;
+    super::interrupt::install()?;
     let progress = Progress::new(Mode::detect(args.quiet));
-    let execution = Execution { out: &args.out, device, data: None, existing: Existing::Replace, progress: &progress };
-    let verdict = pipeline::run(&problem, &execution, Some(&TRUTH))?;
+    let execution = Execution { out: &args.out, device, data: None, existing: Existing::Replace, observer: &progress };
+    let verdict = pipeline::run(&case, &execution, Some(&TRUTH))?;
     if !args.quiet {
         print!("{}", super::outcome::text(&args.out, &Summary::read(&args.out.join(FINISHED))?));
     }

@@ -3,17 +3,15 @@
 use std::path::PathBuf;
 
 use super::common::{DataArgs, DeviceArgs, ExternalArgs, open_finished, print_json};
+use super::progress::{Mode, Progress};
 use crate::{
     Error, Result,
-    report::{
-        Summary, Verdict, VerdictStatus,
-        diagnosis::{Calibrated, Diagnosis},
-    },
+    report::Document,
+    result::{Calibrated, Diagnosis, Summary, Verdict, VerdictStatus},
     run::{
         diagnose::{self, DIAGNOSIS, Settings},
         memory,
         output::FINISHED,
-        progress::{Mode, Progress},
     },
 };
 
@@ -78,13 +76,14 @@ pub fn run(args: Args) -> Result<u8> {
     };
     let verdict = Summary::read(&args.dir.join(FINISHED))?.verdict;
     memory::of_targets(
-        &finished.problem,
+        &finished.case.problem,
         settings.sbc.max(settings.tarp),
         (diagnose::AT_ONCE / settings.draws).max(1),
         diagnose::MOST * settings.draws,
         "--draws, --sbc, --tarp",
     )
     .check(&device)?;
+    super::interrupt::install()?;
     let progress = Progress::new(Mode::detect(args.quiet));
     let diagnosis = diagnose::run(&finished, &device, data.as_deref(), &settings, &progress)?;
     if args.json {

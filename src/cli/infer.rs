@@ -4,18 +4,19 @@ use std::path::{Path, PathBuf};
 
 use super::common::{DeviceArgs, FORCED, RunArgs, print_json, seed_parser, warn};
 use super::outcome;
+use super::progress::{Mode, Progress};
 use crate::{
     Result,
     device::Device,
-    report::{Summary, Verdict},
+    report::Document,
+    result::{Summary, Verdict},
     run::{
         memory, method,
         output::{self, Existing, FINISHED},
         permission::Commands,
         pipeline::{self, Execution},
-        progress::{Mode, Progress},
         run_file::{self, Provenance},
-        setup::Problem,
+        setup::Case,
     },
 };
 
@@ -151,40 +152,41 @@ fn posterior(mut args: Args) -> Result<u8> {
         run.commands = Commands::Never;
     }
     let data = args.run.data.folder()?;
-    let problem = Problem::open(run, data.as_deref())?;
+    let case = Case::open(run, data.as_deref())?;
     if !args.quiet {
-        warn(&problem.warnings);
+        warn(&case.problem.warnings);
     }
     if args.dry_run {
-        return dry_run(&args, &problem, data.as_deref());
+        return dry_run(&args, &case, data.as_deref());
     }
     let device = Device::open(&args.device.device)?;
+    super::interrupt::install()?;
     let progress = Progress::new(Mode::detect(args.quiet));
     let (out, existing) = args.output();
-    let execution = Execution { out: &out, device, data: data.as_deref(), existing, progress: &progress };
-    let verdict = pipeline::run(&problem, &execution, None)?;
+    let execution = Execution { out: &out, device, data: data.as_deref(), existing, observer: &progress };
+    let verdict = pipeline::run(&case, &execution, None)?;
     report(&args, &out)?;
     Ok(exit_status(&verdict))
 }
 
 /// The resolved run and the memory plan on standard output.
-pub(super) fn dry_run(args: &Args, problem: &Problem, data: Option<&Path>) -> Result<u8> {
-    let provenance = Provenance::new(&problem.run, &args.device.device, data, None);
-    print!("{}", problem.run.resolved_toml(&provenance));
+pub(super) fn dry_run(args: &Args, case: &Case, data: Option<&Path>) -> Result<u8> {
+    let provenance = Provenance::new(&case.run, &args.device.device, data, None);
+    print!("{}", case.run.resolved_toml(&provenance));
     let device = Device::open(&args.device.device)?;
-    let plan = pipeline::plan(problem, &device)?;
+    let plan = pipeline::plan(case, &device)?;
     println!();
     plan.lines().for_each(|line| println!("# {line}"));
-    println!("\n# {}", summary(problem));
+    println!("\n# {}", summary(case));
     println!("# output folder: {}", args.output().0.display());
-    match problem.run.reference.sampler {
-        Some(_) => memory::of_reference(problem),
-        None => memory::of_inference(problem)?,
+    match case.run.reference.sampler {
+        Some(_) => memory::of_reference(case),
+        None => memory::of_inference(case)?,
     }
     .check(&device)?;
-    if problem.run.reference.sampler.is_none() {
+    if case.run.reference.sampler.is_none() {
         println!();
-        method::plan(problem, &device)?.iter().for_each(|line| println!("# {line}"));
+        method::plan(case, &device)?.iter().for_each(|line| println!("# {line}"));
     }
     Ok(0)
 }
@@ -205,8 +207,8 @@ pub(super) fn exit_status(verdict: &Verdict) -> u8 {
 }
 
 /// One line on the size of the problem.
-fn summary(problem: &Problem) -> String {
-    let (d, i) = (&problem.dataset, &problem.run.inference);
+fn summary(case: &Case) -> String {
+    let (d, i) = (&case.problem.dataset, &case.run.inference);
     let simulations: usize = (0..i.rounds).map(|k| i.simulations_of_round(k)).sum();
     let (lo, hi) = (d.bins.first().map_or(0.0, |b| b.e_min), d.bins.last().map_or(0.0, |b| b.e_max));
     format!(
@@ -217,6 +219,6 @@ fn summary(problem: &Problem) -> String {
         d.total(),
         d.folded.energies(),
         d.folded.nnz(),
-        problem.parameters.free().len()
+        case.problem.parameters.free().len()
     )
 }

@@ -3,16 +3,16 @@
 use std::path::PathBuf;
 
 use super::common::{DeviceArgs, FORCED, RunArgs, read_points, warn};
+use super::progress::{Mode, Progress};
 use crate::{
     Result,
+    analysis::{
+        Observer, Problem,
+        evaluate::{Evaluator, Likelihoods},
+    },
     device::Device,
     report::write_atomically,
-    run::{
-        evaluate::{Evaluator, Likelihoods},
-        interrupt, memory,
-        progress::{Mode, Progress},
-        setup::Problem,
-    },
+    run::{memory, setup::Case},
 };
 
 #[derive(Debug, clap::Args)]
@@ -42,13 +42,13 @@ pub fn run(mut args: Args) -> Result<u8> {
     args.run.sets.extend(args.force.then(|| FORCED.into()));
     let run = args.run.read(None)?;
     let data = args.run.data.folder()?;
-    let problem = Problem::open(run, data.as_deref())?;
+    let Case { problem, settings, .. } = Case::open(run, data.as_deref())?;
     warn(&problem.warnings);
     let points = read_points(&args.at, &problem.names())?;
     memory::of_points(&problem, points.len()).check(&Device::cpu())?;
-    let evaluator = Evaluator::exact(&problem, &args.device.device)?;
-    interrupt::install()?;
+    super::interrupt::install()?;
     let progress = Progress::new(Mode::detect(args.quiet));
+    let evaluator = Evaluator::exact(&problem, settings.inference.seed, &args.device.device, &progress)?;
     progress.stage("likelihood", 0);
     let likelihoods = evaluator.at(&points)?;
     progress.done();

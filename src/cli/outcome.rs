@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use crate::report::Summary;
+use crate::cli::progress::{COLUMNS, wrap};
 use crate::report::numbers::{Estimate, signed};
-use crate::report::summary::{CstatSummary, ParameterSummary, RefineSummary, Verdict};
-use crate::run::progress::{COLUMNS, wrap};
+use crate::result::Summary;
+use crate::result::{CstatSummary, ParameterSummary, RefineSummary, Verdict};
 
 /// Names longer than this get a line of their own.
 const LONGEST_NAME: usize = 26;
@@ -128,7 +128,7 @@ fn line(label: &str, value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::PriorShape;
+    use crate::result::PriorShape;
 
     fn parameter(samples: &[f64], unit: &str) -> ParameterSummary {
         ParameterSummary::of(samples, unit, PriorShape::Uniform { lo: 0.0, hi: 1e3 }, 1)
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn reasons_are_wrapped_below_their_light() {
         let mut verdict = Verdict::default();
-        verdict.add(crate::report::VerdictStatus::NotTrusted, "a reason of many words ".repeat(12));
+        verdict.add(crate::result::VerdictStatus::NotTrusted, "a reason of many words ".repeat(12));
         let text = lights(&verdict, false);
         assert!(text.lines().all(|line| line.chars().count() <= COLUMNS), "{text}");
         assert!(text.starts_with("sampling  refused\n          - a reason"), "{text}");

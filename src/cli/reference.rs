@@ -2,16 +2,16 @@
 
 use super::common::{FORCED, warn};
 use super::infer;
+use super::progress::{Mode, Progress};
 use crate::{
     Error, Result,
     device::Device,
     run::{
         permission::Commands,
         pipeline::Execution,
-        progress::{Mode, Progress},
         reference,
         run_file::{Sampler, absolute},
-        setup::Problem,
+        setup::Case,
     },
 };
 
@@ -66,18 +66,19 @@ pub fn run(args: Args) -> Result<u8> {
         run.commands = Commands::Never;
     }
     let data = common.run.data.folder()?;
-    let problem = Problem::open(run, data.as_deref())?;
+    let case = Case::open(run, data.as_deref())?;
     if !common.quiet {
-        warn(&problem.warnings);
+        warn(&case.problem.warnings);
     }
     if common.dry_run {
-        return infer::dry_run(&common, &problem, data.as_deref());
+        return infer::dry_run(&common, &case, data.as_deref());
     }
     let device = Device::open(&common.device.device)?;
+    super::interrupt::install()?;
     let progress = Progress::new(Mode::detect(common.quiet));
     let (out, existing) = common.output();
-    let execution = Execution { out: &out, device, data: data.as_deref(), existing, progress: &progress };
-    let verdict = reference::run(&problem, &execution)?;
+    let execution = Execution { out: &out, device, data: data.as_deref(), existing, observer: &progress };
+    let verdict = reference::run(&case, &execution)?;
     infer::report(&common, &out)?;
     Ok(infer::exit_status(&verdict))
 }

@@ -1,10 +1,12 @@
 //! `rontgen report DIR`: make report.html and plots/ again from the files of a finished run.
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use std::path::PathBuf;
 
-use crate::report::plots::residuals::Residuals;
+use crate::report::ReportData;
 use crate::report::plots::spectrum;
-use crate::report::{ReportData, VerdictStatus};
+use crate::result::Residuals;
+use crate::result::VerdictStatus;
 use crate::{Error, Result};
 
 /// (Re)write report.html and plots/ of a finished run
@@ -16,8 +18,18 @@ pub struct Args {
     #[arg(long, num_args = 2, value_names = ["LO", "HI"])]
     pub band: Option<Vec<f64>>,
     /// Residuals: (data - model)/sqrt(model), or data/model; default: the run's [output] residuals
-    #[arg(long, value_enum, value_name = "WHICH")]
+    #[arg(long, value_parser = residuals(), value_name = "WHICH")]
     pub residuals: Option<Residuals>,
+}
+
+/// The words for residuals, each with what it means.
+fn residuals() -> impl TypedValueParser<Value = Residuals> {
+    let words = [
+        PossibleValue::new("delta")
+            .help("(data - model) / sqrt(model) with errors of one: XSPEC's `delchi` of a Poisson statistic"),
+        PossibleValue::new("ratio").help("data / model, with the errors of the data"),
+    ];
+    PossibleValuesParser::new(words).map(|word| if word == "ratio" { Residuals::Ratio } else { Residuals::Delta })
 }
 
 /// Exit status 0, also for a result that is not to be trusted: what was asked for is the report, and it says so.

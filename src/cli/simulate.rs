@@ -7,16 +7,16 @@
 use std::path::PathBuf;
 
 use super::common::{DeviceArgs, FORCED, RunArgs, seed_parser, warn};
+use super::progress::{Mode, Progress};
 use crate::{
     Error, Result,
+    analysis::{
+        Observer,
+        evaluate::{BATCH, Batch, Evaluator},
+    },
     kernels::poisson,
     observation::{FitsError, ObservationError, fits::write::FitsWriter},
-    run::{
-        evaluate::{BATCH, Batch, Evaluator},
-        interrupt,
-        progress::{Mode, Progress},
-        setup::Problem,
-    },
+    run::setup::Case,
 };
 
 #[derive(Debug, clap::Args)]
@@ -49,18 +49,19 @@ pub fn run(mut args: Args) -> Result<u8> {
     args.run.sets.extend(args.force.then(|| FORCED.into()));
     let run = args.run.read(args.seed)?;
     let data = args.run.data.folder()?;
-    let problem = Problem::open(run, data.as_deref())?;
+    let case = Case::open(run, data.as_deref())?;
+    let problem = &case.problem;
     warn(&problem.warnings);
-    let evaluator = Evaluator::open(&problem, &args.device.device)?;
-    interrupt::install()?;
+    super::interrupt::install()?;
     let progress = Progress::new(Mode::detect(args.quiet));
+    let evaluator = Evaluator::open(problem, case.settings.inference.seed, &args.device.device, &progress)?;
     progress.stage("simulate", args.n);
     let fits = |source| ObservationError::Fits { path: args.out.clone(), source };
-    let mut writer = begin(&args, &problem).map_err(fits)?;
+    let mut writer = begin(&args, &case).map_err(fits)?;
     let n = args.n as usize;
     let (mut first, mut number, mut beyond) = (0, 0, 0);
     while first < n {
-        interrupt::check()?;
+        progress.check()?;
         let batch = evaluator.draw(number, BATCH.min(n - first))?;
         let rows = batch.theta.len() / problem.parameters.free().len();
         if rows > 0 {
@@ -71,13 +72,13 @@ pub fn run(mut args: Args) -> Result<u8> {
         if beyond > BATCH / 2 && 20 * first < beyond {
             return Err(Error::Input(format!(
                 "{}: {}; narrow the priors of the norms",
-                problem.run.path,
+                problem.name,
                 told(beyond, first)
             )));
         }
         progress.advance(rows as u64);
     }
-    end(writer, &problem, beyond).map_err(fits)?;
+    end(writer, &case, beyond).map_err(fits)?;
     progress.done();
     if beyond > 0 {
         eprintln!("warning: {}; they were left out, and others took their place", told(beyond, n));
@@ -94,7 +95,8 @@ fn told(beyond: usize, kept: usize) -> String {
     )
 }
 
-fn begin(args: &Args, problem: &Problem) -> Result<FitsWriter, FitsError> {
+fn begin(args: &Args, case: &Case) -> Result<FitsWriter, FitsError> {
+    let problem = &case.problem;
     let (p, d) = (problem.parameters.free().len(), problem.dataset.bins.len());
     let (theta, counts, expected) = (format!("{p}D"), format!("{d}J"), format!("{d}D"));
     let mut columns = vec![("THETA", theta.as_str(), ""), ("COUNTS", counts.as_str(), "count")];
@@ -104,9 +106,9 @@ fn begin(args: &Args, problem: &Problem) -> Result<FitsWriter, FitsError> {
     let mut writer = FitsWriter::create(&args.out)?;
     writer.table("SIMULATIONS", &columns, 0)?;
     writer.text("CREATOR", concat!("rontgen ", env!("CARGO_PKG_VERSION")), "")?;
-    writer.text("MODEL", &problem.run.model.expression, "XSPEC expression")?;
+    writer.text("MODEL", &case.run.model.expression, "XSPEC expression")?;
     writer.text("SPECTRUM", &problem.dataset.name, "observed spectrum")?;
-    writer.integer("SEED", problem.run.inference.seed as i64, "of all random numbers")?;
+    writer.integer("SEED", case.settings.inference.seed as i64, "of all random numbers")?;
     for (i, parameter) in problem.parameters.free().iter().enumerate() {
         writer.text(&format!("PAR{}", i + 1), &parameter.name, &parameter.unit)?;
     }
@@ -122,7 +124,8 @@ fn append(writer: &mut FitsWriter, args: &Args, first: usize, batch: &Batch) -> 
     Ok(())
 }
 
-fn end(mut writer: FitsWriter, problem: &Problem, beyond: usize) -> Result<(), FitsError> {
+fn end(mut writer: FitsWriter, case: &Case, beyond: usize) -> Result<(), FitsError> {
+    let problem = &case.problem;
     writer.integer("BEYOND", beyond as i64, "draws left out: too many counts to simulate")?;
     let bins = &problem.dataset.bins;
     writer.table("BINS", &[("E_MIN", "D", "keV"), ("E_MAX", "D", "keV"), ("COUNTS", "J", "count")], bins.len())?;

@@ -3,10 +3,10 @@
 use super::common::read_points;
 use crate::{
     Error, Result,
+    analysis::evaluate::ORACLE,
     device::Device,
     model::{Model, ModelError, ParameterInfo, Program, Settings, additive_parts},
     report::{plots, write_atomically},
-    run::evaluate::ORACLE,
     simulate::spectra,
 };
 use std::{

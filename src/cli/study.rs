@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use super::common::{DeviceArgs, FORCED, RunArgs};
+use super::progress::{Mode, Progress};
 use crate::{
     Error, Result,
     device::Device,
     diagnose::divergence::Divergence,
     run::{
         permission::Commands,
-        progress::{Mode, Progress},
         run_file::Sampler,
         study::{Against, Row, Study, Varied},
     },
@@ -105,6 +105,7 @@ pub fn run(args: Args) -> Result<u8> {
         force: args.force,
         commands: args.run.external.commands(Commands::Named),
     };
+    super::interrupt::install()?;
     let progress = Progress::new(Mode::detect(args.quiet));
     let printed = !args.json && !args.quiet;
     let mut first = true;

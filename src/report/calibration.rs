@@ -1,9 +1,9 @@
 //! The report's section on what `rontgen diagnose` found.
 
-use super::diagnosis::{Calibrated, Diagnosis};
 use super::figures::figure;
 use super::html::escape;
 use super::plots::Plots;
+use crate::result::{Calibrated, Diagnosis};
 use std::fmt::Write;
 
 /// Appends the section.

@@ -3,10 +3,10 @@
 use super::html::escape;
 use super::numbers::{fixed, percent, seconds, thousands};
 use super::plots::corner::MOST_PARAMETERS;
-use super::plots::residuals::Residuals;
 use super::plots::{Plots, binning};
-use super::summary::Summary;
 use super::tables::SpectrumTable;
+use crate::result::Residuals;
+use crate::result::Summary;
 use std::fmt::Write;
 
 /// A figure that may be scrolled sideways where the page is too narrow to read it.
@@ -87,7 +87,9 @@ fn folded_caption(table: &SpectrumTable, residuals: Residuals) -> String {
         },
     );
     let drawn = binning::points(table);
-    if let Some((bin, value)) = residuals.largest(&drawn.rows).filter(|(_, value)| value.is_finite()) {
+    if let Some((bin, value)) =
+        super::plots::residuals::largest(residuals, &drawn.rows).filter(|(_, value)| value.is_finite())
+    {
         let _ = write!(
             words,
             " The farthest from the model of the {} bins drawn has {} ({} to {} keV).",

@@ -2,7 +2,7 @@
 
 use super::html::escape;
 use super::numbers::{short, thousands};
-use super::summary::{ObservationSummary, Summary};
+use crate::result::{ObservationSummary, Summary};
 use std::fmt::Write;
 
 /// Heading of the report.

@@ -7,9 +7,9 @@ use std::fmt::Write;
 use super::numbers::{Estimate, fixed, percent, seconds, short, signed, thousands};
 use super::plots::Plots;
 use super::plots::corner::pretty_unit;
-use super::prior::PriorShape;
-use super::summary::{ModelStatus, ParameterSummary, Summary, VerdictStatus, limits};
 use super::{ReportData, figures, header};
+use crate::result::PriorShape;
+use crate::result::{ModelStatus, ParameterSummary, Summary, VerdictStatus, limits};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -213,7 +213,7 @@ fn prior(p: &PriorShape) -> String {
     }
 }
 
-fn sampler(out: &mut String, reference: &super::reference::ReferenceSummary) {
+fn sampler(out: &mut String, reference: &crate::result::ReferenceSummary) {
     out.push_str("<h2>Sampler</h2>\n<div class=\"wide\"><table>\n");
     for (name, value, meaning) in reference.rows() {
         let _ = writeln!(

@@ -2,7 +2,7 @@
 //!
 //! | file of the folder | written by | holds |
 //! |---|---|---|
-//! | `summary.json` | [`summary::Summary`] | the result in one document |
+//! | `summary.json` | [`Summary`] | the result in one document |
 //! | `posterior.csv`, `rounds/NN/posterior.csv` | [`tables::write_samples`] | equal-weight samples |
 //! | `posterior.fits` | [`chain::write_chain`] | the same for XSPEC's `chain load` |
 //! | `weighted.csv` | [`tables::write_weighted`] | samples of the refinement with likelihoods and weights |
@@ -10,42 +10,32 @@
 //! | `spectrum.csv` | [`tables::write_spectrum`] | per bin: energies, counts, quantiles of the expected counts, components |
 //! | `unfolded.csv` | [`tables::write_unfolded`] | per energy: quantiles of the model's E^2 F(E), components |
 //! | `coverage.csv` | [`tables::write_coverage`] | per stage and group of bins: quantiles of simulated counts |
-//! | `diagnose.json` | [`diagnosis::Diagnosis`] | calibration and predictive checks, once asked for |
+//! | `diagnose.json` | [`Diagnosis`] | calibration and predictive checks, once asked for |
 //! | `report.html`, `plots/*.svg` | [`ReportData::write_report`] ([`html`], [`plots`]) | for people |
 //!
 //! `NN` is the round from 01. All files appear whole or not at all ([`atomic`]). The report is made from these files alone
 //! ([`ReportData::from_folder`]), so that it can be written again at any time; files other than `summary.json` and
 //! `posterior.csv` may be missing, and then the report lacks their plot. Pure host code: slices and structs in, files out.
 
-pub mod agreement;
 pub mod atomic;
 mod calibration;
 pub mod chain;
 mod chain_read;
-pub mod diagnosis;
-mod edge;
+mod document;
 
 mod figures;
 mod header;
 pub mod html;
-pub mod method;
 pub mod numbers;
 pub mod plots;
-pub mod prior;
-pub mod reference;
-pub mod summary;
 pub mod tables;
-mod verdict;
 
 use std::path::{Path, PathBuf};
 
-pub use crate::result::ReportError;
+use crate::result::{Coverage, Diagnosis, LossRow, ReportError, Samples, SpectrumTable, Summary, UnfoldedTable};
 pub use atomic::{write_atomically, write_atomically_at};
 pub use chain_read::read_chain;
-pub use prior::PriorShape;
-pub use summary::Summary;
-pub use tables::{Coverage, LossRow, Samples, SpectrumTable, UnfoldedTable, WeightedSamples};
-pub use verdict::{ModelStatus, Verdict, VerdictStatus, limits};
+pub use document::Document;
 
 /// Everything that the report shows. Empty or `None` parts are left out of it.
 #[derive(Debug, Clone)]
@@ -59,7 +49,7 @@ pub struct ReportData {
     /// Prior first, then the proposals of later rounds, then (optionally) "posterior".
     pub coverage: Vec<Coverage>,
     /// What `rontgen diagnose` found.
-    pub diagnosis: Option<diagnosis::Diagnosis>,
+    pub diagnosis: Option<Diagnosis>,
 }
 
 /// One round's posterior (before refinement) and training history.
@@ -108,7 +98,7 @@ impl ReportData {
             spectrum: optional(&folder.join("spectrum.csv"), tables::read_spectrum)?,
             unfolded: optional(&folder.join("unfolded.csv"), tables::read_unfolded)?,
             coverage: optional(&folder.join("coverage.csv"), tables::read_coverage)?.unwrap_or_default(),
-            diagnosis: optional(&folder.join("diagnose.json"), diagnosis::Diagnosis::read)?,
+            diagnosis: optional(&folder.join("diagnose.json"), Diagnosis::read)?,
             summary,
             posterior,
             rounds,

@@ -7,23 +7,18 @@
 
 use super::apply_record::{Head, Line, Record};
 use super::diagnose::Finished;
-use super::exposure::exposures;
-use super::interrupt;
-use super::mocks::Analysis;
-use super::polish::{self, Effort, Weighed};
-use super::progress::Progress;
-use super::scheduler::{Rounds, physical};
-use super::setup::Problem;
+use super::setup::Case;
 use super::trained::Trained;
-use crate::device::{Device, RowBlocks};
-use crate::diagnose::cstat_expectation;
+use crate::analysis::adapt::{self, Effort};
+use crate::analysis::amortised::{Binned, SpectrumResult, refine};
+use crate::analysis::mocks::Analysis;
+use crate::analysis::observer::Quiet;
+use crate::analysis::{Context, Observer};
+use crate::device::Device;
 use crate::observation::{Spectrum, read_spectrum};
-use crate::refine::poisson_constant;
-use crate::report::summary::{CstatSummary, ParameterSummary, RefineSummary};
-use crate::report::{Verdict, VerdictStatus, round_folder, tables, write_atomically};
-use crate::simulate::Coordinates;
+use crate::report::{round_folder, tables, write_atomically};
+use crate::result::VerdictStatus;
 use crate::{Error, Result};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, VecDeque};
@@ -53,6 +48,12 @@ pub struct Settings {
     pub force: bool,
 }
 
+impl Settings {
+    fn effort(&self, seed: u64) -> Effort {
+        Effort { draws: self.draws, most: self.most, polish: self.polish, nested: self.nested, seed }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self { draws: 2048, most: 65_536, polish: true, nested: true, samples: 2000, force: false }
@@ -63,33 +64,16 @@ impl Default for Settings {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Applied {
     pub spectrum: String,
-    #[serde(deserialize_with = "crate::report::summary::number_or_nan")]
+    #[serde(deserialize_with = "crate::result::json::number_or_nan")]
     pub exposure: f64,
     pub counts: u64,
     /// `None` where the spectrum could not be analysed; `error` says why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<Refined>,
+    pub result: Option<SpectrumResult>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-}
-
-/// A refined posterior.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Refined {
-    pub verdict: Verdict,
-    /// All likelihoods, those that taught proposals among them but for those of nested sampling, where it had to help.
-    pub likelihoods: usize,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub nested: Option<u64>,
-    pub cstat: CstatSummary,
-    pub refine: RefineSummary,
-    #[serde(
-        serialize_with = "crate::report::summary::write_ordered",
-        deserialize_with = "crate::report::summary::read_ordered"
-    )]
-    pub parameters: Vec<(String, ParameterSummary)>,
 }
 
 /// The table of all spectra.
@@ -111,19 +95,6 @@ pub struct Table {
     pub spectra: Vec<Applied>,
 }
 
-/// A spectrum in the run's bins.
-struct Binned {
-    counts: Vec<u32>,
-    /// Relative to the run's.
-    exposure: f64,
-}
-
-impl Binned {
-    fn digest(&self) -> u64 {
-        polish::digest(&self.counts, self.exposure as f32)
-    }
-}
-
 /// Analyses spectra with the networks of a finished amortised run and writes `apply.json`, `apply.csv` and the samples into `out`. Until
 /// then what is done stands in a record there, with which `resume` goes on.
 ///
@@ -135,22 +106,21 @@ pub fn run(
     spectra: &[PathBuf],
     (out, resume): (&Path, bool),
     settings: Settings,
-    progress: &Progress,
+    observer: &dyn Observer,
 ) -> Result<Table> {
-    let Finished { folder, problem, .. } = finished;
+    let Finished { folder, case, .. } = finished;
     finished.last_round()?;
-    if problem.run.inference.amortised.is_none() {
+    if case.settings.inference.amortised.is_none() {
         return Err(Error::Input(format!(
             "{}: the networks of this run were trained for its own spectrum alone; expected a run of infer --amortised",
             folder.display()
         )));
     }
-    interrupt::install()?;
     let start = Instant::now();
-    let silent = Progress::silent();
-    let rounds = Rounds::new(problem, device, None, &silent)?;
-    let analysis = Analysis::of_round(&rounds, folder, finished.last_round()?)?;
-    let mut reader = Reader::new(problem, settings.force)?;
+    let quiet = Quiet(observer);
+    let simulator = case.problem.simulator(device)?;
+    let analysis = finished.analysis(case.context(&simulator, &quiet), finished.last_round()?)?;
+    let mut reader = Reader::new(case, settings.force)?;
     std::fs::create_dir_all(out).map_err(Error::io(out))?;
     let head = Head {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -160,7 +130,7 @@ pub fn run(
         settings,
     };
     let (mut record, mut known) = Record::open(out, &head, resume)?;
-    progress.stage("apply", spectra.len() as u64);
+    observer.stage("apply", spectra.len() as u64);
     let mut table = Table {
         run: folder.display().to_string(),
         trusted: 0,
@@ -190,16 +160,16 @@ pub fn run(
             && samples.stand(i, &before.samples)
         {
             done[i] = Some(Applied { result: before.applied.result, ..line });
-            progress.advance(1);
+            observer.advance(1);
         } else {
             group.push((i, line, binned));
         }
         if group.len() == GROUP || i + 1 == spectra.len() {
             let n = group.len() as u64;
-            let group = refine_group(&analysis, device, std::mem::take(&mut group), settings, &samples)?;
+            let group = refine_group(&analysis, std::mem::take(&mut group), settings, &samples)?;
             record.append(&group.iter().map(|(_, line)| line).collect::<Vec<_>>())?;
             group.into_iter().for_each(|(i, line)| done[i] = Some(line.applied));
-            progress.advance(n);
+            observer.advance(n);
         }
     }
     table.spectra = done.into_iter().flatten().collect();
@@ -209,7 +179,7 @@ pub fn run(
             continue;
         };
         table.likelihoods += refined.likelihoods as u64 + refined.nested.unwrap_or(0);
-        table.polished += usize::from(refined.refine.proposals.len() > polish::FIRST);
+        table.polished += usize::from(refined.refine.proposals.len() > adapt::FIRST);
         table.nested += usize::from(refined.nested.is_some());
         match refined.verdict.status {
             VerdictStatus::Trusted => table.trusted += 1,
@@ -219,21 +189,20 @@ pub fn run(
     }
     table.seconds = start.elapsed().as_secs_f64();
     table.per_second = spectra.len() as f64 / table.seconds;
-    write(&table, &problem.names(), out)?;
+    write(&table, &case.problem.names(), out)?;
     record.end()?;
-    progress.done();
+    observer.done();
     Ok(table)
 }
 
 /// Refines the spectra of a group (their places among all), writes their samples, and says what becomes of each.
 fn refine_group(
     analysis: &Analysis<'_>,
-    device: &Device,
     group: Vec<(usize, Applied, Option<Binned>)>,
     settings: Settings,
     samples: &Samples<'_>,
 ) -> Result<Vec<(usize, Line)>> {
-    let problem = analysis.rounds.problem;
+    let Context { problem, .. } = analysis.context;
     let mut usable: Vec<(usize, Binned)> = Vec::new();
     let mut lines: Vec<(usize, Line)> = Vec::with_capacity(group.len());
     for (at, (i, applied, binned)) in group.into_iter().enumerate() {
@@ -241,7 +210,9 @@ fn refine_group(
         usable.extend(binned.map(|binned| (at, binned)));
         lines.push((i, line));
     }
-    for (at, refined, posterior) in refine(analysis, problem, device, &usable, settings)? {
+    for (at, refined, posterior) in
+        refine(analysis, &usable, settings.effort(analysis.context.seed()), settings.samples)?
+    {
         let (i, line) = &mut lines[at];
         if let Some(folder) = &samples.folder {
             std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
@@ -299,7 +270,7 @@ fn unique_names(spectra: &[PathBuf]) -> Vec<String> {
 
 /// Reads spectra into the run's bins.
 struct Reader<'a> {
-    problem: &'a Problem,
+    case: &'a Case,
     /// The run's own spectrum, where it is a file.
     own: Option<Spectrum>,
     trained: Trained,
@@ -308,12 +279,13 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(problem: &'a Problem, force: bool) -> Result<Self> {
-        let own = match problem.run.is_built_in() {
+    fn new(case: &'a Case, force: bool) -> Result<Self> {
+        let problem = &case.problem;
+        let own = match case.run.is_built_in() {
             true => None,
             false => problem.dataset.files.first().map(|path| read_spectrum(path)).transpose()?,
         };
-        Ok(Self { problem, own, trained: Trained::new(&problem.dataset.files), force })
+        Ok(Self { case, own, trained: Trained::new(&problem.dataset.files), force })
     }
 
     fn read(&mut self, path: &Path) -> (Applied, Option<Binned>) {
@@ -343,7 +315,7 @@ impl<'a> Reader<'a> {
         line.exposure = spectrum.exposure;
         line.warnings = spectrum.warnings.clone();
         if self.own.is_some() {
-            let ours = &self.problem.dataset.identity;
+            let ours = &self.case.problem.dataset.identity;
             let mut found = ours.differences(&spectrum.identity, "the run's spectrum", "this one");
             let (others, remarks) = self.trained.compare(&spectrum);
             found.extend(others);
@@ -370,9 +342,9 @@ impl<'a> Reader<'a> {
     }
 
     fn bin(&self, spectrum: &Spectrum) -> Result<Binned, String> {
-        let dataset = &self.problem.dataset;
+        let dataset = &self.case.problem.dataset;
         let exposure = spectrum.exposure / dataset.exposure;
-        match exposures(self.problem) {
+        match self.case.settings.exposures(&self.case.problem) {
             Some([lo, hi]) if !(lo..=hi).contains(&exposure) => {
                 return Err(format!(
                     "EXPOSURE is {} s; the networks were trained for {} to {} s",
@@ -432,99 +404,6 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The refined posterior of each usable spectrum: its place in the group, what it tells, and equal-weight samples (physical, row-major).
-fn refine(
-    analysis: &Analysis<'_>,
-    problem: &Problem,
-    device: &Device,
-    usable: &[(usize, Binned)],
-    settings: Settings,
-) -> Result<Vec<(usize, Refined, Vec<f64>)>> {
-    if usable.is_empty() {
-        return Ok(Vec::new());
-    }
-    let bins = problem.dataset.bins.len();
-    let mut counts = RowBlocks::empty(device, usable.len(), bins, usable.len());
-    let mut rest = usable;
-    for block in &mut counts.blocks {
-        let (now, later) = rest.split_at(block.rows());
-        rest = later;
-        let values: Vec<f32> = now.iter().flat_map(|(_, binned)| binned.counts.iter().map(|&k| k as f32)).collect();
-        block.upload(&values);
-    }
-    let factors: Vec<f32> = usable.iter().map(|(_, binned)| binned.exposure as f32).collect();
-    let mut targets = analysis.targets(&counts, &factors, 0)?;
-    let own: Vec<&[u32]> = usable.iter().map(|(_, binned)| binned.counts.as_slice()).collect();
-    let effort = Effort {
-        draws: settings.draws,
-        most: settings.most,
-        polish: settings.polish,
-        nested: settings.nested,
-        seed: problem.run.inference.seed,
-    };
-    let drawn = polish::weigh(analysis, &mut targets, &own, effort)?;
-    // Expected counts of every best draw in one pass.
-    let best: Vec<usize> = drawn.iter().map(best).collect();
-    let p = problem.names().len();
-    let simulator = analysis.rounds.simulator();
-    let cube: Vec<f32> = drawn.iter().zip(&best).flat_map(|(d, &row)| d.cube[row * p..][..p].to_vec()).collect();
-    let mut expected = RowBlocks::empty(device, usable.len(), bins, usable.len());
-    let cube = crate::device::Tensor::from_slice(device, usable.len(), p, &cube);
-    simulator.expected(Coordinates::Cube, &cube, &mut expected)?;
-    let mut means = Vec::with_capacity(usable.len() * bins);
-    for block in &expected.blocks {
-        means.extend(block.download()?);
-    }
-    let results = usable.par_iter().zip(&drawn).zip(best.par_iter().zip(means.par_chunks_exact(bins)));
-    Ok(results
-        .filter_map(|(((place, binned), draws), (&best, mean))| {
-            let mean: Vec<f64> = mean.iter().map(|&mu| f64::from(mu) * binned.exposure).collect();
-            let (refined, posterior) = judge(problem, binned, draws, (best, &mean), settings.samples)?;
-            Some((*place, refined, posterior))
-        })
-        .collect())
-}
-
-/// The draw with the largest likelihood.
-fn best(draws: &Weighed) -> usize {
-    (0..draws.log_l.len()).max_by(|&a, &b| draws.log_l[a].total_cmp(&draws.log_l[b])).unwrap_or(0)
-}
-
-/// Says what the weighed draws of a spectrum tell, and draws `samples` equal-weight ones. `None` when none has any weight.
-fn judge(
-    problem: &Problem,
-    binned: &Binned,
-    draws: &Weighed,
-    (best, mean): (usize, &[f64]),
-    samples: usize,
-) -> Option<(Refined, Vec<f64>)> {
-    let (importance, told) = draws.told.as_ref()?;
-    let p = problem.names().len();
-    let chosen = importance.resample(samples.max(4000), draws.seed);
-    let cube: Vec<f32> = chosen.iter().flat_map(|&row| &draws.cube[row as usize * p..][..p]).copied().collect();
-    let posterior = physical(problem, &cube);
-    let best_theta = physical(problem, &draws.cube[best * p..][..p]);
-    let parameters = super::finish::parameters(problem, &posterior, &best_theta, told.ess);
-    let (expected, expected_std) = cstat_expectation::of_spectrum(mean);
-    let cstat = CstatSummary {
-        best: -2.0 * draws.log_l[best],
-        // Not computed: it would be one more pass of the model for each spectrum.
-        at_median: f64::NAN,
-        dof: binned.counts.len() as i64 - p as i64,
-        expected,
-        expected_std,
-    };
-    let refine = RefineSummary { log_z_poisson: told.log_z + poisson_constant(&binned.counts), ..told.clone() };
-    let mut verdict = Verdict::judge(&cstat, &refine, problem.run.verdict.misfit);
-    if let Some(doubt) = &draws.doubt {
-        verdict.add(VerdictStatus::WithCare, doubt.clone());
-    }
-    Some((
-        Refined { verdict, likelihoods: draws.likelihoods, nested: draws.nested, cstat, refine, parameters },
-        posterior,
-    ))
-}
-
 fn write(table: &Table, names: &[String], out: &Path) -> Result<()> {
     write_atomically(&out.join("apply.json"), |w| {
         serde_json::to_writer_pretty(&mut *w, table)?;
@@ -545,7 +424,7 @@ fn write(table: &Table, names: &[String], out: &Path) -> Result<()> {
             write!(w, "{},{:?},{},", tables::field(&line.spectrum), line.exposure, line.counts)?;
             let mut remarks: Vec<String> = line.error.iter().chain(&line.warnings).cloned().collect();
             match &line.result {
-                Some(Refined { verdict, likelihoods, cstat, refine: r, parameters, .. }) => {
+                Some(SpectrumResult { verdict, likelihoods, cstat, refine: r, parameters, .. }) => {
                     write!(w, "{},{likelihoods},{:?},{:?}", verdict.status.as_str(), r.ess, r.efficiency)?;
                     write!(w, ",{:?},{:?},{:?}", r.pareto_k, r.log_z, r.log_z_err)?;
                     write!(w, ",{:?},{:?},{:?}", cstat.best, cstat.expected, cstat.expected_std)?;

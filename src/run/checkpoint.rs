@@ -15,7 +15,6 @@
 //! disk or a killed process from a good one: nothing of a file is used before it has been read to the end and agrees.
 
 use std::{
-    borrow::Cow,
     fs::{self, File},
     io::{self, BufReader, BufWriter, Read, Write},
     path::{Path, PathBuf},
@@ -24,6 +23,7 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use crate::Error;
+use crate::nn::{Array, Record};
 
 const MAGIC: &[u8; 8] = b"RNTGCKPT";
 /// Raised with every change of the layout; an older file is refused, not guessed at.
@@ -37,8 +37,6 @@ pub enum CheckpointError {
     Damaged { path: PathBuf, what: String },
     #[error("{path}: checkpoint layout version {found}; this rontgen reads version {FORMAT_VERSION}")]
     Version { path: PathBuf, found: u32 },
-    #[error("checkpoint: no array {name:?} of type {kind}{found}")]
-    Missing { name: String, kind: &'static str, found: String },
     #[error("{path}: not a checkpoint of this run: {differences}; --force starts the run anew")]
     Foreign { path: PathBuf, differences: String },
     #[error("{path}: {source}")]
@@ -56,205 +54,95 @@ impl From<CheckpointError> for Error {
     }
 }
 
-#[derive(Debug, Clone, PartialEq)]
-enum Array<'a> {
-    F32(Cow<'a, [f32]>),
-    F64(Cow<'a, [f64]>),
-    U32(Cow<'a, [u32]>),
-    U64(Cow<'a, [u64]>),
-    Text(Vec<String>),
-}
-
-impl Array<'_> {
-    fn kind(&self) -> &'static str {
-        ["f32", "f64", "u32", "u64", "text"][usize::from(self.tag() - 1)]
+/// Writes the file under a temporary name, flushes it to the disk and renames it: under `path` there is either the
+/// old file or the whole new one, also after a crash.
+///
+/// # Errors
+/// [`CheckpointError::Io`].
+pub fn save(record: &Record<'_>, path: &Path) -> Result<(), CheckpointError> {
+    let io = |source| CheckpointError::Io { path: path.to_path_buf(), source };
+    let temporary = path.with_extension("part");
+    let written = (|| {
+        let mut out =
+            Hashing { inner: BufWriter::with_capacity(CHUNK, File::create(&temporary)?), hash: Sha256::new() };
+        write(record, &mut out)?;
+        let digest = out.hash.finalize();
+        out.inner.write_all(&digest)?;
+        out.inner.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        fs::rename(&temporary, path)?;
+        sync_folder_of(path)
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
     }
+    written.map_err(io)
+}
 
-    fn tag(&self) -> u8 {
-        match self {
-            Array::F32(_) => 1,
-            Array::F64(_) => 2,
-            Array::U32(_) => 3,
-            Array::U64(_) => 4,
-            Array::Text(_) => 5,
-        }
+fn write(record: &Record<'_>, out: &mut impl Write) -> io::Result<()> {
+    out.write_all(MAGIC)?;
+    out.write_all(&FORMAT_VERSION.to_le_bytes())?;
+    out.write_all(&length(record.entries().len())?.to_le_bytes())?;
+    for (name, array) in record.entries() {
+        write_text(out, name)?;
+        out.write_all(&[array.tag()])?;
+        match array {
+            Array::F32(v) => write_numbers(out, v),
+            Array::F64(v) => write_numbers(out, v),
+            Array::U32(v) => write_numbers(out, v),
+            Array::U64(v) => write_numbers(out, v),
+            Array::Text(v) => {
+                out.write_all(&(v.len() as u64).to_le_bytes())?;
+                v.iter().try_for_each(|text| write_text(out, text))
+            }
+        }?;
     }
+    Ok(())
 }
 
-/// Named arrays, borrowed until they are saved.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Checkpoint<'a> {
-    arrays: Vec<(String, Array<'a>)>,
-}
-
-macro_rules! typed {
-    ($put:ident, $get:ident, $take:ident, $scalar:ty, $variant:ident, $kind:literal) => {
-        /// Adds an array; one of the same name is replaced.
-        pub fn $put(self, name: &str, values: impl Into<Cow<'a, [$scalar]>>) -> Self {
-            self.put(name, Array::$variant(values.into()))
+/// Reads and verifies a file. A file that is damaged or cut short is an error that names it.
+///
+/// # Errors
+/// [`CheckpointError::Damaged`], [`CheckpointError::Version`] or [`CheckpointError::Io`].
+pub fn load(path: &Path) -> Result<Record<'static>, CheckpointError> {
+    let io = |source| CheckpointError::Io { path: path.to_path_buf(), source };
+    let damaged = |what: &str| CheckpointError::Damaged { path: path.to_path_buf(), what: what.into() };
+    let file = File::open(path).map_err(io)?;
+    let size = file.metadata().map_err(io)?.len();
+    let mut input = Hashing { inner: BufReader::with_capacity(CHUNK, file), hash: Sha256::new() };
+    let mut reader = Reader { input: &mut input, left: size.saturating_sub(32) };
+    let parsed = (|| -> io::Result<Result<Record<'static>, u32>> {
+        if reader.bytes(8)? != MAGIC {
+            return Err(invalid("it does not begin as one"));
         }
-
-        /// The array `name`, in the order it was put.
-        pub fn $get(&self, name: &str) -> Result<&[$scalar], CheckpointError> {
-            match self.find(name) {
-                Some(Array::$variant(values)) => Ok(values),
-                other => Err(missing(name, $kind, other)),
-            }
+        let version = reader.u32()?;
+        if version != FORMAT_VERSION {
+            return Ok(Err(version));
         }
-
-        /// As the getter, but without a copy: the array leaves the checkpoint.
-        pub fn $take(&mut self, name: &str) -> Result<Vec<$scalar>, CheckpointError> {
-            match self.arrays.iter().position(|(n, array)| n == name && matches!(array, Array::$variant(_))) {
-                Some(index) => match self.arrays.swap_remove(index).1 {
-                    Array::$variant(values) => Ok(values.into_owned()),
-                    other => Err(missing(name, $kind, Some(&other))),
-                },
-                None => Err(missing(name, $kind, self.find(name))),
-            }
+        let count = reader.u32()?;
+        let mut record = Record::new();
+        for _ in 0..count {
+            let (name, array) = reader.array()?;
+            record = record.put(&name, array);
         }
+        if reader.left != 0 {
+            return Err(invalid("bytes are left after the last array"));
+        }
+        Ok(Ok(record))
+    })();
+    let checkpoint = match parsed {
+        Ok(Ok(checkpoint)) => checkpoint,
+        Ok(Err(found)) => return Err(CheckpointError::Version { path: path.to_path_buf(), found }),
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
+            return Err(damaged(&error.to_string()));
+        }
+        Err(error) => return Err(io(error)),
     };
-}
-
-impl<'a> Checkpoint<'a> {
-    pub fn new() -> Self {
-        Checkpoint::default()
+    let mut stored = [0; 32];
+    input.inner.read_exact(&mut stored).map_err(io)?;
+    if input.hash.finalize().as_slice() != stored {
+        return Err(damaged("the checksum does not agree"));
     }
-
-    typed!(put_f32, f32, take_f32, f32, F32, "f32");
-    typed!(put_f64, f64, take_f64, f64, F64, "f64");
-    typed!(put_u32, u32, take_u32, u32, U32, "u32");
-    typed!(put_u64, u64, take_u64, u64, U64, "u64");
-
-    /// Adds a list of texts; one of the same name is replaced.
-    pub fn put_text<S: AsRef<str>>(self, name: &str, values: &[S]) -> Self {
-        self.put(name, Array::Text(values.iter().map(|v| v.as_ref().to_string()).collect()))
-    }
-
-    /// The texts called `name`.
-    pub fn text(&self, name: &str) -> Result<&[String], CheckpointError> {
-        match self.find(name) {
-            Some(Array::Text(values)) => Ok(values),
-            other => Err(missing(name, "text", other)),
-        }
-    }
-
-    /// A single number that was put as an array of one.
-    pub fn number(&self, name: &str) -> Result<u64, CheckpointError> {
-        match self.u64(name)? {
-            [value] => Ok(*value),
-            _ => Err(missing(name, "u64 (one element)", self.find(name))),
-        }
-    }
-
-    /// Whether an array of this name is there.
-    pub fn contains(&self, name: &str) -> bool {
-        self.find(name).is_some()
-    }
-
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.arrays.iter().map(|(name, _)| name.as_str())
-    }
-
-    fn put(mut self, name: &str, array: Array<'a>) -> Self {
-        self.arrays.retain(|(n, _)| n != name);
-        self.arrays.push((name.to_string(), array));
-        self
-    }
-
-    fn find(&self, name: &str) -> Option<&Array<'a>> {
-        self.arrays.iter().find(|(n, _)| n == name).map(|(_, array)| array)
-    }
-
-    /// Writes the file under a temporary name, flushes it to the disk and renames it: under `path` there is either the
-    /// old file or the whole new one, also after a crash.
-    pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
-        let io = |source| CheckpointError::Io { path: path.to_path_buf(), source };
-        let temporary = path.with_extension("part");
-        let written = (|| {
-            let mut out =
-                Hashing { inner: BufWriter::with_capacity(CHUNK, File::create(&temporary)?), hash: Sha256::new() };
-            self.write(&mut out)?;
-            let digest = out.hash.finalize();
-            out.inner.write_all(&digest)?;
-            out.inner.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-            fs::rename(&temporary, path)?;
-            sync_folder_of(path)
-        })();
-        if written.is_err() {
-            let _ = fs::remove_file(&temporary);
-        }
-        written.map_err(io)
-    }
-
-    fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        out.write_all(MAGIC)?;
-        out.write_all(&FORMAT_VERSION.to_le_bytes())?;
-        out.write_all(&length(self.arrays.len())?.to_le_bytes())?;
-        for (name, array) in &self.arrays {
-            write_text(out, name)?;
-            out.write_all(&[array.tag()])?;
-            match array {
-                Array::F32(v) => write_numbers(out, v),
-                Array::F64(v) => write_numbers(out, v),
-                Array::U32(v) => write_numbers(out, v),
-                Array::U64(v) => write_numbers(out, v),
-                Array::Text(v) => {
-                    out.write_all(&(v.len() as u64).to_le_bytes())?;
-                    v.iter().try_for_each(|text| write_text(out, text))
-                }
-            }?;
-        }
-        Ok(())
-    }
-}
-
-impl Checkpoint<'static> {
-    /// Reads and verifies a file. A file that is damaged or cut short is an error that names it.
-    pub fn load(path: &Path) -> Result<Self, CheckpointError> {
-        let io = |source| CheckpointError::Io { path: path.to_path_buf(), source };
-        let damaged = |what: &str| CheckpointError::Damaged { path: path.to_path_buf(), what: what.into() };
-        let file = File::open(path).map_err(io)?;
-        let size = file.metadata().map_err(io)?.len();
-        let mut input = Hashing { inner: BufReader::with_capacity(CHUNK, file), hash: Sha256::new() };
-        let mut reader = Reader { input: &mut input, left: size.saturating_sub(32) };
-        let parsed = (|| -> io::Result<Result<Self, u32>> {
-            if reader.bytes(8)? != MAGIC {
-                return Err(invalid("it does not begin as one"));
-            }
-            let version = reader.u32()?;
-            if version != FORMAT_VERSION {
-                return Ok(Err(version));
-            }
-            let count = reader.u32()?;
-            let mut arrays = Vec::new();
-            for _ in 0..count {
-                arrays.push(reader.array()?);
-            }
-            if reader.left != 0 {
-                return Err(invalid("bytes are left after the last array"));
-            }
-            Ok(Ok(Checkpoint { arrays }))
-        })();
-        let checkpoint = match parsed {
-            Ok(Ok(checkpoint)) => checkpoint,
-            Ok(Err(found)) => return Err(CheckpointError::Version { path: path.to_path_buf(), found }),
-            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
-                return Err(damaged(&error.to_string()));
-            }
-            Err(error) => return Err(io(error)),
-        };
-        let mut stored = [0; 32];
-        input.inner.read_exact(&mut stored).map_err(io)?;
-        if input.hash.finalize().as_slice() != stored {
-            return Err(damaged("the checksum does not agree"));
-        }
-        Ok(checkpoint)
-    }
-}
-
-fn missing(name: &str, kind: &'static str, found: Option<&Array<'_>>) -> CheckpointError {
-    let found = found.map(|array| format!("; found one of type {}", array.kind())).unwrap_or_default();
-    CheckpointError::Missing { name: name.to_string(), kind, found }
+    Ok(checkpoint)
 }
 
 fn invalid(what: impl Into<String>) -> io::Error {
@@ -408,19 +296,19 @@ pub struct Owner {
 
 impl Owner {
     /// Marks a checkpoint as belonging to this run.
-    pub fn mark<'a>(&self, checkpoint: Checkpoint<'a>) -> Checkpoint<'a> {
+    pub fn mark<'a>(&self, checkpoint: Record<'a>) -> Record<'a> {
         let lines: Vec<String> = self.run.iter().map(|(key, value)| format!("{key} = {value}")).collect();
         checkpoint.put_text(OWNER_RUN, &lines).put_text(OWNER_DATA, &[&self.data_sha256])
     }
 
     /// What differs between this run and the one that `checkpoint` belongs to, in words; `None` where nothing does. A checkpoint that
     /// does not say whose it is differs.
-    pub fn differences(&self, checkpoint: &Checkpoint<'_>) -> Option<String> {
+    pub fn differences(&self, checkpoint: &Record<'_>) -> Option<String> {
         self.differences_but(checkpoint, |_| false)
     }
 
     /// As [`Owner::differences`], leaving out the keys for which `ignored` holds.
-    pub fn differences_but(&self, checkpoint: &Checkpoint<'_>, ignored: impl Fn(&str) -> bool) -> Option<String> {
+    pub fn differences_but(&self, checkpoint: &Record<'_>, ignored: impl Fn(&str) -> bool) -> Option<String> {
         let (Ok(run), Ok([data])) = (checkpoint.text(OWNER_RUN), checkpoint.text(OWNER_DATA)) else {
             return Some("it does not say which run it belongs to (another version wrote it)".into());
         };
@@ -458,7 +346,7 @@ pub struct CheckpointStore {
 /// The newest checkpoint that could be used.
 #[derive(Debug)]
 pub struct Loaded {
-    pub checkpoint: Checkpoint<'static>,
+    pub checkpoint: Record<'static>,
     pub path: PathBuf,
     /// Newer ones that could not.
     pub warnings: Vec<String>,
@@ -482,11 +370,11 @@ impl CheckpointStore {
     }
 
     /// Saves `checkpoint` as the newest and forgets all but the last two.
-    pub fn save(&mut self, checkpoint: Checkpoint<'_>) -> Result<PathBuf, CheckpointError> {
+    pub fn save(&mut self, checkpoint: Record<'_>) -> Result<PathBuf, CheckpointError> {
         let path = self.folder.join(format!("{:06}.checkpoint", self.next));
         match &self.owner {
-            Some(owner) => owner.mark(checkpoint).save(&path)?,
-            None => checkpoint.save(&path)?,
+            Some(owner) => save(&owner.mark(checkpoint), &path)?,
+            None => save(&checkpoint, &path)?,
         }
         self.next += 1;
         let files = self.files()?;
@@ -501,7 +389,7 @@ impl CheckpointStore {
     pub fn load(&self) -> Result<Option<Loaded>, CheckpointError> {
         let mut errors = Vec::new();
         for (_, path) in self.files()?.into_iter().rev() {
-            match Checkpoint::load(&path) {
+            match load(&path) {
                 Ok(checkpoint) => {
                     let differences = self.owner.as_ref().and_then(|owner| owner.differences(&checkpoint));
                     if let Some(differences) = differences {

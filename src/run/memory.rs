@@ -5,7 +5,8 @@
 //! The count is of the arrays that grow with those keys; programs, libraries and files read are a few hundred MiB beside them.
 
 use super::run_file::{Fallback, Method, Proposals, RunFile, Sampler};
-use super::setup::Problem;
+use super::setup::Case;
+use crate::analysis::Problem;
 use crate::device::Device;
 use crate::summarize::{Signal, SummaryKind};
 use crate::{Error, Result};
@@ -143,8 +144,8 @@ fn address_space() -> Option<u64> {
 ///
 /// # Errors
 /// [`Error::Input`] for more spectra than rows can be numbered.
-pub fn of_run(problem: &Problem) -> Result<Plan> {
-    let run = &problem.run;
+pub fn of_run(case: &Case) -> Result<Plan> {
+    let (run, problem) = (&case.run, &case.problem);
     let (bins, p) = (wide(problem.dataset.bins.len()), wide(problem.parameters.free().len()));
     let inference = &run.inference;
     let rounds = match run.refine.fallback {
@@ -176,7 +177,7 @@ pub fn of_run(problem: &Problem) -> Result<Plan> {
     // The fall-back weighs the flows of all rounds, and may draw more.
     let goes_on = run.refine.fallback != Fallback::None;
     let flows = if goes_on || run.refine.proposals == Proposals::All { wide(rounds) } else { 1 };
-    let draws = wide(run.refine.samples) * if goes_on { wide(super::refinement::MOST) } else { 1 };
+    let draws = wide(run.refine.samples) * if goes_on { wide(crate::analysis::refine::MOST) } else { 1 };
     let draw = 4 * p + 8 * p + 8 * (flows + MIXTURES) + 8 * 8;
     plan.add("draws of the refinement", draws * draw, 0, "refine.samples");
     outputs(&mut plan, run, p);
@@ -271,22 +272,22 @@ fn flow(plan: &mut Plan, run: &RunFile, p: u128, summaries: u128) {
 ///
 /// # Errors
 /// As [`of_run`].
-pub fn of_inference(problem: &Problem) -> Result<Plan> {
-    match problem.run.inference.method {
-        Method::Npe => of_run(problem),
-        Method::Nested => Ok(of_reference(problem)),
+pub fn of_inference(case: &Case) -> Result<Plan> {
+    match case.run.inference.method {
+        Method::Npe => of_run(case),
+        Method::Nested => Ok(of_reference(case)),
         Method::Auto => {
-            let mut plan = of_run(problem)?;
-            plan.items.extend(of_reference(problem).items);
+            let mut plan = of_run(case)?;
+            plan.items.extend(of_reference(case).items);
             Ok(plan)
         }
     }
 }
 
 /// Memory of a reference sampler.
-pub fn of_reference(problem: &Problem) -> Plan {
-    let run = &problem.run;
-    let p = wide(problem.parameters.free().len());
+pub fn of_reference(case: &Case) -> Plan {
+    let run = &case.run;
+    let p = wide(case.problem.parameters.free().len());
     let r = &run.reference;
     let mut plan = Plan::default();
     match r.sampler {

@@ -12,10 +12,7 @@ use super::{
     checkpoint::{CheckpointStore, Owner},
     run_file::{Expected, Method, Provenance, RunFile},
 };
-use crate::{
-    Error,
-    report::{ReportError, write_atomically},
-};
+use crate::{Error, report::write_atomically, result::ReportError};
 
 /// Everything rontgen writes at the top of an output folder; `--force` removes these and nothing else.
 const OWN_FILES: &[&str] = &[

@@ -1,16 +1,18 @@
 //! A whole run: open the problem, run the rounds, refine, write the folder.
 
 use super::output::{Existing, FINISHED, OutputFolder, State};
-use super::progress::Progress;
 use super::run_file::{Method, Provenance, RunFile};
-use super::scheduler::Rounds;
-use super::setup::Problem;
-use super::streams::MOCK_STREAM;
-use super::{fallback, finish, memory, method, reference};
-use crate::device::Device;
-use crate::report::{Summary, Verdict};
+use super::setup::Case;
+use super::store::FolderStore;
+use super::{finish, memory, method};
+use crate::analysis::Observer;
+use crate::analysis::infer::{Given, nested, train};
+use crate::analysis::streams::MOCK_STREAM;
+use crate::device::{Device, RowBlocks};
+use crate::report::Document;
+use crate::result::{Summary, Verdict};
 use crate::simulate::{Coordinates, Outputs, Source, no_tick};
-use crate::{Error, Result, device::RowBlocks};
+use crate::{Error, Result};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
@@ -21,77 +23,64 @@ pub struct Execution<'a> {
     pub device: Device,
     pub data: Option<&'a Path>,
     pub existing: Existing,
-    pub progress: &'a Progress,
+    pub observer: &'a dyn Observer,
 }
 
 /// The folder of a run that is to be computed, and what there is to say of it.
 pub(super) struct Opened {
     pub folder: OutputFolder,
     pub state: State,
-    pub warnings: Vec<String>,
+    pub remarks: Vec<String>,
 }
 
 impl Execution<'_> {
     /// Opens the output folder; where the run in it is finished, there is only its verdict to tell.
     /// `run` is the problem's run file, but for the way that was chosen.
-    pub(super) fn open(&self, problem: &Problem, run: &RunFile) -> Result<ControlFlow<Verdict, Opened>> {
-        let provenance = Provenance::new(run, &self.device.name(), self.data, Some(problem.data_sha256()));
+    pub(super) fn open(&self, case: &Case, run: &RunFile) -> Result<ControlFlow<Verdict, Opened>> {
+        let provenance = Provenance::new(run, &self.device.name(), self.data, Some(case.problem.data_sha256()));
         let (folder, state, remarks) = OutputFolder::open(self.out, run, &provenance, self.existing)?;
         if state == State::Finished {
-            self.progress.message(&format!("{}: this run is finished", self.out.display()));
+            self.observer.message(&format!("{}: this run is finished", self.out.display()));
             return Ok(ControlFlow::Break(Summary::read(&folder.path().join(FINISHED))?.verdict));
         }
-        let mut warnings = problem.warnings.clone();
-        warnings.extend(remarks);
-        self.progress.message(&format!("energies: {}", problem.grid()));
-        super::interrupt::install()?;
-        Ok(ControlFlow::Continue(Opened { folder, state, warnings }))
+        self.observer.message(&format!("energies: {}", case.problem.grid()));
+        Ok(ControlFlow::Continue(Opened { folder, state, remarks }))
     }
 }
 
-/// Runs a problem into its folder and returns the verdict. `truth`: the parameters of a mock, for the plots.
+/// Runs a case into its folder and returns the verdict. `truth`: the parameters of a mock, for the plots.
 ///
 /// # Errors
 /// Everything that can go wrong; [`Error::Interrupted`] leaves a folder that can be resumed.
-pub fn run(problem: &Problem, execution: &Execution<'_>, truth: Option<&[f64]>) -> Result<Verdict> {
+pub fn run(case: &Case, execution: &Execution<'_>, truth: Option<&[f64]>) -> Result<Verdict> {
     let started = Instant::now();
     // Before there is a folder.
-    memory::of_inference(problem)?.check(&execution.device)?;
-    let run = method::decide(problem, execution)?;
-    let opened = match execution.open(problem, &run)? {
+    memory::of_inference(case)?.check(&execution.device)?;
+    let run = method::decide(case, execution)?;
+    let Opened { folder, state, remarks } = match execution.open(case, &run)? {
         ControlFlow::Break(verdict) => return Ok(verdict),
         ControlFlow::Continue(opened) => opened,
     };
-    match run.inference.method {
-        Method::Nested => reference::infer(problem, execution, opened, (started, truth)),
+    let Execution { device, observer, .. } = execution;
+    let (problem, settings) = (&case.problem, &case.settings);
+    let given = Given { truth, resumes: state == State::Unfinished, warnings: remarks, expected: folder.expected() };
+    let store = Box::new(FolderStore::new(&folder)?);
+    let verdict = match run.inference.method {
+        Method::Nested => {
+            let posterior = nested(problem, settings, device, store, *observer, given)?;
+            let verdict = finish::write(posterior, execution, &folder, started)?;
+            folder.checkpoints()?.clear()?;
+            verdict
+        }
         // A folder whose run.toml says "auto" is none that rontgen wrote.
-        Method::Npe | Method::Auto => train(problem, execution, opened, (started, truth)),
-    }
-}
-
-/// The way of the networks.
-fn train(
-    problem: &Problem,
-    execution: &Execution<'_>,
-    opened: Opened,
-    (started, truth): (Instant, Option<&[f64]>),
-) -> Result<Verdict> {
-    let Execution { device, progress, .. } = execution;
-    let Opened { folder, state, mut warnings } = opened;
-    let traffic = device.profiler().traffic();
-    let mut rounds = Rounds::new(problem, device, Some(&folder), progress)?;
-    if state == State::Unfinished {
-        warnings.extend(rounds.resume()?);
-    }
-    let before = device.profiler().traffic();
-    rounds.run()?;
-    let in_rounds = device.profiler().traffic() - before;
-    let outcome = fallback::refine_until_trusted(&mut rounds, progress, &mut warnings)?;
-    warnings.extend(rounds.warnings());
-    progress.stage("report", 0);
-    let verdict = finish::write(&rounds, &outcome, execution, &folder, (started, traffic, in_rounds), truth, warnings)?;
-    rounds.forget_checkpoints()?;
-    progress.done();
+        Method::Npe | Method::Auto => {
+            let trained = train(problem, settings, device, store, *observer, given)?;
+            let verdict = finish::write(trained.posterior, execution, &folder, started)?;
+            trained.rounds.forget_checkpoints()?;
+            verdict
+        }
+    };
+    observer.done();
     Ok(verdict)
 }
 
@@ -99,28 +88,28 @@ fn train(
 ///
 /// # Errors
 /// Those of the simulator.
-pub fn with_mock(problem: Problem, theta: &[f64], seed: u64) -> Result<Problem> {
+pub fn with_mock(case: Case, theta: &[f64], seed: u64) -> Result<Case> {
     let device = Device::cpu();
-    let simulator = problem.exact_simulator(&device)?;
+    let simulator = case.problem.exact_simulator(&device)?;
     let mut counts = RowBlocks::empty(&device, 1, simulator.bins(), 1);
     let outputs = Outputs { counts: Some(&mut counts), ..Outputs::default() };
     let point = simulator.physical(&[theta.to_vec()])?;
     simulator.run(Coordinates::Physical, &point, Source { seed, stream: MOCK_STREAM }, outputs, &mut no_tick)?;
-    let drawn = counts.blocks.first().ok_or_else(|| Error::Input("the mock has no spectrum".into()))?.download()?;
-    problem.with_counts(drawn.into_iter().map(|count| count as u32).collect())
+    let drawn = counts.download()?;
+    case.with_counts(drawn.into_iter().map(|count| count as u32).collect())
 }
 
 /// What a run would do and how much memory it would take, for `--dry-run`.
 ///
 /// # Errors
 /// When the plan does not fit the device.
-pub fn plan(problem: &Problem, device: &Device) -> Result<String> {
-    let run: &RunFile = &problem.run;
+pub fn plan(case: &Case, device: &Device) -> Result<String> {
+    let (run, problem) = (&case.run, &case.problem);
     let (bins, energies) = (problem.dataset.bins.len(), problem.dataset.folded.energies());
     let total: usize = (0..run.inference.rounds).map(|k| run.inference.simulations_of_round(k)).sum();
     let simulator = problem.simulator(device)?;
     let nested = run.reference.sampler.is_none() && run.inference.method == Method::Nested;
-    let mut plan = if nested { memory::of_reference(problem) } else { memory::of_run(problem)? };
+    let mut plan = if nested { memory::of_reference(case) } else { memory::of_run(case)? };
     plan.simulator(simulator.working_bytes(run.inference.simulations_of_round(0)));
     let mut text = format!("device      {} ({}, {})\n", device.name(), device.backend(), device.kind());
     text += &format!("spectrum    {}: {bins} bins, {energies} model energies\n", problem.dataset.name);

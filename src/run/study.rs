@@ -7,14 +7,15 @@
 use super::output::{Existing, FINISHED};
 use super::permission::Commands;
 use super::pipeline::{self, Execution};
-use super::progress::Progress;
 use super::reference;
 use super::run_file::{RunFile, Sampler};
-use super::setup::Problem;
+use super::setup::Case;
+use crate::analysis::Observer;
 use crate::device::Device;
 use crate::diagnose::divergence::{self, Divergence};
 use crate::report::tables::{Samples, read_samples, read_weighted};
-use crate::report::{ModelStatus, Summary, VerdictStatus, round_folder, write_atomically};
+use crate::report::{Document, round_folder, write_atomically};
+use crate::result::{ModelStatus, Summary, VerdictStatus};
 use crate::{Error, Result};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -125,9 +126,9 @@ impl Study<'_> {
         Ok(RunFile { commands: self.commands, ..run })
     }
 
-    fn execution<'e>(&'e self, out: &'e Path, progress: &'e Progress) -> Execution<'e> {
+    fn execution<'e>(&'e self, out: &'e Path, observer: &'e dyn Observer) -> Execution<'e> {
         let existing = if self.force { Existing::Replace } else { Existing::Resume };
-        Execution { out, device: self.device.clone(), data: self.data, existing, progress }
+        Execution { out, device: self.device.clone(), data: self.data, existing, observer }
     }
 
     /// Runs everything that is not finished and writes `study.json` and `study.csv` after every run. `told` is shown every row.
@@ -135,10 +136,10 @@ impl Study<'_> {
     /// # Errors
     /// Bad input in any variant, before anything is computed; what ends a run, except that nothing to be trusted was found, which is a
     /// row of its own.
-    pub fn run(&self, progress: &Progress, told: &mut dyn FnMut(&Row)) -> Result<Table> {
+    pub fn run(&self, observer: &dyn Observer, told: &mut dyn FnMut(&Row)) -> Result<Table> {
         let variants = self.variants();
         let files = variants.iter().map(|settings| self.run_file(settings)).collect::<Result<Vec<_>>>()?;
-        let against = self.reference(progress)?;
+        let against = self.reference(observer)?;
         let reference = Posterior::of(&against)?;
         let mut table = Table {
             run: self.run.display().to_string(),
@@ -149,9 +150,9 @@ impl Study<'_> {
         };
         for (settings, file) in variants.into_iter().zip(files) {
             let folder = self.out.join(folder_name(&settings));
-            progress.message(&format!("{}", folder.display()));
-            let problem = Problem::open(file, self.data)?;
-            let (result, error) = match pipeline::run(&problem, &self.execution(&folder, progress), None) {
+            observer.message(&format!("{}", folder.display()));
+            let case = Case::open(file, self.data)?;
+            let (result, error) = match pipeline::run(&case, &self.execution(&folder, observer), None) {
                 Ok(_) => (Some(Outcome::of(&folder, &reference)?), None),
                 Err(Error::Inference(why)) => (None, Some(why)),
                 Err(error) => return Err(error),
@@ -166,7 +167,7 @@ impl Study<'_> {
     }
 
     /// The folder of the reference posterior, sampled first where it is not there.
-    fn reference(&self, progress: &Progress) -> Result<PathBuf> {
+    fn reference(&self, observer: &dyn Observer) -> Result<PathBuf> {
         let sampler = match &self.against {
             Against::Folder(folder) => return Ok(folder.clone()),
             Against::Sampler(sampler) => *sampler,
@@ -174,9 +175,9 @@ impl Study<'_> {
         let mut run = self.run_file(&[])?;
         run.reference.sampler = Some(sampler);
         let folder = self.out.join("reference");
-        progress.message(&format!("{}", folder.display()));
-        let problem = Problem::open(run, self.data)?;
-        reference::run(&problem, &self.execution(&folder, progress))?;
+        observer.message(&format!("{}", folder.display()));
+        let case = Case::open(run, self.data)?;
+        reference::run(&case, &self.execution(&folder, observer))?;
         Ok(folder)
     }
 }

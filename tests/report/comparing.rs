@@ -2,9 +2,10 @@
 
 use super::{example, normals};
 use rontgen::diagnose::divergence::{self, Sameness};
+use rontgen::report::Document;
 use rontgen::report::chain::{ChainColumn, write_chain};
-use rontgen::report::reference::{NestedSummary, PolishSummary, ReferenceSummary};
 use rontgen::report::{read_chain, tables::Samples, tables::write_samples};
+use rontgen::result::{NestedSummary, PolishSummary, ReferenceSummary};
 use std::{fs, path::Path, process::Command};
 
 /// Samples of two narrow modes, and the same with the second moved by so many of its standard deviations.

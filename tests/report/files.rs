@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use rontgen::report::prior::PriorShape;
-use rontgen::report::summary::*;
+use rontgen::report::Document;
 use rontgen::report::tables::*;
 use rontgen::report::{ReportData, chain, round_folder, write_atomically};
+use rontgen::result::PriorShape;
+use rontgen::result::*;
 
 use super::{example, message, refused};
 

@@ -185,7 +185,7 @@ fn posteriors_against_an_edge_are_told_apart() {
 #[test]
 fn limits_and_remarks_of_parameters() {
     use rontgen::report::numbers::Estimate;
-    use rontgen::report::summary::{Bounds, ParameterSummary, Side};
+    use rontgen::result::{Bounds, ParameterSummary, Side};
     let judge = |samples: &[f64], prior: (f64, f64), hard: (f64, f64), logarithmic: bool| {
         let (lo, hi) = prior;
         let kind = if logarithmic { "log_uniform" } else { "uniform" };

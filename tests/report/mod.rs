@@ -10,9 +10,9 @@ mod pictures;
 use std::path::Path;
 
 use rontgen::diagnose::residual::{Band, Residual, Window};
-use rontgen::report::summary::*;
 use rontgen::report::tables::*;
 use rontgen::report::{ReportData, RoundData};
+use rontgen::result::*;
 
 /// A small complete run, deterministic: two parameters, two rounds, 40 bins.
 fn example() -> ReportData {
@@ -176,13 +176,13 @@ fn normals(n: usize, mean: f64, sd: f64, seed: u64) -> Vec<f64> {
         .collect()
 }
 
-fn message<T: std::fmt::Debug>(result: Result<T, rontgen::report::ReportError>) -> String {
+fn message<T: std::fmt::Debug>(result: Result<T, rontgen::result::ReportError>) -> String {
     result.expect_err("must be refused").to_string()
 }
 
 /// Writes `text` to a file and asserts that `read` refuses it with all of `parts` in the message.
 fn refused<T: std::fmt::Debug>(
-    read: impl Fn(&Path) -> Result<T, rontgen::report::ReportError>,
+    read: impl Fn(&Path) -> Result<T, rontgen::result::ReportError>,
     text: &str,
     parts: &[&str],
 ) {

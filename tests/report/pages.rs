@@ -8,9 +8,9 @@ use rontgen::report::plots::axis::{Axis, superscript};
 use rontgen::report::plots::corner::{pretty_unit, with_errors};
 use rontgen::report::plots::density::{Surface, curve};
 use rontgen::report::plots::{Plots, canvas};
-use rontgen::report::summary::*;
 use rontgen::report::tables::*;
 use rontgen::report::{ReportData, RoundData, html};
+use rontgen::result::*;
 
 use super::{example, normals};
 

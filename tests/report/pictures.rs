@@ -4,11 +4,11 @@
 use rontgen::report::plots::axis::Axis;
 use rontgen::report::plots::canvas::text_width;
 use rontgen::report::plots::density::curve;
-use rontgen::report::plots::residuals::Residuals;
 use rontgen::report::plots::{Plots, binning, spectrum};
-use rontgen::report::summary::ParameterSummary;
 use rontgen::report::tables::*;
 use rontgen::report::{ReportData, numbers};
+use rontgen::result::ParameterSummary;
+use rontgen::result::Residuals;
 
 use super::{example, normals, unfolded};
 
@@ -266,7 +266,7 @@ fn residuals_beyond_the_panel_are_marked() {
     rows[30].counts = 0.0;
     rows[35] = row(rows[35].e_min, 0.1, 5.0, 0.0);
     for which in [Residuals::Delta, Residuals::Ratio] {
-        let axis = which.axis(&rows);
+        let axis = rontgen::report::plots::residuals::axis(which, &rows);
         let beyond = |r: &SpectrumRow| which.of(r.counts, r.median).is_some_and(|v| v > axis.hi || v < axis.lo);
         let count = rows.iter().filter(|r| beyond(r)).count();
         assert!(count >= 2, "{which:?}: {axis:?}");

@@ -3,8 +3,8 @@
 
 use super::axis::{Axis, Labels, Panel};
 use super::canvas::{Align, GRID, Ink, Lettering, MUTED, POSTERIOR, ROUND_LAST, TEXT, TRUTH, draw};
-use crate::report::diagnosis::Diagnosis;
-use crate::report::summary::Summary;
+use crate::result::Diagnosis;
+use crate::result::Summary;
 
 const COLUMNS: usize = 4;
 const FILL: Ink = Ink(29, 91, 143, 0.25);

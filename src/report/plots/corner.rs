@@ -9,8 +9,9 @@ use super::canvas::{
 };
 use super::density::{Surface, curve};
 use crate::diagnose::statistics::quantiles;
+use crate::report::ReportData;
 use crate::report::numbers::Estimate;
-use crate::report::{ReportData, Samples};
+use crate::result::Samples;
 
 /// At most so many parameters are drawn, the first ones: more panels could not be read.
 pub const MOST_PARAMETERS: usize = 12;
@@ -140,7 +141,7 @@ impl Set {
 }
 
 impl Parameter {
-    fn of(name: &str, samples: &[f64], p: &crate::report::summary::ParameterSummary) -> Parameter {
+    fn of(name: &str, samples: &[f64], p: &crate::result::ParameterSummary) -> Parameter {
         let q = quantiles(samples, &[0.001, 0.999]);
         let get = |i: usize| q.get(i).copied().unwrap_or(f64::NAN);
         let (mut lo, mut hi) = (get(0), get(1));
@@ -154,7 +155,7 @@ impl Parameter {
             (lo, hi) = (lo - pad, hi + pad);
         }
         let edges = match p.prior {
-            crate::report::PriorShape::Uniform { lo, hi } | crate::report::PriorShape::LogUniform { lo, hi } => {
+            crate::result::PriorShape::Uniform { lo, hi } | crate::result::PriorShape::LogUniform { lo, hi } => {
                 Some((lo, hi))
             }
             _ => None,

@@ -4,8 +4,8 @@ use super::axis::{Axis, Labels, Panel};
 use super::binning::{centre, combine, energy_axis, points, poisson_error};
 use super::canvas::{DATA, Ink, PARTS, POSTERIOR, TRUTH, draw};
 use super::legend::{Legend, POINT, Sample};
-use super::residuals::Residuals;
 use crate::report::tables::{SpectrumRow, SpectrumTable};
+use crate::result::Residuals;
 
 /// Widths that the folded and the unfolded plot share, so that their energies lie below each other.
 pub const WIDTH: f64 = 820.0;
@@ -82,7 +82,7 @@ fn drawn(table: &SpectrumTable, residuals: Residuals, logarithmic: bool) -> Opti
         .iter()
         .map(|(name, values)| (name.clone(), steps(&|i, _| values.get(i).copied().unwrap_or(0.0))))
         .collect();
-    let axis = residuals.axis(&points.rows);
+    let axis = super::residuals::axis(residuals, &points.rows);
     let beyond = points.rows.iter().filter_map(|r| residuals.of(r.counts, r.median));
     let beyond = beyond.filter(|v| *v < axis.lo || *v > axis.hi).count();
 
@@ -128,7 +128,9 @@ fn drawn(table: &SpectrumTable, residuals: Residuals, logarithmic: bool) -> Opti
         let level = lower.py(residuals.level());
         canvas.line(&[(LEFT, level), (RIGHT, level)], POSTERIOR, 1.2);
         for r in &points.rows {
-            let (Some(value), Some((from, to))) = (residuals.of(r.counts, r.median), residuals.bar(r)) else {
+            let (Some(value), Some((from, to))) =
+                (residuals.of(r.counts, r.median), super::residuals::bar(residuals, r))
+            else {
                 continue;
             };
             let at = centre(r);

@@ -99,7 +99,7 @@ pub fn efficiency(data: &ReportData) -> Option<String> {
     if rounds.is_empty() {
         return None;
     }
-    let points = |f: fn(&crate::report::summary::RoundSummary) -> f64| -> Vec<(f64, f64)> {
+    let points = |f: fn(&crate::result::RoundSummary) -> f64| -> Vec<(f64, f64)> {
         rounds.iter().enumerate().map(|(i, r)| (i as f64 + 1.0, 100.0 * f(r))).filter(|p| p.1.is_finite()).collect()
     };
     let (efficiency, acceptance) = (points(|r| r.efficiency), points(|r| r.acceptance));

@@ -9,7 +9,7 @@ use super::{
     UnfoldedTable, WEIGHT_COLUMNS, WeightedSamples,
 };
 use crate::bounded;
-use crate::report::ReportError;
+use crate::result::ReportError;
 
 /// A table read as text, with the line of every record.
 struct Table<'p> {

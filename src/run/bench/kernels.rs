@@ -26,7 +26,13 @@ pub(super) fn run(bench: &mut Bench<'_>) -> Result<()> {
     let shapes: [(&'static str, [usize; 3]); 2] =
         [("128 x 3000 x 1500", [128, 3000, 1500]), ("256 x 100 x 100", [256, 100, 100])];
     for (case, shape) in shapes {
-        let row = product(&device, ["kernels", case, "product", "multiplications"], shape, Some(bench.peaks))?;
+        let row = product(
+            bench.observer,
+            &device,
+            ["kernels", case, "product", "multiplications"],
+            shape,
+            Some(bench.peaks),
+        )?;
         (bench.on_row)(&row);
         bench.rows.push(row);
     }

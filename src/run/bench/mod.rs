@@ -13,11 +13,11 @@ pub use baseline::{Baseline, Comparison};
 
 use std::time::{Duration, Instant};
 
+use crate::analysis::{Observer, Problem};
 use crate::device::{Device, Tensor};
 use crate::kernels::activation::{self, Activation};
 use crate::kernels::gemm::{Epilogue, Matrix, MatrixMut, gemm};
 use crate::kernels::random;
-use crate::run::setup::Problem;
 use crate::{Error, Result};
 
 /// What can be asked for.
@@ -108,6 +108,7 @@ impl Work {
 /// A device with its peaks and the rows so far.
 struct Bench<'a> {
     device: Device,
+    observer: &'a dyn Observer,
     /// In place of the built-in cases.
     problem: Option<&'a Problem>,
     peaks: Peaks,
@@ -147,10 +148,11 @@ pub fn run(
     device: &Device,
     stages: &[&'static str],
     problem: Option<&Problem>,
+    observer: &dyn Observer,
     on_row: &mut dyn FnMut(&Row),
 ) -> Result<Report> {
-    let (mut device_rows, peaks) = peaks(device)?;
-    let mut bench = Bench { device: device.clone(), problem, peaks, rows: Vec::new(), on_row };
+    let (mut device_rows, peaks) = peaks(observer, device)?;
+    let mut bench = Bench { device: device.clone(), observer, problem, peaks, rows: Vec::new(), on_row };
     for &stage in stages {
         match stage {
             "kernels" => {
@@ -179,7 +181,7 @@ impl Bench<'_> {
         work: Work,
         repetition: &mut dyn FnMut() -> Result<()>,
     ) -> Result<()> {
-        let row = time(&self.device, label, work, Some(self.peaks), repetition)?;
+        let row = time(self.observer, &self.device, label, work, Some(self.peaks), repetition)?;
         (self.on_row)(&row);
         self.rows.push(row);
         Ok(())
@@ -219,6 +221,7 @@ fn by_kernel(device: &Device, once: &mut dyn FnMut() -> Result<f64>) -> Result<(
 }
 
 fn time(
+    observer: &dyn Observer,
     device: &Device,
     [stage, case, what, unit]: [&'static str; 4],
     work: Work,
@@ -226,7 +229,7 @@ fn time(
     repetition: &mut dyn FnMut() -> Result<()>,
 ) -> Result<Row> {
     let mut once = || -> Result<f64> {
-        super::interrupt::check()?;
+        observer.check()?;
         let start = Instant::now();
         repetition()?;
         device.synchronize()?;
@@ -273,34 +276,40 @@ fn time(
 }
 
 /// The copy and the product that give the peaks, as rows of the stage "kernels" too.
-fn peaks(device: &Device) -> Result<(Vec<Row>, Peaks)> {
+fn peaks(observer: &dyn Observer, device: &Device) -> Result<(Vec<Row>, Peaks)> {
     let cols = 1024;
     let n = scaled(device, 1 << 20, 1 << 24, 1 << 24) / cols;
     let mut from = Tensor::empty(device, n, cols);
     random::fill_uniform(device, 1, 0, 0, &mut from);
     let mut to = Tensor::empty(device, n, cols);
     let work = Work { bytes: Some(8.0 * from.len() as f64), ..Work::units(from.len()) };
-    let copy = time(device, ["kernels", "peak", "copy", "numbers"], work, None, &mut || {
+    let copy = time(observer, device, ["kernels", "peak", "copy", "numbers"], work, None, &mut || {
         activation::forward(device, Activation::Linear, &from, &mut to);
         Ok(())
     })?;
     drop((from, to));
     let n = scaled(device, 128, 1024, 4096);
-    let product = product(device, ["kernels", "peak", "product", "multiplications"], [n, n, n], None)?;
+    let product = product(observer, device, ["kernels", "peak", "product", "multiplications"], [n, n, n], None)?;
     let peak = |row: &Row, rate: Option<f64>| rate.unwrap_or(f64::NAN) * row.seconds / row.fastest_seconds;
     let peaks = Peaks { gflops: peak(&product, product.gflops), gbytes: peak(&copy, copy.gbytes) };
     Ok((vec![copy, product], peaks))
 }
 
 /// `m x k` times `k x n`.
-fn product(device: &Device, label: [&'static str; 4], [m, k, n]: [usize; 3], peaks: Option<Peaks>) -> Result<Row> {
+fn product(
+    observer: &dyn Observer,
+    device: &Device,
+    label: [&'static str; 4],
+    [m, k, n]: [usize; 3],
+    peaks: Option<Peaks>,
+) -> Result<Row> {
     let mut a = Tensor::empty(device, m, k);
     let mut b = Tensor::empty(device, k, n);
     random::fill_uniform(device, 1, 0, 0, &mut a);
     random::fill_uniform(device, 1, 1, 0, &mut b);
     let mut c = Tensor::empty(device, m, n);
     let work = Work::units(m * k * n).flop(2.0 * (m * k * n) as f64);
-    time(device, label, work, peaks, &mut || {
+    time(observer, device, label, work, peaks, &mut || {
         gemm(device, Matrix::whole(&a), Matrix::whole(&b), &mut MatrixMut::whole(&mut c), Epilogue::default());
         Ok(())
     })
@@ -325,7 +334,7 @@ mod tests {
         let mut calls = 0;
         let work = Work { steps: 2.0, ..Work::units(50) }.flop(1e6);
         let peaks = Peaks { gflops: 1.0, gbytes: 1.0 };
-        let row = time(&device, ["s", "c", "w", "u"], work, Some(peaks), &mut || {
+        let row = time(&(), &device, ["s", "c", "w", "u"], work, Some(peaks), &mut || {
             calls += 1;
             // Two launches per repetition; one odd repetition must not matter.
             for _ in 0..2 {

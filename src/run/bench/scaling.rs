@@ -6,6 +6,7 @@
 use super::stages::{SOURCE, calorimeter, cases};
 use super::{Work, scaled, time};
 use crate::Result;
+use crate::analysis::Observer;
 use crate::device::{Device, RowBlocks, Tensor};
 use crate::infer::{Estimator, FlowSettings};
 use crate::kernels::random;
@@ -101,7 +102,7 @@ impl Fit {
 ///
 /// # Errors
 /// Those of the stages.
-pub fn run(device: &Device, on_sweep: &mut dyn FnMut(&Sweep)) -> Result<Scaling> {
+pub fn run(observer: &dyn Observer, device: &Device, on_sweep: &mut dyn FnMut(&Sweep)) -> Result<Scaling> {
     let mut sweeps = Vec::new();
     let mut plans = Vec::new();
     let mut keep = |sweep: Sweep| {
@@ -113,7 +114,7 @@ pub fn run(device: &Device, on_sweep: &mut dyn FnMut(&Sweep)) -> Result<Scaling>
             let [software, cpu, gpu] = case.rows;
             let most = scaled(device, software, cpu, gpu);
             let sizes: Vec<usize> = [16, 8, 4, 2, 1].iter().map(|part| (most / part).max(1)).collect();
-            let points = points(&sizes, |n| simulate(device, &simulator, n, false))?;
+            let points = points(&sizes, |n| simulate(observer, device, &simulator, n, false))?;
             let sweep = Sweep {
                 stage: "simulate",
                 variable: format!("spectra ({name})"),
@@ -135,7 +136,7 @@ pub fn run(device: &Device, on_sweep: &mut dyn FnMut(&Sweep)) -> Result<Scaling>
     let spectra = scaled(device, 16, 256, 4096);
     let instrument = |bins: usize, energies: usize, components: usize| -> Result<Point> {
         let simulator = power_laws(device, bins, energies, components)?;
-        simulate(device, &simulator, spectra, true)
+        simulate(observer, device, &simulator, spectra, true)
     };
     keep(sweep(
         "simulate",
@@ -165,12 +166,12 @@ pub fn run(device: &Device, on_sweep: &mut dyn FnMut(&Sweep)) -> Result<Scaling>
         "64 to 1024 bins (software: 32 to 128), hidden = bins / 2, latent 64".into(),
         &widths,
         |bins| {
-            let (point, weights) = autoencoder(device, bins, 64)?;
+            let (point, weights) = autoencoder(observer, device, bins, 64)?;
             Ok(Point { x: weights as f64, ..point })
         },
     )?);
     keep(sweep("summarize", "latent", "row", "128 bins, hidden 64".into(), &[8, 16, 32, 64, 128], |latent| {
-        Ok(autoencoder(device, 128, latent)?.0)
+        Ok(autoencoder(observer, device, 128, latent)?.0)
     })?);
     let flow = FlowSettings { transforms: 6, hidden: 64, layers: 2 };
     keep(sweep(
@@ -179,7 +180,7 @@ pub fn run(device: &Device, on_sweep: &mut dyn FnMut(&Sweep)) -> Result<Scaling>
         "pair",
         "5 parameters, 32 summaries, 6 transforms".into(),
         &[16, 32, 64, 128],
-        |hidden| train_flow(device, FlowSettings { hidden, ..flow }, 5, 32),
+        |hidden| train_flow(observer, device, FlowSettings { hidden, ..flow }, 5, 32),
     )?);
     keep(sweep(
         "infer",
@@ -187,7 +188,7 @@ pub fn run(device: &Device, on_sweep: &mut dyn FnMut(&Sweep)) -> Result<Scaling>
         "pair",
         "5 parameters, 32 summaries, 64 units".into(),
         &[2, 4, 8, 16],
-        |transforms| train_flow(device, FlowSettings { transforms, ..flow }, 5, 32),
+        |transforms| train_flow(observer, device, FlowSettings { transforms, ..flow }, 5, 32),
     )?);
     keep(sweep(
         "infer",
@@ -195,10 +196,10 @@ pub fn run(device: &Device, on_sweep: &mut dyn FnMut(&Sweep)) -> Result<Scaling>
         "pair",
         "5 parameters, 6 transforms of 64 units".into(),
         &[8, 32, 128, 256],
-        |c| train_flow(device, flow, 5, c),
+        |c| train_flow(observer, device, flow, 5, c),
     )?);
     keep(sweep("infer", "parameters", "pair", "32 summaries, 6 transforms of 64 units".into(), &[2, 4, 8, 16], |p| {
-        train_flow(device, flow, p, 32)
+        train_flow(observer, device, flow, p, 32)
     })?);
     device.check()?;
     Ok(Scaling { device: device.name(), kind: device.kind().into(), sweeps, plans })
@@ -225,17 +226,22 @@ fn points(sizes: &[usize], mut at: impl FnMut(usize) -> Result<Point>) -> Result
 }
 
 /// Median time of `repetition`, per unit.
-fn measure(device: &Device, units: usize, repetition: &mut dyn FnMut() -> Result<()>) -> Result<Point> {
-    let row = time(device, ["scaling", "", "", ""], Work::units(units), None, repetition)?;
+fn measure(
+    observer: &dyn Observer,
+    device: &Device,
+    units: usize,
+    repetition: &mut dyn FnMut() -> Result<()>,
+) -> Result<Point> {
+    let row = time(observer, device, ["scaling", "", "", ""], Work::units(units), None, repetition)?;
     Ok(Point { x: 0.0, seconds: 1.0 / row.per_second, held_bytes: row.held_bytes })
 }
 
 /// Poisson spectra from the prior; per spectrum or of the whole call.
-fn simulate(device: &Device, simulator: &Simulator, n: usize, each: bool) -> Result<Point> {
+fn simulate(observer: &dyn Observer, device: &Device, simulator: &Simulator, n: usize, each: bool) -> Result<Point> {
     let mut cube = Tensor::empty(device, n, simulator.names().len());
     random::fill_uniform(device, 1, 0, 0, &mut cube);
     let mut counts = RowBlocks::empty(device, n, simulator.bins(), usize::MAX);
-    measure(device, if each { n } else { 1 }, &mut || {
+    measure(observer, device, if each { n } else { 1 }, &mut || {
         simulator.simulate(&cube, SOURCE, &mut counts, None, None, &mut no_tick)
     })
 }
@@ -256,7 +262,7 @@ fn power_laws(device: &Device, bins: usize, energies: usize, components: usize) 
 }
 
 /// One epoch of the auto-encoder on stored counts, per training row.
-fn autoencoder(device: &Device, bins: usize, latent: usize) -> Result<(Point, usize)> {
+fn autoencoder(observer: &dyn Observer, device: &Device, bins: usize, latent: usize) -> Result<(Point, usize)> {
     let rows = scaled(device, 512, 10_240, 51_200);
     let mut counts = RowBlocks::<f32>::empty(device, rows, bins, usize::MAX);
     for block in &mut counts.blocks {
@@ -269,13 +275,20 @@ fn autoencoder(device: &Device, bins: usize, latent: usize) -> Result<(Point, us
     let data = TrainingData { spectra: Spectra::counts(&counts), rows: None };
     let split = Split::new(rows, fit.batch, fit.validation_fraction)?;
     let weights = network.parameters();
-    let point =
-        measure(device, split.train_rows, &mut || network.train(device, &data, &fit, &mut |_| Ok(())).map(drop))?;
+    let point = measure(observer, device, split.train_rows, &mut || {
+        network.train(device, &data, &fit, &mut |_| Ok(())).map(drop)
+    })?;
     Ok((point, weights))
 }
 
 /// One epoch of a flow, per training pair.
-fn train_flow(device: &Device, settings: FlowSettings, parameters: usize, summaries: usize) -> Result<Point> {
+fn train_flow(
+    observer: &dyn Observer,
+    device: &Device,
+    settings: FlowSettings,
+    parameters: usize,
+    summaries: usize,
+) -> Result<Point> {
     let rows = scaled(device, 256, 5120, 20_480);
     let mut cube = Tensor::empty(device, rows, parameters);
     random::fill_uniform(device, 1, 0, 0, &mut cube);
@@ -284,7 +297,7 @@ fn train_flow(device: &Device, settings: FlowSettings, parameters: usize, summar
     let mut flow = Estimator::new(device, parameters, summaries, settings, 1)?;
     let fit = FitSettings { batch: 256, max_epochs: 1, ..FitSettings::default() };
     let split = Split::new(rows, fit.batch, fit.validation_fraction)?;
-    measure(device, split.train_rows, &mut || {
+    measure(observer, device, split.train_rows, &mut || {
         flow.train(&cube, vec![context.first_rows(rows)], &fit, &mut |_| Ok(())).map(drop)
     })
 }

@@ -1,7 +1,7 @@
 //! `[output]`: what is written beside the posterior.
 
 use super::key::{Key, Preset::Fixed, size, whole, word, words};
-use crate::report::plots::residuals::Residuals;
+use crate::result::Residuals;
 
 /// `[output]`
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

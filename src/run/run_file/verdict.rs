@@ -6,7 +6,7 @@ use super::{
     section::Section,
     tree::{Item, Node},
 };
-use crate::report::limits;
+use crate::result::limits;
 
 /// What a run is judged by.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

@@ -239,6 +239,18 @@ impl<T: Element> RowBlocks<T> {
         Self { blocks, block_rows, rows, cols }
     }
 
+    /// All rows on the host, row-major.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn download(&self) -> Result<Vec<T>, DeviceError> {
+        let mut all = Vec::with_capacity(self.rows * self.cols);
+        for block in &self.blocks {
+            all.extend(block.download()?);
+        }
+        Ok(all)
+    }
+
     /// No rows yet; blocks of exactly `block_rows` rows are to be appended.
     pub fn growing(cols: usize, block_rows: usize) -> Self {
         Self { blocks: Vec::new(), block_rows, rows: 0, cols }

@@ -11,7 +11,7 @@ use crate::kernels::flow::{self, EpochWork, FlowShape, FlowTables, Optimised, Ta
 use crate::kernels::{gather, moments, unbounded};
 use crate::nn::store::StoreParts;
 use crate::nn::{
-    BatchRows, EpochLosses, EpochPlan, FitSettings, History, LossSlot, Objective, ParameterStore, StoreState,
+    BatchRows, EpochLosses, EpochPlan, FitSettings, History, LossSlot, Objective, ParameterStore, Record, StoreState,
     epoch_step_by_step, fit,
 };
 use crate::summarize::{AutoEncoder, Downstream, TrainingData};
@@ -57,6 +57,31 @@ pub struct EstimatorState {
 }
 
 impl Estimator {
+    /// Adds what the estimator is to a record, under names that begin with `flow.`.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn put(&self, record: Record<'static>) -> Result<Record<'static>> {
+        let state = self.state()?;
+        Ok(state
+            .store
+            .put(record, "flow")
+            .put_f32("flow.theta_moments", state.theta_moments)
+            .put_f32("flow.summary_moments", state.summary_moments))
+    }
+
+    /// Becomes the estimator that a record holds.
+    ///
+    /// # Errors
+    /// A record without one, or of another shape.
+    pub fn take(&mut self, record: &mut Record<'static>) -> Result<()> {
+        self.restore(&EstimatorState {
+            store: StoreState::take(record, "flow")?,
+            theta_moments: record.take_f32("flow.theta_moments")?,
+            summary_moments: record.take_f32("flow.summary_moments")?,
+        })
+    }
+
     /// An untrained flow for `parameters` parameters and `summaries` summaries; `seed` fixes orders and starting weights.
     ///
     /// # Errors

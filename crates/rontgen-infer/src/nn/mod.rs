@@ -1,10 +1,12 @@
 //! Neural networks on a device: the parameters' store, layers, the training loop.
 
+pub mod record;
 pub mod regression;
 pub mod store;
 pub mod training;
 
 pub use crate::kernels::adam::AdamSettings;
+pub use record::{Array, Record, RecordError};
 pub use regression::Regression;
 pub use store::{ParameterStore, StoreState};
 pub use training::{

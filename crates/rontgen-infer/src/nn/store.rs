@@ -2,9 +2,11 @@
 //!
 //! Layers refer to their weights by offset, so that the optimiser, the clipping norm and a snapshot are single launches.
 
+use super::Record;
 use crate::device::{Device, DeviceError, Tensor};
 use crate::kernels::adam::{self, AdamSettings, AdamTensors, PARTIALS, STATE};
 use crate::kernels::rescale::{self, Block, Side};
+use crate::{Error, Result};
 
 /// Snapshots that a store can hold; the training loop needs three (best, awaited, newest).
 pub const SNAPSHOTS: usize = 3;
@@ -30,6 +32,34 @@ pub struct StoreState {
     pub first: Vec<f32>,
     pub second: Vec<f32>,
     pub step: u64,
+}
+
+impl StoreState {
+    /// Adds the state to a record, under names that begin with `name`.
+    pub fn put(self, record: Record<'static>, name: &str) -> Record<'static> {
+        record
+            .put_f32(&format!("{name}.value"), self.value)
+            .put_f32(&format!("{name}.first"), self.first)
+            .put_f32(&format!("{name}.second"), self.second)
+            .put_u64(&format!("{name}.step"), vec![self.step])
+    }
+
+    /// The state that a record holds under names that begin with `name`.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn take(record: &mut Record<'static>, name: &str) -> Result<StoreState> {
+        Ok(StoreState {
+            value: record.take_f32(&format!("{name}.value"))?,
+            first: record.take_f32(&format!("{name}.first"))?,
+            second: record.take_f32(&format!("{name}.second"))?,
+            step: record
+                .u64(&format!("{name}.step"))?
+                .first()
+                .copied()
+                .ok_or_else(|| Error::Input(format!("{name:?} in the checkpoint does not fit this run")))?,
+        })
+    }
 }
 
 /// See [`ParameterStore::parts`].

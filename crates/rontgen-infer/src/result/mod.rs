@@ -1,8 +1,42 @@
-//! What an analysis gives, in memory: samples with names, and what can go wrong with the files that hold them. The reports are written from these.
+//! What an analysis gives, in memory: samples and weights, the summary of a run with its verdict, and the tables behind the pictures. Types that
+//! can be written and read (serde), and what they say in words; no file is touched here.
 
+mod agreement;
+mod diagnosis;
+mod edge;
 mod error;
+pub mod json;
+mod method;
+pub mod numbers;
+mod posterior;
+mod prior;
+mod reference;
+mod residuals;
+mod summary;
+mod tables;
+mod verdict;
 
+pub use agreement::AgreementSummary;
+pub use diagnosis::{
+    Calibrated, Diagnosis, DiagnosisSeconds, MockWeights, QuickCalibration, RetrievedParameter, RetrieverSummary,
+};
+pub use edge::{Bounds, Edge, Limit, Side};
 pub use error::ReportError;
+pub use method::{Estimate, ExpectedSeconds, MethodSummary, about};
+pub use posterior::Posterior;
+pub use prior::PriorShape;
+pub use reference::{EnsembleSummary, NestedSummary, PolishSummary, ReferenceSummary};
+pub use residuals::Residuals;
+pub use summary::{
+    CstatSummary, DeviceSummary, EmulatorSummary, FallbackStep, FallbackSummary, GridSummary, LatentSummary,
+    ModelSummary, ObservationSummary, ParameterSummary, ProposalSummary, RefineSummary, RoundSeconds, RoundSummary,
+    Seconds, Summary, Transfers,
+};
+pub use tables::{
+    COVERAGE_BINS, Coverage, LossRow, Quantiles, SpectrumRow, SpectrumTable, UnfoldedRow, UnfoldedTable,
+    WeightedSamples,
+};
+pub use verdict::{Light, ModelLight, ModelStatus, Sampling, Verdict, VerdictStatus, limits};
 
 /// Equal-weight samples: `values` is row-major, one row per sample, one column per name; physical units.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -1,0 +1,40 @@
+//! Whether the stated densities of the proposals are those of their draws: a part of `refine` in `summary.json`.
+
+use serde::{Deserialize, Serialize};
+
+/// One proposal, and the region where its density and its draws differ most.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct AgreementSummary {
+    pub proposal: String,
+    /// Above one, the density is not that of the draws (fewer than one right proposal of 10^8).
+    #[serde(deserialize_with = "super::json::number_or_nan")]
+    pub score: f64,
+    /// Draws that were tested, and regions.
+    pub draws: usize,
+    pub regions: usize,
+    /// Draws in the region of the largest score, and as many as the density states.
+    pub found: f64,
+    #[serde(deserialize_with = "super::json::number_or_nan")]
+    pub stated: f64,
+    /// The parameters that bound it, with their ranges as cumulative probabilities of the prior.
+    pub region: Vec<(String, f64, f64)>,
+}
+
+impl AgreementSummary {
+    pub fn holds(&self) -> bool {
+        self.score <= 1.0
+    }
+
+    /// Why the weights are not to be believed.
+    pub fn reason(&self) -> String {
+        let narrow = self.region.iter().min_by(|a, b| (a.2 - a.1).total_cmp(&(b.2 - b.1)));
+        let at = narrow.map_or_else(
+            || "the edges of the prior".to_string(),
+            |(name, lo, hi)| format!("{name} between the prior's quantiles {lo:.6} and {hi:.6}"),
+        );
+        format!(
+            "the draws of the {} are not as frequent as its density says: {:.0} of {} are at {at}, where it states {:.0}",
+            self.proposal, self.found, self.draws, self.stated
+        )
+    }
+}

@@ -1,0 +1,198 @@
+//! What the tables of an analysis hold: weighted samples, training losses, folded and unfolded spectra with their bands.
+
+use super::{ReportError, Samples};
+
+/// Samples of the refinement with everything that their weights came from. The weights sum to 1 or are unnormalised; never negative.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct WeightedSamples {
+    pub samples: Samples,
+    pub log_prior: Vec<f64>,
+    pub log_likelihood: Vec<f64>,
+    pub log_q: Vec<f64>,
+    pub weight: Vec<f64>,
+}
+
+/// One epoch of one network's training. `round` counts from 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LossRow {
+    /// "autoencoder" or "flow".
+    pub network: String,
+    pub epoch: usize,
+    pub train: f64,
+    pub validation: f64,
+}
+
+/// One kept bin: its energies [keV], observed counts, and quantiles of the EXPECTED counts over the posterior.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct SpectrumRow {
+    pub e_min: f64,
+    pub e_max: f64,
+    pub counts: f64,
+    pub q025: f64,
+    pub q16: f64,
+    pub median: f64,
+    pub q84: f64,
+    pub q975: f64,
+}
+
+/// spectrum.csv: the observation beside the model's posterior. `exposure` [s] stands in a column of its own, the same in all rows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SpectrumTable {
+    pub exposure: f64,
+    pub rows: Vec<SpectrumRow>,
+    /// Expected counts per row from each additive component alone, with all that multiplies it in the expression, at the best sample
+    /// of the posterior. Empty where a model has but one, or where the components do not add up to the model.
+    pub components: Vec<(String, Vec<f64>)>,
+}
+
+/// coverage.csv, one stage of it: quantiles of SIMULATED counts (with Poisson noise) from the prior or a round's proposal, beside
+/// the observed counts. The rows are at most [`COVERAGE_BINS`] groups of neighbouring bins; the counts of a group are added before
+/// the quantiles are taken, since quantiles of noisy counts do not add up.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Coverage {
+    /// "prior", "round 2", ..., "posterior".
+    pub stage: String,
+    pub rows: Vec<SpectrumRow>,
+}
+
+/// As many points as a plot can show.
+pub const COVERAGE_BINS: usize = 260;
+
+impl Coverage {
+    /// From the kept bins' edges [keV], observed counts, and counts simulated at this stage (row-major, spectra x bins).
+    ///
+    /// # Errors
+    /// [`ReportError::Invalid`] when the lengths do not belong together.
+    pub fn from_simulations(
+        stage: &str,
+        edges: &[(f64, f64)],
+        counts: &[u32],
+        simulated: &[u32],
+    ) -> Result<Coverage, ReportError> {
+        let bins = edges.len();
+        if bins == 0 || counts.len() != bins || simulated.is_empty() || !simulated.len().is_multiple_of(bins) {
+            return Err(ReportError::Invalid(format!(
+                "coverage of {stage}: {bins} bins, {} counts and {} simulated counts do not belong together",
+                counts.len(),
+                simulated.len()
+            )));
+        }
+        let every = bins.div_ceil(COVERAGE_BINS);
+        // Bins end where channels are ignored: no group reaches across.
+        let mut groups: Vec<(f64, f64, usize)> = Vec::new();
+        for &(e_min, e_max) in edges {
+            match groups.last_mut() {
+                Some(g) if g.2 < every && (e_min - g.1).abs() <= 1e-6 * e_min => *g = (g.0, e_max, g.2 + 1),
+                _ => groups.push((e_min, e_max, 1)),
+            }
+        }
+        let add = |spectrum: &[u32]| -> Vec<f32> {
+            let mut rest = spectrum.iter();
+            groups.iter().map(|g| rest.by_ref().take(g.2).map(|&c| u64::from(c)).sum::<u64>() as f32).collect()
+        };
+        let matrix: Vec<f32> = simulated.chunks_exact(bins).flat_map(add).collect();
+        let quantiles = Quantiles::of_columns(&matrix, groups.len());
+        let rows = groups.iter().zip(add(counts)).zip(quantiles).map(|((g, counts), q)| SpectrumRow {
+            e_min: g.0,
+            e_max: g.1,
+            counts: f64::from(counts),
+            q025: q.q025,
+            q16: q.q16,
+            median: q.median,
+            q84: q.q84,
+            q975: q.q975,
+        });
+        Ok(Coverage { stage: stage.to_string(), rows: rows.collect() })
+    }
+}
+
+/// Quantiles 0.025, 0.16, 0.5, 0.84, 0.975.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Quantiles {
+    pub q025: f64,
+    pub q16: f64,
+    pub median: f64,
+    pub q84: f64,
+    pub q975: f64,
+}
+
+impl Quantiles {
+    /// Quantiles of every column of a row-major matrix with `columns` columns (spectra as rows). Incomplete last rows are ignored.
+    pub fn of_columns(matrix: &[f32], columns: usize) -> Vec<Quantiles> {
+        use rayon::prelude::*;
+        (0..columns)
+            .into_par_iter()
+            .map(|j| {
+                let column: Vec<f64> =
+                    matrix.chunks_exact(columns).filter_map(|row| row.get(j)).map(|&x| f64::from(x)).collect();
+                match crate::diagnose::statistics::quantiles(&column, &[0.025, 0.16, 0.5, 0.84, 0.975]).as_slice() {
+                    &[q025, q16, median, q84, q975] => Quantiles { q025, q16, median, q84, q975 },
+                    _ => Quantiles::default(),
+                }
+            })
+            .collect()
+    }
+}
+
+impl SpectrumTable {
+    /// From the kept bins' edges [keV], observed counts, exposure [s] and expected counts of posterior samples (row-major,
+    /// samples x bins).
+    ///
+    /// # Errors
+    /// [`ReportError::Invalid`] when the lengths do not belong together.
+    pub fn from_expected(
+        edges: &[(f64, f64)],
+        counts: &[u32],
+        exposure: f64,
+        expected: &[f32],
+    ) -> Result<SpectrumTable, ReportError> {
+        let bins = edges.len();
+        if bins == 0 || counts.len() != bins || !expected.len().is_multiple_of(bins) {
+            return Err(ReportError::Invalid(format!(
+                "spectrum: {bins} bins, {} counts and {} expected counts do not belong together",
+                counts.len(),
+                expected.len()
+            )));
+        }
+        let quantiles = Quantiles::of_columns(expected, bins);
+        let rows = edges.iter().zip(counts).zip(quantiles).map(|((&(e_min, e_max), &counts), q)| SpectrumRow {
+            e_min,
+            e_max,
+            counts: f64::from(counts),
+            q025: q.q025,
+            q16: q.q16,
+            median: q.median,
+            q84: q.q84,
+            q975: q.q975,
+        });
+        Ok(SpectrumTable { exposure, rows: rows.collect(), components: Vec::new() })
+    }
+}
+
+/// One energy bin of the response [keV] with quantiles over the posterior of E^2 F(E) = E x E F(E), in keV^2 photons/cm2/s/keV (XSPEC's
+/// `eemodel`; the same as keV/cm2/s per unit of ln E). F is the mean over the bin, E its geometric middle.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct UnfoldedRow {
+    pub e_min: f64,
+    pub e_max: f64,
+    pub q025: f64,
+    pub q16: f64,
+    pub median: f64,
+    pub q84: f64,
+    pub q975: f64,
+}
+
+/// The table; `components` as in [`SpectrumTable`], in the unit of the rows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UnfoldedTable {
+    pub rows: Vec<UnfoldedRow>,
+    pub components: Vec<(String, Vec<f64>)>,
+}
+
+impl UnfoldedRow {
+    /// Factor from photons/cm2/s in a bin to E^2 F(E).
+    pub fn factor(e_min: f64, e_max: f64) -> f64 {
+        let middle = if e_min > 0.0 { e_min * e_max } else { 0.25 * (e_min + e_max).powi(2) };
+        middle / (e_max - e_min)
+    }
+}

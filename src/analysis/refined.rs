@@ -1,0 +1,202 @@
+//! The refined posterior and what it says in numbers.
+
+use super::rounds::Rounds;
+use super::spectra::{self, BAND_DRAWS};
+use super::{Context, Problem};
+use crate::Result;
+use crate::device::Device;
+use crate::diagnose::cstat_expectation;
+use crate::result::{
+    Bounds, Coverage, CstatSummary, DeviceSummary, ModelSummary, ObservationSummary, ParameterSummary, PriorShape,
+    RefineSummary, RoundSummary, Seconds, Summary, Transfers, Verdict, WeightedSamples,
+};
+use crate::simulate::compress::MOST_CHANGE;
+
+/// Weighted draws, equal-weight draws, and what they tell.
+pub(crate) struct Refined {
+    pub weighted: WeightedSamples,
+    /// Rows of `weighted` that make up the equal-weight posterior.
+    pub chosen: Vec<u32>,
+    pub refine: RefineSummary,
+    /// The row with the largest likelihood.
+    pub best: usize,
+    pub seconds: f64,
+}
+
+/// Samples of the posterior that say what the choice of energies changes.
+const GRID_SAMPLES: usize = 256;
+
+impl Refined {
+    /// Equal-weight draws, row-major, physical units.
+    pub fn posterior(&self) -> Vec<f64> {
+        self.chosen.iter().flat_map(|&row| self.row(row as usize)).copied().collect()
+    }
+
+    /// One weighted draw in physical units.
+    pub fn row(&self, row: usize) -> &[f64] {
+        let p = self.weighted.samples.names.len();
+        &self.weighted.samples.values[row * p..][..p]
+    }
+}
+
+/// What a refined posterior says in one document; `truth`: the parameters of a mock.
+///
+/// # Errors
+/// Those of the device.
+pub(crate) fn summary(
+    context: &Context<'_>,
+    rounds: &[RoundSummary],
+    refined: &Refined,
+    posterior: &[f64],
+    truth: Option<&[f64]>,
+    mut warnings: Vec<String>,
+) -> Result<Summary> {
+    let Context { problem, settings, .. } = *context;
+    let dataset = &problem.dataset;
+    let p = problem.names().len();
+    let best_theta = refined.row(refined.best).to_vec();
+    let mut parameters = parameters(problem, posterior, &best_theta, refined.refine.ess);
+    for ((_, summary), truth) in parameters.iter_mut().zip(truth.unwrap_or_default()) {
+        summary.truth = Some(*truth);
+    }
+    let medians: Vec<f64> = parameters.iter().map(|(_, summary)| summary.median).collect();
+    let expected = context.expected(&[best_theta])?;
+    let (mean, std) = cstat_expectation::of_spectrum(&expected.iter().map(|&mu| f64::from(mu)).collect::<Vec<_>>());
+    let cstat = CstatSummary {
+        best: -2.0 * refined.weighted.log_likelihood[refined.best],
+        at_median: -2.0 * context.log_likelihood_at(&[medians])?[0],
+        dof: dataset.bins.len() as i64 - p as i64,
+        expected: mean,
+        expected_std: std,
+    };
+    let verdict = Verdict::judge(&cstat, &refined.refine, settings.verdict.misfit);
+    let samples: Vec<Vec<f64>> = posterior.chunks_exact(p).take(GRID_SAMPLES).map(<[f64]>::to_vec).collect();
+    let grid = problem.grid_summary(&samples)?;
+    if grid.cstat_change_posterior > MOST_CHANGE {
+        warnings.push(format!(
+            "C-STAT of the posterior's samples changes by up to {:.3} (more than {MOST_CHANGE}) when the model is evaluated at {} of \
+             {} energies; run again with --exact-grid",
+            grid.cstat_change_posterior, grid.kept, grid.energies
+        ));
+    }
+    let file = |at: usize| {
+        let name = dataset.files.get(at).and_then(|path| path.file_name());
+        name.map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+    };
+    Ok(Summary {
+        title: dataset.name.clone(),
+        parameters,
+        cstat,
+        refine: refined.refine.clone(),
+        rounds: rounds.to_vec(),
+        device: device(context.device),
+        seconds: Seconds::default(),
+        transfers: Transfers::default(),
+        verdict,
+        observation: ObservationSummary {
+            name: dataset.name.clone(),
+            spectrum: file(0),
+            response: file(1),
+            arf: file(2),
+            exposure: dataset.exposure,
+            bins: dataset.bins.len(),
+            counts: dataset.counts.iter().map(|&count| u64::from(count)).sum(),
+            energies: match (dataset.bins.first(), dataset.bins.last()) {
+                (Some(first), Some(last)) => [first.e_min, last.e_max],
+                _ => [0.0, 0.0],
+            },
+            grouping: problem.description.grouping.clone(),
+            object: dataset.object.clone(),
+            telescope: dataset.telescope.clone(),
+            instrument: dataset.instrument.clone(),
+            date: dataset.date.clone(),
+            background: match &dataset.backfile {
+                Some(name) => {
+                    format!("left in the counts ({name} is not used)")
+                }
+                None => "none: the counts are analysed as they are".into(),
+            },
+        },
+        model: ModelSummary {
+            expression: problem.description.expression.clone(),
+            abundances: problem.description.abundances.clone(),
+            cross_sections: problem.description.cross_sections.clone(),
+            fixed: problem.fixed(),
+            grid: Some(grid),
+        },
+        method: None,
+        reference: None,
+        fallback: None,
+        latent: None,
+        residual: None,
+        calibration: None,
+        residuals: settings.output.residuals,
+        warnings,
+        seed: context.seed(),
+        version: env!("CARGO_PKG_VERSION").into(),
+    })
+}
+
+/// What equal-weight draws (row-major, physical units), worth `effective` independent ones, say of every parameter; `best`: the draw with the
+/// largest likelihood.
+pub(crate) fn parameters(
+    problem: &Problem,
+    posterior: &[f64],
+    best: &[f64],
+    effective: f64,
+) -> Vec<(String, ParameterSummary)> {
+    let free = problem.parameters.free();
+    let infos = problem.model.parameters();
+    free.iter()
+        .enumerate()
+        .map(|(i, parameter)| {
+            let column: Vec<f64> = posterior.iter().skip(i).step_by(free.len()).copied().collect();
+            let info = infos.get(parameter.model_index);
+            let number = info.map_or(0, |_| parameter.model_index as u32 + 1);
+            let mut summary = ParameterSummary::of(&column, &parameter.unit, prior_shape(&parameter.prior), number);
+            summary.best = best.get(i).copied().unwrap_or(f64::NAN);
+            let cube: Vec<f64> = column.iter().map(|&x| parameter.prior.cdf(x)).collect();
+            let hard = info.map_or((f64::NEG_INFINITY, f64::INFINITY), |info| (info.hard_min, info.hard_max));
+            summary.judge_edges(&column, &cube, Bounds { prior: parameter.prior.support(), hard }, effective);
+            (parameter.name.clone(), summary)
+        })
+        .collect()
+}
+
+fn device(device: &Device) -> DeviceSummary {
+    DeviceSummary { name: device.name(), backend: device.backend(), kind: device.kind().into() }
+}
+
+pub(crate) fn prior_shape(prior: &crate::model::Prior) -> PriorShape {
+    use crate::model::Prior;
+    match *prior {
+        Prior::Uniform { lo, hi } => PriorShape::Uniform { lo, hi },
+        Prior::LogUniform { lo, hi } => PriorShape::LogUniform { lo, hi },
+        Prior::Normal { mean, sd } => PriorShape::Normal { mean, sd },
+        Prior::LogNormal { mean_ln, sd_ln } => PriorShape::LogNormal { mean_ln, sd_ln },
+        Prior::TruncatedNormal { mean, sd, lo, hi } => {
+            PriorShape::Other(format!("normal({mean}, {sd}) within [{lo}, {hi}]"))
+        }
+        Prior::TruncatedLogNormal { mean_ln, sd_ln, lo, hi } => {
+            PriorShape::Other(format!("log_normal({mean_ln}, {sd_ln}) within [{lo}, {hi}]"))
+        }
+    }
+}
+
+/// How the spectra that each round simulated lie about the observed one.
+///
+/// # Errors
+/// Those of the device.
+pub(crate) fn coverage(rounds: &Rounds<'_>) -> Result<Vec<Coverage>> {
+    let edges = spectra::edges(rounds.problem);
+    let counts = &rounds.problem.dataset.counts;
+    (0..rounds.summaries().len())
+        .map(|round| {
+            let rows = BAND_DRAWS.min(rounds.summaries()[round].simulations);
+            let simulated = rounds.some_counts(rounds.first_row(round), rows)?;
+            let simulated: Vec<u32> = simulated.iter().map(|&count| count as u32).collect();
+            let stage = if round == 0 { "prior".into() } else { format!("round {}", round + 1) };
+            Ok(Coverage::from_simulations(&stage, &edges, counts, &simulated)?)
+        })
+        .collect()
+}

@@ -1,0 +1,87 @@
+//! The tables behind the pictures of the spectrum: counts with the posterior of the expected ones, and the model before the instrument.
+
+use super::{Context, Problem};
+use crate::Result;
+use crate::model::{Scratch, additive_parts};
+use crate::result::{Quantiles, SpectrumTable, UnfoldedRow, UnfoldedTable};
+use rayon::prelude::*;
+
+/// Posterior draws behind the band of the folded and of the unfolded model.
+pub(crate) const BAND_DRAWS: usize = 512;
+const UNFOLDED_DRAWS: usize = 256;
+
+/// spectrum.csv and unfolded.csv of equal-weight draws (row-major, physical units); the components are those at `best`, a single draw:
+/// parameters at their medians need not belong together.
+pub(crate) fn tables(
+    context: &Context<'_>,
+    posterior: &[f64],
+    best: &[f64],
+) -> Result<(SpectrumTable, Option<UnfoldedTable>)> {
+    let problem = context.problem;
+    let p = problem.names().len();
+    let draws: Vec<Vec<f64>> = posterior.chunks_exact(p).take(BAND_DRAWS).map(<[f64]>::to_vec).collect();
+    let band = context.expected(&draws)?;
+    let dataset = &problem.dataset;
+    let mut spectrum = SpectrumTable::from_expected(&edges(problem), &dataset.counts, dataset.exposure, &band)?;
+    let parts = additive_parts(&problem.model, &problem.program, &problem.parameters.full(best)).unwrap_or_default();
+    let finite = parts.iter().all(|(_, flux)| flux.iter().all(|photons| photons.is_finite()));
+    let parts = if parts.len() > 1 && finite { parts } else { Vec::new() };
+    spectrum.components = parts.iter().map(|(name, flux)| (name.clone(), dataset.folded.fold(flux))).collect();
+    Ok((spectrum, unfolded(problem, &draws, &parts)))
+}
+
+/// Edges of the kept bins [keV].
+pub(crate) fn edges(problem: &Problem) -> Vec<(f64, f64)> {
+    problem.dataset.bins.iter().map(|bin| (bin.e_min, bin.e_max)).collect()
+}
+
+/// E^2 F(E) on the energies of the response that the kept bins span. `None` where no draw gives a finite model.
+fn unfolded(problem: &Problem, draws: &[Vec<f64>], parts: &[(String, Vec<f64>)]) -> Option<UnfoldedTable> {
+    let grid = &problem.dataset.folded.edges;
+    let bins = &problem.dataset.bins;
+    let lo = bins.iter().map(|bin| bin.e_min).fold(f64::INFINITY, f64::min);
+    let hi = bins.iter().map(|bin| bin.e_max).fold(0.0, f64::max);
+    let first = grid.partition_point(|&e| e <= lo).saturating_sub(1);
+    let last = grid.partition_point(|&e| e < hi).min(grid.len().saturating_sub(1));
+    let edges: Vec<(f64, f64)> = grid.get(first..=last)?.windows(2).map(|pair| (pair[0], pair[1])).collect();
+    let columns = edges.len();
+    if columns == 0 {
+        return None;
+    }
+    let factors: Vec<f64> = edges.iter().map(|&(lo, hi)| UnfoldedRow::factor(lo, hi)).collect();
+    let program = &problem.program;
+    let rows: Vec<Vec<f32>> = draws
+        .par_iter()
+        .take(UNFOLDED_DRAWS)
+        .map_init(Scratch::default, |scratch, theta| {
+            let full: Vec<f32> = problem.parameters.full(theta).into_iter().map(|x| x as f32).collect();
+            let mut flux = vec![0f32; program.energies()];
+            program.evaluate_f32(&full, &mut flux, scratch);
+            let seen = flux.get(first..last).unwrap_or(&[]);
+            seen.iter().zip(&factors).map(|(&photons, factor)| (f64::from(photons) * factor) as f32).collect()
+        })
+        .collect();
+    // A draw at which the model fails has no weight in the posterior either; it is no picture's business to say so.
+    let finite: Vec<f32> = rows
+        .into_iter()
+        .filter(|row: &Vec<f32>| row.len() == columns && row.iter().all(|v| v.is_finite()))
+        .flatten()
+        .collect();
+    if finite.is_empty() {
+        return None;
+    }
+    let rows = edges.iter().zip(Quantiles::of_columns(&finite, columns)).map(|(&(e_min, e_max), q)| UnfoldedRow {
+        e_min,
+        e_max,
+        q025: q.q025,
+        q16: q.q16,
+        median: q.median,
+        q84: q.q84,
+        q975: q.q975,
+    });
+    let components = parts.iter().map(|(name, flux)| {
+        let seen = flux.get(first..last).unwrap_or(&[]);
+        (name.clone(), seen.iter().zip(&factors).map(|(photons, factor)| photons * factor).collect())
+    });
+    Some(UnfoldedTable { rows: rows.collect(), components: components.collect() })
+}
