@@ -16,7 +16,6 @@ mod inference;
 mod key;
 mod keys;
 mod listing;
-mod method;
 mod model;
 mod observation;
 mod output;
@@ -29,23 +28,19 @@ mod section;
 mod tree;
 mod verdict;
 
+pub use crate::analysis::settings::{
+    Amortised, Autoencoder, Expected, Fallback, Flow, Hidden, Inference, Judging, LikelihoodChoice, Method, Output,
+    Proposals, Reference, Refine, RefineMethod, Sampler, Start, Stop,
+};
 pub use crate::observation::{FileChoice, Grouping};
-pub use autoencoder::{Autoencoder, Hidden};
 pub use files::BUILT_IN_SPECTRUM;
-pub use flow::Flow;
-pub use inference::{Amortised, Inference, Stop};
 pub use listing::{Listed, listing, markdown, plain};
-pub use method::{Expected, Method};
 pub use model::ModelChoice;
 pub use observation::Observation;
-pub use output::Output;
 pub use parameters::ParameterEntry;
 pub use provenance::Provenance;
 pub(crate) use provenance::absolute;
-pub use reference::{Reference, Sampler, Start};
-pub use refine::{Fallback, LikelihoodChoice, Proposals, Refine, RefineMethod};
 pub use tree::Place;
-pub use verdict::Judging;
 
 use super::permission::Commands;
 

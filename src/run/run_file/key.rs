@@ -164,43 +164,43 @@ impl Key {
         }
     }
 
-    /// The same with a remark behind its value in `run.toml`.
+    /// Adds a remark that stands behind its value in `run.toml`.
     pub const fn remark(mut self, remark: &'static str) -> Key {
         self.remark = remark;
         self
     }
 
-    /// The same with a remark in `run.toml` where there is no value.
+    /// Adds a remark that stands in `run.toml` where there is no value.
     pub const fn absent(mut self, absent: &'static str) -> Key {
         self.absent = absent;
         self
     }
 
-    /// The same, written and compared only where `written` holds.
+    /// Has it written and compared only where `written` holds.
     pub const fn written(mut self, written: fn(&RunFile) -> bool) -> Key {
         self.written = written;
         self
     }
 
-    /// The same with a rule on its value and others.
+    /// Adds a rule on its value and others.
     pub const fn rule(mut self, rule: fn(&Draft<'_>) -> Option<String>) -> Key {
         self.rule = rule;
         self
     }
 
-    /// The same with other words for what it allows, which is checked where it is used.
+    /// Gives other words for what it allows, which is checked where it is used.
     pub const fn allows(mut self, words: fn() -> String) -> Key {
         self.words = Some(words);
         self
     }
 
-    /// The same with another part in what makes two runs the same.
+    /// Gives it another part in what makes two runs the same.
     pub const fn identity(mut self, identity: Identity) -> Key {
         self.identity = identity;
         self
     }
 
-    /// The same with a least value that follows from other keys.
+    /// Lets its least value follow from other keys.
     pub const fn least(mut self, following: Preset<u64>) -> Key {
         if let Kind::Whole { least, .. } = &mut self.kind {
             *least = following;
@@ -313,12 +313,12 @@ impl Key {
     }
 }
 
-/// A key that is true or false.
+/// Makes a key that is true or false.
 pub(super) const fn truth(name: &'static str, field: Field<bool>, default: bool, help: &'static str) -> Key {
     Key::new(name, Kind::Truth { field, default }, help)
 }
 
-/// A key that is a whole number.
+/// Makes a key that is a whole number.
 pub(super) const fn whole(
     name: &'static str,
     field: Field<u64>,
@@ -329,7 +329,7 @@ pub(super) const fn whole(
     Key::new(name, Kind::Whole { field, default, least: Preset::Fixed(*range.start()), most: *range.end() }, help)
 }
 
-/// A key that is a number.
+/// Makes a key that is a number.
 pub(super) const fn number(
     name: &'static str,
     field: Field<f64>,
@@ -340,12 +340,12 @@ pub(super) const fn number(
     Key::new(name, Kind::Number { field, default, range }, help)
 }
 
-/// A key that is one of some words.
+/// Makes a key that is one of some words.
 pub(super) const fn word(name: &'static str, words: Words, default: Preset<&'static str>, help: &'static str) -> Key {
     Key::new(name, Kind::Word { words, default }, help)
 }
 
-/// A key that is a text.
+/// Makes a key that is a text.
 pub(super) const fn string(
     name: &'static str,
     field: Field<Option<String>>,
@@ -355,24 +355,24 @@ pub(super) const fn string(
     Key::new(name, Kind::Text { field, default }, help)
 }
 
-/// A key with a grammar of its own.
+/// Makes a key with a grammar of its own.
 pub(super) const fn own(name: &'static str, grammar: Grammar, help: &'static str) -> Key {
     Key::new(name, Kind::Own(grammar), help)
 }
 
-/// A key that is read with the table that it stands in.
+/// Makes a key that is read with the table that it stands in.
 pub(super) const fn part(name: &'static str, default: &'static str, allowed: &'static str, help: &'static str) -> Key {
     Key::new(name, Kind::Part { default, allowed }, help)
 }
 
-/// The field of a [`RunFile`] at a path of names, for values that are copied.
+/// Makes the [`Field`] at a path of names, for values that are copied.
 macro_rules! field {
     ($($at:ident).+) => {
         $crate::run::run_file::key::Field { get: |run| run.$($at).+, set: |run, value| run.$($at).+ = value }
     };
 }
 
-/// The field at a path of names, for a `usize`: ranges of the table keep what fits.
+/// Makes the [`Field`] at a path of names, for a `usize`: ranges of the table keep what fits.
 macro_rules! size {
     ($($at:ident).+) => {
         $crate::run::run_file::key::Field {
@@ -382,7 +382,7 @@ macro_rules! size {
     };
 }
 
-/// The field at a path of names, for epochs that may be none at all, written as 0.
+/// Makes the [`Field`] at a path of names, for epochs that may be none at all, written as 0.
 macro_rules! epochs {
     ($($at:ident).+) => {
         $crate::run::run_file::key::Field {
@@ -392,7 +392,7 @@ macro_rules! epochs {
     };
 }
 
-/// The words of all of a type's values, and the field at a path of names that holds one.
+/// Makes the [`Words`] of a type's values, and the field at a path of names that holds one.
 macro_rules! words {
     ($($at:ident).+, $all:expr, $name:expr) => {
         $crate::run::run_file::key::Words {
@@ -409,24 +409,7 @@ macro_rules! words {
     };
 }
 
-/// An enumeration with the word for each value in a run file.
-macro_rules! named {
-    ($(#[$meta:meta])* pub enum $type:ident { $($(#[$doc:meta])* $value:ident = $word:literal,)+ }) => {
-        $(#[$meta])*
-        pub enum $type { $($(#[$doc])* $value,)+ }
-
-        impl $type {
-            pub const ALL: &'static [$type] = &[$($type::$value),+];
-
-            /// The word in a run file.
-            pub fn name(self) -> &'static str {
-                match self { $($type::$value => $word),+ }
-            }
-        }
-    };
-}
-
-pub(super) use {epochs, field, named, size, words};
+pub(super) use {epochs, field, size, words};
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,9 @@
 //! The one table of keys: what a run file may say, section after section, in the order of `run.toml`.
 //!
-//! Each section's keys stand beside its settings ([`super::inference`] and so on) as one list of [`Key`]; the check of unknown keys,
-//! reading, `run.toml`, what differs between two runs, `rontgen infer --keys` and `docs/keys.md` are loops over them. A new key is its
-//! entry and its field; [`Identity::Unless`](super::key::Identity) its default, so that folders of earlier versions can be gone on with.
+//! Each section's keys stand in a file of its own (`inference.rs` and so on) as one list of [`Key`], which fill the settings of the
+//! analysis. The check of unknown keys, reading, `run.toml`, what differs between two runs, `rontgen infer --keys` and `docs/keys.md`
+//! are loops over them. A new key is its entry and its field; one that decides a run says its default as
+//! [`Identity::Unless`](super::key::Identity), so that folders of earlier versions can be gone on with.
 
 use super::{
     Provenance, RunFile, RunFileError, autoencoder, external, flow, inference,

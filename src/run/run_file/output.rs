@@ -3,16 +3,6 @@
 use super::key::{Key, Preset::Fixed, size, whole, word, words};
 use crate::result::Residuals;
 
-/// `[output]`
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Output {
-    pub posterior_samples: usize,
-    /// Mocks of the quick calibration after the refinement; 0: none.
-    pub calibration: usize,
-    /// What the residuals of the report's pictures are.
-    pub residuals: Residuals,
-}
-
 pub(super) const KEYS: &[Key] = &[
     whole(
         "posterior_samples",

@@ -8,14 +8,6 @@ use super::{
 };
 use crate::result::limits;
 
-/// What a run is judged by.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Judging {
-    /// Standard deviations of C-STAT above its expectation from which the model does not describe the data (exit status 4); `None`: a
-    /// misfit is told, but never refused.
-    pub misfit: Option<f64>,
-}
-
 const IGNORE: &str = "ignore";
 
 pub(super) const KEYS: &[Key] = &[own(

@@ -1,6 +1,4 @@
-//! `inference.method`: which way leads to the posterior.
-
-use super::key::named;
+//! Which way leads to the posterior.
 
 named! {
     /// Which way leads from the spectrum to the posterior.
