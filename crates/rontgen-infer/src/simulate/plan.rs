@@ -2,7 +2,8 @@
 
 use crate::device::Device;
 use crate::kernels::parameters::{Entry, ParameterPlan, Shape};
-use crate::model::{Parameters, Prior, special::normal_cdf};
+use crate::model::{Parameters, Prior};
+use crate::numerics::special::normal_cdf;
 
 /// Priors, ties and frozen values as tables on a device.
 pub fn parameter_plan(device: &Device, parameters: &Parameters) -> ParameterPlan {
