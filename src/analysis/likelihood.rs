@@ -19,6 +19,9 @@ pub struct Likelihood<'a> {
     simulator: Simulator,
 }
 
+/// What is done with a batch: the number of its first point, and the points.
+type BatchWork<'a> = dyn FnMut(usize, &[Vec<f64>]) -> Result<()> + 'a;
+
 impl<'a> Likelihood<'a> {
     /// Lays the problem out on a device.
     ///
@@ -87,7 +90,7 @@ impl<'a> Likelihood<'a> {
     }
 
     /// Calls `work` with the first row and the points of each batch.
-    fn each(&self, theta: ArrayView2<'_, f64>, work: &mut dyn FnMut(usize, &[Vec<f64>]) -> Result<()>) -> Result<()> {
+    fn each(&self, theta: ArrayView2<'_, f64>, work: &mut BatchWork<'_>) -> Result<()> {
         self.check(theta)?;
         for (k, batch) in theta.axis_chunks_iter(Axis(0), BATCH).enumerate() {
             let points: Vec<Vec<f64>> = batch.rows().into_iter().map(|row| row.to_vec()).collect();
