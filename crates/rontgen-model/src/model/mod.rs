@@ -67,7 +67,7 @@ pub struct Settings {
     pub abundances: String,
     /// Photoelectric cross sections (`xsect`) of the phabs family: vern, bcmc or obcm. The TBabs family has its own.
     pub cross_sections: String,
-    /// Folder with AtomDB's tables of plasma emission. `None`: what the environment names, see [`atomic::atomdb::open`].
+    /// Folder with AtomDB's tables of plasma emission. `None`: where the program looks by itself, see [`atomic::atomdb::look_in`].
     pub atomdb: Option<PathBuf>,
 }
 
@@ -164,7 +164,7 @@ pub struct Model {
 impl Model {
     /// Parses an XSPEC expression. The whole must be additive: something that emits photons.
     ///
-    /// Files of table models are looked for as they are written, then in the folder RONTGEN_DATA.
+    /// Files of table models are looked for as they are written.
     pub fn parse(text: &str, settings: &Settings) -> Result<Self, ModelError> {
         Self::parse_with(text, settings, &Extensions::default())
     }
