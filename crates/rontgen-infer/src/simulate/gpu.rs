@@ -62,9 +62,11 @@ impl Simulator {
                 (None, None) => unreachable!("there is a scratch where no expected counts are wanted"),
             };
             match (&flux, one_kernel, device) {
-                (Some(flux), _, _) => fold::fold(device, &self.fold, flux, n, mean, mean_row, offset + row),
+                (Some(flux), _, _) => {
+                    fold::fold(device, &self.fold, flux, n, mean, fold::Window::rows(mean_row, offset + row))
+                }
                 (None, Some(plan), Device::Gpu(gpu)) => {
-                    let rows = (mean_row, offset + row);
+                    let rows = fold::Window::rows(mean_row, offset + row);
                     model_fold::model_fold(gpu, plan, &self.model, self.fold.least(), &full, n, mean, rows);
                 }
                 _ => unreachable!("a flux is kept where the plan for one kernel is missing"),
