@@ -21,6 +21,7 @@ mod fine_bins;
 mod fuzz;
 mod import;
 mod infer;
+mod joint;
 mod method;
 mod observation;
 mod plasma;

@@ -9,7 +9,7 @@ use rontgen::simulate::{Coordinates, Outputs, Simulator, Source, no_tick};
 use std::collections::BTreeMap;
 
 /// The CPU and, where there is one, a GPU adapter of any kind.
-fn devices() -> Vec<Device> {
+pub fn devices() -> Vec<Device> {
     let gpu = Device::open("gpu").or_else(|_| Device::open("software"));
     if let Err(error) = &gpu {
         assert!(std::env::var("RONTGEN_REQUIRE_GPU").as_deref() != Ok("1"), "RONTGEN_REQUIRE_GPU=1: {error}");
