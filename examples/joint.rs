@@ -4,8 +4,8 @@
 
 use rontgen::{
     device::{Device, RowBlocks},
-    diagnose::statistics::Description,
     model::{JointParameters, Model, Parameters, Prior, Program, Setting, Settings},
+    numerics::statistics::Description,
     observation::{Dataset, Observations, demo_instrument},
     reference::{NestedSettings, nested},
     simulate::{ArmSpec, Coordinates, Outputs, Simulator, Source, no_tick},
@@ -51,7 +51,7 @@ pub fn analyse(device: &Device) -> Result<Vec<(String, f64, Description)>, Box<d
     Ok((0..truth.len()).map(describe).collect())
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (name, truth, found) in analyse(&Device::open("auto")?)? {
         println!("{name}: {:.5} +- {:.5} (truth {truth})", found.median, found.std);
     }

@@ -41,7 +41,7 @@ impl UserComponent for Recombination {
     }
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let extensions = Extensions { components: vec![Arc::new(Recombination::new())], ..Extensions::default() };
     let model = Model::parse_with("tbabs*(powerlaw+recombination)", &Settings::default(), &extensions)?;
     let settings = [

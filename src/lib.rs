@@ -4,18 +4,21 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`observation`] | OGIP files, grouping, and the folded response of a data set |
+//! | [`observation`], [`fits`] | OGIP files, grouping, and the folded response of a data set |
 //! | [`model`], [`atomic`] | XSPEC expressions, parameters, priors, components and their tables |
 //! | [`simulate`] | parameters -> model -> expected counts -> Poisson counts, and the exact likelihood |
-//! | [`summarize`] | spectra -> a few numbers (auto-encoder) |
+//! | [`summarize`] | spectra -> a few numbers |
 //! | [`infer`] | normalising flows, their training, truncated proposals |
 //! | [`refine`] | importance sampling with the exact likelihood, evidence |
 //! | [`reference`](mod@reference) | nested sampling and ensemble MCMC on the same likelihood |
-//! | [`diagnose`], [`report`] | divergences, checks, posterior files, plots |
-//! | [`run`] | the run file, the scheduler of the rounds, checkpoints, the output folder |
+//! | [`diagnose`] | divergences and checks |
+//! | [`result`] | what an analysis gives: samples, weights, evidence, verdict |
+//! | [`analysis`] | from a problem to its posterior in memory |
+//! | [`report`] | tables, chains, pictures and pages |
+//! | [`run`] | the run file, checkpoints, the output folder |
 //! | [`mod@import`] | XSPEC's save files as run files |
 //! | [`bounded`] | reading files that may never end |
-//! | [`nn`], [`kernels`], [`device`] | layers and training, one file per kernel family, the GPU or CPU underneath |
+//! | [`nn`], [`kernels`], [`device`], [`numerics`] | layers and training, one file per kernel family, the GPU or CPU underneath, mathematics on the host |
 //!
 //! The rooms below [`run`] and [`report`] are crates of their own (`crates/`), so that a change above leaves their kernels and components
 //! compiled; their names here are the same as ever. Dependencies point downwards only; nothing below [`run`] reads a configuration file or prints.
@@ -30,4 +33,5 @@ pub use rontgen_device::device;
 pub use rontgen_infer::{Error, Result, diagnose, error, infer, nn, reference, refine, result, simulate, summarize};
 pub use rontgen_kernels::kernels;
 pub use rontgen_model::{atomic, model};
-pub use rontgen_ogip::{bounded, observation};
+pub use rontgen_numerics::numerics;
+pub use rontgen_ogip::{bounded, fits, observation};

@@ -5,8 +5,9 @@ use crate::common;
 use std::path::{Path, PathBuf};
 
 use common::data;
+use rontgen::fits::FitsFile;
 use rontgen::model::{Model, Settings};
-use rontgen::observation::{Area, FileChoice, Grouping, ObservationSpec, Response, fits::FitsFile, inspect, load};
+use rontgen::observation::{Area, FileChoice, Grouping, ObservationSpec, Response, inspect, load};
 
 fn files_below(folder: &Path, out: &mut Vec<PathBuf>) {
     let mut entries: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();

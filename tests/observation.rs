@@ -9,8 +9,9 @@ mod slips;
 use std::path::Path;
 
 use common::data;
+use rontgen::fits::FitsFile;
 use rontgen::observation::{
-    FileChoice, Grouping, ObservationSpec, Response, demo_instrument, fits::FitsFile, inspect, load, load_response,
+    FileChoice, Grouping, ObservationSpec, Response, demo_instrument, inspect, load, load_response,
 };
 
 fn spec(folder: &Path, files: [&str; 3], energies: [f64; 2]) -> ObservationSpec {

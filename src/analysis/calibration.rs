@@ -7,9 +7,10 @@ use super::settings::RefineMethod;
 use super::streams::REPLICATED_STREAM;
 use super::{Context, Problem};
 use crate::device::RowBlocks;
-use crate::diagnose::calibration::{Sbc, Tarp};
-use crate::diagnose::predictive::{Predicting, Predictive};
+use crate::diagnose::predictive::Predicting;
+use crate::result::Predictive;
 use crate::result::{Calibrated, MockWeights, QuickCalibration};
+use crate::result::{Sbc, Tarp};
 use crate::simulate::{Coordinates, Outputs, Source, no_tick};
 use crate::{Error, Result};
 use std::time::Instant;
@@ -118,7 +119,7 @@ pub(crate) fn weights(mocks: &[Mock]) -> MockWeights {
     let median = |f: &dyn Fn(&Mock) -> f64| -> f64 {
         let mut values: Vec<f64> = mocks.iter().map(f).collect();
         values.sort_by(f64::total_cmp);
-        crate::diagnose::statistics::quantile_of_sorted(&values, 0.5)
+        crate::numerics::statistics::quantile_of_sorted(&values, 0.5)
     };
     MockWeights {
         mocks: n,

@@ -140,7 +140,7 @@ fn trained(
         emulated.iter().zip(exact).map(|(a, b)| if b.is_finite() { a - b } else { 0.0 }).collect();
     let (mean, error) = deviation(&differences, &weights);
     // As the training leaves the lowest likelihoods out, which no posterior contains.
-    let lowest = crate::diagnose::statistics::quantiles(exact, &[emulation.drop_lowest])[0];
+    let lowest = crate::numerics::statistics::quantiles(exact, &[emulation.drop_lowest])[0];
     let alike: Vec<f64> = exact.iter().map(|l| f64::from(u8::from(*l > lowest))).collect();
     told.error = error;
     told.error_mean = mean;

@@ -5,9 +5,9 @@
 //! taken away.
 
 use crate::device::{Device, RowBlocks, Tensor};
-use crate::diagnose::statistics::quantiles;
 use crate::kernels::random;
 use crate::model::{Model, Parameters, Prior, Program};
+use crate::numerics::statistics::quantiles;
 use crate::observation::Dataset;
 use crate::simulate::{Coordinates, Simulator, no_tick};
 use crate::{Error, Result};

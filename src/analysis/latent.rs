@@ -4,7 +4,7 @@ use super::rounds::Rounds;
 use super::streams::LATENT_STREAM;
 use crate::Result;
 use crate::device::Tensor;
-use crate::refine::matrix;
+use crate::numerics::matrix;
 use crate::result::LatentSummary;
 use crate::simulate::Source;
 use crate::summarize::Spectra;

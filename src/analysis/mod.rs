@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `problem`, `settings` | what is analysed, and how |
 //! | `observer`, `store` | who watches, and where states and networks are kept |
-//! | `context` | what every step needs, and likelihoods at points |
+//! | `context`, `likelihood` | what every step needs; likelihoods at points, for steps and for samplers of the caller's own |
 //! | `infer` | the ways to a posterior, each to its end |
 //! | `rounds`, `networks`, `saved` | the rounds on the device, their networks, and what is kept of them |
 //! | `streams` | the random streams of every stage |
@@ -30,6 +30,7 @@ mod extension;
 pub(crate) mod fallback;
 pub mod infer;
 mod latent;
+pub mod likelihood;
 pub(crate) mod method;
 pub(crate) mod mocks;
 pub mod networks;
@@ -49,6 +50,7 @@ pub(crate) mod streams;
 
 pub use context::Context;
 pub use infer::infer;
+pub use likelihood::Likelihood;
 pub use observer::Observer;
 pub use problem::Problem;
 pub use settings::Settings;

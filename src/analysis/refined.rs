@@ -7,8 +7,8 @@ use crate::Result;
 use crate::device::Device;
 use crate::diagnose::cstat_expectation;
 use crate::result::{
-    Bounds, Coverage, CstatSummary, DeviceSummary, ModelSummary, ObservationSummary, ParameterSummary, PriorShape,
-    RefineSummary, RoundSummary, Seconds, Summary, Transfers, Verdict, WeightedSamples,
+    Bounds, Coverage, CstatSummary, DeviceSummary, ModelSummary, ObservationSummary, ParameterSummary, RefineSummary,
+    RoundSummary, Seconds, Summary, Transfers, Verdict, WeightedSamples,
 };
 use crate::simulate::compress::MOST_CHANGE;
 
@@ -153,7 +153,7 @@ pub(crate) fn parameters(
             let column: Vec<f64> = posterior.iter().skip(i).step_by(free.len()).copied().collect();
             let info = infos.get(parameter.model_index);
             let number = info.map_or(0, |_| parameter.model_index as u32 + 1);
-            let mut summary = ParameterSummary::of(&column, &parameter.unit, prior_shape(&parameter.prior), number);
+            let mut summary = ParameterSummary::of(&column, &parameter.unit, parameter.prior.into(), number);
             summary.best = best.get(i).copied().unwrap_or(f64::NAN);
             let cube: Vec<f64> = column.iter().map(|&x| parameter.prior.cdf(x)).collect();
             let hard = info.map_or((f64::NEG_INFINITY, f64::INFINITY), |info| (info.hard_min, info.hard_max));
@@ -165,22 +165,6 @@ pub(crate) fn parameters(
 
 fn device(device: &Device) -> DeviceSummary {
     DeviceSummary { name: device.name(), backend: device.backend(), kind: device.kind().into() }
-}
-
-pub(crate) fn prior_shape(prior: &crate::model::Prior) -> PriorShape {
-    use crate::model::Prior;
-    match *prior {
-        Prior::Uniform { lo, hi } => PriorShape::Uniform { lo, hi },
-        Prior::LogUniform { lo, hi } => PriorShape::LogUniform { lo, hi },
-        Prior::Normal { mean, sd } => PriorShape::Normal { mean, sd },
-        Prior::LogNormal { mean_ln, sd_ln } => PriorShape::LogNormal { mean_ln, sd_ln },
-        Prior::TruncatedNormal { mean, sd, lo, hi } => {
-            PriorShape::Other(format!("normal({mean}, {sd}) within [{lo}, {hi}]"))
-        }
-        Prior::TruncatedLogNormal { mean_ln, sd_ln, lo, hi } => {
-            PriorShape::Other(format!("log_normal({mean_ln}, {sd_ln}) within [{lo}, {hi}]"))
-        }
-    }
 }
 
 /// How the spectra that each round simulated lie about the observed one.

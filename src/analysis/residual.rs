@@ -4,8 +4,9 @@ use super::Context;
 use super::streams::RESIDUAL_STREAM;
 use crate::Result;
 use crate::device::Tensor;
-use crate::diagnose::residual::{DRAWS, Residual, examine};
+use crate::diagnose::residual::{DRAWS, examine};
 use crate::kernels::poisson::{Source, poisson};
+use crate::result::Residual;
 
 /// Expected counts that are on the device at a time, at most; and in memory.
 const AT_ONCE: usize = 1 << 23;

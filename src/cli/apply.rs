@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::common::{DataArgs, DeviceArgs, ExternalArgs, open_finished, print_json, warn};
 use super::outcome;
 use super::progress::{Mode, Progress, wrap};
+use crate::report::folder;
 use crate::{
     Error, Result, bounded,
     run::{
@@ -89,7 +90,7 @@ pub fn run(args: Args) -> Result<u8> {
         warn(&warnings(&table));
     }
     if args.json {
-        print_json("apply.json", &table)?;
+        print_json(folder::APPLIED, &table)?;
     } else if !args.quiet {
         print!("{}", text(&table, &args.out));
     }
@@ -187,7 +188,7 @@ fn text(table: &Table, out: &Path) -> String {
         &format!(
             "{}: {} spectra in {:.1} s ({:.1} per second, {} likelihoods): {} trusted, {} with care, {} not trusted, {} \
              refused; {} polished, {} by nested sampling",
-            out.join("apply.csv").display(),
+            out.join(folder::APPLIED_TABLE).display(),
             table.spectra.len(),
             table.seconds,
             table.per_second,

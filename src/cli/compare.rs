@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::diagnose::divergence::{self, Divergence, SAME};
 use crate::diagnose::evidence::{self, Evidence, Standing};
+use crate::report::folder;
 use crate::report::tables::{Samples, read_samples};
 use crate::report::{Document, read_chain};
 use crate::result::{Summary, VerdictStatus};
@@ -123,7 +124,7 @@ pub fn run(args: Args) -> Result<u8> {
 
 /// A folder stands for its posterior.csv, and its summary tells the effective number of the samples; of a table it is not known.
 fn load(path: &Path) -> Result<Set> {
-    let file = if path.is_dir() { path.join("posterior.csv") } else { path.to_path_buf() };
+    let file = if path.is_dir() { path.join(folder::POSTERIOR) } else { path.to_path_buf() };
     let name = file.to_string_lossy().to_lowercase();
     let samples = match name.ends_with(".fits") || name.ends_with(".fits.gz") || name.ends_with(".fit") {
         true => read_chain(&file)?,
@@ -140,7 +141,7 @@ fn load(path: &Path) -> Result<Set> {
 
 fn finished(folder: &Path) -> Result<Finished> {
     let summary = Summary::read(&folder.join(FINISHED))?;
-    let file = folder.join("run.toml");
+    let file = folder.join(folder::RUN_FILE);
     // Folders that other programs wrote in our format have none.
     let run = if file.is_file() { Some(RunFile::read(&file, &[])?) } else { None };
     let digest = run.as_ref().and_then(|run| run.written_by.as_ref()?.data_sha256.clone());

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::cli::progress::{COLUMNS, wrap};
+use crate::report::folder;
 use crate::report::numbers::{Estimate, signed};
 use crate::result::Summary;
 use crate::result::{CstatSummary, ParameterSummary, RefineSummary, Verdict};
@@ -32,7 +33,7 @@ pub(super) fn text(out: &Path, s: &Summary) -> String {
         text += &method.choice().map_or(String::new(), |choice| line("from", &choice));
         text += &method.other.as_ref().map_or(String::new(), |other| line("or by", &other.text()));
     }
-    text + &line("report", &out.join("report.html").display().to_string())
+    text + &line("report", &out.join(folder::REPORT).display().to_string())
 }
 
 /// Parameters, C-STAT, evidence and the two lights.
@@ -128,10 +129,10 @@ fn line(label: &str, value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::result::PriorShape;
+    use crate::model::Prior;
 
     fn parameter(samples: &[f64], unit: &str) -> ParameterSummary {
-        ParameterSummary::of(samples, unit, PriorShape::Uniform { lo: 0.0, hi: 1e3 }, 1)
+        ParameterSummary::of(samples, unit, Prior::Uniform { lo: 0.0, hi: 1e3 }.into(), 1)
     }
 
     #[test]

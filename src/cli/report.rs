@@ -4,6 +4,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use std::path::PathBuf;
 
 use crate::report::ReportData;
+use crate::report::folder;
 use crate::report::plots::spectrum;
 use crate::result::Residuals;
 use crate::result::VerdictStatus;
@@ -43,7 +44,7 @@ pub fn run(args: Args) -> Result<u8> {
     let band = args.band.as_deref().map(|band| draw_band(&data, band)).transpose()?;
     let path = data.write_report(&args.dir)?;
     if let Some((name, svg)) = band {
-        crate::report::write_atomically(&args.dir.join("plots").join(name), |w| w.write_all(svg.as_bytes()))?;
+        crate::report::write_atomically(&args.dir.join(folder::PLOTS).join(name), |w| w.write_all(svg.as_bytes()))?;
     }
     let mut out = std::io::stdout().lock();
     let verdict = &data.summary.verdict;

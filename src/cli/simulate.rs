@@ -14,8 +14,9 @@ use crate::{
         Observer,
         evaluate::{BATCH, Batch, Evaluator},
     },
+    fits::write::FitsWriter,
     kernels::poisson,
-    observation::{FitsError, ObservationError, fits::write::FitsWriter},
+    observation::{FitsError, ObservationError},
     run::setup::Case,
 };
 

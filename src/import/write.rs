@@ -7,8 +7,9 @@ use super::{
 };
 use crate::{
     atomic,
+    fits::existing,
     model::{Extensions, Model, ModelError, ParameterInfo, Settings},
-    observation::{fits::existing, read_spectrum, split_text},
+    observation::{read_spectrum, split_text},
 };
 use std::path::{Path, PathBuf};
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::ReportError;
-use crate::observation::fits::write::is_special;
+use crate::fits::write::is_special;
 
 /// Removes the temporary file unless the rename took it away.
 struct Temporary(PathBuf);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{ReportError, tables::Samples};
-use crate::observation::fits::{FitsFile, Hdu};
+use crate::fits::{FitsFile, Hdu};
 
 /// Columns that are no parameters.
 const OTHERS: &[&str] = &["FIT_STATISTIC", "WEIGHT", "LOG_LIKELIHOOD"];
@@ -17,7 +17,7 @@ const OTHERS: &[&str] = &["FIT_STATISTIC", "WEIGHT", "LOG_LIKELIHOOD"];
 /// [`ReportError::File`]: no FITS file, no table CHAIN, or a column that holds no finite numbers.
 pub fn read_chain(path: &Path) -> Result<Samples, ReportError> {
     let wrong = |message: String| ReportError::file(path, message);
-    let bytes = crate::observation::fits::read_bytes(path).map_err(|e| wrong(e.to_string()))?;
+    let bytes = crate::fits::read_bytes(path).map_err(|e| wrong(e.to_string()))?;
     let file = FitsFile::from_bytes(bytes.clone(), path.to_path_buf()).map_err(|e| wrong(e.to_string()))?;
     let hdu = file.hdus().iter().find(|hdu| hdu.name == "CHAIN");
     let hdu = hdu.ok_or_else(|| wrong("no table CHAIN; expected a chain file (posterior.fits)".into()))?;

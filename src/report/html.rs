@@ -8,7 +8,8 @@ use super::numbers::{Estimate, fixed, percent, seconds, short, signed, thousands
 use super::plots::Plots;
 use super::plots::corner::pretty_unit;
 use super::{ReportData, figures, header};
-use crate::result::PriorShape;
+use crate::model::Prior;
+use crate::result::StatedPrior;
 use crate::result::{ModelStatus, ParameterSummary, Summary, VerdictStatus, limits};
 
 const STYLE: &str = include_str!("style.css");
@@ -201,15 +202,26 @@ fn interval(p: &ParameterSummary) -> String {
     if exponent == 0 { text } else { format!("({text})×10{}", super::plots::axis::superscript(exponent)) }
 }
 
-fn prior(p: &PriorShape) -> String {
-    match p {
-        PriorShape::Uniform { lo, hi } => format!("uniform, {} to {}", short(*lo), short(*hi)),
-        PriorShape::LogUniform { lo, hi } => format!("log-uniform, {} to {}", short(*lo), short(*hi)),
-        PriorShape::Normal { mean, sd } => format!("normal, {} ± {}", short(*mean), short(*sd)),
-        PriorShape::LogNormal { mean_ln, sd_ln } => {
-            format!("log-normal, ln x = {} ± {}", short(*mean_ln), short(*sd_ln))
+fn prior(p: &StatedPrior) -> String {
+    let known = match p {
+        StatedPrior::Known(known) => known,
+        StatedPrior::Text(text) => return text.clone(),
+    };
+    let bell = |name: &str, of: &str, mean: f64, sd: f64| format!("{name}, {of}{} ± {}", short(mean), short(sd));
+    let within = |text: String, lo: f64, hi: f64| match (lo.is_finite(), hi.is_finite()) {
+        (true, true) => format!("{text}, within {} to {}", short(lo), short(hi)),
+        (true, false) => format!("{text}, above {}", short(lo)),
+        (false, _) => format!("{text}, below {}", short(hi)),
+    };
+    match *known {
+        Prior::Uniform { lo, hi } => format!("uniform, {} to {}", short(lo), short(hi)),
+        Prior::LogUniform { lo, hi } => format!("log-uniform, {} to {}", short(lo), short(hi)),
+        Prior::Normal { mean, sd } => bell("normal", "", mean, sd),
+        Prior::LogNormal { mean_ln, sd_ln } => bell("log-normal", "ln x = ", mean_ln, sd_ln),
+        Prior::TruncatedNormal { mean, sd, lo, hi } => within(bell("normal", "", mean, sd), lo, hi),
+        Prior::TruncatedLogNormal { mean_ln, sd_ln, lo, hi } => {
+            within(bell("log-normal", "ln x = ", mean_ln, sd_ln), lo, hi)
         }
-        PriorShape::Other(text) => text.clone(),
     }
 }
 
@@ -346,7 +358,7 @@ fn residual(out: &mut String, s: &Summary) {
         out,
         "</table></div>\n<p class=\"muted\">Single p-values are those of one band and one statistic; the model is doubted when the p-value over \
          all of them is below {:e}. Excess: more counts than expected are positive.</p>",
-        crate::diagnose::residual::LIMIT
+        crate::result::limits::RESIDUAL_P
     );
 }
 

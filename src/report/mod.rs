@@ -24,6 +24,7 @@ mod chain_read;
 mod document;
 
 mod figures;
+pub mod folder;
 mod header;
 pub mod html;
 pub mod numbers;
@@ -36,6 +37,7 @@ use crate::result::{Coverage, Diagnosis, LossRow, ReportError, Samples, Spectrum
 pub use atomic::{write_atomically, write_atomically_at};
 pub use chain_read::read_chain;
 pub use document::Document;
+pub use folder::round_folder;
 
 /// Everything that the report shows. Empty or `None` parts are left out of it.
 #[derive(Debug, Clone)]
@@ -59,11 +61,6 @@ pub struct RoundData {
     pub losses: Vec<LossRow>,
 }
 
-/// `rounds/NN` of round `round`, counted from 1.
-pub fn round_folder(folder: &Path, round: usize) -> PathBuf {
-    folder.join("rounds").join(format!("{round:02}"))
-}
-
 impl ReportData {
     /// Reads a finished run's folder.
     ///
@@ -74,8 +71,8 @@ impl ReportData {
         if !folder.is_dir() {
             return Err(ReportError::file(folder, "there is no such folder; expected the output folder of a run"));
         }
-        let summary = Summary::read(&folder.join("summary.json"))?;
-        let posterior_path = folder.join("posterior.csv");
+        let summary = Summary::read(&folder.join(folder::SUMMARY))?;
+        let posterior_path = folder.join(folder::POSTERIOR);
         let posterior = tables::read_samples(&posterior_path)?;
         let expected: Vec<&str> = summary.parameters.iter().map(|(name, _)| name.as_str()).collect();
         if posterior.names != expected {
@@ -90,15 +87,15 @@ impl ReportData {
         for round in 1..=summary.rounds.len() {
             let inside = round_folder(folder, round);
             rounds.push(RoundData {
-                posterior: optional(&inside.join("posterior.csv"), tables::read_samples)?,
-                losses: optional(&inside.join("losses.csv"), tables::read_losses)?.unwrap_or_default(),
+                posterior: optional(&inside.join(folder::POSTERIOR), tables::read_samples)?,
+                losses: optional(&inside.join(folder::LOSSES), tables::read_losses)?.unwrap_or_default(),
             });
         }
         Ok(ReportData {
-            spectrum: optional(&folder.join("spectrum.csv"), tables::read_spectrum)?,
-            unfolded: optional(&folder.join("unfolded.csv"), tables::read_unfolded)?,
-            coverage: optional(&folder.join("coverage.csv"), tables::read_coverage)?.unwrap_or_default(),
-            diagnosis: optional(&folder.join("diagnose.json"), Diagnosis::read)?,
+            spectrum: optional(&folder.join(folder::SPECTRUM), tables::read_spectrum)?,
+            unfolded: optional(&folder.join(folder::UNFOLDED), tables::read_unfolded)?,
+            coverage: optional(&folder.join(folder::COVERAGE), tables::read_coverage)?.unwrap_or_default(),
+            diagnosis: optional(&folder.join(folder::DIAGNOSIS), Diagnosis::read)?,
             summary,
             posterior,
             rounds,
@@ -111,8 +108,8 @@ impl ReportData {
     /// [`ReportError::Io`] naming the file.
     pub fn write_report(&self, folder: &Path) -> Result<PathBuf, ReportError> {
         let plots = plots::Plots::draw(self);
-        plots.write(&folder.join("plots"))?;
-        let path = folder.join("report.html");
+        plots.write(&folder.join(folder::PLOTS))?;
+        let path = folder.join(folder::REPORT);
         let text = html::html(self, &plots);
         write_atomically(&path, |w| w.write_all(text.as_bytes()))?;
         Ok(path)
@@ -124,23 +121,23 @@ impl ReportData {
     /// # Errors
     /// Those of the files' writers.
     pub fn write_folder(&self, folder: &Path) -> Result<(), ReportError> {
-        self.summary.write(&folder.join("summary.json"))?;
-        tables::write_samples(&folder.join("posterior.csv"), &self.posterior.names, &self.posterior.values)?;
+        self.summary.write(&folder.join(folder::SUMMARY))?;
+        tables::write_samples(&folder.join(folder::POSTERIOR), &self.posterior.names, &self.posterior.values)?;
         for (i, round) in self.rounds.iter().enumerate() {
             let inside = round_folder(folder, i + 1);
             if let Some(samples) = &round.posterior {
-                tables::write_samples(&inside.join("posterior.csv"), &samples.names, &samples.values)?;
+                tables::write_samples(&inside.join(folder::POSTERIOR), &samples.names, &samples.values)?;
             }
-            tables::write_losses(&inside.join("losses.csv"), &round.losses)?;
+            tables::write_losses(&inside.join(folder::LOSSES), &round.losses)?;
         }
         if let Some(spectrum) = &self.spectrum {
-            tables::write_spectrum(&folder.join("spectrum.csv"), spectrum)?;
+            tables::write_spectrum(&folder.join(folder::SPECTRUM), spectrum)?;
         }
         if let Some(unfolded) = &self.unfolded {
-            tables::write_unfolded(&folder.join("unfolded.csv"), unfolded)?;
+            tables::write_unfolded(&folder.join(folder::UNFOLDED), unfolded)?;
         }
         if !self.coverage.is_empty() {
-            tables::write_coverage(&folder.join("coverage.csv"), &self.coverage)?;
+            tables::write_coverage(&folder.join(folder::COVERAGE), &self.coverage)?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@
 use super::apply_record::{Head, Line, Record};
 use super::diagnose::Finished;
 use super::setup::Case;
+use super::store;
 use super::trained::Trained;
 use crate::analysis::adapt::{self, Effort};
 use crate::analysis::amortised::{Binned, SpectrumResult, refine};
@@ -16,7 +17,8 @@ use crate::analysis::observer::Quiet;
 use crate::analysis::{Context, Observer};
 use crate::device::Device;
 use crate::observation::{Spectrum, read_spectrum};
-use crate::report::{round_folder, tables, write_atomically};
+use crate::report::folder;
+use crate::report::{tables, write_atomically};
 use crate::result::VerdictStatus;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -147,7 +149,7 @@ pub fn run(
         spectra: Vec::with_capacity(spectra.len()),
     };
     let names = unique_names(spectra);
-    let samples = Samples { folder: (settings.samples > 0).then(|| out.join("samples")), names: &names };
+    let samples = Samples { folder: (settings.samples > 0).then(|| out.join(folder::SAMPLES)), names: &names };
     let mut done: Vec<Option<Applied>> = vec![None; spectra.len()];
     let mut group: Vec<(usize, Applied, Option<Binned>)> = Vec::with_capacity(GROUP);
     for (i, path) in spectra.iter().enumerate() {
@@ -247,7 +249,7 @@ impl Samples<'_> {
 
 /// SHA-256 of the networks that are applied.
 fn networks_digest(folder: &Path, round: usize) -> Result<String> {
-    let path = round_folder(folder, round).join("network.checkpoint");
+    let path = store::networks_file(folder, round);
     let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
     Ok(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
 }
@@ -405,11 +407,11 @@ impl<'a> Reader<'a> {
 }
 
 fn write(table: &Table, names: &[String], out: &Path) -> Result<()> {
-    write_atomically(&out.join("apply.json"), |w| {
+    write_atomically(&out.join(folder::APPLIED), |w| {
         serde_json::to_writer_pretty(&mut *w, table)?;
         w.write_all(b"\n")
     })?;
-    write_atomically(&out.join("apply.csv"), |w| {
+    write_atomically(&out.join(folder::APPLIED_TABLE), |w| {
         write!(
             w,
             "spectrum,exposure,counts,verdict,likelihoods,ess,efficiency,pareto_k,log_z,log_z_err,cstat,cstat_expected,cstat_std"

@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// The record's name in the output folder.
-pub(crate) const NAME: &str = "apply.part";
+pub(crate) const NAME: &str = crate::report::folder::APPLIED_SO_FAR;
 /// Longest line that is read: a spectrum's result takes some kilobytes.
 const LONGEST_LINE: u64 = 1 << 24;
 

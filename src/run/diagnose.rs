@@ -12,6 +12,7 @@ use crate::analysis::rounds::physical;
 use crate::analysis::settings::RefineMethod;
 use crate::analysis::{Context, Observer, Problem};
 use crate::device::Device;
+use crate::report::folder;
 use crate::report::{Document, ReportData, tables, write_atomically};
 use crate::result::{
     Calibrated, Diagnosis, DiagnosisSeconds, ReferenceSummary, RetrievedParameter, RetrieverSummary, Summary,
@@ -21,8 +22,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// The files that a diagnosis adds to a run's folder.
-pub const DIAGNOSIS: &str = "diagnose.json";
-const MOCKS: &str = "calibration.csv";
+pub const DIAGNOSIS: &str = folder::DIAGNOSIS;
+const MOCKS: &str = folder::MOCKS;
 
 /// Equal-weight draws that a truth is ranked among.
 const RANKED: usize = 127;
@@ -82,14 +83,14 @@ impl Finished {
             return Err(Error::Input(format!("{shown}: no {FINISHED}; expected the output folder of a finished run")));
         }
         let summary = Summary::read(&folder.join(FINISHED))?;
-        let run = RunFile { commands, ..RunFile::read(&folder.join("run.toml"), &[])? };
+        let run = RunFile { commands, ..RunFile::read(&folder.join(folder::RUN_FILE), &[])? };
         let before = run.written_by.clone();
         // What the run.toml remembers is looked through as well.
         let data = data.map(Path::to_path_buf);
         let case = match run.is_built_in() {
             // The built-in mock's counts are in the folder.
             true => {
-                let table = tables::read_spectrum(&folder.join("spectrum.csv"))?;
+                let table = tables::read_spectrum(&folder.join(folder::SPECTRUM))?;
                 let counts = table.rows.iter().map(|row| row.counts as u32).collect();
                 Case::open(run, data.as_deref())?.with_counts(counts)?
             }
@@ -174,7 +175,7 @@ pub fn run(
     if settings.ppc > 0 {
         let start = Instant::now();
         observer.stage("predictive checks", settings.ppc as u64);
-        let posterior = tables::read_samples(&folder.join("posterior.csv"))?;
+        let posterior = tables::read_samples(&folder.join(folder::POSTERIOR))?;
         let simulator = case.problem.simulator(device)?;
         diagnosis.predictive = predict(&case.context(&simulator, observer), &posterior.values, settings.ppc)?;
         diagnosis.seconds.predictive = start.elapsed().as_secs_f64();
@@ -246,7 +247,7 @@ fn other_problem(finished: &Finished, data: Option<&Path>, settings: &Settings) 
     if settings.mocks_with.is_empty() {
         return Ok(None);
     }
-    let run = RunFile::read(&finished.folder.join("run.toml"), &settings.mocks_with)?;
+    let run = RunFile::read(&finished.folder.join(folder::RUN_FILE), &settings.mocks_with)?;
     let run = RunFile { commands: finished.case.run.commands, ..run };
     Case::open(run, data).map(Some)
 }

@@ -4,6 +4,7 @@ use super::output::{Existing, FINISHED, OutputFolder};
 use super::pipeline::Execution;
 use crate::Result;
 use crate::report::chain::{self, ChainColumn};
+use crate::report::folder;
 use crate::report::{Document, ReportData, RoundData, round_folder, tables};
 use crate::result::{Posterior, Verdict};
 use std::time::Instant;
@@ -23,8 +24,8 @@ pub(super) fn write(
     let writing = Instant::now();
     let Posterior { samples, weighted, chosen, mut summary, spectrum, unfolded, coverage } = posterior;
     let path = folder.path();
-    tables::write_samples(&path.join("posterior.csv"), &samples.names, &samples.values)?;
-    tables::write_weighted(&path.join("weighted.csv"), &weighted)?;
+    tables::write_samples(&path.join(folder::POSTERIOR), &samples.names, &samples.values)?;
+    tables::write_weighted(&path.join(folder::WEIGHTED), &weighted)?;
     if summary.verdict.withholds_chain() && execution.existing != Existing::Replace {
         summary.warnings.push("the posterior is refused: posterior.fits is not written (--force writes it)".into());
     } else {
@@ -34,14 +35,14 @@ pub(super) fn write(
             .map(|(name, p)| ChainColumn { name: name.clone(), number: p.number, unit: p.unit.clone() })
             .collect();
         let cstat: Vec<f64> = chosen.iter().map(|&row| -2.0 * weighted.log_likelihood[row as usize]).collect();
-        chain::write_chain(&path.join("posterior.fits"), &columns, &samples.values, &cstat)?;
+        chain::write_chain(&path.join(folder::CHAIN), &columns, &samples.values, &cstat)?;
     }
-    tables::write_spectrum(&path.join("spectrum.csv"), &spectrum)?;
+    tables::write_spectrum(&path.join(folder::SPECTRUM), &spectrum)?;
     if let Some(unfolded) = &unfolded {
-        tables::write_unfolded(&path.join("unfolded.csv"), unfolded)?;
+        tables::write_unfolded(&path.join(folder::UNFOLDED), unfolded)?;
     }
     if !coverage.is_empty() {
-        tables::write_coverage(&path.join("coverage.csv"), &coverage)?;
+        tables::write_coverage(&path.join(folder::COVERAGE), &coverage)?;
     }
     let computed = summary.seconds.report;
     let mut data = ReportData {
@@ -70,8 +71,8 @@ fn read_rounds(folder: &OutputFolder, rounds: usize) -> Result<Vec<RoundData>> {
         .map(|round| {
             let inside = round_folder(folder.path(), round);
             Ok(RoundData {
-                posterior: Some(tables::read_samples(&inside.join("posterior.csv"))?),
-                losses: tables::read_losses(&inside.join("losses.csv"))?,
+                posterior: Some(tables::read_samples(&inside.join(folder::POSTERIOR))?),
+                losses: tables::read_losses(&inside.join(folder::LOSSES))?,
             })
         })
         .collect()

@@ -12,26 +12,12 @@ use super::{
     checkpoint::{CheckpointStore, Owner},
     run_file::{Expected, Method, Provenance, RunFile},
 };
+use crate::report::folder;
 use crate::{Error, report::write_atomically, result::ReportError};
 
-/// Everything rontgen writes at the top of an output folder; `--force` removes these and nothing else.
-const OWN_FILES: &[&str] = &[
-    "run.toml",
-    "posterior.csv",
-    "posterior.fits",
-    "weighted.csv",
-    "spectrum.csv",
-    "coverage.csv",
-    "unfolded.csv",
-    "summary.json",
-    "report.html",
-    "diagnose.json",
-    "calibration.csv",
-];
-const OWN_FOLDERS: &[&str] = &["rounds", "plots", "checkpoints"];
-const RUN_FILE: &str = "run.toml";
+const RUN_FILE: &str = folder::RUN_FILE;
 /// A folder with this file is that of a finished run.
-pub(crate) const FINISHED: &str = "summary.json";
+pub(crate) const FINISHED: &str = folder::SUMMARY;
 const LOCK: &str = ".lock";
 
 #[derive(Debug, thiserror::Error)]
@@ -183,14 +169,14 @@ impl OutputFolder {
 
     /// `rounds/NN` (from 1), created.
     pub fn round(&self, k: usize) -> Result<PathBuf, OutputError> {
-        let path = self.path.join("rounds").join(format!("{k:02}"));
+        let path = folder::round_folder(&self.path, k);
         fs::create_dir_all(&path).map_err(|source| OutputError::Io { path: path.clone(), source })?;
         Ok(path)
     }
 
     /// The checkpoints of the run as a whole: they say whose they are, and no others are taken.
     pub fn checkpoints(&self) -> crate::Result<CheckpointStore> {
-        Ok(CheckpointStore::open(self.path.join("checkpoints"))?.owned_by(self.owner.clone()))
+        Ok(CheckpointStore::open(self.path.join(folder::CHECKPOINTS))?.owned_by(self.owner.clone()))
     }
 
     /// Whose checkpoints this folder holds.
@@ -245,12 +231,12 @@ impl OutputFolder {
             Err(source) if !absent(&source) => Err(OutputError::Io { path, source }),
             _ => Ok(()),
         };
-        for name in OWN_FOLDERS {
+        for name in folder::FOLDERS_OF_A_RUN {
             let path = self.path.join(name);
             let result = fs::remove_dir_all(&path);
             check(path, result)?;
         }
-        for name in OWN_FILES.iter().rev() {
+        for name in folder::OF_A_RUN.iter().rev() {
             let path = self.path.join(name);
             let result = fs::remove_file(&path);
             check(path, result)?;

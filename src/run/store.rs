@@ -4,12 +4,10 @@ use super::checkpoint::{self, CheckpointStore, Owner};
 use super::output::OutputFolder;
 use crate::analysis::store::{Kept, RoundRecord, Store};
 use crate::nn::Record;
+use crate::report::folder;
 use crate::report::{round_folder, tables};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
-
-/// File of a round's networks.
-const NETWORKS: &str = "network.checkpoint";
 
 /// States and networks in an output folder.
 pub(super) struct FolderStore<'a> {
@@ -48,10 +46,10 @@ impl Store for FolderStore<'_> {
 
     fn keep_round(&mut self, left: RoundRecord<'_>) -> Result<()> {
         let path = self.folder.round(left.round)?;
-        tables::write_losses(&path.join("losses.csv"), left.losses)?;
-        tables::write_samples(&path.join("posterior.csv"), &left.posterior.names, &left.posterior.values)?;
-        tables::write_samples(&path.join("proposal.csv"), &left.proposal.names, &left.proposal.values)?;
-        checkpoint::save(&self.folder.owner().mark(left.networks), &path.join(NETWORKS))?;
+        tables::write_losses(&path.join(folder::LOSSES), left.losses)?;
+        tables::write_samples(&path.join(folder::POSTERIOR), &left.posterior.names, &left.posterior.values)?;
+        tables::write_samples(&path.join(folder::PROPOSAL), &left.proposal.names, &left.proposal.values)?;
+        checkpoint::save(&self.folder.owner().mark(left.networks), &path.join(folder::NETWORKS))?;
         Ok(())
     }
 
@@ -62,7 +60,7 @@ impl Store for FolderStore<'_> {
 
 /// File of the networks of a round (from 1) in a run's folder.
 pub(super) fn networks_file(folder: &Path, round: usize) -> PathBuf {
-    round_folder(folder, round).join(NETWORKS)
+    round_folder(folder, round).join(folder::NETWORKS)
 }
 
 /// The networks of a round (from 1) of the run of `owner`, whose files are in `folder`.

@@ -13,6 +13,7 @@ use super::setup::Case;
 use crate::analysis::Observer;
 use crate::device::Device;
 use crate::diagnose::divergence::{self, Divergence};
+use crate::report::folder;
 use crate::report::tables::{Samples, read_samples, read_weighted};
 use crate::report::{Document, round_folder, write_atomically};
 use crate::result::{ModelStatus, Summary, VerdictStatus};
@@ -205,7 +206,7 @@ struct Posterior {
 
 impl Posterior {
     fn of(folder: &Path) -> Result<Posterior> {
-        let samples = read_samples(&folder.join("posterior.csv"))?;
+        let samples = read_samples(&folder.join(folder::POSTERIOR))?;
         let effective = Summary::read(&folder.join(FINISHED))?.refine.ess;
         Ok(Posterior { effective: if effective.is_nan() { samples.len() as f64 } else { effective }, samples })
     }
@@ -222,7 +223,7 @@ fn before_refinement(folder: &Path, summary: &Summary) -> Result<Posterior> {
         return Posterior::of(folder);
     }
     if summary.refine.proposals.len() == 1 && summary.fallback.is_none() {
-        let weighted = read_weighted(&folder.join("weighted.csv"))?;
+        let weighted = read_weighted(&folder.join(folder::WEIGHTED))?;
         let p = weighted.samples.names.len();
         let rows = weighted.samples.values.chunks_exact(p).zip(&weighted.log_prior);
         let values: Vec<f64> = rows.filter(|(_, prior)| prior.is_finite()).flat_map(|(row, _)| row).copied().collect();
@@ -231,7 +232,7 @@ fn before_refinement(folder: &Path, summary: &Summary) -> Result<Posterior> {
             return Ok(Posterior { effective: samples.len() as f64, samples });
         }
     }
-    let samples = read_samples(&round_folder(folder, summary.rounds.len()).join("posterior.csv"))?;
+    let samples = read_samples(&round_folder(folder, summary.rounds.len()).join(folder::POSTERIOR))?;
     Ok(Posterior { effective: samples.len() as f64, samples })
 }
 

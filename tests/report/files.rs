@@ -5,7 +5,7 @@ use std::path::Path;
 use rontgen::report::Document;
 use rontgen::report::tables::*;
 use rontgen::report::{ReportData, chain, round_folder, write_atomically};
-use rontgen::result::PriorShape;
+use rontgen::result::StatedPrior;
 use rontgen::result::*;
 
 use super::{example, message, refused};
@@ -179,8 +179,15 @@ fn the_chain_file_is_read_by_cfitsio() {
 
 #[test]
 fn priors_are_read_as_written_and_never_refused() {
-    for text in ["uniform(0, 0.5)", "log_uniform(0.01, 1)", "normal(-1, 2)", "log_normal(0.5, 0.1)"] {
-        let shape: PriorShape = text.parse().unwrap();
+    for text in [
+        "uniform(0, 0.5)",
+        "log_uniform(0.01, 1)",
+        "normal(-1, 2)",
+        "log_normal(0.5, 0.1)",
+        "normal(0.1, 0.3) within [0, inf]",
+        "log_normal(0, 1) within [0.5, 2]",
+    ] {
+        let shape: StatedPrior = text.parse().unwrap();
         assert_eq!(shape.to_string(), text);
         let (lo, hi) = shape.range().unwrap();
         let n = 200_000;
@@ -190,7 +197,7 @@ fn priors_are_read_as_written_and_never_refused() {
     }
     let odd = ["", "uniform(1, 0)", "log_uniform(-1, 2)", "normal(0, 0)", "uniform(0, NaN)", "beta(1, 2)", "uniform(1"];
     for text in odd {
-        assert_eq!(text.parse::<PriorShape>().unwrap(), PriorShape::Other(text.to_string()));
+        assert_eq!(text.parse::<StatedPrior>().unwrap(), StatedPrior::Text(text.to_string()));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Statistics, divergence and expected C-STAT against sums and integrals done another way.
 
-use rontgen::diagnose::{cstat_expectation, divergence, statistics};
+use rontgen::diagnose::{cstat_expectation, divergence};
+use rontgen::numerics::statistics;
 
 use super::normals;
 
@@ -136,7 +137,8 @@ fn expected_cstat_equals_the_direct_sum_and_the_published_fits() {
 /// Contacts of a normal posterior of standard deviation 1 with its mode at `mode`, cut off at 0, of 20 000 samples.
 #[test]
 fn posteriors_against_an_edge_are_told_apart() {
-    use rontgen::diagnose::edges::{Contact, contacts, unconstrained};
+    use rontgen::diagnose::edges::{contacts, unconstrained};
+    use rontgen::result::Contact;
     let cut = |mode: f64, effective: f64, seed: u64| {
         let samples: Vec<f64> =
             normals(400_000, mode, 1.0, seed).into_iter().filter(|x| *x > 0.0).take(20_000).collect();

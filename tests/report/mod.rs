@@ -9,10 +9,10 @@ mod pictures;
 
 use std::path::Path;
 
-use rontgen::diagnose::residual::{Band, Residual, Window};
 use rontgen::report::tables::*;
 use rontgen::report::{ReportData, RoundData};
 use rontgen::result::*;
+use rontgen::result::{Band, Residual, Window};
 
 /// A small complete run, deterministic: two parameters, two rounds, 40 bins.
 fn example() -> ReportData {

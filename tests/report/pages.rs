@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use rontgen::cli::{compare, report};
-use rontgen::diagnose::edges::Contact;
 use rontgen::report::plots::axis::{Axis, superscript};
 use rontgen::report::plots::corner::{pretty_unit, with_errors};
 use rontgen::report::plots::density::{Surface, curve};
 use rontgen::report::plots::{Plots, canvas};
 use rontgen::report::tables::*;
 use rontgen::report::{ReportData, RoundData, html};
+use rontgen::result::Contact;
 use rontgen::result::*;
 
 use super::{example, normals};

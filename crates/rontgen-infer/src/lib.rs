@@ -14,4 +14,5 @@ pub use error::{Error, Result};
 use rontgen_device::device;
 use rontgen_kernels::kernels;
 use rontgen_model::model;
+use rontgen_numerics::numerics;
 use rontgen_ogip::observation;

@@ -3,4 +3,6 @@
 pub mod atomic;
 pub mod model;
 
+use rontgen_numerics::numerics;
+use rontgen_ogip::fits;
 use rontgen_ogip::observation;

@@ -1,4 +1,5 @@
-//! OGIP files (spectra, responses, areas, backgrounds), grouping, and the folded response of a data set.
+//! FITS files in and out; OGIP files (spectra, responses, areas, backgrounds), grouping, and the folded response of a data set.
 
 pub mod bounded;
+pub mod fits;
 pub mod observation;

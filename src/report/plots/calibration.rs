@@ -70,7 +70,7 @@ pub fn coverage(diagnosis: &Diagnosis) -> Option<String> {
         };
         area.grid(canvas, 10.0);
         canvas.line(&[area.place(0.0, 0.0), area.place(1.0, 1.0)], GRID, 2.0);
-        let of = |t: &crate::diagnose::calibration::Tarp, side: f64| -> Vec<(f64, f64)> {
+        let of = |t: &crate::result::Tarp, side: f64| -> Vec<(f64, f64)> {
             let points = t.credibility.iter().zip(&t.coverage).zip(&t.error);
             let inner = points.map(|((&x, &y), &e)| (x, (y + side * e).clamp(0.0, 1.0)));
             [(0.0, 0.0)].into_iter().chain(inner).chain([(1.0, 1.0)]).collect()

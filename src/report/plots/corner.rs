@@ -8,7 +8,7 @@ use super::canvas::{
     Align, Canvas, Lettering, MUTED, POSTERIOR, PRIOR, TEXT, TRUTH, draw, fitting, round_ink, text_width,
 };
 use super::density::{Surface, curve};
-use crate::diagnose::statistics::quantiles;
+use crate::numerics::statistics::quantiles;
 use crate::report::ReportData;
 use crate::report::numbers::Estimate;
 use crate::result::Samples;
@@ -154,12 +154,7 @@ impl Parameter {
             let pad = 0.3 * (hi - lo);
             (lo, hi) = (lo - pad, hi + pad);
         }
-        let edges = match p.prior {
-            crate::result::PriorShape::Uniform { lo, hi } | crate::result::PriorShape::LogUniform { lo, hi } => {
-                Some((lo, hi))
-            }
-            _ => None,
-        };
+        let edges = p.prior.edges();
         if let Some((a, b)) = edges {
             (lo, hi) = (lo.max(a), hi.min(b));
         }

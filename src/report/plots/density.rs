@@ -90,8 +90,8 @@ fn correlation(x: &[f64], y: &[f64]) -> f64 {
 
 /// Robust standard deviation: the smaller of the usual one and a scaled inter-quartile range.
 fn width(t: &[f64]) -> f64 {
-    let d = crate::diagnose::statistics::Description::of(t);
-    let quartiles = crate::diagnose::statistics::quantiles(t, &[0.25, 0.75]);
+    let d = crate::numerics::statistics::Description::of(t);
+    let quartiles = crate::numerics::statistics::quantiles(t, &[0.25, 0.75]);
     let iqr = match quartiles.as_slice() {
         &[a, b] => (b - a) / 1.349,
         _ => f64::NAN,

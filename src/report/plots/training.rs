@@ -84,7 +84,7 @@ fn loss_axis(curve: &Curve) -> Axis {
         curve.train.iter().chain(&curve.validation).map(|p| p.1).filter(|v| v.is_finite()).collect();
     values.sort_unstable_by(f64::total_cmp);
     let lo = values.first().copied().unwrap_or(0.0);
-    let hi = crate::diagnose::statistics::quantile_of_sorted(&values, 0.96);
+    let hi = crate::numerics::statistics::quantile_of_sorted(&values, 0.96);
     if lo > 0.0 && hi / lo > 20.0 {
         return Axis::new(lo * 0.8, values.last().copied().unwrap_or(hi) * 1.3, true, curve.unit);
     }

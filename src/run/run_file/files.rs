@@ -192,7 +192,7 @@ fn shown(folder: &Path) -> String {
 }
 
 fn existing(folder: &Path, name: &str) -> Option<PathBuf> {
-    crate::observation::fits::existing(&folder.join(name))
+    crate::fits::existing(&folder.join(name))
 }
 
 fn subfolders(folder: &Path) -> Vec<PathBuf> {

@@ -2,6 +2,7 @@
 
 use super::gpu::{GpuBuffer, PendingRead};
 use super::{Device, DeviceError};
+use ndarray::{Array2, ArrayView2};
 use std::sync::Arc;
 
 /// What a tensor may hold: four bytes that a shader can address.
@@ -67,6 +68,20 @@ impl<T: Element> Tensor<T> {
         let mut tensor = Self::empty(device, rows, cols);
         tensor.upload(data);
         tensor
+    }
+
+    /// Uploads a host array, row by row whatever its layout.
+    pub fn from_array(device: &Device, array: ArrayView2<'_, T>) -> Self {
+        let (rows, cols) = array.dim();
+        Self::from_slice(device, rows, cols, array.as_standard_layout().as_slice().unwrap_or_default())
+    }
+
+    /// Waits for the device and copies everything to a host array.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn to_array(&self) -> Result<Array2<T>, DeviceError> {
+        Ok(array(self.rows, self.cols, self.download()?))
     }
 
     /// Overwrites the whole tensor.
@@ -239,6 +254,27 @@ impl<T: Element> RowBlocks<T> {
         Self { blocks, block_rows, rows, cols }
     }
 
+    /// Uploads a host array in as many blocks as the device's binding limit asks for.
+    pub fn from_array(device: &Device, array: ArrayView2<'_, T>) -> Self {
+        let mut rows = Self::empty(device, array.nrows(), array.ncols(), usize::MAX);
+        let mut first = 0;
+        for block in &mut rows.blocks {
+            let last = first + block.rows();
+            let part = array.slice(ndarray::s![first..last, ..]);
+            block.upload(part.as_standard_layout().as_slice().unwrap_or_default());
+            first = last;
+        }
+        rows
+    }
+
+    /// Copies all rows to a host array.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn to_array(&self) -> Result<Array2<T>, DeviceError> {
+        Ok(array(self.rows, self.cols, self.download()?))
+    }
+
     /// All rows on the host, row-major.
     ///
     /// # Errors
@@ -279,4 +315,10 @@ impl<T: Element> RowBlocks<T> {
     pub fn block_rows(&self) -> usize {
         self.block_rows
     }
+}
+
+/// Row-major values as an array of their shape.
+fn array<T: Element>(rows: usize, cols: usize, values: Vec<T>) -> Array2<T> {
+    // As many values as rows x columns, by construction of both.
+    Array2::from_shape_vec((rows, cols), values).unwrap_or_default()
 }

@@ -7,7 +7,8 @@
 //! jointly. A rank becomes a number in (0, 1) by spreading it evenly over its (L + 1)-th part, so that ties of the discrete ranks do not
 //! look like a failure.
 
-use super::uniformity::{Uniformity, binomial_interval};
+use super::uniformity::binomial_interval;
+use crate::result::{Quantity, Sbc, Tarp, Uniformity};
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 
@@ -27,29 +28,6 @@ pub fn spread_rank(rank: usize, draws: usize, uniform: f64) -> f64 {
 /// Draws whose value is below the truth's.
 pub fn rank(truth: f64, draws: impl Iterator<Item = f64>) -> usize {
     draws.filter(|value| *value < truth).count()
-}
-
-/// Simulation-based calibration: one entry per test quantity.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Sbc {
-    pub quantities: Vec<Quantity>,
-    /// Mocks behind it.
-    pub mocks: usize,
-    /// The smallest p-value times the number of tests, at most 1.
-    pub p: f64,
-    pub passed: bool,
-    /// Counts of a bin of the histograms within which 99 % of calibrated bins lie (binomial).
-    pub band: (usize, usize),
-}
-
-/// One function of the parameters (and the data) whose ranks were taken.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Quantity {
-    pub name: String,
-    #[serde(flatten)]
-    pub uniformity: Uniformity,
-    /// Below the level that all tests together allow.
-    pub failed: bool,
 }
 
 impl Sbc {
@@ -75,41 +53,6 @@ impl Sbc {
             quantities,
         })
     }
-
-    /// What is wrong, in words.
-    pub fn failures(&self) -> Vec<String> {
-        let words = |q: &Quantity| {
-            let u = &q.uniformity;
-            let mut signs = Vec::new();
-            if u.shift.abs() > 3.0 {
-                let side = if u.shift > 0.0 { "low" } else { "high" };
-                signs.push(format!("values too {side} by {:.1} standard errors", u.shift.abs()));
-            }
-            // The variance of n uniform numbers scatters by 1.8 / sqrt(12 n) of 1/12: sqrt(0.8 / n).
-            let scatter = (0.8 / self.mocks as f64).sqrt();
-            if (u.spread - 1.0).abs() > 3.0 * scatter {
-                let side = if u.spread > 1.0 { "narrow" } else { "wide" };
-                signs.push(format!("posteriors too {side} (spread of ranks {:.2} of 1)", u.spread));
-            }
-            let signs = if signs.is_empty() { "ranks not uniform".to_string() } else { signs.join(", ") };
-            format!("{}: {signs} (p = {:.1e})", q.name, u.least_p())
-        };
-        self.quantities.iter().filter(|q| q.failed).map(words).collect()
-    }
-}
-
-/// Expected coverage with random reference points.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Tarp {
-    pub mocks: usize,
-    /// Credibility levels, the share of mocks whose truth lies inside, and its bootstrap error.
-    pub credibility: Vec<f64>,
-    pub coverage: Vec<f64>,
-    pub error: Vec<f64>,
-    #[serde(flatten)]
-    pub uniformity: Uniformity,
-    pub p: f64,
-    pub passed: bool,
 }
 
 impl Tarp {
@@ -141,19 +84,6 @@ impl Tarp {
         let p = (2.0 * uniformity.least_p()).min(1.0);
         Some(Self { mocks: shares.len(), credibility, coverage, error, p, passed: p >= LEVEL, uniformity })
     }
-
-    /// What is wrong, in words.
-    pub fn failure(&self) -> Option<String> {
-        let worst = self
-            .credibility
-            .iter()
-            .zip(&self.coverage)
-            .max_by(|a, b| (a.0 - a.1).abs().total_cmp(&(b.0 - b.1).abs()))
-            .map_or(String::new(), |(level, covered)| {
-                format!("regions of {:.0} % hold the truth in {:.0} % of the mocks ", 100.0 * level, 100.0 * covered)
-            });
-        (!self.passed).then(|| format!("{worst}(p = {:.1e})", self.uniformity.least_p()))
-    }
 }
 
 #[cfg(test)]
@@ -161,7 +91,7 @@ mod tests {
     use super::*;
 
     fn normal(generator: &mut Pcg64) -> f64 {
-        crate::model::special::normal_quantile(generator.random::<f64>().clamp(1e-12, 1.0 - 1e-12))
+        crate::numerics::special::normal_quantile(generator.random::<f64>().clamp(1e-12, 1.0 - 1e-12))
     }
 
     /// A Gaussian toy in two dimensions: truth N(0, 1) each, data = truth + N(0, 0.5) noise; the exact posterior is

@@ -8,19 +8,8 @@
 //!
 //! All samples are of equal weight and in a coordinate in which the prior is natural: ln x for priors of the logarithm, else x.
 
-use super::statistics::shortest_interval;
-
-/// How far a posterior is up against an edge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Contact {
-    /// It reaches the edge: values beyond were within two standard deviations.
-    Reaches,
-    /// It does not fall off towards the edge: a one-sided limit is all that it gives.
-    Limit,
-    /// It still rises towards the edge: it would go on beyond.
-    Rises,
-}
+use crate::numerics::statistics::{quantiles, shortest_interval};
+use crate::result::{Bounds, Contact, Edge, Limit, ParameterSummary, Side};
 
 /// Share of the samples in the interval that sets the scale, and level of a one-sided limit.
 pub const LEVEL: f64 = 0.9;
@@ -97,4 +86,46 @@ pub fn distance(cube: &[f64]) -> f64 {
     sorted.sort_unstable_by(f64::total_cmp);
     let steps = sorted.iter().enumerate().map(|(i, u)| (u - i as f64 / n).abs().max((u - (i + 1) as f64 / n).abs()));
     steps.fold(0.0, f64::max)
+}
+
+impl ParameterSummary {
+    /// Finds the edges that the posterior is up against, the limit that it gives, and whether the data constrain it at all.
+    ///
+    /// `samples` as for [`ParameterSummary::of`], worth `effective` independent ones; `cube`: the same in the unit cube.
+    pub fn judge_edges(&mut self, samples: &[f64], cube: &[f64], bounds: Bounds, effective: f64) {
+        let effective = if effective.is_nan() { samples.len() as f64 } else { effective };
+        self.constrained = !unconstrained(cube, effective);
+        if !self.constrained {
+            return;
+        }
+        let logarithmic = self.prior.logarithmic();
+        let natural = |x: f64| if logarithmic { x.ln() } else { x };
+        let coordinates: Vec<f64> = samples.iter().map(|&x| natural(x)).collect();
+        let found = contacts(&coordinates, [natural(bounds.prior.0), natural(bounds.prior.1)], effective);
+        let near = |a: f64, b: f64| (a - b).abs() <= 1e-9 * a.abs().max(b.abs());
+        let sides = [(Side::Lower, bounds.prior.0, bounds.hard.0), (Side::Upper, bounds.prior.1, bounds.hard.1)];
+        self.edges = found
+            .into_iter()
+            .zip(sides)
+            .filter_map(|(contact, (side, value, hard))| {
+                let vanishes = logarithmic && side == Side::Lower && hard == 0.0;
+                Some(Edge { side, value, contact: contact?, physical: near(value, hard) || vanishes })
+            })
+            .collect();
+        // Where no value within the prior is excluded, a slope or a bend is no measurement.
+        if self.edges.len() == 2 && distance(cube) <= HARDLY_LEARNT {
+            self.constrained = false;
+            self.edges.clear();
+        }
+        // Up against both edges there is no side to limit.
+        let [edge] = self.edges.as_slice() else { return };
+        if edge.contact >= Contact::Limit {
+            let (side, quantile) = match edge.side {
+                Side::Lower => (Side::Upper, LEVEL),
+                Side::Upper => (Side::Lower, 1.0 - LEVEL),
+            };
+            let value = quantiles(samples, &[quantile]).first().copied().unwrap_or(f64::NAN);
+            self.limit = Some(Limit { side, level: LEVEL, value });
+        }
+    }
 }

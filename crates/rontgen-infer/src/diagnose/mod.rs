@@ -21,5 +21,4 @@ pub mod evidence;
 pub mod predictive;
 pub mod residual;
 pub mod retriever;
-pub mod statistics;
 pub mod uniformity;

@@ -5,34 +5,11 @@
 //! fitted to the same data, which makes these p-values conservative: they gather around 1/2, and a small one means more than it says.
 
 use super::calibration::LEVEL;
+use crate::result::{Check, Predictive};
 use rayon::prelude::*;
 
 /// Bands of adjacent bins with about the same number of observed counts, at most.
 const BANDS: usize = 10;
-
-/// A check: what was compared, and how often a replicated spectrum was at least as extreme.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Check {
-    pub name: String,
-    /// Means over the draws.
-    pub observed: f64,
-    pub replicated: f64,
-    pub p: f64,
-    pub failed: bool,
-}
-
-/// All checks of one observation.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Predictive {
-    pub draws: usize,
-    /// C-STAT (two-sided), the largest C-STAT of a bin, the correlation of neighbouring bins, and C-STAT band by band.
-    pub checks: Vec<Check>,
-    /// The smallest p-value times the number of checks, at most 1.
-    pub p: f64,
-    pub passed: bool,
-    /// Bands: first and last bin (from 0).
-    pub bands: Vec<(usize, usize)>,
-}
 
 /// Discrepancies of one spectrum from one expectation: C-STAT, its largest root in a bin, neighbour correlation, then C-STAT of the bands.
 fn discrepancies(counts: &[f32], mu: &[f32], bands: &[(usize, usize)]) -> Vec<f64> {
@@ -149,18 +126,6 @@ impl Predicting {
             .collect();
         let p = (checks.iter().map(|c| c.p).fold(1.0, f64::min) * tests).min(1.0);
         Some(Predictive { draws: self.draws, passed: checks.iter().all(|c| !c.failed), p, checks, bands: self.bands })
-    }
-}
-
-impl Predictive {
-    /// What is wrong, in words.
-    pub fn failures(&self) -> Vec<String> {
-        let failed = self.checks.iter().filter(|check| check.failed);
-        failed
-            .map(|c| {
-                format!("{}: {:.1} where the model expects {:.1} (p = {:.1e})", c.name, c.observed, c.replicated, c.p)
-            })
-            .collect()
     }
 }
 

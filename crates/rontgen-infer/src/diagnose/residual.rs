@@ -14,6 +14,7 @@
 
 use crate::Result;
 use crate::kernels::stabilize::Form;
+use crate::result::{Band, Residual, Window};
 use crate::summarize::{FEW, kept, moments_of_few};
 use nalgebra::{DMatrix, SymmetricEigen};
 use rand::{Rng, SeedableRng};
@@ -25,8 +26,6 @@ pub const LEAST: f64 = 2.0;
 /// Draws of the posterior, and mock spectra of each of them: a global p-value is 1/2049 at least.
 pub const DRAWS: usize = 512;
 pub const MOCKS_PER_DRAW: usize = 4;
-/// The global p-value below which the model is doubted: one right model in a thousand.
-pub const LIMIT: f64 = 1e-3;
 /// Bands of equal expected counts, at most, and groups of bins in each, at least.
 const BANDS: usize = 8;
 const BAND_GROUPS: usize = 5;
@@ -34,93 +33,6 @@ const BAND_GROUPS: usize = 5;
 const DIRECTIONS: usize = 48;
 /// A window of which less is left outside of the signal says nothing.
 const LEFT: f64 = 0.1;
-
-/// The residual of an observed spectrum, and how odd it is.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Residual {
-    /// Share of the mock spectra whose oddest band is as odd as that of the observed one: the p-value of all bands and both statistics
-    /// together.
-    pub p: f64,
-    pub mocks: usize,
-    /// Groups of bins that were compared, and directions that the parameters move them in.
-    pub groups: usize,
-    pub directions: usize,
-    /// The whole range, then bands of equal expected counts where there are several.
-    pub bands: Vec<Band>,
-    /// The place in `bands` of the oddest, and which statistic is: the largest window, or else chi-square.
-    pub oddest: usize,
-    pub by_window: bool,
-}
-
-/// The residual in one band.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Band {
-    /// Limits \[keV\].
-    pub e_min: f64,
-    pub e_max: f64,
-    pub groups: usize,
-    /// Chi-square of the residual, its mean over mock spectra, and the share of them with as large a one.
-    pub chi_square: f64,
-    pub expected: f64,
-    pub p: f64,
-    /// Sum of the residual in its own standard deviations: above zero where there are more counts than expected.
-    pub excess: f64,
-    pub window: Window,
-}
-
-/// The window of adjacent bins with the largest sum of the residual, its middle in the band.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Window {
-    /// Limits \[keV\].
-    pub e_min: f64,
-    pub e_max: f64,
-    /// The sum in its own standard deviations, with its sign, and the share of mock spectra with as large a one in any window of the band.
-    pub excess: f64,
-    pub p: f64,
-}
-
-impl Residual {
-    /// What is wrong, in words; `None` where the residual is like noise.
-    pub fn failure(&self) -> Option<String> {
-        let band = self.bands.get(self.oddest).filter(|_| self.p < LIMIT)?;
-        let than = |excess: f64| if excess > 0.0 { "more" } else { "fewer" };
-        let found = match self.by_window {
-            true => {
-                let Window { e_min, e_max, excess, .. } = band.window;
-                format!(
-                    "{e_min:.3}-{e_max:.3} keV has {} counts than expected, by {:.1} standard deviations",
-                    than(excess),
-                    excess.abs()
-                )
-            }
-            false => format!(
-                "{:.3}-{:.3} keV has a chi-square of {:.1} where {:.1} is expected, with {} counts than expected on the whole ({:+.1} \
-                 standard deviations)",
-                band.e_min,
-                band.e_max,
-                band.chi_square,
-                band.expected,
-                than(band.excess),
-                band.excess
-            ),
-        };
-        Some(format!(
-            "what no parameter can change is not noise: {found} (p = {:.1e} over all bands, {} mock spectra)",
-            self.p, self.mocks
-        ))
-    }
-
-    /// In one line: `p = 0.41, oddest 5.1-6.2 keV`.
-    pub fn text(&self) -> String {
-        let band = self.bands.get(self.oddest).map(|band| match self.by_window {
-            true => (band.window.e_min, band.window.e_max, band.window.excess),
-            false => (band.e_min, band.e_max, band.excess),
-        });
-        let (low, high, excess) = band.unwrap_or((f64::NAN, f64::NAN, f64::NAN));
-        let p = if self.p < 0.01 { format!("{:.1e}", self.p) } else { format!("{:.2}", self.p) };
-        format!("p = {p}, oddest at {low:.3}-{high:.3} keV ({excess:+.1} standard deviations)")
-    }
-}
 
 /// Draws counts from means (n x groups), other ones for every number.
 pub type Poisson<'a> = dyn FnMut(usize, &[f32]) -> Result<Vec<f32>> + 'a;

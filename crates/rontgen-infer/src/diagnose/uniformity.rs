@@ -3,24 +3,8 @@
 //! Numbers that are uniform when all is well are the common currency of calibration: ranks of true values among posterior draws
 //! (Talts et al. 2018) and the shares of draws nearer to a reference point than the truth (Lemos et al. 2023).
 
-use crate::model::special::ln_gamma;
-
-/// A histogram of numbers in (0, 1) and what it and the numbers themselves say.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Uniformity {
-    /// Counts in bins of equal width.
-    pub histogram: Vec<usize>,
-    /// Pearson's chi-square of the histogram and its p-value.
-    pub chi2: f64,
-    pub chi2_p: f64,
-    /// Largest distance of the numbers' distribution from the diagonal (Kolmogorov and Smirnov), and its p-value.
-    pub ks: f64,
-    pub ks_p: f64,
-    /// Mean minus 1/2 in units of its standard error: the posterior's values are too low (positive) or too high.
-    pub shift: f64,
-    /// Variance over 1/12: above 1 posteriors are too narrow, below too wide.
-    pub spread: f64,
-}
+use crate::numerics::special::ln_gamma;
+use crate::result::Uniformity;
 
 impl Uniformity {
     /// Of numbers in \[0, 1\]. `None` for fewer than 20 of them: no histogram is worth having then.

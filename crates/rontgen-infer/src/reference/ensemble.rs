@@ -181,7 +181,7 @@ fn starts(
             let mut shift = vec![0.0; p];
             let mut around = Vec::with_capacity(settings.walkers * p);
             for _ in 0..settings.walkers {
-                crate::refine::matrix::normals(&mut generator, &mut shift);
+                crate::numerics::matrix::normals(&mut generator, &mut shift);
                 around.extend(best.iter().zip(&shift).map(|(u, z)| rounded((u + GATHERED * z).clamp(0.0, 1.0))));
             }
             log_l.extend(likelihood.evaluate(&around)?);
@@ -294,7 +294,7 @@ mod tests {
             let mut x = 0.0;
             (0..20_000)
                 .map(|_| {
-                    crate::refine::matrix::normals(&mut generator, &mut z);
+                    crate::numerics::matrix::normals(&mut generator, &mut z);
                     x = a * x + z[0];
                     x + shift
                 })

@@ -6,7 +6,7 @@
 //! probability that falls with their number, which is why it is a method for few parameters.
 
 use super::{generator, rounded};
-use crate::refine::matrix;
+use crate::numerics::matrix;
 use rand::Rng;
 use rand_pcg::Pcg64;
 use rayon::prelude::*;

@@ -8,7 +8,7 @@
 use super::region::Ellipsoid;
 use super::{Likelihood, generator, rounded};
 use crate::Result;
-use crate::refine::matrix;
+use crate::numerics::matrix;
 use rand::Rng;
 use rand_pcg::Pcg64;
 

@@ -9,7 +9,7 @@
 //! everything and heavier in its tails, is added afterwards: where the fit is too narrow it bounds the weights, and the evidence of a
 //! mixture without it was seen to be four of its errors too low.
 
-use super::matrix;
+use crate::numerics::matrix;
 use lanes::{LANES, Packed, SUMS, covariance_of};
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;

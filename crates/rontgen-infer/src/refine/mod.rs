@@ -6,7 +6,6 @@
 mod agreement;
 mod emulator;
 mod foretold;
-pub mod matrix;
 mod mixture;
 mod pareto;
 mod pool;

@@ -1,7 +1,6 @@
 //! `diagnose.json`: how well calibrated a finished run is, and whether its model can have made the data.
 
-use crate::diagnose::calibration::{Sbc, Tarp};
-use crate::diagnose::predictive::Predictive;
+use super::{Predictive, Sbc, Tarp};
 use serde::{Deserialize, Serialize};
 
 /// The document.

@@ -3,9 +3,19 @@
 use super::ParameterSummary;
 use super::json::number_or_nan;
 use super::numbers::short;
-use crate::diagnose::edges::{self, Contact};
-use crate::diagnose::statistics::quantiles;
 use serde::{Deserialize, Serialize};
+
+/// How far a posterior is up against an edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Contact {
+    /// It reaches the edge: values beyond were within two standard deviations.
+    Reaches,
+    /// It does not fall off towards the edge: a one-sided limit is all that it gives.
+    Limit,
+    /// It still rises towards the edge: it would go on beyond.
+    Rises,
+}
 
 /// A one-sided limit: the parameter is below (`upper`) or above (`lower`) `value` with probability `level`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -52,46 +62,6 @@ pub struct Bounds {
 }
 
 impl ParameterSummary {
-    /// Finds the edges that the posterior is up against, the limit that it gives, and whether the data constrain it at all.
-    ///
-    /// `samples` as for [`ParameterSummary::of`], worth `effective` independent ones; `cube`: the same in the unit cube.
-    pub fn judge_edges(&mut self, samples: &[f64], cube: &[f64], bounds: Bounds, effective: f64) {
-        let effective = if effective.is_nan() { samples.len() as f64 } else { effective };
-        self.constrained = !edges::unconstrained(cube, effective);
-        if !self.constrained {
-            return;
-        }
-        let logarithmic = self.prior.logarithmic();
-        let natural = |x: f64| if logarithmic { x.ln() } else { x };
-        let coordinates: Vec<f64> = samples.iter().map(|&x| natural(x)).collect();
-        let found = edges::contacts(&coordinates, [natural(bounds.prior.0), natural(bounds.prior.1)], effective);
-        let near = |a: f64, b: f64| (a - b).abs() <= 1e-9 * a.abs().max(b.abs());
-        let sides = [(Side::Lower, bounds.prior.0, bounds.hard.0), (Side::Upper, bounds.prior.1, bounds.hard.1)];
-        self.edges = found
-            .into_iter()
-            .zip(sides)
-            .filter_map(|(contact, (side, value, hard))| {
-                let vanishes = logarithmic && side == Side::Lower && hard == 0.0;
-                Some(Edge { side, value, contact: contact?, physical: near(value, hard) || vanishes })
-            })
-            .collect();
-        // Where no value within the prior is excluded, a slope or a bend is no measurement.
-        if self.edges.len() == 2 && edges::distance(cube) <= edges::HARDLY_LEARNT {
-            self.constrained = false;
-            self.edges.clear();
-        }
-        // Up against both edges there is no side to limit.
-        let [edge] = self.edges.as_slice() else { return };
-        if edge.contact >= Contact::Limit {
-            let (side, quantile) = match edge.side {
-                Side::Lower => (Side::Upper, edges::LEVEL),
-                Side::Upper => (Side::Lower, 1.0 - edges::LEVEL),
-            };
-            let value = quantiles(samples, &[quantile]).first().copied().unwrap_or(f64::NAN);
-            self.limit = Some(Limit { side, level: edges::LEVEL, value });
-        }
-    }
-
     /// What to know of the parameter beyond its numbers, where there is something.
     pub fn remark(&self) -> Option<String> {
         if !self.constrained {

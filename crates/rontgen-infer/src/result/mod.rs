@@ -2,6 +2,7 @@
 //! can be written and read (serde), and what they say in words; no file is touched here.
 
 mod agreement;
+mod checks;
 mod diagnosis;
 mod edge;
 mod error;
@@ -17,14 +18,15 @@ mod tables;
 mod verdict;
 
 pub use agreement::AgreementSummary;
+pub use checks::{Band, Check, Predictive, Quantity, Residual, Sbc, Tarp, Uniformity, Window};
 pub use diagnosis::{
     Calibrated, Diagnosis, DiagnosisSeconds, MockWeights, QuickCalibration, RetrievedParameter, RetrieverSummary,
 };
-pub use edge::{Bounds, Edge, Limit, Side};
+pub use edge::{Bounds, Contact, Edge, Limit, Side};
 pub use error::ReportError;
 pub use method::{Estimate, ExpectedSeconds, MethodSummary, about};
 pub use posterior::Posterior;
-pub use prior::PriorShape;
+pub use prior::StatedPrior;
 pub use reference::{EnsembleSummary, NestedSummary, PolishSummary, ReferenceSummary};
 pub use residuals::Residuals;
 pub use summary::{
@@ -58,6 +60,14 @@ impl Samples {
     /// Position of a parameter, whatever its letters' case.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.names.iter().position(|n| n.eq_ignore_ascii_case(name))
+    }
+
+    /// All samples, one row each and one column per name.
+    pub fn array(&self) -> ndarray::ArrayView2<'_, f64> {
+        let whole = self.len() * self.names.len();
+        // As many values as rows x columns.
+        ndarray::ArrayView2::from_shape((self.len(), self.names.len()), &self.values[..whole])
+            .unwrap_or_else(|_| ndarray::ArrayView2::from_shape((0, 0), &[]).unwrap_or_else(|_| unreachable!()))
     }
 
     /// All samples of column `j`; empty when there is no such column.

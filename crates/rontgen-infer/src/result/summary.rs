@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Edge, Limit, PriorShape, Residuals, Verdict, VerdictStatus};
+use super::{Edge, Limit, Residuals, StatedPrior, Verdict, VerdictStatus};
 
 /// Everything that a run has to say in numbers. Log-likelihoods and evidence follow -C-STAT/2.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -40,7 +40,7 @@ pub struct Summary {
     pub latent: Option<LatentSummary>,
     /// Whether what no parameter can change is noise; absent where too few bins are left for a test.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub residual: Option<crate::diagnose::residual::Residual>,
+    pub residual: Option<super::Residual>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<super::diagnosis::QuickCalibration>,
     /// What the residuals of the report's pictures are.
@@ -70,7 +70,7 @@ pub struct ParameterSummary {
     #[serde(deserialize_with = "super::json::number_or_nan")]
     pub q95: f64,
     pub unit: String,
-    pub prior: PriorShape,
+    pub prior: StatedPrior,
     /// Value of the sample with the largest likelihood.
     #[serde(default = "nan", deserialize_with = "super::json::number_or_nan")]
     pub best: f64,
@@ -93,8 +93,8 @@ pub struct ParameterSummary {
 
 impl ParameterSummary {
     /// Mean, standard deviation and quantiles of equal-weight posterior samples. All NaN for no samples.
-    pub fn of(samples: &[f64], unit: &str, prior: PriorShape, number: u32) -> ParameterSummary {
-        let d = crate::diagnose::statistics::Description::of(samples);
+    pub fn of(samples: &[f64], unit: &str, prior: StatedPrior, number: u32) -> ParameterSummary {
+        let d = crate::numerics::statistics::Description::of(samples);
         ParameterSummary {
             median: d.median,
             mean: d.mean,
@@ -461,7 +461,7 @@ impl Summary {
     }
 
     /// Takes in the residual, which is a doubt about the model where it is not noise.
-    pub fn judge_residual(&mut self, residual: Option<crate::diagnose::residual::Residual>) {
+    pub fn judge_residual(&mut self, residual: Option<super::Residual>) {
         if let Some(failure) = residual.as_ref().and_then(|residual| residual.failure()) {
             self.verdict.doubt_model(failure);
         }

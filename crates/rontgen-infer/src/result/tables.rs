@@ -125,7 +125,7 @@ impl Quantiles {
             .map(|j| {
                 let column: Vec<f64> =
                     matrix.chunks_exact(columns).filter_map(|row| row.get(j)).map(|&x| f64::from(x)).collect();
-                match crate::diagnose::statistics::quantiles(&column, &[0.025, 0.16, 0.5, 0.84, 0.975]).as_slice() {
+                match crate::numerics::statistics::quantiles(&column, &[0.025, 0.16, 0.5, 0.84, 0.975]).as_slice() {
                     &[q025, q16, median, q84, q975] => Quantiles { q025, q16, median, q84, q975 },
                     _ => Quantiles::default(),
                 }

@@ -333,6 +333,8 @@ impl Verdict {
 
 /// The limits that [`Verdict::judge`] applies.
 pub mod limits {
+    /// The global p-value below which the model is doubted: one right model in a thousand.
+    pub const RESIDUAL_P: f64 = 1e-3;
     /// Vehtari et al. 2024: importance-sampling estimates are reliable below 0.7, and have no finite mean from 1.
     pub const PARETO_K: f64 = 0.7;
     pub const PARETO_K_BAD: f64 = 1.0;

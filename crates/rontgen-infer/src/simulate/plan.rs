@@ -2,7 +2,8 @@
 
 use crate::device::Device;
 use crate::kernels::parameters::{Entry, ParameterPlan, Shape};
-use crate::model::{MapEntry, Parameters, Prior, special::normal_cdf};
+use crate::model::{MapEntry, Parameters, Prior};
+use crate::numerics::special::normal_cdf;
 
 /// Priors, ties and frozen values as tables on a device; a factor is one more parameter behind those of the model.
 pub(super) fn parameter_plan(device: &Device, parameters: &Parameters, factor: Option<MapEntry>) -> ParameterPlan {

@@ -4,7 +4,7 @@
 //! then forms the dust term, which is not linear in the cross section. Averaging the total would differ near edges.
 
 use super::tables::{CrossSections, abundances, cross_sections};
-use crate::model::special::erf;
+use crate::numerics::special::erf;
 use std::f64::consts::PI;
 
 /// Fraction of hydrogen nuclei in molecules.

@@ -79,7 +79,7 @@ impl Extensions<'_> {
         let data = std::env::var_os("RONTGEN_DATA").map(|folder| Path::new(&folder).join(name));
         let found = [Some(PathBuf::from(name)), data].into_iter().flatten();
         found
-            .filter_map(|path| crate::observation::fits::existing(&path))
+            .filter_map(|path| crate::fits::existing(&path))
             .next()
             .ok_or_else(|| "no such file, neither here nor in the folder RONTGEN_DATA".into())
     }

@@ -21,10 +21,10 @@ mod plan;
 pub mod prior;
 pub mod program;
 pub mod real;
-pub mod special;
 pub mod table;
 mod wgsl;
 
+pub(crate) use crate::numerics::special;
 pub use catalogue::{Kind, ParameterInfo};
 pub use expression::Expr;
 pub use extension::{Extensions, UserComponent};

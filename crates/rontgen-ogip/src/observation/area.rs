@@ -4,11 +4,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::fits::{FitsFile, Hdu, HduKind};
 use super::identity::Identity;
 use super::matrix::grid_of;
 use super::names::{FileName, version_of};
 use super::{ObservationError, refused, units};
+use crate::fits::{FitsFile, Hdu, HduKind};
 
 /// An effective area curve.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::names::FileName;
-use super::{ObservationError, Response, Spectrum, fits, refused};
+use super::{ObservationError, Response, Spectrum, refused};
 
 /// RESPFILE, ANCRFILE and BACKFILE of a spectrum, looked for beside it (absolute names as they are).
 #[derive(Debug, Clone, Default)]
@@ -26,7 +26,7 @@ pub fn companions(spectrum: &Spectrum) -> Companions {
         let Some(name) = name else { continue };
         let path = folder.join(name);
         let file = FileName::of(&path).path;
-        let Some(found) = fits::existing(&file) else {
+        let Some(found) = crate::fits::existing(&file) else {
             out.missing.push((key, name.clone()));
             continue;
         };

@@ -1,8 +1,8 @@
 //! EBOUNDS: the energies of the channels.
 
 use super::area::{energy_column, same_edge};
-use super::fits::{FitsFile, Hdu, HduKind};
 use super::{ObservationError, refused};
+use crate::fits::{FitsFile, Hdu, HduKind};
 
 /// The channels of a response, in the order of the rows.
 pub(super) struct Ebounds {

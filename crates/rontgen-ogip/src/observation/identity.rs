@@ -3,7 +3,7 @@
 //! A response of another instrument often fits the spectrum's channels and gives a fit that looks like one. Keywords that are absent, blank or
 //! say nothing agree with everything.
 
-use super::fits::{FitsFile, Hdu};
+use crate::fits::{FitsFile, Hdu};
 
 /// The keywords of one HDU that say what it was made for; `None` where they say nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -7,11 +7,11 @@ use serde::Serialize;
 use super::area::{Area, area_hdus};
 use super::companions::companions;
 use super::ebounds::ebounds_hdus;
-use super::fits::{FitsFile, Hdu, HduKind};
 use super::identity::Identity;
 use super::names::FileName;
 use super::response::{Response, matrix_hdus};
 use super::{ObservationError, refused, spectrum};
+use crate::fits::{FitsFile, Hdu, HduKind};
 
 /// One file's facts; fields that do not apply are left out of the JSON.
 #[derive(Debug, Clone, Default, Serialize)]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{
     Bin, Dataset, FileChoice, FoldedResponse, Grouping, ObservationError, ObservationSpec, Response, Spectrum,
-    companions, differences, fits, grouping, load_response_with, refused, spectrum,
+    companions, differences, grouping, load_response_with, refused, spectrum,
 };
 
 fn refuse_background(spec: &ObservationSpec, spectrum: &Spectrum) -> Result<(), ObservationError> {
@@ -123,7 +123,7 @@ pub fn load(spec: &ObservationSpec) -> Result<Dataset, ObservationError> {
     }
     for file in &mut dataset.files {
         // As it was found, with `.gz` or without.
-        if let Some(found) = fits::existing(file) {
+        if let Some(found) = crate::fits::existing(file) {
             *file = found;
         }
     }

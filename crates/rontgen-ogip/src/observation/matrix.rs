@@ -5,9 +5,9 @@
 
 use super::area::{check_grid, energy_column, same_edge};
 use super::ebounds::Ebounds;
-use super::fits::{FitsFile, Hdu};
 use super::response::{Run, Undefined};
 use super::{ObservationError, refused, units};
+use crate::fits::{FitsFile, Hdu};
 
 /// A negative element is rounding up to this share of its row's sum.
 const ROUNDING: f64 = 2e-4;

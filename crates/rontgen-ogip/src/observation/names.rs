@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::fits::{self, FitsFile, Hdu};
+use crate::fits::{self, FitsFile, Hdu};
 
 /// Which HDU of a file is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]

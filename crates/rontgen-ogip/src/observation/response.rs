@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use super::area::{Area, edges, same_edge};
 use super::ebounds::{self, ebounds_hdus};
-use super::fits::{FitsFile, Hdu, HduKind};
 use super::identity::Identity;
 use super::matrix::Matrix;
 use super::names::{FileName, HduChoice, version_of};
 use super::{ObservationError, refused};
+use crate::fits::{FitsFile, Hdu, HduKind};
 
 /// A run of consecutive channels in one energy row; values are `values[start..start + len]`.
 #[derive(Debug, Clone, Copy)]

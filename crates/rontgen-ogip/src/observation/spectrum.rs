@@ -6,10 +6,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::fits::{FitsFile, Hdu, HduKind};
 use super::identity::Identity;
 use super::names::FileName;
 use super::{ObservationError, refused, units};
+use crate::fits::{FitsFile, Hdu, HduKind};
 
 /// One spectrum as read from a file. Per-channel vectors have one entry per channel of the file, in file order (ascending channel number).
 #[derive(Debug, Clone)]
@@ -208,7 +208,7 @@ impl Reader<'_> {
         refused(self.file.path(), format!("{}: {}", self.hdu.label(), text.into()))
     }
 
-    fn fits<T>(&self, result: Result<T, super::fits::FitsError>) -> Result<T, ObservationError> {
+    fn fits<T>(&self, result: Result<T, crate::fits::FitsError>) -> Result<T, ObservationError> {
         result.map_err(|e| ObservationError::fits(self.file.path(), e))
     }
 

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::fits::write::FitsWriter;
-use super::fits::{FitsError, FitsFile, read_bytes};
 use super::names::FileName;
 use super::{ObservationError, refused, spectrum};
+use crate::fits::write::FitsWriter;
+use crate::fits::{FitsError, FitsFile, read_bytes};
 
 /// A spectrum to be written as an OGIP PHA file (type I, counts).
 #[derive(Debug, Clone, Default)]

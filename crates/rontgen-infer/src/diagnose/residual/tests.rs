@@ -1,7 +1,7 @@
 use super::*;
 use crate::device::{Device, Tensor};
 use crate::kernels::poisson::{Source, poisson};
-use crate::refine::matrix;
+use crate::numerics::matrix;
 
 fn draw(mean: &[f32], rows: usize, stream: u32) -> Vec<f32> {
     let device = Device::cpu();
@@ -155,7 +155,7 @@ fn lines_are_found_where_they_are() {
         truth[140..143].iter_mut().for_each(|mu| *mu += sign * 7.0 * under.sqrt() / 3.0);
         let residual = tested(20_000.0, &truth, k);
         let band = &residual.bands[residual.oddest];
-        assert!(residual.p < LIMIT && residual.by_window, "{residual:?}");
+        assert!(residual.p < crate::result::limits::RESIDUAL_P && residual.by_window, "{residual:?}");
         assert!(band.window.e_min < energy(142) && band.window.e_max > energy(140), "{residual:?}");
         assert!(band.window.excess * sign > 4.0, "{residual:?}");
         let words = residual.failure().unwrap();
@@ -169,7 +169,7 @@ fn what_is_spread_out_shows_in_chi_square() {
     let mut truth = model(100_000.0, [0.0; 3]);
     truth.iter_mut().enumerate().for_each(|(i, mu)| *mu *= 1.0 + if i % 2 == 0 { 0.1 } else { -0.1 });
     let residual = tested(100_000.0, &truth, 1);
-    assert!(residual.p < LIMIT && !residual.by_window, "{residual:?}");
+    assert!(residual.p < crate::result::limits::RESIDUAL_P && !residual.by_window, "{residual:?}");
     assert!(residual.failure().unwrap().contains("chi-square"));
 }
 

@@ -3,8 +3,8 @@
 use super::*;
 use crate::device::{Device, Tensor};
 use crate::infer::{DensityKind, DensitySettings, Estimator, FlowSettings};
+use crate::numerics::matrix::normals;
 use crate::refine::StudentMixture;
-use crate::refine::matrix::normals;
 
 /// Draws of what a function draws, with its densities, tested.
 fn tested(
@@ -193,7 +193,7 @@ fn candidates_of_nested_regions_agree() {
         let mut live = Vec::new();
         let mut z = [0.0; 2];
         while live.len() < 400 * p {
-            crate::refine::matrix::in_ball(&mut generator, &mut z);
+            crate::numerics::matrix::in_ball(&mut generator, &mut z);
             let x = z.map(|z| centre + width * z);
             if x.iter().all(|x| (0.0..1.0).contains(x)) {
                 live.extend(x);

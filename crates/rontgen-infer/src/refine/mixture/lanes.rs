@@ -8,7 +8,7 @@
 
 use super::{Component, log_sum};
 use crate::kernels::vector::vectorised;
-use crate::refine::matrix;
+use crate::numerics::matrix;
 
 /// Points that move together.
 pub(super) const LANES: usize = 8;

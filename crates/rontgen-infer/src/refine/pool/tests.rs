@@ -22,7 +22,7 @@ impl Proposal for Normal {
         use rand::SeedableRng;
         let mut generator = rand_pcg::Pcg64::seed_from_u64(self.seed + first as u64);
         let mut z = vec![0.0; n];
-        crate::refine::matrix::normals(&mut generator, &mut z);
+        crate::numerics::matrix::normals(&mut generator, &mut z);
         let cube: Vec<f32> = z.iter().map(|z| (1.0 / (1.0 + (-self.mean - self.sd * z).exp())) as f32).collect();
         let log_q = self.log_density(&cube)?;
         Ok((cube, log_q))

@@ -219,7 +219,7 @@ mod tests {
         std::fs::copy(excerpt().coco, &coco).unwrap();
         std::fs::write(&line, b"not a FITS file").unwrap();
         assert!(error().contains("apec_line.fits") && error().contains("not a FITS file"), "{}", error());
-        let unpacked = crate::observation::fits::read_bytes(&excerpt().line).unwrap();
+        let unpacked = crate::fits::read_bytes(&excerpt().line).unwrap();
         std::fs::write(&line, &unpacked[..unpacked.len() / 2]).unwrap();
         assert!(error().contains("truncated"), "{}", error());
         // Only the header and the temperatures.

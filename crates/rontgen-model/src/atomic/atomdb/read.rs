@@ -1,7 +1,7 @@
 //! AtomDB's FITS files: HDU 1 PARAMETERS (temperatures), then one EMISSIVITY table per temperature.
 
 use super::{AtomDb, AtomDbError, Curve, ELEMENTS, Files, HC, LOWEST_ENERGY, Lines, Node};
-use crate::observation::fits::{FitsError, FitsFile, Hdu, HduKind};
+use crate::fits::{FitsError, FitsFile, Hdu, HduKind};
 use std::path::Path;
 
 /// Temperatures of the two files may differ by this, relative.

@@ -4,11 +4,11 @@
 //! memo asks for give the same model.
 
 use super::{Axis, Kind, TableModel};
+use crate::fits::{FitsError, FitsFile, Hdu, HduKind};
 use crate::model::{
     ModelError,
     catalogue::{Component, Kind as ComponentKind, ParameterInfo},
 };
-use crate::observation::fits::{FitsError, FitsFile, Hdu, HduKind};
 use crate::observation::units;
 use std::path::Path;
 

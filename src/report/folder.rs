@@ -1,0 +1,41 @@
+//! Names of the files in an output folder: each stands here and nowhere else.
+
+use std::path::{Path, PathBuf};
+
+pub const RUN_FILE: &str = "run.toml";
+/// A folder with this file is that of a finished run: it is written last.
+pub const SUMMARY: &str = "summary.json";
+pub const POSTERIOR: &str = "posterior.csv";
+pub const CHAIN: &str = "posterior.fits";
+pub const WEIGHTED: &str = "weighted.csv";
+pub const SPECTRUM: &str = "spectrum.csv";
+pub const UNFOLDED: &str = "unfolded.csv";
+pub const COVERAGE: &str = "coverage.csv";
+pub const REPORT: &str = "report.html";
+pub const DIAGNOSIS: &str = "diagnose.json";
+/// The mocks of a diagnosis.
+pub const MOCKS: &str = "calibration.csv";
+pub const PLOTS: &str = "plots";
+pub const CHECKPOINTS: &str = "checkpoints";
+pub const ROUNDS: &str = "rounds";
+/// In the folder of a round, which also has a [`POSTERIOR`].
+pub const LOSSES: &str = "losses.csv";
+pub const PROPOSAL: &str = "proposal.csv";
+pub const NETWORKS: &str = "network.checkpoint";
+/// Of `rontgen apply`, with the samples of each spectrum in a folder.
+pub const APPLIED: &str = "apply.json";
+pub const APPLIED_TABLE: &str = "apply.csv";
+/// What is done of an `apply` that has not ended.
+pub const APPLIED_SO_FAR: &str = "apply.part";
+pub const SAMPLES: &str = "samples";
+
+/// Everything that a run writes at the top of its folder; `--force` removes these and nothing else.
+pub const OF_A_RUN: &[&str] =
+    &[RUN_FILE, POSTERIOR, CHAIN, WEIGHTED, SPECTRUM, COVERAGE, UNFOLDED, SUMMARY, REPORT, DIAGNOSIS, MOCKS];
+/// The folders that a run makes in its own.
+pub const FOLDERS_OF_A_RUN: &[&str] = &[ROUNDS, PLOTS, CHECKPOINTS];
+
+/// `rounds/NN` of round `round`, counted from 1.
+pub fn round_folder(folder: &Path, round: usize) -> PathBuf {
+    folder.join(ROUNDS).join(format!("{round:02}"))
+}

@@ -1,0 +1,164 @@
+//! The layout that ARCHITECTURE.md promises, read from the sources: which room needs which, and what a room may not touch.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The folders that hold rooms: the root package's sources and those of the member crates.
+fn bases() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut all = vec![root.join("src")];
+    let crates = fs::read_dir(root.join("crates")).unwrap();
+    all.extend(crates.map(|entry| entry.unwrap().path().join("src")).filter(|path| path.is_dir()));
+    all.sort();
+    all
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") && path.file_name().is_some_and(|name| name != "tests.rs")
+        {
+            found.push(path);
+        }
+    }
+}
+
+/// The code of a file that is no comment and no test.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The first words after each `crate::` of a text, those of a braced list included.
+fn named_rooms(text: &str) -> BTreeSet<String> {
+    let word = |s: &str| s.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let mut found = BTreeSet::new();
+    for (at, _) in text.match_indices("crate::") {
+        let rest = &text[at + 7..];
+        let Some(list) = rest.strip_prefix('{') else {
+            found.insert(word(rest));
+            continue;
+        };
+        let (mut depth, mut begins) = (0, true);
+        for (i, c) in list.char_indices() {
+            match c {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => begins = true,
+                c if begins && depth == 0 && !c.is_whitespace() => {
+                    found.insert(word(&list[i..]));
+                    begins = false;
+                }
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+/// For each room the rooms that it needs, with a file that says so.
+fn needs() -> BTreeMap<String, BTreeMap<String, PathBuf>> {
+    let mut files = Vec::new();
+    let mut rooms = BTreeSet::new();
+    for base in bases() {
+        let mut own = Vec::new();
+        sources(&base, &mut own);
+        for path in own {
+            let inside = path.strip_prefix(&base).unwrap();
+            let room = inside.iter().next().unwrap().to_string_lossy().trim_end_matches(".rs").to_string();
+            if room != "lib" && room != "main" {
+                rooms.insert(room.clone());
+                files.push((room, path));
+            }
+        }
+    }
+    let mut needs: BTreeMap<String, BTreeMap<String, PathBuf>> = BTreeMap::new();
+    for (room, path) in files {
+        for other in named_rooms(&code(&path)) {
+            if other != room && rooms.contains(&other) {
+                needs.entry(room.clone()).or_default().entry(other).or_insert_with(|| path.clone());
+            }
+        }
+    }
+    needs
+}
+
+#[test]
+fn no_two_rooms_need_each_other() {
+    let needs = needs();
+    assert!(needs.len() > 15 && needs["analysis"].contains_key("refine"), "the sources were not read: {needs:?}");
+    let reaches = |from: &str, to: &str| {
+        let (mut waiting, mut seen) = (vec![from.to_string()], BTreeSet::new());
+        while let Some(room) = waiting.pop() {
+            if room == to {
+                return true;
+            }
+            if seen.insert(room.clone()) {
+                waiting.extend(needs.get(&room).into_iter().flat_map(|others| others.keys().cloned()));
+            }
+        }
+        false
+    };
+    for (room, others) in &needs {
+        for (other, file) in others {
+            assert!(!reaches(other, room), "{room} and {other} need each other: {}", file.display());
+        }
+    }
+}
+
+#[test]
+fn rooms_keep_to_what_is_below_them() {
+    let needs = needs();
+    let order = ["cli", "run", "report", "analysis", "result"];
+    for (at, room) in order.iter().enumerate() {
+        for above in &order[..at] {
+            let file = needs.get(*room).and_then(|others| others.get(*above));
+            assert_eq!(file, None, "{room} needs {above}, which is above it");
+        }
+    }
+    for (room, below) in
+        [("kernels", vec!["device"]), ("device", vec![]), ("numerics", vec![]), ("fits", vec!["bounded"])]
+    {
+        let found: Vec<&str> = needs.get(room).map_or(Vec::new(), |others| others.keys().map(String::as_str).collect());
+        assert_eq!(found, below, "{room}");
+    }
+}
+
+#[test]
+fn the_science_touches_no_file_terminal_environment_or_run_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let stages = ["infer", "refine", "simulate", "reference", "summarize", "nn", "result"];
+    let mut folders: Vec<PathBuf> = stages.iter().map(|s| root.join("crates/rontgen-infer/src").join(s)).collect();
+    folders.push(root.join("src/analysis"));
+    let forbidden = [
+        "println!",
+        "print!(",
+        "std::fs",
+        "fs::",
+        "std::env",
+        "std::io::",
+        "run_file",
+        "crate::report",
+        "crate::run",
+        "crate::cli",
+    ];
+    for folder in folders {
+        let mut files = Vec::new();
+        sources(&folder, &mut files);
+        assert!(!files.is_empty(), "{}", folder.display());
+        for path in files {
+            let code = code(&path);
+            for word in forbidden {
+                // An I/O error is a value that results can hold.
+                let code = code.replace("std::io::Error", "");
+                assert!(!code.contains(word), "{}: {word}", path.display());
+            }
+        }
+    }
+}
