@@ -17,7 +17,7 @@
 //! | [`report`] | tables, chains, pictures and pages |
 //! | [`run`] | the run file, checkpoints, the output folder |
 //! | [`mod@import`] | XSPEC's save files as run files |
-//! | [`bounded`] | reading files that may never end |
+//! | [`bounded`], [`replacement`] | reading files that may never end, and writing files whole or not at all |
 //! | [`nn`], [`kernels`], [`device`], [`numerics`] | layers and training, one file per kernel family, the GPU or CPU underneath, mathematics on the host |
 //!
 //! The rooms below [`run`] and [`report`] are crates of their own (`crates/`), so that a change above leaves their kernels and components
@@ -34,4 +34,4 @@ pub use rontgen_infer::{Error, Result, diagnose, error, infer, nn, reference, re
 pub use rontgen_kernels::kernels;
 pub use rontgen_model::{atomic, model};
 pub use rontgen_numerics::numerics;
-pub use rontgen_ogip::{bounded, fits, observation};
+pub use rontgen_ogip::{bounded, fits, observation, replacement};

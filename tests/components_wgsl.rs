@@ -7,7 +7,7 @@ use crate::golden;
 use golden::{
     device::{device, run},
     reference, with_excerpt,
-    xspec::{BOUNDS, Rule, case, difference, judge, ratio, values},
+    xspec::{BOUNDS, case, difference, judge, ratio, values},
 };
 use rontgen::model::{Kind, Model, Program, catalogue};
 
@@ -42,10 +42,9 @@ fn shaders_meet_the_xspec_references() {
             let (worst, at) = judge(*rule, &case, &got, &oracle.oracle);
             let (noise, noise_at) = difference(&got, &oracle.oracle_rounded, 1e-6);
             println!("{:14} {:4} {worst:10.2e} {:8.3} {noise:10.2e}", golden.key, set.column, case.edges[at]);
-            let jumps = *rule == Rule::Jumps;
             // f32 adds its own noise, and that of the parameters' rounding, to the bound of the f64 form.
             let (rounding, _) = difference(&oracle.oracle_rounded, &oracle.oracle, 1e-6);
-            let bound = limit + if jumps { 2e-3 } else { quiet + rounding };
+            let bound = limit + quiet + rounding;
             if worst > bound || worst.is_nan() || noise > *quiet || noise.is_nan() {
                 failures.push(format!(
                     "{} {}: {worst:.2e} at {}, to the oracle {noise:.2e} at {}",
@@ -128,9 +127,9 @@ fn shaders_agree_with_the_oracle() {
             _ if ["partcov", "zmshift"].contains(&name.as_str()) => format!("({name}*tbabs)*powerlaw"),
             _ => format!("{name}*powerlaw"),
         };
-        // Pieces of the Gaunt factor jump (one point per bin against many in the oracle).
         let limit = match name.as_str() {
-            "bremss" | "zbremss" => 2e-3,
+            // One bin here is 6 % wide, and shared out by widths where it holds a jump of the Gaunt factor.
+            "bremss" | "zbremss" => 5e-5,
             // Shifted edges carry f32's rounding, which the steps of tbabs between narrow bins show.
             "zmshift" => 2e-4,
             // Sums over all bins, and logarithms mixed from several nodes.
@@ -140,8 +139,8 @@ fn shaders_agree_with_the_oracle() {
             // Lines of 5 eV: distances from their middles in units of their width. Where the reflection sets in, as a high power of the energy,
             // parts of bins are taken whole.
             "pexmon" => 2e-4,
-            // Whether a line's edge lies in a bin of 0.5 eV is a difference of ln E, which f32 knows to 2e-7, the bin's 8e-5.
-            "rdblur" => 3e-3,
+            // Close to a horn the shader's line comes from radii whose ends differ from it by 3e-5 in ln E, of which f32 has three digits.
+            "rdblur" => 2e-3,
             // The angles of the two edges of a bin of 0.5 eV differ by 1e-4.
             "diskline" => 2e-3,
             // The excerpt's pseudo-continua have a point every 65 eV and kinks there, 3.3e-3 in bins of 0.5 eV; tests/plasma.rs holds the
@@ -166,7 +165,7 @@ fn shaders_agree_with_the_oracle() {
     for kt in [0.0, 0.05, 0.3, 2.0, 30.0] {
         check("bbodyrad+powerlaw", &[("bbodyrad.kT", kt), ("powerlaw.norm", 1e-6)], 2e-5);
         check("diskbb+powerlaw", &[("diskbb.Tin", kt), ("powerlaw.norm", 1e-6)], 2e-5);
-        check("bremss+powerlaw", &[("bremss.kT", kt), ("powerlaw.norm", 1e-6)], 2e-3);
+        check("bremss+powerlaw", &[("bremss.kT", kt), ("powerlaw.norm", 1e-6)], 1e-4);
     }
     for sigma in [1e-5, 0.0003, 0.002, 0.009, 0.3] {
         check("gaussian", &[("gaussian.LineE", 6.4), ("gaussian.Sigma", sigma)], 2e-5);
@@ -174,6 +173,8 @@ fn shaders_agree_with_the_oracle() {
     }
     check("bknpower", &[("bknpower.BreakE", 6.4001)], 2e-5);
     check("edge*powerlaw", &[("edge.edgeE", 6.4001)], 2e-4);
+    // The edge of iron in a bin of 0.5 eV, with transmissions e^3 apart on its sides.
+    check("zwabs*powerlaw", &[("zwabs.nH", 300.0), ("zwabs.Redshift", 0.11)], 2e-5);
     // Products that share one exponential, and a sum multiplied out.
     check("tbabs*ztbabs*constant*cutoffpl", &[("ztbabs.Redshift", 0.1), ("cutoffpl.HighECut", 3.0)], 5e-4);
     check("tbabs*phabs*(powerlaw+zpowerlw)*edge", &[("edge.edgeE", 7.1)], 2e-4);

@@ -1,5 +1,7 @@
 //! The programs of `examples/` as they stand there.
 
+#[path = "../examples/amortise.rs"]
+mod amortise;
 #[path = "../examples/joint.rs"]
 mod joint;
 #[path = "../examples/likelihood.rs"]
@@ -55,4 +57,12 @@ fn a_simulator_of_ones_own() {
 #[test]
 fn a_component_of_ones_own() {
     own_component::main().unwrap();
+}
+
+#[test]
+fn networks_for_any_spectrum() {
+    amortise::main().unwrap();
+    let found = amortise::indices().unwrap();
+    assert_eq!(found.len(), 3);
+    assert!(found.iter().zip([1.5, 1.9, 2.3]).all(|(found, truth)| (found - truth).abs() < 0.05), "{found:?}");
 }

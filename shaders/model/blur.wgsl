@@ -5,10 +5,14 @@ struct Blur {
     corner: array<f32, 5>,
 }
 
-// ln g of a ring's red (-1) or blue (+1) end.
-fn blur_end(c: DiskLine, ln_r: f32, side: f32) -> f32 {
-    let r = safe_exp(ln_r);
+// ln g of the red (-1) or blue (+1) end of the ring of a radius.
+fn blur_ring(c: DiskLine, r: f32, side: f32) -> f32 {
     return 0.5 * log_1p(-3.0 / r) - log_1p(-side * c.sine / sqrt(r - 2.0));
+}
+
+// The same, of its logarithm.
+fn blur_end(c: DiskLine, ln_r: f32, side: f32) -> f32 {
+    return blur_ring(c, safe_exp(ln_r), side);
 }
 
 // ln r of the ring with the bluest end.
@@ -98,8 +102,9 @@ fn rdblur_setup(p: u32, t: u32, slot: u32, a: ptr<private, Room>) -> Blur {
     let bluest = blur_bluest(c);
     let first = c.ln_inner;
     let last = c.ln_inner + c.ln_range;
-    var ends = array<f32, 5>(blur_end(c, first, -1.0), blur_end(c, last, -1.0), blur_end(c, first, 1.0),
-        blur_end(c, last, 1.0), blur_end(c, bluest, 1.0));
+    // Of the radii themselves: the exponential of a logarithm is 1e-6 off.
+    var ends = array<f32, 5>(blur_ring(c, c.inner, -1.0), blur_ring(c, c.outer, -1.0), blur_ring(c, c.inner, 1.0),
+        blur_ring(c, c.outer, 1.0), blur_end(c, bluest, 1.0));
     for (var k = 1u; k < 5u; k++) {
         for (var n = k; n > 0u && ends[n] < ends[n - 1u]; n--) {
             let other = ends[n];
@@ -177,11 +182,19 @@ fn blur_share(c: Blur, a: ptr<private, Room>, x: f32, half: f32) -> f32 {
     return max(blur_cubic(a, second * 120u + 60u, to_place) - blur_cubic(a, first * 120u + 60u, from_place), 0.0);
 }
 
+// ln of a bin's geometric middle over that of another: both logarithms are rounded to 2e-7, the width of a bin of 0.5 eV is 8e-5.
+fn blur_ratio(i: u32, k: u32) -> f32 {
+    let distance = (mid_hi(i) - mid_hi(k)) + (mid_lo(i) - mid_lo(k));
+    let a = half_ratio(i);
+    let b = half_ratio(k);
+    return log_1p(distance / mid_hi(k)) + 0.5 * log_1p((b - a) * (b + a) / (1.0 - b * b));
+}
+
 fn blur_from(c: Blur, a: ptr<private, Room>, slot: u32, i: u32, k: u32) -> f32 {
     if k >= energies() {
         return 0.0;
     }
-    return source(slot, k) * blur_share(c, a, ln_mid(i) - ln_mid(k), 0.5 * log_width(i));
+    return source(slot, k) * blur_share(c, a, blur_ratio(i, k), 0.5 * log_width(i));
 }
 
 fn blur_value(c: Blur, a: ptr<private, Room>, slot: u32, i: u32) -> f32 {

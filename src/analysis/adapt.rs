@@ -62,7 +62,7 @@ pub(crate) const FIRST: usize = 2;
 
 /// How far to go.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Effort {
+pub struct Effort {
     /// Draws of the flow, and half as many of each proposal that follows.
     pub draws: usize,
     /// Likelihoods of a spectrum, at most; the fall-back has as many again after its own.
@@ -71,6 +71,12 @@ pub(crate) struct Effort {
     /// Nested sampling where the weights are refused after all.
     pub nested: bool,
     pub seed: u64,
+}
+
+impl Default for Effort {
+    fn default() -> Self {
+        Self { draws: 2048, most: 65_536, polish: true, nested: true, seed: 0 }
+    }
 }
 
 /// What became of a spectrum.

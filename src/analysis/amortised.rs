@@ -1,16 +1,19 @@
 //! The networks of an amortised analysis on spectra other than the observed one, each refined with its own exact likelihood.
 
-use super::Context;
-use super::adapt::{self, Effort, Weighed};
+pub use super::adapt::Effort;
+use super::adapt::{self, Weighed};
 use super::mocks::Analysis;
+use super::networks::Networks;
 use super::refined::parameters;
-use super::rounds::physical;
-use crate::Result;
-use crate::device::{RowBlocks, Tensor};
+use super::rounds::{Rounds, physical};
+use super::{Context, Observer, Problem, Settings};
+use crate::device::{Device, RowBlocks, Tensor};
 use crate::diagnose::cstat_expectation;
+use crate::nn::Record;
 use crate::refine::poisson_constant;
-use crate::result::{CstatSummary, ParameterSummary, RefineSummary, Verdict, VerdictStatus};
-use crate::simulate::Coordinates;
+use crate::result::{CstatSummary, ParameterSummary, RefineSummary, Samples, Verdict, VerdictStatus};
+use crate::simulate::{Coordinates, Simulator};
+use crate::{Error, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +46,68 @@ pub struct SpectrumResult {
         deserialize_with = "crate::result::json::read_ordered"
     )]
     pub parameters: Vec<(String, ParameterSummary)>,
+}
+
+/// Networks that serve any spectrum of a problem's response, model and priors.
+pub struct Amortised<'a> {
+    problem: &'a Problem,
+    settings: &'a Settings,
+    simulator: Simulator,
+    record: Record<'static>,
+}
+
+impl<'a> Amortised<'a> {
+    /// Trains networks on the whole prior, in one round, as the settings say; `settings.inference.amortised` is to be set.
+    ///
+    /// # Errors
+    /// Settings of networks for one spectrum or of several rounds, device failures, interruptions.
+    pub fn train(
+        problem: &'a Problem,
+        settings: &'a Settings,
+        device: &Device,
+        observer: &dyn Observer,
+    ) -> Result<Amortised<'a>> {
+        if settings.inference.amortised.is_none() || settings.inference.rounds != 1 {
+            return Err(Error::Input(format!(
+                "{}: amortised networks are trained on the whole prior: expected inference.amortised and one round, found {} rounds",
+                problem.name, settings.inference.rounds
+            )));
+        }
+        let mut rounds = Rounds::new(problem, settings, device, None, observer)?;
+        rounds.run()?;
+        let record = rounds.record()?;
+        Ok(Amortised { problem, settings, simulator: problem.simulator(device)?, record })
+    }
+
+    /// The refined posterior of each spectrum: what it says, and `samples` equal-weight draws. `None` where no draw of the networks has any
+    /// likelihood.
+    ///
+    /// # Errors
+    /// Spectra of other bins, device failures, interruptions.
+    pub fn posteriors(
+        &self,
+        spectra: &[Binned],
+        effort: Effort,
+        samples: usize,
+        observer: &dyn Observer,
+    ) -> Result<Vec<Option<(SpectrumResult, Samples)>>> {
+        let bins = self.simulator.bins();
+        if let Some((k, other)) = spectra.iter().enumerate().find(|(_, spectrum)| spectrum.counts.len() != bins) {
+            return Err(Error::Input(format!("spectrum {k} has {} bins; expected {bins}", other.counts.len())));
+        }
+        let (problem, settings, simulator) = (self.problem, self.settings, &self.simulator);
+        let context = Context { problem, settings, simulator, device: simulator.device(), observer };
+        let load = &mut |_| Networks::from_record(&context, self.record.clone());
+        let analysis = Analysis::of_round(context, 1, load)?;
+        let usable: Vec<(usize, Binned)> = spectra.iter().cloned().enumerate().collect();
+        let mut all: Vec<Option<(SpectrumResult, Samples)>> = spectra.iter().map(|_| None).collect();
+        let seed = context.seed();
+        for (at, result, values) in refine(&analysis, &usable, Effort { seed, ..effort }, samples)? {
+            let values = values[..(samples * problem.names().len()).min(values.len())].to_vec();
+            all[at] = Some((result, Samples { names: problem.names(), values }));
+        }
+        Ok(all)
+    }
 }
 
 /// The refined posterior of each usable spectrum: its place in the group, what it says, and equal-weight samples (physical, row-major).

@@ -578,6 +578,14 @@ impl<'a> Rounds<'a> {
         (self.store.is_some() && round < self.done.len()).then(|| self.networks(round)).transpose()
     }
 
+    /// The networks at work, as a record.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub(crate) fn record(&self) -> Result<Record<'static>> {
+        self.estimator.put(self.encoder.put(Record::new())?)
+    }
+
     /// Keeps what a finished round leaves. Its downloads are the checkpoint's.
     fn keep_round(&mut self, round: usize) -> Result<()> {
         if self.store.is_none() {
@@ -594,7 +602,7 @@ impl<'a> Rounds<'a> {
         let names = self.problem.names();
         let left = RoundRecord {
             round: round + 1,
-            networks: self.estimator.put(self.encoder.put(Record::new())?)?,
+            networks: self.record()?,
             losses: &self.losses,
             posterior: Samples { names: names.clone(), values: posterior },
             proposal: Samples { names, values: proposal },

@@ -24,6 +24,7 @@ use sha2::{Digest, Sha256};
 
 use crate::Error;
 use crate::nn::{Array, Record};
+use crate::replacement::Replacement;
 
 const MAGIC: &[u8; 8] = b"RNTGCKPT";
 /// Raised with every change of the layout; an older file is refused, not guessed at.
@@ -61,21 +62,16 @@ impl From<CheckpointError> for Error {
 /// [`CheckpointError::Io`].
 pub fn save(record: &Record<'_>, path: &Path) -> Result<(), CheckpointError> {
     let io = |source| CheckpointError::Io { path: path.to_path_buf(), source };
-    let temporary = path.with_extension("part");
-    let written = (|| {
-        let mut out =
-            Hashing { inner: BufWriter::with_capacity(CHUNK, File::create(&temporary)?), hash: Sha256::new() };
+    let written = || {
+        let new = Replacement::of(path)?;
+        let mut out = Hashing { inner: BufWriter::with_capacity(CHUNK, new.open()?), hash: Sha256::new() };
         write(record, &mut out)?;
         let digest = out.hash.finalize();
         out.inner.write_all(&digest)?;
-        out.inner.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(&temporary, path)?;
-        sync_folder_of(path)
-    })();
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    written.map_err(io)
+        out.inner.into_inner().map_err(io::IntoInnerError::into_error)?;
+        new.finish()
+    };
+    written().map_err(io)
 }
 
 fn write(record: &Record<'_>, out: &mut impl Write) -> io::Result<()> {
@@ -267,15 +263,6 @@ impl<T: Read> Reader<'_, T> {
         };
         Ok((name, array))
     }
-}
-
-/// Makes a rename in the folder of `path` durable; on systems without folder handles there is nothing to do.
-fn sync_folder_of(path: &Path) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 /// Names of the arrays that tell whose a checkpoint is.

@@ -6,3 +6,4 @@ pub mod model;
 use rontgen_numerics::numerics;
 use rontgen_ogip::fits;
 use rontgen_ogip::observation;
+use rontgen_ogip::replacement;

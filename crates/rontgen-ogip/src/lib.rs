@@ -3,3 +3,4 @@
 pub mod bounded;
 pub mod fits;
 pub mod observation;
+pub mod replacement;

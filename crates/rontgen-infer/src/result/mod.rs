@@ -64,10 +64,11 @@ impl Samples {
 
     /// All samples, one row each and one column per name.
     pub fn array(&self) -> ndarray::ArrayView2<'_, f64> {
-        let whole = self.len() * self.names.len();
-        // As many values as rows x columns.
-        ndarray::ArrayView2::from_shape((self.len(), self.names.len()), &self.values[..whole])
-            .unwrap_or_else(|_| ndarray::ArrayView2::from_shape((0, 0), &[]).unwrap_or_else(|_| unreachable!()))
+        let (n, p) = (self.len(), self.names.len());
+        match ndarray::ArrayView2::from_shape((n, p), &self.values[..n * p]) {
+            Ok(view) => view,
+            Err(error) => unreachable!("as many values as rows x columns: {error}"),
+        }
     }
 
     /// All samples of column `j`; empty when there is no such column.

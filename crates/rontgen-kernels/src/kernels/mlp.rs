@@ -23,7 +23,9 @@ pub fn kernels() -> Vec<Kernel> {
     vec![SQUARE.clone()]
 }
 
-/// Rows of a training tile: a thread's share of the batch within these bounds.
+/// Rows of a training tile: this part of the batch within these bounds. Neither depends on the number of threads, since the sum over
+/// tiles must not.
+const LEAST_TILES: usize = 2;
 const TRAINING_TILE: std::ops::RangeInclusive<usize> = 32..=256;
 /// Rows of a tile at inference.
 const TILE: usize = 256;
@@ -330,7 +332,7 @@ fn loss_twin(
     }
     let rows = y.len() / q;
     let wanted = gradient.is_some();
-    let tile_rows = rows.div_ceil(rayon::current_num_threads()).clamp(*TRAINING_TILE.start(), *TRAINING_TILE.end());
+    let tile_rows = rows.div_ceil(LEAST_TILES).clamp(*TRAINING_TILE.start(), *TRAINING_TILE.end());
     let take = || scratch.tiles.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop().unwrap_or_default();
     let scale = 2.0 / rows as f32;
     let tiles: Vec<(f32, Tile)> = (0..rows.div_ceil(tile_rows))

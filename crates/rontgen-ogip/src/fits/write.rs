@@ -1,11 +1,12 @@
 //! Writing FITS tables through cfitsio: into a temporary file beside the target, renamed when it is whole.
 
 use std::ffi::{CString, c_char, c_int};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fitsio::sys;
 
 use super::{FitsError, check, lock};
+use crate::replacement::Replacement;
 
 const BINARY_TABLE: c_int = 2;
 const READ_WRITE: c_int = 1;
@@ -23,37 +24,23 @@ fn ascii(text: &str) -> Result<CString, FitsError> {
 /// A FITS file that is being written. Dropped before [`FitsWriter::finish`], it leaves nothing behind.
 pub struct FitsWriter {
     handle: *mut sys::fitsfile,
-    temporary: PathBuf,
-    target: PathBuf,
-}
-
-fn temporary_for(target: &Path) -> PathBuf {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(target.file_name().unwrap_or_default());
-    name.push(format!(".{}.part", std::process::id()));
-    if is_special(target) { std::env::temp_dir().join(name) } else { target.with_file_name(name) }
-}
-
-/// Whether a device or a pipe is there: it is written into, as a rename would put a file in its place (of /dev/null, for whoever may).
-pub fn is_special(target: &Path) -> bool {
-    std::fs::metadata(target).is_ok_and(|found| !found.is_file() && !found.is_dir())
+    new: Option<Replacement>,
 }
 
 impl FitsWriter {
     /// Begins a new file with an empty primary HDU.
     pub fn create(target: &Path) -> Result<Self, FitsError> {
-        let temporary = temporary_for(target);
-        let name = c_string(&temporary.to_string_lossy())?;
-        if temporary.exists() {
-            std::fs::remove_file(&temporary)?;
-        }
+        let new = Replacement::of(target)?;
+        let name = c_string(&new.path().to_string_lossy())?;
+        // cfitsio makes the file itself.
+        std::fs::remove_file(new.path())?;
         let mut handle = std::ptr::null_mut();
         let mut status = 0;
         let _guard = lock();
         // SAFETY: the name is a C string; the handle is only used when the status is 0.
         unsafe { sys::ffdkinit(&mut handle, name.as_ptr(), &mut status) };
         check(status, || "creating".into())?;
-        let writer = FitsWriter { handle, temporary, target: target.to_path_buf() };
+        let writer = FitsWriter { handle, new: Some(new) };
         // SAFETY: the handle is open; no axes are read for NAXIS = 0.
         unsafe { sys::ffphps(writer.handle, 8, 0, std::ptr::null_mut(), &mut status) };
         let result = check(status, || "primary header".into());
@@ -63,9 +50,9 @@ impl FitsWriter {
 
     /// Begins a copy of a file image, to be changed and stored under `target`.
     pub fn copy(bytes: &[u8], target: &Path) -> Result<Self, FitsError> {
-        let temporary = temporary_for(target);
-        let name = c_string(&temporary.to_string_lossy())?;
-        std::fs::write(&temporary, bytes)?;
+        let new = Replacement::of(target)?;
+        let name = c_string(&new.path().to_string_lossy())?;
+        std::fs::write(new.path(), bytes)?;
         let mut handle = std::ptr::null_mut();
         let mut status = 0;
         let opened = {
@@ -74,11 +61,8 @@ impl FitsWriter {
             unsafe { sys::ffdkopn(&mut handle, name.as_ptr(), READ_WRITE, &mut status) };
             check(status, || "opening the copy".into())
         };
-        if let Err(e) = opened {
-            let _ = std::fs::remove_file(&temporary);
-            return Err(e);
-        }
-        Ok(FitsWriter { handle, temporary, target: target.to_path_buf() })
+        opened?;
+        Ok(FitsWriter { handle, new: Some(new) })
     }
 
     fn call(&mut self, what: &str, f: impl FnOnce(*mut sys::fitsfile, &mut c_int)) -> Result<(), FitsError> {
@@ -231,13 +215,9 @@ impl FitsWriter {
     /// Closes the file and puts it under its final name.
     pub fn finish(mut self) -> Result<(), FitsError> {
         self.close()?;
-        if is_special(&self.target) {
-            let mut whole = std::fs::File::open(&self.temporary)?;
-            std::io::copy(&mut whole, &mut std::fs::File::options().write(true).open(&self.target)?)?;
-            // What is left of it goes with `self`.
-            return Ok(());
+        if let Some(new) = self.new.take() {
+            new.finish()?;
         }
-        std::fs::rename(&self.temporary, &self.target)?;
         Ok(())
     }
 
@@ -257,6 +237,5 @@ impl FitsWriter {
 impl Drop for FitsWriter {
     fn drop(&mut self) {
         let _ = self.close();
-        let _ = std::fs::remove_file(&self.temporary);
     }
 }

@@ -5,7 +5,7 @@
 //! and products, activations, derivatives, weight gradients and sums of a tile follow one another in cache. Layer by layer,
 //! as wider networks and GPUs do it, a step is some thirty passes over memory, each with a start and an end for all threads.
 //!
-//! The order of all sums depends on the batch's size and the number of threads alone.
+//! The order of all sums depends on the size of the batch alone.
 
 use super::batch::Batch;
 use super::rows::{activate_row, add_bias, add_rows, derive_row, merge, tile_moments, unnormalise_row};
@@ -18,10 +18,11 @@ use rayon::prelude::*;
 
 /// Rows of a tile, about: long enough that its weight gradients are worth adding up, short enough for the caches.
 pub(super) const TILE: usize = 84;
-/// Fewest rows worth a thread.
+/// Fewest rows worth a block.
 const LEAST_ROWS: usize = 48;
-/// Blocks of rows per thread: more than one, so that a thread that was held up can be helped.
-const BLOCKS_PER_THREAD: usize = 2;
+/// Most blocks of a batch, which threads take as they come. Sums go from block to block, so their number must not depend on that of the
+/// threads.
+const MOST_BLOCKS: usize = 12;
 /// Rows that are asked for before they are used.
 const AHEAD: usize = 2;
 /// Widest networks, by the number of their weights: beyond, a tile's weight gradients leave the caches.
@@ -165,8 +166,7 @@ pub(super) fn widest(layers: &[Layer], bins: usize) -> usize {
 
 impl Fused {
     pub(super) fn new(layers: &[Layer], bins: usize, rows: usize, keeps_targets: bool) -> Self {
-        let threads = rayon::current_num_threads();
-        let blocks = (BLOCKS_PER_THREAD * threads).min(rows / LEAST_ROWS).max(1);
+        let blocks = (rows / LEAST_ROWS).clamp(1, MOST_BLOCKS);
         let share = rows.div_ceil(blocks).next_multiple_of(6);
         let tile = share.div_ceil(share.div_ceil(TILE)).next_multiple_of(6);
         let block = |first: usize| {

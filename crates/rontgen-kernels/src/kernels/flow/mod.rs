@@ -125,11 +125,11 @@ pub fn loss(
         Device::Cpu(cpu) => cpu.run("flow.loss", || {
             let rows: Vec<u32> = (0..x.rows() as u32).collect();
             let pairs = Pairs { x: x.cpu(), contexts: vec![context.cpu()] };
-            let (_, size) = train::teams(rayon::current_num_threads(), 1, rows.len());
-            train::scratch(&tables.plans[0], (1, size), &mut scratch.tiles);
+            let teams = train::teams(rayon::current_num_threads(), 1, rows.len());
+            train::scratch(&tables.plans[0], teams, &mut scratch.tiles);
             let wanted = gradient.is_some();
             let mut fresh = vec![0.0; if wanted { weights.len() } else { 0 }];
-            let sum = train::loss(tables, weights.cpu(), &pairs, &rows, &mut fresh, &scratch.tiles[..size]);
+            let sum = train::loss(tables, weights.cpu(), &pairs, &rows, &mut fresh, teams, &scratch.tiles);
             if !sum.is_finite() {
                 cpu.status.raise(Fault::Flow, 0);
             }

@@ -2,9 +2,9 @@
 //!
 //! A training step of the flow lasts a fraction of a millisecond and has three phases, so that waking a sleeping thread for each
 //! would cost as much as the work. The threads of a team live for an epoch and spin between phases; where there are more
-//! runnable threads than cores they soon yield. A phase has one share per member. Everyone does its own share first (its data are
-//! in that core's cache) and then those that nobody has begun: a member without a core holds nobody up. What a share computes
-//! does not depend on who does it.
+//! runnable threads than cores they soon yield. A phase has so many shares, whatever the number of threads: what is summed over shares
+//! has the same bits on every machine. Everyone does its own shares first (their data are in that core's cache) and then those that
+//! nobody has begun: a member without a core holds nobody up. What a share computes does not depend on who does it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
@@ -30,7 +30,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// Does what is left of a phase, member `first`'s share before the others.
+    /// Does what is left of a phase, from share `first` on.
     fn work(&self, phase: usize, first: usize) {
         let Some(job) = *self.job.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) else { return };
         let size = self.begun.len();
@@ -61,11 +61,13 @@ fn wait(until: impl Fn() -> bool) {
     }
 }
 
-/// Calls `lead` with a team of `size` threads, the present one among them.
-pub(super) fn with_team<R>(size: usize, lead: impl FnOnce(&Team<'_>) -> R) -> R {
+/// Calls `lead` with a team of `threads` threads, the present one among them, whose phases have `shares` shares. More threads than
+/// shares would have nothing to do.
+pub(super) fn with_team<R>(threads: usize, shares: usize, lead: impl FnOnce(&Team<'_>) -> R) -> R {
+    let (shares, threads) = (shares.max(1), threads.clamp(1, shares.max(1)));
     let shared = Shared {
         phase: AtomicUsize::new(0),
-        begun: (0..size).map(|_| AtomicUsize::new(0)).collect(),
+        begun: (0..shares).map(|_| AtomicUsize::new(0)).collect(),
         open: AtomicUsize::new(0),
         panic: Mutex::new(None),
         job: Mutex::new(None),
@@ -79,15 +81,15 @@ pub(super) fn with_team<R>(size: usize, lead: impl FnOnce(&Team<'_>) -> R) -> R 
     }
     std::thread::scope(|scope| {
         let _dismiss = Dismiss(&shared);
-        for member in 1..size {
+        for member in 1..threads {
             let shared = &shared;
-            scope.spawn(move || follow(shared, member));
+            scope.spawn(move || follow(shared, member * shares / threads));
         }
         lead(&Team { shared: &shared })
     })
 }
 
-fn follow(shared: &Shared, member: usize) {
+fn follow(shared: &Shared, first: usize) {
     let mut seen = 0;
     loop {
         wait(|| shared.phase.load(Acquire) != seen);
@@ -95,29 +97,30 @@ fn follow(shared: &Shared, member: usize) {
         if seen == usize::MAX {
             return;
         }
-        shared.work(seen, member);
+        shared.work(seen, first);
     }
 }
 
 impl Team<'_> {
-    pub fn size(&self) -> usize {
+    /// Shares of a phase.
+    pub fn shares(&self) -> usize {
         self.shared.begun.len()
     }
 
-    /// One phase: `job(share)` for every share below the team's size. Returns when all are done.
+    /// One phase: `job(share)` for every share. Returns when all are done.
     ///
     /// # Panics
     /// When a share's job does.
     pub fn run(&self, job: Job<'_>) {
         let shared = self.shared;
-        if self.size() == 1 {
+        if self.shares() == 1 {
             return job(0);
         }
         // SAFETY: a share is begun, and so the job called, before `open` falls to zero, which is awaited below whatever happens, so
         // that the reference is used within its lifetime alone.
         let forgotten = unsafe { std::mem::transmute::<Job<'_>, Job<'static>>(job) };
         *shared.job.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(forgotten);
-        shared.open.store(self.size(), Relaxed);
+        shared.open.store(self.shares(), Relaxed);
         let phase = shared.phase.fetch_add(1, Release) + 1;
         shared.work(phase, 0);
         wait(|| shared.open.load(Acquire) == 0);
@@ -132,10 +135,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_member_takes_part_in_every_phase() {
-        for size in [1, 2, 3, 5] {
-            let sums: Vec<AtomicUsize> = (0..size).map(|_| AtomicUsize::new(0)).collect();
-            with_team(size, |team| {
+    fn every_share_is_done_once_in_every_phase() {
+        for (threads, shares) in [(1, 1), (1, 4), (2, 2), (2, 5), (3, 3), (5, 5), (7, 2)] {
+            let sums: Vec<AtomicUsize> = (0..shares).map(|_| AtomicUsize::new(0)).collect();
+            with_team(threads, shares, |team| {
                 for phase in 0..1000 {
                     team.run(&|member| {
                         sums[member].fetch_add(phase, Relaxed);
@@ -152,7 +155,7 @@ mod tests {
     #[test]
     fn shares_of_a_late_member_are_done_by_others() {
         let sums: Vec<AtomicUsize> = (0..4).map(|_| AtomicUsize::new(0)).collect();
-        with_team(4, |team| {
+        with_team(3, 4, |team| {
             for phase in 0..200 {
                 team.run(&|share| {
                     sums[share].fetch_add(1, Relaxed);
@@ -168,7 +171,7 @@ mod tests {
     #[test]
     fn a_panic_reaches_the_leader() {
         for culprit in [0, 1] {
-            let caught = catch_unwind(|| with_team(2, |team| team.run(&|member| assert_ne!(member, culprit))));
+            let caught = catch_unwind(|| with_team(2, 2, |team| team.run(&|member| assert_ne!(member, culprit))));
             assert!(caught.is_err());
         }
     }

@@ -1,8 +1,8 @@
 //! Training on the CPU: whole epochs, the steps of each flow in the hands of one team of threads.
 //!
 //! Flows of an ensemble do not depend on each other, so teams take flows first; what threads there are beyond that share the
-//! batch. A step is three phases of a team: tiles forward and back, the sum of their gradients with its norm, Adam. Every
-//! sum has a fixed order: the bits depend on the number of threads, never on their timing.
+//! batch. A step is three phases of a team: tiles forward and back, the sum of their gradients with its norm, Adam. The shares of
+//! a batch, and so every sum and its bits, follow from the size of the batch alone, never from the threads or their timing.
 
 use super::FlowTables;
 use super::plan::Plan;
@@ -14,10 +14,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 /// Samples that one thread carries at a time.
 pub(super) const TILE: usize = 128;
-/// Samples of a thread's share of a batch, at least: below, the sum over the threads' gradients costs more than they save.
-const SMALLEST_SHARE: usize = 32;
+/// Most shares of a batch, each with a gradient of its own: the least are of one tile.
+const MOST_SHARES: usize = 16;
 
-/// One thread's scratch.
+/// One share's scratch.
 #[derive(Debug)]
 pub(super) struct Tile {
     workspace: Workspace,
@@ -89,15 +89,23 @@ impl<'a> Member<'a> {
     }
 }
 
-/// How threads are shared out: teams, and the threads of each.
-pub(super) fn teams(threads: usize, flows: usize, batch: usize) -> (usize, usize) {
+/// How the work is shared out: teams, the threads of each, and the shares of a batch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Teams {
+    teams: usize,
+    threads: usize,
+    pub shares: usize,
+}
+
+pub(super) fn teams(threads: usize, flows: usize, batch: usize) -> Teams {
+    let shares = batch.div_ceil(TILE).clamp(1, MOST_SHARES);
     let teams = threads.min(flows).max(1);
-    (teams, (threads / teams).clamp(1, batch.div_ceil(SMALLEST_SHARE).max(1)))
+    Teams { teams, threads: (threads / teams).clamp(1, shares), shares }
 }
 
 /// Makes what [`epoch`] and [`loss`] need.
-pub(super) fn scratch(plan: &Plan, (teams, size): (usize, usize), tiles: &mut Vec<RwLock<Tile>>) {
-    while tiles.len() < teams * size {
+pub(super) fn scratch(plan: &Plan, teams: Teams, tiles: &mut Vec<RwLock<Tile>>) {
+    while tiles.len() < teams.teams * teams.shares {
         tiles.push(RwLock::new(Tile::new(plan)));
     }
 }
@@ -106,15 +114,15 @@ pub(super) fn scratch(plan: &Plan, (teams, size): (usize, usize), tiles: &mut Ve
 pub(super) fn epoch(
     members: &mut [Member<'_>],
     work: &Work<'_>,
-    (teams, size): (usize, usize),
+    Teams { teams, threads, shares }: Teams,
     tiles: &[RwLock<Tile>],
 ) {
     let members: Vec<Mutex<&mut Member<'_>>> = members.iter_mut().map(Mutex::new).collect();
-    with_team(teams, |all| {
+    with_team(teams, teams, |all| {
         all.run(&|team| {
-            with_team(size, |crew| {
+            with_team(threads, shares, |crew| {
                 for member in members.iter().skip(team).step_by(teams) {
-                    epoch_of(crew, &mut lock(member), work, &tiles[team * size..][..size]);
+                    epoch_of(crew, &mut lock(member), work, &tiles[team * shares..][..shares]);
                 }
             });
         });
@@ -136,7 +144,7 @@ fn epoch_of(crew: &Team<'_>, member: &mut Member<'_>, work: &Work<'_>, tiles: &[
     member.valid = density(crew, member, &work.pairs, work.valid, tiles);
 }
 
-/// The part of `n` things that falls to one of `size`, in multiples of `unit`.
+/// The part of `n` things that falls to one of `size` shares, in multiples of `unit`.
 fn share(n: usize, size: usize, unit: usize, one: usize) -> std::ops::Range<usize> {
     let each = n.div_ceil(size).next_multiple_of(unit);
     (one * each).min(n)..((one + 1) * each).min(n)
@@ -186,7 +194,7 @@ fn differentiate(
         let mut tile = tiles[one].write().unwrap_or_else(PoisonError::into_inner);
         let Tile { workspace, gradient, used, loss, .. } = &mut *tile;
         *used = false;
-        let rows = &rows[share(rows.len(), crew.size(), super::panel::PANEL, one)];
+        let rows = &rows[share(rows.len(), crew.shares(), super::panel::PANEL, one)];
         *loss = carry(plan, value, pairs, turn, rows, workspace, |workspace| {
             tile::backward(plan, value, workspace, gradient, *used);
             *used = true;
@@ -200,7 +208,7 @@ fn density(crew: &Team<'_>, member: &Member<'_>, pairs: &Pairs<'_>, rows: &[u32]
     let (plan, value) = (member.plan, &*member.value);
     crew.run(&|one| {
         let mut tile = tiles[one].write().unwrap_or_else(PoisonError::into_inner);
-        let rows = &rows[share(rows.len(), crew.size(), super::panel::PANEL, one)];
+        let rows = &rows[share(rows.len(), crew.shares(), super::panel::PANEL, one)];
         tile.loss = carry(plan, value, pairs, 0, rows, &mut tile.workspace, |_| ());
     });
     total(tiles)
@@ -216,7 +224,7 @@ fn descend(crew: &Team<'_>, member: &mut Member<'_>, step: &Step, scale: f32, ti
         return;
     };
     member.factor = factor;
-    let each = slice_len(member.mask.len(), crew.size());
+    let each = slice_len(member.mask.len(), crew.shares());
     let slices = member.value.chunks_mut(each).zip(member.first.chunks_mut(each)).zip(member.second.chunks_mut(each));
     let slices: Vec<_> = slices.zip(member.gradient.chunks(each)).map(Mutex::new).collect();
     crew.run(&|one| {
@@ -227,14 +235,14 @@ fn descend(crew: &Team<'_>, member: &mut Member<'_>, step: &Step, scale: f32, ti
     });
 }
 
-/// Weights that one thread sums and updates.
+/// Weights that one share sums and updates.
 fn slice_len(weights: usize, size: usize) -> usize {
     weights.div_ceil(size).next_multiple_of(64)
 }
 
 /// `gradient = scale * mask * sum of the tiles' gradients`; returns the square of its norm.
 fn reduce(crew: &Team<'_>, member: &mut Member<'_>, scale: f32, tiles: &[RwLock<Tile>]) -> f64 {
-    let each = slice_len(member.mask.len(), crew.size());
+    let each = slice_len(member.mask.len(), crew.shares());
     let mask = member.mask;
     let slices: Vec<_> = member.gradient.chunks_mut(each).map(|slice| Mutex::new((slice, 0.0f64))).collect();
     crew.run(&|one| {
@@ -284,11 +292,13 @@ pub(super) fn loss(
     pairs: &Pairs<'_>,
     rows: &[u32],
     gradient: &mut [f32],
+    teams: Teams,
     tiles: &[RwLock<Tile>],
 ) -> f32 {
     let len = tables.shape.len();
     let mut value = weights.to_vec();
-    let sums = with_team(tiles.len(), |crew| {
+    let tiles = &tiles[..teams.shares];
+    let sums = with_team(teams.threads, teams.shares, |crew| {
         let flows = tables.plans.iter().zip(tables.mask.cpu().chunks_exact(len)).zip(value.chunks_exact_mut(len));
         let sums = flows.enumerate().map(|(k, ((plan, mask), value))| {
             let wanted = gradient.get_mut(k * len..(k + 1) * len);

@@ -5,6 +5,7 @@
 
 use super::{AtomDb, Curve, ELEMENTS, Files, Lines, Node};
 use crate::atomic::bytes::Reader;
+use crate::replacement::Replacement;
 use sha2::{Digest, Sha256};
 use std::{
     io::Write,
@@ -63,19 +64,18 @@ pub(super) fn store(folder: &Path, files: &Files, db: &AtomDb) {
     let (Some(path), Some(identity)) = (file(folder, files), identity(files)) else { return };
     let mut payload = Vec::new();
     write_database(db, &mut payload);
-    let part = path.with_extension(format!("{}.part", std::process::id()));
-    let written = std::fs::create_dir_all(folder).and_then(|()| {
-        let mut out = std::fs::File::create(&part)?;
+    let written = || {
+        let new = Replacement::of(&path)?;
+        let mut out = new.open()?;
         out.write_all(MAGIC)?;
         out.write_all(&identity)?;
         out.write_all(&Sha256::digest(&payload))?;
         out.write_all(&payload)?;
-        out.sync_all()?;
-        std::fs::rename(&part, &path)
-    });
+        new.finish()
+    };
+    let written: std::io::Result<()> = written();
     if let Err(error) = written {
         tracing::debug!("no copy of the AtomDB tables in {}: {error}", folder.display());
-        let _ = std::fs::remove_file(&part);
     }
 }
 

@@ -24,6 +24,8 @@ const MOST_CELLS: f64 = 65_536.0;
 /// Points of a piece of the line (those in the shader), and radii for each.
 const POINTS: usize = 60;
 const RADII: usize = 64;
+/// Added to a number below 2^51, this leaves a whole one in the lowest bits of the mantissa.
+const ROUND: f64 = 4_503_599_627_370_496.0;
 /// Halvings of an interval.
 const HALVINGS: usize = 50;
 
@@ -173,11 +175,13 @@ pub(crate) struct Blur<R> {
     ln_first: f64,
     inverse: f64,
     cells: f64,
-    /// Photons of the line in every cell, and below its ends.
-    own: Vec<R>,
-    below: Vec<R>,
+    /// Photons of the line below every cell, and in it.
+    line: Vec<(f64, f64)>,
+    /// ln of the bins' edges.
+    edges: Vec<f64>,
     /// ln E and photons of the source bins.
-    rays: Vec<(f64, R)>,
+    rays: Vec<(f64, f64)>,
+    number: std::marker::PhantomData<R>,
 }
 
 impl<R: Real> Blur<R> {
@@ -187,60 +191,64 @@ impl<R: Real> Blur<R> {
         let (from, to, sine) = disc(at(1, 10.0), at(2, 1000.0), at(3, 30.0));
         let pieces = Disc { power: at(0, -2.0), from, to, sine }.line();
         let (ln_first, ln_last) = (pieces[0].from, pieces[pieces.len() - 1].to);
-        let tiles = grid.tiles.iter().flat_map(|t| (0..t.len).map(move |j| t.bin::<R>(j)));
-        let rays: Vec<(f64, R)> =
-            tiles.clone().zip(source).map(|(bin, s)| (bin.ln_centre.to_f64(), R::load(*s))).collect();
-        let narrowest = tiles.map(|bin| bin.log_width.to_f64()).fold(f64::INFINITY, f64::min);
+        let edges: Vec<f64> = grid.exact.iter().map(|e| e.ln()).collect();
+        let rays =
+            edges.windows(2).zip(source).map(|(ends, s)| (0.5 * (ends[0] + ends[1]), R::load(*s).to_f64())).collect();
+        let narrowest = edges.windows(2).map(|ends| ends[1] - ends[0]).fold(f64::INFINITY, f64::min);
         let cells = (8.0 * (ln_last - ln_first) / narrowest).ceil().clamp(LEAST_CELLS, MOST_CELLS);
         let step = (ln_last - ln_first) / cells;
         let mut piece = 0;
-        let ends: Vec<f64> = (0..=cells as usize)
-            .map(|k| {
-                let x = ln_first + step * k as f64;
-                while piece + 1 < pieces.len() && x > pieces[piece].to {
-                    piece += 1;
-                }
-                pieces[piece].below(x)
+        let mut ends = (0..=cells as usize).map(|k| {
+            let x = ln_first + step * k as f64;
+            while piece + 1 < pieces.len() && x > pieces[piece].to {
+                piece += 1;
+            }
+            pieces[piece].below(x)
+        });
+        // Where rounding has less below a cell's end than below its start, the cell is empty.
+        let mut before = ends.next().unwrap_or(0.0);
+        let line = ends
+            .map(|end| {
+                let cell = (before, (end - before).max(0.0));
+                before = before.max(end);
+                cell
             })
             .collect();
-        Self {
-            ln_first,
-            inverse: 1.0 / step,
-            cells,
-            own: ends.windows(2).map(|pair| R::of((pair[1] - pair[0]).max(0.0))).collect(),
-            below: ends.into_iter().map(R::of).collect(),
-            rays,
-        }
+        Self { ln_first, inverse: 1.0 / step, cells, line, edges, rays, number: std::marker::PhantomData }
     }
 
+    /// In double precision for every number type: a bin of 0.5 eV is a few cells of the line, of which f32 would lose 1e-3 where the
+    /// line is steep, and as much again in the difference of what lies below its edges.
     #[inline(always)]
     pub fn fill(&self, tile: &Tile<R::Store>, out: &mut [R::Store; TILE]) {
-        let zero = R::of(0.0);
-        let mut sums = [zero; TILE];
-        let last = R::of(self.cells - 1e-2);
+        let Some(edges) = self.edges.get(tile.start..=tile.start + tile.len) else {
+            *out = [R::of(f64::NAN).store(); TILE];
+            return;
+        };
+        let mut sums = [0.0; TILE];
         let reach = self.cells / self.inverse;
         // Sources whose line reaches into the tile.
-        let from = self.rays.partition_point(|ray| ray.0 + self.ln_first + reach < tile.e_min.ln());
-        let to = self.rays.partition_point(|ray| ray.0 + self.ln_first < tile.e_max.ln());
+        let from = self.rays.partition_point(|ray| ray.0 + self.ln_first + reach < edges[0]);
+        let to = self.rays.partition_point(|ray| ray.0 + self.ln_first < edges[tile.len]);
+        let last = self.cells - 1.0;
         for (ln_e, photons) in self.rays.get(from..to).unwrap_or(&[]) {
-            for (j, sum) in sums.iter_mut().enumerate().take(tile.len) {
-                let bin = tile.bin::<R>(j);
-                let place = (bin.ln_centre - R::of(ln_e + self.ln_first)) * R::of(self.inverse);
-                let half = bin.log_width * R::of(0.5 * self.inverse);
-                let (low, high) = ((place - half).max(zero).min(last), (place + half).max(zero).min(last));
-                let ((k, first), (m, second)) = (low.floor(), high.floor());
-                let pair = |k: usize| (self.below.get(k).copied(), self.own.get(k).copied());
-                let ((Some(a), Some(in_a)), (Some(c), Some(in_c))) = (pair(first), pair(second)) else { continue };
-                // f32 has few digits of a narrow bin's ends.
-                let inside = !(place - half).lt(zero) & !last.lt(place + half);
-                let narrow = in_a * R::pick(inside, half + half, high - low);
-                let wide = (c - a) + in_c * (high - m) - in_a * (low - k);
-                // Rounding may leave the edge of the line just below zero.
-                *sum = photons.fma(R::pick(first == second, narrow, wide).max(zero), *sum);
+            let start = ln_e + self.ln_first;
+            let below = |edge: f64| {
+                let place = ((edge - start) * self.inverse).clamp(0.0, self.cells);
+                // Rounding place - 1/2 with the mantissa: at a whole number it may be the cell below, whose end is the same.
+                let rounded = (place - 0.5).clamp(0.0, last) + ROUND;
+                let (before, inside) = self.line[(rounded.to_bits() - ROUND.to_bits()) as usize];
+                before + inside * (place - (rounded - ROUND))
+            };
+            let mut lower = below(edges[0]);
+            for (sum, edge) in sums.iter_mut().zip(&edges[1..]) {
+                let upper = below(*edge);
+                *sum += photons * (upper - lower);
+                lower = upper;
             }
         }
         for (out, sum) in out.iter_mut().zip(sums) {
-            *out = sum.store();
+            *out = R::of(sum).store();
         }
     }
 }

@@ -17,6 +17,8 @@ const HELIUM: f64 = 0.085;
 /// Ionisation energy of hydrogen as XSPEC rounds it, in units of 1e-3 keV.
 const RYDBERG: f64 = 13.58;
 const COLDEST: f64 = 1e-4;
+/// E/kT times the square of ln(hi/lo) from which on the slope of the Gaunt factor inside a bin counts: 1e-4 of the bin.
+const STEEP: f64 = 2.4e-3;
 const LN_50: f64 = 3.912_023_005_428_146;
 
 /// Correction polynomials: for 7 values of gamma, for the powers 0, 1, 2 of u = E/kT, 6 intervals of u.
@@ -117,27 +119,43 @@ impl<R: Real> Charge<R> {
         out
     }
 
-    /// `u` (up to 50), its logarithm and Born's Gaunt factor there.
+    /// The factor, and with `BROAD` its derivative by ln u, from `u` (up to 50), its logarithm and Born's Gaunt factor there; `above`:
+    /// with `BROAD`, the shares of the bin above the pieces' ends.
     #[inline(always)]
-    fn gaunt<const COLD: bool>(&self, u: R, ln_u: R, born: R) -> R {
+    fn gaunt<const COLD: bool, const BROAD: bool>(&self, u: R, ln_u: R, born: R, above: &[R; 5]) -> (R, R) {
         if COLD {
             // 2 log10 u + 8, the place in the table; the outer pieces extend beyond it.
             let place = ln_u.fma(R::of(2.0 / std::f64::consts::LN_10), R::of(8.0));
-            let mut sum = self.cold[1].fma(place, self.cold[0]);
+            let (mut sum, mut slope) = (self.cold[1].fma(place, self.cold[0]), self.cold[1]);
             for k in 1..11 {
-                sum = self.cold[k + 1].fma((place - R::of(k as f64)).max(R::of(0.0)), sum);
+                let beyond = place - R::of(k as f64);
+                sum = self.cold[k + 1].fma(beyond.max(R::of(0.0)), sum);
+                if BROAD {
+                    slope = slope + R::pick(R::of(0.0).lt(beyond), self.cold[k + 1], R::of(0.0));
+                }
             }
-            return sum;
+            return (sum, slope * R::of(2.0 / std::f64::consts::LN_10));
         }
         let term = |power: usize| {
             let mut value = self.terms[power][0];
-            for (end, next) in U_ENDS.iter().zip(&self.terms[power][1..]) {
-                value = R::pick(R::of(*end).lt(u), *next, value);
+            for ((end, above), next) in U_ENDS.iter().zip(above).zip(&self.terms[power][1..]) {
+                value = if BROAD {
+                    value.fma(R::of(1.0) - *above, *next * *above)
+                } else {
+                    R::pick(R::of(*end).lt(u), *next, value)
+                };
             }
             value
         };
         let v = u.max(R::of(0.003));
-        term(2).fma(v, term(1)).fma(v, term(0)) * born
+        let (square, linear) = (term(2), term(1));
+        let value = square.fma(v, linear).fma(v, term(0)) * born;
+        if !BROAD {
+            return (value, R::of(0.0));
+        }
+        // Born's falls as u^-1/2 in the end, and as this to a few hundredths from u = 1 on, where the slope matters.
+        let of_born = R::of(-0.5) * u / (u + R::of(0.4));
+        (value, ((square + square).fma(v, linear) * v * born) + value * of_born)
     }
 }
 
@@ -199,45 +217,61 @@ pub(crate) fn zbremss<R: Real>(par: &[f64]) -> Bremss<R> {
 }
 
 impl<R: Real> Bremss<R> {
+    /// With `BROAD` a bin that holds the end of a piece gets the shares of both sides, and the Gaunt factor's slope counts; else it is
+    /// all on the side of its middle, and the Gaunt factor that of its middle.
     #[inline(always)]
-    fn bin<const COLD_H: bool, const COLD_HE: bool>(&self, bin: &Bin<R>) -> R {
+    fn bin<const COLD_H: bool, const COLD_HE: bool, const BROAD: bool>(&self, bin: &Bin<R>) -> R {
         let x = bin.centre * self.inverse;
         // The fits end at u = 50, where e^-u has long decided.
         let u = x.min(R::of(50.0));
         let ln_u = (bin.ln_centre + self.ln_inverse).min(R::of(LN_50));
         let b = born(u, ln_u);
-        let hydrogen = self.hydrogen.gaunt::<COLD_H>(u, ln_u, b);
-        let helium = self.helium.gaunt::<COLD_HE>(u, ln_u, b);
-        let gaunt = helium.fma(R::of(4.0 * HELIUM), hydrogen);
-        super::log_integral::<R, true>(self.amplitude * gaunt * (-x).exp(), -x, -x, bin.log_width)
+        let above = if BROAD {
+            let bins = R::of(1.0) / (bin.width * self.inverse);
+            U_ENDS.map(|end| (x - R::of(end)).fma(bins, R::of(0.5)).max(R::of(0.0)).min(R::of(1.0)))
+        } else {
+            [R::of(0.0); 5]
+        };
+        let hydrogen = self.hydrogen.gaunt::<COLD_H, BROAD>(u, ln_u, b, &above);
+        let helium = self.helium.gaunt::<COLD_HE, BROAD>(u, ln_u, b, &above);
+        let gaunt = helium.0.fma(R::of(4.0 * HELIUM), hydrogen.0);
+        let slope = if BROAD { helium.1.fma(R::of(4.0 * HELIUM), hydrogen.1) / gaunt - x } else { -x };
+        super::log_integral::<R, true>(self.amplitude * gaunt * (-x).exp(), slope, -x, bin.log_width)
+    }
+
+    #[inline(always)]
+    fn tile<const COLD_H: bool, const COLD_HE: bool, const BROAD: bool>(
+        &self,
+        tile: &Tile<R::Store>,
+        out: &mut [R::Store; TILE],
+    ) {
+        for (j, out) in out.iter_mut().enumerate() {
+            *out = self.bin::<COLD_H, COLD_HE, BROAD>(&tile.bin(j)).store();
+        }
     }
 }
 
 impl<R: Real> Component<R> for Bremss<R> {
     #[inline(always)]
     fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R {
-        self.bin::<false, false>(bin)
+        self.bin::<false, false, true>(bin)
     }
 
     #[inline(always)]
     fn fill(&self, tile: &Tile<R::Store>, _table: &[R::Store], out: &mut [R::Store; TILE]) {
+        let scale = self.inverse.to_f64();
+        let inside = |end: &f64| *end > 0.9999 * scale * tile.e_min && *end < 1.0001 * scale * tile.e_max;
+        // Few tiles hold the end of a piece; the slope of the Gaunt factor, -1/2 or so, adds a twelfth of it times x L^2.
+        let steepest = (scale * tile.e_max).min(50.0) * tile.broadest_log * tile.broadest_log;
+        let broad = steepest > STEEP || U_ENDS.iter().any(inside);
         // Helium is cold whenever hydrogen is.
-        match (self.hydrogen.is_cold, self.helium.is_cold) {
-            (true, _) => {
-                for (j, out) in out.iter_mut().enumerate() {
-                    *out = self.bin::<true, true>(&tile.bin(j)).store();
-                }
-            }
-            (false, true) => {
-                for (j, out) in out.iter_mut().enumerate() {
-                    *out = self.bin::<false, true>(&tile.bin(j)).store();
-                }
-            }
-            (false, false) => {
-                for (j, out) in out.iter_mut().enumerate() {
-                    *out = self.bin::<false, false>(&tile.bin(j)).store();
-                }
-            }
+        match (self.hydrogen.is_cold, self.helium.is_cold, broad) {
+            (true, _, false) => self.tile::<true, true, false>(tile, out),
+            (true, _, true) => self.tile::<true, true, true>(tile, out),
+            (false, true, false) => self.tile::<false, true, false>(tile, out),
+            (false, true, true) => self.tile::<false, true, true>(tile, out),
+            (false, false, false) => self.tile::<false, false, false>(tile, out),
+            (false, false, true) => self.tile::<false, false, true>(tile, out),
         }
     }
 }

@@ -23,9 +23,10 @@ use rayon::prelude::*;
 /// A line is faint when at its peak, at rest, it adds less than this to the continuum of its element and a share ([`BESIDE`]) of those
 /// of hydrogen and helium.
 pub(super) const FAINT: f64 = 3e-4;
-/// Where hydrogen's abundance is fixed, and where it is a parameter: abundances up to three and thirty times hydrogen's are within the
-/// tolerance.
-const BESIDE: [f64; 2] = [1.0 / 3.0, 1.0 / 30.0];
+/// By [`Family`]: one abundance for the metals, one for each of the common elements, hydrogen's a parameter, too. With these, abundances up to
+/// three and thirty times hydrogen's are within the tolerance, of the common elements also without helium; a smaller share would make lines of
+/// more that is faint.
+const BESIDE: [f64; 3] = [1.0 / 3.0, 1.0 / 6.0, 1.0 / 30.0];
 /// All faint lines of an element between two knots together add less than this.
 const FAINT_TOGETHER: f64 = 6e-4;
 /// A line ends where it adds less than this.
@@ -296,7 +297,7 @@ fn part(node: &Node, grid: &Grid, ratios: &[f64; ELEMENTS], family: Family, broa
     };
     let base = {
         let (hydrogen, helium) = (continuum(0), continuum(1));
-        let share = BESIDE[usize::from(family == Family::All)];
+        let share = BESIDE[family as usize];
         let beside = |k: usize| (hydrogen[k] + helium[k]) / grid.extent[k] * share;
         (0..knots).map(beside).collect::<Vec<f64>>()
     };

@@ -1,0 +1,126 @@
+//! Files appear whole or not at all: written under a temporary name in the same folder, flushed to the disk, then renamed.
+//!
+//! The temporary name must be in the same folder: a rename across file systems is a copy, and a copy can be cut short.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A file that takes the place of another once it is whole. Dropped before [`Replacement::finish`], it leaves nothing behind.
+#[derive(Debug)]
+pub struct Replacement {
+    temporary: tempfile::TempPath,
+    target: PathBuf,
+}
+
+/// Whether a device or a pipe is there: it is written into, as a rename would put a file in its place (of /dev/null, for whoever may).
+fn is_special(target: &Path) -> bool {
+    fs::metadata(target).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+impl Replacement {
+    /// Begins a file that is to become `target`; the folders above it are made.
+    ///
+    /// # Errors
+    /// Those of the file system, and a target that is not the name of a file.
+    pub fn of(target: &Path) -> io::Result<Replacement> {
+        let name =
+            target.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not the name of a file"))?;
+        let folder = match target.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        fs::create_dir_all(folder)?;
+        let prefix = format!(".{}.", name.to_string_lossy());
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&prefix).suffix(".part");
+        // What a temporary file is made with, nobody else may read: this one becomes an ordinary file.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = if is_special(target) { builder.tempfile() } else { builder.tempfile_in(folder) };
+        Ok(Replacement { temporary: file?.into_temp_path(), target: target.to_path_buf() })
+    }
+
+    /// The temporary file, which exists and is empty: for libraries that must open it themselves.
+    pub fn path(&self) -> &Path {
+        &self.temporary
+    }
+
+    /// Opens the temporary file for writing.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn open(&self) -> io::Result<File> {
+        File::options().write(true).truncate(true).open(&self.temporary)
+    }
+
+    /// Flushes what was written to the disk and puts it in the place of the target, or writes it into the device or pipe there.
+    ///
+    /// # Errors
+    /// Those of the file system; the target is then what it was.
+    pub fn finish(self) -> io::Result<()> {
+        if is_special(&self.target) {
+            let mut target = File::options().write(true).open(&self.target)?;
+            return io::copy(&mut File::open(&self.temporary)?, &mut target).map(drop);
+        }
+        File::open(&self.temporary)?.sync_all()?;
+        self.temporary.persist(&self.target).map_err(|error| error.error)?;
+        sync_folder_of(&self.target)
+    }
+}
+
+/// Makes a rename in the folder of `path` durable; on systems without folder handles there is nothing to do.
+fn sync_folder_of(path: &Path) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn a_file_is_replaced_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("new").join("a.csv");
+        let names = || fs::read_dir(target.parent().unwrap()).unwrap().count();
+        let first = Replacement::of(&target).unwrap();
+        first.open().unwrap().write_all(b"one").unwrap();
+        assert!(!target.exists());
+        first.finish().unwrap();
+        assert_eq!((fs::read(&target).unwrap().as_slice(), names()), (b"one".as_slice(), 1));
+        let second = Replacement::of(&target).unwrap();
+        second.open().unwrap().write_all(b"two").unwrap();
+        drop(second);
+        assert_eq!((fs::read(&target).unwrap().as_slice(), names()), (b"one".as_slice(), 1), "what is dropped is gone");
+        assert!(Replacement::of(Path::new("/")).is_err());
+    }
+
+    /// As readable as any file that this user makes: not for its owner alone, as temporary files are.
+    #[cfg(unix)]
+    #[test]
+    fn a_replacement_has_the_permissions_of_a_new_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (plain, replaced) = (folder.path().join("plain"), folder.path().join("replaced"));
+        fs::write(&plain, b"").unwrap();
+        Replacement::of(&replaced).unwrap().finish().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&plain), mode(&replaced));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_written_into() {
+        use std::os::unix::fs::FileTypeExt;
+        let device = Path::new("/dev/null");
+        let file = Replacement::of(device).unwrap();
+        file.open().unwrap().write_all(b"gone").unwrap();
+        file.finish().unwrap();
+        assert!(fs::metadata(device).unwrap().file_type().is_char_device());
+    }
+}
