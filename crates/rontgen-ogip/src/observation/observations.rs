@@ -148,7 +148,7 @@ mod tests {
         assert!(both.with_counts(&counts[1..]).is_err());
         // One data set is a list of one.
         let one = Observations::try_from(named("a", 3)).unwrap();
-        assert_eq!((one.len(), one.columns()), (1, &[0..bins][..]));
+        assert_eq!((one.len(), one.columns()[0].clone()), (1, 0..bins));
         assert_eq!(one.counts(), named("a", 3).counts);
     }
 
