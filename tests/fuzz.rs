@@ -172,7 +172,7 @@ impl Bench {
         {
             evaluate(&model);
         }
-        let _ = setup::observation_spec(&run, Some(self.folder.path())).map(|spec| load(&spec));
+        let _ = run.observation_spec(Some(self.folder.path())).map(|spec| load(&spec));
     }
 }
 

@@ -75,7 +75,7 @@ fn the_pn_example_becomes_a_run_with_the_same_bins() {
     assert_eq!(told.lines().count(), 1, "{told}");
     assert!(told.contains("the background PNbackground_spectrum.fits"), "{told}");
     let run = RunFile::read(&work.path().join("pn.toml"), &[]).unwrap();
-    assert_eq!(run.observation.response, rontgen::run::run_file::FileChoice::Path("PN.rmf".into()));
+    assert_eq!(run.observation.response, rontgen::run::run_file::FileChoice::File("PN.rmf".into()));
     let setup::Case { run, problem, .. } = setup::Case::open(run, None).unwrap();
     // XSPEC keeps 104 of 114 good groups, 10131 counts.
     assert_eq!(problem.dataset.bins.len(), 104);

@@ -1,9 +1,12 @@
 //! The run file: defaults, messages with line and key, `--set`, finding files, and the round trip through run.toml.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
 use proptest::prelude::*;
-use rontgen::run::run_file::{FileChoice, Grouping, Hidden, ParameterEntry, Provenance, RunFile, Target};
+use rontgen::run::run_file::{
+    FileChoice, Grouping, Hidden, Listed, ParameterEntry, Provenance, RunFile, listing, markdown,
+};
+use rontgen::summarize::Targets;
 
 const MINIMAL: &str = r#"[observation]
 spectrum = "a.pha"
@@ -23,7 +26,7 @@ fn parse_with(text: &str, sets: &[&str]) -> Result<RunFile, String> {
 #[test]
 fn the_defaults_are_those_of_the_paper_but_for_the_networks() {
     let run = parse(MINIMAL).unwrap();
-    assert_eq!(run.observation.response, FileChoice::FromSpectrum);
+    assert_eq!(run.observation.response, FileChoice::Keyword);
     assert_eq!(run.observation.grouping, Grouping::File);
     assert_eq!((run.model.abundances.as_str(), run.model.cross_sections.as_str()), ("wilm", "vern"));
     assert!(!run.model.exact_grid);
@@ -39,7 +42,7 @@ fn the_defaults_are_those_of_the_paper_but_for_the_networks() {
     let random =
         parse(&format!("{MINIMAL}\n[inference.autoencoder]\nstart = \"random\"\n")).unwrap().inference.autoencoder;
     assert_eq!((random.from_signal, random.anneal, random.learning_rate), (false, None, 3e-3));
-    assert_eq!((a.target, a.min_improvement, a.reduce_patience, a.early_patience), (Target::Expected, 1e-3, 8, 8));
+    assert_eq!((a.target, a.min_improvement, a.reduce_patience, a.early_patience), (Targets::Expected, 1e-3, 8, 8));
     let f = &i.flow;
     assert_eq!((f.transforms, f.hidden, f.layers, f.batch, f.patience), (6, 64, 2, 256, 20));
     assert_eq!((f.learning_rate, f.validation, f.realisations), (8e-3, 0.2, 8));
@@ -106,7 +109,7 @@ likelihood = "auto"
     .unwrap();
     assert_eq!(run.observation.arf, FileChoice::None);
     assert_eq!(run.observation.energies, [[0.5, 2.0], [2.0, 10.0]]);
-    assert_eq!(run.observation.grouping, Grouping::Channels(vec![(0.2, 1.2, 12), (1.2, 2.0, 4)]));
+    assert_eq!(run.observation.grouping, Grouping::Widths(vec![(0.2, 1.2, 12), (1.2, 2.0, 4)]));
     let entry = |name: &str| run.parameters.iter().find(|(n, _)| n == name).map(|(_, e)| e.clone()).unwrap();
     assert_eq!(entry("a.x"), ParameterEntry::Frozen(0.2));
     assert_eq!(entry("a.y"), ParameterEntry::Frozen(3.0));
@@ -118,7 +121,7 @@ likelihood = "auto"
     assert_eq!(entry("b.s"), ParameterEntry::Tied { to: "a.y".into(), scale: 1.0, offset: 0.0 });
     assert_eq!(run.inference.seed, 7);
     assert_eq!(run.inference.autoencoder.hidden, Hidden::Units(vec![512, 128]));
-    assert_eq!(run.inference.autoencoder.target, Target::Twin);
+    assert_eq!(run.inference.autoencoder.target, Targets::Twin);
     assert_eq!(run.refine.likelihood.name(), "auto");
     for (text, expected) in [("\"none\"", Grouping::None), ("\"optimal\"", Grouping::Optimal)] {
         let run = parse(&MINIMAL.replace("[model]", &format!("grouping = {text}\n[model]"))).unwrap();
@@ -262,7 +265,7 @@ fn set_overrides_the_file_and_is_checked_like_it() {
     )
     .unwrap();
     assert_eq!(run.inference.rounds, 3);
-    assert_eq!(run.inference.autoencoder.target, Target::Twin);
+    assert_eq!(run.inference.autoencoder.target, Targets::Twin);
     assert_eq!(run.observation.grouping, Grouping::MinCounts(5));
     assert_eq!(run.observation.spectrum, "b.pha");
     let mut names: Vec<_> = run.parameters.iter().map(|(name, _)| name.to_lowercase()).collect();
@@ -284,6 +287,39 @@ fn set_overrides_the_file_and_is_checked_like_it() {
         let error = parse_with(&text, &[option]).expect_err(option);
         assert!(error.starts_with(&format!("--set {option}")), "{option}: {error}");
         assert!(error.contains(part), "{option}: {error}");
+    }
+}
+
+/// `rontgen infer --keys` needs no run file, and the page of keys in docs/ is what it prints.
+#[test]
+fn the_page_of_keys_is_that_of_the_table() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/keys.md");
+    let again = "make it again with `rontgen infer --keys --markdown > docs/keys.md`";
+    assert!(
+        fs::read_to_string(page).unwrap() == markdown(),
+        "docs/keys.md is not what the table of keys gives: {again}"
+    );
+    let asked = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_rontgen")).arg("infer").args(args).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(asked(&["--keys", "--markdown"]), (Some(0), markdown(), String::new()));
+    let (status, text, _) = asked(&["--keys"]);
+    assert_eq!(status, Some(0));
+    for Listed { section, key, default, allowed, help } in listing() {
+        let (_, keys) = text.split_once(&format!("[{section}]  ")).unwrap_or_else(|| panic!("[{section}]\n{text}"));
+        let (_, told) = keys.split_once(&format!("\n  {key}\n")).unwrap_or_else(|| panic!("{section}.{key}"));
+        let mut lines = told.lines().map(str::trim);
+        let told: Vec<_> = lines.by_ref().take(3).collect();
+        assert_eq!(told, [help, &*format!("default: {default}"), &*format!("allowed: {allowed}")], "{section}.{key}");
+    }
+    let (status, text, _) = asked(&["--keys", "--json"]);
+    let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((status, read.as_array().unwrap().len()), (Some(0), listing().len()));
+    // Neither without what it is about, nor beside a run.
+    for args in [&[][..], &["--markdown"], &["--keys", "a.toml"], &["--keys", "--json", "--markdown"]] {
+        let (status, text, error) = asked(args);
+        assert_eq!((status, &*text), (Some(2), ""), "{args:?}: {error}");
     }
 }
 
@@ -374,10 +410,10 @@ fn files_are_found_beside_the_run_file_then_in_the_data_folder() {
     let name = root.join("runs/run.toml").display().to_string();
     let data = root.join("data");
     let run = RunFile::parse(MINIMAL, &name, &["observation.response=a.rmf".into()]).unwrap();
-    let files = run.observation_files(Some(&data)).unwrap();
+    let files = run.observation_spec(Some(&data)).unwrap();
     assert_eq!(files.spectrum, root.join("runs/a.pha"), "the run file's folder comes first");
     assert_eq!(files.response, Some(root.join("data/one/a.rmf.gz")));
-    assert_eq!((files.arf, files.background), (None, None));
+    assert_eq!((files.arf, files.background), (FileChoice::Keyword, FileChoice::Keyword));
     let find = |name: &str| run.find_file("spectrum", name, Some(&data)).map_err(|e| e.to_string());
     assert_eq!(find("top.pha{3}").unwrap(), root.join("data/top.pha{3}"));
     assert!(find("twice.arf").unwrap_err().contains("more than once"));
@@ -388,7 +424,7 @@ fn files_are_found_beside_the_run_file_then_in_the_data_folder() {
     let out = root.join("out-run.toml").display().to_string();
     let resolved = run.resolved_toml(&Provenance::new(&run, "cpu", Some(&data), None));
     let again = RunFile::parse(&resolved, &out, &[]).unwrap();
-    let files = again.observation_files(None).unwrap();
+    let files = again.observation_spec(None).unwrap();
     assert_eq!(files.spectrum, root.join("runs/a.pha"));
     assert_eq!(files.response, Some(root.join("data/one/a.rmf.gz")));
 }

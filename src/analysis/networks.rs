@@ -2,14 +2,12 @@
 
 use super::context::Context;
 use super::exposure::with_exposures;
-use super::settings::{Flow, Target};
+use super::settings::Flow;
 use crate::Result;
 use crate::device::{RowBlocks, Tensor};
 use crate::infer::{DensityKind, DensitySettings, Estimator, FlowSettings, Posterior};
 use crate::nn::Record;
-use crate::summarize::{
-    AutoEncoder, AutoEncoderSettings, Encoder, Pca, Raw, Signal, Spectra, Spectral, SummaryKind, Targets,
-};
+use crate::summarize::{AutoEncoder, AutoEncoderSettings, Encoder, Pca, Raw, Signal, Spectra, Spectral, SummaryKind};
 
 /// A round's networks and their summary of the observed spectrum.
 pub struct Networks {
@@ -75,11 +73,7 @@ pub(crate) fn untrained_encoder(context: &Context<'_>) -> Result<Encoder> {
             let settings = AutoEncoderSettings {
                 hidden: run.autoencoder.hidden.widths(bins),
                 latent: run.autoencoder.latent,
-                targets: match run.autoencoder.target {
-                    Target::Counts => Targets::Counts,
-                    Target::Twin => Targets::Twin,
-                    Target::Expected => Targets::Expected,
-                },
+                targets: run.autoencoder.target,
                 from_signal: run.autoencoder.from_signal,
                 seed: run.seed,
             };

@@ -1,10 +1,39 @@
-//! What decides how a problem is analysed. The types of the stages are those that the run file is read into.
+//! What decides how a problem is analysed. These are the types that a run file is read into: `run::run_file` has the keys, their
+//! defaults and what they allow. The `Default` of each is blank.
 
 use super::Problem;
-pub use crate::run::run_file::{
-    Amortised, Autoencoder, Expected, Fallback, Flow, Hidden, Inference, Judging, LikelihoodChoice, Method, Output,
-    Proposals, Reference, Refine, RefineMethod, Sampler, Start, Stop, Target,
-};
+use crate::result::Residuals;
+
+/// An enumeration with a word for each value, which a run file uses.
+macro_rules! named {
+    ($(#[$meta:meta])* pub enum $type:ident { $($(#[$doc:meta])* $value:ident = $word:literal,)+ }) => {
+        $(#[$meta])*
+        pub enum $type { $($(#[$doc])* $value,)+ }
+
+        impl $type {
+            pub const ALL: &'static [$type] = &[$($type::$value),+];
+
+            /// The word in a run file.
+            pub fn name(self) -> &'static str {
+                match self { $($type::$value => $word),+ }
+            }
+        }
+    };
+}
+
+mod autoencoder;
+mod flow;
+mod inference;
+mod method;
+mod reference;
+mod refine;
+
+pub use autoencoder::{Autoencoder, Hidden};
+pub use flow::Flow;
+pub use inference::{Amortised, Inference, Stop};
+pub use method::{Expected, Method};
+pub use reference::{Reference, Sampler, Start};
+pub use refine::{Fallback, LikelihoodChoice, Proposals, Refine, RefineMethod};
 
 /// Everything that decides an analysis beside the problem itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,4 +51,22 @@ impl Settings {
         let range = self.inference.amortised.as_ref()?.exposure?;
         Some(range.map(|seconds| seconds / problem.dataset.exposure))
     }
+}
+
+/// What a run is judged by.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Judging {
+    /// Standard deviations of C-STAT above its expectation from which the model does not describe the data (exit status 4); `None`: a
+    /// misfit is told, but never refused.
+    pub misfit: Option<f64>,
+}
+
+/// What is written beside the posterior follows from this (`[output]` of a run file).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Output {
+    pub posterior_samples: usize,
+    /// Mocks of the quick calibration after the refinement; 0: none.
+    pub calibration: usize,
+    /// What the residuals of the report's pictures are.
+    pub residuals: Residuals,
 }

@@ -60,10 +60,9 @@ pub fn run(mut args: Args) -> Result<u8> {
     let expected = expected.into_iter().next().unwrap_or_default();
     let counts = draw(&expected, run.inference.seed)?;
 
-    let wanted = setup::grouping(&run.observation.grouping);
-    let flags = match wanted {
+    let flags = match &run.observation.grouping {
         Grouping::File | Grouping::None => None,
-        wanted => Some(grouping::flags(&response.group_channels(&wanted, &counts)?, counts.len())),
+        wanted => Some(grouping::flags(&response.group_channels(wanted, &counts)?, counts.len())),
     };
     let at: Vec<_> = names.iter().zip(&theta).map(|(name, value)| format!("{name}={value}")).collect();
     write_pha(

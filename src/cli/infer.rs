@@ -15,7 +15,7 @@ use crate::{
         output::{self, Existing, FINISHED},
         permission::Commands,
         pipeline::{self, Execution},
-        run_file::Provenance,
+        run_file::{self, Provenance},
         setup::Case,
     },
 };
@@ -55,6 +55,63 @@ pub struct Args {
     pub(super) json: bool,
 }
 
+/// A run, or the table of what a run file may say.
+#[derive(Debug)]
+pub enum Asked {
+    Run(Box<Args>),
+    Keys(Form),
+}
+
+/// How the table of keys is printed.
+#[derive(Debug, Clone, Copy)]
+pub enum Form {
+    Plain,
+    Json,
+    Markdown,
+}
+
+impl clap::Args for Asked {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        Args::augment_args(command)
+            .mut_arg("run", |run| run.required(false).required_unless_present("keys"))
+            .arg(
+                clap::Arg::new("keys")
+                    .long("keys")
+                    .action(clap::ArgAction::SetTrue)
+                    .conflicts_with("run")
+                    .help("Print every key of a run file with its default and what it allows; needs no run file"),
+            )
+            .arg(
+                clap::Arg::new("markdown")
+                    .long("markdown")
+                    .action(clap::ArgAction::SetTrue)
+                    .requires("keys")
+                    .conflicts_with("json")
+                    .help("With --keys: as the page docs/keys.md"),
+            )
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl clap::FromArgMatches for Asked {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        Ok(match (matches.get_flag("keys"), matches.get_flag("markdown"), matches.get_flag("json")) {
+            (false, ..) => Asked::Run(Box::new(Args::from_arg_matches(matches)?)),
+            (true, true, _) => Asked::Keys(Form::Markdown),
+            (true, _, true) => Asked::Keys(Form::Json),
+            _ => Asked::Keys(Form::Plain),
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
 impl Args {
     /// Where to write, and what to do with a run that is there.
     pub(super) fn output(&self) -> (PathBuf, Existing) {
@@ -68,7 +125,22 @@ impl Args {
     }
 }
 
-pub fn run(mut args: Args) -> Result<u8> {
+/// Runs what was asked for.
+pub fn run(asked: Asked) -> Result<u8> {
+    match asked {
+        Asked::Run(args) => posterior(*args),
+        Asked::Keys(form) => {
+            match form {
+                Form::Plain => print!("{}", run_file::plain()),
+                Form::Markdown => print!("{}", run_file::markdown()),
+                Form::Json => print_json("infer --keys", &run_file::listing())?,
+            }
+            Ok(0)
+        }
+    }
+}
+
+fn posterior(mut args: Args) -> Result<u8> {
     if args.amortised {
         // Before the user's own settings, which go over them.
         let sets = ["amortised.enabled=true", "rounds=1", "simulations=50000", "first_round_factor=1.0"];

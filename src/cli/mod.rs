@@ -57,7 +57,7 @@ enum Command {
     /// Built-in instrument, built-in mock spectrum: the whole pipeline, then a report
     Demo(demo::Args),
     /// The posterior of a run file's model for its spectrum
-    Infer(infer::Args),
+    Infer(infer::Asked),
     /// The networks of an amortised run (infer --amortised) on other spectra
     Apply(apply::Args),
     /// A reference posterior on the same likelihood: nested sampling or an ensemble of walkers

@@ -9,7 +9,7 @@ use std::{
 
 use super::checkpoint::Owner;
 use super::permission::Commands;
-use super::run_file::{FileChoice, Grouping, ParameterEntry, RunFile};
+use super::run_file::{FileChoice, ParameterEntry, RunFile};
 use crate::report::folder;
 use crate::{
     Error, Result,
@@ -18,7 +18,7 @@ use crate::{
         problem::{self, Description},
     },
     model::{self, Extensions, Model, ModelError, Parameters, Prior, Setting, UserComponent, external::External},
-    observation::{self, ObservationSpec},
+    observation,
     simulate::Simulator,
 };
 
@@ -50,7 +50,7 @@ impl Case {
         problem::something_is_free(&run.path, &parameters)?;
         let mut dataset = match run.is_built_in() {
             true => observation::demo_instrument(),
-            false => observation::load(&observation_spec(&run, data)?)?,
+            false => observation::load(&run.observation_spec(data)?)?,
         };
         // The mock of a demonstration lies beside the run.toml, and nowhere else.
         let mock = Path::new(&run.path).with_file_name(folder::SPECTRUM);
@@ -167,42 +167,6 @@ fn parameter_settings(run: &RunFile) -> BTreeMap<String, Setting> {
     run.parameters.iter().map(|(name, entry)| (name.clone(), setting(entry))).collect()
 }
 
-/// `[observation]` with every file found.
-pub fn observation_spec(run: &RunFile, data: Option<&Path>) -> Result<ObservationSpec> {
-    let files = run.observation_files(data)?;
-    Ok(ObservationSpec {
-        spectrum: files.spectrum,
-        response: files.response,
-        arf: companion(files.arf),
-        background: companion(files.background),
-        energies: run.observation.energies.clone(),
-        grouping: grouping(&run.observation.grouping),
-        mismatch: run.observation.mismatch,
-        notes: files.notes,
-    })
-}
-
-fn companion(file: Option<Option<PathBuf>>) -> observation::FileChoice {
-    match file {
-        None => observation::FileChoice::Keyword,
-        Some(None) => observation::FileChoice::None,
-        Some(Some(path)) => observation::FileChoice::File(path),
-    }
-}
-
-/// The run file's grouping in the observation's terms.
-pub fn grouping(grouping: &Grouping) -> observation::Grouping {
-    match grouping {
-        Grouping::File => observation::Grouping::File,
-        Grouping::None => observation::Grouping::None,
-        Grouping::Optimal => observation::Grouping::Optimal,
-        Grouping::MinCounts(n) => observation::Grouping::MinCounts(*n),
-        Grouping::Channels(ranges) => {
-            observation::Grouping::Widths(ranges.iter().map(|&(lo, hi, n)| (lo, hi, n as usize)).collect())
-        }
-    }
-}
-
 /// The response of a run file without its spectrum, which need not exist: for making mock observations.
 ///
 /// A response that the run file leaves to the spectrum's RESPFILE (ANCRFILE) is taken from there. The path is the ARF's.
@@ -228,7 +192,7 @@ pub fn response(run: &RunFile, data: Option<&Path>) -> Result<(observation::Resp
         }
     };
     let rmf = match &o.response {
-        FileChoice::Path(name) => run.find_file("response", name, data)?,
+        FileChoice::File(name) => run.find_file("response", &name.to_string_lossy(), data)?,
         _ => {
             let spectrum = spectrum()?;
             named("response", spectrum.respfile.clone(), &spectrum)?.ok_or_else(|| {
@@ -237,20 +201,20 @@ pub fn response(run: &RunFile, data: Option<&Path>) -> Result<(observation::Resp
         }
     };
     let arf = match &o.arf {
-        FileChoice::Path(name) => observation::FileChoice::File(run.find_file("arf", name, data)?),
-        FileChoice::None => observation::FileChoice::None,
+        FileChoice::File(name) => FileChoice::File(run.find_file("arf", &name.to_string_lossy(), data)?),
+        FileChoice::None => FileChoice::None,
         // An RSP needs no ARF and no spectrum to name one.
-        FileChoice::FromSpectrum => match spectrum() {
+        FileChoice::Keyword => match spectrum() {
             Ok(spectrum) => match named("arf", spectrum.ancrfile.clone(), &spectrum)? {
-                Some(path) => observation::FileChoice::File(path),
-                None => observation::FileChoice::Keyword,
+                Some(path) => FileChoice::File(path),
+                None => FileChoice::Keyword,
             },
-            Err(_) => observation::FileChoice::Keyword,
+            Err(_) => FileChoice::Keyword,
         },
     };
     let response = observation::load_response_with(&rmf, &arf, o.mismatch)?;
     let area = match arf {
-        observation::FileChoice::File(path) => Some(path),
+        FileChoice::File(path) => Some(path),
         _ => None,
     };
     Ok((response, area))

@@ -2,14 +2,55 @@
 
 use super::{
     RunFileError,
+    key::{Key, part},
     resolved::text,
-    section::{Section, unknown_key},
+    section::{Section, refuse_unknown},
     tree::{Item, Node, Table},
 };
 use crate::model::{Kind, ParameterInfo, external::ExternalSpec};
 
-const KEYS: &[&str] = &["command", "kind", "parameters", "workers", "timeout"];
-const PARAMETER_KEYS: &[&str] = &["default", "min", "max", "unit", "frozen"];
+pub(super) const KEYS: &[Key] = &[
+    part(
+        "command",
+        "required",
+        COMMAND,
+        "The command; it is started in the run file's folder and stays for the whole run.",
+    ),
+    part(
+        "kind",
+        "\"additive\"",
+        "\"additive\" or \"multiplicative\"",
+        "What the component is; an additive one has a norm.",
+    ),
+    part(
+        "parameters",
+        "none",
+        "a table: NAME = { default = 1.0, min = 0.0, max = 10.0 }",
+        "Its parameters, in the command's order.",
+    ),
+    part(
+        "workers",
+        "as many as there are cores",
+        "a whole number from 1 to 4096",
+        "Commands that work at the same time.",
+    ),
+    part("timeout", "60", "a whole number from 1 to 86400", "Seconds that a spectrum may take."),
+];
+
+pub(super) const PARAMETER_KEYS: &[Key] = &[
+    part(
+        "default",
+        "required",
+        "a finite number from min to max",
+        "The value of a parameter that [parameters] does not name.",
+    ),
+    part("min", "required", "a finite number", "The least value."),
+    part("max", "required", "a finite number", "The largest value."),
+    part("unit", "none", "a text in quotes", "Its unit, for tables and plots."),
+    part("frozen", "false", "true or false", "Whether it is frozen where [parameters] does not name it."),
+];
+
+const COMMAND: &str = "a program and its arguments: \"python3 model.py\" or [\"python3\", \"model.py\"]";
 /// Seconds that a spectrum may take, by default and at most.
 const TIMEOUT: u64 = 60;
 const LONGEST: u64 = 86_400;
@@ -33,11 +74,7 @@ fn one(section: &Section<'_>, name: &str, node: &Node) -> Result<ExternalSpec, R
     let Item::Table(table) = &node.item else {
         return Err(section.wrong(&format!("external.{name}"), node, "a table with command and parameters"));
     };
-    for (unknown, place, _) in table {
-        if !KEYS.contains(&unknown.as_str()) {
-            return Err(unknown_key(unknown, &format!("model.external.{name}"), KEYS, place));
-        }
-    }
+    refuse_unknown(table, KEYS, &format!("model.external.{name}"))?;
     let whole = |what: &str, default: u64, least: u64, most: u64| match find(table, what) {
         None => Ok(default),
         Some(Node { item: Item::Integer(n), .. }) if (i128::from(least)..=i128::from(most)).contains(n) => {
@@ -45,9 +82,8 @@ fn one(section: &Section<'_>, name: &str, node: &Node) -> Result<ExternalSpec, R
         }
         Some(node) => Err(section.wrong(&key(what), node, &format!("a whole number from {least} to {most}"))),
     };
-    let expected = "a program and its arguments: \"python3 model.py\" or [\"python3\", \"model.py\"]";
     let command: Option<Vec<String>> = match find(table, "command") {
-        None => return Err(section.missing(&key("command"), expected)),
+        None => return Err(section.missing(&key("command"), COMMAND)),
         Some(Node { item: Item::Text(line), .. }) => Some(line.split_whitespace().map(str::to_string).collect()),
         Some(Node { item: Item::Array(words), .. }) => words
             .iter()
@@ -60,8 +96,8 @@ fn one(section: &Section<'_>, name: &str, node: &Node) -> Result<ExternalSpec, R
     };
     let command = match (command, find(table, "command")) {
         (Some(words), _) if words.first().is_some_and(|word| !word.is_empty()) => words,
-        (_, Some(node)) => return Err(section.wrong(&key("command"), node, expected)),
-        (_, None) => return Err(section.missing(&key("command"), expected)),
+        (_, Some(node)) => return Err(section.wrong(&key("command"), node, COMMAND)),
+        (_, None) => return Err(section.missing(&key("command"), COMMAND)),
     };
     let kind = match find(table, "kind").map(|node| (&node.item, node)) {
         None => Kind::Additive,
@@ -99,11 +135,7 @@ fn one_parameter(section: &Section<'_>, key: &str, name: &str, node: &Node) -> R
     let Item::Table(table) = &node.item else {
         return Err(section.wrong(key, node, "{ default = 1.0, min = 0.0, max = 10.0 }"));
     };
-    for (unknown, place, _) in table {
-        if !PARAMETER_KEYS.contains(&unknown.as_str()) {
-            return Err(unknown_key(unknown, &format!("model.{key}"), PARAMETER_KEYS, place));
-        }
-    }
+    refuse_unknown(table, PARAMETER_KEYS, &format!("model.{key}"))?;
     let number = |what: &str| match find(table, what) {
         None => Err(section.wrong(key, node, "default, min and max, all three")),
         Some(node) => match node.number().filter(|x| x.is_finite()) {

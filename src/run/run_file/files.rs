@@ -7,26 +7,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{FileChoice, RunFile, RunFileError};
+use super::{RunFile, RunFileError};
 use crate::atomic::atomdb;
-use crate::observation::split_text;
+use crate::observation::{FileChoice, ObservationSpec, split_text};
 
 /// The `spectrum` of a run that uses the built-in instrument and its mock spectrum.
 pub const BUILT_IN_SPECTRUM: &str = "built-in";
-
-/// The files of an observation, each one found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ObservationFiles {
-    pub spectrum: PathBuf,
-    /// `None`: what the spectrum's RESPFILE names.
-    pub response: Option<PathBuf>,
-    /// `None`: what ANCRFILE names; `Some(None)`: do without.
-    pub arf: Option<Option<PathBuf>>,
-    /// `None`: what BACKFILE names; `Some(None)`: do without.
-    pub background: Option<Option<PathBuf>>,
-    /// What is to be told of how they were found.
-    pub notes: Vec<String>,
-}
 
 impl RunFile {
     /// Whether the run uses the built-in instrument instead of files.
@@ -34,40 +20,45 @@ impl RunFile {
         self.observation.spectrum == BUILT_IN_SPECTRUM
     }
 
-    /// Finds every file that `[observation]` names. `data` is `--data` or `RONTGEN_DATA`.
-    pub fn observation_files(&self, data: Option<&Path>) -> Result<ObservationFiles, RunFileError> {
-        let optional = |key: &str, choice: &FileChoice| -> Result<Option<Option<PathBuf>>, RunFileError> {
+    /// `[observation]` with every file that it names found. `data` is `--data` or `RONTGEN_DATA`.
+    pub fn observation_spec(&self, data: Option<&Path>) -> Result<ObservationSpec, RunFileError> {
+        let found = |key: &str, choice: &FileChoice| -> Result<FileChoice, RunFileError> {
             Ok(match choice {
-                FileChoice::FromSpectrum => None,
-                FileChoice::None => Some(None),
-                FileChoice::Path(name) => Some(Some(self.find_file(key, name, data)?)),
+                FileChoice::File(name) => FileChoice::File(self.find_file(key, &name.to_string_lossy(), data)?),
+                choice => choice.clone(),
             })
         };
         let o = &self.observation;
-        let mut files = ObservationFiles {
+        let mut spec = ObservationSpec {
             spectrum: self.find_file("spectrum", &o.spectrum, data)?,
-            response: optional("response", &o.response)?.flatten(),
-            arf: optional("arf", &o.arf)?,
-            background: optional("background", &o.background)?,
+            response: match found("response", &o.response)? {
+                FileChoice::File(path) => Some(path),
+                _ => None,
+            },
+            arf: found("arf", &o.arf)?,
+            background: found("background", &o.background)?,
+            energies: o.energies.clone(),
+            grouping: o.grouping.clone(),
+            mismatch: o.mismatch,
             notes: Vec::new(),
         };
-        let named = |choice: &FileChoice| match choice {
-            FileChoice::Path(name) => Some(name.clone()),
+        let path = |choice: &FileChoice| match choice {
+            FileChoice::File(path) => Some(path.display().to_string()),
             _ => None,
         };
         for (key, name, found) in [
-            ("spectrum", Some(o.spectrum.clone()), Some(&files.spectrum)),
-            ("response", named(&o.response), files.response.as_ref()),
-            ("arf", named(&o.arf), files.arf.as_ref().and_then(Option::as_ref)),
+            ("spectrum", Some(o.spectrum.clone()), Some(spec.spectrum.display().to_string())),
+            ("response", path(&o.response), spec.response.as_ref().map(|path| path.display().to_string())),
+            ("arf", path(&o.arf), path(&spec.arf)),
         ] {
             if let (Some(name), Some(found)) = (name, found)
                 && name.ends_with(".gz")
-                && !found.to_string_lossy().ends_with(".gz")
+                && !found.ends_with(".gz")
             {
-                files.notes.push(format!("observation.{key} = {name:?}: found unpacked as {}", found.display()));
+                spec.notes.push(format!("observation.{key} = {name:?}: found unpacked as {found}"));
             }
         }
-        Ok(files)
+        Ok(spec)
     }
 
     /// The folder with AtomDB's tables: what `model.atomdb` names (from the run file's folder on, or in the data folder), else

@@ -1,18 +1,22 @@
 //! `[observation]`: which files, which energies, how channels are joined.
 
-use std::fmt;
+use std::path::PathBuf;
 
-use super::RunFileError;
-use super::section::{Section, unknown_key};
-use super::tree::{Item, Node};
-use crate::observation::Mismatch;
+use super::{
+    RunFile, RunFileError,
+    key::{Field, Grammar, Identity, Key, Preset::Fixed, Unsaid, own, string, word, words},
+    section::{Section, unknown_key},
+    tree::{Item, Node},
+};
+use crate::observation::{FileChoice, Grouping, Mismatch};
 
 /// `[observation]`
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Observation {
     /// Name for plots and tables; the spectrum's file name if absent.
     pub name: Option<String>,
     pub spectrum: String,
+    /// Files as they are named, not yet found.
     pub response: FileChoice,
     pub arf: FileChoice,
     pub background: FileChoice,
@@ -23,100 +27,137 @@ pub struct Observation {
     pub mismatch: Mismatch,
 }
 
+/// The word for doing without a file.
+const NONE: &str = "none";
+
 /// A file that the spectrum's header may name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FileChoice {
-    /// Not in the run file: what the spectrum's keyword says.
-    FromSpectrum,
-    /// `"none"`: do without.
-    None,
-    Path(String),
-}
-
-/// How channels are joined into bins.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Grouping {
-    /// The GROUPING column of the spectrum.
-    File,
-    /// One bin per channel.
-    None,
-    /// Kaastra & Bleeker (2016).
-    Optimal,
-    /// At least this many counts in each bin.
-    MinCounts(u32),
-    /// `[e_lo keV, e_hi keV, channels per bin]`; channels outside every range stay single.
-    Channels(Vec<(f64, f64, u32)>),
-}
-
-pub(super) fn read(section: &Section<'_>) -> Result<Observation, RunFileError> {
-    let spectrum = section
-        .text("spectrum")?
-        .ok_or_else(|| section.missing("spectrum", "the name of a spectrum file (PHA) in quotes"))?;
-    let file = |key: &str| -> Result<FileChoice, RunFileError> {
-        Ok(match section.text(key)? {
-            None => FileChoice::FromSpectrum,
-            Some(text) if text.eq_ignore_ascii_case("none") => FileChoice::None,
-            Some(path) => FileChoice::Path(path),
-        })
-    };
-    let response = match (file("response")?, section.get("response")) {
-        (FileChoice::None, Some(node)) => {
-            return Err(section.wrong(
-                "response",
-                node,
-                "a response file (RMF or RSP): there is no analysis without one",
-            ));
+macro_rules! file {
+    ($at:ident) => {
+        Field {
+            get: |run| match &run.observation.$at {
+                FileChoice::Keyword => None,
+                FileChoice::None => Some(NONE.into()),
+                FileChoice::File(path) => Some(path.display().to_string()),
+            },
+            set: |run, text| {
+                run.observation.$at = match text {
+                    None => FileChoice::Keyword,
+                    Some(text) if text.eq_ignore_ascii_case(NONE) => FileChoice::None,
+                    Some(path) => FileChoice::File(PathBuf::from(path)),
+                }
+            },
         }
-        (choice, _) => choice,
     };
-    Ok(Observation {
-        name: section.text("name")?,
-        spectrum,
-        response,
-        arf: file("arf")?,
-        background: file("background")?,
-        energies: read_energies(section)?,
-        grouping: read_grouping(section)?,
-        mismatch: match section.choice("mismatch", "error", &["error", "warn"])?.as_str() {
-            "warn" => Mismatch::Warn,
-            _ => Mismatch::Error,
-        },
-    })
 }
 
-fn read_energies(section: &Section<'_>) -> Result<Vec<[f64; 2]>, RunFileError> {
-    let Some(node) = section.get("energies") else { return Ok(Vec::new()) };
-    let expected = "[low, high] in keV with 0 <= low < high, or a list of such ranges, ascending and disjoint";
-    let wrong = || section.wrong("energies", node, expected);
-    let Item::Array(list) = &node.item else { return Err(wrong()) };
-    let pair = |items: &[Node]| match items {
-        [a, b] => match (a.number(), b.number()) {
-            (Some(lo), Some(hi)) if lo >= 0.0 && lo < hi && hi.is_finite() => Some([lo, hi]),
-            _ => None,
-        },
-        _ => None,
-    };
-    let ranges = if list.iter().any(|x| matches!(x.item, Item::Array(_))) {
-        list.iter()
-            .map(|x| match &x.item {
-                Item::Array(items) => pair(items),
-                _ => None,
-            })
-            .collect::<Option<Vec<_>>>()
-    } else {
-        pair(list).map(|range| vec![range])
-    };
-    match ranges {
-        Some(ranges) if ranges.windows(2).all(|w| w[0][1] <= w[1][0]) => Ok(ranges),
-        _ => Err(wrong()),
+fn mismatch(mismatch: Mismatch) -> &'static str {
+    match mismatch {
+        Mismatch::Error => "error",
+        Mismatch::Warn => "warn",
     }
 }
 
+pub(super) const KEYS: &[Key] = &[
+    string(
+        "name",
+        Field { get: |run| run.observation.name.clone(), set: |run, text| run.observation.name = text },
+        Unsaid::Nothing("the spectrum's file name"),
+        "Name for plots and tables.",
+    ),
+    string(
+        "spectrum",
+        Field {
+            get: |run| Some(run.observation.spectrum.clone()),
+            set: |run, text| run.observation.spectrum = text.unwrap_or_default(),
+        },
+        Unsaid::Required("the name of a spectrum file (PHA) in quotes"),
+        "The spectrum, relative to the run file or in the data folder; NAME{3} is row 3 of a PHA-II table (docs/files.md).",
+    ),
+    string(
+        "response",
+        file!(response),
+        Unsaid::Nothing("what RESPFILE of the spectrum names"),
+        "The response (RMF or RSP).",
+    )
+    .absent("what RESPFILE of the spectrum names")
+    .rule(|draft| {
+        let none = draft.run.observation.response == FileChoice::None;
+        none.then(|| "a response file (RMF or RSP): there is no analysis without one".into())
+    }),
+    string(
+        "arf",
+        file!(arf),
+        Unsaid::Nothing("what ANCRFILE of the spectrum names"),
+        "The effective area (ARF); \"none\" does without.",
+    )
+    .absent("what ANCRFILE of the spectrum names"),
+    string(
+        "background",
+        file!(background),
+        Unsaid::Nothing("what BACKFILE of the spectrum names"),
+        "The background spectrum; \"none\" does without.",
+    )
+    .absent("what BACKFILE of the spectrum names"),
+    own(
+        "energies",
+        Grammar {
+            default: || "every channel".into(),
+            allowed: || ENERGIES.into(),
+            read: read_energies,
+            write: write_energies,
+        },
+        "The energies that are analysed; a bin counts when it lies wholly inside.",
+    )
+    .remark("keV")
+    .absent("every channel"),
+    own(
+        "grouping",
+        Grammar {
+            default: || Grouping::default().to_string(),
+            allowed: || GROUPING.into(),
+            read: |section, run| {
+                run.observation.grouping = read_grouping(section)?;
+                Ok(())
+            },
+            write: |run| Some(run.observation.grouping.to_string()),
+        },
+        "How channels are joined: by the file's GROUPING, not at all, optimally, to a least number of counts, or in fixed widths.",
+    ),
+    word(
+        "mismatch",
+        words!(observation.mismatch, [Mismatch::Error, Mismatch::Warn], mismatch),
+        Fixed("error"),
+        "What is done about a response or area of another instrument (--force: \"warn\").",
+    )
+    .written(|run| run.observation.mismatch == Mismatch::Warn)
+    .identity(Identity::Never),
+];
+
+const ENERGIES: &str = "[low, high] in keV with 0 <= low < high, or a list of such ranges, ascending and disjoint";
+
+fn read_energies(section: &Section<'_>, run: &mut RunFile) -> Result<(), RunFileError> {
+    let Some(node) = section.get("energies") else { return Ok(()) };
+    let range = |node: &Node| node.pair().filter(|[lo, hi]| *lo >= 0.0 && lo < hi && hi.is_finite());
+    let ranges = match &node.item {
+        Item::Array(list) if list.iter().any(|x| matches!(x.item, Item::Array(_))) => list.iter().map(range).collect(),
+        _ => range(node).map(|range| vec![range]),
+    };
+    let ranges = ranges.filter(|ranges: &Vec<[f64; 2]>| ranges.windows(2).all(|w| w[0][1] <= w[1][0]));
+    run.observation.energies = ranges.ok_or_else(|| section.wrong("energies", node, ENERGIES))?;
+    Ok(())
+}
+
+fn write_energies(run: &RunFile) -> Option<String> {
+    let ranges: Vec<_> = run.observation.energies.iter().map(|[lo, hi]| format!("[{lo:?}, {hi:?}]")).collect();
+    (!ranges.is_empty()).then(|| format!("[{}]", ranges.join(", ")))
+}
+
+const GROUPING: &str =
+    "\"file\", \"none\", \"optimal\", { min_counts = 20 }, or a list of [low keV, high keV, channels per bin]";
+
 fn read_grouping(section: &Section<'_>) -> Result<Grouping, RunFileError> {
     let Some(node) = section.get("grouping") else { return Ok(Grouping::File) };
-    let expected =
-        "\"file\", \"none\", \"optimal\", { min_counts = 20 }, or a list of [low keV, high keV, channels per bin]";
-    let wrong = |node: &Node| section.wrong("grouping", node, expected);
+    let wrong = |node: &Node| section.wrong("grouping", node, GROUPING);
     let count = |node: &Node, most: i128| match node.item {
         Item::Integer(n) if (1..=most).contains(&n) => u32::try_from(n).ok(),
         _ => None,
@@ -144,7 +185,9 @@ fn read_grouping(section: &Section<'_>) -> Result<Grouping, RunFileError> {
                 let Item::Array(items) = &range.item else { return Err(wrong(range)) };
                 match items.as_slice() {
                     [lo, hi, n] => match (lo.number(), hi.number(), count(n, 100_000)) {
-                        (Some(lo), Some(hi), Some(n)) if lo >= 0.0 && lo < hi && hi.is_finite() => Ok((lo, hi, n)),
+                        (Some(lo), Some(hi), Some(n)) if lo >= 0.0 && lo < hi && hi.is_finite() => {
+                            Ok((lo, hi, n as usize))
+                        }
                         _ => Err(wrong(range)),
                     },
                     _ => Err(wrong(range)),
@@ -152,25 +195,9 @@ fn read_grouping(section: &Section<'_>) -> Result<Grouping, RunFileError> {
             })
             .collect::<Result<Vec<_>, _>>()
             .and_then(|ranges| match ranges.windows(2).all(|w| w[0].1 <= w[1].0) {
-                true => Ok(Grouping::Channels(ranges)),
+                true => Ok(Grouping::Widths(ranges)),
                 false => Err(section.wrong("grouping", node, "ranges that ascend and do not overlap")),
             }),
         _ => Err(wrong(node)),
-    }
-}
-
-impl fmt::Display for Grouping {
-    /// As the run file writes it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Grouping::File => f.write_str("\"file\""),
-            Grouping::None => f.write_str("\"none\""),
-            Grouping::Optimal => f.write_str("\"optimal\""),
-            Grouping::MinCounts(n) => write!(f, "{{ min_counts = {n} }}"),
-            Grouping::Channels(ranges) => {
-                let ranges: Vec<_> = ranges.iter().map(|(lo, hi, n)| format!("[{lo:?}, {hi:?}, {n}]")).collect();
-                write!(f, "[{}]", ranges.join(", "))
-            }
-        }
     }
 }

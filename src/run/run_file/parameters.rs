@@ -2,7 +2,8 @@
 
 use super::{
     RunFileError,
-    section::{Section, unknown_key},
+    key::{Key, part},
+    section::{Section, refuse_unknown},
     tree::{Item, Node},
 };
 
@@ -37,7 +38,18 @@ pub enum ParameterEntry {
 }
 
 const KINDS: &[&str] = &["value", "uniform", "log_uniform", "normal", "log_normal", "tie"];
-const KEYS: &[&str] = &["value", "uniform", "log_uniform", "normal", "log_normal", "tie", "scale", "offset"];
+
+pub(super) const KEYS: &[Key] = &[
+    part("value", "the model's", "a finite number", "Frozen at this value; a number alone says the same."),
+    part("uniform", "none", "[lo, hi] with lo < hi", "Free, with a uniform prior."),
+    part("log_uniform", "none", "[lo, hi] with 0 < lo < hi", "Free, with a prior uniform in the logarithm."),
+    part("normal", "none", "[mean, sd] with sd > 0", "Free, with a normal prior."),
+    part("log_normal", "none", "[mean, sd] with sd > 0", "Free, with a normal prior of the natural logarithm."),
+    part("tie", "none", "the name of a parameter in quotes", "Tied to another parameter."),
+    part("scale", "1.0", "a finite number", "Factor of a tie."),
+    part("offset", "0.0", "a finite number", "Added to a tie after its factor."),
+];
+
 const EXPECTED: &str = "a number (frozen), { uniform = [lo, hi] }, { log_uniform = [lo, hi] }, { normal = [mean, sd] }, \
      { log_normal = [mean, sd] of the logarithm }, or { tie = \"component.parameter\" }";
 
@@ -58,7 +70,7 @@ pub(super) fn read(section: &Section<'_>) -> Result<Vec<(String, ParameterEntry)
     for (name, place, node) in section.entries() {
         match &node.item {
             Item::Table(inner)
-                if !name.contains('.') && !inner.iter().any(|(key, ..)| KEYS.contains(&key.as_str())) =>
+                if !name.contains('.') && !inner.iter().any(|(key, ..)| KEYS.iter().any(|known| known.name == key)) =>
             {
                 for (parameter, _, node) in inner {
                     add(format!("{name}.{parameter}"), node)?;
@@ -86,11 +98,7 @@ fn read_entry(section: &Section<'_>, name: &str, node: &Node) -> Result<Paramete
         };
     }
     let Item::Table(table) = &node.item else { return Err(section.wrong(name, node, EXPECTED)) };
-    for (key, place, _) in table {
-        if !KEYS.contains(&key.as_str()) {
-            return Err(unknown_key(key, &format!("parameters.{name}"), KEYS, place));
-        }
-    }
+    refuse_unknown(table, KEYS, &format!("parameters.{name}"))?;
     let mut kinds = table.iter().filter(|(key, ..)| KINDS.contains(&key.as_str()));
     let (Some((kind, _, value)), None) = (kinds.next(), kinds.next()) else {
         return Err(section.wrong(name, node, &format!("exactly one of {}", super::tree::quoted(KINDS))));

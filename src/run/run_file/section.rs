@@ -5,123 +5,17 @@ use std::ops::RangeInclusive;
 
 use super::{
     RunFileError,
+    key::Key,
+    keys,
     tree::{Item, Node, Place, Table, quoted},
 };
 
-/// Every section and its keys; a key that is not here is refused, so a new key starts here.
-pub(super) const SECTIONS: &[(&str, &[&str])] = &[
-    (
-        "",
-        &["observation", "model", "parameters", "inference", "refine", "reference", "verdict", "output", "written_by"],
-    ),
-    ("observation", &["name", "spectrum", "response", "arf", "background", "energies", "grouping", "mismatch"]),
-    ("model", &["expression", "abundances", "cross_sections", "atomdb", "exact_grid", "external"]),
-    (
-        "inference",
-        &[
-            "method",
-            "rounds",
-            "max_rounds",
-            "stop",
-            "simulations",
-            "first_round_factor",
-            "prior_extension",
-            "truncation",
-            "seed",
-            "summary",
-            "signal",
-            "pca_variance",
-            "density",
-            "autoencoder",
-            "flow",
-            "amortised",
-        ],
-    ),
-    ("inference.amortised", &["enabled", "exposure"]),
-    (
-        "inference.autoencoder",
-        &[
-            "hidden",
-            "latent",
-            "target",
-            "batch",
-            "epochs",
-            "patience",
-            "start",
-            "anneal",
-            "early_anneal",
-            "early_patience",
-            "learning_rate",
-            "validation",
-            "clip_norm",
-            "min_improvement",
-            "reduce_factor",
-            "reduce_patience",
-        ],
-    ),
-    (
-        "inference.flow",
-        &[
-            "transforms",
-            "hidden",
-            "layers",
-            "batch",
-            "epochs",
-            "patience",
-            "anneal",
-            "early_anneal",
-            "early_patience",
-            "learning_rate",
-            "validation",
-            "clip_norm",
-            "min_improvement",
-            "reduce_patience",
-            "realisations",
-            "ensemble",
-            "bins",
-            "components",
-        ],
-    ),
-    (
-        "refine",
-        &[
-            "method",
-            "samples",
-            "likelihood",
-            "emulator_samples",
-            "ess",
-            "polish",
-            "proposals",
-            "smooth",
-            "oversampling",
-            "fallback",
-        ],
-    ),
-    (
-        "reference",
-        &["sampler", "live", "steps", "remain", "walkers", "ensembles", "burn_in", "length", "polish", "start", "from"],
-    ),
-    ("verdict", &["misfit"]),
-    ("output", &["posterior_samples", "calibration", "residuals"]),
-    (
-        "written_by",
-        &[
-            "version",
-            "device",
-            "run_file",
-            "run_file_from_here",
-            "data",
-            "data_from_here",
-            "atomdb",
-            "data_sha256",
-            "expected",
-        ],
-    ),
-];
-
 /// One section of the tree, its keys already checked.
+#[derive(Clone)]
 pub(super) struct Section<'a> {
-    name: &'static str,
+    pub name: &'static str,
+    /// Whether the file has it.
+    pub there: bool,
     table: &'a [(String, Place, Node)],
     /// Where the section begins, or the file's first line when it is absent.
     place: Place,
@@ -130,8 +24,7 @@ pub(super) struct Section<'a> {
 impl<'a> Section<'a> {
     /// The whole document.
     pub fn root(table: &'a Table, file: &str) -> Result<Section<'a>, RunFileError> {
-        let place = Place::top(file);
-        let root = Section { name: "", table, place };
+        let root = Section { name: "", there: true, table, place: Place::top(file) };
         root.check_keys()?;
         Ok(root)
     }
@@ -140,22 +33,24 @@ impl<'a> Section<'a> {
     pub fn section(&self, name: &'static str) -> Result<Section<'a>, RunFileError> {
         let key = name.rsplit('.').next().unwrap_or(name);
         let section = match self.get(key) {
-            None => Section { name, table: &[], place: self.place.clone() },
-            Some(Node { item: Item::Table(table), place }) => Section { name, table, place: place.clone() },
+            None => Section { name, there: false, table: &[], place: self.place.clone() },
+            Some(Node { item: Item::Table(table), place }) => {
+                Section { name, there: true, table, place: place.clone() }
+            }
             Some(other) => return Err(self.wrong(key, other, &format!("a section [{name}]"))),
         };
         // The parameters' names are the model's business, not a list of this file.
-        if name != "parameters" {
+        if name != keys::PARAMETERS {
             section.check_keys()?;
         }
         Ok(section)
     }
 
     fn check_keys(&self) -> Result<(), RunFileError> {
-        let known = SECTIONS.iter().find(|(name, _)| *name == self.name).map_or(&[][..], |(_, keys)| keys);
+        let known = keys::known(self.name);
         for (key, place, _) in self.table {
             if !known.contains(&key.as_str()) {
-                return Err(unknown_key(key, self.name, known, place));
+                return Err(unknown_key(key, self.name, &known, place));
             }
         }
         Ok(())
@@ -195,59 +90,54 @@ impl<'a> Section<'a> {
         }
     }
 
-    pub fn truth(&self, key: &str, default: bool) -> Result<bool, RunFileError> {
+    pub fn truth(&self, key: &str) -> Result<Option<bool>, RunFileError> {
         match self.get(key) {
-            None => Ok(default),
-            Some(Node { item: Item::Bool(truth), .. }) => Ok(*truth),
+            None => Ok(None),
+            Some(Node { item: Item::Bool(truth), .. }) => Ok(Some(*truth)),
             Some(node) => Err(self.wrong(key, node, "true or false")),
         }
     }
 
-    pub fn integer(&self, key: &str, default: u64, range: RangeInclusive<u64>) -> Result<u64, RunFileError> {
-        let Some(node) = self.get(key) else { return Ok(default) };
+    pub fn integer(&self, key: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, RunFileError> {
+        let Some(node) = self.get(key) else { return Ok(None) };
+        let value = match node.item {
+            Item::Integer(i) => u64::try_from(i).ok().filter(|i| range.contains(i)),
+            _ => None,
+        };
         let expected = || format!("a whole number from {} to {}", range.start(), range.end());
-        match node.item {
-            Item::Integer(i) => match u64::try_from(i) {
-                Ok(i) if range.contains(&i) => Ok(i),
-                _ => Err(self.wrong(key, node, &expected())),
-            },
-            _ => Err(self.wrong(key, node, &expected())),
-        }
+        value.map(Some).ok_or_else(|| self.wrong(key, node, &expected()))
     }
 
-    pub fn size(&self, key: &str, default: usize, range: RangeInclusive<usize>) -> Result<usize, RunFileError> {
-        // usize is at most 64 bits everywhere, so the bounds survive the widening and the value the way back.
-        self.integer(key, default as u64, *range.start() as u64..=*range.end() as u64).map(|n| n as usize)
-    }
-
-    pub fn number(&self, key: &str, default: f64, range: RangeInclusive<f64>) -> Result<f64, RunFileError> {
-        let Some(node) = self.get(key) else { return Ok(default) };
+    pub fn number(&self, key: &str, range: &RangeInclusive<f64>) -> Result<Option<f64>, RunFileError> {
+        let Some(node) = self.get(key) else { return Ok(None) };
         match node.number() {
-            Some(x) if range.contains(&x) => Ok(x),
+            Some(x) if range.contains(&x) => Ok(Some(x)),
             _ => Err(self.wrong(key, node, &format!("a number from {:?} to {:?}", range.start(), range.end()))),
         }
     }
 
-    /// One of `available`.
-    pub fn choice(&self, key: &str, default: &str, available: &[&str]) -> Result<String, RunFileError> {
-        let Some(node) = self.get(key) else { return Ok(default.to_string()) };
-        match &node.item {
-            Item::Text(text) if available.contains(&text.as_str()) => Ok(text.clone()),
-            _ => Err(self.wrong(key, node, &one_of(available))),
+    /// Two numbers in a list that `fits` lets pass.
+    pub fn pair(
+        &self,
+        key: &str,
+        expected: &str,
+        fits: fn(f64, f64) -> bool,
+    ) -> Result<Option<[f64; 2]>, RunFileError> {
+        let Some(node) = self.get(key) else { return Ok(None) };
+        match node.pair() {
+            Some([a, b]) if fits(a, b) => Ok(Some([a, b])),
+            _ => Err(self.wrong(key, node, expected)),
         }
     }
 
-    /// One of `all`, by its name.
-    pub fn named<T: Copy>(
-        &self,
-        key: &str,
-        default: T,
-        all: &[T],
-        name: fn(T) -> &'static str,
-    ) -> Result<T, RunFileError> {
-        let names: Vec<&str> = all.iter().copied().map(name).collect();
-        let chosen = self.choice(key, name(default), &names)?;
-        Ok(all.iter().copied().find(|&one| name(one) == chosen).unwrap_or(default))
+    /// One of `available`.
+    pub fn choice(&self, key: &str, available: &[&'static str]) -> Result<Option<&'static str>, RunFileError> {
+        let Some(node) = self.get(key) else { return Ok(None) };
+        let chosen = match &node.item {
+            Item::Text(text) => available.iter().find(|word| *word == text),
+            _ => None,
+        };
+        chosen.copied().map(Some).ok_or_else(|| self.wrong(key, node, &one_of(available)))
     }
 }
 
@@ -256,12 +146,19 @@ pub(super) fn one_of(names: &[&str]) -> String {
     if names.len() == 1 { quoted(names) } else { format!("one of {}", quoted(names)) }
 }
 
+/// Refuses what is in a table but not among its keys.
+pub(super) fn refuse_unknown(table: &Table, keys: &[Key], section: &str) -> Result<(), RunFileError> {
+    let known: Vec<&str> = keys.iter().map(|key| key.name).collect();
+    match table.iter().find(|(key, ..)| !known.contains(&key.as_str())) {
+        Some((key, place, _)) => Err(unknown_key(key, section, &known, place)),
+        None => Ok(()),
+    }
+}
+
 /// The error for a key nobody knows, with the nearest key of its section, or the section it belongs to.
 pub(super) fn unknown_key(key: &str, section: &str, known: &[&str], place: &Place) -> RunFileError {
-    let elsewhere = SECTIONS
-        .iter()
-        .find(|(name, keys)| *name != section && keys.contains(&key))
-        .map(|(name, _)| if name.is_empty() { "the top level".to_string() } else { format!("[{name}]") });
+    let bracketed = |name: &str| if name.is_empty() { "the top level".to_string() } else { format!("[{name}]") };
+    let elsewhere = keys::home(key, section).map(bracketed);
     let meant = crate::model::elsewhere::key(key, known).map(|name| (name, 1.0));
     let nearest = meant.or_else(|| nearest(key, known));
     let hint = match (elsewhere, nearest) {
@@ -270,8 +167,7 @@ pub(super) fn unknown_key(key: &str, section: &str, known: &[&str], place: &Plac
         (Some(home), None) => format!("; it belongs to {home}"),
         (None, None) => String::new(),
     };
-    let section = if section.is_empty() { "the top level".to_string() } else { format!("[{section}]") };
-    RunFileError::UnknownKey { place: place.clone(), key: key.to_string(), section, hint }
+    RunFileError::UnknownKey { place: place.clone(), key: key.to_string(), section: bracketed(section), hint }
 }
 
 /// The most similar of `known`, with its similarity from 0 to 1.

@@ -120,6 +120,17 @@ impl Node {
         }
     }
 
+    /// The numbers in a list of two.
+    pub fn pair(&self) -> Option<[f64; 2]> {
+        match &self.item {
+            Item::Array(items) => match items.as_slice() {
+                [a, b] => Some([a.number()?, b.number()?]),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// What was found, in the words of an error message.
     pub fn describe(&self) -> String {
         match &self.item {

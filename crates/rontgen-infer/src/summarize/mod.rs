@@ -81,6 +81,19 @@ pub enum Targets {
     Expected,
 }
 
+impl Targets {
+    pub const ALL: [Targets; 3] = [Targets::Counts, Targets::Twin, Targets::Expected];
+
+    /// As the run file writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Targets::Counts => "counts",
+            Targets::Twin => "twin",
+            Targets::Expected => "expected",
+        }
+    }
+}
+
 /// Spectra to train on or to encode (N x D).
 #[derive(Debug, Clone, Copy)]
 pub enum Spectra<'a> {

@@ -6,7 +6,7 @@
 //! included, within the rounding of single precision); the groupings made here (minimum counts, optimal, fixed widths) start at the first
 //! channel that is kept, so that no group straddles a limit.
 
-use std::ops::Range;
+use std::{fmt, ops::Range};
 
 /// How channels are grouped.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -22,6 +22,22 @@ pub enum Grouping {
     Optimal,
     /// `(e_lo, e_hi, n)`: n channels per group where a group's first channel has e_lo <= E_MIN < e_hi; one channel elsewhere.
     Widths(Vec<(f64, f64, usize)>),
+}
+
+impl fmt::Display for Grouping {
+    /// Writes it as a run file does.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Grouping::File => f.write_str("\"file\""),
+            Grouping::None => f.write_str("\"none\""),
+            Grouping::Optimal => f.write_str("\"optimal\""),
+            Grouping::MinCounts(n) => write!(f, "{{ min_counts = {n} }}"),
+            Grouping::Widths(widths) => {
+                let widths: Vec<_> = widths.iter().map(|(lo, hi, n)| format!("[{lo:?}, {hi:?}, {n}]")).collect();
+                write!(f, "[{}]", widths.join(", "))
+            }
+        }
+    }
 }
 
 /// The runs that GROUPING flags describe: 1 and 0 start a run, -1 continues it.

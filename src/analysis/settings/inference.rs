@@ -1,0 +1,63 @@
+//! The way to the posterior: rounds of simulations, summaries and densities.
+
+use super::{Autoencoder, Flow, Method};
+use crate::infer::DensityKind;
+use crate::kernels::stabilize::Form as SignalForm;
+use crate::summarize::SummaryKind;
+
+/// Inference says how simulations become a posterior (`[inference]` of a run file).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Inference {
+    /// Which way leads to the posterior: networks that are trained, nested sampling, or the quicker one.
+    pub method: Method,
+    pub rounds: usize,
+    /// Rounds that the fall-back of the refinement may go on to.
+    pub max_rounds: usize,
+    pub stop: Stop,
+    /// Spectra per round after the first.
+    pub simulations: usize,
+    /// The first round simulates this many times `simulations`.
+    pub first_round_factor: f64,
+    /// Factor by which bounds of norms are moved apart until the observed counts are the median of the prior's; 0: not at all.
+    pub prior_extension: f64,
+    /// Quantile of log q below which a proposal is cut off.
+    pub truncation: f64,
+    pub seed: u64,
+    pub summary: SummaryKind,
+    /// What `summary = "signal"` makes of counts.
+    pub signal: SignalForm,
+    /// Share of the variance that the principal components are to hold (`summary = "pca"`).
+    pub pca_variance: f64,
+    pub density: DensityKind,
+    pub autoencoder: Autoencoder,
+    pub flow: Flow,
+    /// Networks for any spectrum of this response and model, not for the observed one alone.
+    pub amortised: Option<Amortised>,
+}
+
+/// Amortised networks serve any spectrum of a response and model (`[inference.amortised]`).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Amortised {
+    /// Range of exposures \[s\] that the networks are to serve (drawn log-uniformly); `None`: that of the observed spectrum.
+    pub exposure: Option<[f64; 2]>,
+}
+
+named! {
+    /// When the rounds end.
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+    pub enum Stop {
+        /// After `inference.rounds` of them.
+        #[default]
+        Rounds = "rounds",
+        /// One round after the efficiency has stopped to improve, if that comes before.
+        Efficiency = "efficiency",
+    }
+}
+
+impl Inference {
+    /// Simulations of round `k` (from 0).
+    pub fn simulations_of_round(&self, k: usize) -> usize {
+        let factor = if k == 0 { self.first_round_factor } else { 1.0 };
+        (self.simulations as f64 * factor).round() as usize
+    }
+}

@@ -1,0 +1,28 @@
+//! `[output]`: what is written beside the posterior.
+
+use super::key::{Key, Preset::Fixed, size, whole, word, words};
+use crate::result::Residuals;
+
+pub(super) const KEYS: &[Key] = &[
+    whole(
+        "posterior_samples",
+        size!(output.posterior_samples),
+        Fixed(50_000),
+        100..=10_000_000,
+        "Samples of equal weight in posterior.csv and posterior.fits.",
+    ),
+    whole(
+        "calibration",
+        size!(output.calibration),
+        Fixed(64),
+        0..=1_000_000,
+        "Mock spectra of the quick calibration at the end of a run; 0: none.",
+    )
+    .remark("mocks"),
+    word(
+        "residuals",
+        words!(output.residuals, [Residuals::Delta, Residuals::Ratio], Residuals::name),
+        Fixed("delta"),
+        "Residuals of the report's pictures: (data - model) / sqrt(model), or data / model.",
+    ),
+];
