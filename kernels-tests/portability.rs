@@ -6,8 +6,8 @@ use naga::back::spv;
 use rontgen::device::{Device, Kernel};
 use rontgen::kernels::{
     activation, adam, batchnorm, compact, cstat, cstat_each, flow, fold, gather, gemm, gemm_half, loss, mixture, mlp,
-    model::ModelPlan, model_fold, moments, parameters, poisson, random, range, reduce, rescale, shuffle, spectral,
-    spline, stabilize, standardize, truncate, unbounded,
+    model::ModelPlan, model_fold, moments, parameters, poisson, random, range, reduce, rescale, rows, shuffle,
+    spectral, spline, stabilize, standardize, truncate, unbounded,
 };
 use rontgen::model::{Kind, Model, Program, Settings, catalogue};
 
@@ -42,6 +42,7 @@ fn all() -> Vec<Kernel> {
         reduce::kernels(),
         shuffle::kernels(),
         rescale::kernels(),
+        rows::kernels(),
         spectral::kernels(),
         spline::kernels(),
         stabilize::kernels(),
