@@ -11,8 +11,11 @@ use rontgen::{
     simulate::{ArmSpec, Coordinates, Outputs, Simulator, Source, no_tick},
 };
 
+/// Name, truth and posterior of each parameter.
+type Found = Vec<(String, f64, Description)>;
+
 /// Analyses a mock observation: the truth of each parameter and what the posterior says of it.
-pub fn analyse(device: &Device) -> Result<Vec<(String, f64, Description)>, Box<dyn std::error::Error>> {
+pub fn analyse(device: &Device) -> Result<Found, Box<dyn std::error::Error>> {
     // Two data sets on one axis of bins: the built-in instrument twice. observation::load reads files.
     let sets = ["a", "b"].map(|name| Dataset { name: name.into(), ..demo_instrument() });
     let observations = Observations::new(sets.into())?;
