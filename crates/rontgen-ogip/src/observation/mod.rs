@@ -18,6 +18,7 @@ mod load;
 mod matrix;
 mod names;
 mod observations;
+mod rebin;
 mod regroup;
 mod resolution;
 mod response;
