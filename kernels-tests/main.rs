@@ -25,6 +25,7 @@ mod random;
 mod range;
 mod reduce;
 mod rescale;
+mod rows;
 mod shuffle;
 mod spectral;
 mod spline;

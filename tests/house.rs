@@ -122,9 +122,12 @@ fn rooms_keep_to_what_is_below_them() {
             assert_eq!(file, None, "{room} needs {above}, which is above it");
         }
     }
-    for (room, below) in
-        [("kernels", vec!["device"]), ("device", vec![]), ("numerics", vec![]), ("fits", vec!["bounded"])]
-    {
+    for (room, below) in [
+        ("kernels", vec!["device"]),
+        ("device", vec![]),
+        ("numerics", vec![]),
+        ("fits", vec!["bounded", "replacement"]),
+    ] {
         let found: Vec<&str> = needs.get(room).map_or(Vec::new(), |others| others.keys().map(String::as_str).collect());
         assert_eq!(found, below, "{room}");
     }
@@ -248,4 +251,24 @@ fn every_family_of_kernels_is_checked_for_portability() {
         }
     }
     assert!(families > 20, "the sources were not read");
+}
+
+/// The environment is the command line's to read (and that of `permission`, which asks where the user keeps what may be started); the
+/// one switch below is that of matrix units that no product code uses yet.
+#[test]
+fn the_environment_is_read_at_the_top() {
+    let mut readers = BTreeSet::new();
+    for base in bases() {
+        let mut files = Vec::new();
+        sources(&base, &mut files);
+        for path in files {
+            if ["std::env::var", "env::var_os", "env::set_var"].iter().any(|word| code(&path).contains(word)) {
+                let room = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().to_string_lossy().into_owned();
+                readers.insert(room);
+            }
+        }
+    }
+    let below: Vec<&String> =
+        readers.iter().filter(|path| !path.starts_with("src/cli/") && *path != "src/main.rs").collect();
+    assert_eq!(below, ["crates/rontgen-device/src/device/cooperative.rs", "src/run/permission.rs"]);
 }

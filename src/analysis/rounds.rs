@@ -228,7 +228,7 @@ impl<'a> Rounds<'a> {
     /// Summary of the observed spectrum: `1 x C`.
     fn observed_summary(&self) -> Result<Tensor<f32>> {
         let summary = self.encoder.encode_one(&self.device, self.simulator.observed())?;
-        with_exposures(&self.context(), summary, [1.0].into_iter())
+        Ok(with_exposures(&self.context(), summary, [1.0].into_iter()))
     }
 
     /// The present flow at the observation.
@@ -353,7 +353,7 @@ impl<'a> Rounds<'a> {
         if let Some(range) = self.settings.exposures(self.problem) {
             let source = Source { seed: self.seed(), stream: EXPOSURE_STREAM };
             let factors = draw_exposures(&self.device, range, source, self.exposed.len(), expected.rows())?;
-            expose(&mut expected, &factors)?;
+            expose(&mut expected, &factors);
             self.exposed.extend(factors);
         }
         self.expected.append(expected);
@@ -433,7 +433,7 @@ impl<'a> Rounds<'a> {
                 let spectra = Spectra::Drawn { expected: &self.expected, source };
                 let summaries = self.encoder.encode(&self.device, spectra, &self.selection)?;
                 let factors = exposed.iter().map(|&row| self.exposed[row as usize]);
-                with_exposures(&self.context(), summaries, factors)
+                Ok(with_exposures(&self.context(), summaries, factors))
             })
             .collect::<Result<Vec<_>>>()?;
         let fit = FitSettings {

@@ -8,7 +8,7 @@ use crate::kernels::activation::Activation;
 use crate::kernels::adam::AdamSettings;
 use crate::kernels::batchnorm::{self, BatchNorm};
 use crate::kernels::cstat::{self, Form, Rows};
-use crate::kernels::fold::{self, Csr, FluxTile, FoldPlan};
+use crate::kernels::fold::{self, Csr, FluxTile, FoldPlan, Window};
 use crate::kernels::gemm::{Matrix, MatrixMut};
 use crate::kernels::{gather, loss, poisson, random, reduce, standardize};
 use crate::nn::ParameterStore;
@@ -79,7 +79,7 @@ fn folding(bench: &mut Bench<'_>, case: &'static str, folded: &crate::observatio
     let mut out = Tensor::empty(&device, n, folded.bins());
     let work = Work::units(n).flop(2.0 * folded.nnz() as f64 * n as f64);
     bench.measure(["kernels", case, "fold", "spectra"], work, &mut || {
-        fold::fold(&device, &plan, &flux, n, &mut out, 0, 0);
+        fold::fold(&device, &plan, &flux, n, &mut out, Window::default());
         Ok(())
     })
 }

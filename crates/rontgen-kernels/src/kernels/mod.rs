@@ -29,6 +29,7 @@ pub mod random;
 pub mod range;
 pub mod reduce;
 pub mod rescale;
+pub mod rows;
 pub mod shuffle;
 pub mod spectral;
 pub mod spline;
@@ -63,6 +64,7 @@ pub fn every_kernel() -> Vec<Kernel> {
         range::kernels(),
         reduce::kernels(),
         rescale::kernels(),
+        rows::kernels(),
         shuffle::kernels(),
         spectral::kernels(),
         spline::kernels(),
