@@ -365,7 +365,7 @@ mod tests {
             assert_eq!((own.name, numbers, within), (kind.name, (2.0, 3.0), None));
         }
         for text in
-            ["uniform(0, 1) within [0, 1]", "normal(0, -1)", "normal(0, 1) within [0]", "cauchy(0, 1)", "normal"]
+            ["uniform(0, 1) within [0, 1]", "normal(0, -1)", "normal(0, 1) within [0]", "nothing(0, 1)", "normal"]
         {
             assert_eq!(Prior::parse(text), None, "{text}");
         }
