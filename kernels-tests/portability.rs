@@ -5,9 +5,9 @@
 use naga::back::spv;
 use rontgen::device::{Device, Kernel};
 use rontgen::kernels::{
-    activation, adam, batchnorm, compact, cstat, cstat_each, flow, fold, gather, gemm, gemm_half, loss, mixture, mlp,
-    model::ModelPlan, model_fold, moments, parameters, poisson, random, range, reduce, rescale, shuffle, spectral,
-    spline, stabilize, standardize, truncate, unbounded,
+    activation, adam, background_stat, batchnorm, compact, cstat, cstat_each, flow, fold, gather, gemm, gemm_half,
+    loss, mixture, mlp, model::ModelPlan, model_fold, moments, parameters, poisson, random, range, reduce, rescale,
+    shuffle, spectral, spline, stabilize, standardize, truncate, unbounded,
 };
 use rontgen::model::{Kind, Model, Program, Settings, catalogue};
 
@@ -23,6 +23,7 @@ fn all() -> Vec<Kernel> {
         flow::kernels(&shape(5, 64, 100, 2, 10)),
         activation::kernels(),
         adam::kernels(),
+        background_stat::kernels(),
         batchnorm::kernels(),
         compact::kernels(),
         cstat::kernels(),

@@ -6,6 +6,7 @@
 
 pub mod activation;
 pub mod adam;
+pub mod background_stat;
 pub mod batchnorm;
 pub mod compact;
 pub mod cstat;
