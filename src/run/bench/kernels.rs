@@ -6,6 +6,7 @@ use crate::Result;
 use crate::device::{Device, Tensor};
 use crate::kernels::activation::Activation;
 use crate::kernels::adam::AdamSettings;
+use crate::kernels::background_stat::{BackgroundBin, BackgroundData, BackgroundStatistic, Place, background_stat};
 use crate::kernels::batchnorm::{self, BatchNorm};
 use crate::kernels::cstat::{self, Form, Rows};
 use crate::kernels::fold::{self, Csr, FluxTile, FoldPlan, Window};
@@ -46,6 +47,7 @@ pub(super) fn run(bench: &mut Bench<'_>) -> Result<()> {
         Batch { case: "X-IFU", rows: rows.min(8192), bins: 2800, hidden: 256 },
     ] {
         spectra(bench, &batch)?;
+        backgrounds(bench, &batch)?;
         network(bench, &batch)?;
     }
     device.check().map_err(crate::Error::from)
@@ -125,6 +127,38 @@ fn spectra(bench: &mut Bench<'_>, &Batch { case, rows, bins, .. }: &Batch) -> Re
         loss::cstat(&device, &counts, &scale, &mut input, &mut losses, Some(1e-3));
         Ok(())
     })
+}
+
+/// The statistics of a spectrum with a background: some 97 counts a bin, and 8 in the background's region of three times the size.
+fn backgrounds(bench: &mut Bench<'_>, &Batch { case, rows, bins, .. }: &Batch) -> Result<()> {
+    let device = bench.device.clone();
+    let values: Vec<f32> = (0..rows * bins).map(|i| 2.0 + 185.0 * (i % bins) as f32 / bins as f32).collect();
+    let data: Vec<BackgroundBin> = values[..bins]
+        .iter()
+        .map(|mean| BackgroundBin {
+            source: f64::from(*mean).round() + 2.0,
+            background: 8.0,
+            scale: 0.3,
+            error: 3.0,
+            shape: 10.0,
+            prior_mean: 8.0,
+        })
+        .collect();
+    let mean = Tensor::from_slice(&device, rows, bins, &values);
+    let mut out = Tensor::empty(&device, rows, 1);
+    for (what, statistic) in [
+        ("W", BackgroundStatistic::W),
+        ("marginal", BackgroundStatistic::Marginal),
+        ("pgstat", BackgroundStatistic::Pgstat),
+        ("chi", BackgroundStatistic::Gaussian),
+    ] {
+        let data = BackgroundData::new(&device, statistic, &data).expect("counts that every statistic takes");
+        bench.measure(["kernels", case, what, "bins"], moving(rows * bins, 4.0), &mut || {
+            background_stat(&device, &data, &mean, &mut out, Place { rows, ..Place::default() });
+            Ok(())
+        })?;
+    }
+    Ok(())
 }
 
 /// What stands between the products of a hidden layer.

@@ -6,6 +6,7 @@
 
 pub mod activation;
 pub mod adam;
+pub mod background_stat;
 pub mod batchnorm;
 pub mod compact;
 pub mod cstat;
@@ -47,6 +48,7 @@ pub fn every_kernel() -> Vec<Kernel> {
     [
         activation::kernels(),
         adam::kernels(),
+        background_stat::kernels(),
         batchnorm::kernels(),
         compact::kernels(),
         cstat::kernels(),
