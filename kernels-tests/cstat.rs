@@ -61,6 +61,36 @@ fn f32_is_enough_at_a_million_counts() {
     }
 }
 
+/// Windows of columns, the second added to the first: what all columns give, to rounding; a window of all of them to the bit.
+#[test]
+fn windows_of_columns_add_up() {
+    let (rows, cols) = (33, 700);
+    let (mean, observed) = mock(rows, cols, 9.0);
+    for device in devices() {
+        let means = Tensor::from_slice(&device, rows, cols, &mean);
+        for own in [true, false] {
+            let used = if own { rows } else { 1 };
+            let observed = Tensor::from_slice(&device, used, cols, &observed[..used * cols]);
+            let run = |parts: &[Option<(usize, usize)>]| {
+                let mut out = Tensor::from_slice(&device, rows, 1, &vec![7.0; rows]);
+                for (k, &columns) in parts.iter().enumerate() {
+                    let at = Rows { rows, columns, accumulate: k > 0, ..Rows::default() };
+                    cstat(&device, Form::LogLikelihood, &means, &observed, &mut out, at);
+                }
+                out.download().unwrap()
+            };
+            let whole = run(&[None]);
+            assert_eq!(run(&[Some((0, cols))]), whole);
+            for cut in [1, 64, 333, 699] {
+                for (found, whole) in run(&[Some((0, cut)), Some((cut, cols - cut))]).iter().zip(&whole) {
+                    assert!((found - whole).abs() < 1e-6 * whole.abs(), "{found} for {whole} on {}", device.name());
+                }
+            }
+            device.check().unwrap();
+        }
+    }
+}
+
 /// d = 0 gives 2 m, m = 0 with d = 0 gives 0, m = 0 under counts gives the floor's large finite value, a perfect fit gives 0.
 #[test]
 fn edges() {

@@ -26,6 +26,7 @@ mod random;
 mod range;
 mod reduce;
 mod rescale;
+mod rows;
 mod shuffle;
 mod spectral;
 mod spline;

@@ -2,7 +2,7 @@
 
 use crate::{devices, noise};
 use rontgen::device::{Device, DeviceError, Tensor};
-use rontgen::kernels::fold::{Csr, FluxTile, FoldPlan, fold};
+use rontgen::kernels::fold::{Csr, FluxTile, FoldPlan, Weights, Window, fold};
 use rontgen::kernels::model::{ModelPlan, model};
 use rontgen::kernels::model_fold::{BLOCK, ModelFoldPlan, model_fold};
 use rontgen::model::{Model, Program, Settings};
@@ -76,11 +76,11 @@ fn one_kernel_is_the_two() {
             let full = Tensor::from_slice(&device, model_parameters.len(), stride, &values);
             model(&device, &model_plan, &|_, _| {}, &full, spectra, None, &mut flux, 0);
             let mut two = Tensor::from_slice(&device, spectra + 3, *bins, &vec![7.0f32; (spectra + 3) * bins]);
-            fold(&device, &fold_plan, &flux, spectra, &mut two, 2, 0);
+            fold(&device, &fold_plan, &flux, spectra, &mut two, Window::rows(2, 0));
 
             let run = || {
                 let mut one = Tensor::from_slice(&device, spectra + 3, *bins, &vec![7.0f32; (spectra + 3) * bins]);
-                model_fold(gpu, &fused, &model_plan, least, &full, spectra, &mut one, (2, 0));
+                model_fold(gpu, &fused, &model_plan, least, &full, spectra, &mut one, Window::rows(2, 0));
                 one.download().unwrap()
             };
             let one = run();
@@ -108,6 +108,62 @@ fn one_kernel_is_the_two() {
     }
 }
 
+/// A window of columns, weights per row, adding, and all of it together: as the two kernels do it, and other numbers keep their bits.
+#[test]
+fn windows_weights_and_sums_are_those_of_the_two() {
+    let program = program("tbabs*(powerlaw+gaussian)");
+    let (spectra, bins) = (37, BLOCK + 77);
+    let response =
+        Sparse::new(bins, |r, c| ((c * bins / ENERGIES) as i64 - r as i64).abs() < if r % 3 == 0 { 9 } else { 2 });
+    for device in devices() {
+        let Device::Gpu(gpu) = &device else { continue };
+        let model_plan = plan(&device, &program);
+        let fold_plan = FoldPlan::new(&device, response.csr()).at_least(1e-3);
+        let fused = ModelFoldPlan::new(&device, &model_plan, response.csr()).unwrap();
+        let mut flux = FluxTile::zeros(&device, spectra, ENERGIES);
+        let stride = flux.tensor().cols();
+        // The weights stand behind the parameters, as a further one of them.
+        let values: Vec<f32> = [0.1f32, 1.7, 1e-2, 6.4, 0.05, 1e-3, 0.9]
+            .iter()
+            .flat_map(|x| (0..stride).map(move |s| x * (1.0 + 0.01 * s as f32)))
+            .collect();
+        let full = Tensor::from_slice(&device, 7, stride, &values);
+        model(&device, &model_plan, &|_, _| {}, &full, spectra, None, &mut flux, 0);
+        for (column, cols, weighted, accumulate) in [
+            (0, bins, true, false),
+            (0, bins, false, true),
+            (5, bins + 5, false, false),
+            (3, bins + 8, true, false),
+            (6, bins + 7, true, true),
+        ] {
+            let before: Vec<f32> = noise((spectra + 3) * cols, 5).iter().map(|x| 1.0 + x).collect();
+            let weights = weighted.then_some(Weights { numbers: &full, first: 6 * stride });
+            let window = Window { row: 2, column, weights, accumulate, first_row: 0 };
+            let mut one = Tensor::from_slice(&device, spectra + 3, cols, &before);
+            model_fold(gpu, &fused, &model_plan, 1e-3, &full, spectra, &mut one, window);
+            let mut two = Tensor::from_slice(&device, spectra + 3, cols, &before);
+            fold(&device, &fold_plan, &flux, spectra, &mut two, window);
+            device.check().unwrap();
+            let (one, two) = (one.download().unwrap(), two.download().unwrap());
+            let mut changed = 0;
+            for (i, ((&one, &two), &before)) in one.iter().zip(&two).zip(&before).enumerate() {
+                let (row, bin) = ((i / cols).wrapping_sub(2), (i % cols).wrapping_sub(column));
+                if row < spectra && bin < bins {
+                    // Both add in blocks; the order differs. All terms are positive.
+                    assert!(
+                        (one - two).abs() <= 1e-6 * two,
+                        "[{row}, {bin}] {one} for {two} ({weighted}, {accumulate})"
+                    );
+                    changed += usize::from(one != before);
+                } else {
+                    assert_eq!((one.to_bits(), two.to_bits()), (before.to_bits(), before.to_bits()));
+                }
+            }
+            assert!(changed > spectra * bins * 9 / 10, "{changed}");
+        }
+    }
+}
+
 /// A model of several stages reads neighbouring energies: no plan. A flux that is no flux is reported with its row.
 #[test]
 fn refuses_stages_and_reports_faults() {
@@ -123,7 +179,7 @@ fn refuses_stages_and_reports_faults() {
         };
         let full = Tensor::from_slice(&device, 2, 4, &[2.0f32, 2.0, 2.0, 2.0, 1.0, 1.0, f32::NAN, 1.0]);
         let mut out = Tensor::zeros(&device, 4, 20);
-        model_fold(gpu, &fused.unwrap(), &single, f32::MIN, &full, 4, &mut out, (0, 50));
+        model_fold(gpu, &fused.unwrap(), &single, f32::MIN, &full, 4, &mut out, Window::rows(0, 50));
         match device.check() {
             Err(DeviceError::Fault { stage: "model" | "fold", row: 52, .. }) => {}
             other => panic!("{other:?}"),

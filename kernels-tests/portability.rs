@@ -7,7 +7,7 @@ use rontgen::device::{Device, Kernel};
 use rontgen::kernels::{
     activation, adam, background_stat, batchnorm, compact, cstat, cstat_each, flow, fold, gather, gemm, gemm_half,
     loss, mixture, mlp, model::ModelPlan, model_fold, moments, parameters, poisson, random, range, reduce, rescale,
-    shuffle, spectral, spline, stabilize, standardize, truncate, unbounded,
+    rows, shuffle, spectral, spline, stabilize, standardize, truncate, unbounded,
 };
 use rontgen::model::{Kind, Model, Program, Settings, catalogue};
 
@@ -43,6 +43,7 @@ fn all() -> Vec<Kernel> {
         reduce::kernels(),
         shuffle::kernels(),
         rescale::kernels(),
+        rows::kernels(),
         spectral::kernels(),
         spline::kernels(),
         stabilize::kernels(),

@@ -3,7 +3,8 @@
 //!include status
 //!include deviance
 //!include cstat
-struct Parameters { rows: u32, cols: u32, mean_row: u32, observed_row: u32, observed_step: u32, out_row: u32, first_row: u32, factor: f32 }
+// Columns `column .. column + cols` of rows of `stride` numbers.
+struct Parameters { rows: u32, cols: u32, mean_row: u32, observed_row: u32, observed_step: u32, out_row: u32, first_row: u32, factor: f32, stride: u32, column: u32, accumulate: u32 }
 @group(0) @binding(0) var<uniform> parameters: Parameters;
 @group(0) @binding(1) var<storage, read> mean: array<f32>;
 @group(0) @binding(2) var<storage, read> observed: array<f32>;
@@ -16,8 +17,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     var sum = 0.0;
     var bad = false;
     if row < parameters.rows {
-        let mean_start = (parameters.mean_row + row) * parameters.cols;
-        let observed_start = (parameters.observed_row + row * parameters.observed_step) * parameters.cols;
+        let mean_start = (parameters.mean_row + row) * parameters.stride + parameters.column;
+        let observed_start = (parameters.observed_row + row * parameters.observed_step) * parameters.stride + parameters.column;
         for (var outer = lane; outer < parameters.cols; outer += 512u) {
             var inner = 0.0;
             for (var bin = outer; bin < min(outer + 512u, parameters.cols); bin += 64u) {
@@ -32,6 +33,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     partial[lane] = sum;
     workgroupBarrier();
     if lane == 0u && row < parameters.rows {
-        out[parameters.out_row + row] = parameters.factor * sum_of_lanes();
+        var value = parameters.factor * sum_of_lanes();
+        if parameters.accumulate != 0u { value += out[parameters.out_row + row]; }
+        out[parameters.out_row + row] = value;
     }
 }

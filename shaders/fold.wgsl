@@ -1,8 +1,12 @@
 // Expected counts: out[s][d] = sum over e of R[d][e] X[e][s], X energy-major with four spectra to a vec4.
 // One invocation: four spectra x eight neighbouring bins over the union of the columns those bins see (segments), stored
 // densely, column by column, eight values each: no column index is read and the values are the same for a whole workgroup.
+// The result is a window of a wider matrix, times a weight per row where there are weights, added to what is there where asked for.
 //!include status
-struct Parameters { quads: u32, rows: u32, bins: u32, out_row: u32, first_row: u32, least: f32 }
+struct Parameters {
+    quads: u32, rows: u32, bins: u32, out_row: u32, first_row: u32, least: f32,
+    out_cols: u32, column: u32, first_weight: u32, weighted: u32, accumulate: u32,
+}
 @group(0) @binding(0) var<uniform> parameters: Parameters;
 @group(0) @binding(1) var<storage, read> flux: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> blocks: array<u32>;
@@ -10,19 +14,27 @@ struct Parameters { quads: u32, rows: u32, bins: u32, out_row: u32, first_row: u
 @group(0) @binding(4) var<storage, read> values: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
 @group(0) @binding(6) var<storage, read_write> status: array<atomic<u32>>;
+@group(0) @binding(7) var<storage, read> weights: array<f32>;
 
-fn put(spectrum: u32, bin: u32, value: f32) {
+fn put(spectrum: u32, bin: u32, value: f32, weight: f32) {
     if spectrum >= parameters.rows { return; }
-    if !is_finite(value) { raise(FAULT_FOLD, parameters.first_row + spectrum); }
-    out[(parameters.out_row + spectrum) * parameters.bins + bin] = select(value, parameters.least, value < parameters.least);
+    let at = (parameters.out_row + spectrum) * parameters.out_cols + parameters.column + bin;
+    var counts = select(value, parameters.least, value < parameters.least) * weight;
+    if parameters.accumulate != 0u { counts += out[at]; }
+    if !is_finite(value) || !is_finite(counts) { raise(FAULT_FOLD, parameters.first_row + spectrum); }
+    out[at] = counts;
 }
 
-fn put4(spectrum: u32, bin: u32, value: vec4<f32>) {
+fn put4(spectrum: u32, bin: u32, value: vec4<f32>, weight: vec4<f32>) {
     if bin >= parameters.bins { return; }
-    put(spectrum, bin, value.x);
-    put(spectrum + 1u, bin, value.y);
-    put(spectrum + 2u, bin, value.z);
-    put(spectrum + 3u, bin, value.w);
+    put(spectrum, bin, value.x, weight.x);
+    put(spectrum + 1u, bin, value.y, weight.y);
+    put(spectrum + 2u, bin, value.z, weight.z);
+    put(spectrum + 3u, bin, value.w, weight.w);
+}
+
+fn weight_of(spectrum: u32) -> f32 {
+    return weights[parameters.first_weight + min(spectrum, parameters.rows - 1u)];
 }
 
 @compute @workgroup_size({{LANES}})
@@ -80,12 +92,16 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) gro
     }
     let spectrum = id.x * 4u;
     let bin = group.y * 8u;
-    put4(spectrum, bin, a0);
-    put4(spectrum, bin + 1u, a1);
-    put4(spectrum, bin + 2u, a2);
-    put4(spectrum, bin + 3u, a3);
-    put4(spectrum, bin + 4u, a4);
-    put4(spectrum, bin + 5u, a5);
-    put4(spectrum, bin + 6u, a6);
-    put4(spectrum, bin + 7u, a7);
+    var weight = vec4<f32>(1.0);
+    if parameters.weighted != 0u {
+        weight = vec4<f32>(weight_of(spectrum), weight_of(spectrum + 1u), weight_of(spectrum + 2u), weight_of(spectrum + 3u));
+    }
+    put4(spectrum, bin, a0, weight);
+    put4(spectrum, bin + 1u, a1, weight);
+    put4(spectrum, bin + 2u, a2, weight);
+    put4(spectrum, bin + 3u, a3, weight);
+    put4(spectrum, bin + 4u, a4, weight);
+    put4(spectrum, bin + 5u, a5, weight);
+    put4(spectrum, bin + 6u, a6, weight);
+    put4(spectrum, bin + 7u, a7, weight);
 }

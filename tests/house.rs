@@ -165,3 +165,23 @@ fn the_science_touches_no_file_terminal_environment_or_run_file() {
         }
     }
 }
+
+/// The environment is the command line's to read (and that of `permission`, which asks where the user keeps what may be started); the
+/// one switch below is that of matrix units that no product code uses yet.
+#[test]
+fn the_environment_is_read_at_the_top() {
+    let mut readers = BTreeSet::new();
+    for base in bases() {
+        let mut files = Vec::new();
+        sources(&base, &mut files);
+        for path in files {
+            if ["std::env::var", "env::var_os", "env::set_var"].iter().any(|word| code(&path).contains(word)) {
+                let room = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().to_string_lossy().into_owned();
+                readers.insert(room);
+            }
+        }
+    }
+    let below: Vec<&String> =
+        readers.iter().filter(|path| !path.starts_with("src/cli/") && *path != "src/main.rs").collect();
+    assert_eq!(below, ["crates/rontgen-device/src/device/cooperative.rs", "src/run/permission.rs"]);
+}

@@ -24,6 +24,7 @@ mod fuzz;
 mod house;
 mod import;
 mod infer;
+mod joint;
 mod method;
 mod observation;
 mod plasma;

@@ -9,7 +9,7 @@ use rontgen::simulate::{Coordinates, Outputs, Simulator, Source, no_tick};
 use std::collections::BTreeMap;
 
 /// The CPU and, where there is one, a GPU adapter of any kind.
-fn devices() -> Vec<Device> {
+pub fn devices() -> Vec<Device> {
     let gpu = Device::open("gpu").or_else(|_| Device::open("software"));
     if let Err(error) = &gpu {
         assert!(std::env::var("RONTGEN_REQUIRE_GPU").as_deref() != Ok("1"), "RONTGEN_REQUIRE_GPU=1: {error}");
@@ -310,7 +310,7 @@ fn faults_name_their_parameters() {
 #[test]
 #[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
 fn every_kind_of_response_folds() {
-    use rontgen::kernels::fold::{Csr, FluxTile, FoldPlan, fold};
+    use rontgen::kernels::fold::{Csr, FluxTile, FoldPlan, Window, fold};
     let files = [
         ("nustar_fpma", "dense"),
         ("hitomi_sxs_perseus", "narrow"),
@@ -337,7 +337,7 @@ fn every_kind_of_response_folds() {
             let plan = FoldPlan::new(&device, csr);
             let tile = FluxTile::from_rows(&device, n, e, &flux);
             let mut out = Tensor::zeros(&device, n, d);
-            fold(&device, &plan, &tile, n, &mut out, 0, 0);
+            fold(&device, &plan, &tile, n, &mut out, Window::default());
             let out = out.download().unwrap();
             device.check().unwrap();
             let worst = out

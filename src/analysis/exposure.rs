@@ -3,7 +3,7 @@
 use super::Context;
 use crate::Result;
 use crate::device::{Device, RowBlocks, Tensor};
-use crate::kernels::random;
+use crate::kernels::{random, rows};
 use crate::simulate::Source;
 
 /// Relative exposures of rows `first ..`, log-uniform in a range.
@@ -19,18 +19,15 @@ pub(crate) fn draw_exposures(
     Ok(uniform.download()?.into_iter().map(|u| (lo * (hi / lo).powf(f64::from(u))) as f32).collect())
 }
 
-/// Multiplies the rows of expected counts by relative exposures.
-pub(crate) fn expose(expected: &mut RowBlocks<f32>, factors: &[f32]) -> Result<()> {
-    let cols = expected.cols().max(1);
-    let mut factors = factors.iter();
+/// Multiplies the rows of expected counts by relative exposures, on the device.
+pub(crate) fn expose(expected: &mut RowBlocks<f32>, factors: &[f32]) {
+    let mut first = 0;
     for block in &mut expected.blocks {
-        let mut values = block.download()?;
-        for (row, factor) in values.chunks_exact_mut(cols).zip(&mut factors) {
-            row.iter_mut().for_each(|mu| *mu *= factor);
-        }
-        block.upload(&values);
+        let device = block.device().clone();
+        let own = &factors[first..][..block.rows()];
+        rows::scale_rows(&device, block, &Tensor::from_slice(&device, own.len(), 1, own), 0);
+        first += own.len();
     }
-    Ok(())
 }
 
 /// Summaries with the logarithm of the relative exposure as one more number, where exposures vary.
@@ -38,16 +35,11 @@ pub(crate) fn with_exposures(
     context: &Context<'_>,
     summaries: Tensor<f32>,
     factors: impl Iterator<Item = f32>,
-) -> Result<Tensor<f32>> {
+) -> Tensor<f32> {
     if context.exposures().is_none() {
-        return Ok(summaries);
+        return summaries;
     }
-    let (rows, cols) = (summaries.rows(), summaries.cols());
-    let values = summaries.download()?;
-    let with: Vec<f32> = values
-        .chunks_exact(cols.max(1))
-        .zip(factors)
-        .flat_map(|(row, factor)| row.iter().copied().chain([factor.ln()]))
-        .collect();
-    Ok(Tensor::from_slice(summaries.device(), rows, cols + 1, &with))
+    let device = summaries.device().clone();
+    let logs: Vec<f32> = factors.take(summaries.rows()).map(f32::ln).collect();
+    rows::append_column(&device, &summaries, &Tensor::from_slice(&device, logs.len(), 1, &logs))
 }

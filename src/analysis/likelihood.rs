@@ -10,6 +10,9 @@ use crate::{
 };
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
+/// What is done with the first row and the points of a batch.
+type Work<'a> = dyn FnMut(usize, &[Vec<f64>]) -> Result<()> + 'a;
+
 /// The exact likelihood of a problem on a device.
 ///
 /// Points are rows of arrays with a column for each of the P free parameters, in the order of [`Problem::names`]. Large batches are what a
@@ -87,7 +90,7 @@ impl<'a> Likelihood<'a> {
     }
 
     /// Calls `work` with the first row and the points of each batch.
-    fn each(&self, theta: ArrayView2<'_, f64>, work: &mut dyn FnMut(usize, &[Vec<f64>]) -> Result<()>) -> Result<()> {
+    fn each(&self, theta: ArrayView2<'_, f64>, work: &mut Work<'_>) -> Result<()> {
         self.check(theta)?;
         for (k, batch) in theta.axis_chunks_iter(Axis(0), BATCH).enumerate() {
             let points: Vec<Vec<f64>> = batch.rows().into_iter().map(|row| row.to_vec()).collect();

@@ -27,7 +27,7 @@ impl Networks {
         let mut estimator = untrained_estimator(context, encoder.size())?;
         estimator.take(&mut record)?;
         let summary = encoder.encode_one(context.device, context.simulator.observed())?;
-        let summary = with_exposures(context, summary, [1.0].into_iter())?;
+        let summary = with_exposures(context, summary, [1.0].into_iter());
         Ok(Self { encoder, estimator, summary })
     }
 
@@ -50,7 +50,7 @@ impl Networks {
         let rows: Vec<u32> = (0..counts.rows() as u32).collect();
         let rows = Tensor::from_slice(device, rows.len(), 1, &rows);
         let summaries = self.encoder.encode(device, Spectra::counts(counts), &rows)?;
-        with_exposures(context, summaries, exposures.iter().copied())
+        Ok(with_exposures(context, summaries, exposures.iter().copied()))
     }
 }
 

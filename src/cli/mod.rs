@@ -17,6 +17,7 @@ pub mod compare;
 mod demo;
 mod devices;
 mod diagnose;
+mod environment;
 mod fake;
 mod group;
 mod import;
@@ -127,6 +128,7 @@ pub fn main() -> ExitCode {
         }
     };
     start_log(cli.verbose);
+    environment::install();
     ExitCode::from(guarded(|| dispatch(cli.command)))
 }
 

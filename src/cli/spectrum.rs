@@ -5,7 +5,7 @@ use crate::{
     Error, Result,
     analysis::evaluate::ORACLE,
     device::Device,
-    model::{Model, ModelError, ParameterInfo, Program, Settings, additive_parts},
+    model::{Extensions, Model, ModelError, ParameterInfo, Program, Settings, additive_parts},
     report::{plots, write_atomically},
     simulate::spectra,
 };
@@ -67,7 +67,8 @@ pub fn run(args: Args) -> Result<u8> {
         None => edges(&args.energies, args.linear)?,
     };
     let settings = Settings::new(&args.abund, &args.xsect)?.with_atomdb(args.atomdb);
-    let model = Model::parse(&args.expression, &settings)?;
+    let extensions = Extensions { find_file: Some(&super::environment::find_table), ..Extensions::default() };
+    let model = Model::parse_with(&args.expression, &settings, &extensions)?;
     model.remarks().iter().for_each(|remark| eprintln!("warning: {remark}"));
     let full = values(&model, &args.set)?;
     let program = Program::new(&model, &edges)?;

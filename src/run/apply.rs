@@ -364,44 +364,7 @@ impl<'a> Reader<'a> {
             }
             _ => {}
         }
-        let at: HashMap<i64, usize> = spectrum.channel.iter().enumerate().map(|(i, &c)| (c, i)).collect();
-        let ours: HashMap<i64, f64> =
-            self.own.iter().flat_map(|s| s.channel.iter().copied().zip(s.areascal.iter().copied())).collect();
-        let mut counts = Vec::with_capacity(dataset.bins.len());
-        for bin in &dataset.bins {
-            let mut sum = 0u64;
-            for channel in bin.first_channel..=bin.last_channel {
-                if dataset.left_out.contains(&channel) {
-                    continue;
-                }
-                let Some(&i) = at.get(&channel) else {
-                    return Err(format!("no channel {channel}, which is part of the run's bins"));
-                };
-                if spectrum.quality[i] != 0 {
-                    return Err(format!(
-                        "channel {channel} is bad (QUALITY {}) but part of the run's bins",
-                        spectrum.quality[i]
-                    ));
-                }
-                let expected = ours.get(&channel).copied().unwrap_or(1.0);
-                if (spectrum.areascal[i] / expected - 1.0).abs() > 1e-6 {
-                    return Err(format!(
-                        "channel {channel}: AREASCAL is {}, expected {expected} as in the run's spectrum",
-                        spectrum.areascal[i]
-                    ));
-                }
-                sum += u64::from(spectrum.counts[i]);
-            }
-            if sum > 1 << 24 {
-                return Err(format!(
-                    "{sum} counts in channels {} to {}; expected at most {}",
-                    bin.first_channel,
-                    bin.last_channel,
-                    1 << 24
-                ));
-            }
-            counts.push(sum as u32);
-        }
+        let counts = dataset.counts_of(spectrum, self.own.as_ref())?;
         Ok(Binned { counts, exposure })
     }
 }

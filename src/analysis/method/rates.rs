@@ -340,13 +340,13 @@ pub(crate) fn training(context: &Context<'_>, likelihoods: &Likelihoods) -> Resu
     };
     let mut estimator = untrained_estimator(context, summaries.cols())?;
     let observed = summaries.first_rows(1);
-    let summaries = with_exposures(context, summaries, [0.5, 2.0].into_iter().cycle())?;
+    let summaries = with_exposures(context, summaries, [0.5, 2.0].into_iter().cycle());
     if !matches!(encoder, Encoder::Embedding(_)) {
         let mut epochs = Stamps::start();
         estimator.train(&cube, vec![summaries], &fit(run.flow.batch), &mut |_| epochs.stamp())?;
         measured.shown = epochs.each(device)? / SPECTRA as f64;
     }
-    measured.draw = draw(context, &estimator, with_exposures(context, observed, std::iter::once(1.0))?)?;
+    measured.draw = draw(context, &estimator, with_exposures(context, observed, std::iter::once(1.0)))?;
     Ok(measured)
 }
 

@@ -6,10 +6,10 @@ use crate::Result;
 use crate::device::{Device, Tensor};
 use crate::kernels::activation::Activation;
 use crate::kernels::adam::AdamSettings;
-use crate::kernels::background_stat::{BackgroundBin, BackgroundData, BackgroundStatistic, Window, background_stat};
+use crate::kernels::background_stat::{At, BackgroundBin, BackgroundData, BackgroundStatistic, background_stat};
 use crate::kernels::batchnorm::{self, BatchNorm};
 use crate::kernels::cstat::{self, Form, Rows};
-use crate::kernels::fold::{self, Csr, FluxTile, FoldPlan};
+use crate::kernels::fold::{self, Csr, FluxTile, FoldPlan, Window};
 use crate::kernels::gemm::{Matrix, MatrixMut};
 use crate::kernels::{gather, loss, poisson, random, reduce, standardize};
 use crate::nn::ParameterStore;
@@ -81,7 +81,7 @@ fn folding(bench: &mut Bench<'_>, case: &'static str, folded: &crate::observatio
     let mut out = Tensor::empty(&device, n, folded.bins());
     let work = Work::units(n).flop(2.0 * folded.nnz() as f64 * n as f64);
     bench.measure(["kernels", case, "fold", "spectra"], work, &mut || {
-        fold::fold(&device, &plan, &flux, n, &mut out, 0, 0);
+        fold::fold(&device, &plan, &flux, n, &mut out, Window::default());
         Ok(())
     })
 }
@@ -154,7 +154,7 @@ fn backgrounds(bench: &mut Bench<'_>, &Batch { case, rows, bins, .. }: &Batch) -
     ] {
         let data = BackgroundData::new(&device, statistic, &data).expect("counts that every statistic takes");
         bench.measure(["kernels", case, what, "bins"], moving(rows * bins, 4.0), &mut || {
-            background_stat(&device, &data, &mean, &mut out, Window { rows, ..Window::default() });
+            background_stat(&device, &data, &mean, &mut out, At { rows, ..At::default() });
             Ok(())
         })?;
     }

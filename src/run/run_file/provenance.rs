@@ -41,7 +41,7 @@ impl Provenance {
         let data = data.map(absolute).or_else(|| run.data_folders(None).into_iter().find(|folder| folder.is_dir()));
         // The environment is not the same everywhere: what it names is written down.
         let atomdb = match run.needs_atomdb() && run.atomdb_folder(data.as_deref()).is_none() {
-            true => crate::atomic::atomdb::environment_folder().map(|folder| shown(absolute(&folder))),
+            true => crate::atomic::atomdb::default_folder().map(|folder| shown(absolute(&folder))),
             false => before.and_then(|before| before.atomdb.clone()),
         };
         Provenance {

@@ -21,6 +21,8 @@ pub use evidence::Evidence;
 pub use nested::{Nested, NestedSettings, NestedState};
 
 use crate::Result;
+use crate::device::Tensor;
+use crate::simulate::{Simulator, no_tick};
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
 
@@ -46,6 +48,20 @@ impl<F: Fn(&[f64]) -> f64> Likelihood for Function<F> {
 
     fn evaluate(&mut self, cube: &[f64]) -> Result<Vec<f64>> {
         Ok(cube.chunks_exact(self.0).map(&self.1).collect())
+    }
+}
+
+/// -C-STAT/2 of a simulator's observed counts: the likelihood relative to that of the counts themselves as expected ones.
+impl Likelihood for &Simulator {
+    fn parameters(&self) -> usize {
+        self.names().len()
+    }
+
+    fn evaluate(&mut self, cube: &[f64]) -> Result<Vec<f64>> {
+        let p = self.names().len();
+        let rows: Vec<f32> = cube.iter().map(|&u| u as f32).collect();
+        let rows = Tensor::from_slice(self.device(), rows.len() / p.max(1), p, &rows);
+        Ok(self.log_likelihood(&rows, &mut no_tick)?.download()?.into_iter().map(f64::from).collect())
     }
 }
 

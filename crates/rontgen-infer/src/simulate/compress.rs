@@ -55,6 +55,12 @@ fn squared_error(change: f64) -> f64 {
     ((9.0 + change).sqrt() - 3.0).powi(2)
 }
 
+/// Returns the bound for each of `arms` compressions that are used together, so that they change C-STAT by less than `bound` all together:
+/// their q add up (arms on the same columns: by the Cauchy-Schwarz inequality, to no more than that).
+pub fn share(bound: f64, arms: usize) -> f64 {
+    change(squared_error(bound) / arms.max(1) as f64)
+}
+
 /// What a compression kept and what it costs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Report {

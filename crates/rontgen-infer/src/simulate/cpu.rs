@@ -1,10 +1,10 @@
 //! Tiles on the CPU: one core takes a few spectra through model, fold and draw while their flux stays in its cache.
 
-use super::{Outputs, Simulator, TWIN_STREAM, Tick, place, together};
+use super::{Outputs, Simulator, Statistic, TWIN_STREAM, Tick, place, together};
 use crate::Result;
 use crate::device::{Cpu, Fault, RowBlocks, Tensor};
 use crate::kernels::cstat::{self, Form};
-use crate::kernels::fold::{self, CPU_SPECTRA, cpu_stride, fold_tile};
+use crate::kernels::fold::{self, CPU_SPECTRA, TileWindow, cpu_stride, fold_tile_into};
 use crate::kernels::model::sound;
 use crate::kernels::parameters::Coordinates;
 use crate::kernels::poisson::{self, Source};
@@ -101,27 +101,47 @@ impl Simulator {
     }
 
     fn work(&self, cpu: &Cpu, coordinates: Coordinates, source: Source, job: Job<'_>, scratch: &mut Scratch) {
-        let (bins, energies, free) = (self.bins(), self.energies(), self.names.len());
-        let stride = cpu_stride(energies);
-        scratch.full.resize(self.parameters.count(), 0.0);
-        scratch.flux.resize(TILE * stride, 0.0);
+        let (bins, free) = (self.bins(), self.names.len());
         scratch.means.resize(TILE * bins, 0.0);
         let mut broken = [false; TILE];
-        for (r, (flux, broken)) in scratch.flux.chunks_mut(stride).zip(&mut broken).take(job.rows).enumerate() {
-            self.parameters.map_row(coordinates, &job.theta[r * free..][..free], &mut scratch.full);
-            let flux = &mut flux[..energies];
-            self.program.evaluate_f32(&scratch.full, flux, &mut scratch.model);
-            if !sound(flux) {
-                cpu.status.raise(Fault::Model, job.row + r);
-                *broken = true;
-                flux.fill(0.0);
-            }
-        }
         let means = match job.expected {
             Some(means) => means,
             None => &mut scratch.means[..job.rows * bins],
         };
-        fold_tile(&self.fold, &scratch.flux, stride, means, &mut scratch.fold);
+        for (k, arm) in self.arms.iter().enumerate() {
+            let energies = arm.fold.energies();
+            let stride = cpu_stride(energies);
+            let parameters = arm.model_parameters();
+            scratch.full.resize(arm.parameters.count(), 0.0);
+            scratch.flux.resize(TILE * stride, 0.0);
+            let mut weights = [1f32; TILE];
+            for (r, (flux, broken)) in scratch.flux.chunks_mut(stride).zip(&mut broken).take(job.rows).enumerate() {
+                if arm.flux_of != k && !arm.weighted {
+                    break;
+                }
+                arm.parameters.map_row(coordinates, &job.theta[r * free..][..free], &mut scratch.full);
+                let (full, factor) = scratch.full.split_at(parameters);
+                factor.iter().for_each(|factor| weights[r] = *factor);
+                if arm.flux_of != k {
+                    // The flux of the arm before is this one's.
+                    continue;
+                }
+                let flux = &mut flux[..energies];
+                arm.program.evaluate_f32(full, flux, &mut scratch.model);
+                if !sound(flux) {
+                    cpu.status.raise(Fault::Model, job.row + r);
+                    *broken = true;
+                    flux.fill(0.0);
+                }
+            }
+            let window = TileWindow {
+                cols: bins,
+                column: arm.columns.start,
+                weights: arm.weighted.then_some(&weights[..job.rows]),
+                accumulate: arm.accumulate,
+            };
+            fold_tile_into(&arm.fold, &scratch.flux, stride, means, window, &mut scratch.fold);
+        }
         for (r, means) in means.chunks(bins.max(1)).take(job.rows).enumerate() {
             if !sound(means) {
                 cpu.status.raise(Fault::Fold, job.row + r);
@@ -138,7 +158,11 @@ impl Simulator {
         }
         let observed = self.observed.cpu();
         for (r, slot) in job.log_likelihood.into_iter().flatten().enumerate() {
-            let sum = cstat::half_deviance_row(&means[r * bins..][..bins], observed);
+            let own = &means[r * bins..][..bins];
+            let compare = |(columns, statistic): &(std::ops::Range<usize>, Statistic)| match statistic {
+                Statistic::Poisson => cstat::half_deviance_row(&own[columns.clone()], &observed[columns.clone()]),
+            };
+            let sum: f64 = self.statistics.iter().map(compare).sum();
             *slot = if broken[r] { f32::NAN } else { cstat::finish(Form::LogLikelihood, sum) };
             if !sum.is_finite() {
                 cpu.status.raise(Fault::Cstat, job.row + r);

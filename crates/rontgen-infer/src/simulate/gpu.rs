@@ -1,9 +1,11 @@
-//! Tiles on a GPU: at most five launches each, recorded without waiting; the host looks in every few tiles.
+//! Tiles on a GPU: a few launches each, recorded without waiting; the host looks in every few tiles.
 
-use super::{Outputs, Simulator, TWIN_STREAM, Tick, place, together};
+use super::arms::{Arm, evaluator};
+use super::{Outputs, Simulator, Statistic, TWIN_STREAM, Tick, place, together};
 use crate::Result;
 use crate::device::{Device, Tensor};
 use crate::kernels::cstat::{self, Form, Rows};
+use crate::kernels::fold::{FluxTile, Window};
 use crate::kernels::parameters::Coordinates;
 use crate::kernels::poisson::{self, Source};
 use crate::kernels::{fold, model, model_fold, parameters};
@@ -25,6 +27,27 @@ pub(super) fn tile(device: &Device, energies: usize, bins: usize, slots: usize) 
     }
 }
 
+/// What an arm needs of memory for a tile.
+struct Room {
+    /// Parameters of the model and the factor.
+    full: Tensor<f32>,
+    /// Where model and fold are two kernels, and no arm before has the same flux.
+    flux: Option<FluxTile>,
+    slots: Option<Tensor<f32>>,
+}
+
+impl Room {
+    fn new(device: &Device, arms: &[Arm], k: usize, tile: usize) -> Self {
+        let arm = &arms[k];
+        let own = !arm.one_kernel && evaluator(arms, k) == k;
+        Self {
+            full: arm.parameters.room(device, tile),
+            flux: own.then(|| FluxTile::zeros(device, tile, arm.fold.energies())),
+            slots: if own { arm.model.room(device, tile) } else { None },
+        }
+    }
+}
+
 impl Simulator {
     pub(super) fn run_gpu(
         &self,
@@ -38,21 +61,12 @@ impl Simulator {
         let device = &self.device;
         let rows = theta.rows();
         let tile = self.gpu_tile.min(rows.next_multiple_of(4));
-        let mut full = self.parameters.room(device, tile);
-        let one_kernel = self.model_fold.as_ref().filter(|_| self.one_kernel);
-        let mut flux = one_kernel.is_none().then(|| fold::FluxTile::zeros(device, tile, self.energies()));
-        let mut slots = self.model.room(device, tile);
+        let mut rooms: Vec<Room> = (0..self.arms.len()).map(|k| Room::new(device, &self.arms, k, tile)).collect();
         let mut scratch = outputs.expected.is_none().then(|| Tensor::empty(device, tile, self.bins()));
         let unused = |_: &[f32], _: &mut [f32]| {};
         let (mut row, mut tiles) = (0, 0);
         while row < rows {
             let n = together(&outputs, row, tile.min(rows - row));
-            parameters::parameters(device, &self.parameters, coordinates, theta, row, n, &mut full);
-            if let Some(flux) = &mut flux {
-                let host = |stage: usize, full: &[f64], out: &mut [f64]| self.program.host_stage(stage, full, out);
-                model::host_stages(&self.model, &host, &full, n, slots.as_mut())?;
-                model::model(device, &self.model, &unused, &full, n, slots.as_mut(), flux, offset + row);
-            }
             let (mean, mean_row) = match (&mut outputs.expected, &mut scratch) {
                 (Some(blocks), _) => {
                     let (block, local, _) = place(blocks, row);
@@ -61,13 +75,32 @@ impl Simulator {
                 (None, Some(scratch)) => (scratch, 0),
                 (None, None) => unreachable!("there is a scratch where no expected counts are wanted"),
             };
-            match (&flux, one_kernel, device) {
-                (Some(flux), _, _) => fold::fold(device, &self.fold, flux, n, mean, mean_row, offset + row),
-                (None, Some(plan), Device::Gpu(gpu)) => {
-                    let rows = (mean_row, offset + row);
-                    model_fold::model_fold(gpu, plan, &self.model, self.fold.least(), &full, n, mean, rows);
+            for (k, arm) in self.arms.iter().enumerate() {
+                let evaluator = evaluator(&self.arms, k);
+                let Room { full, flux, slots } = &mut rooms[k];
+                if arm.one_kernel || arm.weighted || evaluator == k {
+                    parameters::parameters(device, &arm.parameters, coordinates, theta, row, n, full);
                 }
-                _ => unreachable!("a flux is kept where the plan for one kernel is missing"),
+                if let Some(flux) = flux {
+                    let host = |stage: usize, full: &[f64], out: &mut [f64]| arm.program.host_stage(stage, full, out);
+                    model::host_stages(&arm.model, &host, full, n, slots.as_mut())?;
+                    model::model(device, &arm.model, &unused, full, n, slots.as_mut(), flux, offset + row);
+                }
+                let full = &rooms[k].full;
+                let window = Window {
+                    row: mean_row,
+                    column: arm.columns.start,
+                    weights: arm.weights(full),
+                    accumulate: arm.accumulate,
+                    first_row: offset + row,
+                };
+                match (&rooms[evaluator].flux, arm.model_fold.as_ref().filter(|_| arm.one_kernel), device) {
+                    (_, Some(plan), Device::Gpu(gpu)) => {
+                        model_fold::model_fold(gpu, plan, &arm.model, arm.fold.least(), full, n, mean, window);
+                    }
+                    (Some(flux), _, _) => fold::fold(device, &arm.fold, flux, n, mean, window),
+                    _ => unreachable!("a flux is kept where the plan for one kernel is missing"),
+                }
             }
             let mean = &*mean;
             for (blocks, stream) in [(&mut outputs.counts, 0), (&mut outputs.twin, TWIN_STREAM)] {
@@ -78,8 +111,22 @@ impl Simulator {
                 }
             }
             if let Some(out) = &mut outputs.log_likelihood {
-                let at = Rows { rows: n, mean_row, out_row: row, first_row: offset + row, ..Rows::default() };
-                cstat::cstat(device, Form::LogLikelihood, mean, &self.observed, out, at);
+                for (k, (columns, statistic)) in self.statistics.iter().enumerate() {
+                    let at = Rows {
+                        rows: n,
+                        mean_row,
+                        out_row: row,
+                        first_row: offset + row,
+                        columns: Some((columns.start, columns.len())),
+                        accumulate: k > 0,
+                        ..Rows::default()
+                    };
+                    match statistic {
+                        Statistic::Poisson => {
+                            cstat::cstat(device, Form::LogLikelihood, mean, &self.observed, out, at);
+                        }
+                    }
+                }
             }
             row += n;
             tiles += 1;

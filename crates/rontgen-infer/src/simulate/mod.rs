@@ -4,6 +4,7 @@
 //! the CPU it is a few spectra that stay in a core's cache. What one would get wrong: results depend on the row number in the
 //! array, not on tiles, so that any tiling (and both devices) draw the same integers.
 
+mod arms;
 pub mod compress;
 mod cpu;
 mod gpu;
@@ -13,18 +14,17 @@ pub mod spectra;
 
 pub use crate::kernels::parameters::Coordinates;
 pub use crate::kernels::poisson::Source;
+pub use arms::{ArmSpec, Statistic};
 pub use compress::Compression;
-pub use plan::parameter_plan;
 
 use crate::device::{Device, DeviceError, RowBlocks, Tensor};
 use crate::kernels::poisson;
-use crate::kernels::{
-    fold::Csr, fold::FoldPlan, model::ModelPlan, model_fold::ModelFoldPlan, parameters::ParameterPlan,
-};
 use crate::model::{ModelError, Parameters, Program};
-use crate::observation::FoldedResponse;
+use crate::observation::{FoldedResponse, Observations};
 use crate::{Error, Result};
+use arms::Arm;
 use rayon::prelude::*;
+use std::ops::Range;
 use std::sync::Mutex;
 
 /// Streams of the twin realisation: the caller's stream with this bit.
@@ -63,27 +63,21 @@ impl Outputs<'_> {
     }
 }
 
-/// A model, its parameters and a response laid out on a device.
+/// Models with their parameters and responses laid out on a device, one arm each, and the counts they are compared with: D columns.
 #[derive(Debug)]
 pub struct Simulator {
     device: Device,
-    program: Program,
     names: Vec<String>,
-    parameters: ParameterPlan,
-    model: ModelPlan,
-    fold: FoldPlan,
-    /// Model and fold in one kernel, and whether they go that way.
-    model_fold: Option<ModelFoldPlan>,
-    one_kernel: bool,
+    arms: Vec<Arm>,
+    /// Columns that lie side by side and have one statistic.
+    statistics: Vec<(Range<usize>, Statistic)>,
     observed: Tensor<f32>,
-    /// Counts that one photon/cm2/s at each energy gives, summed over the bins.
-    weights: Vec<f32>,
     gpu_tile: usize,
     scratch: Mutex<Vec<cpu::Scratch>>,
 }
 
 impl Simulator {
-    /// Lays everything out. `program` must have been made on `folded.edges`; `counts` are the D observed counts.
+    /// Lays out one model for one data set. `program` must have been made on `folded.edges`; `counts` are the D observed counts.
     ///
     /// # Errors
     /// Energies or bins that do not agree, counts beyond 2^24 in one bin (f32 would no longer hold them), a device that failed.
@@ -101,13 +95,7 @@ impl Simulator {
                 folded.energies()
             )));
         }
-        let csr = Csr {
-            columns: folded.energies(),
-            row_start: &folded.row_start,
-            column: &folded.column,
-            value: &folded.value,
-        };
-        Self::lay_out(device, program, parameters, csr, counts, f32::MIN)
+        Self::one(device, ArmSpec::new(program, parameters, folded, 0..folded.bins()), counts)
     }
 
     /// The same on the energies that a compression kept: `parameters` and `counts` are those it was found for.
@@ -120,94 +108,80 @@ impl Simulator {
         parameters: &Parameters,
         counts: &[u32],
     ) -> Result<Self> {
-        // Interpolation may dip below zero next to a feature that stands on nothing.
-        Self::lay_out(device, &compression.program, parameters, compression.csr(), counts, 0.0)
+        let bins = compression.csr().rows();
+        Self::one(device, ArmSpec::compressed(compression, parameters, 0..bins), counts)
     }
 
-    fn lay_out(
-        device: &Device,
-        program: &Program,
-        parameters: &Parameters,
-        csr: Csr<'_>,
-        counts: &[u32],
-        least: f32,
-    ) -> Result<Self> {
-        if counts.len() != csr.rows() {
-            return Err(Error::Input(format!("{} counts for {} bins of the response", counts.len(), csr.rows())));
+    fn one(device: &Device, arm: ArmSpec<'_>, counts: &[u32]) -> Result<Self> {
+        let bins = arm.columns.end;
+        if counts.len() != bins {
+            return Err(Error::Input(format!("{} counts for {bins} bins of the response", counts.len())));
         }
+        Self::joint(device, &[arm], counts, &[(0..bins, Statistic::Poisson)])
+    }
+
+    /// Lays out several data sets on one axis, and what else adds to them. `counts` are the D observed counts of all of them,
+    /// `statistics` say for all columns, from first to last, what compares them with the counts. Arms with the same program and map of
+    /// parameters that follow one another evaluate it once.
+    ///
+    /// # Errors
+    /// As [`Simulator::new`]; arms of different free parameters, a column that no arm sets or two do, statistics that leave out columns.
+    pub fn joint(
+        device: &Device,
+        arms: &[ArmSpec<'_>],
+        counts: &[u32],
+        statistics: &[(Range<usize>, Statistic)],
+    ) -> Result<Self> {
+        arms::check(arms, counts.len())?;
         if let Some((bin, count)) = counts.iter().enumerate().find(|(_, count)| **count > 1 << 24) {
             return Err(Error::Input(format!(
                 "bin {bin} holds {count} counts; expected at most {}: choose narrower bins",
                 1 << 24
             )));
         }
-        let limit = device.binding_limit();
-        let bytes = 4 * program.tables().len() as u64;
-        if bytes > limit {
-            let what = match program.largest_file() {
-                Some((file, numbers)) => format!(
-                    "the table model {file} on {} energies, {} MiB (use --device cpu, fewer energies, or a smaller table)",
-                    program.energies(),
-                    (4 * numbers) >> 20
-                ),
-                None => "the tables of the model (use --device cpu)".into(),
-            };
-            return Err(Error::Device(DeviceError::TooLarge {
-                what,
-                requested: bytes,
-                available: limit,
-                limit: "max_storage_buffer_binding_size",
-            }));
+        let statistics = side_by_side(statistics, counts.len())?;
+        let mut laid: Vec<Arm> = Vec::with_capacity(arms.len());
+        for (k, spec) in arms.iter().enumerate() {
+            let arm = Arm::new(device, spec, &laid, k.checked_sub(1).map(|before| &arms[before]))?;
+            laid.push(arm);
         }
-        let bins = program.bin_table();
-        let columns = bins.first().map_or(1, |row| row.len());
-        let stages: Vec<&str> = program.stages().iter().map(|stage| stage.wgsl.as_str()).collect();
-        let model = ModelPlan::new(device, &stages, bins.as_flattened(), columns, program.tables());
         let observed: Vec<f32> = counts.iter().map(|&count| count as f32).collect();
-        let mut weights = vec![0f32; csr.columns];
-        csr.column.iter().zip(csr.value).for_each(|(&energy, &value)| weights[energy as usize] += value);
-        let gpu_tile = gpu::tile(device, csr.columns, csr.rows(), model.slots());
-        let fold = FoldPlan::new(device, csr).at_least(least);
-        let model_fold = ModelFoldPlan::new(device, &model, csr);
-        // Software adapters pay more for a barrier than for memory.
-        let software = matches!(device, Device::Gpu(gpu) if gpu.is_software());
-        let one_kernel = !software && model_fold.as_ref().is_some_and(ModelFoldPlan::narrow);
-        if fold.largest_binding() > device.binding_limit() {
-            return Err(Error::Device(DeviceError::TooLarge {
-                what: "the response (group its channels, or use --device cpu)".into(),
-                requested: fold.largest_binding(),
-                available: device.binding_limit(),
-                limit: "max_storage_buffer_binding_size",
-            }));
-        }
+        let free = arms.iter().take(1).flat_map(|arm| arm.parameters.free());
         Ok(Self {
             device: device.clone(),
-            program: program.clone(),
-            names: parameters.free().iter().map(|free| free.name.clone()).collect(),
-            parameters: plan::parameter_plan(device, parameters),
-            model,
-            fold,
-            model_fold,
-            one_kernel,
+            names: free.map(|free| free.name.clone()).collect(),
+            gpu_tile: arms::gpu_tile(device, &laid, counts.len()),
+            arms: laid,
+            statistics,
             observed: Tensor::from_slice(device, 1, observed.len(), &observed),
-            weights,
-            gpu_tile,
             scratch: Mutex::default(),
         })
+    }
+
+    /// Lays out data sets with an arm each: [`Simulator::joint`] with the counts of `observations` and C-STAT in every column.
+    ///
+    /// # Errors
+    /// As [`Simulator::joint`].
+    pub fn poisson(device: &Device, arms: &[ArmSpec<'_>], observations: &Observations) -> Result<Self> {
+        Self::joint(device, arms, &observations.counts(), &[(0..observations.bins(), Statistic::Poisson)])
     }
 
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// Kept bins, D.
+    /// Kept bins of all data sets, D.
     pub fn bins(&self) -> usize {
-        self.fold.bins()
+        self.observed.cols()
     }
 
-    /// Model energies at which the model is evaluated, E.
+    /// Model energies at which the models are evaluated for one spectrum, E: those of all arms that have a flux of their own.
     pub fn energies(&self) -> usize {
-        self.fold.energies()
+        self.with_flux().map(|arm| arm.fold.energies()).sum()
+    }
+
+    fn with_flux(&self) -> impl Iterator<Item = &Arm> {
+        self.arms.iter().enumerate().filter(|(k, arm)| arm.flux_of == *k).map(|(_, arm)| arm)
     }
 
     /// Names of the P free parameters, the columns of every theta.
@@ -220,28 +194,25 @@ impl Simulator {
         &self.observed
     }
 
-    /// Evaluates the model and folds it in one kernel, or not: chosen by the device and the width of the response otherwise. `false`
+    /// Evaluates each arm's model and folds it in one kernel, or not: chosen by the device and the width of the response otherwise. `false`
     /// where this is impossible (native CPU, models of several stages). For tests and measurements.
     pub fn fold_while_evaluating(&mut self, on: bool) -> bool {
-        self.one_kernel = on && self.model_fold.is_some();
-        self.one_kernel == on
-    }
-
-    /// The kernels of the model's stages, for the portability test.
-    pub fn model_plan(&self) -> &ModelPlan {
-        &self.model
+        self.arms.iter_mut().for_each(|arm| arm.one_kernel = on && arm.model_fold.is_some());
+        self.arms.iter().all(|arm| arm.one_kernel == on)
     }
 
     /// Bytes on the device for `rows` spectra, without the outputs: tables and one tile.
     pub fn working_bytes(&self, rows: usize) -> u64 {
-        let (e, d) = (self.energies() as u64, self.bins() as u64);
         let tile = match &self.device {
             Device::Gpu(_) => self.gpu_tile.min(rows.next_multiple_of(4)) as u64,
             Device::Cpu(_) => (cpu::TILE * rayon::current_num_threads()) as u64,
         };
-        self.fold.bytes() as u64
-            + self.model_fold.as_ref().map_or(0, ModelFoldPlan::bytes) as u64
-            + 4 * (8 * e + tile * (e * (1 + self.model.slots() as u64) + d))
+        let tables: u64 = self.arms.iter().map(Arm::bytes).sum();
+        let of_models = |arm: &Arm| {
+            let (e, slots) = (arm.fold.energies() as u64, arm.model.slots() as u64);
+            8 * e + tile * e * (1 + slots)
+        };
+        tables + 4 * (self.with_flux().map(of_models).sum::<u64>() + tile * self.bins() as u64)
     }
 
     /// Draws spectra for every row of `cube` (N x P, unit cube). Row `i` of an output uses the random numbers of row `i` of
@@ -328,7 +299,7 @@ impl Simulator {
             values.copy_within(good * p..(good + 1) * p, row * p);
         }
         // The text of a component that was asked for the impossible is of no more interest.
-        let _ = self.program.take_trouble();
+        self.arms.iter().for_each(|arm| drop(arm.program.take_trouble()));
         let replaced = Tensor::from_slice(&self.device, theta.rows(), p, &values);
         self.run_from(offset, coordinates, &replaced, source, outputs, &mut no_tick)?;
         Ok(beyond)
@@ -336,13 +307,15 @@ impl Simulator {
 
     /// Whether a spectrum has more counts than can be drawn, by the mean over its bins and in f64.
     fn overflows(&self, coordinates: Coordinates, theta: &[f32]) -> bool {
-        let mut full = vec![0f32; self.parameters.count()];
-        self.parameters.map_row(coordinates, theta, &mut full);
-        let full: Vec<f64> = full.into_iter().map(f64::from).collect();
-        let mut flux = vec![0f64; self.energies()];
-        self.program.evaluate(&full, &mut flux);
-        let total: f64 = flux.iter().zip(&self.weights).map(|(flux, weight)| flux * f64::from(*weight)).sum();
-        flux.iter().all(|flux| *flux >= 0.0) && total > f64::from(poisson::LARGEST) * self.bins() as f64
+        let mut total = 0.0;
+        for arm in &self.arms {
+            let (own, sound) = arm.total(coordinates, theta);
+            if !sound {
+                return false;
+            }
+            total += own;
+        }
+        total > f64::from(poisson::LARGEST) * self.bins() as f64
     }
 
     /// Expected counts for every row of `theta`, into all rows of `out`.
@@ -441,11 +414,12 @@ impl Simulator {
         };
         let shown: Vec<f32> = match coordinates {
             Coordinates::Physical => values.to_vec(),
-            Coordinates::Cube => self.parameters.free_values(values),
+            Coordinates::Cube => self.arms.first().map_or_else(Vec::new, |arm| arm.parameters.free_values(values)),
         };
         let list: Vec<String> =
             self.names.iter().zip(&shown).map(|(name, value)| format!("{name} = {value}")).collect();
-        let why = self.program.take_trouble().map_or(String::new(), |text| format!("\n  {text}"));
+        let trouble = self.arms.iter().find_map(|arm| arm.program.take_trouble());
+        let why = trouble.map_or(String::new(), |text| format!("\n  {text}"));
         Error::Model(ModelError::Parameter(format!(
             "{stage}: {what}, for spectrum {row} with {}{why}",
             list.join(", ")
@@ -467,4 +441,27 @@ fn together(outputs: &Outputs<'_>, row: usize, at_most: usize) -> usize {
         .map(|blocks| place(blocks, row).2)
         .fold(at_most, usize::min)
         .max(1)
+}
+
+/// Statistics of neighbouring columns, where they are the same, as one.
+fn side_by_side(statistics: &[(Range<usize>, Statistic)], columns: usize) -> Result<Vec<(Range<usize>, Statistic)>> {
+    let mut merged: Vec<(Range<usize>, Statistic)> = Vec::new();
+    let mut at = 0;
+    for (range, statistic) in statistics {
+        if range.start != at || range.end < at || range.end > columns {
+            return Err(Error::Input(format!(
+                "a statistic of columns {} to {}; expected them to start at {at}, and to end at {columns} at most",
+                range.start, range.end
+            )));
+        }
+        at = range.end;
+        match merged.last_mut() {
+            Some((last, same)) if same == statistic => last.end = at,
+            _ => merged.push((range.clone(), *statistic)),
+        }
+    }
+    if at != columns {
+        return Err(Error::Input(format!("columns {at} to {columns} have no statistic")));
+    }
+    Ok(merged)
 }

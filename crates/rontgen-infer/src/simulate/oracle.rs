@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::ArmSpec;
 use crate::{
     model::{Parameters, Program},
     observation::FoldedResponse,
@@ -22,6 +23,26 @@ pub fn expected_counts(
             folded.fold(&flux)
         })
         .collect()
+}
+
+/// Expected counts of several arms on one axis of D columns, as [`super::Simulator::joint`] has them. `points`: n x P free parameters; the
+/// result: n x D.
+///
+/// # Panics
+/// When an arm's columns are not those of its response, or lie beyond D.
+pub fn joint_counts(arms: &[ArmSpec<'_>], columns: usize, points: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let one = |theta: &Vec<f64>| {
+        let mut out = vec![0.0; columns];
+        for arm in arms {
+            let own = arm.expected(theta);
+            assert_eq!(own.len(), arm.columns.len(), "oracle: columns of an arm");
+            for (out, own) in out[arm.columns.clone()].iter_mut().zip(own) {
+                *out = if arm.accumulate { *out + own } else { own };
+            }
+        }
+        out
+    };
+    points.par_iter().map(one).collect()
 }
 
 /// C-STAT of one bin, 2 [m - d + d ln(d/m)]; infinite where counts were observed and none can be expected.

@@ -2,15 +2,16 @@
 
 use crate::device::Device;
 use crate::kernels::parameters::{Entry, ParameterPlan, Shape};
-use crate::model::{Parameters, Prior};
+use crate::model::{MapEntry, Parameters, Prior};
 use crate::numerics::special::normal_cdf;
 
-/// Priors, ties and frozen values as tables on a device.
-pub fn parameter_plan(device: &Device, parameters: &Parameters) -> ParameterPlan {
+/// Priors, ties and frozen values as tables on a device; a factor is one more parameter behind those of the model.
+pub(super) fn parameter_plan(device: &Device, parameters: &Parameters, factor: Option<MapEntry>) -> ParameterPlan {
     let shapes = parameters.free().iter().map(|free| shape(free.prior)).collect();
     let entries = parameters
         .map()
         .iter()
+        .chain(&factor)
         .map(|entry| Entry { free: usize::try_from(entry.free).ok(), scale: entry.scale, offset: entry.offset })
         .collect();
     ParameterPlan::new(device, shapes, entries)

@@ -10,8 +10,20 @@ use crate::kernels::{gather, standardize};
 const STATISTICS_ROWS: usize = 8192;
 /// Chunks of neighbours they are taken in, spread evenly over the training's rows.
 const CHUNKS: usize = 8;
-/// Rows that are encoded at a time.
+/// Rows that are encoded at a time: as many as stay in a processor's caches.
 pub const ENCODE_ROWS: usize = 1024;
+/// Bytes of the rows that a GPU encodes at a time, where they are more: there launches cost more than memory.
+const ENCODE_BYTES: usize = 1 << 26;
+
+/// Rows of `cols` numbers that a device encodes at a time.
+pub(super) fn encode_rows(device: &Device, cols: usize) -> usize {
+    let row = 4 * cols.max(1);
+    let fits = (device.binding_limit() / row as u64).max(1) as usize;
+    match device {
+        Device::Cpu(_) => ENCODE_ROWS,
+        Device::Gpu(_) => (ENCODE_BYTES / row).max(ENCODE_ROWS).min(fits),
+    }
+}
 
 /// Writes the spectra `rows[first ..]` as counts, one per row of `counts`; `expected` (of its size) is scratch for spectra that
 /// are drawn. A draw is keyed by its place in `rows`.
@@ -37,7 +49,7 @@ pub(super) fn scratch(device: &Device, spectra: Spectra<'_>, batch: usize) -> Op
     matches!(spectra, Spectra::Drawn { .. }).then(|| Tensor::empty(device, batch, spectra.blocks().cols()))
 }
 
-/// Calls `each(first, counts)` with the counts of all `rows`, [`ENCODE_ROWS`] at a time.
+/// Calls `each(first, counts)` with the counts of all `rows`, [`encode_rows`] at a time.
 pub(super) fn for_batches(
     device: &Device,
     spectra: Spectra<'_>,
@@ -45,8 +57,9 @@ pub(super) fn for_batches(
     each: &mut dyn FnMut(usize, &Tensor<f32>) -> Result<()>,
 ) -> Result<()> {
     let mut buffers: Option<(Option<Tensor<f32>>, Tensor<f32>)> = None;
-    for first in (0..rows.len()).step_by(ENCODE_ROWS) {
-        let batch = ENCODE_ROWS.min(rows.len() - first);
+    let most = encode_rows(device, spectra.blocks().cols());
+    for first in (0..rows.len()).step_by(most) {
+        let batch = most.min(rows.len() - first);
         let (mut expected, mut counts) =
             buffers.take().filter(|(_, counts)| counts.rows() == batch).unwrap_or_else(|| {
                 (scratch(device, spectra, batch), Tensor::empty(device, batch, spectra.blocks().cols()))

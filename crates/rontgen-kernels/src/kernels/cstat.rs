@@ -29,6 +29,9 @@ struct Parameters {
     out_row: u32,
     first_row: u32,
     factor: f32,
+    stride: u32,
+    column: u32,
+    accumulate: u32,
 }
 
 /// What is written of a spectrum's statistic.
@@ -61,6 +64,10 @@ pub struct Rows {
     pub out_row: usize,
     /// Added to the row that a fault names.
     pub first_row: usize,
+    /// The columns that are compared, first and how many; all of them by default.
+    pub columns: Option<(usize, usize)>,
+    /// Whether the numbers are added to those in the result: the statistic of other columns, say.
+    pub accumulate: bool,
 }
 
 /// Writes one number per row into `out` (`N x 1`). `observed` is one row for all spectra, or a row for each.
@@ -68,18 +75,20 @@ pub struct Rows {
 /// # Panics
 /// When rows or columns do not fit the tensors.
 pub fn cstat(device: &Device, form: Form, mean: &Tensor<f32>, observed: &Tensor<f32>, out: &mut Tensor<f32>, at: Rows) {
-    let cols = mean.cols();
+    let stride = mean.cols();
+    let (column, cols) = at.columns.unwrap_or((0, stride));
     let shared = observed.rows() == 1;
-    assert_eq!(observed.cols(), cols, "cstat: columns of means and observed counts");
+    assert_eq!(observed.cols(), stride, "cstat: columns of means and observed counts");
+    assert!(column + cols <= stride, "cstat: columns");
     assert!(at.mean_row + at.rows <= mean.rows() && at.out_row + at.rows <= out.len(), "cstat: rows");
     assert!(shared || at.observed_row + at.rows <= observed.rows(), "cstat: rows of the observed counts");
     let (observed_row, step) = if shared { (0, 0) } else { (at.observed_row, 1) };
     match device {
         Device::Cpu(cpu) => cpu.run("cstat", || {
-            let means = &mean.cpu()[at.mean_row * cols..][..at.rows * cols];
-            let observed = &observed.cpu()[observed_row * cols..];
+            let means = &mean.cpu()[at.mean_row * stride..][..at.rows * stride];
+            let observed = &observed.cpu()[observed_row * stride..];
             let out = &mut out.cpu_mut()[at.out_row..][..at.rows];
-            twin(cpu, form, means, observed, step * cols, out, at.first_row);
+            twin(cpu, form, means, observed, Layout { stride, step: step * stride, column, cols }, out, at);
         }),
         Device::Gpu(gpu) => {
             let parameters = Parameters {
@@ -91,6 +100,9 @@ pub fn cstat(device: &Device, form: Form, mean: &Tensor<f32>, observed: &Tensor<
                 out_row: at.out_row as u32,
                 first_row: at.first_row as u32,
                 factor: form.factor(),
+                stride: stride as u32,
+                column: column as u32,
+                accumulate: u32::from(at.accumulate),
             };
             let bindings = [mean.gpu(), observed.gpu(), out.gpu(), gpu.status()];
             gpu.dispatch(&CSTAT, &parameters, &bindings, crate::device::grid_1d(at.rows, 1));
@@ -98,18 +110,26 @@ pub fn cstat(device: &Device, form: Form, mean: &Tensor<f32>, observed: &Tensor<
     }
 }
 
-/// CPU twin on slices; `step` is the distance of one spectrum's observed counts to the next's (0: shared).
-pub fn twin(cpu: &Cpu, form: Form, means: &[f32], observed: &[f32], step: usize, out: &mut [f32], first_row: usize) {
-    if out.is_empty() {
-        return;
-    }
-    let cols = means.len() / out.len();
+/// How rows lie in the slices of the twin.
+struct Layout {
+    /// Numbers of a row of means.
+    stride: usize,
+    /// Distance of one spectrum's observed counts to the next's (0: shared).
+    step: usize,
+    column: usize,
+    cols: usize,
+}
+
+/// CPU twin on slices.
+fn twin(cpu: &Cpu, form: Form, means: &[f32], observed: &[f32], layout: Layout, out: &mut [f32], at: Rows) {
+    let Layout { stride, step, column, cols } = layout;
     out.par_iter_mut().with_min_len(2048 / cols.max(1) + 1).enumerate().for_each(|(r, slot)| {
-        let sum = half_deviance_row(&means[r * cols..][..cols], &observed[r * step..][..cols]);
+        let sum = half_deviance_row(&means[r * stride + column..][..cols], &observed[r * step + column..][..cols]);
         if !sum.is_finite() {
-            cpu.status.raise(Fault::Cstat, first_row + r);
+            cpu.status.raise(Fault::Cstat, at.first_row + r);
         }
-        *slot = finish(form, sum);
+        let value = finish(form, sum);
+        *slot = if at.accumulate { *slot + value } else { value };
     });
 }
 

@@ -30,6 +30,7 @@ pub mod random;
 pub mod range;
 pub mod reduce;
 pub mod rescale;
+pub mod rows;
 pub mod shuffle;
 pub mod spectral;
 pub mod spline;

@@ -5,7 +5,7 @@
 //! need the flux in memory. The two kernels [`super::model`] and [`super::fold`] are the oracle, and what the CPU and all else run:
 //! native code has a cache for the flux. Unlike there, an energy that no bin sees is not evaluated, and raises no fault.
 
-use super::fold::Csr;
+use super::fold::{Csr, Window};
 use super::model::ModelPlan;
 use crate::device::{Device, Gpu, Kernel, Tensor};
 
@@ -31,6 +31,12 @@ struct Launch {
     out_row: u32,
     first_row: u32,
     least: f32,
+    out_cols: u32,
+    column: u32,
+    first_weight: u32,
+    weighted: u32,
+    accumulate: u32,
+    first_chunk: u32,
 }
 
 /// A response cut into the energies that blocks of bins see, on a GPU.
@@ -40,7 +46,7 @@ pub struct ModelFoldPlan {
     bins: usize,
     energies: usize,
     evaluations: usize,
-    chunk_start: Tensor<u32>,
+    first_chunk: usize,
     pieces: Tensor<u32>,
     values: Tensor<f32>,
 }
@@ -128,18 +134,21 @@ impl ModelFoldPlan {
             return None;
         }
         let mut cut = cut(csr);
-        if 4 * cut.values.len().max(4 * cut.pieces.len()) as u64 > device.binding_limit() {
+        if 4 * cut.values.len().max(4 * (cut.pieces.len() + cut.chunk_start.len())) as u64 > device.binding_limit() {
             return None;
         }
-        cut.pieces.resize(cut.pieces.len().max(1), [0; 4]);
+        // One table: where the chunks of every block start, then the chunks.
+        let mut pieces: Vec<[u32; 4]> = cut.chunk_start.iter().map(|&chunk| [chunk, 0, 0, 0]).collect();
+        let first_chunk = pieces.len();
+        pieces.append(&mut cut.pieces);
         cut.values.resize(cut.values.len().max(STRIP), 0.0);
         Some(Self {
             kernel,
             bins: csr.rows(),
             energies: csr.columns,
             evaluations: cut.evaluations,
-            chunk_start: Tensor::from_slice(device, 1, cut.chunk_start.len(), &cut.chunk_start),
-            pieces: Tensor::from_slice(device, cut.pieces.len(), 4, cut.pieces.as_flattened()),
+            first_chunk,
+            pieces: Tensor::from_slice(device, pieces.len(), 4, pieces.as_flattened()),
             values: Tensor::from_slice(device, cut.values.len() / STRIP, STRIP, &cut.values),
         })
     }
@@ -151,12 +160,12 @@ impl ModelFoldPlan {
 
     /// Bytes of the tables.
     pub fn bytes(&self) -> usize {
-        4 * (self.chunk_start.len() + self.pieces.len() + self.values.len())
+        4 * (self.pieces.len() + self.values.len())
     }
 }
 
-/// Expected counts of the first `rows` spectra of a tile, from their parameters (`full`, see [`super::parameters`]), into the rows
-/// `out_row ..` of `out`; those below `least` become it. `first_row` is added to the row that a fault names.
+/// Writes the expected counts of the first `rows` spectra of a tile, from their parameters (`full`, see [`super::parameters`]), into a
+/// window of `out`; those below `least` become it, before weights.
 ///
 /// # Panics
 /// When shapes do not agree or the model was laid out on another device.
@@ -169,9 +178,10 @@ pub fn model_fold(
     full: &Tensor<f32>,
     rows: usize,
     out: &mut Tensor<f32>,
-    (out_row, first_row): (usize, usize),
+    window: Window<'_>,
 ) {
-    assert!(out.cols() == plan.bins && out_row + rows <= out.rows() && rows <= full.cols(), "model_fold: rows");
+    window.check("model_fold", out, rows, plan.bins);
+    assert!(rows <= full.cols(), "model_fold: rows");
     assert_eq!(model.energies(), plan.energies, "model_fold: energies of model and response");
     let (bins, tables) = model.tables();
     let launch = Launch {
@@ -179,15 +189,22 @@ pub fn model_fold(
         rows: rows as u32,
         energies: plan.energies as u32,
         bins: plan.bins as u32,
-        out_row: out_row as u32,
-        first_row: first_row as u32,
+        out_row: window.row as u32,
+        first_row: window.first_row as u32,
         least,
+        out_cols: out.cols() as u32,
+        column: window.column as u32,
+        first_weight: window.weights.map_or(0, |weights| weights.first) as u32,
+        weighted: u32::from(window.weights.is_some()),
+        accumulate: u32::from(window.accumulate),
+        first_chunk: plan.first_chunk as u32,
     };
     let bindings = [
         full.gpu(),
         bins.gpu(),
         tables.gpu(),
-        plan.chunk_start.gpu(),
+        // Nothing is read of it where there are no weights.
+        window.weights.map_or(full, |weights| weights.numbers).gpu(),
         plan.pieces.gpu(),
         plan.values.gpu(),
         out.gpu(),

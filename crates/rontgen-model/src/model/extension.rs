@@ -65,7 +65,7 @@ pub type FindFile<'a> = dyn Fn(&str) -> Result<PathBuf, String> + 'a;
 /// How an expression's names that are not in the catalogue are understood.
 #[derive(Clone, Default)]
 pub struct Extensions<'a> {
-    /// Finds the file of a table model by its name in the expression. `None`: as it is written, then in RONTGEN_DATA.
+    /// Finds the file of a table model by its name in the expression. `None`: as it is written.
     pub find_file: Option<&'a FindFile<'a>>,
     /// Components of the user's own; their names must be new.
     pub components: Vec<Arc<dyn UserComponent>>,
@@ -76,12 +76,7 @@ impl Extensions<'_> {
         if let Some(find) = self.find_file {
             return find(name);
         }
-        let data = std::env::var_os("RONTGEN_DATA").map(|folder| Path::new(&folder).join(name));
-        let found = [Some(PathBuf::from(name)), data].into_iter().flatten();
-        found
-            .filter_map(|path| crate::fits::existing(&path))
-            .next()
-            .ok_or_else(|| "no such file, neither here nor in the folder RONTGEN_DATA".into())
+        crate::fits::existing(Path::new(name)).ok_or_else(|| "no such file".into())
     }
 
     /// Refuses names that the catalogue has, or that cannot stand in an expression.

@@ -13,6 +13,7 @@ pub mod expression;
 pub mod extension;
 pub mod external;
 pub mod grid;
+mod joint;
 mod norms;
 pub mod parameters;
 mod parts;
@@ -27,6 +28,7 @@ pub(crate) use crate::numerics::special;
 pub use catalogue::{Kind, ParameterInfo};
 pub use expression::Expr;
 pub use extension::{Extensions, UserComponent};
+pub use joint::JointParameters;
 pub use parameters::{FreeParameter, MapEntry, Parameters, Setting};
 pub use parts::additive_parts;
 pub use prior::Prior;
@@ -67,7 +69,7 @@ pub struct Settings {
     pub abundances: String,
     /// Photoelectric cross sections (`xsect`) of the phabs family: vern, bcmc or obcm. The TBabs family has its own.
     pub cross_sections: String,
-    /// Folder with AtomDB's tables of plasma emission. `None`: what the environment names, see [`atomic::atomdb::open`].
+    /// Folder with AtomDB's tables of plasma emission. `None`: where the program looks by itself, see [`atomic::atomdb::look_in`].
     pub atomdb: Option<PathBuf>,
 }
 
@@ -164,7 +166,7 @@ pub struct Model {
 impl Model {
     /// Parses an XSPEC expression. The whole must be additive: something that emits photons.
     ///
-    /// Files of table models are looked for as they are written, then in the folder RONTGEN_DATA.
+    /// Files of table models are looked for as they are written.
     pub fn parse(text: &str, settings: &Settings) -> Result<Self, ModelError> {
         Self::parse_with(text, settings, &Extensions::default())
     }

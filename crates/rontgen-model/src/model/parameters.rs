@@ -27,8 +27,13 @@ pub struct FreeParameter {
     pub unit: String,
     pub prior: Prior,
     pub is_norm: bool,
-    /// Position among the model's parameters.
+    /// Position among the parameters of its model, or [`FreeParameter::OF_NO_MODEL`].
     pub model_index: usize,
+}
+
+impl FreeParameter {
+    /// The position of a parameter that is an instrument's.
+    pub const OF_NO_MODEL: usize = usize::MAX;
 }
 
 /// One row of the table that a device uses to build all parameters from the free ones:
@@ -41,7 +46,8 @@ pub struct MapEntry {
 }
 
 impl MapEntry {
-    fn value(&self, theta: &[f64]) -> f64 {
+    /// The value for free parameters `theta`.
+    pub fn value(&self, theta: &[f64]) -> f64 {
         match usize::try_from(self.free).ok().and_then(|k| theta.get(k)) {
             Some(x) => self.scale * x + self.offset,
             None => self.offset,
@@ -127,6 +133,11 @@ impl Parameters {
         }
         out.follow_ties(infos, &ties)?;
         Ok(out)
+    }
+
+    /// A list of free parameters that several models share, and the map of one of them.
+    pub(super) fn joined(free: Vec<FreeParameter>, map: Vec<MapEntry>, warnings: Vec<String>) -> Self {
+        Self { free, map, warnings }
     }
 
     fn check_prior(&mut self, info: &ParameterInfo, prior: Prior) -> Result<Prior, ModelError> {

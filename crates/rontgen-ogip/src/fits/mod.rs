@@ -14,7 +14,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
-use fitsio::sys;
+use fitsio_sys as sys;
 
 use crate::bounded::{self, LARGEST_FITS};
 

@@ -3,7 +3,7 @@
 use std::ffi::{CString, c_char, c_int};
 use std::path::Path;
 
-use fitsio::sys;
+use fitsio_sys as sys;
 
 use super::{FitsError, check, lock};
 use crate::replacement::Replacement;

@@ -1,4 +1,5 @@
-//! OGIP files: spectrum, response, area, grouping; a data set is counts plus one folded response.
+//! OGIP files: spectrum, response, area, grouping; a data set is counts plus one folded response,
+//! and [`Observations`] are data sets on one axis of bins.
 //!
 //! [`load`] does the whole way from the names in a run file to a [`Dataset`]. Nothing here panics on a bad file: whatever cannot be
 //! analysed is refused with the file, the HDU and the keyword, column or row that is at fault.
@@ -16,6 +17,8 @@ mod likeness;
 mod load;
 mod matrix;
 mod names;
+mod observations;
+mod rebin;
 mod regroup;
 mod resolution;
 mod response;
@@ -33,6 +36,7 @@ pub use identity::Identity;
 pub use inspect::{FileReport, inspect};
 pub use load::load;
 pub use names::{FileName, HduChoice, split_text};
+pub use observations::Observations;
 pub use regroup::{Regrouped, regroup, regroup_with};
 pub use response::{Response, Run, Undefined};
 pub use spectrum::{Spectrum, read as read_spectrum, split_row};

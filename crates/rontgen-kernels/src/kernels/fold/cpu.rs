@@ -12,6 +12,19 @@ pub struct Scratch {
     flux: Vec<f32>,
     /// Bins (whole strips) x [`CPU_SPECTRA`].
     means: Vec<f32>,
+    /// [`CPU_SPECTRA`] x bins, of what is added to the output.
+    rows: Vec<f32>,
+}
+
+/// Where the counts of a tile go in rows of `cols` numbers; see [`super::Window`].
+#[derive(Debug, Clone, Copy)]
+pub struct TileWindow<'a> {
+    /// Numbers of a row of the output, and the first of them that is written.
+    pub cols: usize,
+    pub column: usize,
+    /// One per spectrum of the tile.
+    pub weights: Option<&'a [f32]>,
+    pub accumulate: bool,
 }
 
 type Lanes = [f32; CPU_SPECTRA];
@@ -27,6 +40,23 @@ const SIDE: usize = 8;
 /// # Panics
 /// On a plan made for a GPU.
 pub fn fold_tile(plan: &FoldPlan, flux: &[f32], stride: usize, out: &mut [f32], scratch: &mut Scratch) {
+    let window = TileWindow { cols: plan.bins, column: 0, weights: None, accumulate: false };
+    fold_tile_into(plan, flux, stride, out, window, scratch);
+}
+
+/// Folds as [`fold_tile`] into a window of `out`, which holds as many rows of `window.cols` numbers as are wanted.
+///
+/// # Panics
+/// On a plan made for a GPU; when the window is wider than the rows.
+pub fn fold_tile_into(
+    plan: &FoldPlan,
+    flux: &[f32],
+    stride: usize,
+    out: &mut [f32],
+    window: TileWindow<'_>,
+    scratch: &mut Scratch,
+) {
+    assert!(window.column + plan.bins <= window.cols, "fold: columns");
     let PlanForm::Cpu(strips) = &plan.form else { panic!("fold: the plan was made for another device") };
     let wide = wide();
     let energies = plan.energies.next_multiple_of(SIDE);
@@ -51,8 +81,27 @@ pub fn fold_tile(plan: &FoldPlan, flux: &[f32], stride: usize, out: &mut [f32], 
             }
         }
     }
-    let wanted = out.len().checked_div(plan.bins).unwrap_or(0).min(CPU_SPECTRA);
-    transpose(wide, &scratch.means[..plan.bins * CPU_SPECTRA], CPU_SPECTRA, wanted, out, plan.bins);
+    let wanted = out.len().checked_div(window.cols).unwrap_or(0).min(CPU_SPECTRA);
+    if wanted == 0 || plan.bins == 0 {
+        return;
+    }
+    let means = &mut scratch.means[..plan.bins * CPU_SPECTRA];
+    if let Some(weights) = window.weights {
+        let mut lanes = [0f32; CPU_SPECTRA];
+        lanes.iter_mut().zip(weights).for_each(|(lane, weight)| *lane = *weight);
+        for row in means.as_chunks_mut::<CPU_SPECTRA>().0 {
+            row.iter_mut().zip(&lanes).for_each(|(mean, weight)| *mean *= weight);
+        }
+    }
+    if window.accumulate {
+        scratch.rows.resize(CPU_SPECTRA * plan.bins, 0.0);
+        transpose(wide, means, CPU_SPECTRA, wanted, &mut scratch.rows, plan.bins);
+        for (out, row) in out.chunks_mut(window.cols).zip(scratch.rows.chunks(plan.bins)) {
+            out[window.column..].iter_mut().zip(row).for_each(|(out, mean)| *out += mean);
+        }
+    } else {
+        transpose(wide, means, CPU_SPECTRA, wanted, &mut out[window.column..], window.cols);
+    }
 }
 
 /// Does the machine have AVX2 and FMA?

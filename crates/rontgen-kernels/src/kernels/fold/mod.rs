@@ -6,7 +6,7 @@
 
 mod cpu;
 
-pub use cpu::{Scratch, fold_tile};
+pub use cpu::{Scratch, TileWindow, fold_tile, fold_tile_into};
 
 use crate::device::{Cpu, Device, Fault, Kernel, Tensor};
 use rayon::prelude::*;
@@ -256,6 +256,42 @@ impl FluxTile {
     }
 }
 
+/// One number per row, contiguous in a tensor: entry `first + i` belongs to row `i` of the launch.
+#[derive(Debug, Clone, Copy)]
+pub struct Weights<'a> {
+    pub numbers: &'a Tensor<f32>,
+    pub first: usize,
+}
+
+/// Where the counts of a launch go in a wider matrix of expected counts, and how.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Window<'a> {
+    /// First row of the output.
+    pub row: usize,
+    /// First column of the output: several responses fill one row. Other columns stay as they are.
+    pub column: usize,
+    /// Numbers that multiply what the rows get, after the floor [`FoldPlan::least`].
+    pub weights: Option<Weights<'a>>,
+    /// Whether the counts are added to what is there, instead of replacing it.
+    pub accumulate: bool,
+    /// Added to the row that a fault names.
+    pub first_row: usize,
+}
+
+impl Window<'_> {
+    /// Whole rows from `row` on, replaced; a fault names its row plus `first_row`.
+    pub fn rows(row: usize, first_row: usize) -> Self {
+        Self { row, first_row, ..Self::default() }
+    }
+
+    /// Panics where `rows` rows of `bins` numbers do not fit the output, or weights are missing.
+    pub(super) fn check(&self, kernel: &str, out: &Tensor<f32>, rows: usize, bins: usize) {
+        assert!(self.column + bins <= out.cols(), "{kernel}: columns");
+        assert!(self.row + rows <= out.rows(), "{kernel}: rows");
+        assert!(self.weights.is_none_or(|weights| weights.first + rows <= weights.numbers.len()), "{kernel}: weights");
+    }
+}
+
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 struct Parameters {
@@ -265,30 +301,32 @@ struct Parameters {
     out_row: u32,
     first_row: u32,
     least: f32,
+    out_cols: u32,
+    column: u32,
+    first_weight: u32,
+    weighted: u32,
+    accumulate: u32,
 }
 
-/// Folds the first `rows` spectra of a tile into the rows `out_row ..` of `out` (columns = bins). `first_row` is added to the
-/// row that a fault names.
+/// Folds the first `rows` spectra of a tile into a window of `out`: rows x bins numbers.
 ///
 /// # Panics
 /// When shapes do not agree.
-pub fn fold(
-    device: &Device,
-    plan: &FoldPlan,
-    flux: &FluxTile,
-    rows: usize,
-    out: &mut Tensor<f32>,
-    out_row: usize,
-    first_row: usize,
-) {
+pub fn fold(device: &Device, plan: &FoldPlan, flux: &FluxTile, rows: usize, out: &mut Tensor<f32>, window: Window<'_>) {
     assert_eq!(flux.energies, plan.energies, "fold: energies of flux and response");
-    assert_eq!(out.cols(), plan.bins, "fold: bins");
-    assert!(rows <= flux.spectra && out_row + rows <= out.rows(), "fold: rows");
+    assert!(rows <= flux.spectra, "fold: rows");
+    window.check("fold", out, rows, plan.bins);
     match (device, &plan.form) {
         (Device::Cpu(cpu), PlanForm::Cpu(_)) => cpu.run("fold", || {
             let stride = flux.tensor.cols();
-            let out = &mut out.cpu_mut()[out_row * plan.bins..][..rows * plan.bins];
-            twin(cpu, plan, flux.tensor.cpu(), stride, out, first_row);
+            let tile = TileWindow {
+                cols: out.cols(),
+                column: window.column,
+                weights: window.weights.map(|weights| &weights.numbers.cpu()[weights.first..][..rows]),
+                accumulate: window.accumulate,
+            };
+            let out = &mut out.cpu_mut()[window.row * tile.cols..][..rows * tile.cols];
+            twin(cpu, plan, flux.tensor.cpu(), stride, out, tile, window.first_row);
         }),
         (Device::Gpu(gpu), PlanForm::Gpu { start, segments, values }) => {
             let quads = flux.tensor.cols() / 4;
@@ -296,30 +334,47 @@ pub fn fold(
                 quads: quads as u32,
                 rows: rows as u32,
                 bins: plan.bins as u32,
-                out_row: out_row as u32,
-                first_row: first_row as u32,
+                out_row: window.row as u32,
+                first_row: window.first_row as u32,
                 least: plan.least,
+                out_cols: out.cols() as u32,
+                column: window.column as u32,
+                first_weight: window.weights.map_or(0, |weights| weights.first) as u32,
+                weighted: u32::from(window.weights.is_some()),
+                accumulate: u32::from(window.accumulate),
             };
             let (kernel, lanes) = if gpu.is_software() { (&FOLD_SOFTWARE, 8) } else { (&FOLD, 64) };
             let used = rows.div_ceil(4);
             let grid = [used.div_ceil(lanes) as u32, plan.bins.div_ceil(GPU_ROWS) as u32, 1];
-            let bindings = [flux.tensor.gpu(), start.gpu(), segments.gpu(), values.gpu(), out.gpu(), gpu.status()];
+            // Nothing is read of the last one where there are no weights.
+            let weights = window.weights.map_or(values, |weights| weights.numbers);
+            let bindings =
+                [flux.tensor.gpu(), start.gpu(), segments.gpu(), values.gpu(), out.gpu(), gpu.status(), weights.gpu()];
             gpu.dispatch(kernel, &parameters, &bindings, grid);
         }
         _ => panic!("fold: the plan was made for another device"),
     }
 }
 
-/// CPU twin over many spectra.
-pub fn twin(cpu: &Cpu, plan: &FoldPlan, flux: &[f32], stride: usize, out: &mut [f32], first_row: usize) {
+/// CPU twin over many spectra: `out` holds whole rows of `window.cols` numbers.
+fn twin(
+    cpu: &Cpu,
+    plan: &FoldPlan,
+    flux: &[f32],
+    stride: usize,
+    out: &mut [f32],
+    window: TileWindow<'_>,
+    first_row: usize,
+) {
     if plan.bins == 0 {
         return;
     }
-    let tiles = out.par_chunks_mut(CPU_SPECTRA * plan.bins).zip(flux.par_chunks(CPU_SPECTRA * stride));
+    let tiles = out.par_chunks_mut(CPU_SPECTRA * window.cols).zip(flux.par_chunks(CPU_SPECTRA * stride));
     tiles.enumerate().for_each_init(Scratch::default, |scratch, (t, (out, flux))| {
-        fold_tile(plan, flux, stride, out, scratch);
-        for (r, row) in out.chunks(plan.bins).enumerate() {
-            if !row.iter().all(|value| value.is_finite()) {
+        let weights = window.weights.map(|weights| &weights[t * CPU_SPECTRA..][..out.len() / window.cols]);
+        fold_tile_into(plan, flux, stride, out, TileWindow { weights, ..window }, scratch);
+        for (r, row) in out.chunks(window.cols).enumerate() {
+            if !row[window.column..][..plan.bins].iter().all(|value| value.is_finite()) {
                 cpu.status.raise(Fault::Fold, first_row + t * CPU_SPECTRA + r);
             }
         }

@@ -17,14 +17,6 @@ use std::{
 const MAGIC: &[u8; 8] = b"RXAPEC01";
 const DIGEST: usize = 32;
 
-/// `$XDG_CACHE_HOME/rontgen`, else the system's usual place; `None` where there is none.
-pub(super) fn folder() -> Option<PathBuf> {
-    let named = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let base =
-        named("XDG_CACHE_HOME").or_else(|| named("LOCALAPPDATA")).or_else(|| Some(named("HOME")?.join(".cache")));
-    Some(base?.join("rontgen"))
-}
-
 /// Names, lengths and times of both files.
 fn identity(files: &Files) -> Option<[u8; DIGEST]> {
     let mut hash = Sha256::new();

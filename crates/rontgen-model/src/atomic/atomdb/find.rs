@@ -30,12 +30,6 @@ pub fn find(folders: &[PathBuf]) -> Result<Files, AtomDbError> {
     Err(AtomDbError::Missing { looked })
 }
 
-/// ATOMDB, then RONTGEN_DATA.
-pub(super) fn from_environment() -> Vec<PathBuf> {
-    let named = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    ["ATOMDB", "RONTGEN_DATA"].into_iter().filter_map(named).collect()
-}
-
 fn entries(folder: &Path) -> Vec<PathBuf> {
     std::fs::read_dir(folder).map(|list| list.flatten().map(|e| e.path()).collect()).unwrap_or_default()
 }

@@ -13,7 +13,7 @@ pub use find::{Files, find};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 /// Elements of the tables: Z = 1 .. 30.
@@ -118,32 +118,50 @@ impl AtomDb {
     }
 }
 
+/// Where a program looks for the tables that no settings name, and where it keeps a copy of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Places {
+    pub folders: Vec<PathBuf>,
+    /// `None`: the tables are read from their own files each time.
+    pub cache: Option<PathBuf>,
+}
+
+static PLACES: OnceLock<Places> = OnceLock::new();
+
+/// Tells where to look from now on; a program does so once, before the first model (from its environment, say). Later calls change nothing.
+pub fn look_in(places: Places) {
+    let _ = PLACES.set(places);
+}
+
+fn places() -> Places {
+    PLACES.get().cloned().unwrap_or_default()
+}
+
 /// By the folders that were searched.
 static OPENED: Mutex<BTreeMap<Vec<PathBuf>, Arc<AtomDb>>> = Mutex::new(BTreeMap::new());
 
-/// The tables in `folder`, else in those that the environment names (ATOMDB, then RONTGEN_DATA and the folders in it). Searched for
-/// and read once per process.
+/// The tables in `folder`, else in those that the program looks in ([`look_in`]). Searched for and read once per process.
 ///
 /// # Errors
 /// Those of [`find`] and [`AtomDb::read`].
 pub fn open(folder: Option<&Path>) -> Result<Arc<AtomDb>, AtomDbError> {
     let folders = match folder {
         Some(folder) => vec![folder.to_path_buf()],
-        None => find::from_environment(),
+        None => places().folders,
     };
     // A panic while it was held left nothing half done: entries are inserted whole.
     let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(db) = opened.get(&folders) {
         return Ok(db.clone());
     }
-    let db = Arc::new(AtomDb::read(&find(&folders)?, cache::folder().as_deref())?);
+    let db = Arc::new(AtomDb::read(&find(&folders)?, places().cache.as_deref())?);
     opened.insert(folders, db.clone());
     Ok(db)
 }
 
-/// The folder of the tables that the environment names, where it names any that are there.
-pub fn environment_folder() -> Option<PathBuf> {
-    find(&find::from_environment()).ok()?.line.parent().map(Path::to_path_buf)
+/// The folder of the tables that the program finds where it looks by itself, where there are any.
+pub fn default_folder() -> Option<PathBuf> {
+    find(&places().folders).ok()?.line.parent().map(Path::to_path_buf)
 }
 
 #[cfg(test)]

@@ -1,0 +1,34 @@
+//! What the environment names: folders of data, AtomDB's tables, the user's cache.
+
+use crate::atomic::atomdb::{self, Places};
+use crate::fits;
+use std::path::{Path, PathBuf};
+
+/// A variable that is set and not empty, as a path.
+fn named(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// Tells the models where AtomDB's tables are (ATOMDB, then RONTGEN_DATA) and where a copy of them may be kept
+/// (`$XDG_CACHE_HOME/rontgen`, else the system's usual place).
+pub fn install() {
+    let base =
+        named("XDG_CACHE_HOME").or_else(|| named("LOCALAPPDATA")).or_else(|| Some(named("HOME")?.join(".cache")));
+    atomdb::look_in(Places {
+        folders: ["ATOMDB", "RONTGEN_DATA"].into_iter().filter_map(named).collect(),
+        cache: base.map(|base| base.join("rontgen")),
+    });
+}
+
+/// The file of a table model: as it is written, then in RONTGEN_DATA.
+///
+/// # Errors
+/// Where there is none; the text says where it was looked for.
+pub fn find_table(name: &str) -> Result<PathBuf, String> {
+    let data = named("RONTGEN_DATA").map(|folder| folder.join(name));
+    let found = [Some(Path::new(name).to_path_buf()), data].into_iter().flatten();
+    found
+        .filter_map(|path| fits::existing(&path))
+        .next()
+        .ok_or_else(|| "no such file, neither here nor in the folder RONTGEN_DATA".into())
+}
