@@ -292,7 +292,7 @@ fn mock(cols: usize, per_bin: f64, scale: f64, rows: usize) -> (Vec<BackgroundBi
             BackgroundBin { source, background, scale, error, shape: 10.0, prior_mean: x }
         })
         .collect();
-    let factor = |r: usize| 1.0 + 0.02 * r as f64 * if r % 2 == 0 { 1.0 } else { -1.0 };
+    let factor = |r: usize| 1.0 + 0.02 * r as f64 * if r.is_multiple_of(2) { 1.0 } else { -1.0 };
     let means = (0..rows).flat_map(|r| truth.iter().map(move |m| (m * factor(r)) as f32)).collect();
     (bins, means)
 }
