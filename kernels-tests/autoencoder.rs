@@ -269,7 +269,8 @@ fn a_training_step_takes_at_most_40_dispatches() {
                     let widths = [bins, hidden, latent, hidden, bins];
                     let split = |shape: [usize; 3]| {
                         let tiles = gemm::Shape::tiles(&wgpu::Limits::default(), shape);
-                        u32::from(gemm::splits(tiles, shape) > 1)
+                        let [m, k, n] = shape;
+                        u32::from(gemm::splits(tiles, m, k, n) > 1)
                     };
                     let extra: u32 = (0..4)
                         .map(|i| {

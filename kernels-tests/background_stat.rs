@@ -1,7 +1,7 @@
 use crate::{devices, noise, own_devices};
 use rontgen::device::{Device, DeviceError, Tensor};
 use rontgen::kernels::background_stat::{
-    At, Background, BackgroundBin, BackgroundData, BackgroundStatistic, background_stat,
+    Background, BackgroundBin, BackgroundData, BackgroundStatistic, Place, background_stat,
 };
 use rontgen::numerics::special::ln_gamma;
 
@@ -14,7 +14,7 @@ fn rows(device: &Device, statistic: BackgroundStatistic, bins: &[BackgroundBin],
     let rows = means.len() / bins.len();
     let means = Tensor::from_slice(device, rows, bins.len(), means);
     let mut out = Tensor::zeros(device, rows, 1);
-    background_stat(device, &data, &means, &mut out, At { rows, ..At::default() });
+    background_stat(device, &data, &means, &mut out, Place { rows, ..Place::default() });
     out.download().unwrap()
 }
 
@@ -365,7 +365,7 @@ fn impossible_means_are_faults() {
                 let data = BackgroundData::new(&device, statistic, &[bin; 100]).unwrap();
                 let means = Tensor::from_slice(&device, 3, 100, &mean);
                 let mut out = Tensor::zeros(&device, 3, 1);
-                let at = At { rows: 3, first_row: 40, ..At::default() };
+                let at = Place { rows: 3, first_row: 40, ..Place::default() };
                 background_stat(&device, &data, &means, &mut out, at);
                 match device.check() {
                     Err(DeviceError::Fault { stage: "likelihood", row: 42, .. }) => {}
@@ -385,11 +385,11 @@ fn windows_add_up() {
         let (left, right) = bins.split_at(40);
         let tensor = Tensor::from_slice(&device, 9, 107, &means);
         let mut out = Tensor::from_slice(&device, 8, 1, &[5.0; 8]);
-        let at = At { rows: 6, mean_row: 2, out_row: 1, ..At::default() };
+        let at = Place { rows: 6, mean_row: 2, out_row: 1, ..Place::default() };
         let w = BackgroundData::new(&device, BackgroundStatistic::W, left).unwrap();
         let marginal = BackgroundData::new(&device, BackgroundStatistic::Marginal, right).unwrap();
         background_stat(&device, &w, &tensor, &mut out, at);
-        background_stat(&device, &marginal, &tensor, &mut out, At { mean_col: 40, add: true, ..at });
+        background_stat(&device, &marginal, &tensor, &mut out, Place { mean_col: 40, add: true, ..at });
         let out = out.download().unwrap();
         device.check().unwrap();
         assert_eq!((out[0], out[7]), (5.0, 5.0));

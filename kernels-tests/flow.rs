@@ -2,9 +2,10 @@ use crate::{devices, noise, own_devices};
 use rontgen::device::{Device, Tensor};
 use rontgen::kernels::adam::{self, AdamSettings, AdamTensors};
 use rontgen::kernels::flow::{
-    self, Ball, EpochWork, FlowShape, FlowTables, Fusing, LOG_SCALE_LIMIT, Optimised, TAIL_SCALE, Tails,
-    TrainingScratch,
+    self, AtContext, Ball, BaseRows, Densities, EpochWork, FlowShape, FlowTables, Fusing, Inputs, LOG_SCALE_LIMIT,
+    Optimised, TAIL_SCALE, Tails, TrainingScratch,
 };
+use rontgen::kernels::reduce::{EpochLosses, LossSlot};
 use rontgen::kernels::truncate;
 
 /// Shapes that matter: one parameter, no context, one and three layers, widths that do not divide.
@@ -85,11 +86,12 @@ fn density_and_samples_at_one_context() {
             let context_tensor = Tensor::from_slice(&device, 1, c, &context);
             let mut biases = Tensor::zeros(&device, shape.transforms(), shape.hidden);
             flow::context_biases(&device, &case.tables, &case.weights, &context_tensor, &mut biases);
+            let at = AtContext { weights: &case.weights, folded: &biases };
             let n = if shape.len() > 10_000 { 67 } else { 301 };
             let x: Vec<f32> = noise(n * p, 2).iter().map(|v| 2.0 * v).collect();
             let x_tensor = Tensor::from_slice(&device, n, p, &x);
             let mut log_q = Tensor::zeros(&device, n, 1);
-            flow::log_density(&device, &case.tables, &case.weights, &biases, &x_tensor, &mut log_q);
+            flow::log_density(&device, &case.tables, at, &x_tensor, &mut log_q);
             let log_q = log_q.download().unwrap();
             let w = wide(&case.host);
             let base: Vec<f32> = x
@@ -111,11 +113,11 @@ fn density_and_samples_at_one_context() {
             flow::sample(
                 &device,
                 &case.tables,
-                (&case.weights, &biases),
-                (&base, 0),
+                at,
+                BaseRows { base: &base, first_row: 0 },
                 Tails::NONE,
                 &mut back,
-                (&mut log_back, None),
+                Densities { log_q: &mut log_back, ball: None },
             );
             for (i, (got, want)) in back.download().unwrap().iter().zip(&x).enumerate() {
                 assert!((got - want).abs() < 2e-4 * (1.0 + want.abs()), "{shape:?} sample {i}: {got} against {want}");
@@ -176,10 +178,10 @@ fn loss_and_gradient() {
             let mut gradient = Tensor::from_slice(&device, 1, shape.len(), &vec![0.5; shape.len()]);
             let mut losses = Tensor::zeros(&device, 1, 3);
             let mut scratch = TrainingScratch::default();
-            let pairs = (&x_tensor, &context_tensor);
+            let inputs = Inputs { x: &x_tensor, context: &context_tensor };
             for (slot, gradient) in [(1, Some(&mut gradient)), (2, None)] {
-                let losses = (&mut losses, slot);
-                flow::loss(&device, &case.tables, &case.weights, gradient, pairs, &mut scratch, losses);
+                let sum = LossSlot { losses: &mut losses, slot };
+                flow::loss(&device, &case.tables, &case.weights, gradient, inputs, &mut scratch, sum);
             }
             let want = oracle_mean(&shape, &wide(&case.host), &x, &context);
             let losses = losses.download().unwrap();
@@ -260,7 +262,7 @@ fn fused_loss_and_gradient() {
             for batches in [1, 0] {
                 let before = launches();
                 let work = EpochWork { batches, ..work };
-                let sums = (&mut losses, &mut valid);
+                let sums = EpochLosses { train: &mut losses, valid: &mut valid };
                 assert!(flow::train_epoch(&device, &case.tables, vectors.all(0), &work, &mut scratch, sums));
                 counts.push(launches() - before);
                 if batches == 0 {
@@ -317,7 +319,7 @@ fn an_epoch_is_its_steps() {
                 adam: &settings,
             };
             let mut scratch = TrainingScratch::default();
-            let outcome = (&mut losses, &mut valid_losses);
+            let outcome = EpochLosses { train: &mut losses, valid: &mut valid_losses };
             assert!(flow::train_epoch(&device, &tables, vectors.all(7), &work, &mut scratch, outcome));
             device.check().unwrap();
 
@@ -337,7 +339,9 @@ fn an_epoch_is_its_steps() {
                     let context = Tensor::from_slice(&device, chosen.len(), c, &rows(&contexts[turn], c, chosen));
                     adam::clear(&device, &mut store.gradient);
                     let gradient = train.then_some(&mut store.gradient);
-                    flow::loss(&device, &alone, &store.value, gradient, (&x, &context), &mut scratch, (&mut loss, 0));
+                    let inputs = Inputs { x: &x, context: &context };
+                    let sum = LossSlot { losses: &mut loss, slot: 0 };
+                    flow::loss(&device, &alone, &store.value, gradient, inputs, &mut scratch, sum);
                     loss.download().unwrap()[0] / flows as f32
                 };
                 for (b, chosen) in train.chunks(batch).enumerate() {
@@ -381,6 +385,7 @@ fn an_ensemble_is_the_equal_mixture_of_its_flows() {
         let context_tensor = Tensor::from_slice(&device, 1, 4, &context);
         let mut biases = Tensor::zeros(&device, 9, 20);
         flow::context_biases(&device, &tables, &all, &context_tensor, &mut biases);
+        let at = AtContext { weights: &all, folded: &biases };
         let base: Vec<f32> = noise(n * p, 2).iter().map(|v| 2.0 * v).collect();
         let base_tensor = Tensor::from_slice(&device, n, p, &base);
         let mut x = Tensor::zeros(&device, n, p);
@@ -389,14 +394,14 @@ fn an_ensemble_is_the_equal_mixture_of_its_flows() {
         flow::sample(
             &device,
             &tables,
-            (&all, &biases),
-            (&base_tensor, 5),
+            at,
+            BaseRows { base: &base_tensor, first_row: 5 },
             Tails::NONE,
             &mut x,
-            (&mut log_q, Some(ball)),
+            Densities { log_q: &mut log_q, ball: Some(ball) },
         );
         let mut again = Tensor::zeros(&device, n, 1);
-        flow::log_density(&device, &tables, &all, &biases, &x, &mut again);
+        flow::log_density(&device, &tables, at, &x, &mut again);
         let (x, log_q, log_ball) = (x.download().unwrap(), log_q.download().unwrap(), log_ball.download().unwrap());
         assert_eq!(log_q, again.download().unwrap());
         let mut outside = 0;
@@ -441,7 +446,8 @@ fn density_integrates_to_one() {
     let grid: Vec<f32> = (0..n).map(|i| -20.0 + i as f32 * 1e-3).collect();
     let x = Tensor::from_slice(&device, n, 1, &grid);
     let mut log_q = Tensor::zeros(&device, n, 1);
-    flow::log_density(&device, &case.tables, &case.weights, &biases, &x, &mut log_q);
+    let at = AtContext { weights: &case.weights, folded: &biases };
+    flow::log_density(&device, &case.tables, at, &x, &mut log_q);
     let total: f64 = log_q.download().unwrap().iter().map(|&l| (l as f64).exp() * 1e-3).sum();
     assert!((total - 1.0).abs() < 1e-4, "{total}");
 }
@@ -463,12 +469,14 @@ fn tails_add_students_share() {
             let context_tensor = Tensor::from_slice(&device, 1, 4, &context);
             let mut biases = Tensor::zeros(&device, 3 * flows, 20);
             flow::context_biases(&device, &tables, &all, &context_tensor, &mut biases);
+            let at = AtContext { weights: &all, folded: &biases };
             let base: Vec<f32> = noise(n * p, 2).iter().map(|v| 4.0 * v).collect();
             let base = Tensor::from_slice(&device, n, p, &base);
             let (mut x, mut log_q) = (Tensor::zeros(&device, n, p), Tensor::zeros(&device, n, 1));
-            flow::sample(&device, &tables, (&all, &biases), (&base, 2), tails, &mut x, (&mut log_q, None));
+            let rows = BaseRows { base: &base, first_row: 2 };
+            flow::sample(&device, &tables, at, rows, tails, &mut x, Densities { log_q: &mut log_q, ball: None });
             let mut again = Tensor::zeros(&device, n, 1);
-            flow::density(&device, &tables, (&all, &biases), &x, tails, (&mut again, None));
+            flow::density(&device, &tables, at, &x, tails, Densities { log_q: &mut again, ball: None });
             let (x, log_q, again) = (x.download().unwrap(), log_q.download().unwrap(), again.download().unwrap());
             let mut beyond = 0;
             for (r, x) in x.chunks(p).enumerate() {
@@ -503,7 +511,8 @@ fn tails_add_students_share() {
     let grid: Vec<f32> = (0..n).map(|i| -1000.0 + i as f32 * 1e-3).collect();
     let x = Tensor::from_slice(&device, n, 1, &grid);
     let mut log_q = Tensor::zeros(&device, n, 1);
-    flow::density(&device, &case.tables, (&case.weights, &biases), &x, tails, (&mut log_q, None));
+    let at = AtContext { weights: &case.weights, folded: &biases };
+    flow::density(&device, &case.tables, at, &x, tails, Densities { log_q: &mut log_q, ball: None });
     let total: f64 = log_q.download().unwrap().iter().map(|&l| (l as f64).exp() * 1e-3).sum();
     // The grid's steps are good to a tenth far out, in f32; beyond it Student has 1e-11.
     assert!((total - 1.0).abs() < 1e-3, "{total}");

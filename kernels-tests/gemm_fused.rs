@@ -5,7 +5,7 @@ use crate::gemm::tiles;
 use crate::{devices, noise};
 use rontgen::device::{Device, Gpu, RowBlocks, Tensor};
 use rontgen::kernels::activation::Activation;
-use rontgen::kernels::batchnorm::BatchNorm;
+use rontgen::kernels::batchnorm::{BatchNorm, Parts};
 use rontgen::kernels::gemm::{
     self, Back, Columns, Extra, Matrix, MatrixMut, Operand, Shape, Standardised, gemm_fused_shaped,
 };
@@ -107,7 +107,7 @@ fn moments_of_columns_do_not_cancel() {
             let chunk = gemm_fused_shaped(&device, &gpu, shape, a, b, &mut MatrixMut::whole(&mut c), extra);
             let (c, parts) = (c.download().unwrap(), parts.download().unwrap());
             let what = format!("{m}x{n}x{k} {shape:?}, chunks of {chunk}");
-            let split = gemm::splits(shape, [m, k, n]) > 1;
+            let split = gemm::splits(shape, m, k, n) > 1;
             assert_eq!(chunk, if split { 32 } else { shape.rows() }, "{what}");
             for column in 0..n {
                 let values: Vec<f64> = (0..m).map(|r| f64::from(c[r * n + column])).collect();
@@ -171,7 +171,8 @@ fn gradients_pass_the_activation_on_the_way() {
                 &mut MatrixMut::whole(&mut got),
                 extra,
             );
-            norm.backward_from_products(&gpu, &h_t, &statistics, &value_t, (&parts, chunk), &mut got, &mut gradient);
+            let sums = Parts { sums: &parts, chunk };
+            norm.backward_from_products(&gpu, &h_t, &statistics, &value_t, sums, &mut got, &mut gradient);
             let what = format!("{m}x{n}x{k} {activation:?} {shape:?}");
             let scale = (k as f64).sqrt();
             for (got, want) in got.download().unwrap().iter().zip(want.download().unwrap()) {
@@ -200,7 +201,8 @@ fn gradients_pass_the_activation_on_the_way() {
                 extra,
             );
             let (mut now, mut ran) = (Tensor::zeros(&device, 1, 2 * n), Tensor::zeros(&device, 1, 2 * n));
-            norm.forward_from_moments(&gpu, &same, (&parts, chunk), 0.1, &mut now, &mut ran, &value_t, &mut out);
+            let sums = Parts { sums: &parts, chunk };
+            norm.forward_from_moments(&gpu, &same, sums, 0.1, &mut now, &mut ran, &value_t, &mut out);
             for (got, want) in [(&now, &statistics), (&ran, &running), (&out, &want)] {
                 for (got, want) in got.download().unwrap().iter().zip(want.download().unwrap()) {
                     close(*got, f64::from(want), 4e-6 * (1.0 + f64::from(want).abs()), &format!("{what}, forward"));

@@ -1,6 +1,7 @@
 use crate::{devices, noise};
 use rontgen::device::{Device, Tensor};
 use rontgen::kernels::mixture::{self, Densities, Draws, MixtureShape};
+use rontgen::kernels::spline::Level;
 
 const LIMIT: f64 = 7.0;
 
@@ -151,7 +152,7 @@ fn draws_agree_with_f64() {
                 for level in 0..2 {
                     let ball = with_ball.then_some((radius, &mut log_ball));
                     let densities = Densities { log_q: &mut log_q, ball };
-                    mixture::draw(&device, shape, &out_d, (&order, level), draws, &mut x, densities);
+                    mixture::draw(&device, shape, &out_d, Level { order: &order, level }, draws, &mut x, densities);
                 }
                 let (x, log_q) = (wide(&x.download().unwrap()), log_q.download().unwrap());
                 let log_ball = log_ball.download().unwrap();

@@ -1,7 +1,8 @@
 use crate::{devices, noise};
 use rontgen::device::{Device, Tensor};
 use rontgen::kernels::activation::Activation;
-use rontgen::kernels::mlp::{self, MlpScratch, MlpShape};
+use rontgen::kernels::mlp::{self, MlpScratch, MlpShape, Pairs};
+use rontgen::kernels::reduce::LossSlot;
 
 /// One layer, odd widths, several outputs, and the emulator's own shape; each with every function.
 fn shapes() -> Vec<MlpShape> {
@@ -69,10 +70,12 @@ fn computed(device: &Device, shape: &MlpShape, case: &Case) -> (f32, Vec<f32>) {
     let mut gradient = Tensor::from_slice(device, 1, case.weights.len(), &vec![1.0; case.weights.len()]);
     let mut losses = Tensor::zeros(device, 1, 3);
     let (x, y) = (tensor(&case.x), tensor(&case.y));
+    let pairs = Pairs { x: &x, y: &y };
     let mut scratch = MlpScratch::default();
     // Twice with one scratch: the second call must not see the first one's leavings.
-    mlp::loss(device, shape, &weights, None, (&x, &y), &mut scratch, (&mut losses, 0));
-    mlp::loss(device, shape, &weights, Some(&mut gradient), (&x, &y), &mut scratch, (&mut losses, 1));
+    mlp::loss(device, shape, &weights, None, pairs, &mut scratch, LossSlot { losses: &mut losses, slot: 0 });
+    let sum = LossSlot { losses: &mut losses, slot: 1 };
+    mlp::loss(device, shape, &weights, Some(&mut gradient), pairs, &mut scratch, sum);
     device.check().unwrap();
     let losses = losses.download().unwrap();
     assert!((losses[0] - losses[1]).abs() <= 1e-6 * losses[0] && losses[2] == 0.0, "{losses:?}");

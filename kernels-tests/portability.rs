@@ -4,11 +4,7 @@
 
 use naga::back::spv;
 use rontgen::device::{Device, Kernel};
-use rontgen::kernels::{
-    activation, adam, background_stat, batchnorm, compact, cstat, cstat_each, flow, fold, gather, gemm, gemm_half,
-    loss, mixture, mlp, model::ModelPlan, model_fold, moments, parameters, poisson, random, range, reduce, rescale,
-    rows, shuffle, spectral, spline, stabilize, standardize, truncate, unbounded,
-};
+use rontgen::kernels::{self, flow, gemm, gemm_half, model::ModelPlan, model_fold};
 use rontgen::model::{Kind, Model, Program, Settings, catalogue};
 
 fn all() -> Vec<Kernel> {
@@ -19,39 +15,7 @@ fn all() -> Vec<Kernel> {
         layers,
         orders: vec![(0..parameters as u32).collect(); transforms],
     };
-    [
-        flow::kernels(&shape(5, 64, 100, 2, 10)),
-        activation::kernels(),
-        adam::kernels(),
-        background_stat::kernels(),
-        batchnorm::kernels(),
-        compact::kernels(),
-        cstat::kernels(),
-        cstat_each::kernels(),
-        fold::kernels(),
-        gather::kernels(),
-        gemm::kernels(),
-        loss::kernels(),
-        mixture::kernels(),
-        mlp::kernels(),
-        models(),
-        moments::kernels(),
-        parameters::kernels(),
-        poisson::kernels(),
-        range::kernels(),
-        random::kernels(),
-        reduce::kernels(),
-        shuffle::kernels(),
-        rescale::kernels(),
-        rows::kernels(),
-        spectral::kernels(),
-        spline::kernels(),
-        stabilize::kernels(),
-        standardize::kernels(),
-        truncate::kernels(),
-        unbounded::kernels(),
-    ]
-    .concat()
+    [flow::kernels(&shape(5, 64, 100, 2, 10)), models(), kernels::every_kernel()].concat()
 }
 
 /// The generated shaders: every component that is implemented, alone or on a power law, and models of several stages.

@@ -1,6 +1,6 @@
 use crate::{devices, noise};
 use rontgen::device::Tensor;
-use rontgen::kernels::rescale::{Block, Side};
+use rontgen::kernels::rescale::{Block, Scales, Side};
 use rontgen::nn::{ParameterStore, StoreState};
 
 /// Against f64, on a block within a larger store: weights, both moments, and nothing outside the block.
@@ -25,7 +25,8 @@ fn rescaled_weights_belong_to_the_new_statistics() {
             let (before, after) = (statistics(10), statistics(20));
             let mut store = ParameterStore::from_state(&device, &state).unwrap();
             let scales = [&before, &after].map(|scale| Tensor::from_slice(&device, 1, 2 * bins, scale));
-            store.rescale((&scales[0], &scales[1]), side, Block { offset, rows, cols, stride });
+            let scales = Scales { before: &scales[0], after: &scales[1] };
+            store.rescale(scales, side, Block { offset, rows, cols, stride });
             let got = store.state().unwrap();
             assert_eq!(got.step, 5, "the step is not touched");
             for i in 0..n {

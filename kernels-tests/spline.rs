@@ -1,6 +1,6 @@
 use crate::{devices, noise};
 use rontgen::device::{Device, Tensor};
-use rontgen::kernels::spline::{self, BOUND, SplineShape};
+use rontgen::kernels::spline::{self, BOUND, Level, LogDet, SplineShape};
 
 const LIMIT: f64 = 7.0;
 const FLOOR: f64 = 1e-3;
@@ -81,10 +81,10 @@ fn values_and_slopes_agree_with_f64() {
             let (out_d, x_d) = (tensor(&device, rows, &out), tensor(&device, rows, &x));
             let mut y = Tensor::zeros(&device, rows, p);
             let mut log_det = tensor(&device, rows, &vec![2.0; rows]);
-            spline::forward(&device, shape, &out_d, &x_d, &mut y, (&mut log_det, true));
+            spline::forward(&device, shape, &out_d, &x_d, &mut y, LogDet { sum: &mut log_det, add: true });
             let (y, added) = (y.download().unwrap(), log_det.download().unwrap());
             let mut again = Tensor::zeros(&device, rows, p);
-            spline::forward(&device, shape, &out_d, &x_d, &mut again, (&mut log_det, false));
+            spline::forward(&device, shape, &out_d, &x_d, &mut again, LogDet { sum: &mut log_det, add: false });
             let written = log_det.download().unwrap();
             let (out, x) = (wide(&out), wide(&x));
             for row in 0..rows {
@@ -117,13 +117,13 @@ fn inverse_of_forward_is_the_identity() {
             let Case { rows, out, x } = case(shape);
             let (out_d, x_d) = (tensor(&device, rows, &out), tensor(&device, rows, &x));
             let (mut y, mut log_det) = (Tensor::zeros(&device, rows, p), Tensor::zeros(&device, rows, 1));
-            spline::forward(&device, shape, &out_d, &x_d, &mut y, (&mut log_det, false));
+            spline::forward(&device, shape, &out_d, &x_d, &mut y, LogDet { sum: &mut log_det, add: false });
             let order: Vec<u32> = (0..p as u32).map(|i| (i + 1) % 2).collect();
             let order = Tensor::from_slice(&device, 1, p, &order);
             let (mut back, mut log_back) = (Tensor::zeros(&device, rows, p), Tensor::zeros(&device, rows, 1));
             for level in 0..2 {
-                let log_back = (&mut log_back, level > 0);
-                spline::inverse(&device, shape, &out_d, (&order, level), &y, &mut back, log_back);
+                let log_back = LogDet { sum: &mut log_back, add: level > 0 };
+                spline::inverse(&device, shape, &out_d, Level { order: &order, level }, &y, &mut back, log_back);
             }
             let out = wide(&out);
             for (at, (got, want)) in back.download().unwrap().iter().zip(&x).enumerate() {
@@ -211,7 +211,7 @@ fn a_spline_of_zeros_is_the_identity() {
         let out = Tensor::zeros(&device, x.len(), shape.per());
         let (mut y, mut log_det) = (Tensor::zeros(&device, x.len(), 1), Tensor::zeros(&device, x.len(), 1));
         let points = tensor(&device, x.len(), &x);
-        spline::forward(&device, shape, &out, &points, &mut y, (&mut log_det, false));
+        spline::forward(&device, shape, &out, &points, &mut y, LogDet { sum: &mut log_det, add: false });
         assert!(y.download().unwrap().iter().zip(&x).all(|(y, x)| (y - x).abs() < 3e-6));
         assert!(log_det.download().unwrap().iter().all(|l| l.abs() < 3e-6));
     }

@@ -274,7 +274,7 @@ fn an_embedding_learns_what_the_spectra_tell() {
         let data = TrainingData { spectra: Spectra::Drawn { expected: &training, source }, rows: None };
         let cube = tensor(&device, rows, &u[..rows]);
         let history =
-            estimator.train_jointly(&cube, (&mut encoder, &data), &settings_of(epochs), &mut |_| Ok(())).unwrap();
+            estimator.train_jointly(&cube, &mut encoder, &data, &settings_of(epochs), &mut |_| Ok(())).unwrap();
         device.check().unwrap();
         assert!(history.valid.len() <= epochs && history.best().is_finite());
 

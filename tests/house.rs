@@ -123,7 +123,7 @@ fn rooms_keep_to_what_is_below_them() {
         }
     }
     for (room, below) in [
-        ("kernels", vec!["device"]),
+        ("kernels", vec!["device", "numerics"]),
         ("device", vec![]),
         ("numerics", vec![]),
         ("fits", vec!["bounded", "replacement"]),
@@ -164,6 +164,93 @@ fn the_science_touches_no_file_terminal_environment_or_run_file() {
             }
         }
     }
+}
+
+/// The parameters of the function whose name ends at the start of `text`, in source order, without generics' or types' commas.
+fn parameters(text: &str) -> Vec<String> {
+    // Generic parameters stand before the list's parenthesis, and may hold parentheses themselves.
+    let (mut angles, mut before, mut opened) = (0, ' ', 0);
+    for (i, c) in text.char_indices() {
+        match c {
+            '<' => angles += 1,
+            '>' if before != '-' => angles -= 1,
+            '(' if angles == 0 => {
+                opened = i + 1;
+                break;
+            }
+            _ => {}
+        }
+        before = c;
+    }
+    let (mut all, mut depth, mut before) = (vec![String::new()], 0, ' ');
+    for c in text[opened..].chars() {
+        match c {
+            '(' | '[' | '{' | '<' => depth += 1,
+            ')' if depth == 0 => break,
+            ')' | ']' | '}' => depth -= 1,
+            '>' if before != '-' => depth -= 1,
+            _ => {}
+        }
+        before = c;
+        match (c, depth, all.last_mut()) {
+            (',', 0, _) => all.push(String::new()),
+            (_, _, Some(last)) => last.push(c),
+            _ => {}
+        }
+    }
+    all.iter().map(|parameter| parameter.trim().to_string()).filter(|parameter| !parameter.is_empty()).collect()
+}
+
+/// What stands before the type of a parameter names it: `(x, y): (f64, f64)` says less than two parameters or a struct with documented
+/// fields, and documentation shows such a parameter as `_`.
+#[test]
+fn public_functions_name_their_parameters() {
+    assert_eq!(
+        parameters("<F: Fn(f64) -> f64>(&self, [a, b]: [u8; 2], f: &F) {"),
+        ["&self", "[a, b]: [u8; 2]", "f: &F"]
+    );
+    let mut files = Vec::new();
+    bases().iter().for_each(|base| sources(base, &mut files));
+    let (mut seen, mut found) = (0, Vec::new());
+    for path in files {
+        let text = code(&path);
+        for (at, start) in text.match_indices("pub ") {
+            let words = text[at + start.len()..].split_once("fn ").filter(|(before, _)| {
+                before.split_whitespace().all(|word| ["const", "async", "unsafe"].contains(&word))
+            });
+            let Some((_, rest)) = words else { continue };
+            let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            seen += 1;
+            for parameter in parameters(&rest[name.len()..]) {
+                let pattern = parameter.split_once(':').map_or("", |(pattern, _)| pattern);
+                if pattern.contains(['(', '[']) {
+                    found.push(format!("{}: {name}: {parameter}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(seen > 1000, "the sources were not read: {seen} functions");
+    assert!(found.is_empty(), "{} parameters without a name:\n{}", found.len(), found.join("\n"));
+}
+
+/// A family of kernels that is not in the list would be translated for no other system.
+#[test]
+fn every_family_of_kernels_is_checked_for_portability() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/rontgen-kernels/src/kernels");
+    let list = code(&folder.join("mod.rs"));
+    let mut files = Vec::new();
+    sources(&folder, &mut files);
+    let mut families = 0;
+    for path in files.iter().filter(|path| code(path).contains("pub fn kernels() -> Vec<Kernel>")) {
+        let inside = path.strip_prefix(&folder).unwrap();
+        let family = inside.iter().next().unwrap().to_string_lossy().trim_end_matches(".rs").to_string();
+        // Chosen by what an adapter has: they have a check of their own.
+        if family != "gemm_half" {
+            assert!(list.contains(&format!(" {family}::kernels(),")), "{family} is not in every_kernel()");
+            families += 1;
+        }
+    }
+    assert!(families > 20, "the sources were not read");
 }
 
 /// The environment is the command line's to read (and that of `permission`, which asks where the user keeps what may be started); the

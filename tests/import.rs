@@ -8,6 +8,7 @@ use common::{
 };
 use rontgen::{
     import::{Parameter, Place, import, parse},
+    model::Prior,
     run::{
         run_file::{ParameterEntry, RunFile},
         setup,
@@ -82,9 +83,9 @@ fn the_pn_example_becomes_a_run_with_the_same_bins() {
     assert_eq!(problem.dataset.total(), 10131);
     assert_eq!(run.model.abundances, "angr");
     assert_eq!(problem.names().len(), 5);
-    assert_eq!(*entry(&run, "powerlaw.PhoIndex"), ParameterEntry::Uniform { lo: -2.0, hi: 9.0 });
-    assert_eq!(*entry(&run, "powerlaw.norm"), ParameterEntry::LogUniform { lo: 1.7e-7, hi: 0.17 });
-    assert_eq!(*entry(&run, "tbabs.nH"), ParameterEntry::Uniform { lo: 0.0, hi: 1.2 });
+    assert_eq!(*entry(&run, "powerlaw.PhoIndex"), ParameterEntry::Free(Prior::Uniform { lo: -2.0, hi: 9.0 }));
+    assert_eq!(*entry(&run, "powerlaw.norm"), ParameterEntry::Free(Prior::LogUniform { lo: 1.7e-7, hi: 0.17 }));
+    assert_eq!(*entry(&run, "tbabs.nH"), ParameterEntry::Free(Prior::Uniform { lo: 0.0, hi: 1.2 }));
 
     // Once more without --force: refused; and what is no save file.
     let output = rontgen().arg("import").arg(&xcm).output().unwrap();
@@ -133,7 +134,7 @@ bayes 9 exp 0.1
     let (run, remarks) = run_of(&format!("data 1 nowhere.pha\n{text}"));
     assert_eq!(run.model.cross_sections, "bcmc");
     assert_eq!(*entry(&run, "constant.factor"), ParameterEntry::Frozen(1.0));
-    assert_eq!(*entry(&run, "zphabs.nH"), ParameterEntry::Normal { mean: 1.5, sd: 0.2 });
+    assert_eq!(*entry(&run, "zphabs.nH"), ParameterEntry::Free(Prior::Normal { mean: 1.5, sd: 0.2 }));
     assert_eq!(*entry(&run, "zphabs.Redshift"), ParameterEntry::Frozen(0.08));
     let tied = |to: &str, scale: f64, offset: f64| ParameterEntry::Tied { to: to.into(), scale, offset };
     assert_eq!(*entry(&run, "zpowerlw.Redshift"), tied("zphabs.Redshift", 1.0, 0.0));

@@ -3,6 +3,7 @@
 use std::{fs, path::Path, process::Command};
 
 use proptest::prelude::*;
+use rontgen::model::Prior;
 use rontgen::run::run_file::{
     FileChoice, Grouping, Hidden, Listed, ParameterEntry, Provenance, RunFile, listing, markdown,
 };
@@ -113,10 +114,10 @@ likelihood = "auto"
     let entry = |name: &str| run.parameters.iter().find(|(n, _)| n == name).map(|(_, e)| e.clone()).unwrap();
     assert_eq!(entry("a.x"), ParameterEntry::Frozen(0.2));
     assert_eq!(entry("a.y"), ParameterEntry::Frozen(3.0));
-    assert_eq!(entry("b.u"), ParameterEntry::Uniform { lo: -1.0, hi: 1.0 });
-    assert_eq!(entry("b.l"), ParameterEntry::LogUniform { lo: 1e-5, hi: 1e-2 });
-    assert_eq!(entry("b.n"), ParameterEntry::Normal { mean: 1.0, sd: 0.1 });
-    assert_eq!(entry("b.m"), ParameterEntry::LogNormal { mean: 0.0, sd: 0.5 });
+    assert_eq!(entry("b.u"), ParameterEntry::Free(Prior::Uniform { lo: -1.0, hi: 1.0 }));
+    assert_eq!(entry("b.l"), ParameterEntry::Free(Prior::LogUniform { lo: 1e-5, hi: 1e-2 }));
+    assert_eq!(entry("b.n"), ParameterEntry::Free(Prior::Normal { mean: 1.0, sd: 0.1 }));
+    assert_eq!(entry("b.m"), ParameterEntry::Free(Prior::LogNormal { mean_ln: 0.0, sd_ln: 0.5 }));
     assert_eq!(entry("b.t"), ParameterEntry::Tied { to: "a.x".into(), scale: 2.0, offset: -1.0 });
     assert_eq!(entry("b.s"), ParameterEntry::Tied { to: "a.y".into(), scale: 1.0, offset: 0.0 });
     assert_eq!(run.inference.seed, 7);

@@ -131,7 +131,7 @@ pub fn nested(
 ) -> Result<Posterior> {
     let seed = reference::nested::own_seed(settings.inference.seed);
     let sampling = Sampling { sampler: Sampler::Nested, seed, infers: true, networks: None };
-    sample(problem, settings, device, store, observer, (sampling, given))
+    sample(problem, settings, device, store, observer, sampling, given)
 }
 
 /// Which sampler, with which random numbers, and for whom.
@@ -154,7 +154,8 @@ pub fn sample(
     device: &Device,
     mut store: Box<dyn Store + '_>,
     observer: &dyn Observer,
-    (sampling, given): (Sampling, Given<'_>),
+    sampling: Sampling,
+    given: Given<'_>,
 ) -> Result<Posterior> {
     let started = Instant::now();
     let before = device.profiler().traffic();

@@ -85,7 +85,7 @@ pub fn run(args: Args) -> Result<u8> {
     memory::of_targets(&finished.case.problem, apply::GROUP, apply::GROUP, settings.most, "--draws").check(&device)?;
     super::interrupt::install()?;
     let progress = Progress::new(Mode::detect(args.quiet));
-    let table = apply::run(&finished, &device, &spectra, (&args.out, args.resume), settings, &progress)?;
+    let table = apply::run(&finished, &device, &spectra, &args.out, args.resume, settings, &progress)?;
     if !args.quiet {
         warn(&warnings(&table));
     }

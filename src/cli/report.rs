@@ -62,7 +62,7 @@ pub fn run(args: Args) -> Result<u8> {
 fn draw_band(data: &ReportData, band: &[f64]) -> Result<(String, String)> {
     let &[lo, hi] = band else { return Err(Error::Input("--band takes two energies in keV".into())) };
     let table = data.spectrum.as_ref().ok_or_else(|| Error::Input("--band: the folder has no spectrum.csv".into()))?;
-    let svg = spectrum::band(table, [lo, hi], data.summary.residuals).ok_or_else(|| {
+    let svg = spectrum::band(table, lo, hi, data.summary.residuals).ok_or_else(|| {
         let ends = table.rows.first().zip(table.rows.last()).map(|(first, last)| (first.e_min, last.e_max));
         let (from, to) = ends.unwrap_or_default();
         Error::Input(format!(

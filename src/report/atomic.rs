@@ -14,6 +14,7 @@ pub fn write_atomically(
     fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<(), ReportError> {
     let written = || {
+        make_parent(path)?;
         let new = Replacement::of(path)?;
         let mut writer = BufWriter::with_capacity(1 << 16, new.open()?);
         fill(&mut writer)?;
@@ -31,8 +32,15 @@ pub fn write_atomically_at<E: From<ReportError>>(
     path: &Path,
     fill: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
-    let new = Replacement::of(path).map_err(ReportError::io(path))?;
+    let new = make_parent(path).and_then(|()| Replacement::of(path)).map_err(ReportError::io(path))?;
     fill(new.path())?;
     new.finish().map_err(ReportError::io(path))?;
     Ok(())
+}
+
+fn make_parent(path: &Path) -> std::io::Result<()> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => std::fs::create_dir_all(folder),
+        _ => Ok(()),
+    }
 }

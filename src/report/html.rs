@@ -8,7 +8,7 @@ use super::numbers::{Estimate, fixed, percent, seconds, short, signed, thousands
 use super::plots::Plots;
 use super::plots::corner::pretty_unit;
 use super::{ReportData, figures, header};
-use crate::model::Prior;
+use crate::model::prior::Written;
 use crate::result::StatedPrior;
 use crate::result::{ModelStatus, ParameterSummary, Summary, VerdictStatus, limits};
 
@@ -207,21 +207,18 @@ fn prior(p: &StatedPrior) -> String {
         StatedPrior::Known(known) => known,
         StatedPrior::Text(text) => return text.clone(),
     };
-    let bell = |name: &str, of: &str, mean: f64, sd: f64| format!("{name}, {of}{} ± {}", short(mean), short(sd));
-    let within = |text: String, lo: f64, hi: f64| match (lo.is_finite(), hi.is_finite()) {
-        (true, true) => format!("{text}, within {} to {}", short(lo), short(hi)),
-        (true, false) => format!("{text}, above {}", short(lo)),
-        (false, _) => format!("{text}, below {}", short(hi)),
+    let Written { kind, numbers: (a, b), within } = known.written();
+    let name = kind.name.replace('_', "-");
+    let of = if kind.log { "ln x = " } else { "" };
+    let text = match kind.spread {
+        true => format!("{name}, {of}{} ± {}", short(a), short(b)),
+        false => format!("{name}, {} to {}", short(a), short(b)),
     };
-    match *known {
-        Prior::Uniform { lo, hi } => format!("uniform, {} to {}", short(lo), short(hi)),
-        Prior::LogUniform { lo, hi } => format!("log-uniform, {} to {}", short(lo), short(hi)),
-        Prior::Normal { mean, sd } => bell("normal", "", mean, sd),
-        Prior::LogNormal { mean_ln, sd_ln } => bell("log-normal", "ln x = ", mean_ln, sd_ln),
-        Prior::TruncatedNormal { mean, sd, lo, hi } => within(bell("normal", "", mean, sd), lo, hi),
-        Prior::TruncatedLogNormal { mean_ln, sd_ln, lo, hi } => {
-            within(bell("log-normal", "ln x = ", mean_ln, sd_ln), lo, hi)
-        }
+    match within.map(|(lo, hi)| (lo, hi, lo.is_finite(), hi.is_finite())) {
+        None => text,
+        Some((lo, hi, true, true)) => format!("{text}, within {} to {}", short(lo), short(hi)),
+        Some((lo, _, true, false)) => format!("{text}, above {}", short(lo)),
+        Some((_, hi, false, _)) => format!("{text}, below {}", short(hi)),
     }
 }
 

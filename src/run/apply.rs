@@ -106,7 +106,8 @@ pub fn run(
     finished: &Finished,
     device: &Device,
     spectra: &[PathBuf],
-    (out, resume): (&Path, bool),
+    out: &Path,
+    resume: bool,
     settings: Settings,
     observer: &dyn Observer,
 ) -> Result<Table> {

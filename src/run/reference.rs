@@ -47,7 +47,7 @@ pub fn run(case: &Case, execution: &Execution<'_>) -> Result<Verdict> {
     let given = Given { resumes: state == State::Unfinished, warnings: remarks, ..Given::default() };
     let Execution { device, observer, .. } = execution;
     let store = Box::new(FolderStore::new(&folder)?);
-    let posterior = sample(problem, settings, device, store, *observer, (sampling, given))?;
+    let posterior = sample(problem, settings, device, store, *observer, sampling, given)?;
     let verdict = finish::write(posterior, execution, &folder, started)?;
     folder.checkpoints()?.clear()?;
     observer.done();

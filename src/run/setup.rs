@@ -17,7 +17,7 @@ use crate::{
         Context, Observer, Problem, Settings,
         problem::{self, Description},
     },
-    model::{self, Extensions, Model, ModelError, Parameters, Prior, Setting, UserComponent, external::External},
+    model::{self, Extensions, Model, ModelError, Parameters, Setting, UserComponent, external::External},
     observation,
     simulate::Simulator,
 };
@@ -158,10 +158,7 @@ pub fn model(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComponent>])
 fn parameter_settings(run: &RunFile) -> BTreeMap<String, Setting> {
     let setting = |entry: &ParameterEntry| match entry {
         ParameterEntry::Frozen(value) => Setting::Frozen(*value),
-        ParameterEntry::Uniform { lo, hi } => Setting::Free(Prior::Uniform { lo: *lo, hi: *hi }),
-        ParameterEntry::LogUniform { lo, hi } => Setting::Free(Prior::LogUniform { lo: *lo, hi: *hi }),
-        ParameterEntry::Normal { mean, sd } => Setting::Free(Prior::Normal { mean: *mean, sd: *sd }),
-        ParameterEntry::LogNormal { mean, sd } => Setting::Free(Prior::LogNormal { mean_ln: *mean, sd_ln: *sd }),
+        ParameterEntry::Free(prior) => Setting::Free(*prior),
         ParameterEntry::Tied { to, scale, offset } => Setting::Tied { to: to.clone(), scale: *scale, offset: *offset },
     };
     run.parameters.iter().map(|(name, entry)| (name.clone(), setting(entry))).collect()

@@ -265,7 +265,7 @@ fn contours_enclose_the_mass_they_claim() {
     // Two normal coordinates: the region of mass m is a disc of radius sqrt(-2 ln(1 - m)).
     let axis = Axis::new(-4.5, 4.5, false, "");
     let (x, y) = (normals(40_000, 0.0, 1.0, 1), normals(40_000, 0.0, 1.0, 2));
-    let surface = Surface::of(&x, &y, (&axis, &axis), x.len() as f64);
+    let surface = Surface::of(&x, &y, &axis, &axis, x.len() as f64);
     for mass in [0.68, 0.95] {
         let outlines = surface.outlines(surface.level(mass).unwrap());
         let area: f64 = outlines
@@ -282,7 +282,7 @@ fn contours_enclose_the_mass_they_claim() {
     // A ring has a hole: an outline that runs the other way.
     let ring: Vec<(f64, f64)> = (0..20_000).map(|i| f64::from(i).sin_cos()).map(|(s, c)| (3.0 * s, 3.0 * c)).collect();
     let (x, y): (Vec<f64>, Vec<f64>) = ring.into_iter().unzip();
-    let surface = Surface::of(&x, &y, (&axis, &axis), x.len() as f64);
+    let surface = Surface::of(&x, &y, &axis, &axis, x.len() as f64);
     let areas: Vec<f64> = surface
         .outlines(surface.level(0.9).unwrap())
         .iter()
@@ -291,7 +291,7 @@ fn contours_enclose_the_mass_they_claim() {
     assert!(areas.iter().any(|a| *a > 0.0) && areas.iter().any(|a| *a < 0.0), "{areas:?}");
     // Half of the samples lie outside: there is no 95 % contour to draw.
     let half = Axis::new(0.0, 4.5, false, "");
-    assert!(Surface::of(&x, &y, (&half, &axis), x.len() as f64).level(0.95).is_none());
+    assert!(Surface::of(&x, &y, &half, &axis, x.len() as f64).level(0.95).is_none());
 }
 
 #[test]

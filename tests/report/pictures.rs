@@ -309,7 +309,7 @@ fn the_legend_stands_where_the_data_are_not() {
         let table = SpectrumTable { exposure: 1e3, rows: rows.clone(), components: components.clone() };
         let mut drawn = vec![
             ("folded", spectrum::spectrum(&table, Residuals::Delta).unwrap()),
-            ("band", spectrum::band(&table, [2.0, 8.0], Residuals::Ratio).unwrap()),
+            ("band", spectrum::band(&table, 2.0, 8.0, Residuals::Ratio).unwrap()),
         ];
         let mut model = unfolded(&rows);
         model.components = components;

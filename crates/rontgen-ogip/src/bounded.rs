@@ -31,6 +31,7 @@ pub struct Bounded<R> {
 }
 
 impl<R: Read> Bounded<R> {
+    /// Wraps a reader of which at most `limit` bytes are wanted.
     pub fn new(inner: R, limit: u64) -> Self {
         Bounded { inner, left: limit, limit }
     }

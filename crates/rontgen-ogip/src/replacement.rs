@@ -19,7 +19,7 @@ fn is_special(target: &Path) -> bool {
 }
 
 impl Replacement {
-    /// Begins a file that is to become `target`; the folders above it are made.
+    /// Begins a file that is to become `target`, in a folder that is there.
     ///
     /// # Errors
     /// Those of the file system, and a target that is not the name of a file.
@@ -30,7 +30,6 @@ impl Replacement {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
-        fs::create_dir_all(folder)?;
         let prefix = format!(".{}.", name.to_string_lossy());
         let mut builder = tempfile::Builder::new();
         builder.prefix(&prefix).suffix(".part");
@@ -86,7 +85,7 @@ mod tests {
     #[test]
     fn a_file_is_replaced_whole_or_not_at_all() {
         let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("new").join("a.csv");
+        let target = folder.path().join("a.csv");
         let names = || fs::read_dir(target.parent().unwrap()).unwrap().count();
         let first = Replacement::of(&target).unwrap();
         first.open().unwrap().write_all(b"one").unwrap();
@@ -98,6 +97,7 @@ mod tests {
         drop(second);
         assert_eq!((fs::read(&target).unwrap().as_slice(), names()), (b"one".as_slice(), 1), "what is dropped is gone");
         assert!(Replacement::of(Path::new("/")).is_err());
+        assert!(Replacement::of(&folder.path().join("no folder").join("a.csv")).is_err());
     }
 
     /// As readable as any file that this user makes: not for its owner alone, as temporary files are.

@@ -301,7 +301,7 @@ pub(crate) fn training(context: &Context<'_>, likelihoods: &Likelihoods) -> Resu
         Encoder::Embedding(encoder) => {
             let mut estimator = untrained_estimator(context, encoder.size())?;
             let mut epochs = Stamps::start();
-            estimator.train_jointly(&cube, (&mut **encoder, &data), &fit(run.flow.batch), &mut |_| epochs.stamp())?;
+            estimator.train_jointly(&cube, encoder, &data, &fit(run.flow.batch), &mut |_| epochs.stamp())?;
             measured.shown = epochs.each(device)? / SPECTRA as f64;
         }
         Encoder::Pca(_) if simulator.bins() > EIGEN => {

@@ -118,7 +118,7 @@ impl Rounds<'_> {
                 let source = Source { seed: self.settings.inference.seed, stream: Streams(round as u32).counts() };
                 let spectra = Spectra::Drawn { expected: &self.expected, source };
                 let data = TrainingData { spectra, rows: Some(&self.selection) };
-                self.estimator.train_jointly(&cube, (&mut **encoder, &data), &fit, &mut watch)?
+                self.estimator.train_jointly(&cube, encoder, &data, &fit, &mut watch)?
             }
             _ => self.estimator.train(&cube, summaries, &fit, &mut watch)?,
         };

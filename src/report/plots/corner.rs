@@ -317,7 +317,7 @@ fn pair(
 ) {
     let surface = |set: &Set| -> Option<Surface> {
         let (x, y) = (set.columns.get(column)?, set.columns.get(row)?);
-        (x.len() > 1 && x.len() == y.len()).then(|| Surface::of(x, y, (&px.axis, &py.axis), set.effective))
+        (x.len() > 1 && x.len() == y.len()).then(|| Surface::of(x, y, &px.axis, &py.axis, set.effective))
     };
     let place = |(a, b): (f64, f64)| (panel.x0 + a * (panel.x1 - panel.x0), panel.y1 - b * (panel.y1 - panel.y0));
     let Some(refined) = surface(posterior) else { return };

@@ -109,7 +109,7 @@ pub struct Surface {
 
 impl Surface {
     /// `effective`: the number of independent samples that `x` and `y` are worth.
-    pub fn of(x: &[f64], y: &[f64], (x_axis, y_axis): (&Axis, &Axis), effective: f64) -> Surface {
+    pub fn of(x: &[f64], y: &[f64], x_axis: &Axis, y_axis: &Axis, effective: f64) -> Surface {
         let tx: Vec<f64> = x.iter().map(|&v| x_axis.fraction(v)).collect();
         let ty: Vec<f64> = y.iter().map(|&v| y_axis.fraction(v)).collect();
         let mut cells = vec![0.0; GRID * GRID];

@@ -14,7 +14,7 @@ pub const RIGHT: f64 = WIDTH - 18.0;
 const TALL: f64 = 360.0;
 
 /// [`spectrum`] of the bins within `lo..hi` keV alone, with a linear scale of counts: lines and their wings. `None` without bins.
-pub fn band(table: &SpectrumTable, [lo, hi]: [f64; 2], residuals: Residuals) -> Option<String> {
+pub fn band(table: &SpectrumTable, lo: f64, hi: f64, residuals: Residuals) -> Option<String> {
     let inside = |row: &SpectrumRow| row.e_min >= lo && row.e_max <= hi;
     let kept: Vec<usize> = table.rows.iter().enumerate().filter(|(_, row)| inside(row)).map(|(i, _)| i).collect();
     let of = |values: &[f64]| kept.iter().map(|&i| values.get(i).copied().unwrap_or(0.0)).collect::<Vec<f64>>();

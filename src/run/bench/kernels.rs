@@ -6,7 +6,7 @@ use crate::Result;
 use crate::device::{Device, Tensor};
 use crate::kernels::activation::Activation;
 use crate::kernels::adam::AdamSettings;
-use crate::kernels::background_stat::{At, BackgroundBin, BackgroundData, BackgroundStatistic, background_stat};
+use crate::kernels::background_stat::{BackgroundBin, BackgroundData, BackgroundStatistic, Place, background_stat};
 use crate::kernels::batchnorm::{self, BatchNorm};
 use crate::kernels::cstat::{self, Form, Rows};
 use crate::kernels::fold::{self, Csr, FluxTile, FoldPlan, Window};
@@ -154,7 +154,7 @@ fn backgrounds(bench: &mut Bench<'_>, &Batch { case, rows, bins, .. }: &Batch) -
     ] {
         let data = BackgroundData::new(&device, statistic, &data).expect("counts that every statistic takes");
         bench.measure(["kernels", case, what, "bins"], moving(rows * bins, 4.0), &mut || {
-            background_stat(&device, &data, &mean, &mut out, At { rows, ..At::default() });
+            background_stat(&device, &data, &mean, &mut out, Place { rows, ..Place::default() });
             Ok(())
         })?;
     }

@@ -1,5 +1,8 @@
 //! `[parameters]`: what the user says of each model parameter, before the model is known.
 
+use crate::model::Prior;
+use crate::model::prior::{KINDS, PriorKind, Written};
+
 use super::{
     RunFileError,
     key::{Key, part},
@@ -11,24 +14,8 @@ use super::{
 #[derive(Debug, Clone, PartialEq)]
 pub enum ParameterEntry {
     Frozen(f64),
-    Uniform {
-        lo: f64,
-        hi: f64,
-    },
-    /// Uniform in the logarithm; `lo` > 0.
-    LogUniform {
-        lo: f64,
-        hi: f64,
-    },
-    Normal {
-        mean: f64,
-        sd: f64,
-    },
-    /// `mean` and `sd` are those of the natural logarithm of the parameter.
-    LogNormal {
-        mean: f64,
-        sd: f64,
-    },
+    /// As it is written, without limits.
+    Free(Prior),
     /// `scale` times the parameter `to`, plus `offset`.
     Tied {
         to: String,
@@ -37,21 +24,35 @@ pub enum ParameterEntry {
     },
 }
 
-const KINDS: &[&str] = &["value", "uniform", "log_uniform", "normal", "log_normal", "tie"];
+const VALUE: Key =
+    part("value", "the model's", "a finite number", "Frozen at this value; a number alone says the same.");
+/// A value, every kind of prior, a tie and its numbers.
+const COUNT: usize = KINDS.len() + 4;
 
-pub(super) const KEYS: &[Key] = &[
-    part("value", "the model's", "a finite number", "Frozen at this value; a number alone says the same."),
-    part("uniform", "none", "[lo, hi] with lo < hi", "Free, with a uniform prior."),
-    part("log_uniform", "none", "[lo, hi] with 0 < lo < hi", "Free, with a prior uniform in the logarithm."),
-    part("normal", "none", "[mean, sd] with sd > 0", "Free, with a normal prior."),
-    part("log_normal", "none", "[mean, sd] with sd > 0", "Free, with a normal prior of the natural logarithm."),
-    part("tie", "none", "the name of a parameter in quotes", "Tied to another parameter."),
-    part("scale", "1.0", "a finite number", "Factor of a tie."),
-    part("offset", "0.0", "a finite number", "Added to a tie after its factor."),
-];
+const fn keys() -> [Key; COUNT] {
+    let mut all = [VALUE; COUNT];
+    let mut k = 0;
+    while k < KINDS.len() {
+        all[k + 1] = part(KINDS[k].name, "none", KINDS[k].numbers, KINDS[k].help);
+        k += 1;
+    }
+    all[k + 1] = part("tie", "none", "the name of a parameter in quotes", "Tied to another parameter.");
+    all[k + 2] = part("scale", "1.0", "a finite number", "Factor of a tie.");
+    all[k + 3] = part("offset", "0.0", "a finite number", "Added to a tie after its factor.");
+    all
+}
 
-const EXPECTED: &str = "a number (frozen), { uniform = [lo, hi] }, { log_uniform = [lo, hi] }, { normal = [mean, sd] }, \
-     { log_normal = [mean, sd] of the logarithm }, or { tie = \"component.parameter\" }";
+pub(super) const KEYS: &[Key] = &keys();
+
+/// What an entry may be.
+fn expected() -> String {
+    let prior = |kind: &PriorKind| {
+        let numbers = kind.numbers.split(" with").next().unwrap_or_default().trim_end_matches(',');
+        format!("{{ {} = {numbers} }}, ", kind.name)
+    };
+    let priors: String = KINDS.iter().map(prior).collect();
+    format!("a number (frozen), {priors}or {{ tie = \"component.parameter\" }}")
+}
 
 /// Reads the section. An unquoted `tbabs.nH = 0.2`, which TOML nests, is understood as the quoted form.
 pub(super) fn read(section: &Section<'_>) -> Result<Vec<(String, ParameterEntry)>, RunFileError> {
@@ -97,11 +98,13 @@ fn read_entry(section: &Section<'_>, name: &str, node: &Node) -> Result<Paramete
             false => Err(section.wrong(name, node, "a finite number")),
         };
     }
-    let Item::Table(table) = &node.item else { return Err(section.wrong(name, node, EXPECTED)) };
+    let Item::Table(table) = &node.item else { return Err(section.wrong(name, node, &expected())) };
     refuse_unknown(table, KEYS, &format!("parameters.{name}"))?;
-    let mut kinds = table.iter().filter(|(key, ..)| KINDS.contains(&key.as_str()));
-    let (Some((kind, _, value)), None) = (kinds.next(), kinds.next()) else {
-        return Err(section.wrong(name, node, &format!("exactly one of {}", super::tree::quoted(KINDS))));
+    let kinds: Vec<&str> =
+        std::iter::once("value").chain(KINDS.iter().map(|kind| kind.name)).chain(std::iter::once("tie")).collect();
+    let mut given = table.iter().filter(|(key, ..)| kinds.contains(&key.as_str()));
+    let (Some((kind, _, value)), None) = (given.next(), given.next()) else {
+        return Err(section.wrong(name, node, &format!("exactly one of {}", super::tree::quoted(&kinds))));
     };
     let key = format!("{name}.{kind}");
     if kind != "tie"
@@ -116,28 +119,14 @@ fn read_entry(section: &Section<'_>, name: &str, node: &Node) -> Result<Paramete
             _ => None,
         }
     };
-    let bounds = || pair().filter(|(lo, hi)| lo < hi);
-    let spread = || pair().filter(|(_, sd)| *sd > 0.0);
+    if let Some(known) = KINDS.iter().find(|known| known.name == kind) {
+        let prior = pair().map(|(a, b)| (known.of)(a, b)).filter(|prior| prior.problem().is_none());
+        return prior.map(ParameterEntry::Free).ok_or_else(|| section.wrong(&key, value, known.numbers));
+    }
     match kind.as_str() {
         "value" => match value.number() {
             Some(value) if value.is_finite() => Ok(ParameterEntry::Frozen(value)),
             _ => Err(section.wrong(&key, value, "a finite number")),
-        },
-        "uniform" => match bounds() {
-            Some((lo, hi)) => Ok(ParameterEntry::Uniform { lo, hi }),
-            None => Err(section.wrong(&key, value, "[lo, hi] with lo < hi")),
-        },
-        "log_uniform" => match bounds().filter(|(lo, _)| *lo > 0.0) {
-            Some((lo, hi)) => Ok(ParameterEntry::LogUniform { lo, hi }),
-            None => Err(section.wrong(&key, value, "[lo, hi] with 0 < lo < hi")),
-        },
-        "normal" => match spread() {
-            Some((mean, sd)) => Ok(ParameterEntry::Normal { mean, sd }),
-            None => Err(section.wrong(&key, value, "[mean, sd] with sd > 0")),
-        },
-        "log_normal" => match spread() {
-            Some((mean, sd)) => Ok(ParameterEntry::LogNormal { mean, sd }),
-            None => Err(section.wrong(&key, value, "[mean, sd] of the natural logarithm, with sd > 0")),
         },
         _ => {
             let Item::Text(to) = &value.item else {
@@ -160,10 +149,10 @@ impl ParameterEntry {
     pub(super) fn toml(&self) -> String {
         match self {
             ParameterEntry::Frozen(value) => format!("{value:?}"),
-            ParameterEntry::Uniform { lo, hi } => format!("{{ uniform = [{lo:?}, {hi:?}] }}"),
-            ParameterEntry::LogUniform { lo, hi } => format!("{{ log_uniform = [{lo:?}, {hi:?}] }}"),
-            ParameterEntry::Normal { mean, sd } => format!("{{ normal = [{mean:?}, {sd:?}] }}"),
-            ParameterEntry::LogNormal { mean, sd } => format!("{{ log_normal = [{mean:?}, {sd:?}] }}"),
+            ParameterEntry::Free(prior) => {
+                let Written { kind, numbers: (a, b), .. } = prior.written();
+                format!("{{ {} = [{a:?}, {b:?}] }}", kind.name)
+            }
             ParameterEntry::Tied { to, scale, offset } => {
                 format!("{{ tie = {}, scale = {scale:?}, offset = {offset:?} }}", super::resolved::text(to))
             }

@@ -182,10 +182,12 @@ impl Gpu {
         })
     }
 
+    /// Describes the adapter.
     pub fn info(&self) -> &wgpu::AdapterInfo {
         &self.info
     }
 
+    /// Gives the limits that the device was opened with.
     pub fn limits(&self) -> &wgpu::Limits {
         &self.limits
     }
@@ -200,10 +202,12 @@ impl Gpu {
         self.cooperative
     }
 
+    /// Gives the largest number of bytes that one binding may show to a kernel.
     pub fn binding_limit(&self) -> u64 {
         self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size)
     }
 
+    /// Gives what the device has counted so far.
     pub fn profiler(&self) -> &Profiler {
         &self.profiler
     }
@@ -356,6 +360,10 @@ impl Gpu {
         Some(index)
     }
 
+    /// Submits what is recorded and waits for it.
+    ///
+    /// # Errors
+    /// The first failure since the last was returned; [`DeviceError::Lost`] for ever.
     pub fn synchronize(&self) -> Result<(), DeviceError> {
         self.flush();
         self.wait(None)

@@ -27,6 +27,7 @@ use std::time::Instant;
 /// The native CPU device: all cores through rayon.
 #[derive(Debug, Default)]
 pub struct Cpu {
+    /// What its kernels report to, as those of a GPU do.
     pub status: status::StatusWord,
     profiler: Profiler,
 }
@@ -34,7 +35,9 @@ pub struct Cpu {
 /// Where a run happens. Clones share the same device.
 #[derive(Debug, Clone)]
 pub enum Device {
+    /// The native CPU, always there.
     Cpu(Arc<Cpu>),
+    /// An adapter of wgpu, which may be a software one.
     Gpu(Arc<Gpu>),
 }
 
@@ -77,6 +80,7 @@ impl Device {
         }
     }
 
+    /// Tells whether kernels run as shaders.
     pub fn is_gpu(&self) -> bool {
         matches!(self, Device::Gpu(_))
     }
@@ -89,6 +93,7 @@ impl Device {
         }
     }
 
+    /// Gives what the device has counted so far.
     pub fn profiler(&self) -> &Profiler {
         match self {
             Device::Cpu(cpu) => &cpu.profiler,

@@ -8,7 +8,9 @@ use std::time::Duration;
 /// Bytes between host and device so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Traffic {
+    /// From host to device.
     pub to_device_bytes: u64,
+    /// From device to host.
     pub to_host_bytes: u64,
 }
 
@@ -26,7 +28,9 @@ impl std::ops::Sub for Traffic {
 /// ([`super::Gpu::time_launches`]).
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct KernelUse {
+    /// Launches so far.
     pub launches: u64,
+    /// Time that they took.
     pub busy: Duration,
 }
 
@@ -41,14 +45,17 @@ pub struct Profiler {
 }
 
 impl Profiler {
+    /// Adds bytes that went to the device.
     pub fn count_upload(&self, bytes: u64) {
         self.up.fetch_add(bytes, Relaxed);
     }
 
+    /// Adds bytes that came back.
     pub fn count_download(&self, bytes: u64) {
         self.down.fetch_add(bytes, Relaxed);
     }
 
+    /// Adds one launch of a kernel, and the time it took where that is known (else 0).
     pub fn count_launch(&self, kernel: &str, busy: Duration) {
         let mut kernels = self.kernels.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(entry) = kernels.get_mut(kernel) {
@@ -86,6 +93,7 @@ impl Profiler {
         }
     }
 
+    /// Gives the bytes moved so far.
     pub fn traffic(&self) -> Traffic {
         Traffic { to_device_bytes: self.up.load(Relaxed), to_host_bytes: self.down.load(Relaxed) }
     }

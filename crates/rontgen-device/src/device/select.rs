@@ -5,14 +5,23 @@ use super::{Device, DeviceError, Gpu};
 /// What `rontgen devices` shows of an adapter.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct AdapterSummary {
+    /// The driver's name for the adapter.
     pub name: String,
+    /// `vulkan`, `metal` or `dx12`.
     pub backend: String,
+    /// `discrete`, `integrated`, `software`, `virtual` or `other`.
     pub kind: String,
+    /// Name and version of the driver.
     pub driver: String,
+    /// Features that the adapter has, by their names in wgpu.
     pub features: Vec<String>,
+    /// Largest buffer [bytes].
     pub max_buffer_bytes: u64,
+    /// Largest part of a buffer that a kernel may see [bytes].
     pub max_binding_bytes: u64,
+    /// Most invocations of a workgroup.
     pub max_workgroup_invocations: u32,
+    /// Memory that the invocations of a workgroup share [bytes].
     pub workgroup_memory_bytes: u32,
     /// Cooperative matrices, and whether they may be used.
     pub cooperative_matrix: String,

@@ -10,12 +10,16 @@ use std::borrow::Cow;
 /// pipelines are cached by name; a variant carries its defines in its name.
 #[derive(Debug, Clone)]
 pub struct Kernel {
+    /// What pipelines are cached by, and what errors and profiles call it.
     pub name: Cow<'static, str>,
+    /// WGSL before it is assembled.
     pub source: Cow<'static, str>,
+    /// Names and values of what `{{NAME}}` and `//!if NAME` ask for.
     pub defines: Vec<(&'static str, String)>,
 }
 
 impl Kernel {
+    /// Makes a kernel without defines.
     pub const fn new(name: &'static str, source: &'static str) -> Self {
         Self { name: Cow::Borrowed(name), source: Cow::Borrowed(source), defines: Vec::new() }
     }

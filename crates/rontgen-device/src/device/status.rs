@@ -28,6 +28,7 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Every fault.
     pub const ALL: [Fault; 8] = [
         Fault::Model,
         Fault::Fold,

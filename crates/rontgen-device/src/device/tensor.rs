@@ -144,22 +144,27 @@ impl<T: Element> Tensor<T> {
         copy
     }
 
+    /// Gives the number of rows.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
+    /// Gives the number of columns.
     pub fn cols(&self) -> usize {
         self.cols
     }
 
+    /// Gives the number of elements.
     pub fn len(&self) -> usize {
         self.rows * self.cols
     }
 
+    /// Tells whether there is no element.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
+    /// Gives the device that holds it.
     pub fn device(&self) -> &Device {
         &self.device
     }
@@ -216,11 +221,17 @@ pub struct Binding<'a> {
 #[derive(Debug)]
 #[must_use = "a download that nobody waits for costs bandwidth for nothing"]
 pub enum Download<T> {
+    /// It is there: elements in row-major order.
     Ready(Vec<T>),
+    /// It waits for a GPU.
     Pending(Arc<super::gpu::Gpu>, PendingRead),
 }
 
 impl<T: Element> Download<T> {
+    /// Waits for the elements, in row-major order.
+    ///
+    /// # Errors
+    /// What the device failed with since the last failure was returned.
     pub fn wait(self) -> Result<Vec<T>, DeviceError> {
         match self {
             Download::Ready(values) => Ok(values),
@@ -236,6 +247,7 @@ impl<T: Element> Download<T> {
 /// A tall array split by rows into tensors that each fit a binding: block `k` holds rows `k * block_rows ..`.
 #[derive(Debug)]
 pub struct RowBlocks<T: Element> {
+    /// The blocks, none of them empty.
     pub blocks: Vec<Tensor<T>>,
     block_rows: usize,
     rows: usize,
@@ -303,10 +315,12 @@ impl<T: Element> RowBlocks<T> {
         self.blocks.extend(more.blocks);
     }
 
+    /// Gives the number of rows of all blocks.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
+    /// Gives the number of columns.
     pub fn cols(&self) -> usize {
         self.cols
     }

@@ -4,10 +4,10 @@
 //! Densities are given in the prior's unit cube: there they are densities RELATIVE TO THE PRIOR, so a threshold on them means the
 //! same whatever the priors are, and an importance weight needs no prior term.
 
-use super::density::{Composed, DensityKind, DensitySettings, Scratch};
+use super::density::{Composed, DensityKind, DensitySettings, Gradients, Scratch};
 use super::posterior::Posterior;
 use crate::device::{Device, Tensor};
-use crate::kernels::flow::{self, EpochWork, FlowShape, FlowTables, Optimised, Tails, TrainingScratch};
+use crate::kernels::flow::{self, EpochWork, FlowShape, FlowTables, Inputs, Optimised, Tails, TrainingScratch};
 use crate::kernels::{gather, moments, unbounded};
 use crate::nn::store::StoreParts;
 use crate::nn::{
@@ -203,7 +203,8 @@ impl Estimator {
     pub fn train_jointly(
         &mut self,
         cube: &Tensor<f32>,
-        (encoder, data): (&mut AutoEncoder, &TrainingData<'_>),
+        encoder: &mut AutoEncoder,
+        data: &TrainingData<'_>,
         settings: &FitSettings,
         on_epoch: &mut dyn FnMut(&crate::nn::Epoch) -> Result<()>,
     ) -> Result<History> {
@@ -326,12 +327,12 @@ impl Training<'_> {
         gather::gather_block(device, self.x, 0, index, start, x);
         gather::gather_block(device, source, 0, index, start, s);
         let gradient = training.then_some(&mut self.store.gradient);
-        let (value, losses) = (&self.store.value, (loss.losses, loss.slot));
+        let (value, inputs) = (&self.store.value, Inputs { x, context: s });
         match self.density {
-            Density::Maf(tables) => flow::loss(device, tables, value, gradient, (x, s), &mut batch.scratch, losses),
+            Density::Maf(tables) => flow::loss(device, tables, value, gradient, inputs, &mut batch.scratch, loss),
             Density::Composed(composed) => {
-                let gradient = gradient.map(|gradient| (gradient, None));
-                composed.loss(device, value, gradient, (x, s), &mut batch.composed, losses);
+                let gradient = gradient.map(|weights| Gradients { weights, context: None });
+                composed.loss(device, value, gradient, inputs, &mut batch.composed, loss);
             }
         }
     }
@@ -364,11 +365,13 @@ impl Objective for Training<'_> {
         };
         let optimised = Optimised { value, gradient, first, second, state, step: before };
         let scratch = &mut self.train.scratch;
-        if flow::train_epoch(device, tables, optimised, &work, scratch, (&mut *losses.train, &mut *losses.valid)) {
+        let EpochLosses { train, valid } = losses;
+        let sums = EpochLosses { train: &mut *train, valid: &mut *valid };
+        if flow::train_epoch(device, tables, optimised, &work, scratch, sums) {
             self.store.advance(split.train_batches as u64);
             self.steps += split.train_batches;
         } else {
-            epoch_step_by_step(self, device, epoch, losses);
+            epoch_step_by_step(self, device, epoch, EpochLosses { train, valid });
         }
     }
 
@@ -409,7 +412,8 @@ impl Downstream for Joint<'_> {
         let x = self.batch.insert(kept.unwrap_or_else(|| Tensor::empty(device, n, self.x.cols())));
         gather::gather_block(device, self.x, 0, index, start, x);
         let scratch = if d_latent.is_some() { &mut self.train } else { &mut self.valid };
-        let gradient = d_latent.is_some().then_some(&mut self.store.gradient).map(|gradient| (gradient, d_latent));
-        self.composed.loss(device, &self.store.value, gradient, (x, latent), scratch, (loss.losses, loss.slot));
+        let gradient = d_latent.map(|latent| Gradients { weights: &mut self.store.gradient, context: Some(latent) });
+        let inputs = Inputs { x, context: latent };
+        self.composed.loss(device, &self.store.value, gradient, inputs, scratch, loss);
     }
 }

@@ -3,9 +3,10 @@
 use super::density::Points;
 use super::estimator::{Density, Estimator};
 use crate::device::{Device, Tensor};
-use crate::kernels::flow::{self, Ball, FlowTables, Tails};
+use crate::kernels::flow::{self, AtContext, Ball, BaseRows, Densities, FlowTables, Tails};
+use crate::kernels::random::{self, RandomRows};
 use crate::kernels::truncate::Candidates;
-use crate::kernels::{random, truncate, unbounded};
+use crate::kernels::{truncate, unbounded};
 
 /// The density at one observation.
 pub struct Posterior<'a> {
@@ -41,6 +42,10 @@ impl Posterior<'_> {
         self.estimator.parameters()
     }
 
+    fn at(&self) -> AtContext<'_> {
+        AtContext { weights: &self.estimator.store.value, folded: &self.folded }
+    }
+
     /// `n` draws; row `r` depends on (`seed`, `stream`, `first_row + r`) alone.
     pub fn sample(&self, seed: u64, stream: u32, first_row: usize, n: usize) -> Samples {
         let device = self.device();
@@ -53,11 +58,10 @@ impl Posterior<'_> {
                     random::fill_uniform(device, seed, stream, first_row, &mut uniform);
                     truncate::widen(device, self.tails, &uniform, &mut base);
                 }
-                self.carry(tables, (&base, first_row), self.tails, None)
+                self.carry(tables, BaseRows { base: &base, first_row }, self.tails, None)
             }
             Density::Composed(composed) => {
-                let at = (&self.estimator.store.value, &self.folded);
-                self.in_cube(composed.sample(device, at, (seed, stream), first_row, n))
+                self.in_cube(composed.sample(device, self.at(), RandomRows { seed, stream, first_row, n }))
             }
         }
     }
@@ -71,21 +75,15 @@ impl Posterior<'_> {
     }
 
     /// Carries base-space points to the unit cube; of an ensemble, row `r` goes through flow `(first_row + r) mod flows`.
-    fn carry(
-        &self,
-        tables: &FlowTables,
-        (base, first_row): (&Tensor<f32>, usize),
-        tails: Tails,
-        ball: Option<Ball<'_>>,
-    ) -> Samples {
-        let (device, n, p) = (self.device(), base.rows(), self.parameters());
-        let Estimator { store, theta_moments, .. } = self.estimator;
+    fn carry(&self, tables: &FlowTables, rows: BaseRows<'_>, tails: Tails, ball: Option<Ball<'_>>) -> Samples {
+        let (device, n, p) = (self.device(), rows.base.rows(), self.parameters());
+        let theta_moments = &self.estimator.theta_moments;
         let mut x = Tensor::empty(device, n, p);
         let mut log_q = Tensor::empty(device, n, 1);
         let (radius, mut log_ball) = ball.map(|ball| (ball.radius, ball.log_density)).unzip();
         let in_x = radius.zip(log_ball.as_deref_mut()).map(|(radius, log_density)| Ball { radius, log_density });
-        let at = (&store.value, &self.folded);
-        flow::sample(device, tables, at, (base, first_row), tails, &mut x, (&mut log_q, in_x));
+        let densities = Densities { log_q: &mut log_q, ball: in_x };
+        flow::sample(device, tables, self.at(), rows, tails, &mut x, densities);
         if let Some(log_ball) = log_ball {
             unbounded::density_in_cube(device, theta_moments, &x, log_ball);
         }
@@ -97,7 +95,8 @@ impl Posterior<'_> {
     /// dimensions. Rows as in [`Posterior::sample`].
     pub fn candidates(
         &self,
-        (seed, stream): (u64, u32),
+        seed: u64,
+        stream: u32,
         first_row: usize,
         n: usize,
         radius: fn(usize) -> f32,
@@ -106,8 +105,8 @@ impl Posterior<'_> {
         let tables = match &self.estimator.density {
             Density::Maf(tables) => tables,
             Density::Composed(composed) => {
-                let at = (&self.estimator.store.value, &self.folded);
-                let (mut candidates, points) = composed.candidates(device, at, (seed, stream), first_row, n, radius);
+                let rows = RandomRows { seed, stream, first_row, n };
+                let (mut candidates, points) = composed.candidates(device, self.at(), rows, radius);
                 if let Candidates::LogDensity(log_density) = &mut candidates {
                     unbounded::density_in_cube(device, &self.estimator.theta_moments, &points.x, log_density);
                 }
@@ -120,29 +119,31 @@ impl Posterior<'_> {
         let mut uniform = Tensor::empty(device, n, 1);
         random::fill_uniform(device, seed, stream, first_row, &mut uniform);
         truncate::ball(device, radius, &uniform, &mut base);
+        let rows = BaseRows { base: &base, first_row };
         if tables.flows() == 1 {
-            let samples = self.carry(tables, (&base, first_row), Tails::NONE, None);
+            let samples = self.carry(tables, rows, Tails::NONE, None);
             return (Candidates::Base(base), samples);
         }
         let mut log_density = Tensor::empty(device, n, 1);
         let ball = Ball { radius, log_density: &mut log_density };
-        let samples = self.carry(tables, (&base, first_row), Tails::NONE, Some(ball));
+        let samples = self.carry(tables, rows, Tails::NONE, Some(ball));
         (Candidates::LogDensity(log_density), samples)
     }
 
     /// Log-density in the unit cube (`N x 1`) at given points of it (`N x P`).
     pub fn log_density(&self, cube: &Tensor<f32>) -> Tensor<f32> {
         let (device, n) = (self.device(), cube.rows());
-        let Estimator { density, store, theta_moments, .. } = self.estimator;
+        let Estimator { density, theta_moments, .. } = self.estimator;
         let mut x = Tensor::empty(device, n, cube.cols());
         unbounded::from_cube(device, theta_moments, cube, &mut x);
         let mut log_q = Tensor::empty(device, n, 1);
         match density {
             Density::Maf(tables) => {
-                flow::density(device, tables, (&store.value, &self.folded), &x, self.tails, (&mut log_q, None));
+                let densities = Densities { log_q: &mut log_q, ball: None };
+                flow::density(device, tables, self.at(), &x, self.tails, densities);
             }
             Density::Composed(composed) => {
-                composed.log_density(device, (&store.value, &self.folded), &x, &mut log_q);
+                composed.log_density(device, self.at(), &x, &mut log_q);
             }
         }
         unbounded::density_in_cube(device, theta_moments, &x, &mut log_q);

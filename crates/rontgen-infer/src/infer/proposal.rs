@@ -224,7 +224,7 @@ struct Ball<'a> {
 
 impl Ball<'_> {
     fn candidates(&self, batch: usize) -> (Candidates, super::Samples) {
-        self.posterior.candidates((self.seed, self.stream), batch * BATCH, BATCH, radius)
+        self.posterior.candidates(self.seed, self.stream, batch * BATCH, BATCH, radius)
     }
 
     /// The log-weight above which candidates are kept with certainty.

@@ -4,7 +4,7 @@ use super::training::{BatchRows, Epoch, FitSettings, History, LossSlot, Objectiv
 use super::{ParameterStore, store};
 use crate::Result;
 use crate::device::{Device, Tensor};
-use crate::kernels::mlp::{self, MlpScratch, MlpShape};
+use crate::kernels::mlp::{self, MlpScratch, MlpShape, Pairs};
 use crate::kernels::{gather, moments};
 
 /// Minibatch buffers, made when the batch size is known.
@@ -33,15 +33,7 @@ impl Training<'_> {
         gather::gather_block(device, self.x, 0, index, start, x);
         gather::gather_block(device, self.y, 0, index, start, y);
         let gradient = training.then_some(&mut self.store.gradient);
-        mlp::loss(
-            device,
-            self.shape,
-            &self.store.value,
-            gradient,
-            (x, y),
-            &mut batch.scratch,
-            (loss.losses, loss.slot),
-        );
+        mlp::loss(device, self.shape, &self.store.value, gradient, Pairs { x, y }, &mut batch.scratch, loss);
     }
 }
 
@@ -77,7 +69,8 @@ impl Regression {
     pub fn train(
         device: &Device,
         shape: MlpShape,
-        (x, y): (&Tensor<f32>, &Tensor<f32>),
+        x: &Tensor<f32>,
+        y: &Tensor<f32>,
         settings: &FitSettings,
         on_epoch: &mut dyn FnMut(&Epoch) -> Result<()>,
     ) -> Result<(Self, History)> {

@@ -5,7 +5,7 @@
 use super::Record;
 use crate::device::{Device, DeviceError, Tensor};
 use crate::kernels::adam::{self, AdamSettings, AdamTensors, PARTIALS, STATE};
-use crate::kernels::rescale::{self, Block, Side};
+use crate::kernels::rescale::{self, Block, Scales, Side};
 use crate::{Error, Result};
 
 /// Snapshots that a store can hold; the training loop needs three (best, awaited, newest).
@@ -156,9 +156,9 @@ impl ParameterStore {
     }
 
     /// Carries the weights of a layer next to standardised numbers over to new statistics, and the optimiser's moments with them.
-    pub fn rescale(&mut self, scales: (&Tensor<f32>, &Tensor<f32>), side: Side, block: Block) {
+    pub fn rescale(&mut self, scales: Scales<'_>, side: Side, block: Block) {
         let Self { value, first, second, device, .. } = self;
-        rescale::rescale(device, scales, side, block, [value, first, second]);
+        rescale::rescale(device, scales, side, block, value, first, second);
     }
 
     /// What a launch that makes steps by itself works on; [`ParameterStore::advance`] is to be told how many it made.

@@ -6,6 +6,7 @@
 use super::store::{ParameterStore, SNAPSHOTS};
 use crate::device::{Device, Download, Tensor};
 use crate::kernels::adam::AdamSettings;
+pub use crate::kernels::reduce::{EpochLosses, LossSlot};
 use crate::kernels::{reduce, shuffle};
 use crate::{Error, Result};
 use rand::{SeedableRng, seq::SliceRandom};
@@ -17,13 +18,6 @@ pub struct BatchRows<'a> {
     pub index: &'a Tensor<u32>,
     pub start: usize,
     pub n: usize,
-}
-
-/// Where the sum of a batch's losses goes: `losses[slot]`.
-#[derive(Debug)]
-pub struct LossSlot<'a> {
-    pub losses: &'a mut Tensor<f32>,
-    pub slot: usize,
 }
 
 /// A network with its loss and its data: what the loop asks of it.
@@ -100,13 +94,6 @@ pub struct EpochPlan<'a> {
     pub index: &'a Tensor<u32>,
     pub valid_index: &'a Tensor<u32>,
     pub adam: &'a AdamSettings,
-}
-
-/// Where an epoch's losses go: the sum over the rows of every batch.
-#[derive(Debug)]
-pub struct EpochLosses<'a> {
-    pub train: &'a mut Tensor<f32>,
-    pub valid: &'a mut Tensor<f32>,
 }
 
 /// Halving (say) of the learning rate when the validation loss stays.

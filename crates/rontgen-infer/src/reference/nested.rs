@@ -7,7 +7,7 @@
 
 use super::evidence::{Evidence, integrate};
 use super::region::Region;
-use super::slice::Slices;
+use super::slice::{Slices, Walk};
 use super::{Likelihood, generator, rounded};
 use crate::{Error, Result};
 use rand::Rng;
@@ -292,8 +292,8 @@ impl Sampler<'_> {
     fn draw_from_slices(&mut self, missing: usize, bound: f64) -> Result<()> {
         let (seed, iteration) = (self.settings.seed, self.state.iteration);
         let slices = Slices::new(&self.state.live.cube, self.p, bound, seed, iteration);
-        let work = (missing, self.steps());
-        let moved = slices.walk(&mut *self.likelihood, &self.state.live.log_l, work, (seed, iteration))?;
+        let work = Walk { n: missing, steps: self.steps(), seed, iteration };
+        let moved = slices.walk(&mut *self.likelihood, &self.state.live.log_l, work)?;
         self.state.evaluations += moved.evaluations;
         self.state.spare.extend(&Points { cube: moved.cube, log_l: moved.log_l });
         Ok(())

@@ -35,6 +35,19 @@ pub struct Slices<'a> {
     bound: f64,
 }
 
+/// A number of walks.
+#[derive(Debug, Clone, Copy)]
+pub struct Walk {
+    /// How many new points.
+    pub n: usize,
+    /// Steps of each.
+    pub steps: usize,
+    /// Of the sampler; with the iteration it decides every random number.
+    pub seed: u64,
+    /// The sampler's iteration.
+    pub iteration: u64,
+}
+
 /// Points above the bound with their likelihoods, and how many evaluations they took.
 pub struct Moved {
     pub cube: Vec<f64>,
@@ -51,17 +64,12 @@ impl<'a> Slices<'a> {
         Self { p, survivors, ellipsoid, bound }
     }
 
-    /// `n` new points, each `steps` steps away from a live point (`log_l`: those of the survivors).
+    /// New points, each some steps away from a live point (`log_l`: those of the survivors).
     ///
     /// # Errors
     /// Those of the likelihood.
-    pub fn walk(
-        &self,
-        likelihood: &mut dyn Likelihood,
-        log_l: &[f64],
-        (n, steps): (usize, usize),
-        (seed, iteration): (u64, u64),
-    ) -> Result<Moved> {
+    pub fn walk(&self, likelihood: &mut dyn Likelihood, log_l: &[f64], work: Walk) -> Result<Moved> {
+        let Walk { n, steps, seed, iteration } = work;
         let p = self.p;
         let mut evaluations = 0;
         let mut walkers: Vec<Walker> = (0..n)
@@ -189,7 +197,8 @@ mod tests {
         slices.survivors = &corner;
         let starts: Vec<f64> = corner.chunks_exact(p).map(log_l).collect();
         let n = 4000;
-        let moved = slices.walk(&mut Function(p, log_l), &starts, (n, 20), (1, 1)).unwrap();
+        let moved =
+            slices.walk(&mut Function(p, log_l), &starts, Walk { n, steps: 20, seed: 1, iteration: 1 }).unwrap();
         assert!(moved.log_l.iter().all(|l| *l > -radius * radius) && moved.cube.len() == n * p);
         let error = 5.0 / (12.0 * n as f64).sqrt();
         let volumes: f64 = moved.log_l.iter().map(|l| (-l / (radius * radius)).powf(0.5 * p as f64)).sum();

@@ -91,7 +91,7 @@ impl Emulator {
 
         let widths = [&[p][..], &settings.hidden, &[1]].concat();
         let shape = MlpShape { widths, activation: Activation::Gelu };
-        let (network, history) = Regression::train(device, shape, (&raw, &y), &settings.fit, on_epoch)?;
+        let (network, history) = Regression::train(device, shape, &raw, &y, &settings.fit, on_epoch)?;
         Ok((Self { network, mean, deviation }, history))
     }
 

@@ -109,7 +109,7 @@ impl Encoder {
             Encoder::Signal(encoder) if has("encoder.basis") => {
                 let (scale, basis) = (record.take_f32("encoder.scale")?, record.take_f32("encoder.basis")?);
                 let turned = record.take_u32("encoder.turned")? == [1];
-                encoder.restore(&(ProjectionState { scale, basis }, turned))?;
+                encoder.restore(&ProjectionState { scale, basis }, turned)?;
             }
             Encoder::Spectral(encoder) if has("encoder.kept") => encoder.restore(&record.take_u32("encoder.kept")?)?,
             Encoder::Raw(encoder) if has("encoder.scale") => encoder.restore(&record.take_f32("encoder.scale")?)?,

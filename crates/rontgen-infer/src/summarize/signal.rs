@@ -90,13 +90,13 @@ impl Signal {
         self.fitted.as_ref().map(state).transpose()
     }
 
-    /// Brings a checkpoint's state back.
+    /// Brings a checkpoint's state back; `turned` is as [`Signal::state`] gives it.
     ///
     /// # Errors
     /// [`Error::Input`] when it belongs to spectra of other bins.
-    pub fn restore(&mut self, (state, turned): &(ProjectionState, bool)) -> Result<()> {
+    pub fn restore(&mut self, state: &ProjectionState, turned: bool) -> Result<()> {
         self.fitted = Some(Projection::restored(&self.device, "signal directions", self.bins, state)?);
-        self.turned = *turned;
+        self.turned = turned;
         Ok(())
     }
 

@@ -101,7 +101,10 @@ fn rows_are_encoded_alone_as_among_others() {
         let picked = encoder.encode(&device, spectra, &few).unwrap().download().unwrap();
         match (&encoder, &mut copy) {
             (Encoder::Pca(from), Encoder::Pca(to)) => to.restore(&from.state().unwrap().unwrap()).unwrap(),
-            (Encoder::Signal(from), Encoder::Signal(to)) => to.restore(&from.state().unwrap().unwrap()).unwrap(),
+            (Encoder::Signal(from), Encoder::Signal(to)) => {
+                let (state, turned) = from.state().unwrap().unwrap();
+                to.restore(&state, turned).unwrap();
+            }
             (Encoder::Spectral(from), Encoder::Spectral(to)) => to.restore(&from.state()).unwrap(),
             (Encoder::Raw(from), Encoder::Raw(to)) => to.restore(&from.state().unwrap().unwrap()).unwrap(),
             _ => unreachable!(),

@@ -211,8 +211,16 @@ impl BatchNorm {
     }
 }
 
-/// The same on a GPU in one pass each, from the partial sums that a product left behind ([`super::gemm::gemm_fused`]): chunks of
-/// `chunk` rows.
+/// Partial sums that a product left behind ([`super::gemm::gemm_fused`]).
+#[derive(Debug, Clone, Copy)]
+pub struct Parts<'a> {
+    /// Two rows of `cols` numbers per chunk.
+    pub sums: &'a Tensor<f32>,
+    /// Rows of a chunk.
+    pub chunk: usize,
+}
+
+/// The same on a GPU in one pass each, from [`Parts`].
 impl BatchNorm {
     /// [`BatchNorm::statistics`] and [`BatchNorm::forward`] by them, from means and sums of squared deviations.
     #[allow(clippy::too_many_arguments)]
@@ -220,14 +228,14 @@ impl BatchNorm {
         &self,
         gpu: &Gpu,
         h: &Tensor<f32>,
-        (parts, chunk): (&Tensor<f32>, usize),
+        parts: Parts<'_>,
         momentum: f32,
         statistics: &mut Tensor<f32>,
         running: &mut Tensor<f32>,
         value: &Tensor<f32>,
         out: &mut Tensor<f32>,
     ) {
-        let cols = self.cols;
+        let (cols, Parts { sums: parts, chunk }) = (self.cols, parts);
         assert!(h.cols() == cols && statistics.len() == 2 * cols && running.len() == 2 * cols, "batchnorm: shapes");
         assert!(out.len() == h.len() && parts.len() >= 2 * h.rows().div_ceil(chunk) * cols, "batchnorm: shapes");
         let p = Parameters { chunk: chunk as u32, ..self.parameters(h.rows(), momentum, false) };
@@ -244,11 +252,11 @@ impl BatchNorm {
         h: &Tensor<f32>,
         statistics: &Tensor<f32>,
         value: &Tensor<f32>,
-        (parts, chunk): (&Tensor<f32>, usize),
+        parts: Parts<'_>,
         d: &mut Tensor<f32>,
         gradient: &mut Tensor<f32>,
     ) {
-        let cols = self.cols;
+        let (cols, Parts { sums: parts, chunk }) = (self.cols, parts);
         assert!(h.cols() == cols && d.len() == h.len() && statistics.len() == 2 * cols, "batchnorm: shapes");
         assert!(parts.len() >= 2 * h.rows().div_ceil(chunk) * cols, "batchnorm: shapes");
         let p = Parameters { chunk: chunk as u32, ..self.parameters(h.rows(), 0.0, false) };

@@ -53,7 +53,6 @@ pub fn cstat_each(
     assert_eq!(exposures.len(), counts.rows(), "cstat_each: exposures");
     match device {
         Device::Cpu(cpu) => cpu.run("cstat_each", || {
-            let observed = (counts.cpu(), exposures.cpu(), spectrum.cpu());
             twin(cpu, mean.cpu(), observed, out.cpu_mut(), first_row);
         }),
         Device::Gpu(gpu) => {
@@ -65,18 +64,13 @@ pub fn cstat_each(
     }
 }
 
-/// CPU twin on slices: counts, exposures and the rows' spectra.
-pub fn twin(
-    cpu: &Cpu,
-    means: &[f32],
-    (counts, exposures, spectrum): (&[f32], &[f32], &[u32]),
-    out: &mut [f32],
-    first_row: usize,
-) {
+/// [`cstat_each`] on the CPU.
+fn twin(cpu: &Cpu, means: &[f32], observed: Observed<'_>, out: &mut [f32], first_row: usize) {
     if out.is_empty() {
         return;
     }
     let cols = means.len() / out.len();
+    let (counts, exposures, spectrum) = (observed.counts.cpu(), observed.exposures.cpu(), observed.spectrum.cpu());
     out.par_iter_mut().with_min_len(2048 / cols.max(1) + 1).enumerate().for_each_init(
         || vec![0f32; cols],
         |scaled, (r, slot)| {

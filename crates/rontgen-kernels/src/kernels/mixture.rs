@@ -6,6 +6,7 @@
 //! factor of the inverse covariance.
 
 use super::flow::LOG_SCALE_LIMIT;
+use super::spline::Level;
 use crate::device::{Device, Fault, Kernel, Tensor, grid_1d};
 use rayon::prelude::*;
 
@@ -166,7 +167,7 @@ pub struct Densities<'a> {
     pub ball: Option<(f32, &'a mut Tensor<f32>)>,
 }
 
-/// The numbers of `x` that belong to the sites of order `level`, drawn; the densities of these sites are added to what is there but for
+/// The numbers of `x` that belong to the sites of one level, drawn; the densities of these sites are added to what is there but for
 /// level 0, which begins.
 ///
 /// # Panics
@@ -175,14 +176,14 @@ pub fn draw(
     device: &Device,
     shape: MixtureShape,
     out: &Tensor<f32>,
-    (order, level): (&Tensor<u32>, usize),
+    level: Level<'_>,
     draws: Draws<'_>,
     x: &mut Tensor<f32>,
     densities: Densities<'_>,
 ) {
     shape.check(out, x);
     let (rows, p) = (x.rows(), x.cols());
-    let Densities { log_q, ball } = densities;
+    let (Level { order, level }, Densities { log_q, ball }) = (level, densities);
     let (radius, mut log_ball) = ball.unzip();
     assert!(log_q.len() == rows && log_ball.as_ref().is_none_or(|log_ball| log_ball.len() == rows), "mixture: shapes");
     assert!(draws.base.len() == x.len() && draws.choice.len() == rows * shape.sites, "mixture: shapes of draws");

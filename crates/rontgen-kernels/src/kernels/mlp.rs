@@ -8,7 +8,7 @@
 use super::activation::{Activation, activate_slice, derive_slice};
 use super::gemm::{Epilogue, Matrix, MatrixMut, gemm};
 use super::product::{Product, plain, transposed};
-use super::reduce;
+use super::reduce::{self, LossSlot};
 use super::vector::vectorised;
 use crate::device::{Device, Fault, Kernel, Tensor, grid_1d};
 use rand::{Rng, SeedableRng};
@@ -169,8 +169,17 @@ struct Parameters {
     scale: f32,
 }
 
-/// Adds the gradient of the mean over rows of `|f(x) - y|^2` to `gradient` (`1 x len`) and writes the sum of it into `losses[slot]`;
-/// `x` is `n x inputs`, `y` `n x outputs`. Without `gradient`, only the sum.
+/// Examples that a network learns from.
+#[derive(Debug, Clone, Copy)]
+pub struct Pairs<'a> {
+    /// What it is given: `n x inputs`.
+    pub x: &'a Tensor<f32>,
+    /// What it is to say: `n x outputs`.
+    pub y: &'a Tensor<f32>,
+}
+
+/// Adds the gradient of the mean over rows of `|f(x) - y|^2` to `gradient` (`1 x len`) and writes the sum of it into the slot.
+/// Without `gradient`, only the sum.
 ///
 /// # Panics
 /// When shapes do not agree.
@@ -179,10 +188,11 @@ pub fn loss(
     shape: &MlpShape,
     weights: &Tensor<f32>,
     gradient: Option<&mut Tensor<f32>>,
-    (x, y): (&Tensor<f32>, &Tensor<f32>),
+    pairs: Pairs<'_>,
     scratch: &mut MlpScratch,
-    (losses, slot): (&mut Tensor<f32>, usize),
+    sum: LossSlot<'_>,
 ) {
+    let (Pairs { x, y }, LossSlot { losses, slot }) = (pairs, sum);
     assert_eq!((x.cols(), y.cols(), x.rows()), (shape.input(), shape.output(), y.rows()), "mlp: shapes");
     assert!(weights.len() == shape.len() && slot < losses.len(), "mlp: weights or slot");
     match device {

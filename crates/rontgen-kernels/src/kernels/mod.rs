@@ -40,3 +40,40 @@ pub mod tile;
 pub mod truncate;
 pub mod unbounded;
 pub mod vector;
+
+use crate::device::Kernel;
+
+/// Every kernel that is the same for all models and flows and stays within WebGPU's default limits, for the checks of portability.
+pub fn every_kernel() -> Vec<Kernel> {
+    [
+        activation::kernels(),
+        adam::kernels(),
+        background_stat::kernels(),
+        batchnorm::kernels(),
+        compact::kernels(),
+        cstat::kernels(),
+        cstat_each::kernels(),
+        fold::kernels(),
+        gather::kernels(),
+        gemm::kernels(),
+        loss::kernels(),
+        mixture::kernels(),
+        mlp::kernels(),
+        moments::kernels(),
+        parameters::kernels(),
+        poisson::kernels(),
+        random::kernels(),
+        range::kernels(),
+        reduce::kernels(),
+        rescale::kernels(),
+        rows::kernels(),
+        shuffle::kernels(),
+        spectral::kernels(),
+        spline::kernels(),
+        stabilize::kernels(),
+        standardize::kernels(),
+        truncate::kernels(),
+        unbounded::kernels(),
+    ]
+    .concat()
+}

@@ -34,6 +34,19 @@ struct Parameters {
     cols: u32,
 }
 
+/// Rows of random numbers: row `r` depends on (`seed`, `stream`, `first_row + r`) alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RandomRows {
+    /// The run's.
+    pub seed: u64,
+    /// What the numbers are for.
+    pub stream: u32,
+    /// Number of the first row among all of the stream.
+    pub first_row: usize,
+    /// How many rows.
+    pub n: usize,
+}
+
 /// The two key words of a seed.
 pub fn key(seed: u64) -> [u32; 2] {
     [seed as u32, (seed >> 32) as u32]

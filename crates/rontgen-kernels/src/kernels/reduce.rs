@@ -28,6 +28,24 @@ pub fn kernels() -> Vec<Kernel> {
     [&TOTAL, &COUNT, &ROWS, &COLUMNS, &MOMENTS].map(|kernel| (**kernel).clone()).into()
 }
 
+/// Where the sum of a batch's losses goes: `losses[slot]`.
+#[derive(Debug)]
+pub struct LossSlot<'a> {
+    /// One number per batch.
+    pub losses: &'a mut Tensor<f32>,
+    /// Which of them is written.
+    pub slot: usize,
+}
+
+/// Where an epoch's losses go: the sum over the rows of every batch.
+#[derive(Debug)]
+pub struct EpochLosses<'a> {
+    /// One number per training batch.
+    pub train: &'a mut Tensor<f32>,
+    /// One number per batch that is validated on.
+    pub valid: &'a mut Tensor<f32>,
+}
+
 #[repr(C)]
 #[derive(Clone, Copy, Default, bytemuck::Pod, bytemuck::Zeroable)]
 struct Parameters {

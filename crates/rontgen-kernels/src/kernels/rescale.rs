@@ -44,19 +44,29 @@ struct Parameters {
     bias: u32,
 }
 
-/// Rewrites a block of the flat store (values, Adam's first and second moments), in place, from the statistics `before` to `after` (1 x 2D each:
-/// means, then standard deviations, none of them 0).
+/// The statistics of a change: `1 x 2D` each, means, then standard deviations, none of them 0.
+#[derive(Debug, Clone, Copy)]
+pub struct Scales<'a> {
+    /// Those that the weights stand next to.
+    pub before: &'a Tensor<f32>,
+    /// Those that they are to stand next to.
+    pub after: &'a Tensor<f32>,
+}
+
+/// Rewrites a block of the flat store (`value`, Adam's `first` and `second` moments), in place, from some statistics to others.
 ///
 /// # Panics
 /// When shapes do not agree.
 pub fn rescale(
     device: &Device,
-    (before, after): (&Tensor<f32>, &Tensor<f32>),
+    scales: Scales<'_>,
     side: Side,
     block: Block,
-    [value, first, second]: [&mut Tensor<f32>; 3],
+    value: &mut Tensor<f32>,
+    first: &mut Tensor<f32>,
+    second: &mut Tensor<f32>,
 ) {
-    let Block { offset, rows, cols, stride } = block;
+    let (Scales { before, after }, Block { offset, rows, cols, stride }) = (scales, block);
     let bins = if side == Side::Input { rows } else { cols };
     let end = offset + rows.saturating_sub(1) * stride + cols;
     assert!(before.len() == 2 * bins && after.len() == 2 * bins && end <= value.len(), "rescale: shapes");

@@ -55,6 +55,24 @@ impl SplineShape {
     }
 }
 
+/// Where log-determinants go.
+#[derive(Debug)]
+pub struct LogDet<'a> {
+    /// `n x 1`.
+    pub sum: &'a mut Tensor<f32>,
+    /// Whether they are added to what is there, instead of written.
+    pub add: bool,
+}
+
+/// One level of an autoregressive order.
+#[derive(Debug, Clone, Copy)]
+pub struct Level<'a> {
+    /// Of every parameter or site its place in the order: `1 x P`.
+    pub order: &'a Tensor<u32>,
+    /// The place whose parameters are meant.
+    pub level: usize,
+}
+
 fn plain(what: &'static str) -> Kernel {
     Kernel::variant(format!("spline.{}", what.to_lowercase()), SOURCE, vec![(what, String::new())])
 }
@@ -79,7 +97,7 @@ struct Parameters {
     scale: f32,
 }
 
-/// `y` (`n x P`) from `x` (`n x P`); the log-determinant goes to `log_det` (`n x 1`), or is added to it.
+/// `y` (`n x P`) from `x` (`n x P`), with the log-determinant.
 ///
 /// # Panics
 /// When shapes do not agree.
@@ -89,8 +107,9 @@ pub fn forward(
     out: &Tensor<f32>,
     x: &Tensor<f32>,
     y: &mut Tensor<f32>,
-    (log_det, add): (&mut Tensor<f32>, bool),
+    log_det: LogDet<'_>,
 ) {
+    let LogDet { sum: log_det, add } = log_det;
     let (rows, p) = (x.rows(), shape.parameters);
     shape.check(out, rows);
     assert!(x.cols() == p && y.len() == x.len() && log_det.len() == rows, "spline: shapes");
@@ -121,7 +140,7 @@ pub fn forward(
     }
 }
 
-/// The parameters of order `level` of `x` from those of `y`; the FORWARD map's log-determinant as in [`forward`].
+/// The parameters of one level of `x` from those of `y`; the FORWARD map's log-determinant as in [`forward`].
 ///
 /// # Panics
 /// When shapes do not agree.
@@ -129,11 +148,13 @@ pub fn inverse(
     device: &Device,
     shape: SplineShape,
     out: &Tensor<f32>,
-    (order, level): (&Tensor<u32>, usize),
+    level: Level<'_>,
     y: &Tensor<f32>,
     x: &mut Tensor<f32>,
-    (log_det, add): (&mut Tensor<f32>, bool),
+    log_det: LogDet<'_>,
 ) {
+    let Level { order, level } = level;
+    let LogDet { sum: log_det, add } = log_det;
     let (rows, p) = (y.rows(), shape.parameters);
     shape.check(out, rows);
     assert!(y.cols() == p && y.len() == x.len() && log_det.len() == rows && order.len() == p, "spline: shapes");

@@ -113,20 +113,25 @@ pub fn product(rows: usize, a: &[f32], a_stride: usize, b: &Panels, c: &mut [f32
     }
 }
 
-/// `C = A^T B`, or with `add` `C += A^T B`, over `rows` rows of A (`m` columns used) and B (`n` columns); C is `m x n`, its rows
+/// A matrix on a slice.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    /// Row `r` begins at `r stride`.
+    pub values: &'a [f32],
+    /// Numbers from row to row.
+    pub stride: usize,
+    /// Columns that are used.
+    pub cols: usize,
+}
+
+/// `C = A^T B`, or with `add` `C += A^T B`, over `rows` rows of A (`m` columns) and B (`n` columns); C is `m x n`, its rows
 /// `c_stride` apart. B is read and C written up to the next multiple of 8 columns.
 ///
 /// # Panics
 /// When a slice is too short.
-#[allow(clippy::too_many_arguments)]
-pub fn outer(
-    rows: usize,
-    (a, a_stride, m): (&[f32], usize, usize),
-    (b, b_stride, n): (&[f32], usize, usize),
-    c: &mut [f32],
-    c_stride: usize,
-    add: bool,
-) {
+pub fn outer(rows: usize, a: Rows<'_>, b: Rows<'_>, c: &mut [f32], c_stride: usize, add: bool) {
+    let Rows { values: a, stride: a_stride, cols: m } = a;
+    let Rows { values: b, stride: b_stride, cols: n } = b;
     let width = n.next_multiple_of(LANES);
     if m == 0 || n == 0 || rows == 0 {
         return;
@@ -306,8 +311,11 @@ mod tests {
             // A^T C: depth x width, from zero and on top.
             c.iter_mut().for_each(|x| *x = if x.is_nan() { 0.0 } else { *x });
             let mut gradient = vec![f32::NAN; depth * c_stride];
-            outer(rows, (&a, a_stride, depth), (&c, c_stride, width), &mut gradient, c_stride, false);
-            outer(rows, (&a, a_stride, depth), (&c, c_stride, width), &mut gradient, c_stride, true);
+            for add in [false, true] {
+                let left = Rows { values: &a, stride: a_stride, cols: depth };
+                let right = Rows { values: &c, stride: c_stride, cols: width };
+                outer(rows, left, right, &mut gradient, c_stride, add);
+            }
             for i in 0..depth * width {
                 let (k, j) = (i / width, i % width);
                 let term = |r: usize| f64::from(a[r * a_stride + k]) * f64::from(c[r * c_stride + j]);

@@ -5,6 +5,71 @@
 
 use super::special::{normal_cdf, normal_quantile};
 
+/// A kind of prior as run files, summaries and pages write it: a name and two numbers. Whatever has to list the kinds goes by
+/// [`KINDS`].
+#[derive(Debug)]
+pub struct PriorKind {
+    /// In run files and summaries.
+    pub name: &'static str,
+    /// Which two numbers, for people.
+    pub numbers: &'static str,
+    /// One sentence.
+    pub help: &'static str,
+    /// The numbers are a middle and a spread; else the ends.
+    pub spread: bool,
+    /// It is flat, or a bell, in ln x.
+    pub log: bool,
+    /// The prior of two numbers, without limits; [`Prior::problem`] says whether they make sense.
+    pub of: fn(f64, f64) -> Prior,
+}
+
+/// Every kind, in the order of documentation.
+pub const KINDS: [PriorKind; 4] = [UNIFORM, LOG_UNIFORM, NORMAL, LOG_NORMAL];
+
+const UNIFORM: PriorKind = PriorKind {
+    name: "uniform",
+    numbers: "[lo, hi] with lo < hi",
+    help: "Free, with a uniform prior.",
+    spread: false,
+    log: false,
+    of: |lo, hi| Prior::Uniform { lo, hi },
+};
+const LOG_UNIFORM: PriorKind = PriorKind {
+    name: "log_uniform",
+    numbers: "[lo, hi] with 0 < lo < hi",
+    help: "Free, with a prior uniform in the logarithm.",
+    spread: false,
+    log: true,
+    of: |lo, hi| Prior::LogUniform { lo, hi },
+};
+const NORMAL: PriorKind = PriorKind {
+    name: "normal",
+    numbers: "[mean, sd] with sd > 0",
+    help: "Free, with a normal prior.",
+    spread: true,
+    log: false,
+    of: |mean, sd| Prior::Normal { mean, sd },
+};
+const LOG_NORMAL: PriorKind = PriorKind {
+    name: "log_normal",
+    numbers: "[mean, sd] of the natural logarithm, with sd > 0",
+    help: "Free, with a normal prior of the natural logarithm.",
+    spread: true,
+    log: true,
+    of: |mean_ln, sd_ln| Prior::LogNormal { mean_ln, sd_ln },
+};
+
+/// A prior taken apart: what its writing says.
+#[derive(Debug)]
+pub struct Written {
+    /// Its kind.
+    pub kind: &'static PriorKind,
+    /// The two numbers of the kind.
+    pub numbers: (f64, f64),
+    /// What it is truncated to.
+    pub within: Option<(f64, f64)>,
+}
+
 /// A proper one-dimensional prior.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Prior {
@@ -198,18 +263,52 @@ fn between(a: f64, b: f64) -> f64 {
     if a > 0.0 { normal_cdf(-a) - normal_cdf(-b) } else { normal_cdf(b) - normal_cdf(a) }
 }
 
+/// Two numbers between the brackets `open` and `close`, and the text before them.
+fn pair(text: &str, open: char, close: char) -> Option<(&str, f64, f64)> {
+    let (before, rest) = text.split_once(open)?;
+    let (a, b) = rest.trim_end().strip_suffix(close)?.split_once(',')?;
+    Some((before.trim(), a.trim().parse().ok()?, b.trim().parse().ok()?))
+}
+
+impl Prior {
+    /// Takes it apart.
+    pub fn written(&self) -> Written {
+        let (kind, numbers, within) = match *self {
+            Prior::Uniform { lo, hi } => (&UNIFORM, (lo, hi), None),
+            Prior::LogUniform { lo, hi } => (&LOG_UNIFORM, (lo, hi), None),
+            Prior::Normal { mean, sd } => (&NORMAL, (mean, sd), None),
+            Prior::LogNormal { mean_ln, sd_ln } => (&LOG_NORMAL, (mean_ln, sd_ln), None),
+            Prior::TruncatedNormal { mean, sd, lo, hi } => (&NORMAL, (mean, sd), Some((lo, hi))),
+            Prior::TruncatedLogNormal { mean_ln, sd_ln, lo, hi } => (&LOG_NORMAL, (mean_ln, sd_ln), Some((lo, hi))),
+        };
+        Written { kind, numbers, within }
+    }
+
+    /// Reads what `Display` writes; `None` for anything else, and for numbers that make no density.
+    pub fn parse(text: &str) -> Option<Prior> {
+        let (shape, within) = match text.split_once(" within ") {
+            Some((shape, within)) => (shape, Some(pair(within, '[', ']').filter(|(before, ..)| before.is_empty())?)),
+            None => (text, None),
+        };
+        let (name, a, b) = pair(shape, '(', ')')?;
+        let whole = (KINDS.iter().find(|kind| kind.name == name)?.of)(a, b);
+        let prior = match within {
+            None => whole,
+            // Limits must be ones that such a prior keeps as they are.
+            Some((_, lo, hi)) => {
+                Some(whole.truncated(lo, hi)).filter(|prior| prior.written().within == Some((lo, hi)))?
+            }
+        };
+        prior.problem().is_none().then_some(prior)
+    }
+}
+
+/// As summaries write it; [`Prior::parse`] reads it back.
 impl std::fmt::Display for Prior {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match *self {
-            Prior::Uniform { lo, hi } => write!(f, "uniform {lo} .. {hi}"),
-            Prior::LogUniform { lo, hi } => write!(f, "log-uniform {lo} .. {hi}"),
-            Prior::Normal { mean, sd } => write!(f, "normal {mean} +- {sd}"),
-            Prior::LogNormal { mean_ln, sd_ln } => write!(f, "log-normal ln {mean_ln} +- {sd_ln}"),
-            Prior::TruncatedNormal { mean, sd, lo, hi } => write!(f, "normal {mean} +- {sd} inside {lo} .. {hi}"),
-            Prior::TruncatedLogNormal { mean_ln, sd_ln, lo, hi } => {
-                write!(f, "log-normal ln {mean_ln} +- {sd_ln} inside {lo} .. {hi}")
-            }
-        }
+        let Written { kind, numbers: (a, b), within } = self.written();
+        write!(f, "{}({a}, {b})", kind.name)?;
+        within.map_or(Ok(()), |(lo, hi)| write!(f, " within [{lo}, {hi}]"))
     }
 }
 
@@ -252,6 +351,23 @@ mod tests {
             }
             assert_eq!(prior.ln_pdf(lo - 1.0), f64::NEG_INFINITY);
             assert!(prior.ln_pdf(f64::NAN).is_nan());
+        }
+    }
+
+    #[test]
+    fn what_is_written_reads_back_and_every_kind_is_one_of_the_kinds() {
+        for prior in ALL {
+            assert_eq!(Prior::parse(&prior.to_string()), Some(prior));
+        }
+        for kind in KINDS {
+            assert!(ALL.iter().any(|prior| prior.written().kind.name == kind.name), "{} is not tested", kind.name);
+            let Written { kind: own, numbers, within } = (kind.of)(2.0, 3.0).written();
+            assert_eq!((own.name, numbers, within), (kind.name, (2.0, 3.0), None));
+        }
+        for text in
+            ["uniform(0, 1) within [0, 1]", "normal(0, -1)", "normal(0, 1) within [0]", "nothing(0, 1)", "normal"]
+        {
+            assert_eq!(Prior::parse(text), None, "{text}");
         }
     }
 

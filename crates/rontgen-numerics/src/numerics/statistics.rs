@@ -6,12 +6,19 @@
 /// Mean, standard deviation and the quantiles that the summary lists. All NaN for an empty set or one that holds a NaN.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Description {
+    /// Mean.
     pub mean: f64,
+    /// Standard deviation about the mean.
     pub std: f64,
+    /// Quantile at 5 %.
     pub q05: f64,
+    /// Quantile at 16 %.
     pub q16: f64,
+    /// Quantile at 50 %.
     pub median: f64,
+    /// Quantile at 84 %.
     pub q84: f64,
+    /// Quantile at 95 %.
     pub q95: f64,
 }
 

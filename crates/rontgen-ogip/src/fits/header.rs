@@ -76,6 +76,7 @@ impl Header {
 pub struct Column {
     /// 1-based position, as in the keywords.
     pub number: usize,
+    /// TTYPE, without blanks around it; empty where absent.
     pub name: String,
     /// TFORM as written.
     pub form: String,
@@ -85,6 +86,7 @@ pub struct Column {
     pub repeat: usize,
     /// Stored as a descriptor into the heap (`P` or `Q`).
     pub variable: bool,
+    /// TUNIT as written.
     pub unit: Option<String>,
     /// Bytes before it in a row.
     pub offset: usize,
@@ -111,6 +113,7 @@ impl Column {
         }
     }
 
+    /// Tells whether its elements are real numbers.
     pub fn is_numeric(&self) -> bool {
         matches!(self.code, 'B' | 'I' | 'J' | 'K' | 'E' | 'D')
     }
@@ -119,8 +122,11 @@ impl Column {
 /// What an HDU holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HduKind {
+    /// An image or no data at all.
     Image,
+    /// A table of text (TABLE).
     AsciiTable,
+    /// A binary table (BINTABLE).
     Table,
 }
 
@@ -129,15 +135,19 @@ pub enum HduKind {
 pub struct Hdu {
     /// 0 for the primary HDU.
     pub index: usize,
+    /// What its data are.
     pub kind: HduKind,
     /// EXTNAME in upper case; empty where absent.
     pub name: String,
+    /// Its keywords.
     pub header: Header,
+    /// Rows of a table; 0 of anything else.
     pub rows: usize,
     /// Byte of the file at which the data begin.
     pub data: usize,
     /// Bytes of one table row.
     pub row_bytes: usize,
+    /// Columns of a table in their order.
     pub columns: Vec<Column>,
     /// Bytes of the heap behind the table, gap included.
     pub heap_bytes: usize,

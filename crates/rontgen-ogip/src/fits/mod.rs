@@ -21,18 +21,29 @@ use crate::bounded::{self, LARGEST_FITS};
 /// What is wrong with a FITS file, without its path (the caller knows it).
 #[derive(Debug, thiserror::Error)]
 pub enum FitsError {
+    /// Neither the path nor the same with `.gz` appended or removed is there.
     #[error("no such file (nor with .gz appended or removed)")]
     Missing,
+    /// The system could not read or write.
     #[error("{0}")]
     Io(#[from] std::io::Error),
+    /// The file is compressed and cannot be decompressed.
     #[error("the gzip stream is damaged or truncated: {0}")]
     Gzip(std::io::Error),
+    /// The first bytes are those of something else.
     #[error("not a FITS file (it does not begin with 'SIMPLE  =')")]
     NotFits,
+    /// Header or data break the standard: keyword, HDU, what was found and what was expected.
     #[error("{0}")]
     Structure(String),
+    /// The library that reads and writes columns failed.
     #[error("{what}: cfitsio: {message}")]
-    Cfitsio { what: String, message: String },
+    Cfitsio {
+        /// What was being done.
+        what: String,
+        /// What the library says.
+        message: String,
+    },
 }
 
 static CFITSIO: Mutex<()> = Mutex::new(());
@@ -175,6 +186,7 @@ impl FitsFile {
         &self.path
     }
 
+    /// Lists the HDUs in the order of the file.
     pub fn hdus(&self) -> &[Hdu] {
         &self.hdus
     }

@@ -13,12 +13,17 @@ use crate::fits::{FitsFile, Hdu, HduKind};
 /// An effective area curve.
 #[derive(Debug, Clone)]
 pub struct Area {
+    /// The file read.
     pub path: PathBuf,
+    /// Lower energies [keV], ascending.
     pub e_lo: Vec<f64>,
+    /// Upper energies [keV].
     pub e_hi: Vec<f64>,
     /// cm2.
     pub area: Vec<f64>,
+    /// The instrument it was made for.
     pub identity: Identity,
+    /// What may change the analysis.
     pub warnings: Vec<String>,
     /// What is odd about the file but handled as it stands.
     pub notes: Vec<String>,

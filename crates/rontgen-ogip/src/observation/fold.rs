@@ -14,6 +14,7 @@ pub struct FoldedResponse {
     pub row_start: Vec<u32>,
     /// Energy index of each element, ascending within a row, without duplicates.
     pub column: Vec<u32>,
+    /// Counts per (photon/cm2/s) of each element.
     pub value: Vec<f32>,
 }
 

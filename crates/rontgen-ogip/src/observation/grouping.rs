@@ -65,12 +65,17 @@ pub fn flags(groups: &[Range<usize>], n: usize) -> Vec<i32> {
 
 /// What the groupings need to know about the channels of a spectrum; all slices have one entry per channel.
 pub struct Channels<'a> {
+    /// Channel numbers as in the file.
     pub number: &'a [i64],
+    /// Counts.
     pub counts: &'a [u32],
     /// Limits [keV].
     pub e_min: &'a [f64],
+    /// Lower limits.
     pub e_max: &'a [f64],
+    /// QUALITY: 0 good.
     pub quality: &'a [i32],
+    /// GROUPING: 1 starts a group, -1 continues it.
     pub flags: &'a [i32],
 }
 

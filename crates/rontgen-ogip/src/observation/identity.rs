@@ -8,7 +8,9 @@ use crate::fits::{FitsFile, Hdu};
 /// The keywords of one HDU that say what it was made for; `None` where they say nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Identity {
+    /// TELESCOP.
     pub telescope: Option<String>,
+    /// INSTRUME.
     pub instrument: Option<String>,
     /// One of several detectors of an instrument that share its name (GBM's).
     pub detector: Option<String>,

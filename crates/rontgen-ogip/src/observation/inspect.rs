@@ -16,16 +16,20 @@ use crate::fits::{FitsFile, Hdu, HduKind};
 /// One file's facts; fields that do not apply are left out of the JSON.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct FileReport {
+    /// The file as it was named.
     pub file: String,
     /// "PHA", "PHA2", "RMF", "RSP", "ARF", "TABLE" or "OTHER".
     pub kind: &'static str,
+    /// Channels of a spectrum or response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channels: Option<usize>,
+    /// Number of the first of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_channel: Option<i64>,
     /// Sum over all channels (and rows of a PHA-II table).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counts: Option<u64>,
+    /// "COUNTS" or "RATE", as a spectrum stores them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<&'static str>,
     /// Exposure [s].
@@ -34,10 +38,13 @@ pub struct FileReport {
     /// Groups over all channels, bad ones included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<usize>,
+    /// Channels of QUALITY other than 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bad_channels: Option<usize>,
+    /// Rows of a PHA-II table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spectra: Option<usize>,
+    /// Energy bins of a response or area.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub energies: Option<usize>,
     /// Stored matrix elements, zeros included.
@@ -52,14 +59,18 @@ pub struct FileReport {
     /// Energies [keV] covered by the channels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel_range: Option<[f64; 2]>,
+    /// RESPFILE of a spectrum.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub respfile: Option<String>,
+    /// ANCRFILE of a spectrum.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ancrfile: Option<String>,
+    /// BACKFILE of a spectrum.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backfile: Option<String>,
     /// Names of the HDUs.
     pub hdus: Vec<String>,
+    /// What is odd about the file but no reason to refuse it.
     pub warnings: Vec<String>,
     /// Why the file is refused.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -50,10 +50,20 @@ use std::path::{Path, PathBuf};
 pub enum ObservationError {
     /// Damaged or not a FITS file.
     #[error("{}: {source}", path.display())]
-    Fits { path: PathBuf, source: FitsError },
+    Fits {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: FitsError,
+    },
     /// A sound FITS file that is not what is needed.
     #[error("{}: {text}", path.display())]
-    Refused { path: PathBuf, text: String },
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// HDU, column or keyword, what was found and what was expected.
+        text: String,
+    },
     /// The files are sound, what was asked of them is not.
     #[error("{0}")]
     Selection(String),
@@ -88,10 +98,13 @@ pub struct ObservationSpec {
     pub spectrum: PathBuf,
     /// RMF or RSP; `None` takes RESPFILE of the spectrum.
     pub response: Option<PathBuf>,
+    /// Ancillary response (effective area).
     pub arf: FileChoice,
+    /// Background spectrum; one that is to be used is refused, since none can be yet.
     pub background: FileChoice,
     /// Asked energy ranges [keV]; empty for all channels.
     pub energies: Vec<[f64; 2]>,
+    /// How channels are grouped to bins.
     pub grouping: Grouping,
     /// What to do about a response or area that was made for another instrument.
     pub mismatch: Mismatch,
@@ -139,9 +152,11 @@ impl Mismatch {
 pub struct Bin {
     /// Limits [keV], from EBOUNDS.
     pub e_min: f64,
+    /// Upper limit [keV].
     pub e_max: f64,
     /// Channel numbers as in the file, both included.
     pub first_channel: i64,
+    /// The last channel.
     pub last_channel: i64,
 }
 
@@ -156,6 +171,7 @@ pub struct Dataset {
     pub counts: Vec<u32>,
     /// Exposure [s]; already part of `folded`.
     pub exposure: f64,
+    /// Expected counts per bin from photons/cm2/s per energy bin.
     pub folded: FoldedResponse,
     /// Everything odd about the files, for the report.
     pub warnings: Vec<String>,
@@ -167,8 +183,11 @@ pub struct Dataset {
     pub mismatched: bool,
     /// The instrument, grating arm and order of the spectrum.
     pub identity: Identity,
+    /// TELESCOP; empty where absent.
     pub telescope: String,
+    /// INSTRUME; empty where absent.
     pub instrument: String,
+    /// OBJECT; empty where absent.
     pub object: String,
     /// DATE-OBS of the spectrum, as written.
     pub date: String,

@@ -17,6 +17,7 @@ pub enum HduChoice {
 }
 
 impl HduChoice {
+    /// Tells whether an HDU is the one that is meant.
     pub fn chooses(&self, hdu: &Hdu) -> bool {
         match self {
             HduChoice::Number(n) => hdu.index == *n,
@@ -47,6 +48,7 @@ pub fn version_of(hdu: &Hdu) -> Option<i64> {
 pub struct FileName {
     /// The file, without selectors; `.gz` is not yet looked for.
     pub path: PathBuf,
+    /// The selector in brackets.
     pub hdu: Option<HduChoice>,
     /// The number in braces: the row of a PHA-II or ARF-II table, or the number of a response.
     pub row: Option<usize>,

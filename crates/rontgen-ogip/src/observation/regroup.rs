@@ -17,7 +17,9 @@ const SET_ASIDE: i32 = 5;
 /// Flags for every channel of a spectrum.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Regrouped {
+    /// GROUPING per channel: 1 starts a group, -1 continues it, 0 stands alone.
     pub grouping: Vec<i32>,
+    /// QUALITY per channel: 0 good.
     pub quality: Vec<i32>,
     /// Number of good groups.
     pub groups: usize,

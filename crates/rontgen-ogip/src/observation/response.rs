@@ -17,17 +17,22 @@ use crate::fits::{FitsFile, Hdu, HduKind};
 /// A run of consecutive channels in one energy row; values are `values[start..start + len]`.
 #[derive(Debug, Clone, Copy)]
 pub struct Run {
+    /// 0-based energy bin.
     pub energy: u32,
     /// 0-based channel index (row of EBOUNDS).
     pub channel: u32,
+    /// First of its values.
     pub start: usize,
+    /// Channels of the run.
     pub len: u32,
 }
 
 /// An element that is no number from 0 up; it is stored as 0.
 #[derive(Debug, Clone, Copy)]
 pub struct Undefined {
+    /// 0-based energy bin.
     pub energy: u32,
+    /// 0-based channel index (row of EBOUNDS).
     pub channel: u32,
     /// Row of the table, from 1.
     pub row: usize,
@@ -38,15 +43,19 @@ pub struct Undefined {
 /// A redistribution matrix with its channel limits. Values are dimensionless (RMF), or cm2 where the area is included (RSP).
 #[derive(Debug, Clone, Default)]
 pub struct Response {
+    /// The file read.
     pub path: PathBuf,
     /// Photon energy edges [keV], E + 1, ascending. A first edge of 0 is replaced, see [`Response::read`].
     pub edges: Vec<f64>,
     /// Runs ordered by energy; several matrices of one file follow each other within an energy and add up.
     pub runs: Vec<Run>,
+    /// What the runs point into.
     pub values: Vec<f64>,
     /// Channel numbers and limits [keV] as in EBOUNDS.
     pub channel: Vec<i64>,
+    /// Lower limits.
     pub e_min: Vec<f64>,
+    /// Upper limits.
     pub e_max: Vec<f64>,
     /// The effective area is part of the matrix.
     pub includes_area: bool,

@@ -16,14 +16,17 @@ use crate::fits::{FitsFile, Hdu, HduKind};
 pub struct Spectrum {
     /// The file read (with `.gz` where that was needed).
     pub path: PathBuf,
+    /// Channel numbers.
     pub channel: Vec<i64>,
     /// There is a CHANNEL column; else channels are counted from 1.
     pub numbered: bool,
+    /// Counts; rates times the exposure where the file has rates.
     pub counts: Vec<u32>,
     /// OGIP flags: 1 starts a group, -1 continues it, 0 stands alone. All 1 where the file has none.
     pub grouping: Vec<i32>,
     /// 0 good, else bad.
     pub quality: Vec<i32>,
+    /// The file's flags put channels together.
     pub has_grouping: bool,
     /// Exposure [s].
     pub exposure: f64,
@@ -39,21 +42,29 @@ pub struct Spectrum {
     pub identity: Identity,
     /// RESPFILE, ANCRFILE, BACKFILE as written (of a PHA-II row: its own columns first); `None` where blank or "none".
     pub respfile: Option<String>,
+    /// ANCRFILE, likewise.
     pub ancrfile: Option<String>,
+    /// BACKFILE, likewise.
     pub backfile: Option<String>,
+    /// TELESCOP; empty where absent.
     pub telescope: String,
+    /// INSTRUME; empty where absent.
     pub instrument: String,
+    /// OBJECT; empty where absent.
     pub object: String,
     /// DATE-OBS as written.
     pub date: String,
+    /// What is odd about the file but no reason to refuse it.
     pub warnings: Vec<String>,
 }
 
 impl Spectrum {
+    /// Adds up the counts of all channels, bad ones included.
     pub fn total(&self) -> u64 {
         self.counts.iter().map(|&c| u64::from(c)).sum()
     }
 
+    /// Counts the channels of QUALITY other than 0.
     pub fn bad_channels(&self) -> usize {
         self.quality.iter().filter(|&&q| q != 0).count()
     }

@@ -9,8 +9,11 @@
 pub struct Unit {
     /// Value of one unit in powers of cm, s, keV.
     pub scale: f64,
+    /// Power of cm.
     pub length: i32,
+    /// Power of s.
     pub time: i32,
+    /// Power of keV.
     pub energy: i32,
 }
 

@@ -18,11 +18,15 @@ pub struct PhaFile<'a> {
     pub exposure: f64,
     /// File names for RESPFILE and ANCRFILE; empty is written as "none".
     pub respfile: &'a str,
+    /// ANCRFILE, likewise.
     pub ancrfile: &'a str,
     /// OGIP grouping flags per channel.
     pub grouping: Option<&'a [i32]>,
+    /// TELESCOP.
     pub telescope: &'a str,
+    /// INSTRUME.
     pub instrument: &'a str,
+    /// OBJECT.
     pub object: &'a str,
     /// HISTORY lines: what made the file.
     pub history: Vec<String>,

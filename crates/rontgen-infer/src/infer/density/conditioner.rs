@@ -7,6 +7,7 @@
 
 use crate::device::{Device, Tensor};
 use crate::kernels::activation::Activation;
+use crate::kernels::flow::Inputs;
 use crate::kernels::gemm::{Epilogue, Matrix, MatrixMut, gemm};
 use crate::kernels::reduce;
 use rand::{Rng, SeedableRng};
@@ -62,11 +63,22 @@ impl Back {
     }
 }
 
-/// What a forward pass read: the parameters (`n x P`; ignored where it sees none) and the context (`n x C`).
+/// What a forward pass at one context reads.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Inputs<'a> {
+pub(super) struct Seen<'a> {
+    /// The parameters: `n x P`.
     pub x: &'a Tensor<f32>,
-    pub context: &'a Tensor<f32>,
+    /// The context as the first layer's bias ([`Conditioner::fold`]): `1 x H`.
+    pub bias: Matrix<'a>,
+}
+
+/// Where gradients at what a forward pass read are added.
+#[derive(Debug, Default)]
+pub(super) struct InputGradients<'a> {
+    /// At the parameters: `n x P`.
+    pub x: Option<&'a mut Tensor<f32>>,
+    /// At the contexts: `n x C`.
+    pub context: Option<&'a mut Tensor<f32>>,
 }
 
 impl Conditioner {
@@ -138,7 +150,7 @@ impl Conditioner {
         last.start - self.offset..last.end - self.offset
     }
 
-    /// All sites. `hidden` is one `n x H` tensor per layer, `out` `n x outputs`.
+    /// All sites; `inputs.x` is ignored where it sees no parameters. `hidden` is one `n x H` tensor per layer, `out` `n x outputs`.
     pub fn forward(
         &self,
         device: &Device,
@@ -168,11 +180,12 @@ impl Conditioner {
         &self,
         device: &Device,
         weights: &Tensor<f32>,
-        (x, bias): (&Tensor<f32>, Matrix<'_>),
+        seen: Seen<'_>,
         hidden: &mut [Tensor<f32>],
         out: &mut Tensor<f32>,
     ) {
         let of_x = Matrix::at(weights, self.offset, self.inputs, self.hidden);
+        let Seen { x, bias } = seen;
         let epilogue = Epilogue { bias: Some(bias), activation: Activation::Tanh, ..Epilogue::default() };
         gemm(device, Matrix::whole(x), of_x, &mut MatrixMut::whole(&mut hidden[0]), epilogue);
         self.behind(device, weights, hidden, out);
@@ -200,10 +213,11 @@ impl Conditioner {
         device: &Device,
         weights: &Tensor<f32>,
         level: usize,
-        (x, bias): (&Tensor<f32>, Matrix<'_>),
+        seen: Seen<'_>,
         hidden: &mut [Tensor<f32>],
         out: &mut Tensor<f32>,
     ) {
+        let Seen { x, bias } = seen;
         let (rows, h) = (x.rows(), self.hidden);
         let dense = self.dense();
         let group = self.group(level);
@@ -254,10 +268,11 @@ impl Conditioner {
         hidden: &[Tensor<f32>],
         d_out: &Tensor<f32>,
         gradient: &mut Tensor<f32>,
-        (d_x, d_context): (Option<&mut Tensor<f32>>, Option<&mut Tensor<f32>>),
+        d_inputs: InputGradients<'_>,
         back: &mut Back,
     ) {
         let plain = Epilogue::default;
+        let InputGradients { x: d_x, context: d_context } = d_inputs;
         let Back { d_hidden, scratch } = back;
         let [mut front, mut spare] = d_hidden.each_mut();
         for (k, at) in self.dense().iter().enumerate().rev() {

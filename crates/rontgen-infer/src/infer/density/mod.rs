@@ -14,12 +14,15 @@
 mod conditioner;
 
 use crate::device::{Device, Tensor};
+use crate::kernels::flow::{AtContext, Inputs};
 use crate::kernels::gemm::{Matrix, MatrixMut};
 use crate::kernels::mixture::{self, MixtureShape};
-use crate::kernels::spline::{self, SplineShape};
+use crate::kernels::random::{self, RandomRows};
+use crate::kernels::reduce::{self, LossSlot};
+use crate::kernels::spline::{self, Level, LogDet, SplineShape};
 use crate::kernels::truncate::Candidates;
-use crate::kernels::{adam, gather, random, reduce, truncate};
-use conditioner::{Back, Conditioner, Inputs};
+use crate::kernels::{adam, gather, truncate};
+use conditioner::{Back, Conditioner, InputGradients, Seen};
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
@@ -130,6 +133,15 @@ pub(super) struct Scratch {
     back: Back,
 }
 
+/// Where gradients of the mean loss are written.
+#[derive(Debug)]
+pub(super) struct Gradients<'a> {
+    /// By the weights (`1 x weights`; forbidden ones get none).
+    pub weights: &'a mut Tensor<f32>,
+    /// By the context: `n x C`.
+    pub context: Option<&'a mut Tensor<f32>>,
+}
+
 /// Points with their log-density.
 pub(super) struct Points {
     pub x: Tensor<f32>,
@@ -212,17 +224,17 @@ impl Composed {
         }
     }
 
-    /// The sum of `-log q` of a batch into `losses[slot]`. With `gradient` (`1 x weights`), that of the mean is written there (forbidden
-    /// weights get none), and into `d_context` (`n x C`) that by the context.
+    /// The sum of `-log q` of a batch into the slot. With `gradient`, that of the mean is written there.
     pub fn loss(
         &self,
         device: &Device,
         weights: &Tensor<f32>,
-        gradient: Option<(&mut Tensor<f32>, Option<&mut Tensor<f32>>)>,
-        (x, context): (&Tensor<f32>, &Tensor<f32>),
+        gradient: Option<Gradients<'_>>,
+        inputs: Inputs<'_>,
         scratch: &mut Option<Scratch>,
-        (losses, slot): (&mut Tensor<f32>, usize),
+        sum: LossSlot<'_>,
     ) {
+        let Inputs { x, context } = inputs;
         let rows = x.rows();
         if scratch.as_ref().is_none_or(|scratch| scratch.loss.rows() != rows) {
             *scratch = Some(Scratch {
@@ -240,7 +252,7 @@ impl Composed {
             let inputs = Inputs { x: before.last().unwrap_or(x), context };
             conditioner.forward(device, weights, inputs, &mut work.hidden[k], &mut work.out[k]);
             if let Head::Flow(shape) = self.head {
-                let log_det = (&mut work.log_det, k > 0);
+                let log_det = LogDet { sum: &mut work.log_det, add: k > 0 };
                 spline::forward(device, shape, &work.out[k], inputs.x, &mut after[0], log_det);
             }
         }
@@ -249,8 +261,8 @@ impl Composed {
             (_, Some(z)) => spline::base(device, z, &work.log_det, loss, d, scale),
             _ => {}
         }
-        reduce::total(device, loss, 0, rows, losses, slot);
-        let Some((gradient, mut d_context)) = gradient else { return };
+        reduce::total(device, loss, 0, rows, sum.losses, sum.slot);
+        let Some(Gradients { weights: gradient, context: mut d_context }) = gradient else { return };
         if let Some(d_context) = &mut d_context {
             adam::clear(device, d_context);
         }
@@ -260,7 +272,7 @@ impl Composed {
                 spline::backward(device, shape, &mut work.out[k], inputs.x, d, scale);
             }
             let d_x = (k > 0).then_some(&mut *d);
-            let d_inputs = (d_x, d_context.as_deref_mut());
+            let d_inputs = InputGradients { x: d_x, context: d_context.as_deref_mut() };
             conditioner.backward(device, weights, inputs, &work.hidden[k], &work.out[k], gradient, d_inputs, back);
         }
         spline::mask(device, &self.mask, gradient);
@@ -289,13 +301,8 @@ impl Composed {
     }
 
     /// `log_q` (`n x 1`) at the rows of `x` (`n x P`).
-    pub fn log_density(
-        &self,
-        device: &Device,
-        (weights, folded): (&Tensor<f32>, &Tensor<f32>),
-        x: &Tensor<f32>,
-        log_q: &mut Tensor<f32>,
-    ) {
+    pub fn log_density(&self, device: &Device, at: AtContext<'_>, x: &Tensor<f32>, log_q: &mut Tensor<f32>) {
+        let AtContext { weights, folded } = at;
         in_chunks(device, &[x], &mut [log_q], &mut |inputs, outputs| {
             let (&[x], [log_q]) = (inputs, outputs) else { return };
             let first = &self.conditioners[0];
@@ -303,7 +310,7 @@ impl Composed {
                 Head::Mixture(shape) if first.inputs == 0 => mixture::log_density(device, shape, folded, x, log_q),
                 Head::Mixture(shape) => {
                     let mut work = self.work(device, x.rows(), 1);
-                    let seen = (x, self.bias(folded, 0));
+                    let seen = Seen { x, bias: self.bias(folded, 0) };
                     first.forward_folded(device, weights, seen, &mut work.hidden[0], &mut work.out[0]);
                     mixture::log_density(device, shape, &work.out[0], x, log_q);
                 }
@@ -312,10 +319,11 @@ impl Composed {
                     for (k, conditioner) in self.conditioners.iter().enumerate() {
                         let (before, after) = work.y.split_at_mut(k);
                         let input = before.last().unwrap_or(x);
-                        let seen = (input, self.bias(folded, k));
+                        let seen = Seen { x: input, bias: self.bias(folded, k) };
                         let (hidden, out) = (&mut work.hidden[0], &mut work.out[0]);
                         conditioner.forward_folded(device, weights, seen, hidden, out);
-                        spline::forward(device, shape, out, input, &mut after[0], (&mut work.log_det, k > 0));
+                        let log_det = LogDet { sum: &mut work.log_det, add: k > 0 };
+                        spline::forward(device, shape, out, input, &mut after[0], log_det);
                     }
                     let Some(z) = work.y.last() else { return };
                     spline::log_density(device, z, &work.log_det, log_q);
@@ -324,22 +332,16 @@ impl Composed {
         });
     }
 
-    /// `n` draws; row `r` depends on (`seed`, `stream`, `first_row + r`) alone.
-    pub fn sample(
-        &self,
-        device: &Device,
-        (weights, folded): (&Tensor<f32>, &Tensor<f32>),
-        (seed, stream): (u64, u32),
-        first_row: usize,
-        n: usize,
-    ) -> Points {
+    /// Draws, one per row.
+    pub fn sample(&self, device: &Device, at: AtContext<'_>, rows: RandomRows) -> Points {
+        let RandomRows { seed, stream, first_row, n } = rows;
         let mut base = Tensor::empty(device, n, self.parameters);
         random::fill_normal(device, seed, stream, first_row, &mut base);
         match self.head {
-            Head::Flow(_) => self.carry(device, (weights, folded), &base),
+            Head::Flow(_) => self.carry(device, at, &base),
             Head::Mixture(shape) => {
-                let choice = self.choices(device, shape, (seed, stream), first_row, n);
-                self.draw(device, shape, (weights, folded), (&choice, &base), None).0
+                let choice = self.choices(device, shape, rows);
+                self.draw(device, shape, at, (&choice, &base), None).0
             }
         }
     }
@@ -350,12 +352,11 @@ impl Composed {
     pub fn candidates(
         &self,
         device: &Device,
-        (weights, folded): (&Tensor<f32>, &Tensor<f32>),
-        (seed, stream): (u64, u32),
-        first_row: usize,
-        n: usize,
+        at: AtContext<'_>,
+        rows: RandomRows,
         radius: fn(usize) -> f32,
     ) -> (Candidates, Points) {
+        let RandomRows { seed, stream, first_row, n } = rows;
         let (sites, dims) = match self.head {
             Head::Flow(_) => (1, self.parameters),
             Head::Mixture(shape) => (shape.sites, shape.dims),
@@ -369,32 +370,27 @@ impl Composed {
         let base = base.reshaped(n, self.parameters);
         match self.head {
             Head::Flow(_) => {
-                let points = self.carry(device, (weights, folded), &base);
+                let points = self.carry(device, at, &base);
                 (Candidates::Base(base), points)
             }
             Head::Mixture(shape) => {
-                let choice = self.choices(device, shape, (seed, stream), first_row, n);
-                let (points, log_ball) = self.draw(device, shape, (weights, folded), (&choice, &base), Some(radius));
+                let choice = self.choices(device, shape, rows);
+                let (points, log_ball) = self.draw(device, shape, at, (&choice, &base), Some(radius));
                 (Candidates::LogDensity(log_ball), points)
             }
         }
     }
 
-    fn choices(
-        &self,
-        device: &Device,
-        shape: MixtureShape,
-        (seed, stream): (u64, u32),
-        first_row: usize,
-        n: usize,
-    ) -> Tensor<f32> {
+    fn choices(&self, device: &Device, shape: MixtureShape, rows: RandomRows) -> Tensor<f32> {
+        let RandomRows { seed, stream, first_row, n } = rows;
         let mut choice = Tensor::empty(device, n, shape.sites);
         random::fill_uniform(device, seed, stream ^ CHOICE_STREAM, first_row, &mut choice);
         choice
     }
 
     /// From base space through the inverse of all transforms.
-    fn carry(&self, device: &Device, (weights, folded): (&Tensor<f32>, &Tensor<f32>), base: &Tensor<f32>) -> Points {
+    fn carry(&self, device: &Device, at: AtContext<'_>, base: &Tensor<f32>) -> Points {
+        let AtContext { weights, folded } = at;
         let n = base.rows();
         let mut points = Points { x: Tensor::empty(device, n, self.parameters), log_q: Tensor::empty(device, n, 1) };
         let Head::Flow(shape) = self.head else { return points };
@@ -408,10 +404,12 @@ impl Composed {
                 adam::clear(device, to);
                 for level in 0..conditioner.levels {
                     let (hidden, out) = (&mut work.hidden[0], &mut work.out[0]);
-                    conditioner.forward_level(device, weights, level, (to, self.bias(folded, k)), hidden, out);
+                    let seen = Seen { x: to, bias: self.bias(folded, k) };
+                    conditioner.forward_level(device, weights, level, seen, hidden, out);
                     let add = k + 1 < self.conditioners.len() || level > 0;
-                    let order = (&self.orders[k], level);
-                    spline::inverse(device, shape, out, order, from, to, (&mut work.log_det, add));
+                    let level = Level { order: &self.orders[k], level };
+                    let log_det = LogDet { sum: &mut work.log_det, add };
+                    spline::inverse(device, shape, out, level, from, to, log_det);
                 }
             }
             spline::log_density(device, base, &work.log_det, log_q);
@@ -425,7 +423,7 @@ impl Composed {
         &self,
         device: &Device,
         shape: MixtureShape,
-        (weights, folded): (&Tensor<f32>, &Tensor<f32>),
+        AtContext { weights, folded }: AtContext<'_>,
         (choice, base): (&Tensor<f32>, &Tensor<f32>),
         radius: Option<f32>,
     ) -> (Points, Tensor<f32>) {
@@ -443,13 +441,14 @@ impl Composed {
                 let out = if first.inputs == 0 {
                     folded
                 } else {
-                    let seen = (&**x, self.bias(folded, 0));
+                    let seen = Seen { x, bias: self.bias(folded, 0) };
                     first.forward_level(device, weights, level, seen, &mut work.hidden[0], &mut work.out[0]);
                     &work.out[0]
                 };
                 let ball = radius.map(|radius| (radius, &mut **log_ball));
                 let densities = mixture::Densities { log_q, ball };
-                mixture::draw(device, shape, out, (&self.orders[0], level), draws, x, densities);
+                let level = Level { order: &self.orders[0], level };
+                mixture::draw(device, shape, out, level, draws, x, densities);
             }
         });
         (points, log_ball)

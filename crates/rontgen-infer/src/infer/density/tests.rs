@@ -32,7 +32,8 @@ fn density(device: &Device, kind: DensityKind) -> (Composed, Vec<f32>) {
 fn mean_loss(device: &Device, composed: &Composed, weights: &[f32], x: &Tensor<f32>, s: &Tensor<f32>) -> f64 {
     let weights = Tensor::from_slice(device, 1, weights.len(), weights);
     let mut losses = Tensor::zeros(device, 1, 1);
-    composed.loss(device, &weights, None, (x, s), &mut None, (&mut losses, 0));
+    let sum = LossSlot { losses: &mut losses, slot: 0 };
+    composed.loss(device, &weights, None, Inputs { x, context: s }, &mut None, sum);
     f64::from(losses.download().unwrap()[0]) / x.rows() as f64
 }
 
@@ -50,8 +51,9 @@ fn gradients_agree_with_differences() {
             let mut gradient = Tensor::from_slice(&device, 1, weights.len(), &vec![9.0; weights.len()]);
             let mut d_context = Tensor::from_slice(&device, rows, c, &vec![9.0; rows * c]);
             let mut losses = Tensor::zeros(&device, 1, 2);
-            let results = Some((&mut gradient, Some(&mut d_context)));
-            composed.loss(&device, &value, results, (&x, &s), &mut None, (&mut losses, 1));
+            let results = Some(Gradients { weights: &mut gradient, context: Some(&mut d_context) });
+            let sum = LossSlot { losses: &mut losses, slot: 1 };
+            composed.loss(&device, &value, results, Inputs { x: &x, context: &s }, &mut None, sum);
             device.check().unwrap();
             let (gradient, d_context) = (gradient.download().unwrap(), d_context.download().unwrap());
             let mask = composed.mask.download().unwrap();
@@ -101,29 +103,34 @@ fn flows_invert_and_every_density_agrees_with_its_draws() {
             let (composed, weights) = density(&device, kind);
             let weights = Tensor::from_slice(&device, 1, weights.len(), &weights);
             let folded = composed.fold(&device, &weights, &tensor(&device, 1, c, 5));
+            let at = AtContext { weights: &weights, folded: &folded };
+            let random = RandomRows { seed: 4, stream: 3, first_row: 0, n: 0 };
             let n = if device.is_gpu() { 700 } else { CHUNK + 700 };
-            let points = composed.sample(&device, (&weights, &folded), (4, 3), 0, n);
+            let points = composed.sample(&device, at, RandomRows { first_row: 0, n, ..random });
             let mut log_q = Tensor::zeros(&device, n, 1);
-            composed.log_density(&device, (&weights, &folded), &points.x, &mut log_q);
+            composed.log_density(&device, at, &points.x, &mut log_q);
             let (drawn, found) = (points.log_q.download().unwrap(), log_q.download().unwrap());
             let off = drawn.iter().zip(&found).map(|(a, b)| (a - b).abs() / (1.0 + b.abs())).fold(0.0, f32::max);
             // Three maps in f32; splines have steep and flat pieces.
             assert!(off < 2e-3, "{} {kind:?}: log q {off}", device.name());
 
             // Rows are keyed: the same rows drawn alone.
-            let part = composed.sample(&device, (&weights, &folded), (4, 3), n - 50, 50).x.download().unwrap();
+            let part = composed.sample(&device, at, RandomRows { first_row: n - 50, n: 50, ..random });
+            let part = part.x.download().unwrap();
             let all = points.x.download().unwrap();
             let apart = part.iter().zip(&all[(n - 50) * p..]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(apart < 1e-5, "{kind:?}: rows drawn alone differ by {apart}");
 
             if let Head::Flow(_) = composed.head {
                 let base = tensor(&device, 500, p, 8);
-                let x = composed.carry(&device, (&weights, &folded), &base).x;
+                let x = composed.carry(&device, at, &base).x;
                 let context =
                     Tensor::from_slice(&device, 500, c, &tensor(&device, 1, c, 5).download().unwrap().repeat(500));
                 let mut scratch = None;
                 let mut losses = Tensor::zeros(&device, 1, 1);
-                composed.loss(&device, &weights, None, (&x, &context), &mut scratch, (&mut losses, 0));
+                let inputs = Inputs { x: &x, context: &context };
+                let sum = LossSlot { losses: &mut losses, slot: 0 };
+                composed.loss(&device, &weights, None, inputs, &mut scratch, sum);
                 let z = scratch.unwrap().work.y.pop().unwrap().download().unwrap();
                 let off = z.iter().zip(base.download().unwrap()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
                 assert!(off < 2e-4, "{} {kind:?}: base space {off}", device.name());
@@ -160,7 +167,8 @@ fn the_affine_flow_is_that_of_its_own_kernels() {
     let mut losses = Tensor::zeros(&device, 1, 1);
     let same = Tensor::from_slice(&device, 1, same.len(), &same);
     let scratch = &mut flow::TrainingScratch::default();
-    flow::loss(&device, &tables, &same, None, (&x, &s), scratch, (&mut losses, 0));
+    let sum = LossSlot { losses: &mut losses, slot: 0 };
+    flow::loss(&device, &tables, &same, None, Inputs { x: &x, context: &s }, scratch, sum);
     let theirs = f64::from(losses.download().unwrap()[0]) / 90.0;
     let ours = mean_loss(&device, &composed, &weights, &x, &s);
     assert!((ours - theirs).abs() < 1e-5 * (1.0 + theirs.abs()), "{ours} {theirs}");

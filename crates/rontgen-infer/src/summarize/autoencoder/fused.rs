@@ -13,7 +13,7 @@ use super::{After, Layer, MOMENTUM};
 use crate::device::{Cpu, Fault, Tensor};
 use crate::kernels::batchnorm::{BatchNorm, EPSILON};
 use crate::kernels::loss;
-use crate::kernels::tile::{Lines, Panels, outer, product, stride};
+use crate::kernels::tile::{Lines, Panels, Rows, outer, product, stride};
 use rayon::prelude::*;
 
 /// Rows of a tile, about: long enough that its weight gradients are worth adding up, short enough for the caches.
@@ -463,8 +463,8 @@ impl Block {
             let [d, next] = &mut self.scratch;
             let d = &d[..tile.rows * width];
             let State { gradient, sums, .. } = &mut from[0];
-            let input = (&input[tile.first * input_width..], input_width, layer.input);
-            outer(tile.rows, input, (d, width, layer.output), gradient, width, add);
+            let input = Rows { values: &input[tile.first * input_width..], stride: input_width, cols: layer.input };
+            outer(tile.rows, input, Rows { values: d, stride: width, cols: layer.output }, gradient, width, add);
             if let After::Linear(_) = layer.after {
                 let sums = &mut sums[..width];
                 if !add {

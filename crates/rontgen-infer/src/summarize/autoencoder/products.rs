@@ -5,6 +5,7 @@
 use super::workspace::Workspace;
 use super::{After, AutoEncoder};
 use crate::device::{Device, Gpu};
+use crate::kernels::batchnorm::Parts;
 use crate::kernels::gemm::{
     Back, Columns, Epilogue, Extra, Matrix, MatrixMut, Shape, Standardised, TILES, gemm, gemm_fused,
 };
@@ -73,7 +74,7 @@ impl AutoEncoder {
             let h = &mut work.linear[i];
             let chunk = gemm_fused(device, gpu, input, weight, &mut MatrixMut::whole(h), extra);
             let (statistics, running) = (&mut work.statistics[i], &mut self.running[i]);
-            let parts = (&work.scratch, chunk);
+            let parts = Parts { sums: &work.scratch, chunk };
             norm.forward_from_moments(gpu, h, parts, momentum, statistics, running, value, &mut work.active[i]);
         }
     }
@@ -92,7 +93,8 @@ impl AutoEncoder {
                 After::Linear(bias) => Some(bias),
                 After::Normalised(norm) => {
                     let (h, statistics) = (&work.linear[i], &work.statistics[i]);
-                    norm.backward_from_products(gpu, h, statistics, value, (&work.scratch, chunk), d, gradient);
+                    let parts = Parts { sums: &work.scratch, chunk };
+                    norm.backward_from_products(gpu, h, statistics, value, parts, d, gradient);
                     None
                 }
             };

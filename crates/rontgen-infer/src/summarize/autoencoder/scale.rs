@@ -2,7 +2,7 @@
 
 use super::{After, AutoEncoder};
 use crate::device::Device;
-use crate::kernels::rescale::{Block, Side};
+use crate::kernels::rescale::{Block, Scales, Side};
 use crate::summarize::{TrainingData, rows};
 
 impl AutoEncoder {
@@ -12,7 +12,7 @@ impl AutoEncoder {
     pub(super) fn standardise(&mut self, device: &Device, data: &TrainingData<'_>) {
         let after = rows::statistics(device, data);
         if let (Some(before), Some(input), Some(output)) = (&self.scale, self.layers.first(), self.layers.last()) {
-            let (scales, bins) = ((before, &after), self.bins);
+            let (scales, bins) = (Scales { before, after: &after }, self.bins);
             let weights = Block { offset: input.weight, rows: bins, cols: input.output, stride: input.output };
             self.store.rescale(scales, Side::Input, weights);
             // The first layer has no bias that could take the change of means: its normalisation does, from the first batch on.

@@ -157,7 +157,7 @@ struct Parameters {
 
 /// Which rows and columns a launch works on.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct At {
+pub struct Place {
     pub rows: usize,
     /// First row of the means.
     pub mean_row: usize,
@@ -175,7 +175,7 @@ pub struct At {
 ///
 /// # Panics
 /// When rows or columns do not fit the tensors.
-pub fn background_stat(device: &Device, data: &BackgroundData, mean: &Tensor<f32>, out: &mut Tensor<f32>, at: At) {
+pub fn background_stat(device: &Device, data: &BackgroundData, mean: &Tensor<f32>, out: &mut Tensor<f32>, at: Place) {
     assert!(at.mean_row + at.rows <= mean.rows() && at.out_row + at.rows <= out.len(), "background_stat: rows");
     assert!(at.mean_col + data.bins <= mean.cols(), "background_stat: columns");
     match device {
@@ -211,8 +211,8 @@ pub fn background_stat(device: &Device, data: &BackgroundData, mean: &Tensor<f32
     }
 }
 
-/// CPU twin on slices: rows of `cols` means, of which the data's bins start at the launch's column.
-pub fn twin(cpu: &Cpu, data: &BackgroundData, means: &[f32], cols: usize, out: &mut [f32], at: At) {
+/// CPU twin on slices: rows of `cols` means, of which the data's bins start at the window's column.
+pub fn twin(cpu: &Cpu, data: &BackgroundData, means: &[f32], cols: usize, out: &mut [f32], at: Place) {
     out.par_iter_mut().with_min_len(1024 / data.bins.max(1) + 1).enumerate().for_each(|(r, slot)| {
         let half = data.half(&means[r * cols + at.mean_col..][..data.bins]);
         if !half.is_finite() {

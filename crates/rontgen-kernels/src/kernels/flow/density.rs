@@ -211,16 +211,36 @@ impl Correction {
     }
 }
 
+/// A density at one context.
+#[derive(Debug, Clone, Copy)]
+pub struct AtContext<'a> {
+    /// Weights of everything: `1 x weights`.
+    pub weights: &'a Tensor<f32>,
+    /// What the context has been folded into: of flows the biases of their first layers ([`context_biases`]).
+    pub folded: &'a Tensor<f32>,
+}
+
+/// Points in base space.
+#[derive(Debug, Clone, Copy)]
+pub struct BaseRows<'a> {
+    /// `N x P`.
+    pub base: &'a Tensor<f32>,
+    /// The number of the first of them among all: it tells which flow of an ensemble each goes through.
+    pub first_row: usize,
+}
+
+/// Where log-densities go.
+#[derive(Debug)]
+pub struct Densities<'a> {
+    /// The density's own: `N x 1`.
+    pub log_q: &'a mut Tensor<f32>,
+    /// That of points which are uniform in a ball of base space.
+    pub ball: Option<Ball<'a>>,
+}
+
 /// `log_q` (`N x 1`) of the rows of `x` (`N x P`) in the flow's input space.
-pub fn log_density(
-    device: &Device,
-    tables: &FlowTables,
-    weights: &Tensor<f32>,
-    biases: &Tensor<f32>,
-    x: &Tensor<f32>,
-    log_q: &mut Tensor<f32>,
-) {
-    density(device, tables, (weights, biases), x, Tails::NONE, (log_q, None));
+pub fn log_density(device: &Device, tables: &FlowTables, at: AtContext<'_>, x: &Tensor<f32>, log_q: &mut Tensor<f32>) {
+    density(device, tables, at, x, Tails::NONE, Densities { log_q, ball: None });
 }
 
 #[repr(C)]
@@ -258,11 +278,12 @@ const EDGE: f32 = 1.0 + 1e-4;
 pub fn density(
     device: &Device,
     tables: &FlowTables,
-    (weights, biases): (&Tensor<f32>, &Tensor<f32>),
+    at: AtContext<'_>,
     x: &Tensor<f32>,
     tails: Tails,
-    (log_q, ball): (&mut Tensor<f32>, Option<Ball<'_>>),
+    densities: Densities<'_>,
 ) {
+    let (AtContext { weights, folded: biases }, Densities { log_q, ball }) = (at, densities);
     let (shape, flows, rows) = (&tables.shape, tables.flows(), x.rows());
     assert_eq!((x.cols(), log_q.len(), weights.len()), (shape.parameters, rows, tables.weights()), "flow: shapes");
     assert!(ball.as_ref().is_none_or(|ball| ball.log_density.len() == rows), "flow: shapes");
@@ -367,12 +388,14 @@ struct SampleParameters {
 pub fn sample(
     device: &Device,
     tables: &FlowTables,
-    (weights, biases): (&Tensor<f32>, &Tensor<f32>),
-    (base, first_row): (&Tensor<f32>, usize),
+    at: AtContext<'_>,
+    rows: BaseRows<'_>,
     tails: Tails,
     x: &mut Tensor<f32>,
-    (log_q, ball): (&mut Tensor<f32>, Option<Ball<'_>>),
+    densities: Densities<'_>,
 ) {
+    let (AtContext { weights, folded: biases }, BaseRows { base, first_row }) = (at, rows);
+    let Densities { log_q, ball } = densities;
     let (shape, flows) = (&tables.shape, tables.flows());
     assert_eq!((base.cols(), base.rows()), (x.cols(), x.rows()), "flow: shapes");
     assert_eq!((base.cols(), base.rows()), (shape.parameters, log_q.len()), "flow: shapes");
@@ -420,7 +443,7 @@ pub fn sample(
         }
     }
     if flows > 1 {
-        density(device, tables, (weights, biases), x, tails, (log_q, ball));
+        density(device, tables, at, x, tails, Densities { log_q, ball });
     } else {
         assert!(ball.is_none(), "flow: of one flow the base-space points tell the density in the ball");
     }

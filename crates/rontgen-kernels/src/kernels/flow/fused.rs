@@ -9,6 +9,7 @@ use super::shape::FlowShape;
 use super::{EpochWork, FlowTables, Optimised};
 use crate::device::{Device, Gpu, Kernel, Tensor, grid_1d};
 use crate::kernels::adam::{Parameters as AdamParameters, Step};
+use crate::kernels::reduce::EpochLosses;
 
 /// How the fused kernels run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,12 +226,14 @@ impl FusedBuffers {
 /// One epoch; `false` when the device cannot hold the scratch.
 pub(super) fn epoch(
     device: &Device,
-    (tables, fused): (&FlowTables, &Fused),
+    tables: &FlowTables,
+    fused: &Fused,
     optimised: Optimised<'_>,
     work: &EpochWork<'_>,
     buffers: &mut Option<FusedBuffers>,
-    (losses, valid_losses): (&mut Tensor<f32>, &mut Tensor<f32>),
+    losses: EpochLosses<'_>,
 ) -> bool {
+    let EpochLosses { train: losses, valid: valid_losses } = losses;
     let Device::Gpu(gpu) = device else { return false };
     let (flows, rows) = (tables.flows(), work.batch.max(work.valid_batch));
     let groups = fused.blocks.rows().max(rows.div_ceil(fused.tile)) * flows;

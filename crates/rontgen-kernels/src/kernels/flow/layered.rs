@@ -1,11 +1,12 @@
 //! Loss and gradient of the flow on a GPU, layer by layer: dense products with fused epilogues, and small kernels between them.
 
-use super::FlowTables;
 use super::shape::FlowShape;
+use super::{FlowTables, Inputs};
 use crate::device::{Device, Kernel, Tensor, grid_1d};
 use crate::kernels::activation::Activation;
+use crate::kernels::adam;
 use crate::kernels::gemm::{Epilogue, Matrix, MatrixMut, gemm};
-use crate::kernels::{adam, reduce};
+use crate::kernels::reduce::{self, LossSlot};
 use std::sync::LazyLock;
 
 const SOURCE: &str = include_str!("../../../../../shaders/flow_layered.wgsl");
@@ -82,18 +83,18 @@ pub(super) fn loss(
     tables: &FlowTables,
     weights: &Tensor<f32>,
     gradient: Option<&mut Tensor<f32>>,
-    (x, context): (&Tensor<f32>, &Tensor<f32>),
+    inputs: Inputs<'_>,
     buffers: &mut LayeredBuffers,
-    (losses, slot): (&mut Tensor<f32>, usize),
+    sum: LossSlot<'_>,
 ) {
     let Device::Gpu(gpu) = device else { return };
     for flow in 0..tables.flows() {
-        forward(device, tables, (weights, flow), (x, context), buffers);
+        forward(device, tables, (weights, flow), inputs, buffers);
         if gradient.is_some() {
-            backward(device, tables, (weights, flow), (x, context), buffers);
+            backward(device, tables, (weights, flow), inputs, buffers);
         }
     }
-    reduce::total(device, &buffers.loss, 0, buffers.rows, losses, slot);
+    reduce::total(device, &buffers.loss, 0, buffers.rows, sum.losses, sum.slot);
     if let Some(gradient) = gradient {
         let n = tables.weights();
         let parameters = Parameters { rows: n as u32, p: 1, share: 0.0, add: 0 };
@@ -107,7 +108,7 @@ fn forward(
     device: &Device,
     tables: &FlowTables,
     (weights, flow): (&Tensor<f32>, usize),
-    (x, context): (&Tensor<f32>, &Tensor<f32>),
+    Inputs { x, context }: Inputs<'_>,
     buffers: &mut LayeredBuffers,
 ) {
     let Device::Gpu(gpu) = device else { return };
@@ -164,7 +165,7 @@ fn backward(
     device: &Device,
     tables: &FlowTables,
     (weights, flow): (&Tensor<f32>, usize),
-    (x, context): (&Tensor<f32>, &Tensor<f32>),
+    Inputs { x, context }: Inputs<'_>,
     buffers: &mut LayeredBuffers,
 ) {
     let Device::Gpu(gpu) = device else { return };

@@ -19,13 +19,16 @@ mod team;
 mod tile;
 mod train;
 
-pub use density::{Ball, TAIL_SCALE, Tails, check_size, context_biases, density, log_density, sample};
+pub use density::{
+    AtContext, Ball, BaseRows, Densities, TAIL_SCALE, Tails, check_size, context_biases, density, log_density, sample,
+};
 pub use fused::Fusing;
 pub use layered::LayeredBuffers;
 pub use shape::{DenseAt, FlowShape, LOG_SCALE_LIMIT};
 
 use crate::device::{Cpu, Device, Fault, Kernel, Tensor};
 use crate::kernels::adam::AdamSettings;
+use crate::kernels::reduce::{EpochLosses, LossSlot};
 use fused::{Fused, FusedBuffers};
 use plan::Plan;
 use std::sync::RwLock;
@@ -106,18 +109,28 @@ pub struct TrainingScratch {
     fused: Option<FusedBuffers>,
 }
 
+/// The rows that a density is trained on or asked about: parameters, each with its context.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// Parameters, z-scored: `n x P`.
+    pub x: &'a Tensor<f32>,
+    /// Contexts: `n x C`.
+    pub context: &'a Tensor<f32>,
+}
+
 /// Adds the gradient of the mean of `-log q(x | context)` over the rows to `gradient` (`1 x weights`; masked weights get none) and
-/// writes the sum of `-log q` into `losses[slot]`. `x` is `n x P`, `context` `n x C`. Without `gradient`, only the sum. Of an
+/// writes the sum of `-log q` into the slot. Without `gradient`, only the sum. Of an
 /// ensemble every flow gets the gradient of its own mean, and the sum is the mean over the flows.
 pub fn loss(
     device: &Device,
     tables: &FlowTables,
     weights: &Tensor<f32>,
     gradient: Option<&mut Tensor<f32>>,
-    (x, context): (&Tensor<f32>, &Tensor<f32>),
+    inputs: Inputs<'_>,
     scratch: &mut TrainingScratch,
-    (losses, slot): (&mut Tensor<f32>, usize),
+    sum: LossSlot<'_>,
 ) {
+    let Inputs { x, context } = inputs;
     let shape = &tables.shape;
     assert_eq!((x.cols(), context.cols(), x.rows()), (shape.parameters, shape.context, context.rows()), "flow: shapes");
     assert_eq!(weights.len(), tables.weights(), "flow: weights");
@@ -129,11 +142,11 @@ pub fn loss(
             train::scratch(&tables.plans[0], teams, &mut scratch.tiles);
             let wanted = gradient.is_some();
             let mut fresh = vec![0.0; if wanted { weights.len() } else { 0 }];
-            let sum = train::loss(tables, weights.cpu(), &pairs, &rows, &mut fresh, teams, &scratch.tiles);
-            if !sum.is_finite() {
+            let total = train::loss(tables, weights.cpu(), &pairs, &rows, &mut fresh, teams, &scratch.tiles);
+            if !total.is_finite() {
                 cpu.status.raise(Fault::Flow, 0);
             }
-            losses.cpu_mut()[slot] = sum;
+            sum.losses.cpu_mut()[sum.slot] = total;
             if let Some(gradient) = gradient {
                 gradient.cpu_mut().iter_mut().zip(&fresh).for_each(|(sum, fresh)| *sum += fresh);
             }
@@ -144,7 +157,7 @@ pub fn loss(
                 scratch.layered = Some(LayeredBuffers::new(device, shape, tables.flows(), x.rows()));
             }
             if let Some(buffers) = &mut scratch.layered {
-                layered::loss(device, tables, weights, gradient, (x, context), buffers, (losses, slot));
+                layered::loss(device, tables, weights, gradient, inputs, buffers, sum);
             }
         }
     }
@@ -182,7 +195,7 @@ pub struct EpochWork<'a> {
 }
 
 /// One epoch: a step of Adam per batch, every flow's gradient clipped by its own norm. The sum of `-log q` of batch `b` (the mean over
-/// the flows) goes to `losses[b]`, those of the validation batches to `valid_losses`. `false` when nothing was done, since the
+/// the flows) goes to `losses.train[b]`, those of the validation batches to `losses.valid`. `false` when nothing was done, since the
 /// device can train flows of this shape layer by layer only ([`loss`]).
 ///
 /// A gradient that is not finite raises [`Fault::Gradient`] and leaves its flow as it was.
@@ -192,17 +205,17 @@ pub fn train_epoch(
     optimised: Optimised<'_>,
     work: &EpochWork<'_>,
     scratch: &mut TrainingScratch,
-    (losses, valid_losses): (&mut Tensor<f32>, &mut Tensor<f32>),
+    losses: EpochLosses<'_>,
 ) -> bool {
     assert_eq!((optimised.value.len(), optimised.first.len()), (tables.weights(), tables.weights()), "flow: weights");
     match (device, &tables.fused) {
         (Device::Cpu(cpu), _) => {
-            cpu.run("flow.epoch", || cpu_epoch(cpu, tables, optimised, work, scratch, (losses, valid_losses)));
+            cpu.run("flow.epoch", || cpu_epoch(cpu, tables, optimised, work, scratch, losses));
             true
         }
         (Device::Gpu(_), None) => false,
         (Device::Gpu(_), Some(fused)) => {
-            fused::epoch(device, (tables, fused), optimised, work, &mut scratch.fused, (losses, valid_losses))
+            fused::epoch(device, tables, fused, optimised, work, &mut scratch.fused, losses)
         }
     }
 }
@@ -214,7 +227,7 @@ fn cpu_epoch(
     optimised: Optimised<'_>,
     work: &EpochWork<'_>,
     scratch: &mut TrainingScratch,
-    (losses, valid_losses): (&mut Tensor<f32>, &mut Tensor<f32>),
+    losses: EpochLosses<'_>,
 ) {
     let Optimised { value, gradient, first, second, state, step } = optimised;
     let len = tables.shape.len();
@@ -242,14 +255,14 @@ fn cpu_epoch(
     train::epoch(&mut members, &work, teams, &scratch.tiles);
 
     let flows = members.len() as f32;
-    for (batch, loss) in losses.cpu_mut().iter_mut().take(batches).enumerate() {
+    for (batch, loss) in losses.train.cpu_mut().iter_mut().take(batches).enumerate() {
         *loss = members.iter().map(|member| member.losses[batch]).sum::<f32>() / flows;
     }
-    valid_losses.cpu_mut().fill(0.0);
-    if let Some(valid) = valid_losses.cpu_mut().first_mut() {
+    losses.valid.cpu_mut().fill(0.0);
+    if let Some(valid) = losses.valid.cpu_mut().first_mut() {
         *valid = members.iter().map(|member| member.valid).sum::<f32>() / flows;
     }
-    if !losses.cpu().iter().chain(valid_losses.cpu()).all(|loss| loss.is_finite()) {
+    if !losses.train.cpu().iter().chain(losses.valid.cpu()).all(|loss| loss.is_finite()) {
         cpu.status.raise(Fault::Flow, 0);
     }
     let state = state.cpu_mut();

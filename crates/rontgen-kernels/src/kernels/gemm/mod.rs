@@ -84,7 +84,8 @@ impl Shape {
 
     /// The tiles for a problem, within limits.
     pub fn tiles(limits: &wgpu::Limits, shape: [usize; 3]) -> Self {
-        Shape::Tiles(tile::choose(limits, shape))
+        let [m, k, n] = shape;
+        Shape::Tiles(tile::choose(limits, m, k, n))
     }
 
     /// Rows of C per workgroup.
@@ -149,14 +150,14 @@ pub fn gemm_shaped<'a>(
 }
 
 /// Into how many parts a GPU splits the sum over K of `m x k` times `k x n`; more than one cost a second dispatch.
-pub fn splits(shape: Shape, [m, k, n]: [usize; 3]) -> usize {
-    split(shape, [m, k, n]).0
+pub fn splits(shape: Shape, m: usize, k: usize, n: usize) -> usize {
+    split(shape, m, k, n).0
 }
 
 /// Parts, and terms in each.
-fn split(shape: Shape, problem @ [m, k, n]: [usize; 3]) -> (usize, usize) {
+fn split(shape: Shape, m: usize, k: usize, n: usize) -> (usize, usize) {
     match shape {
-        Shape::Tiles(i) => TILES[i].split(problem),
+        Shape::Tiles(i) => TILES[i].split(m, k, n),
         // A software adapter has few threads to feed: only the smallest results are split.
         Shape::Direct => {
             let groups = m.div_ceil(DIRECT.0) * n.div_ceil(DIRECT.1);
@@ -184,7 +185,7 @@ fn launch(
         each => each,
     };
     let (rows, cols) = shape.extent();
-    let (splits, k_chunk) = split(shape, [m, k, n]);
+    let (splits, k_chunk) = split(shape, m, k, n);
     let (saved, saved_view) = match (&epilogue.save, &epilogue.derivative) {
         (Some(save), _) => (Saved::Save, (save.offset(), save.stride())),
         (None, Some((_, matrix))) => (Saved::Derivative, (matrix.offset(), matrix.stride())),

@@ -66,7 +66,7 @@ impl Tile {
     }
 
     /// Parts of K, and terms in each.
-    pub fn split(&self, [m, k, n]: [usize; 3]) -> (usize, usize) {
+    pub fn split(&self, m: usize, k: usize, n: usize) -> (usize, usize) {
         let most = (ENOUGH_GROUPS / self.groups(m, n).max(1)).min(k / MIN_SPLIT).max(1);
         let chunk = k.div_ceil(most).next_multiple_of(self.depth).max(self.depth);
         (k.div_ceil(chunk).max(1), chunk)
@@ -201,11 +201,11 @@ impl Tile {
 
 /// Which tile of the table an adapter with such limits takes for `m x k` times `k x n`: the largest that fits and leaves no part
 /// of the adapter idle.
-pub fn choose(limits: &wgpu::Limits, shape @ [m, _, n]: [usize; 3]) -> usize {
+pub fn choose(limits: &wgpu::Limits, m: usize, k: usize, n: usize) -> usize {
     let enough = |i: &usize| TILES[*i].fits(limits) && TILES[*i].groups(m, n) >= ENOUGH_GROUPS;
     (MIDDLE..TILES.len()).rev().find(enough).unwrap_or_else(|| {
         let middle = &TILES[MIDDLE];
-        let groups = middle.groups(m, n) * middle.split(shape).0;
+        let groups = middle.groups(m, n) * middle.split(m, k, n).0;
         if 2 * groups >= ENOUGH_GROUPS { MIDDLE } else { SMALL }
     })
 }

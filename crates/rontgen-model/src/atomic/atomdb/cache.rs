@@ -57,6 +57,7 @@ pub(super) fn store(folder: &Path, files: &Files, db: &AtomDb) {
     let mut payload = Vec::new();
     write_database(db, &mut payload);
     let written = || {
+        std::fs::create_dir_all(folder)?;
         let new = Replacement::of(&path)?;
         let mut out = new.open()?;
         out.write_all(MAGIC)?;

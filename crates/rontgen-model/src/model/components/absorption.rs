@@ -327,8 +327,8 @@ impl<R: Real> Shifted<R> {
         if jumps > 0 {
             let Some(steps) = Steps::<R>::new(edges, rest, energies) else { return [R::of(f64::NAN).store(); TILE] };
             let column = |k: usize| own.get(k * count..(k + 1) * count).unwrap_or(&[]);
-            let shift = (self.ln_stretch, self.ln_stretch_low);
-            steps.correct(tile, middles, shift, column, |j, _, change| {
+            let (high, low) = (self.ln_stretch, self.ln_stretch_low);
+            steps.correct(tile, middles, high, low, column, |j, _, change| {
                 mean[j] = (R::load(mean[j]) + change).store();
             });
         }

@@ -393,8 +393,8 @@ impl<R: Real> Species<R> {
         }
         if jumps > 0 {
             let column = |k: usize| sigmas.get(k * rows..(k + 1) * rows).unwrap_or(&[]);
-            let shift = (self.ln_stretch, self.ln_stretch_low);
-            Steps::<R>::new(edges, rest, energies)?.correct(tile, lower, shift, column, |j, k, change| {
+            let (high, low) = (self.ln_stretch, self.ln_stretch_low);
+            Steps::<R>::new(edges, rest, energies)?.correct(tile, lower, high, low, column, |j, k, change| {
                 let weight = self.gas.get(k).copied().unwrap_or(R::of(0.0));
                 sums[0][j] = change.fma(weight, R::load(sums[0][j])).store();
             });

@@ -60,12 +60,13 @@ impl<'a, R: Real> Steps<'a, R> {
     }
 
     /// Calls `add(bin of the tile, column, change of its cross section)` for every bin that holds an edge. `middles`: ln E of the bins'
-    /// middles, at which the cross sections were taken; `ln_stretch`: ln(1 + z) in two parts; `sigmas`: ln sigma of the rows of a column.
+    /// middles, at which the cross sections were taken; `stretch + stretch_low`: ln(1 + z) in two parts; `sigmas`: ln sigma of the rows of a column.
     pub fn correct(
         &self,
         tile: &Tile<R::Store>,
         middles: &[R::Store],
-        (stretch, stretch_low): (R, R),
+        stretch: R,
+        stretch_low: R,
         sigmas: impl Fn(usize) -> &'a [R::Store],
         mut add: impl FnMut(usize, usize, R),
     ) {
