@@ -123,7 +123,7 @@ fn rooms_keep_to_what_is_below_them() {
         }
     }
     for (room, below) in [
-        ("kernels", vec!["device"]),
+        ("kernels", vec!["device", "numerics"]),
         ("device", vec![]),
         ("numerics", vec![]),
         ("fits", vec!["bounded", "replacement"]),

@@ -3,3 +3,4 @@
 pub mod kernels;
 
 use rontgen_device::device;
+use rontgen_numerics::numerics;

@@ -2,7 +2,7 @@
 
 use super::{BackgroundBin, BackgroundStatistic};
 use crate::kernels::cstat::CEILING;
-use rontgen_numerics::numerics::special::ln_gamma;
+use crate::numerics::special::ln_gamma;
 use std::f64::consts::PI;
 
 impl BackgroundStatistic {

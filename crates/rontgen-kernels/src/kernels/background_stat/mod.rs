@@ -110,7 +110,10 @@ pub struct BackgroundData {
 }
 
 impl BackgroundData {
-    /// Prepares a spectrum for a device. For the marginal likelihood this takes some microseconds for each bin and count.
+    /// Prepares a spectrum for a device. For the marginal likelihood this sums 64 times over the source counts of every bin.
+    ///
+    /// # Errors
+    /// A bin with a number that the statistic cannot use.
     pub fn new(device: &Device, statistic: BackgroundStatistic, bins: &[BackgroundBin]) -> Result<Self, BinError> {
         let prepare::Table { values, stride, terms, constant } = prepare::table(statistic, bins, LANES)?;
         let table = Tensor::from_slice(device, CONSTANTS + terms, stride, &values);
