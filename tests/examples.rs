@@ -66,3 +66,30 @@ fn networks_for_any_spectrum() {
     assert_eq!(found.len(), 3);
     assert!(found.iter().zip([1.5, 1.9, 2.3]).all(|(found, truth)| (found - truth).abs() < 0.05), "{found:?}");
 }
+
+/// Outside of the priors neither kept energies nor fixed tables hold: no number comes from there.
+#[test]
+fn no_likelihood_comes_from_outside_of_the_priors() {
+    use rontgen::analysis::{Likelihood, Problem};
+    use rontgen::model::{Model, Parameters, Prior, Setting, Settings};
+    let model = Model::parse("powerlaw", &Settings::default()).unwrap();
+    let free = [
+        ("powerlaw.PhoIndex", Setting::Free(Prior::Uniform { lo: 1.0, hi: 2.0 })),
+        ("powerlaw.norm", Setting::Free(Prior::LogUniform { lo: 1e-4, hi: 1e-3 })),
+    ];
+    let free = free.into_iter().map(|(name, setting)| (name.to_string(), setting)).collect();
+    let parameters = Parameters::resolve(&model, &free).unwrap();
+    let problem = Problem::new("a case", rontgen::observation::demo_instrument(), model, parameters).unwrap();
+    let likelihood = Likelihood::new(&problem, &rontgen::device::Device::cpu()).unwrap();
+    let theta = ndarray::arr2(&[[1.5, 5e-4], [2.5, 5e-4], [1.5, 2e-3], [f64::NAN, 5e-4], [1.2, 2e-4]]);
+    let found = likelihood.ln_likelihood(theta.view()).unwrap();
+    assert_eq!(found.mapv(f64::is_finite).to_vec(), [true, false, false, false, true], "{found}");
+    assert!(found.iter().all(|l| l.is_finite() || *l == f64::NEG_INFINITY), "{found}");
+    // No counts were observed: ln L is minus the sum of the expected ones.
+    let expected = likelihood.expected(ndarray::aview2(&[[1.5, 5e-4]])).unwrap();
+    assert!((f64::from(expected.sum()) + found[0]).abs() < 1e-4 * found[0].abs(), "{} {}", expected.sum(), found[0]);
+    let error = likelihood.expected(theta.view()).unwrap_err().to_string();
+    assert!(error.contains("point 1") && error.contains("priors"), "{error}");
+    let error = likelihood.ln_likelihood(ndarray::aview2(&[[1.5, 5e-4, 1.0]])).unwrap_err().to_string();
+    assert!(error.contains("3 columns") && error.contains("powerlaw.norm"), "{error}");
+}

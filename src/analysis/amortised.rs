@@ -48,6 +48,11 @@ pub struct SpectrumResult {
     pub parameters: Vec<(String, ParameterSummary)>,
 }
 
+/// A relative difference of exposures that is rounding.
+pub(crate) const SAME_EXPOSURE: f64 = 1e-3;
+/// Counts beyond are not whole in single precision.
+const LARGEST: u32 = 1 << 24;
+
 /// Networks that serve any spectrum of a problem's response, model and priors.
 pub struct Amortised<'a> {
     problem: &'a Problem,
@@ -83,7 +88,7 @@ impl<'a> Amortised<'a> {
     /// likelihood.
     ///
     /// # Errors
-    /// Spectra of other bins, device failures, interruptions.
+    /// Spectra of other bins, exposures that the networks were not trained for, device failures, interruptions.
     pub fn posteriors(
         &self,
         spectra: &[Binned],
@@ -96,6 +101,21 @@ impl<'a> Amortised<'a> {
             return Err(Error::Input(format!("spectrum {k} has {} bins; expected {bins}", other.counts.len())));
         }
         let (problem, settings, simulator) = (self.problem, self.settings, &self.simulator);
+        // What the networks have not seen is not theirs to say, however the weights come out.
+        let [least, most] = settings.exposures(problem).unwrap_or([1.0, 1.0]);
+        for (k, spectrum) in spectra.iter().enumerate() {
+            if !(least * (1.0 - SAME_EXPOSURE)..=most * (1.0 + SAME_EXPOSURE)).contains(&spectrum.exposure) {
+                return Err(Error::Input(format!(
+                    "spectrum {k} has {} times the exposure of the response; the networks were trained for {least} to {most}",
+                    spectrum.exposure
+                )));
+            }
+            if let Some(counts) = spectrum.counts.iter().find(|counts| **counts > LARGEST) {
+                return Err(Error::Input(format!(
+                    "spectrum {k} has {counts} counts in a bin; expected at most {LARGEST}"
+                )));
+            }
+        }
         let context = Context { problem, settings, simulator, device: simulator.device(), observer };
         let load = &mut |_| Networks::from_record(&context, self.record.clone());
         let analysis = Analysis::of_round(context, 1, load)?;

@@ -165,7 +165,7 @@ pub fn sample(
     let (refined, reference): (Refined, ReferenceSummary) = match sampling.sampler {
         Sampler::Nested => {
             let networks = sampling.networks.map(|record| Networks::from_record(&context, record)).transpose()?;
-            let kept = reference::nested::Kept { store: &mut *store, resumes: given.resumes };
+            let kept = reference::nested::Keeping { store: &mut *store, resumes: given.resumes };
             reference::nested::sample(&context, kept, sampling.seed, networks.as_ref(), &mut warnings)?
         }
         Sampler::Ensemble => reference::ensemble::sample(&context)?,

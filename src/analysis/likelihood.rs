@@ -1,17 +1,11 @@
 //! The exact likelihood of a problem for samplers of the caller's own: in batches, on any device.
 
 use super::Problem;
-use super::context::BATCH;
-use crate::device::Device;
-use crate::simulate::{Coordinates, Outputs, Simulator, Source, no_tick};
-use crate::{
-    Error, Result,
-    device::{RowBlocks, Tensor},
-};
+use super::context::{BATCH, log_likelihood_at};
+use crate::device::{Device, RowBlocks};
+use crate::simulate::{Coordinates, Simulator};
+use crate::{Error, Result};
 use ndarray::{Array1, Array2, ArrayView2, Axis};
-
-/// What is done with the first row and the points of a batch.
-type Work<'a> = dyn FnMut(usize, &[Vec<f64>]) -> Result<()> + 'a;
 
 /// The exact likelihood of a problem on a device.
 ///
@@ -55,48 +49,45 @@ impl<'a> Likelihood<'a> {
     }
 
     /// ln L = -C-STAT/2 (Cash 1979 with Castor's constant) of the observed spectrum at physical parameters (n x P); minus infinity where
-    /// the model cannot have made it.
+    /// the model cannot have made it, and outside of the priors, where neither the kept energies nor the model's tables hold.
     ///
     /// # Errors
-    /// Another number of columns, parameters outside the model's hard limits, device failures.
+    /// Another number of columns, device failures.
     pub fn ln_likelihood(&self, theta: ArrayView2<'_, f64>) -> Result<Array1<f64>> {
-        let mut all = Array1::zeros(theta.nrows());
-        self.each(theta, &mut |first, points| {
-            let mut out = Tensor::empty(self.simulator.device(), points.len(), 1);
-            let outputs = Outputs { log_likelihood: Some(&mut out), ..Outputs::default() };
-            let rows = self.simulator.physical(points)?;
-            // Nothing is random in a likelihood.
-            self.simulator.run(Coordinates::Physical, &rows, Source { seed: 0, stream: 0 }, outputs, &mut no_tick)?;
-            all.iter_mut().skip(first).zip(out.download()?).for_each(|(to, value)| *to = f64::from(value));
-            Ok(())
-        })?;
+        let inside: Vec<usize> = self.inside(theta)?;
+        let mut all = Array1::from_elem(theta.nrows(), f64::NEG_INFINITY);
+        for batch in inside.chunks(BATCH) {
+            let points: Vec<Vec<f64>> = batch.iter().map(|&row| theta.row(row).to_vec()).collect();
+            let found = log_likelihood_at(&self.simulator, &points)?;
+            batch.iter().zip(found).for_each(|(&row, value)| all[row] = value);
+        }
         Ok(all)
     }
 
     /// Expected counts (n x D) at physical parameters (n x P).
     ///
     /// # Errors
-    /// As [`Likelihood::ln_likelihood`].
+    /// Another number of columns, a point outside of the priors (its row is named), device failures.
     pub fn expected(&self, theta: ArrayView2<'_, f64>) -> Result<Array2<f32>> {
+        let inside = self.inside(theta)?;
+        if let Some(row) = (0..theta.nrows()).find(|row| inside.binary_search(row).is_err()) {
+            return Err(Error::Input(format!("point {row} (from 0), {}, lies outside of the priors", theta.row(row))));
+        }
         let bins = self.simulator.bins();
         let mut all = Array2::zeros((theta.nrows(), bins));
-        self.each(theta, &mut |first, points| {
+        for (k, batch) in theta.axis_chunks_iter(Axis(0), BATCH).enumerate() {
+            let points: Vec<Vec<f64>> = batch.rows().into_iter().map(|row| row.to_vec()).collect();
             let mut out = RowBlocks::empty(self.simulator.device(), points.len(), bins, usize::MAX);
-            self.simulator.expected(Coordinates::Physical, &self.simulator.physical(points)?, &mut out)?;
-            all.slice_mut(ndarray::s![first..first + points.len(), ..]).assign(&out.to_array()?);
-            Ok(())
-        })?;
+            self.simulator.expected(Coordinates::Physical, &self.simulator.physical(&points)?, &mut out)?;
+            all.slice_mut(ndarray::s![k * BATCH..k * BATCH + points.len(), ..]).assign(&out.to_array()?);
+        }
         Ok(all)
     }
 
-    /// Calls `work` with the first row and the points of each batch.
-    fn each(&self, theta: ArrayView2<'_, f64>, work: &mut Work<'_>) -> Result<()> {
-        self.check(theta)?;
-        for (k, batch) in theta.axis_chunks_iter(Axis(0), BATCH).enumerate() {
-            let points: Vec<Vec<f64>> = batch.rows().into_iter().map(|row| row.to_vec()).collect();
-            work(k * BATCH, &points)?;
-        }
-        Ok(())
+    /// The rows that lie inside of the priors, ascending.
+    fn inside(&self, theta: ArrayView2<'_, f64>) -> Result<Vec<usize>> {
+        let prior = self.ln_prior(theta)?;
+        Ok((0..prior.len()).filter(|&row| prior[row] > f64::NEG_INFINITY).collect())
     }
 
     fn check(&self, points: ArrayView2<'_, f64>) -> Result<()> {

@@ -47,7 +47,8 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// States a problem: `parameters` are those of `model`, which is evaluated on the energies of the data set's response.
+    /// States a problem: `parameters` are those of `model`, which is evaluated on the energies of the data set's response. Tables of a model
+    /// become many times faster by [`Model::fix_tables`], called before.
     ///
     /// # Errors
     /// Those of [`Program::new`], and a data set without bins or parameters of which none is free.

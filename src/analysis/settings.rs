@@ -63,6 +63,7 @@ pub struct Judging {
 
 /// What is written beside the posterior follows from this (`[output]` of a run file).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Output {
     pub posterior_samples: usize,
     /// Mocks of the quick calibration after the refinement; 0: none.

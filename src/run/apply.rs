@@ -11,7 +11,7 @@ use super::setup::Case;
 use super::store;
 use super::trained::Trained;
 use crate::analysis::adapt::{self, Effort};
-use crate::analysis::amortised::{Binned, SpectrumResult, refine};
+use crate::analysis::amortised::{Binned, SAME_EXPOSURE, SpectrumResult, refine};
 use crate::analysis::mocks::Analysis;
 use crate::analysis::observer::Quiet;
 use crate::analysis::{Context, Observer};
@@ -29,8 +29,6 @@ use std::time::Instant;
 
 /// Spectra whose draws are in memory at a time.
 pub(crate) const GROUP: usize = 64;
-/// A relative difference of exposures that is rounding.
-const SAME_EXPOSURE: f64 = 1e-3;
 
 /// How to refine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -102,7 +102,7 @@ fn check_region(
 }
 
 /// Where the state of the sampler is kept, and whether it goes on from there.
-pub(crate) struct Kept<'a> {
+pub(crate) struct Keeping<'a> {
     pub store: &'a mut dyn Store,
     pub resumes: bool,
 }
@@ -114,12 +114,12 @@ pub(crate) struct Kept<'a> {
 /// Device failures, states of another analysis, and interruptions after the state is kept.
 pub(crate) fn sample(
     context: &Context<'_>,
-    kept: Kept<'_>,
+    kept: Keeping<'_>,
     seed: u64,
     networks: Option<&Networks>,
     warnings: &mut Vec<String>,
 ) -> Result<(Refined, ReferenceSummary)> {
-    let Kept { store, resumes } = kept;
+    let Keeping { store, resumes } = kept;
     let chosen = &context.settings.reference;
     let settings = settings(chosen, seed);
     let mut before = None;

@@ -4,6 +4,7 @@ use crate::summarize::Targets;
 
 /// An auto-encoder is made and trained so (`[inference.autoencoder]` of a run file).
 #[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Autoencoder {
     pub hidden: Hidden,
     pub latent: usize,

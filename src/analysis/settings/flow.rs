@@ -2,6 +2,7 @@
 
 /// A density of parameters given summaries is made and trained so (`[inference.flow]` of a run file).
 #[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Flow {
     pub transforms: usize,
     /// Units of each hidden layer.

@@ -7,6 +7,7 @@ use crate::summarize::SummaryKind;
 
 /// Inference says how simulations become a posterior (`[inference]` of a run file).
 #[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Inference {
     /// Which way leads to the posterior: networks that are trained, nested sampling, or the quicker one.
     pub method: Method,

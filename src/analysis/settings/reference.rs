@@ -2,6 +2,7 @@
 
 /// Settings of the reference samplers; those of the one that is not chosen decide nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Reference {
     /// `None`: this run is no reference run.
     pub sampler: Option<Sampler>,

@@ -2,6 +2,7 @@
 
 /// The rounds' posterior becomes the exact one so (`[refine]` of a run file).
 #[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Refine {
     pub method: RefineMethod,
     /// Likelihoods to compute.
