@@ -39,6 +39,7 @@ impl RunFile {
             background: found("background", &o.background)?,
             energies: o.energies.clone(),
             grouping: o.grouping.clone(),
+            min_background: 0,
             mismatch: o.mismatch,
             notes: Vec::new(),
         };

@@ -126,6 +126,7 @@ pub fn demo_instrument() -> Dataset {
         object: String::new(),
         date: String::new(),
         backfile: None,
+        background: None,
     });
     // Groups that straddle 0.3 or 10 keV go by construction.
     dataset.warnings.clear();

@@ -244,6 +244,7 @@ pub(super) fn assemble(
         object: spectrum.object.clone(),
         date: spectrum.date.clone(),
         backfile: spectrum.backfile.clone(),
+        background: None,
     })
 }
 
