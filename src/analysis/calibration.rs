@@ -139,8 +139,7 @@ pub(crate) fn weights(mocks: &[Mock]) -> MockWeights {
 pub(crate) fn predict(context: &Context<'_>, posterior: &[f64], n: usize) -> Result<Option<Predictive>> {
     let Context { problem, simulator, device, observer, .. } = *context;
     let p = problem.names().len();
-    let edges: Vec<(f64, f64)> = problem.dataset.bins.iter().map(|bin| (bin.e_min, bin.e_max)).collect();
-    let mut predicting = Predicting::new(&problem.dataset.counts, &edges);
+    let mut predicting = Predicting::new(&problem.observations.counts(), &problem.edges());
     let rows: Vec<&[f64]> = posterior.chunks_exact(p).collect();
     if rows.is_empty() {
         return Ok(None);

@@ -17,20 +17,21 @@ const AT_ALL: usize = 1 << 26;
 /// # Errors
 /// Device failures and interruptions.
 pub(crate) fn of(context: &Context<'_>, posterior: &[f64]) -> Result<Option<Residual>> {
-    let (dataset, bins) = (&context.problem.dataset, context.simulator.bins().max(1));
+    let bins = context.simulator.bins().max(1);
     let rows: Vec<&[f64]> = posterior.chunks_exact(context.problem.names().len().max(1)).collect();
     // Spread over all draws, whose order may mean something.
     let n = DRAWS.min(rows.len()).min((AT_ALL / bins).max(64));
     let chosen: Vec<Vec<f64>> = (0..n).map(|i| rows[i * rows.len() / n].to_vec()).collect();
+    let source = Source { seed: context.seed(), stream: RESIDUAL_STREAM };
     let mut means = Vec::with_capacity(n * bins);
     for some in chosen.chunks((AT_ONCE / bins).max(1)) {
         context.observer.check()?;
-        means.extend(context.expected(some)?);
+        let first = means.len() / bins;
+        means.extend(context.predicted(some, source, first)?);
     }
-    let edges: Vec<(f64, f64)> = dataset.bins.iter().map(|bin| (bin.e_min, bin.e_max)).collect();
-    let source = Source { seed: context.seed(), stream: RESIDUAL_STREAM };
+    let (counts, edges) = (context.problem.observations.counts(), context.problem.edges());
     let device = context.device;
-    examine(&dataset.counts, &edges, &means, &mut |k, means| {
+    examine(&counts, &edges, &means, &mut |k, means| {
         let groups = means.len() / n;
         let at_once = (AT_ONCE / groups).max(1);
         let mut drawn = Vec::with_capacity(means.len());

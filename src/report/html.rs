@@ -22,7 +22,7 @@ pub fn html(data: &ReportData, plots: &Plots) -> String {
     verdict(&mut body, s);
     parameters(&mut body, s);
     figures::posterior(&mut body, s, plots);
-    figures::fit(&mut body, s, data.spectrum.as_ref(), plots);
+    figures::fit(&mut body, data, plots);
     match &s.reference {
         Some(reference) => sampler(&mut body, reference),
         None => refinement(&mut body, s),

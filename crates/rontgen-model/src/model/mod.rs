@@ -21,6 +21,7 @@ mod plan;
 pub mod prior;
 pub mod program;
 pub mod real;
+mod sets;
 pub mod table;
 mod wgsl;
 
@@ -29,6 +30,7 @@ pub use catalogue::{Kind, ParameterInfo};
 pub use expression::Expr;
 pub use extension::{Extensions, UserComponent};
 pub use joint::JointParameters;
+pub use sets::resolve_sets;
 pub use parameters::{FreeParameter, MapEntry, Parameters, Setting};
 pub use parts::additive_parts;
 pub use prior::Prior;
