@@ -35,7 +35,7 @@ pub use demo::demo_instrument;
 pub use fold::FoldedResponse;
 pub use grouping::Grouping;
 pub use identity::Identity;
-pub use inspect::{FileReport, inspect};
+pub use inspect::{BackgroundFacts, FileReport, inspect};
 pub use load::load;
 pub use names::{FileName, HduChoice, split_text};
 pub use observations::Observations;
@@ -183,7 +183,7 @@ pub struct Dataset {
     pub files: Vec<PathBuf>,
     /// Channels between a bin's first and last that are no part of it, because they are bad.
     pub left_out: Vec<i64>,
-    /// Something speaks against the response or the area, and a warning was asked for.
+    /// Something speaks against the response, the area or the background, and a warning was asked for.
     pub mismatched: bool,
     /// The instrument, grating arm and order of the spectrum.
     pub identity: Identity,

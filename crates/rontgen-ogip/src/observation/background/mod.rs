@@ -1,7 +1,10 @@
 //! The background spectrum of a data set, in the data set's bins.
 
+mod bins;
+mod read;
 mod smooth;
 
+pub(super) use read::BackgroundSpectrum;
 use std::path::PathBuf;
 
 /// A background spectrum in the bins of its data set.
