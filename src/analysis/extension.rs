@@ -4,13 +4,13 @@
 //! A network learns best what lies in the middle of what it is shown. Bounds only ever move outward: nothing that the run file allows is
 //! taken away.
 
+use super::Problem;
 use crate::device::{Device, RowBlocks, Tensor};
 use crate::kernels::random;
 use crate::model::Prior;
 use crate::numerics::statistics::quantiles;
 use crate::simulate::{Coordinates, no_tick};
 use crate::{Error, Result};
-use super::Problem;
 
 /// Draws behind a median. Of a log-uniform norm over three decades its error is 5 %, half of what is asked for; every step has the same draws.
 const DRAWS: usize = 4096;
@@ -26,11 +26,7 @@ const STREAM: u32 = 0x6578_7465;
 ///
 /// # Errors
 /// [`Error::Input`] when there is no norm with bounds, or when they do not bring the median to the observed counts.
-pub(crate) fn extend(
-    problem: &mut Problem,
-    factor: f64,
-    seed: u64,
-) -> Result<Vec<String>> {
+pub(crate) fn extend(problem: &mut Problem, factor: f64, seed: u64) -> Result<Vec<String>> {
     let norms: Vec<usize> = problem
         .parameters
         .free()

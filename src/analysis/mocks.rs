@@ -317,7 +317,8 @@ impl<'a> Analysis<'a> {
             let Some(mean) = expected.blocks.first() else { continue };
             let mut piece_l = Tensor::empty(device, n, 1);
             let spectrum = Tensor::from_slice(device, n, 1, spectrum);
-            let observed = cstat_each::Observed { counts: &observed.counts, exposures: &observed.exposures, spectrum: &spectrum };
+            let observed =
+                cstat_each::Observed { counts: &observed.counts, exposures: &observed.exposures, spectrum: &spectrum };
             cstat_each(device, mean, observed, &mut piece_l, 0);
             if let Some(total) = total.as_deref_mut() {
                 let mut sums = Tensor::empty(device, n, 1);
@@ -352,8 +353,9 @@ impl Analysis<'_> {
                 let n = rows.len() / p;
                 let theta = Tensor::from_slice(device, n, p, rows);
                 let mut expected = RowBlocks::empty(device, n, simulator.bins(), n);
-                let beyond = simulator
-                    .expected_within(Coordinates::Cube, &theta, &mut expected, &mut |_| self.context.observer.check())?;
+                let beyond = simulator.expected_within(Coordinates::Cube, &theta, &mut expected, &mut |_| {
+                    self.context.observer.check()
+                })?;
                 let first = log_l.len();
                 for mean in &expected.blocks {
                     let mut piece = Tensor::empty(device, mean.rows(), 1);

@@ -102,8 +102,7 @@ impl Problem {
         for (at, ((model, parameters, statistic), set)) in models.into_iter().zip(observations.sets()).enumerate() {
             let twin = (0..at).find(|&k| {
                 let other: &SetModel = &sets[k];
-                other.parameters.map() == parameters.map()
-                    && observations.sets()[k].folded.edges == set.folded.edges
+                other.parameters.map() == parameters.map() && observations.sets()[k].folded.edges == set.folded.edges
             });
             let program = match twin {
                 Some(k) => sets[k].program.clone(),
@@ -150,11 +149,9 @@ impl Problem {
     pub fn only_set(&self, what: &str) -> Result<&Dataset> {
         match self.observations.sets() {
             [only] => Ok(only),
-            several => Err(Error::Input(format!(
-                "{}: {what} takes one data set; this run has {}",
-                self.name,
-                several.len()
-            ))),
+            several => {
+                Err(Error::Input(format!("{}: {what} takes one data set; this run has {}", self.name, several.len())))
+            }
         }
     }
 
@@ -247,11 +244,11 @@ impl Problem {
     }
 
     fn arms<'a>(&'a self, compression: &dyn Fn(usize) -> Option<&'a Compression>) -> Vec<ArmSpec<'a>> {
-        let arm = |(k, ((data, columns), set)): (usize, ((&'a Dataset, Range<usize>), &'a SetModel))| match compression(k)
-        {
-            Some(compression) => ArmSpec::compressed(compression, &set.parameters, columns),
-            None => ArmSpec::new(&set.program, &set.parameters, &data.folded, columns),
-        };
+        let arm =
+            |(k, ((data, columns), set)): (usize, ((&'a Dataset, Range<usize>), &'a SetModel))| match compression(k) {
+                Some(compression) => ArmSpec::compressed(compression, &set.parameters, columns),
+                None => ArmSpec::new(&set.program, &set.parameters, &data.folded, columns),
+            };
         self.observations.iter().zip(&self.sets).enumerate().map(arm).collect()
     }
 
@@ -302,9 +299,7 @@ impl Problem {
             self.compressions().iter().zip(self.observations.sets()).map(|pair| (told(pair), pair.1)).collect();
         match all.as_slice() {
             [(only, _)] => only.clone(),
-            several => {
-                several.iter().map(|(text, set)| format!("{}: {text}", set.name)).collect::<Vec<_>>().join("; ")
-            }
+            several => several.iter().map(|(text, set)| format!("{}: {text}", set.name)).collect::<Vec<_>>().join("; "),
         }
     }
 
@@ -341,10 +336,13 @@ impl Problem {
         let free = self.parameters.free();
         let mut all = Vec::new();
         for (at, info) in self.model.parameters().iter().enumerate() {
-            let entries: Vec<MapEntry> = self.sets.iter().filter_map(|set| set.parameters.map().get(at).copied()).collect();
+            let entries: Vec<MapEntry> =
+                self.sets.iter().filter_map(|set| set.parameters.map().get(at).copied()).collect();
             let Some(first) = entries.first() else { continue };
             let shared = entries.iter().all(|entry| entry == first);
-            for (entry, set) in entries.iter().zip(self.observations.sets()).take(if shared { 1 } else { entries.len() }) {
+            for (entry, set) in
+                entries.iter().zip(self.observations.sets()).take(if shared { 1 } else { entries.len() })
+            {
                 let name = if shared { info.name.clone() } else { format!("{}@{}", info.name, set.name) };
                 let leader = usize::try_from(entry.free).ok().and_then(|at| free.get(at));
                 let text = match leader {
@@ -389,7 +387,8 @@ impl Problem {
             d.folded.row_start.iter().chain(&d.folded.column).for_each(|i| hash.update(i.to_le_bytes()));
             d.folded.value.iter().for_each(|v| hash.update(v.to_le_bytes()));
             if let (Statistic::Background(..), Some(background)) = (&set.statistic, &d.background) {
-                let numbers = background.counts.iter().chain(&background.scale).chain(background.errors.iter().flatten());
+                let numbers =
+                    background.counts.iter().chain(&background.scale).chain(background.errors.iter().flatten());
                 numbers.for_each(|x| hash.update(x.to_le_bytes()));
             }
         }

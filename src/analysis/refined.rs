@@ -1,7 +1,7 @@
 //! The refined posterior and what it says in numbers.
 
-use super::rounds::Rounds;
 use super::problem::SetModel;
+use super::rounds::Rounds;
 use super::spectra::BAND_DRAWS;
 use super::{Context, Problem, statistic};
 use crate::Result;
@@ -72,6 +72,10 @@ pub(crate) fn summary(
     };
     (statistic.best, statistic.at_median) = (cstat.best, cstat.at_median);
     let mut verdict = Verdict::judge(&cstat, &refined.refine, settings.verdict.misfit);
+    if statistic.name != "cstat" {
+        let words = statistic.words();
+        verdict.model.reasons.iter_mut().for_each(|reason| *reason = reason.replace("C-STAT", &words));
+    }
     for (set, model) in problem.observations.sets().iter().zip(problem.sets()) {
         if let Some(reason) = statistic::against_profile(set, &model.statistic) {
             verdict.add(VerdictStatus::NotTrusted, reason);
@@ -86,8 +90,13 @@ pub(crate) fn summary(
             grid.cstat_change_posterior, grid.kept, grid.energies
         ));
     }
-    let mut observations: Vec<ObservationSummary> =
-        problem.observations.sets().iter().zip(problem.sets()).map(|(set, model)| observation(problem, set, model)).collect();
+    let mut observations: Vec<ObservationSummary> = problem
+        .observations
+        .sets()
+        .iter()
+        .zip(problem.sets())
+        .map(|(set, model)| observation(problem, set, model))
+        .collect();
     let names: Vec<&str> = problem.observations.sets().iter().map(|set| set.name.as_str()).collect();
     Ok(Summary {
         title: names.join(" + "),

@@ -2,9 +2,9 @@
 
 use super::Context;
 use super::problem::SetModel;
-use crate::observation::Dataset;
 use crate::Result;
 use crate::model::{Scratch, additive_parts};
+use crate::observation::Dataset;
 use crate::result::{Quantiles, SetPictures, SpectrumTable, UnfoldedRow, UnfoldedTable};
 use rayon::prelude::*;
 
@@ -14,11 +14,7 @@ const UNFOLDED_DRAWS: usize = 256;
 
 /// spectrum.csv and unfolded.csv of each data set for equal-weight draws (row-major, physical units); the components are those at `best`, a single draw:
 /// parameters at their medians need not belong together.
-pub(crate) fn tables(
-    context: &Context<'_>,
-    posterior: &[f64],
-    best: &[f64],
-) -> Result<Vec<SetPictures>> {
+pub(crate) fn tables(context: &Context<'_>, posterior: &[f64], best: &[f64]) -> Result<Vec<SetPictures>> {
     let problem = context.problem;
     let p = problem.names().len();
     let draws: Vec<Vec<f64>> = posterior.chunks_exact(p).take(BAND_DRAWS).map(<[f64]>::to_vec).collect();

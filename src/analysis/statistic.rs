@@ -102,7 +102,8 @@ pub(crate) fn at(problem: &Problem, means: &[f64]) -> StatisticSummary {
     let (mut all, mut variances) = ((0.0, 0.0), 0.0);
     for ((data, columns), set) in problem.observations.iter().zip(problem.sets()) {
         let means = &means[columns];
-        let best: f64 = data.counts.iter().zip(means).enumerate().map(|(bin, (&n, &m))| set.statistic.of_bin(bin, n, m)).sum();
+        let best: f64 =
+            data.counts.iter().zip(means).enumerate().map(|(bin, (&n, &m))| set.statistic.of_bin(bin, n, m)).sum();
         let (expected, variance) = match &set.statistic {
             Statistic::Poisson => {
                 let (mean, std) = cstat_expectation::of_spectrum(means);
@@ -112,12 +113,13 @@ pub(crate) fn at(problem: &Problem, means: &[f64]) -> StatisticSummary {
                 // W and pgstat have no prior of the background: what it is estimated to be stands for what it is.
                 let background = |bin: &BackgroundBin| match statistic {
                     BackgroundStatistic::Marginal => kernels::Background::Prior,
-                    BackgroundStatistic::W => kernels::Background::Known(
-                        (bin.shape + bin.background) / (1.0 + bin.shape / bin.prior_mean),
-                    ),
+                    BackgroundStatistic::W => {
+                        kernels::Background::Known((bin.shape + bin.background) / (1.0 + bin.shape / bin.prior_mean))
+                    }
                     _ => kernels::Background::Known(bin.background),
                 };
-                let moments = bins.par_iter().zip(means).map(|(bin, &mean)| statistic.expected(mean, bin, background(bin)));
+                let moments =
+                    bins.par_iter().zip(means).map(|(bin, &mean)| statistic.expected(mean, bin, background(bin)));
                 let moments: Vec<(f64, f64)> = moments.collect();
                 moments.into_iter().fold((0.0, 0.0), |sum, own| (sum.0 + own.0, sum.1 + own.1))
             }
@@ -174,13 +176,17 @@ impl StatisticSettings {
                 ));
                 return Ok((Statistic::Poisson, remarks));
             }
-            (_, None) => return refuse("there is no background spectrum; name one (background = \"...\"), or take \"cstat\""),
+            (_, None) => {
+                return refuse("there is no background spectrum; name one (background = \"...\"), or take \"cstat\"");
+            }
             (_, Some(background)) => background,
         };
         let kind = match (choice, &background.errors) {
             (StatisticChoice::Pgstat, Some(_)) => BackgroundStatistic::Pgstat,
             (StatisticChoice::Pgstat, None) => {
-                return refuse("the background is one of Poisson counts, without errors; take \"marginal\" or \"wstat\"");
+                return refuse(
+                    "the background is one of Poisson counts, without errors; take \"marginal\" or \"wstat\"",
+                );
             }
             (_, Some(_)) => return refuse("the background has Gaussian errors; take \"pgstat\""),
             (StatisticChoice::Wstat, None) => BackgroundStatistic::W,

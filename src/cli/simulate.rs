@@ -138,6 +138,6 @@ fn end(mut writer: FitsWriter, case: &Case, beyond: usize) -> Result<(), FitsErr
 }
 
 /// Names of the data sets.
-fn names(problem: &Problem) -> String {
+fn names(problem: &crate::analysis::Problem) -> String {
     problem.observations.sets().iter().map(|set| set.name.as_str()).collect::<Vec<_>>().join(", ")
 }

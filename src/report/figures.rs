@@ -1,13 +1,13 @@
 //! The report's figures with their captions: posterior, fit, and the rounds' diagnostics.
 
+use super::ReportData;
 use super::html::escape;
 use super::numbers::{fixed, percent, seconds, thousands};
 use super::plots::corner::MOST_PARAMETERS;
 use super::plots::{Plots, binning};
 use super::tables::SpectrumTable;
 use crate::result::Residuals;
-use crate::result::{StatisticSummary, Summary};
-use super::ReportData;
+use crate::result::Summary;
 use std::fmt::Write;
 
 /// A figure that may be scrolled sideways where the page is too narrow to read it.
@@ -39,7 +39,7 @@ pub(super) fn posterior(out: &mut String, s: &Summary, plots: &Plots) {
 /// The statistic against its expectation, the folded spectra with residuals, and the model before the instrument.
 pub(super) fn fit(out: &mut String, data: &ReportData, plots: &Plots) {
     let (s, spectrum) = (&data.summary, data.spectrum.as_ref());
-    let called = s.statistic.as_ref().map_or_else(|| "C-STAT".to_owned(), StatisticSummary::words);
+    let called = s.statistic_words();
     let plain = called == "C-STAT";
     let c = &s.cstat;
     out.push_str("<h2>Quality of the fit</h2>\n");

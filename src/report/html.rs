@@ -77,7 +77,7 @@ fn verdict(out: &mut String, s: &Summary) {
         "Model",
         v.model.status.as_str(),
         &v.model.reasons,
-        "C-STAT is what the model predicts.",
+        &format!("{} is what the model predicts.", s.statistic_words()),
         v.model.status == ModelStatus::Fits,
     );
     // What cannot have made the data is said first.
@@ -101,11 +101,12 @@ fn verdict(out: &mut String, s: &Summary) {
     if r.method != "none" {
         figures.push((thousands(r.ess), "effective samples".to_string()));
         figures.push((percent(r.efficiency), "sampling efficiency".to_string()));
-        figures.push((signed(r.log_z, r.log_z_err).replace('-', "−"), "ln evidence (C-STAT)".to_string()));
+        figures
+            .push((signed(r.log_z, r.log_z_err).replace('-', "−"), format!("ln evidence ({})", s.statistic_words())));
     }
     figures.push((
         format!("{} / {}", fixed(s.cstat.best, 1), fixed(s.cstat.expected, 1)),
-        "C-STAT, best / expected".to_string(),
+        format!("{}, best / expected", s.statistic_words()),
     ));
     figures.push((seconds(s.seconds.total), "total time".to_string()));
     out.push_str("<div class=\"figures\">");
@@ -243,6 +244,7 @@ fn refinement(out: &mut String, s: &Summary) {
         out.push_str("<p>Not done: the samples are the network's, uncorrected.</p>\n");
         return;
     }
+    let evidence_label = format!("ln Z (−{}/2)", s.statistic_words());
     let mut rows = vec![
         (
             "Samples weighted",
@@ -259,7 +261,7 @@ fn refinement(out: &mut String, s: &Summary) {
         ),
         ("Largest weight", percent(r.max_weight_share), "share of the heaviest sample"),
         (
-            "ln Z (−C-STAT/2)",
+            evidence_label.as_str(),
             signed(r.log_z, r.log_z_err).replace('-', "−"),
             "evidence, in the convention of XSPEC and BXA",
         ),

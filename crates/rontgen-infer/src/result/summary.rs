@@ -451,6 +451,13 @@ pub struct StatisticSummary {
     pub sets: Vec<(String, StatisticSummary)>,
 }
 
+impl Summary {
+    /// The fit statistic's name for people.
+    pub fn statistic_words(&self) -> String {
+        self.statistic.as_ref().map_or_else(|| "C-STAT".to_owned(), StatisticSummary::words)
+    }
+}
+
 impl StatisticSummary {
     /// Its name for people: "C-STAT", "W-statistic", ...
     pub fn words(&self) -> String {
@@ -462,10 +469,6 @@ impl StatisticSummary {
         };
         self.name.split(" + ").map(word).collect::<Vec<_>>().join(" + ")
     }
-}
-
-fn nan() -> f64 {
-    f64::NAN
 }
 
 /// The spectral model. `fixed` lists (parameter, how it is fixed) for those that are not free, e.g. ("tbabs.nH", "0.2").

@@ -30,11 +30,11 @@ pub use catalogue::{Kind, ParameterInfo};
 pub use expression::Expr;
 pub use extension::{Extensions, UserComponent};
 pub use joint::JointParameters;
-pub use sets::resolve_sets;
 pub use parameters::{FreeParameter, MapEntry, Parameters, Setting};
 pub use parts::additive_parts;
 pub use prior::Prior;
 pub use program::{Program, Scratch};
+pub use sets::resolve_sets;
 pub use wgsl::Stage;
 
 use crate::atomic;

@@ -266,7 +266,9 @@ mod tests {
         ];
         assert!(wrong(&circle).contains("circle"));
         assert!(wrong(&[("powerlaw.PhoIndex@mos1", tied("powerlaw.PhoIndex", 5.0))]).contains("hard limits"));
-        assert!(wrong(&[("powerlaw.norm@mos1", free(0.0, 2.0)), ("Powerlaw.norm@MOS1", free(0.0, 1.0))]).contains("same"));
+        assert!(
+            wrong(&[("powerlaw.norm@mos1", free(0.0, 2.0)), ("Powerlaw.norm@MOS1", free(0.0, 1.0))]).contains("same")
+        );
         assert!(wrong(&[("powerlaw.norm@mos1", Setting::Free(Prior::Uniform { lo: 2.0, hi: 1.0 }))]).contains("mos1"));
     }
 }
