@@ -161,6 +161,11 @@ impl Problem {
         bins.map(|bin| (bin.e_min, bin.e_max)).collect()
     }
 
+    /// Names and columns of the data sets.
+    pub(crate) fn named_columns(&self) -> Vec<(String, Range<usize>)> {
+        self.observations.iter().map(|(set, columns)| (set.name.clone(), columns)).collect()
+    }
+
     /// The statistic of each data set with its columns.
     fn statistics(&self) -> Vec<(Range<usize>, Statistic)> {
         let columns = self.observations.columns().iter().cloned();

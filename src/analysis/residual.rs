@@ -3,7 +3,7 @@
 use super::Context;
 use super::streams::RESIDUAL_STREAM;
 use crate::Result;
-use crate::device::Tensor;
+use crate::device::{RowBlocks, Tensor};
 use crate::diagnose::residual::{DRAWS, examine};
 use crate::kernels::poisson::{Source, poisson};
 use crate::result::Residual;
@@ -22,19 +22,50 @@ pub(crate) fn of(context: &Context<'_>, posterior: &[f64]) -> Result<Option<Resi
     // Spread over all draws, whose order may mean something.
     let n = DRAWS.min(rows.len()).min((AT_ALL / bins).max(64));
     let chosen: Vec<Vec<f64>> = (0..n).map(|i| rows[i * rows.len() / n].to_vec()).collect();
-    let source = Source { seed: context.seed(), stream: RESIDUAL_STREAM };
     let mut means = Vec::with_capacity(n * bins);
     for some in chosen.chunks((AT_ONCE / bins).max(1)) {
         context.observer.check()?;
-        let first = means.len() / bins;
-        means.extend(context.predicted(some, source, first)?);
+        means.extend(context.expected(some)?);
     }
-    let (counts, edges) = (context.problem.observations.counts(), context.problem.edges());
-    let device = context.device;
-    examine(&counts, &edges, &means, &mut |k, means| {
+    let (problem, device) = (context.problem, context.device);
+    let source = Source { seed: context.seed(), stream: RESIDUAL_STREAM };
+    let simulator = context.simulator;
+    let sources = simulator.has_background().then(|| means.clone());
+    if sources.is_some() {
+        let background = simulator.mean_background();
+        let rows = means.chunks_exact_mut(bins);
+        rows.for_each(|row| row.iter_mut().zip(&background).for_each(|(mu, mean)| *mu += *mean as f32));
+    }
+    let (counts, edges, sets) = (problem.observations.counts(), problem.edges(), problem.named_columns());
+    examine(&counts, &edges, &sets, &means, &mut |k, means, starts| {
         let groups = means.len() / n;
-        let at_once = (AT_ONCE / groups).max(1);
         let mut drawn = Vec::with_capacity(means.len());
+        // With a background bin by bin: it has a law of its own in each.
+        if let Some(sources) = &sources {
+            let at_once = (AT_ONCE / bins).max(1);
+            for (i, some) in sources.chunks(at_once * bins).enumerate() {
+                let (rows, first) = (some.len() / bins, k * n + i * at_once);
+                let mut mean = RowBlocks::empty(device, rows, bins, rows);
+                let mut row = 0;
+                for block in &mut mean.blocks {
+                    block.upload(&some[row * bins..][..block.rows() * bins]);
+                    row += block.rows();
+                }
+                simulator.add_background(source, first, &mut mean);
+                row = 0;
+                for mean in &mean.blocks {
+                    let mut counts = Tensor::empty(device, mean.rows(), bins);
+                    poisson(device, source, first + row, mean, 0, &mut counts, 0, mean.rows());
+                    row += mean.rows();
+                    let counts = counts.download()?;
+                    drawn.extend(counts.chunks_exact(bins).flat_map(|row| {
+                        starts.windows(2).map(|w| row[w[0]..w[1]].iter().sum::<f32>()).collect::<Vec<_>>()
+                    }));
+                }
+            }
+            return Ok(drawn);
+        }
+        let at_once = (AT_ONCE / groups).max(1);
         for (i, some) in means.chunks(at_once * groups).enumerate() {
             let rows = some.len() / groups;
             let mean = Tensor::from_slice(device, rows, groups, some);

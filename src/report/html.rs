@@ -237,6 +237,12 @@ fn sampler(out: &mut String, reference: &crate::result::ReferenceSummary) {
     out.push_str("</table></div>\n");
 }
 
+/// Energies, after the name of the data set where there is one.
+fn range(set: &str, low: f64, high: f64) -> String {
+    let name = if set.is_empty() { String::new() } else { format!("{} ", escape(set)) };
+    format!("{name}{low:.3} to {high:.3}")
+}
+
 fn refinement(out: &mut String, s: &Summary) {
     let r = &s.refine;
     out.push_str("<h2>Refinement with the exact likelihood</h2>\n");
@@ -340,13 +346,13 @@ fn residual(out: &mut String, s: &Summary) {
     for band in &residual.bands {
         let window = &band.window;
         let cells = [
-            format!("{:.3} to {:.3}", band.e_min, band.e_max),
+            range(&band.set, band.e_min, band.e_max),
             band.groups.to_string(),
             fixed(band.chi_square, 1),
             fixed(band.expected, 1),
             probability(band.p),
             format!("{:+.1}", band.excess).replace('-', "−"),
-            format!("{:.3} to {:.3}", window.e_min, window.e_max),
+            range(&window.set, window.e_min, window.e_max),
             format!("{:+.1}", window.excess).replace('-', "−"),
             probability(window.p),
         ];

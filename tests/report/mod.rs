@@ -107,6 +107,8 @@ fn example() -> ReportData {
             device: DeviceSummary { name: "CPU".into(), backend: "native".into(), kind: "cpu".into() },
             seconds: Seconds { total: 12.0, ..Default::default() },
             transfers: Transfers::default(),
+            observations: Vec::new(),
+            statistic: None,
             observation: ObservationSummary {
                 name: "mock".into(),
                 exposure: 1000.0,
@@ -133,6 +135,7 @@ fn example() -> ReportData {
         ],
         posterior,
         unfolded: Some(unfolded(&rows)),
+        further: Vec::new(),
         spectrum: Some(SpectrumTable { exposure: 1000.0, rows, components: Vec::new() }),
         coverage,
         diagnosis: None,
