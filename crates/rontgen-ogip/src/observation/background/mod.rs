@@ -3,6 +3,8 @@
 mod bins;
 mod read;
 mod smooth;
+#[cfg(test)]
+mod tests;
 
 pub(super) use read::BackgroundSpectrum;
 use std::path::PathBuf;
