@@ -200,7 +200,13 @@ impl Frame {
         if groups < v.ncols() + BAND_GROUPS {
             return None;
         }
-        let mut frame = Frame { bands: bands_of_sets(expected, sides), expected: expected.to_vec(), moments, v, windows: Vec::new() };
+        let mut frame = Frame {
+            bands: bands_of_sets(expected, sides),
+            expected: expected.to_vec(),
+            moments,
+            v,
+            windows: Vec::new(),
+        };
         frame.windows = frame.windows(sides);
         Some(frame)
     }

@@ -185,9 +185,8 @@ fn what_is_spread_out_shows_in_chi_square() {
 fn nothing_is_said_of_too_little() {
     let edges = vec![(0.0, 1.0); BINS];
     let mut never = |_: usize, _: &[f32], _: &[usize]| -> Result<Vec<f32>> { panic!("no counts are needed") };
-    let none = |expected: &[f32], never: &mut Counts<'_>| {
-        examine(&[1; BINS], &edges, &one(BINS), expected, never).unwrap()
-    };
+    let none =
+        |expected: &[f32], never: &mut Counts<'_>| examine(&[1; BINS], &edges, &one(BINS), expected, never).unwrap();
     assert_eq!(none(&[1.0; 10 * BINS], &mut never), None);
     assert_eq!(none(&[0.01; 100 * BINS], &mut never), None);
     assert_eq!(none(&[f32::NAN; 100 * BINS], &mut never), None);
