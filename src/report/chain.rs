@@ -30,7 +30,15 @@ impl ChainColumn {
         let own = self.name.rsplit('.').next().unwrap_or(&self.name);
         let own: String =
             own.chars().map(|c| if c.is_ascii_graphic() && c != '\'' { c } else { '_' }).take(50).collect();
-        format!("{own}__{}", self.number)
+        match self.model() {
+            "" => format!("{own}__{}", self.number),
+            model => format!("{model}:{own}__{}", self.number),
+        }
+    }
+
+    /// The named model that the parameter belongs to, which numbers its own; empty for the model of the source.
+    fn model(&self) -> &str {
+        self.name.split_once(':').map_or("", |(model, _)| model)
     }
 }
 
@@ -47,7 +55,9 @@ pub fn write_chain(path: &Path, columns: &[ChainColumn], values: &[f64], cstat: 
         return Err(ReportError::file(path, message));
     }
     for (i, column) in columns.iter().enumerate() {
-        if column.number == 0 || columns.iter().take(i).any(|c| c.number == column.number) {
+        if column.number == 0
+            || columns.iter().take(i).any(|c| (c.model(), c.number) == (column.model(), column.number))
+        {
             let message =
                 format!("parameter {} has number {}; expected XSPEC's, from 1, each once", column.name, column.number);
             return Err(ReportError::file(path, message));

@@ -17,6 +17,7 @@
 
 pub mod apply;
 mod apply_record;
+mod backgrounds;
 pub mod bench;
 pub mod checkpoint;
 pub mod diagnose;

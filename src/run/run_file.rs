@@ -17,6 +17,7 @@ mod key;
 mod keys;
 mod listing;
 mod model;
+mod models;
 mod observation;
 mod output;
 mod parameters;
@@ -37,6 +38,7 @@ pub use crate::observation::{FileChoice, Grouping};
 pub use files::BUILT_IN_SPECTRUM;
 pub use listing::{Listed, listing, markdown, plain};
 pub use model::ModelChoice;
+pub use models::{NamedModel, Part};
 pub use observation::Observation;
 pub use parameters::ParameterEntry;
 pub use provenance::Provenance;
@@ -76,6 +78,8 @@ pub struct RunFile {
     /// The data sets after the first, where `[[observation]]` is a list.
     pub further: Vec<Observation>,
     pub model: ModelChoice,
+    /// `[models.NAME]`, in the order of the file.
+    pub models: Vec<NamedModel>,
     /// Parameter names as written (`tbabs.nH`, compared without regard to case), in the order of the file.
     pub parameters: Vec<(String, ParameterEntry)>,
     pub inference: Inference,

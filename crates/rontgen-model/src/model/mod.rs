@@ -34,7 +34,7 @@ pub use parameters::{FreeParameter, MapEntry, Parameters, Setting};
 pub use parts::additive_parts;
 pub use prior::Prior;
 pub use program::{Program, Scratch};
-pub use sets::resolve_sets;
+pub use sets::{ModelGroup, resolve_models, resolve_sets};
 pub use wgsl::Stage;
 
 use crate::atomic;

@@ -219,6 +219,48 @@ impl Dataset {
         Ok(self)
     }
 
+    /// Folds another response into the bins of this data set: for a model that is seen through it, of a background say. `factor` multiplies the
+    /// expected counts of each of the D bins for an exposure \[s\].
+    ///
+    /// # Errors
+    /// A response without the channels of a bin, or that gives none of the bins anything.
+    pub fn folded_through(
+        &self,
+        response: &Response,
+        exposure: f64,
+        factor: &[f64],
+    ) -> Result<FoldedResponse, ObservationError> {
+        let first = response.channel.first().copied().unwrap_or(0);
+        let mut bin_of = vec![u32::MAX; response.channels()];
+        let mut scale = vec![1.0; response.channels()];
+        for (d, bin) in self.bins.iter().enumerate() {
+            for channel in (bin.first_channel..=bin.last_channel).filter(|channel| !self.left_out.contains(channel)) {
+                let row = usize::try_from(channel - first).ok().filter(|&row| row < bin_of.len()).ok_or_else(|| {
+                    refused(
+                        &response.path,
+                        format!(
+                            "channels {first} to {}, but the data set '{}' has channel {channel}",
+                            response.channel.last().copied().unwrap_or(-1),
+                            self.name
+                        ),
+                    )
+                })?;
+                (bin_of[row], scale[row]) = (d as u32, factor[d]);
+            }
+        }
+        if let Some(text) = response.undefined_in(&bin_of) {
+            return Err(refused(&response.path, text));
+        }
+        FoldedResponse::build(response, &bin_of, &scale, self.bins.len(), exposure)
+            .map_err(|text| refused(&response.path, text))?
+            .ok_or_else(|| {
+                refused(
+                    &response.path,
+                    format!("matrix times area is zero for all bins of the data set '{}'", self.name),
+                )
+            })
+    }
+
     /// Total counts in the kept bins.
     pub fn total(&self) -> u64 {
         self.counts.iter().map(|&c| u64::from(c)).sum()
