@@ -1,5 +1,7 @@
 //! Parameters to counts, counts to summaries, summaries to a posterior, and its refinement, references and diagnostics.
 
+#![warn(missing_docs)]
+
 pub mod diagnose;
 pub mod error;
 pub mod infer;

@@ -87,7 +87,7 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The same for text in UTF-8.
+/// Reads a whole file of text in UTF-8, of at most `limit` bytes.
 ///
 /// # Errors
 /// As [`open`]; text that is not UTF-8.

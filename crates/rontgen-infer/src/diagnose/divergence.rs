@@ -19,18 +19,21 @@ pub const MAX_SAMPLES: usize = 50_000;
 /// Two posteriors are the same up to this divergence [nat] (Dax et al. 2023).
 pub const SAME: f64 = 2e-3;
 
-/// The divergence of one parameter between sets A and B.
+/// This is the divergence of one parameter between sets A and B of samples.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Divergence {
+    /// Name of the parameter.
     pub parameter: String,
     /// Jensen-Shannon divergence [nat], 0 to ln 2.
     pub jsd: f64,
     /// What samples of one distribution would give: the same estimator between two random halves of one set, the larger of A's and
     /// B's, or, where that is known to be more, what their effective sample sizes make (samples may repeat each other).
     pub noise_floor: f64,
+    /// Whether the two sets are the same.
     pub verdict: Sameness,
 }
 
+/// Two sets of samples are judged by their divergence (jsd) and its noise floor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sameness {
@@ -43,6 +46,7 @@ pub enum Sameness {
 }
 
 impl Sameness {
+    /// Returns `"same"`, `"different"` or `"undecided"`.
     pub fn as_str(self) -> &'static str {
         match self {
             Sameness::Same => "same",

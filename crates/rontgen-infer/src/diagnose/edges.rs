@@ -69,7 +69,8 @@ fn contact(sorted: &[f64], edge: f64, effective: f64) -> Option<Contact> {
     })
 }
 
-/// The same where the posterior is up against both edges besides, so that no value of the prior is excluded.
+/// Largest distance of the cumulative distributions of prior and posterior that is no information where the posterior is up against both edges
+/// besides, so that no value of the prior is excluded.
 pub const HARDLY_LEARNT: f64 = 0.2;
 
 /// Whether the data have not constrained a parameter: the cumulative distribution of its samples in the unit cube, where the prior is

@@ -23,8 +23,9 @@ use rayon::prelude::*;
 
 /// Expected counts that adjacent bins are taken together for.
 pub const LEAST: f64 = 2.0;
-/// Draws of the posterior, and mock spectra of each of them: a global p-value is 1/2049 at least.
+/// Draws of the posterior, at most.
 pub const DRAWS: usize = 512;
+/// Mock spectra of each draw: with [`DRAWS`] of them a global p-value is 1/2049 at least.
 pub const MOCKS_PER_DRAW: usize = 4;
 /// Bands of equal expected counts, at most, and groups of bins in each, at least.
 const BANDS: usize = 8;
@@ -42,7 +43,7 @@ pub type Poisson<'a> = dyn FnMut(usize, &[f32]) -> Result<Vec<f32>> + 'a;
 /// groups are left than the directions and one band take.
 ///
 /// # Errors
-/// Those of `poisson`.
+/// Whatever `poisson` returns.
 pub fn examine(
     counts: &[u32],
     edges: &[(f64, f64)],

@@ -12,10 +12,12 @@ use crate::kernels::{gather, moments};
 use crate::nn::{Epoch, FitSettings, History, Regression};
 use crate::{Error, Result};
 
-/// Shape and training; the defaults are the paper's.
+/// These settings give the shape and the training of a retriever; the defaults are the paper's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RetrieverSettings {
+    /// Widths of the hidden layers.
     pub hidden: Vec<usize>,
+    /// Training.
     pub fit: FitSettings,
     /// Share of the spectra that only test.
     pub test: f64,
@@ -35,10 +37,12 @@ impl Default for RetrieverSettings {
     }
 }
 
-/// True and guessed coordinates (n x P, unit cube) of spectra that the training has not seen.
+/// This holds true and guessed coordinates (n x P, unit cube) of spectra that the training has not seen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Retrieved {
+    /// True coordinates, n x P row-major.
     pub truth: Vec<f32>,
+    /// Guessed coordinates, n x P row-major.
     pub guess: Vec<f32>,
     /// Per parameter, the share of the variance that the guesses explain: 0 for no constraint at all, 1 for a perfect one. Below 0
     /// where the guesses are worse than the mean.

@@ -22,24 +22,28 @@ const CLIPPED: f64 = 5e-4;
 /// Smallest share of candidates to be accepted before the limit is lowered further.
 const THINNED_ACCEPTANCE: f64 = 2e-3;
 
-/// The truncation region {log q > threshold}, densities relative to the prior.
+/// The truncation region is {log q > threshold}, with densities relative to the prior.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Region {
+    /// ln q at the region's edge, relative to the prior.
     pub threshold: f32,
 }
 
-/// Where a proposal's candidates came from.
+/// A proposal's candidates came from one of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
+    /// The prior itself.
     Prior,
+    /// A ball in the flow's base space, or balls of a mixture's components.
     Ball,
 }
 
-/// A round's parameters: uniform within a [`Region`].
+/// A round's parameters are uniform within a [`Region`].
 pub struct Proposed {
-    /// `n x P`.
+    /// Parameters in the unit cube, `n x P`.
     pub cube: Tensor<f32>,
+    /// Where the candidates came from.
     pub origin: Origin,
     /// Accepted share of the candidates.
     pub acceptance: f64,
@@ -101,13 +105,13 @@ fn lost() -> Error {
 }
 
 impl Region {
-    /// The whole prior.
+    /// The whole prior is the region.
     pub const PRIOR: Region = Region { threshold: f32::NEG_INFINITY };
 
-    /// The region that keeps all but `quantile` of the posterior estimate's own mass.
+    /// Finds the region that keeps all but `quantile` of the posterior estimate's own mass.
     ///
     /// # Errors
-    /// Device errors, or [`Error::Inference`] when the densities are not finite.
+    /// A device that failed, or [`Error::Inference`] when the densities are not finite.
     pub fn of(posterior: &Posterior<'_>, quantile: f64, seed: u64, stream: u32) -> Result<Self> {
         let rows = BATCH;
         let log_q = posterior.sample(seed, stream, 0, rows).log_q;
@@ -156,7 +160,7 @@ impl<'a> Collector<'a> {
 /// Draws `n` rows of the prior restricted to a region. `stream` and the one after it are used.
 ///
 /// # Errors
-/// Device errors; interruptions that `check` reports.
+/// A device that failed, and whatever `check` reports.
 pub fn propose(
     posterior: &Posterior<'_>,
     region: Region,
@@ -261,11 +265,11 @@ fn radius(p: usize) -> f32 {
     (p * root.powi(3)).sqrt() as f32
 }
 
-/// Rows of `cubes` inside the region, in order: rows of earlier rounds are prior-distributed there as the new ones are, and may be
-/// trained on together. Rows from `certain_from` on are taken unasked (they were drawn inside).
+/// Returns the rows of `cubes` inside the region, in order: rows of earlier rounds are prior-distributed there as the new ones are, and may
+/// be trained on together. Rows from `certain_from` on are taken unasked (they were drawn inside).
 ///
 /// # Errors
-/// Device errors.
+/// A device that failed.
 pub fn select_inside(
     posterior: &Posterior<'_>,
     region: Region,

@@ -8,7 +8,7 @@ use super::{Likelihood, generator, rounded};
 use crate::Result;
 use rand::Rng;
 
-/// How to sample. Lengths count draws of all walkers of an ensemble together, as XSPEC's do.
+/// These settings say how ensembles sample. Lengths count draws of all walkers of an ensemble together, as XSPEC's do.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EnsembleSettings {
     /// Walkers per ensemble; even, more than twice the parameters.
@@ -22,6 +22,7 @@ pub struct EnsembleSettings {
     /// Start every walker of an ensemble around the best of the ensemble's first draws, as chains started around a fit: a mode that
     /// this one is not of may never be found.
     pub gathered: bool,
+    /// Seed of all random numbers.
     pub seed: u64,
 }
 
@@ -38,17 +39,20 @@ const STARTS: usize = 64;
 /// Spread of gathered walkers around their start, in widths of the prior.
 const GATHERED: f64 = 0.01;
 
-/// What an ensemble run gives.
+/// An ensemble run gives these draws and what they say of themselves.
 #[derive(Debug, Clone)]
 pub struct Ensemble {
     /// Draws of all ensembles after burn-in, N x P: ensemble by ensemble, step by step, walker by walker.
     pub cube: Vec<f64>,
+    /// ln L of each draw, N.
     pub log_l: Vec<f64>,
+    /// Likelihoods that were computed.
     pub evaluations: u64,
+    /// Share of the moves that were accepted.
     pub acceptance: f64,
-    /// Per parameter: Gelman and Rubin's R-hat over the ensembles' halves (split), 1 when they agree.
+    /// Gelman and Rubin's R-hat of each parameter over the ensembles' halves (split), 1 when they agree.
     pub r_hat: Vec<f64>,
-    /// Per parameter: integrated autocorrelation time of the ensembles [steps], after Goodman & Weare of the walkers' mean.
+    /// Integrated autocorrelation time of each parameter [steps], after Goodman & Weare of the walkers' mean.
     pub autocorrelation: Vec<f64>,
     /// Smallest effective sample size of any parameter: draws over autocorrelation time.
     pub ess: f64,
@@ -62,10 +66,10 @@ fn hopeless(p: usize) -> f64 {
     p as f64 + 15.0
 }
 
-/// Samples; `watch` is called after every step with the share done, and its error ends the sampling.
+/// Draws walks through the prior's unit cube; `watch` is called after every step with the share done, and its error ends the sampling.
 ///
 /// # Errors
-/// Those of the likelihood and of `watch`; [`crate::Error::Input`] for settings that make no ensemble.
+/// Whatever the likelihood or `watch` returns; [`crate::Error::Input`] for settings that make no ensemble.
 pub fn sample(
     likelihood: &mut dyn Likelihood,
     settings: &EnsembleSettings,
@@ -234,7 +238,7 @@ fn free_the_caught(
     Ok(values.len() as u64)
 }
 
-/// R-hat of chains that are each cut into two halves (Gelman et al. 2013).
+/// Computes R-hat of chains that are each cut into two halves (Gelman et al. 2013).
 pub fn split_r_hat(chains: &[Vec<f64>]) -> f64 {
     let halves: Vec<&[f64]> = chains
         .iter()
@@ -255,7 +259,7 @@ pub fn split_r_hat(chains: &[Vec<f64>]) -> f64 {
     (((n - 1.0) / n * within + between) / within).sqrt()
 }
 
-/// Integrated autocorrelation time of several series of one kind, with Sokal's window of five times itself.
+/// Computes the integrated autocorrelation time of several series of one kind, with Sokal's window of five times itself.
 pub fn autocorrelation_time(series: &[Vec<f64>]) -> f64 {
     let total: usize = series.iter().map(Vec::len).sum();
     let mean = series.iter().flatten().sum::<f64>() / total as f64;

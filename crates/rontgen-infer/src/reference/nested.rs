@@ -12,7 +12,7 @@ use super::{Likelihood, generator, rounded};
 use crate::{Error, Result};
 use rand::Rng;
 
-/// How to sample.
+/// These settings say how nested sampling samples.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NestedSettings {
     /// Live points, N.
@@ -25,6 +25,7 @@ pub struct NestedSettings {
     pub batch: f64,
     /// Draw from regions while that is cheaper; `false`: walkers slice from the start.
     pub region: bool,
+    /// Seed of all random numbers.
     pub seed: u64,
 }
 
@@ -39,18 +40,22 @@ impl Default for NestedSettings {
     }
 }
 
-/// Points with their likelihoods: `cube` is N x P.
+/// Points are kept with their likelihoods.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Points {
+    /// Coordinates in the unit cube, N x P row-major.
     pub cube: Vec<f64>,
+    /// ln L of each point, N.
     pub log_l: Vec<f64>,
 }
 
 impl Points {
+    /// Returns the number of points, N.
     pub fn len(&self) -> usize {
         self.log_l.len()
     }
 
+    /// Returns whether there are no points.
     pub fn is_empty(&self) -> bool {
         self.log_l.is_empty()
     }
@@ -88,17 +93,20 @@ impl Points {
     }
 }
 
-/// Everything that an interrupted run needs to go on.
+/// An interrupted run needs this to go on.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct NestedState {
+    /// Iterations so far.
     pub iteration: u64,
     /// Live points in ascending order of likelihood.
     pub live: Points,
+    /// Points that were removed, in the order of their removal.
     pub dead: Points,
     /// Live points when each dead point was removed.
     pub counts: Vec<u32>,
     /// Points above the last bound that no place was free for.
     pub spare: Points,
+    /// Likelihoods so far.
     pub evaluations: u64,
     /// Iterations for which slices gave points.
     pub sliced: u64,
@@ -112,13 +120,16 @@ pub struct NestedState {
     pub acceptance: f64,
 }
 
-/// What a run of nested sampling gives.
+/// A run of nested sampling gives these points and numbers.
 #[derive(Debug, Clone)]
 pub struct Nested {
     /// All points, ascending in likelihood.
     pub points: Points,
+    /// ln Z with its error, weights and information.
     pub evidence: Evidence,
+    /// Likelihoods that were computed.
     pub evaluations: u64,
+    /// Iterations that were made.
     pub iterations: u64,
     /// Iterations in which walkers had to slice, because candidates from a region were too rarely above the bound.
     pub sliced: u64,
@@ -127,18 +138,20 @@ pub struct Nested {
     pub rank_score: f64,
 }
 
-/// The state of things after an iteration, for progress displays and checkpoints.
+/// Things stand like this after an iteration, for progress displays and checkpoints.
 pub struct Progress<'a> {
+    /// State that a checkpoint keeps.
     pub state: &'a NestedState,
-    /// `ln Z` so far, and the log of the share of it that is still in the live points.
+    /// ln Z so far.
     pub log_z: f64,
+    /// ln of the share of the evidence that is still in the live points.
     pub remaining: f64,
 }
 
 /// Samples from the start, or goes on from a state. `watch` is called between iterations; its error ends the sampling.
 ///
 /// # Errors
-/// Those of the likelihood and of `watch`; [`Error::Inference`] for a likelihood that is zero nearly everywhere.
+/// Whatever the likelihood or `watch` returns; [`Error::Inference`] for a likelihood that is zero nearly everywhere.
 pub fn sample(
     likelihood: &mut dyn Likelihood,
     settings: &NestedSettings,

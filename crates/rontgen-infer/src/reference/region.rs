@@ -22,17 +22,19 @@ const PILOT: usize = 256;
 /// Draws per candidate wanted after which a region gives up.
 const PATIENCE: usize = 400;
 
-/// A bounding ellipsoid: `|L^-1 (x - mean)|^2 <= enlargement`.
+/// A bounding ellipsoid is `|L^-1 (x - mean)|^2 <= enlargement`.
 #[derive(Debug, Clone)]
 pub struct Ellipsoid {
+    /// Centre, P.
     pub mean: Vec<f64>,
-    /// Cholesky factor of the covariance.
+    /// Cholesky factor L of the covariance, P x P row-major.
     pub lower: Vec<f64>,
+    /// Square of the radius in the metric of the covariance.
     pub enlargement: f64,
 }
 
 impl Ellipsoid {
-    /// Of `points` (N x P), enlarged so that left-out points of every bootstrap are inside.
+    /// Makes an ellipsoid around `points` (N x P), enlarged so that left-out points of every bootstrap are inside.
     pub fn bounding(points: &[f64], p: usize, generator: &mut Pcg64) -> Self {
         let n = points.len() / p;
         let (mean, covariance) = matrix::moments(p, points.chunks_exact(p).map(|x| (x, 1.0)));
@@ -122,7 +124,7 @@ pub struct Region {
 }
 
 impl Region {
-    /// Around `points` (N x P, in the unit cube).
+    /// Makes the region around `points` (N x P, in the unit cube).
     pub fn new(points: &[f64], p: usize, seed: u64, iteration: u64) -> Self {
         let mut generator = generator(seed, iteration, 1 << 32);
         let n = points.len() / p;
@@ -172,12 +174,13 @@ impl Region {
         region
     }
 
+    /// Returns the number of clusters.
     pub fn clusters(&self) -> usize {
         self.ellipsoids.len()
     }
 
-    /// `n` points that are uniform in the region and the unit cube (n x P); fewer where the region lies mostly outside the cube or its
-    /// parts overlap too much.
+    /// Draws `n` points that are uniform in the region and the unit cube (n x P); fewer where the region lies mostly outside the cube or
+    /// its parts overlap too much.
     pub fn sample(&self, n: usize, seed: u64, iteration: u64, piece: u64) -> Vec<f64> {
         const CHUNK: usize = 64;
         let chunks = n.div_ceil(CHUNK);
@@ -240,7 +243,7 @@ impl Region {
         kept
     }
 
-    /// Whether a point of the cube lies in the region.
+    /// Returns whether a point of the cube lies in the region.
     pub fn contains(&self, x: &[f64]) -> bool {
         let (mut white, mut z) = (vec![0.0; self.p], vec![0.0; self.p]);
         matrix::whiten(&self.lower, &vec![0.0; self.p], x, &mut white);

@@ -44,23 +44,27 @@ const NARROWEST: f64 = 64.0 / 16_777_216.0;
 const DEPTH: u32 = 7;
 const BANDS: usize = 32;
 
-/// What the test found in the region where stated density and draws differ most.
+/// The test found this in the region where stated density and draws differ most.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Agreement {
-    /// Draws that were tested, and draws of the partner.
+    /// Draws of the proposal that were tested.
     pub draws: usize,
+    /// Draws of the partner.
     pub partner: usize,
+    /// Regions that were compared.
     pub regions: usize,
     /// Largest `|T|` over its limit: above one, the density is not that of the draws.
     pub score: f64,
-    /// Draws there, and as many as the density states.
+    /// Draws of the proposal in the region.
     pub found: f64,
+    /// Draws that the density states there.
     pub stated: f64,
     /// The region: a range of every coordinate of the unit cube.
     pub region: Vec<(f64, f64)>,
 }
 
 impl Agreement {
+    /// Returns whether the density is that of the draws (a score of at most one).
     pub fn holds(&self) -> bool {
         self.score <= 1.0
     }
@@ -228,7 +232,7 @@ struct Sums {
 /// made of, against `density`, the proposal's log-density at any rows. `None` for too few draws to tell anything.
 ///
 /// # Errors
-/// Those of `density`.
+/// Whatever `density` returns.
 pub fn agreement(
     cube: &[f32],
     log_q: &[f64],
@@ -239,10 +243,10 @@ pub fn agreement(
     agreement_within(cube, log_q, p, seed, ERROR, density)
 }
 
-/// The same for densities with a relative error of their own.
+/// Tests draws as [`agreement`] does, for stated densities that may have the relative error `error`.
 ///
 /// # Errors
-/// Those of `density`.
+/// Whatever `density` returns.
 pub fn agreement_within(
     cube: &[f32],
     log_q: &[f64],

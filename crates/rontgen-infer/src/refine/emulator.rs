@@ -11,12 +11,14 @@ use crate::kernels::mlp::MlpShape;
 use crate::nn::{Epoch, FitSettings, History, Regression};
 use crate::{Error, Result};
 
-/// Shape and training; the defaults are the paper's.
+/// These settings give the shape and the training of an emulator; the defaults are the paper's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EmulatorSettings {
+    /// Widths of the hidden layers.
     pub hidden: Vec<usize>,
     /// Share of the draws, those of the lowest likelihood, that is left out.
     pub drop_lowest: f64,
+    /// Training.
     pub fit: FitSettings,
 }
 
@@ -43,11 +45,14 @@ pub struct Emulator {
     deviation: f64,
 }
 
-/// Difference of emulated and exact ln L over a set of draws.
+/// Emulated and exact ln L differ so much over a set of draws.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EmulatorError {
+    /// Mean of emulated minus exact ln L.
     pub mean: f64,
+    /// Standard deviation of emulated minus exact ln L.
     pub standard_deviation: f64,
+    /// Largest absolute difference.
     pub largest: f64,
 }
 
@@ -95,7 +100,7 @@ impl Emulator {
         Ok((Self { network, mean, deviation }, history))
     }
 
-    /// Emulated ln L at `cube` (N x P, unit cube).
+    /// Emulates ln L at `cube` (N x P, unit cube).
     ///
     /// # Errors
     /// A device that failed.
@@ -104,7 +109,7 @@ impl Emulator {
         Ok(values.iter().map(|&y| self.mean + self.deviation * f64::from(y)).collect())
     }
 
-    /// How far the emulator is from exact likelihoods that it has not seen; those that are not finite do not count.
+    /// Measures how far the emulator is from exact likelihoods that it has not seen; those that are not finite do not count.
     ///
     /// # Errors
     /// A device that failed.
@@ -119,7 +124,7 @@ impl Emulator {
         Ok(EmulatorError { mean, standard_deviation: variance.sqrt(), largest })
     }
 
-    /// Weights and biases.
+    /// Returns the number of weights and biases.
     pub fn parameters(&self) -> usize {
         self.network.parameters()
     }

@@ -11,15 +11,16 @@ use rand_pcg::Pcg64;
 /// Resamplings behind the lower bound.
 const RESAMPLINGS: usize = 200;
 
-/// Efficiency of a proposal in a sample of another size.
+/// A proposal is expected to have this efficiency in a sample of another size.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Foretold {
+    /// Effective over all draws.
     pub efficiency: f64,
     /// 5 % quantile over bootstraps of the pilot.
     pub lower: f64,
 }
 
-/// The efficiency that `n` draws are going to have, from the log-weights of fewer. Zero when no weight is finite.
+/// Computes the efficiency that `n` draws are going to have, from the log-weights of fewer. Zero when no weight is finite.
 pub fn foretell(log_weights: &[f64], n: usize, seed: u64) -> Foretold {
     let Some(top) = log_weights.iter().copied().filter(|w| w.is_finite()).reduce(f64::max) else {
         return Foretold { efficiency: 0.0, lower: 0.0 };

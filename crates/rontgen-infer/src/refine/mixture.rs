@@ -59,7 +59,7 @@ struct Component {
     log_norm: f64,
 }
 
-/// The mixture.
+/// This is a mixture of multivariate Student-t densities in the prior's unit cube.
 #[derive(Debug, Clone)]
 pub struct StudentMixture {
     p: usize,
@@ -77,7 +77,7 @@ impl StudentMixture {
         Self::fit_small(cube, weights, p, usize::MAX, seed)
     }
 
-    /// The same with at most so many components, the defensive one apart.
+    /// Fits as [`StudentMixture::fit`], with at most `most` components, the defensive one apart.
     pub fn fit_small(cube: &[f64], weights: &[f64], p: usize, most: usize, seed: u64) -> Option<Self> {
         let every = weights.len().div_ceil(MOST).max(1);
         let rows = cube.chunks_exact(p).zip(weights).step_by(every).filter(|(_, w)| **w > 0.0);
@@ -157,7 +157,7 @@ impl StudentMixture {
         self.log_inside = (1.0 - outside).max(1.0 / INSIDE_DRAWS.1 as f64).ln();
     }
 
-    /// Number of components, the defensive one among them.
+    /// Returns the number of components, the defensive one among them.
     pub fn components(&self) -> usize {
         self.components.len()
     }
@@ -279,12 +279,12 @@ impl StudentMixture {
         logs
     }
 
-    /// Log-densities in the unit cube at the rows of `cube` (N x P).
+    /// Computes log-densities in the unit cube at the rows of `cube` (N x P).
     pub fn log_density(&self, cube: &[f32]) -> Vec<f64> {
         self.log_density_at(&Logits::of(cube, self.p))
     }
 
-    /// The same at points whose logits are known.
+    /// Computes log-densities in the unit cube at points whose logits are known.
     pub fn log_density_at(&self, at: &Logits) -> Vec<f64> {
         let p = self.p;
         let packed = Packed::new(&self.components, p);
@@ -325,8 +325,8 @@ impl StudentMixture {
         c.draw(generator, z, x);
     }
 
-    /// `n` draws in the unit cube (n x P), and the log-densities (n) of the points that were drawn, before they were rounded to f32; row
-    /// `r` depends on (`seed`, `first + r`) alone.
+    /// Draws `n` points in the unit cube (n x P), with the log-densities (n) of the points before they were rounded to f32; row `r` depends
+    /// on (`seed`, `first + r`) alone.
     pub fn draw(&self, seed: u64, first: usize, n: usize) -> (Vec<f32>, Vec<f64>) {
         let p = self.p;
         let mut points = vec![0.0; n * p];
@@ -372,6 +372,7 @@ pub struct Logits {
 }
 
 impl Logits {
+    /// Computes the logits of the rows of `cube` (N x P) and their derivatives.
     pub fn of(cube: &[f32], p: usize) -> Self {
         let linear: Vec<f64> = cube.iter().map(|&u| f64::from(u)).collect();
         let (mut logit, mut slope) = (vec![0.0; cube.len()], vec![0.0; cube.len()]);

@@ -54,8 +54,8 @@ impl<'a> ArmSpec<'a> {
         Self { program, parameters, csr, least: f32::MIN, columns, accumulate: false, factor: None }
     }
 
-    /// The same on the energies that a compression kept, which was found for this model and response; where an analysis has several arms,
-    /// with the bound of [`super::compress::share`].
+    /// Sets the expected counts of `columns` as [`ArmSpec::new`] does, on the energies that a compression kept, which was found for this model
+    /// and response; where an analysis has several arms, with the bound of [`super::compress::share`].
     pub fn compressed(compression: &'a Compression, parameters: &'a Parameters, columns: Range<usize>) -> Self {
         let (program, csr) = (&compression.program, compression.csr());
         // Interpolation may dip below zero next to a feature that stands on nothing.

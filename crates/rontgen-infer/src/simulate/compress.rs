@@ -45,7 +45,7 @@ const FEW: f32 = 1e-6;
 /// Random numbers of the draws; no stage of a run has them.
 const SEED: u64 = 0x636f_6d70_7265_7373;
 
-/// Bound on the change of C-STAT for `q = sum(e^2/m)`: the shift and three standard deviations of the noise.
+/// Returns the bound on the change of C-STAT for `q = sum(e^2/m)`: the shift and three standard deviations of the noise.
 pub fn change(q: f64) -> f64 {
     q + 6.0 * q.sqrt()
 }
@@ -61,11 +61,12 @@ pub fn share(bound: f64, arms: usize) -> f64 {
     change(squared_error(bound) / arms.max(1) as f64)
 }
 
-/// What a compression kept and what it costs.
+/// A compression kept so much, and costs so much.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Report {
-    /// Model energies of the exact grid, and those kept.
+    /// Model energies of the exact grid.
     pub energies: usize,
+    /// Model energies that were kept.
     pub kept: usize,
     /// Draws from the prior that judged it.
     pub draws: usize,
@@ -73,13 +74,15 @@ pub struct Report {
     pub largest_change: f64,
 }
 
-/// A model on its kept bins with the response that belongs to them.
+/// This is a model on its kept bins with the response that belongs to them.
 #[derive(Debug, Clone)]
 pub struct Compression {
+    /// Model on the kept bins.
     pub program: Program,
     row_start: Vec<u32>,
     column: Vec<u32>,
     value: Vec<f32>,
+    /// What was kept, and what that costs.
     pub report: Report,
 }
 
@@ -150,7 +153,7 @@ impl Compression {
         })
     }
 
-    /// Expected counts per bin in f64, as [`super::oracle::expected_counts`] on the exact grid. `points`: n x P.
+    /// Computes expected counts per bin in f64, as [`super::oracle::expected_counts`] does on the exact grid. `points`: n x P.
     pub fn expected_counts(&self, parameters: &Parameters, points: &[Vec<f64>]) -> Vec<Vec<f64>> {
         let bins = self.row_start.windows(2);
         let fold = |flux: &[f64], w: &[u32]| -> f64 {

@@ -98,7 +98,7 @@ impl Simulator {
         Self::one(device, ArmSpec::new(program, parameters, folded, 0..folded.bins()), counts)
     }
 
-    /// The same on the energies that a compression kept: `parameters` and `counts` are those it was found for.
+    /// Lays out one model for one data set on the energies that a compression kept: `parameters` and `counts` are those it was found for.
     ///
     /// # Errors
     /// As [`Simulator::new`].
@@ -166,16 +166,18 @@ impl Simulator {
         Self::joint(device, arms, &observations.counts(), &[(0..observations.bins(), Statistic::Poisson)])
     }
 
+    /// Returns the device that everything is laid out on.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// Kept bins of all data sets, D.
+    /// Returns the number of kept bins of all data sets, D.
     pub fn bins(&self) -> usize {
         self.observed.cols()
     }
 
-    /// Model energies at which the models are evaluated for one spectrum, E: those of all arms that have a flux of their own.
+    /// Returns the number of model energies at which the models are evaluated for one spectrum, E: those of all arms that have a flux of
+    /// their own.
     pub fn energies(&self) -> usize {
         self.with_flux().map(|arm| arm.fold.energies()).sum()
     }
@@ -184,12 +186,12 @@ impl Simulator {
         self.arms.iter().enumerate().filter(|(k, arm)| arm.flux_of == *k).map(|(_, arm)| arm)
     }
 
-    /// Names of the P free parameters, the columns of every theta.
+    /// Returns the names of the P free parameters, the columns of every theta.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// The observed counts on the device, 1 x D.
+    /// Returns the observed counts on the device, 1 x D.
     pub fn observed(&self) -> &Tensor<f32> {
         &self.observed
     }
@@ -201,7 +203,7 @@ impl Simulator {
         self.arms.iter().all(|arm| arm.one_kernel == on)
     }
 
-    /// Bytes on the device for `rows` spectra, without the outputs: tables and one tile.
+    /// Returns the bytes on the device for `rows` spectra, without the outputs: tables and one tile.
     pub fn working_bytes(&self, rows: usize) -> u64 {
         let tile = match &self.device {
             Device::Gpu(_) => self.gpu_tile.min(rows.next_multiple_of(4)) as u64,

@@ -12,7 +12,7 @@ use crate::{
     model::{ModelError, Program, Scratch},
 };
 
-/// Photons/cm2/s in every bin of `program` for each of `points` (all M parameters of the model): points x E, in f64.
+/// Computes photons/cm2/s in every bin of `program` for each of `points` (all M parameters of the model): points x E, in f64.
 pub fn oracle(program: &Program, points: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let spectrum = |full: &Vec<f64>| {
         let mut flux = vec![0.0; program.energies()];
@@ -22,7 +22,8 @@ pub fn oracle(program: &Program, points: &[Vec<f64>]) -> Vec<Vec<f64>> {
     points.par_iter().map(spectrum).collect()
 }
 
-/// The same in f32 as `device` computes it in a run: the shader on a GPU, the vectorised form on the CPU.
+/// Computes photons/cm2/s in every bin of `program` for each of `points` (all M parameters of the model), points x E, in f32 as `device`
+/// does in a run: the shader on a GPU, the vectorised form on the CPU.
 ///
 /// # Errors
 /// Parameters for which the flux is not finite or negative (the message lists them), tables that do not fit, a device that failed.

@@ -46,15 +46,18 @@ mod workspace;
 /// Smallest weight of a new batch in the running statistics; the first batches are averaged evenly.
 const MOMENTUM: f32 = 0.1;
 
-/// Shape and initialisation; how long to train is in [`FitSettings`].
+/// These settings give shape and initialisation; how long to train is in [`FitSettings`].
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct AutoEncoderSettings {
     /// Widths of the encoder's hidden layers; the decoder mirrors them. Empty: one layer of half the bins.
     pub hidden: Vec<usize>,
+    /// Numbers per summary.
     pub latent: usize,
+    /// What a reconstruction is compared with.
     pub targets: Targets,
     /// Whether every training starts from the best linear summaries of its own spectra, where the spectra are drawn from expected counts.
     pub from_signal: bool,
+    /// Seed of the starting weights.
     pub seed: u64,
 }
 
@@ -102,14 +105,20 @@ pub struct AutoEncoder {
     fusion: Fusion,
 }
 
-/// Everything that [`AutoEncoder::from_state`] needs to go on bit for bit.
+/// [`AutoEncoder::from_state`] needs this to go on bit for bit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AutoEncoderState {
+    /// Shape and initialisation.
     pub settings: AutoEncoderSettings,
+    /// Bins of the spectra, D.
     pub bins: usize,
+    /// Weights and optimiser.
     pub store: StoreState,
+    /// Running means, then variances, of each layer; empty where there is no normalisation.
     pub running: Vec<Vec<f32>>,
+    /// Batches that the running statistics have seen.
     pub updates: u64,
+    /// Means, then standard deviations, of ln(1 + x) per bin, 2 x D; `None` before any training.
     pub scale: Option<Vec<f32>>,
 }
 
@@ -134,7 +143,7 @@ impl AutoEncoderSettings {
 }
 
 impl AutoEncoder {
-    /// A network for spectra of `bins` bins with fresh weights.
+    /// Makes a network for spectra of `bins` bins with fresh weights.
     ///
     /// # Errors
     /// [`Error::Input`] for a width of 0.
@@ -193,7 +202,7 @@ impl AutoEncoder {
         })
     }
 
-    /// The network as a checkpoint left it.
+    /// Makes the network as a checkpoint left it.
     ///
     /// # Errors
     /// [`Error::Input`] when the state's vectors do not fit its own settings.
@@ -239,12 +248,12 @@ impl AutoEncoder {
         })
     }
 
-    /// Bins of the spectra it takes.
+    /// Returns the bins of the spectra it takes, D.
     pub fn bins(&self) -> usize {
         self.bins
     }
 
-    /// Weights, biases, gammas and betas, padding included.
+    /// Returns the number of weights, biases, gammas and betas, padding included.
     pub fn parameters(&self) -> usize {
         self.store.len()
     }
@@ -264,7 +273,7 @@ impl AutoEncoder {
         }
     }
 
-    /// The spectra as the network reconstructs them from their summaries: N x D expected counts.
+    /// Computes the spectra as the network reconstructs them from their summaries: N x D expected counts.
     ///
     /// # Errors
     /// As [`Summary::encode`].
@@ -288,7 +297,7 @@ impl AutoEncoder {
         Ok(out)
     }
 
-    /// Has it been trained (or restored from one that was)?
+    /// Returns whether it has been trained (or restored from one that was).
     pub fn trained(&self) -> bool {
         self.scale.is_some()
     }

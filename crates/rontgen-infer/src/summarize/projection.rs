@@ -6,10 +6,12 @@ use crate::device::{Device, Tensor};
 use crate::kernels::gemm::{Epilogue, Matrix, MatrixMut, gemm};
 use crate::{Error, Result};
 
-/// What a checkpoint keeps of a projection.
+/// A checkpoint keeps this of a projection.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProjectionState {
+    /// Two numbers per bin that the transformation takes, 2 x D.
     pub scale: Vec<f32>,
+    /// Directions, D x k row-major.
     pub basis: Vec<f32>,
 }
 

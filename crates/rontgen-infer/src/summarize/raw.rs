@@ -8,7 +8,7 @@ use crate::kernels::standardize;
 use crate::nn::{Epoch, FitSettings, History};
 use crate::{Error, Result};
 
-/// Spectra as they are, standardised.
+/// This summary is the spectrum as it is, standardised.
 #[derive(Debug)]
 pub struct Raw {
     device: Device,
@@ -17,6 +17,7 @@ pub struct Raw {
 }
 
 impl Raw {
+    /// Makes a summary of spectra of `bins` bins, which has its scale from its first training.
     pub fn new(device: &Device, bins: usize) -> Self {
         Self { device: device.clone(), bins, scale: None }
     }

@@ -22,15 +22,19 @@ pub fn kernels() -> Vec<Kernel> {
     [&FORWARD, &BACKWARD].map(|kernel| (**kernel).clone()).into()
 }
 
-/// The backward pass needs what the forward pass saved: the INPUT of GELU, the OUTPUT of tanh, either of ReLU.
-/// The discriminant is the code in WGSL.
+/// A layer's output passes through one of these functions. The backward pass needs what the forward pass saved: the INPUT of GELU, the
+/// OUTPUT of tanh, either of ReLU. The discriminant is the code in WGSL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(u32)]
 pub enum Activation {
+    /// x itself.
     #[default]
     Linear = 0,
+    /// [`gelu`].
     Gelu = 1,
+    /// tanh(x).
     Tanh = 2,
+    /// max(x, 0).
     Relu = 3,
 }
 
@@ -44,20 +48,20 @@ struct Parameters {
 const LINEAR_TERM: f32 = 1.595_769;
 const CUBIC_TERM: f32 = 0.071_354_814;
 
-/// GELU, tanh form.
+/// Computes GELU in its tanh form (Hendrycks & Gimpel 2016).
 #[inline(always)]
 pub fn gelu(x: f32) -> f32 {
     x * vector::sigmoid(x * (LINEAR_TERM + CUBIC_TERM * x * x))
 }
 
-/// Derivative of [`gelu`].
+/// Computes the derivative of [`gelu`].
 #[inline(always)]
 pub fn gelu_derivative(x: f32) -> f32 {
     let s = vector::sigmoid(x * (LINEAR_TERM + CUBIC_TERM * x * x));
     s + x * s * (1.0 - s) * (LINEAR_TERM + 3.0 * CUBIC_TERM * x * x)
 }
 
-/// [`gelu`] and [`gelu_derivative`], which share their exponential.
+/// Computes [`gelu`] and [`gelu_derivative`], which share their exponential.
 #[inline(always)]
 pub fn gelu_with_derivative(x: f32) -> (f32, f32) {
     let s = vector::sigmoid(x * (LINEAR_TERM + CUBIC_TERM * x * x));

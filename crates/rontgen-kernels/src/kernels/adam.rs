@@ -37,12 +37,16 @@ pub fn kernels() -> Vec<Kernel> {
     [&FILL, &PARTIAL, &UPDATE].map(|kernel| (**kernel).clone()).into()
 }
 
-/// Constants of the optimiser (Kingma & Ba 2015, arXiv:1412.6980).
+/// These are the constants of the optimiser (Kingma & Ba 2015, arXiv:1412.6980).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamSettings {
+    /// Learning rate.
     pub learning_rate: f64,
+    /// Decay rate of the first moments.
     pub beta1: f64,
+    /// Decay rate of the second moments.
     pub beta2: f64,
+    /// Number added to the root of the second moments.
     pub epsilon: f64,
     /// Largest global norm of the gradient; 0 leaves the gradient alone.
     pub clip: f64,
@@ -117,20 +121,24 @@ impl Step {
     }
 }
 
-/// What one step reads and writes; all vectors have the same length.
+/// One step reads and writes these; all vectors have the same length n.
 #[derive(Debug)]
 pub struct AdamTensors<'a> {
+    /// Gradient, 1 x n.
     pub gradient: &'a Tensor<f32>,
+    /// Parameters, 1 x n.
     pub value: &'a mut Tensor<f32>,
+    /// First moments, 1 x n.
     pub first: &'a mut Tensor<f32>,
+    /// Second moments, 1 x n.
     pub second: &'a mut Tensor<f32>,
-    /// 1 x [`PARTIALS`], scratch.
+    /// Scratch, 1 x [`PARTIALS`].
     pub partial: &'a mut Tensor<f32>,
-    /// 1 x [`STATE`].
+    /// State of the optimiser on the device, 1 x [`STATE`].
     pub state: &'a mut Tensor<f32>,
 }
 
-/// One optimiser step; `step` counts from 1.
+/// Makes one optimiser step; `step` counts from 1.
 ///
 /// # Panics
 /// When the tensors' lengths differ.

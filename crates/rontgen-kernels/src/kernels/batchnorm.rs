@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 const SOURCE: &str = include_str!("../../../../shaders/batchnorm.wgsl");
 /// Columns of a workgroup that sums over rows.
 const COLUMNS: usize = 16;
-/// Added to variances.
+/// Number that is added to variances.
 pub const EPSILON: f32 = 1e-5;
 
 fn variant(name: &str, define: &'static str) -> Kernel {
@@ -33,12 +33,16 @@ pub fn kernels() -> Vec<Kernel> {
     [&STATISTICS, &FORWARD, &BACKWARD, &APPLY, &FROM_MOMENTS, &FROM_PRODUCTS].map(|kernel| (**kernel).clone()).into()
 }
 
-/// One layer of batch normalisation: its width and where gamma and beta lie in the flat store.
+/// One layer of batch normalisation knows its width and where gamma and beta lie in the flat store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchNorm {
+    /// Columns.
     pub cols: usize,
+    /// Offset of gamma in the flat store.
     pub gamma: usize,
+    /// Offset of beta in the flat store.
     pub beta: usize,
+    /// Activation behind the normalisation.
     pub activation: Activation,
 }
 
@@ -57,7 +61,7 @@ struct Parameters {
     chunk: u32,
 }
 
-/// Numbers of scratch for a batch of this shape.
+/// Returns the numbers of scratch that a batch of this shape needs.
 pub fn scratch(rows: usize, cols: usize) -> usize {
     2 * reduce::columns_scratch(rows, cols)
 }
@@ -78,7 +82,7 @@ impl BatchNorm {
         }
     }
 
-    /// Statistics of a batch `h` (`rows x cols`) into `statistics` (1 x 2 cols: means, inverse standard deviations), and with
+    /// Computes the statistics of a batch `h` (`rows x cols`) into `statistics` (1 x 2 cols: means, inverse standard deviations), and with
     /// weight `momentum` into `running` (1 x 2 cols: means, variances). `parts` holds [`scratch`] numbers.
     pub fn statistics(
         &self,
@@ -114,7 +118,7 @@ impl BatchNorm {
         }
     }
 
-    /// `out = activation(gamma * normalised h + beta)`, by the batch's statistics, or with `running` by the running averages.
+    /// Computes `out = activation(gamma * normalised h + beta)`, by the batch's statistics, or with `running` by the running averages.
     pub fn forward(
         &self,
         device: &Device,
@@ -211,7 +215,7 @@ impl BatchNorm {
     }
 }
 
-/// Partial sums that a product left behind ([`super::gemm::gemm_fused`]).
+/// A product left these partial sums behind ([`super::gemm::gemm_fused`]).
 #[derive(Debug, Clone, Copy)]
 pub struct Parts<'a> {
     /// Two rows of `cols` numbers per chunk.
@@ -220,9 +224,9 @@ pub struct Parts<'a> {
     pub chunk: usize,
 }
 
-/// The same on a GPU in one pass each, from [`Parts`].
 impl BatchNorm {
-    /// [`BatchNorm::statistics`] and [`BatchNorm::forward`] by them, from means and sums of squared deviations.
+    /// Does what [`BatchNorm::statistics`] and then [`BatchNorm::forward`] do on a GPU in one pass, from means and sums of squared
+    /// deviations.
     #[allow(clippy::too_many_arguments)]
     pub fn forward_from_moments(
         &self,
@@ -243,8 +247,8 @@ impl BatchNorm {
         gpu.dispatch(&FROM_MOMENTS, &p, &bindings, from_parts(h));
     }
 
-    /// The rest of [`BatchNorm::backward`] where `d` is the gradient before the activation already, from the sums of `d` and of `d`
-    /// times the normalised `h`.
+    /// Does the rest of [`BatchNorm::backward`] on a GPU in one pass where `d` is the gradient before the activation already, from the sums
+    /// of `d` and of `d` times the normalised `h`.
     #[allow(clippy::too_many_arguments)]
     pub fn backward_from_products(
         &self,
@@ -312,7 +316,7 @@ vectorised! {
 }
 
 vectorised! {
-    pub fn apply_row(
+    fn apply_row(
         h: &[f32],
         mean: &[f32],
         inverse: &[f32],

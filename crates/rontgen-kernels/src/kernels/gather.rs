@@ -35,7 +35,7 @@ pub fn gather<T: Element>(
     }
 }
 
-/// As [`gather`], from one tensor that holds the rows `first ..` of the whole.
+/// Gathers as [`gather`] does, from one tensor that holds the rows `first ..` of the whole.
 pub fn gather_block<T: Element>(
     device: &Device,
     block: &Tensor<T>,

@@ -74,12 +74,12 @@ impl ModelPlan {
         (bins, tables)
     }
 
-    /// Stages whose output a later one reads.
+    /// Returns the number of stages whose output a later one reads.
     pub fn slots(&self) -> usize {
         self.hosts + self.stages.len() - 1
     }
 
-    /// Those of them that the host computes.
+    /// Returns the number of stages that the host computes.
     pub fn hosts(&self) -> usize {
         self.hosts
     }

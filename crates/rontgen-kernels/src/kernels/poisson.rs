@@ -15,17 +15,19 @@ pub fn kernels() -> Vec<Kernel> {
     vec![POISSON.clone()]
 }
 
-/// The largest mean that can be drawn from.
+/// Largest mean that can be drawn from.
 pub const LARGEST: f32 = 16_777_216.0;
 /// Inversion below, transformed rejection from here on (the method needs at least 10).
 const SWITCH: f32 = 10.0;
 /// Words from here on (the uppermost 2^-12 of the uniform) are redrawn with 32 more bits.
 const TAIL: u32 = 0xfff0_0000;
 
-/// Where the numbers come from: equal keys give equal counts, whatever the batch.
+/// Random numbers come from here: equal keys give equal counts, whatever the batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Source {
+    /// Seed of the run.
     pub seed: u64,
+    /// Stream of the run's random numbers.
     pub stream: u32,
 }
 
@@ -82,7 +84,7 @@ pub fn poisson(
     }
 }
 
-/// CPU twin on slices of whole rows.
+/// Draws on the CPU, from slices of whole rows: the twin of [`poisson()`].
 pub fn twin(cpu: &Cpu, source: Source, first_row: usize, cols: usize, means: &[f32], counts: &mut [f32]) {
     if cols == 0 {
         return;
@@ -101,7 +103,7 @@ pub fn twin(cpu: &Cpu, source: Source, first_row: usize, cols: usize, means: &[f
 const SHARED: usize = 2 * LANES;
 
 vectorised! {
-    /// One row; `false` when a mean was NaN, negative or too large (its count is then 0).
+    /// Draws one row; `false` when a mean was NaN, negative or too large (its count is then 0).
     pub fn draw_row(source: Source, row: u32, means: &[f32], counts: &mut [f32]) -> bool {
         let key = RowKey { seed: random::key(source.seed), stream: source.stream, row };
         let mut good = true;

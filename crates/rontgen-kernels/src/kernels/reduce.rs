@@ -33,7 +33,7 @@ pub fn kernels() -> Vec<Kernel> {
 pub struct LossSlot<'a> {
     /// One number per batch.
     pub losses: &'a mut Tensor<f32>,
-    /// Which of them is written.
+    /// Number of the batch, whose entry is written.
     pub slot: usize,
 }
 

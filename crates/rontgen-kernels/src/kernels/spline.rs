@@ -24,15 +24,17 @@ const HALF_LN_TWO_PI: f32 = 0.918_938_5;
 /// Rows of one task.
 const ROWS: usize = 32;
 
-/// How many parameters, and bins of their splines; without bins a step is affine.
+/// This says how many parameters there are, and bins of their splines; without bins a step is affine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SplineShape {
+    /// Parameters, P.
     pub parameters: usize,
+    /// Bins of a spline; 0: no splines.
     pub bins: usize,
 }
 
 impl SplineShape {
-    /// Numbers per parameter.
+    /// Returns the numbers per parameter.
     pub fn per(&self) -> usize {
         if self.bins == 0 { 2 } else { 3 * self.bins + 1 }
     }
@@ -55,21 +57,21 @@ impl SplineShape {
     }
 }
 
-/// Where log-determinants go.
+/// Log-determinants go here.
 #[derive(Debug)]
 pub struct LogDet<'a> {
-    /// `n x 1`.
+    /// Log-determinants, `n x 1`.
     pub sum: &'a mut Tensor<f32>,
     /// Whether they are added to what is there, instead of written.
     pub add: bool,
 }
 
-/// One level of an autoregressive order.
+/// This is one level of an autoregressive order.
 #[derive(Debug, Clone, Copy)]
 pub struct Level<'a> {
-    /// Of every parameter or site its place in the order: `1 x P`.
+    /// Place of every parameter or site in the order: `1 x P`.
     pub order: &'a Tensor<u32>,
-    /// The place whose parameters are meant.
+    /// Place whose parameters are meant.
     pub level: usize,
 }
 
@@ -97,7 +99,7 @@ struct Parameters {
     scale: f32,
 }
 
-/// `y` (`n x P`) from `x` (`n x P`), with the log-determinant.
+/// Computes `y` (`n x P`) from `x` (`n x P`), with the log-determinant.
 ///
 /// # Panics
 /// When shapes do not agree.
@@ -140,7 +142,7 @@ pub fn forward(
     }
 }
 
-/// The parameters of one level of `x` from those of `y`; the FORWARD map's log-determinant as in [`forward`].
+/// Computes the parameters of one level of `x` from those of `y`; the FORWARD map's log-determinant as in [`forward`].
 ///
 /// # Panics
 /// When shapes do not agree.
@@ -186,8 +188,8 @@ pub fn inverse(
     }
 }
 
-/// Backward through [`forward`]: `d`, the loss's gradient at `y`, becomes that at `x` (but for what reaches it through the conditioner), and
-/// `out` its own gradient. Every row's log-determinant enters the loss with `-scale`.
+/// Goes backward through [`forward`]: `d`, the loss's gradient at `y`, becomes that at `x` (but for what reaches it through the
+/// conditioner), and `out` its own gradient. Every row's log-determinant enters the loss with `-scale`.
 ///
 /// # Panics
 /// When shapes do not agree.
@@ -227,7 +229,7 @@ pub fn backward(
     }
 }
 
-/// `loss` (`n x 1`) = `-log q` from base-space points (`n x P`) and log-determinants, and `d` = `scale` times its gradient there.
+/// Computes `loss` (`n x 1`) = `-log q` from base-space points (`n x P`) and log-determinants, and `d` = `scale` times its gradient there.
 ///
 /// # Panics
 /// When shapes do not agree.
@@ -261,7 +263,7 @@ pub fn base(
     }
 }
 
-/// `log_q` (`n x 1`) from base-space points (`n x P`) and log-determinants.
+/// Computes `log_q` (`n x 1`) from base-space points (`n x P`) and log-determinants.
 ///
 /// # Panics
 /// When shapes do not agree.
@@ -282,7 +284,7 @@ pub fn log_density(device: &Device, base: &Tensor<f32>, log_det: &Tensor<f32>, l
     }
 }
 
-/// `gradient *= mask`: weights that do not exist stay what they are.
+/// Multiplies `gradient` by `mask`: weights that do not exist stay what they are.
 ///
 /// # Panics
 /// When lengths differ.

@@ -31,15 +31,27 @@ struct Parameters {
     limit: f32,
 }
 
-/// What to ask of a candidate besides `log_q > threshold`.
+/// A candidate is asked this besides `log_q > threshold`.
 #[derive(Debug, Clone, Copy)]
 pub enum Ask<'a> {
     /// Nothing more: candidates come from the prior.
     Inside,
     /// Is the log importance weight of a candidate above the limit?
-    Above { candidates: &'a Candidates, limit: f32 },
+    Above {
+        /// How the candidates were drawn.
+        candidates: &'a Candidates,
+        /// Log-weight.
+        limit: f32,
+    },
     /// Keep with probability `w / exp(limit)`, given one uniform number per row (`N x 1`).
-    Thin { candidates: &'a Candidates, limit: f32, uniform: &'a Tensor<f32> },
+    Thin {
+        /// How the candidates were drawn.
+        candidates: &'a Candidates,
+        /// Log-weight from which on candidates are kept with certainty.
+        limit: f32,
+        /// Uniform numbers, `N x 1`.
+        uniform: &'a Tensor<f32>,
+    },
 }
 
 /// How candidates were drawn, from which follows their weight: the prior's density over theirs, up to a constant.
@@ -47,7 +59,7 @@ pub enum Ask<'a> {
 pub enum Candidates {
     /// Carried by one flow from these points (`N x P`), which are uniform in a ball of base space.
     Base(Tensor<f32>),
-    /// With this log-density (`N x 1`) in the unit cube, up to a constant.
+    /// Drawn with this log-density (`N x 1`) in the unit cube, up to a constant.
     LogDensity(Tensor<f32>),
 }
 

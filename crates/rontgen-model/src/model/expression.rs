@@ -13,13 +13,16 @@ use super::{
 };
 use std::sync::Arc;
 
-/// A model expression; numbers are positions in [`super::Model::components`].
+/// This is a model expression; numbers are positions in [`super::Model::components`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Expr {
+    /// A component alone.
     Component(usize),
+    /// Photons of two additive expressions.
     Sum(Box<Expr>, Box<Expr>),
+    /// A factor and what it multiplies, or two factors.
     Product(Box<Expr>, Box<Expr>),
-    /// Convolution component and what it acts on.
+    /// A convolution component and what it acts on.
     Convolve(usize, Box<Expr>),
 }
 

@@ -115,10 +115,10 @@ pub struct ObservationSpec {
 /// What to do about files that do not belong together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mismatch {
-    /// They are refused.
+    /// Such files are refused.
     #[default]
     Error,
-    /// They are used, with a warning.
+    /// Such files are used, with a warning.
     Warn,
 }
 
@@ -196,7 +196,7 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// The same data set with other counts (a mock).
+    /// Returns the data set with other counts (a mock).
     ///
     /// # Errors
     /// Another number of counts than bins.
@@ -228,7 +228,7 @@ pub fn load_response(rmf: &Path, arf: &FileChoice) -> Result<Response, Observati
     load_response_with(rmf, arf, Mismatch::Error)
 }
 
-/// The same with a choice about an ARF of another instrument.
+/// Loads a response as [`load_response`] does, with a choice about an ARF of another instrument.
 ///
 /// # Errors
 /// As [`load_response`].

@@ -8,8 +8,9 @@ use crate::summarize::TrainingData;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 
-/// What an encoder is trained for: it sees the encoder's output and tells the loss and its gradient there.
+/// An encoder is trained for this: it sees the encoder's output and tells the loss and its gradient there.
 pub trait Downstream {
+    /// Returns the parameters that are trained with the encoder.
     fn store(&mut self) -> &mut ParameterStore;
 
     /// The sum of the loss over these rows, whose summaries are `latent` (`n x` [`crate::summarize::Summary::size`]). With `d_latent`, the

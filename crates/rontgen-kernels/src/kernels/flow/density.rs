@@ -134,7 +134,7 @@ pub fn context_biases(
     }
 }
 
-/// Heavier tails than a normal base space has: a share of the points comes from Student's distribution.
+/// Tails heavier than a normal base space has come from Student's distribution: a share of the points is drawn from it.
 ///
 /// A flow is trained to have its mass where the posterior has it, and knows next to nothing of what lies beyond three or four standard
 /// deviations, where the weights of importance sampling grow without bound. With tails they are bounded by what Student's share has there,
@@ -148,7 +148,7 @@ pub struct Tails {
 /// Degrees of freedom of Student's part: few, since a posterior that ends at its prior's edge falls like exp(-|logit|), and an even
 /// number, since then chi^2 is a product of uniform numbers.
 const FREEDOM: f32 = 4.0;
-/// Its scale: what a flow gets wrong first is the flanks.
+/// Scale of Student's distribution in the tails: what a flow gets wrong first is the flanks.
 pub const TAIL_SCALE: f32 = 1.3;
 
 /// The logarithms of the normal part's share and of Student's (less normalisations), and p of -p ln(1 + h reach), which the latter has in
@@ -166,7 +166,7 @@ struct Correction {
 const NO_TAILS: f32 = -1e30;
 
 impl Tails {
-    /// The flow as it was trained.
+    /// No tails: the flow as it was trained.
     pub const NONE: Self = Self { share: 0.0 };
 
     fn correction(self, parameters: usize) -> Correction {
@@ -211,7 +211,7 @@ impl Correction {
     }
 }
 
-/// A density at one context.
+/// This is a density at one context.
 #[derive(Debug, Clone, Copy)]
 pub struct AtContext<'a> {
     /// Weights of everything: `1 x weights`.
@@ -220,7 +220,7 @@ pub struct AtContext<'a> {
     pub folded: &'a Tensor<f32>,
 }
 
-/// Points in base space.
+/// These are points in base space.
 #[derive(Debug, Clone, Copy)]
 pub struct BaseRows<'a> {
     /// `N x P`.
@@ -229,16 +229,16 @@ pub struct BaseRows<'a> {
     pub first_row: usize,
 }
 
-/// Where log-densities go.
+/// Log-densities go here.
 #[derive(Debug)]
 pub struct Densities<'a> {
-    /// The density's own: `N x 1`.
+    /// Log-density of the flow's distribution, `N x 1`.
     pub log_q: &'a mut Tensor<f32>,
-    /// That of points which are uniform in a ball of base space.
+    /// Log-density of points which are uniform in a ball of base space, where it is wanted.
     pub ball: Option<Ball<'a>>,
 }
 
-/// `log_q` (`N x 1`) of the rows of `x` (`N x P`) in the flow's input space.
+/// Computes `log_q` (`N x 1`) of the rows of `x` (`N x P`) in the flow's input space.
 pub fn log_density(device: &Device, tables: &FlowTables, at: AtContext<'_>, x: &Tensor<f32>, log_q: &mut Tensor<f32>) {
     density(device, tables, at, x, Tails::NONE, Densities { log_q, ball: None });
 }
@@ -260,9 +260,10 @@ struct DensityParameters {
     correction: Correction,
 }
 
-/// A ball in base space, for [`density`].
+/// A ball in base space is what [`density`] and [`sample`] may compare with.
 #[derive(Debug)]
 pub struct Ball<'a> {
+    /// Radius in base space.
     pub radius: f32,
     /// `N x 1`, written: the logarithm of the density that rows would have if their points in base space were uniform in the ball
     /// instead of normal, up to a constant.
@@ -274,7 +275,7 @@ const NOWHERE: f32 = -1e30;
 /// A point that came from a ball's edge is back inside in spite of rounding.
 const EDGE: f32 = 1.0 + 1e-4;
 
-/// As [`log_density`], with [`Tails`], and with that of the samples of a [`Ball`] beside it.
+/// Computes log-densities as [`log_density`] does, with [`Tails`], and that of the samples of a [`Ball`] beside it.
 pub fn density(
     device: &Device,
     tables: &FlowTables,

@@ -11,7 +11,7 @@ use crate::device::{Device, Gpu, Kernel, Tensor, grid_1d};
 use crate::kernels::adam::{Parameters as AdamParameters, Step};
 use crate::kernels::reduce::EpochLosses;
 
-/// How the fused kernels run.
+/// The fused kernels run in one of these ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fusing {
     /// Activations in workgroup memory.

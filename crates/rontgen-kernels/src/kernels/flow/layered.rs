@@ -33,7 +33,7 @@ struct Parameters {
     add: u32,
 }
 
-/// Activations and gradients of one batch size.
+/// These are the activations and gradients of one batch size.
 #[derive(Debug)]
 pub struct LayeredBuffers {
     rows: usize,
@@ -54,6 +54,7 @@ pub struct LayeredBuffers {
 }
 
 impl LayeredBuffers {
+    /// Makes buffers for `rows` rows.
     pub fn new(device: &Device, shape: &FlowShape, flows: usize, rows: usize) -> Self {
         let (p, h, k) = (shape.parameters, shape.hidden, shape.transforms());
         let empty = |cols: usize| Tensor::empty(device, rows, cols);
@@ -72,6 +73,7 @@ impl LayeredBuffers {
         }
     }
 
+    /// Returns the rows that they are for.
     pub fn rows(&self) -> usize {
         self.rows
     }

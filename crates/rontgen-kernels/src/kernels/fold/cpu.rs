@@ -5,7 +5,7 @@
 
 use super::{CPU_ROWS, CPU_SPECTRA, FoldPlan, PlanForm, Segment};
 
-/// Working memory of [`fold_tile`]; one per thread.
+/// This is the working memory of [`fold_tile`]; each thread has one.
 #[derive(Debug, Default)]
 pub struct Scratch {
     /// Energies x [`CPU_SPECTRA`].
@@ -16,14 +16,16 @@ pub struct Scratch {
     rows: Vec<f32>,
 }
 
-/// Where the counts of a tile go in rows of `cols` numbers; see [`super::Window`].
+/// The counts of a tile go here in rows of `cols` numbers; see [`super::Window`].
 #[derive(Debug, Clone, Copy)]
 pub struct TileWindow<'a> {
-    /// Numbers of a row of the output, and the first of them that is written.
+    /// Numbers of a row of the output.
     pub cols: usize,
+    /// First number of a row that is written.
     pub column: usize,
-    /// One per spectrum of the tile.
+    /// Numbers that multiply the rows, one per spectrum of the tile; `None`: one.
     pub weights: Option<&'a [f32]>,
+    /// Whether the counts are added to what is there, instead of replacing it.
     pub accumulate: bool,
 }
 

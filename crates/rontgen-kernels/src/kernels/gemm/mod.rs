@@ -28,14 +28,15 @@ const STEP: usize = 4;
 /// Rows of one pair of column sums where the parts of a split product are added.
 const FINISH_ROWS: usize = 32;
 
-/// What happens to a sum before it is stored, in this order: `+ C`, `+ bias`, keep in `save`, activation; or times the
-/// derivative of an activation.
+/// This happens to a sum before it is stored, in this order: `+ C`, `+ bias`, keep in `save`, activation; or times the derivative of an
+/// activation.
 #[derive(Debug, Default)]
 pub struct Epilogue<'a> {
     /// Adds what C holds.
     pub accumulate: bool,
-    /// One row, added to every row.
+    /// Row that is added to every row.
     pub bias: Option<Matrix<'a>>,
+    /// Activation that is applied.
     pub activation: Activation,
     /// Where the sum goes before the activation (the backward pass of GELU needs it).
     pub save: Option<MatrixMut<'a>>,
@@ -68,27 +69,28 @@ struct Parameters {
     beta: u32,
 }
 
-/// How the product itself is computed on a GPU.
+/// The product itself is computed on a GPU in one of these ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Shape {
-    /// Through workgroup memory: a place in [`TILES`].
+    /// Through workgroup memory; the number is a place in [`TILES`].
     Tiles(usize),
+    /// Without workgroup memory, as suits software adapters.
     Direct,
 }
 
 impl Shape {
-    /// What [`gemm`] takes on an adapter for `m x k` times `k x n`.
+    /// Returns what [`gemm`] takes on an adapter for `m x k` times `k x n`.
     pub fn choose(gpu: &Gpu, shape: [usize; 3]) -> Self {
         if gpu.is_software() { Shape::Direct } else { Shape::tiles(gpu.limits(), shape) }
     }
 
-    /// The tiles for a problem, within limits.
+    /// Returns the tiles for a problem, within limits.
     pub fn tiles(limits: &wgpu::Limits, shape: [usize; 3]) -> Self {
         let [m, k, n] = shape;
         Shape::Tiles(tile::choose(limits, m, k, n))
     }
 
-    /// Rows of C per workgroup.
+    /// Returns the rows of C per workgroup.
     pub fn rows(self) -> usize {
         self.extent().0
     }
@@ -102,7 +104,7 @@ impl Shape {
     }
 }
 
-/// `C = epilogue(op(A) op(B))`, with A, B and their transposes as operands ([`Matrix::t`]).
+/// Computes `C = epilogue(op(A) op(B))`, with A, B and their transposes as operands ([`Matrix::t`]).
 ///
 /// # Panics
 /// When shapes do not agree.
@@ -135,7 +137,7 @@ pub fn gemm<'a>(
     }
 }
 
-/// As [`gemm`] on a GPU, with the shape of the work given: for tests and measurements.
+/// Computes what [`gemm`] does on a GPU, with the shape of the work given: for tests and measurements.
 pub fn gemm_shaped<'a>(
     device: &Device,
     shape: Shape,
@@ -149,7 +151,7 @@ pub fn gemm_shaped<'a>(
     }
 }
 
-/// Into how many parts a GPU splits the sum over K of `m x k` times `k x n`; more than one cost a second dispatch.
+/// Returns into how many parts a GPU splits the sum over K of `m x k` times `k x n`; more than one cost a second dispatch.
 pub fn splits(shape: Shape, m: usize, k: usize, n: usize) -> usize {
     split(shape, m, k, n).0
 }

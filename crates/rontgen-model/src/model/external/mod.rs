@@ -18,15 +18,16 @@ use worker::{Broken, Worker};
 /// Processes that fail one after the other before the command is no longer started.
 const MOST_FAILURES: usize = 10;
 
-/// What a run file says of an external component.
+/// A run file says this of an external component.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExternalSpec {
     /// Name in expressions.
     pub name: String,
     /// Program and arguments; started in the folder of the run file.
     pub command: Vec<String>,
+    /// Kind.
     pub kind: Kind,
-    /// Without the norm, which an additive component gets.
+    /// Parameters without the norm, which an additive component gets.
     pub parameters: Vec<ParameterInfo>,
     /// Processes at once; 0: one per core.
     pub workers: usize,
@@ -43,7 +44,7 @@ struct Pool {
     last: String,
 }
 
-/// An external component with its processes.
+/// This is an external component with its processes.
 pub struct External {
     spec: ExternalSpec,
     component: Component,
