@@ -17,7 +17,7 @@ enum Storage<T> {
 }
 
 /// `rows x cols` numbers on a device. Launches take `&Tensor` for what they read and `&mut Tensor` for what they write, so that
-/// the borrow checker sees the same hazards on both devices. Not `Clone`: copies are explicit ([`crate::kernels::copy`]).
+/// the borrow checker sees the same hazards on both devices. Not `Clone`: copies are explicit (a kernel makes them).
 #[derive(Debug)]
 pub struct Tensor<T: Element> {
     rows: usize,

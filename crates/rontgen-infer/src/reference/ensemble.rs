@@ -52,7 +52,7 @@ pub struct Ensemble {
     pub acceptance: f64,
     /// Gelman and Rubin's R-hat of each parameter over the ensembles' halves (split), 1 when they agree.
     pub r_hat: Vec<f64>,
-    /// Integrated autocorrelation time of each parameter [steps], after Goodman & Weare of the walkers' mean.
+    /// Integrated autocorrelation time of each parameter \[steps\], after Goodman & Weare of the walkers' mean.
     pub autocorrelation: Vec<f64>,
     /// Smallest effective sample size of any parameter: draws over autocorrelation time.
     pub ess: f64,

@@ -60,7 +60,7 @@ impl Emulator {
     /// Learns `log_likelihood` (N numbers) at `cube` (N x P, unit cube).
     ///
     /// # Errors
-    /// [`Error::Input`] when the numbers do not match, too few are finite or all are equal; those of [`fit`].
+    /// [`Error::Input`] when the numbers do not match, too few are finite or all are equal, else whatever [`crate::nn::fit`] returns.
     pub fn train(
         device: &Device,
         cube: &Tensor<f32>,

@@ -25,7 +25,7 @@ const DEFENSIVE_FREEDOM: u32 = 4;
 const DEFENSIVE_SHARE: f64 = 0.1;
 const DEFENSIVE_WIDTH: f64 = 1.5;
 const ITERATIONS: usize = 25;
-/// Gain in mean log-likelihood [nat] per iteration below which a fit has converged, and per doubling of components below which it stops.
+/// Gain in mean log-likelihood \[nat\] per iteration below which a fit has converged, and per doubling of components below which it stops.
 const CONVERGED: f64 = 5e-4;
 const WORTH: f64 = 2e-3;
 /// Effective draws per free number of a component below which it is dropped.

@@ -79,7 +79,7 @@ pub struct Coverage {
 pub const COVERAGE_BINS: usize = 260;
 
 impl Coverage {
-    /// Makes the table from the kept bins' edges [keV], observed counts, and counts simulated at this stage (row-major, spectra x bins).
+    /// Makes the table from the kept bins' edges \[keV\], observed counts, and counts simulated at this stage (row-major, spectra x bins).
     ///
     /// # Errors
     /// [`ReportError::Invalid`] when the lengths do not belong together.
@@ -161,7 +161,7 @@ impl Quantiles {
 }
 
 impl SpectrumTable {
-    /// Makes the table from the kept bins' edges [keV], observed counts, exposure [s] and expected counts of posterior samples (row-major,
+    /// Makes the table from the kept bins' edges \[keV\], observed counts, exposure \[s\] and expected counts of posterior samples (row-major,
     /// samples x bins).
     ///
     /// # Errors
@@ -195,7 +195,7 @@ impl SpectrumTable {
     }
 }
 
-/// One energy bin of the response [keV] with quantiles over the posterior of E^2 F(E) = E x E F(E), in keV^2 photons/cm2/s/keV (XSPEC's
+/// One energy bin of the response \[keV\] with quantiles over the posterior of E^2 F(E) = E x E F(E), in keV^2 photons/cm2/s/keV (XSPEC's
 /// `eemodel`; the same as keV/cm2/s per unit of ln E). F is the mean over the bin, E its geometric middle.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct UnfoldedRow {
@@ -226,7 +226,7 @@ pub struct UnfoldedTable {
 }
 
 impl UnfoldedRow {
-    /// Returns the factor from photons/cm2/s in a bin with these edges [keV] to E^2 F(E).
+    /// Returns the factor from photons/cm2/s in a bin with these edges \[keV\] to E^2 F(E).
     pub fn factor(e_min: f64, e_max: f64) -> f64 {
         let middle = if e_min > 0.0 { e_min * e_max } else { 0.25 * (e_min + e_max).powi(2) };
         middle / (e_max - e_min)

@@ -30,14 +30,14 @@ pub fn kernels() -> Vec<Kernel> {
 /// Where the bands lie, on the device.
 #[derive(Debug)]
 pub struct Bands {
-    /// Middle of each bin [keV].
+    /// Middle of each bin \[keV\].
     energies: Tensor<f32>,
     /// First bin of each band, and the end of the last.
     edges: Tensor<u32>,
 }
 
 impl Bands {
-    /// Bands of equal width in ln E, each of them at least the bins whose middle lies in it; `bins` are (E_min, E_max) [keV],
+    /// Bands of equal width in ln E, each of them at least the bins whose middle lies in it; `bins` are (E_min, E_max) \[keV\],
     /// ascending. A band may hold no bin.
     pub fn new(device: &Device, bins: &[(f64, f64)]) -> Self {
         let middles: Vec<f64> = bins.iter().map(|(lo, hi)| 0.5 * (lo + hi)).collect();

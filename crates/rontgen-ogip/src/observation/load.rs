@@ -90,7 +90,7 @@ pub(super) fn match_channels(spectrum: &Spectrum, response: &Response) -> Result
 /// A group is kept only where it lies wholly inside an asked range (limits included); its bad channels are left out.
 ///
 /// # Errors
-/// Files that cannot be read or used, a background, a response or area of another instrument (unless [`Mismatch::Warn`]), nothing left.
+/// Files that cannot be read or used, a background, a response or area of another instrument (unless [`super::Mismatch::Warn`]), nothing left.
 pub fn load(spec: &ObservationSpec) -> Result<Dataset, ObservationError> {
     check_ranges(&spec.energies)?;
     check_grouping(&spec.grouping)?;

@@ -102,7 +102,7 @@ pub struct ObservationSpec {
     pub arf: FileChoice,
     /// Background spectrum; one that is to be used is refused, since none can be yet.
     pub background: FileChoice,
-    /// Asked energy ranges [keV]; empty for all channels.
+    /// Asked energy ranges \[keV\]; empty for all channels.
     pub energies: Vec<[f64; 2]>,
     /// How channels are grouped to bins.
     pub grouping: Grouping,
@@ -150,9 +150,9 @@ impl Mismatch {
 /// One kept bin of the spectrum (after grouping and energy selection).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bin {
-    /// Limits [keV], from EBOUNDS.
+    /// Limits \[keV\], from EBOUNDS.
     pub e_min: f64,
-    /// Upper limit [keV].
+    /// Upper limit \[keV\].
     pub e_max: f64,
     /// Channel numbers as in the file, both included.
     pub first_channel: i64,
@@ -169,7 +169,7 @@ pub struct Dataset {
     pub bins: Vec<Bin>,
     /// D counts.
     pub counts: Vec<u32>,
-    /// Exposure [s]; already part of `folded`.
+    /// Exposure \[s\]; already part of `folded`.
     pub exposure: f64,
     /// Expected counts per bin from photons/cm2/s per energy bin.
     pub folded: FoldedResponse,

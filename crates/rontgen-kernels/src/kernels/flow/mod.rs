@@ -2,8 +2,8 @@
 //!
 //! At ONE context (the observation) every sample is independent and the context is a bias, so densities and samples run with one
 //! invocation (GPU) or one lane of a tile (CPU) per sample through all transforms. In training the CPU carries tiles through all
-//! transforms and back ([`train`]), and the GPU in a few dispatches per step ([`fused`]); the plain path, layer by layer
-//! ([`layered`]), serves shapes that do not fit, and the tests.
+//! transforms and back (`train`), and the GPU in a few dispatches per step (`fused`); the plain path, layer by layer
+//! (`layered`), serves shapes that do not fit, and the tests.
 //!
 //! The flows of an ensemble have one shape, but orders of their own. Their weights follow one another in one vector, and so do
 //! the biases of [`context_biases`]. Their density is the equal mixture.

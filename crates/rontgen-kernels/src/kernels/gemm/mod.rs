@@ -2,7 +2,7 @@
 //!
 //! A forward layer is X W (+ bias, activation), its backward pass dY W^T and X^T dY. The CPU twin is the crate `gemm` with the
 //! epilogue as one more pass. On a GPU the shape of the work is chosen from a table by the adapter's limits and the problem
-//! ([`tile`]): tiles in workgroup memory, or no workgroup memory at all on software adapters, where a barrier costs more than it
+//! ([`TILES`]): tiles in workgroup memory, or no workgroup memory at all on software adapters, where a barrier costs more than it
 //! saves; reads of four numbers where offsets, strides and extents are multiples of 4 (pad!), else of one; and the sum over K split
 //! among workgroups where C is small. The order of every sum is fixed by the shapes.
 
