@@ -23,6 +23,8 @@
 //! The rooms below [`run`] and [`report`] are crates of their own (`crates/`), so that a change above leaves their kernels and components
 //! compiled; their names here are the same as ever. Dependencies point downwards only; nothing below [`run`] reads a configuration file or prints.
 
+#![warn(missing_docs)]
+
 pub mod analysis;
 pub mod cli;
 pub mod import;

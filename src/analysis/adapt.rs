@@ -67,9 +67,11 @@ pub struct Effort {
     pub draws: usize,
     /// Likelihoods of a spectrum, at most; the fall-back has as many again after its own.
     pub most: usize,
+    /// Whether to fit mixtures to the weighted draws and draw from them, too.
     pub polish: bool,
     /// Nested sampling where the weights are refused after all.
     pub nested: bool,
+    /// Seed of all random numbers, with the spectrum's own digest.
     pub seed: u64,
 }
 

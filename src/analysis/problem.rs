@@ -16,7 +16,9 @@ use std::sync::OnceLock;
 pub struct Description {
     /// The model in XSPEC's notation.
     pub expression: String,
+    /// Name of the table of abundances.
     pub abundances: String,
+    /// Name of the photoelectric cross sections.
     pub cross_sections: String,
     /// How channels were put into bins.
     pub grouping: String,
@@ -27,8 +29,11 @@ pub struct Description {
 pub struct Problem {
     /// What messages call it by: the run file's name.
     pub name: String,
+    /// Observed counts with their bins and folded response.
     pub dataset: Dataset,
+    /// The spectral model.
     pub model: Model,
+    /// Parameters of `model`: which are free, with their priors.
     pub parameters: Parameters,
     /// The model on the energy grid of the data set.
     pub program: Program,

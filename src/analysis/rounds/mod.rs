@@ -495,6 +495,7 @@ impl<'a> Rounds<'a> {
         Ok(out.download()?)
     }
 
+    /// Returns the simulator of the rounds.
     pub fn simulator(&self) -> &Simulator {
         &self.simulator
     }
@@ -505,6 +506,7 @@ impl<'a> Rounds<'a> {
         told.map(|(k, round)| format!("round {}: {}", k + 1, round.beyond_range_text)).collect()
     }
 
+    /// Returns what each finished round did.
     pub fn summaries(&self) -> &[RoundSummary] {
         &self.done
     }

@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 /// One swept quantity.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Sweep {
+    /// Stage of the program.
     pub stage: &'static str,
     /// What is varied.
     pub variable: String,
@@ -27,12 +28,16 @@ pub struct Sweep {
     pub unit: &'static str,
     /// What stays as it is.
     pub fixed: String,
+    /// Measurements, ascending in size.
     pub points: Vec<Point>,
+    /// Line and power law through them.
     pub fit: Fit,
 }
 
+/// One size was timed.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
 pub struct Point {
+    /// Size.
     pub x: f64,
     /// Of one unit; of the whole call where the number of spectra itself is swept.
     pub seconds: f64,
@@ -43,8 +48,11 @@ pub struct Point {
 /// `seconds = fixed + slope x`, and `seconds ~ x^exponent`.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Fit {
+    /// Seconds at size 0.
     pub fixed: f64,
+    /// Seconds per size.
     pub slope: f64,
+    /// Exponent of the power law.
     pub exponent: f64,
     /// Largest relative distance of a point from the line.
     pub worst: f64,
@@ -53,17 +61,24 @@ pub struct Fit {
 /// Everything of one device.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Scaling {
+    /// Name of the device.
     pub device: String,
+    /// Kind of device.
     pub kind: String,
+    /// One sweep per quantity.
     pub sweeps: Vec<Sweep>,
+    /// What very many simulations take.
     pub plans: Vec<Plan>,
 }
 
 /// What a very large number of simulations takes, by the slope of the sweep over the number of spectra.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Plan {
+    /// Instrument that the sizes are those of.
     pub case: &'static str,
+    /// Number of simulations.
     pub simulations: f64,
+    /// Seconds that they take.
     pub seconds: f64,
     /// Expected counts of all of them, if they were kept [bytes].
     pub stored_bytes: f64,

@@ -2,7 +2,7 @@
 //!
 //! The region is the union of balls around the live points (Buchner 2014, 2019: "friends"), in coordinates whitened by the covariance
 //! within clusters, cut by the bounding ellipsoid of each cluster. Both sizes come from bootstraps: a size is large enough when it
-//! would have held every left-out point, in every one of of 30 resamplings. Points leave such a region too small with a
+//! would have held every left-out point, in every one of 30 resamplings. Points leave such a region too small with a
 //! probability that falls with their number, which is why it is a method for few parameters.
 
 use super::{generator, rounded};
