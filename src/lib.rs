@@ -27,12 +27,14 @@
 
 pub mod analysis;
 pub mod cli;
+pub mod error;
 pub mod import;
 pub mod report;
 pub mod run;
 
+pub use error::{Error, Result};
 pub use rontgen_device::device;
-pub use rontgen_infer::{Error, Result, diagnose, error, infer, nn, reference, refine, result, simulate, summarize};
+pub use rontgen_infer::{InferError, diagnose, infer, nn, reference, refine, result, simulate, summarize};
 pub use rontgen_kernels::kernels;
 pub use rontgen_model::{atomic, model};
 pub use rontgen_numerics::numerics;

@@ -118,7 +118,7 @@ impl Problem {
     /// Those of [`Simulator::new`].
     pub fn simulator(&self, device: &Device) -> Result<Simulator> {
         match self.compression() {
-            Ok(compression) => Simulator::compressed(device, compression, &self.parameters, &self.dataset.counts),
+            Ok(compression) => Ok(Simulator::compressed(device, compression, &self.parameters, &self.dataset.counts)?),
             Err(_) => self.exact_simulator(device),
         }
     }
@@ -129,7 +129,7 @@ impl Problem {
     /// Those of [`Simulator::new`].
     pub fn exact_simulator(&self, device: &Device) -> Result<Simulator> {
         let d = &self.dataset;
-        Simulator::new(device, &self.program, &self.parameters, &d.folded, &d.counts)
+        Ok(Simulator::new(device, &self.program, &self.parameters, &d.folded, &d.counts)?)
     }
 
     /// The same for points that need not lie in the prior.
@@ -139,7 +139,7 @@ impl Problem {
     pub fn simulator_beyond_priors(&self, device: &Device) -> Result<Simulator> {
         let d = &self.dataset;
         let program = Program::new(&self.model.beyond_priors(), &d.folded.edges)?;
-        Simulator::new(device, &program, &self.parameters, &d.folded, &d.counts)
+        Ok(Simulator::new(device, &program, &self.parameters, &d.folded, &d.counts)?)
     }
 
     /// Which energies the model is evaluated at, in words.

@@ -30,7 +30,7 @@ pub(crate) fn of(context: &Context<'_>, posterior: &[f64]) -> Result<Option<Resi
     let edges: Vec<(f64, f64)> = dataset.bins.iter().map(|bin| (bin.e_min, bin.e_max)).collect();
     let source = Source { seed: context.seed(), stream: RESIDUAL_STREAM };
     let device = context.device;
-    examine(&dataset.counts, &edges, &means, &mut |k, means| {
+    let found = examine(&dataset.counts, &edges, &means, &mut |k, means| {
         let groups = means.len() / n;
         let at_once = (AT_ONCE / groups).max(1);
         let mut drawn = Vec::with_capacity(means.len());
@@ -42,5 +42,6 @@ pub(crate) fn of(context: &Context<'_>, posterior: &[f64]) -> Result<Option<Resi
             drawn.extend(counts.download()?);
         }
         Ok(drawn)
-    })
+    })?;
+    Ok(found)
 }

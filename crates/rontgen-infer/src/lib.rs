@@ -12,7 +12,7 @@ pub mod result;
 pub mod simulate;
 pub mod summarize;
 
-pub use error::{Error, Result};
+pub use error::{InferError, Result};
 use rontgen_device::device;
 use rontgen_kernels::kernels;
 use rontgen_model::model;

@@ -257,7 +257,7 @@ fn simulate(observer: &dyn Observer, device: &Device, simulator: &Simulator, n: 
     random::fill_uniform(device, 1, 0, 0, &mut cube);
     let mut counts = RowBlocks::empty(device, n, simulator.bins(), usize::MAX);
     measure(observer, device, if each { n } else { 1 }, &mut || {
-        simulator.simulate(&cube, SOURCE, &mut counts, None, None, &mut no_tick)
+        Ok(simulator.simulate(&cube, SOURCE, &mut counts, None, None, &mut no_tick)?)
     })
 }
 
@@ -273,7 +273,7 @@ fn power_laws(device: &Device, bins: usize, energies: usize, components: usize) 
     let parameters = Parameters::resolve(&model, &settings)?;
     let folded = calorimeter(bins, energies);
     let program = Program::new(&model, &folded.edges)?;
-    Simulator::new(device, &program, &parameters, &folded, &vec![20; folded.bins()])
+    Ok(Simulator::new(device, &program, &parameters, &folded, &vec![20; folded.bins()])?)
 }
 
 /// One epoch of the auto-encoder on stored counts, per training row.
@@ -291,7 +291,7 @@ fn autoencoder(observer: &dyn Observer, device: &Device, bins: usize, latent: us
     let split = Split::new(rows, fit.batch, fit.validation_fraction)?;
     let weights = network.parameters();
     let point = measure(observer, device, split.train_rows, &mut || {
-        network.train(device, &data, &fit, &mut |_| Ok(())).map(drop)
+        Ok(network.train(device, &data, &fit, &mut |_| Ok(())).map(drop)?)
     })?;
     Ok((point, weights))
 }
@@ -313,7 +313,7 @@ fn train_flow(
     let fit = FitSettings { batch: 256, max_epochs: 1, ..FitSettings::default() };
     let split = Split::new(rows, fit.batch, fit.validation_fraction)?;
     measure(observer, device, split.train_rows, &mut || {
-        flow.train(&cube, vec![context.first_rows(rows)], &fit, &mut |_| Ok(())).map(drop)
+        Ok(flow.train(&cube, vec![context.first_rows(rows)], &fit, &mut |_| Ok(())).map(drop)?)
     })
 }
 

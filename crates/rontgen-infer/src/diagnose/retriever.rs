@@ -10,7 +10,7 @@ use crate::kernels::activation::Activation;
 use crate::kernels::mlp::MlpShape;
 use crate::kernels::{gather, moments};
 use crate::nn::{Epoch, FitSettings, History, Regression};
-use crate::{Error, Result};
+use crate::{InferError, Result};
 
 /// These settings give the shape and the training of a retriever; the defaults are the paper's.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,7 +52,7 @@ pub struct Retrieved {
 /// Trains on the first spectra and tests on the last: `summaries` is `N x C`, `cube` `N x P`.
 ///
 /// # Errors
-/// [`Error::Input`] for fewer than 100 spectra; those of the training.
+/// [`InferError::Unfit`] for fewer than 100 spectra; those of the training.
 pub fn retrieve(
     device: &Device,
     summaries: &Tensor<f32>,
@@ -62,7 +62,7 @@ pub fn retrieve(
 ) -> Result<(Retrieved, History)> {
     let (n, p) = (cube.rows(), cube.cols());
     if n < 100 || summaries.rows() != n {
-        return Err(Error::Input(format!(
+        return Err(InferError::Unfit(format!(
             "retriever: {n} parameters and {} summaries; expected at least 100, of each the same",
             summaries.rows()
         )));

@@ -15,7 +15,7 @@ use crate::nn::{
     epoch_step_by_step, fit,
 };
 use crate::summarize::{AutoEncoder, Downstream, TrainingData};
-use crate::{Error, Result};
+use crate::{InferError, Result};
 
 /// These settings are the size of a masked autoregressive flow; the defaults are the paper's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,7 +178,7 @@ impl Estimator {
         let rows = cube.rows();
         let x = self.scored(cube);
         let Some(first) = summaries.first() else {
-            return Err(Error::Input("the flow needs at least one realisation of the summaries".into()));
+            return Err(InferError::Unfit("the flow needs at least one realisation of the summaries".into()));
         };
         moments::measure(&device, first, &mut self.summary_moments);
         let s: Vec<Tensor<f32>> = summaries
@@ -206,7 +206,7 @@ impl Estimator {
     /// as they come, since the encoder finds their scale itself.
     ///
     /// # Errors
-    /// [`Error::Input`] for a density that was not made for this, else those of [`AutoEncoder::train_with`].
+    /// [`InferError::Unfit`] for a density that was not made for this, else those of [`AutoEncoder::train_with`].
     pub fn train_jointly(
         &mut self,
         cube: &Tensor<f32>,
@@ -219,7 +219,7 @@ impl Estimator {
         let x = self.scored(cube);
         self.summary_moments.upload(&identity_moments(self.summary_moments.cols()));
         let Density::Composed(composed) = &self.density else {
-            return Err(Error::Input("a density that cannot be trained together with its summaries".into()));
+            return Err(InferError::Unfit("a density that cannot be trained together with its summaries".into()));
         };
         let mut joint = Joint { composed, store: &mut self.store, x: &x, batch: None, train: None, valid: None };
         encoder.train_with(&device, data, settings, &mut joint, on_epoch)
@@ -287,13 +287,13 @@ impl Estimator {
     /// Brings a checkpoint's state back.
     ///
     /// # Errors
-    /// [`Error::Input`] when the state belongs to a flow of another shape.
+    /// [`InferError::Unfit`] when the state belongs to a flow of another shape.
     pub fn restore(&mut self, state: &EstimatorState) -> Result<()> {
         let fits = state.store.value.len() == self.store.len()
             && state.theta_moments.len() == self.theta_moments.len()
             && state.summary_moments.len() == self.summary_moments.len();
         let store = ParameterStore::from_state(&self.device, &state.store).filter(|_| fits);
-        self.store = store.ok_or_else(|| Error::Input("a checkpoint of a flow of another shape".into()))?;
+        self.store = store.ok_or_else(|| InferError::Unfit("a checkpoint of a flow of another shape".into()))?;
         self.theta_moments.upload(&state.theta_moments);
         self.summary_moments.upload(&state.summary_moments);
         Ok(())

@@ -10,7 +10,7 @@ use super::posterior::Posterior;
 use crate::device::{Device, RowBlocks, Tensor};
 use crate::kernels::truncate::{self, Ask, Candidates};
 use crate::kernels::{compact, random, reduce};
-use crate::{Error, Result};
+use crate::{InferError, Result};
 
 /// Rows per batch of candidates.
 const BATCH: usize = 16_384;
@@ -100,8 +100,8 @@ impl<'a> Counter<'a> {
     }
 }
 
-fn lost() -> Error {
-    Error::Inference("the flow's log-densities are out of all range: its training has failed".into())
+fn lost() -> InferError {
+    InferError::Failed("the flow's log-densities are out of all range: its training has failed".into())
 }
 
 impl Region {
@@ -111,7 +111,7 @@ impl Region {
     /// Finds the region that keeps all but `quantile` of the posterior estimate's own mass.
     ///
     /// # Errors
-    /// A device that failed, or [`Error::Inference`] when the densities are not finite.
+    /// A device that failed, or [`InferError::Failed`] when the densities are not finite.
     pub fn of(posterior: &Posterior<'_>, quantile: f64, seed: u64, stream: u32) -> Result<Self> {
         let rows = BATCH;
         let log_q = posterior.sample(seed, stream, 0, rows).log_q;
@@ -212,7 +212,7 @@ pub fn propose(
         collector.take(&samples.cube, &counter.keep)?;
         batch += 1;
         if batch == 64 && collector.kept == 0 {
-            return Err(Error::Inference("no candidate of 10^6 lies in the truncated proposal".into()));
+            return Err(InferError::Failed("no candidate of 10^6 lies in the truncated proposal".into()));
         }
     }
     let acceptance = collector.kept as f64 / collector.candidates as f64;

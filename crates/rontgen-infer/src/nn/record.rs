@@ -1,6 +1,6 @@
 //! Named arrays: what networks and samplers keep of themselves, wherever it is kept.
 
-use crate::Error;
+use crate::InferError;
 use std::borrow::Cow;
 
 /// A record does not hold what is asked of it.
@@ -18,9 +18,9 @@ pub enum RecordError {
     },
 }
 
-impl From<RecordError> for Error {
-    fn from(error: RecordError) -> Error {
-        Error::Input(error.to_string())
+impl From<RecordError> for InferError {
+    fn from(error: RecordError) -> InferError {
+        InferError::Unfit(error.to_string())
     }
 }
 

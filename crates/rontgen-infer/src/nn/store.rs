@@ -6,7 +6,7 @@ use super::Record;
 use crate::device::{Device, DeviceError, Tensor};
 use crate::kernels::adam::{self, AdamSettings, AdamTensors, PARTIALS, STATE};
 use crate::kernels::rescale::{self, Block, Scales, Side};
-use crate::{Error, Result};
+use crate::{InferError, Result};
 
 /// Snapshots that a store can hold; the training loop needs three (best, awaited, newest).
 pub const SNAPSHOTS: usize = 3;
@@ -63,7 +63,7 @@ impl StoreState {
                 .u64(&format!("{name}.step"))?
                 .first()
                 .copied()
-                .ok_or_else(|| Error::Input(format!("{name:?} in the checkpoint does not fit this run")))?,
+                .ok_or_else(|| InferError::Unfit(format!("{name:?} in the checkpoint does not fit this run")))?,
         })
     }
 }

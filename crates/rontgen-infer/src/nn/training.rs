@@ -8,7 +8,7 @@ use crate::device::{Device, Download, Tensor};
 use crate::kernels::adam::AdamSettings;
 pub use crate::kernels::reduce::{EpochLosses, LossSlot};
 use crate::kernels::{reduce, shuffle};
-use crate::{Error, Result};
+use crate::{InferError, Result};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_pcg::Pcg64;
 
@@ -221,16 +221,16 @@ impl Split {
     /// Splits `rows` rows into batches of at most `batch`.
     ///
     /// # Errors
-    /// [`Error::Input`] for fewer than four rows, an empty batch or a fraction outside (0, 1).
+    /// [`InferError::Unfit`] for fewer than four rows, an empty batch or a fraction outside (0, 1).
     pub fn new(rows: usize, batch: usize, validation_fraction: f64) -> Result<Self> {
         if rows < 4 {
-            return Err(Error::Input(format!("training on {rows} rows; at least 4 are needed")));
+            return Err(InferError::Unfit(format!("training on {rows} rows; at least 4 are needed")));
         }
         if batch < 2 {
-            return Err(Error::Input(format!("a training batch of {batch} rows; at least 2 are needed")));
+            return Err(InferError::Unfit(format!("a training batch of {batch} rows; at least 2 are needed")));
         }
         if !(validation_fraction > 0.0 && validation_fraction < 1.0) {
-            return Err(Error::Input(format!(
+            return Err(InferError::Unfit(format!(
                 "a validation fraction of {validation_fraction}, expected within (0, 1)"
             )));
         }
@@ -271,7 +271,7 @@ struct Progress {
 /// so far in place.
 ///
 /// # Errors
-/// [`Error::Input`] for settings that make no sense, [`Error::Device`] with the fault of the kernel when a loss or gradient is
+/// [`InferError::Unfit`] for settings that make no sense, [`InferError::Device`] with the fault of the kernel when a loss or gradient is
 /// not finite or the device fails, and whatever `on_epoch` returns.
 pub fn fit(
     device: &Device,
@@ -357,11 +357,11 @@ impl Progress {
     ) -> Result<bool> {
         let numbers = awaited.numbers.wait()?;
         let [train, valid, faults] = numbers[..] else {
-            return Err(Error::Input("training: an epoch's numbers are missing".into()));
+            return Err(InferError::Unfit("training: an epoch's numbers are missing".into()));
         };
         if faults != 0.0 || !train.is_finite() || !valid.is_finite() {
             device.check()?;
-            return Err(Error::Device(crate::device::DeviceError::Fault {
+            return Err(InferError::Device(crate::device::DeviceError::Fault {
                 stage: "training",
                 what: "the loss of an epoch is not finite",
                 row: awaited.epoch as u32,

@@ -69,7 +69,7 @@ fn hopeless(p: usize) -> f64 {
 /// Draws walks through the prior's unit cube; `watch` is called after every step with the share done, and its error ends the sampling.
 ///
 /// # Errors
-/// Whatever the likelihood or `watch` returns; [`crate::Error::Input`] for settings that make no ensemble.
+/// Whatever the likelihood or `watch` returns; [`crate::InferError::Unfit`] for settings that make no ensemble.
 pub fn sample(
     likelihood: &mut dyn Likelihood,
     settings: &EnsembleSettings,
@@ -79,7 +79,7 @@ pub fn sample(
     let (walkers, ensembles) = (settings.walkers, settings.ensembles);
     if !walkers.is_multiple_of(2) || walkers < 2 * (p + 1) || ensembles < 1 {
         let least = 2 * (p + 1);
-        return Err(crate::Error::Input(format!(
+        return Err(crate::InferError::Unfit(format!(
             "{walkers} walkers in {ensembles} ensembles; expected an even number of at least {least} walkers for {p} parameters"
         )));
     }

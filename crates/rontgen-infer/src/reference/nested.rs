@@ -9,7 +9,7 @@ use super::evidence::{Evidence, integrate};
 use super::region::Region;
 use super::slice::{Slices, Walk};
 use super::{Likelihood, generator, rounded};
-use crate::{Error, Result};
+use crate::{InferError, Result};
 use rand::Rng;
 
 /// These settings say how nested sampling samples.
@@ -151,7 +151,7 @@ pub struct Progress<'a> {
 /// Samples from the start, or goes on from a state. `watch` is called between iterations; its error ends the sampling.
 ///
 /// # Errors
-/// Whatever the likelihood or `watch` returns; [`Error::Inference`] for a likelihood that is zero nearly everywhere.
+/// Whatever the likelihood or `watch` returns; [`InferError::Failed`] for a likelihood that is zero nearly everywhere.
 pub fn sample(
     likelihood: &mut dyn Likelihood,
     settings: &NestedSettings,
@@ -216,7 +216,7 @@ impl Sampler<'_> {
             batch += 1;
             self.state.evaluations += n as u64;
             if tried > n * MOST_STARTS {
-                return Err(Error::Inference(format!(
+                return Err(InferError::Failed(format!(
                     "nested sampling: only {} of {tried} draws from the prior have a likelihood",
                     live.len()
                 )));
@@ -333,7 +333,7 @@ impl Sampler<'_> {
         let NestedState { live, dead: mut points, mut counts, log_volume, ranks, .. } = self.state;
         counts.extend((1..=live.len() as u32).rev());
         points.extend(&live);
-        let nothing = || Error::Inference("nested sampling: no point has a finite likelihood".into());
+        let nothing = || InferError::Failed("nested sampling: no point has a finite likelihood".into());
         let evidence = integrate(&points.log_l, &counts, log_volume, self.settings.seed).ok_or_else(nothing)?;
         Ok(Nested {
             points,
@@ -373,11 +373,11 @@ mod tests {
             let stopped = sample(&mut target, &settings, None, &mut |progress| {
                 if progress.state.iteration == whole.iterations / 2 {
                     saved = Some(progress.state.clone());
-                    return Err(Error::Interrupted);
+                    return Err(InferError::Interrupted);
                 }
                 Ok(())
             });
-            assert!(matches!(stopped, Err(Error::Interrupted)));
+            assert!(matches!(stopped, Err(InferError::Interrupted)));
             let resumed = sample(&mut target, &settings, saved, &mut |_| Ok(())).unwrap();
             assert_eq!((&whole.points, &whole.evidence), (&resumed.points, &resumed.evidence));
             assert_eq!(whole.evaluations, resumed.evaluations);
@@ -421,6 +421,6 @@ mod tests {
         assert!(evidence.log_z.abs() < 4.0 * evidence.log_z_err, "{} +- {}", evidence.log_z, evidence.log_z_err);
         let nowhere =
             sample(&mut Function(2, |_: &[f64]| f64::NEG_INFINITY), &NestedSettings::default(), None, &mut |_| Ok(()));
-        assert!(matches!(nowhere, Err(Error::Inference(_))));
+        assert!(matches!(nowhere, Err(InferError::Failed(_))));
     }
 }

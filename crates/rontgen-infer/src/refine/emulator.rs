@@ -9,7 +9,7 @@ use crate::kernels::activation::Activation;
 use crate::kernels::gather;
 use crate::kernels::mlp::MlpShape;
 use crate::nn::{Epoch, FitSettings, History, Regression};
-use crate::{Error, Result};
+use crate::{InferError, Result};
 
 /// These settings give the shape and the training of an emulator; the defaults are the paper's.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,7 +60,7 @@ impl Emulator {
     /// Learns `log_likelihood` (N numbers) at `cube` (N x P, unit cube).
     ///
     /// # Errors
-    /// [`Error::Input`] when the numbers do not match, too few are finite or all are equal, else whatever [`crate::nn::fit`] returns.
+    /// [`InferError::Unfit`] when the numbers do not match, too few are finite or all are equal, else whatever [`crate::nn::fit`] returns.
     pub fn train(
         device: &Device,
         cube: &Tensor<f32>,
@@ -70,12 +70,12 @@ impl Emulator {
     ) -> Result<(Self, History)> {
         if log_likelihood.len() != cube.rows() {
             let (found, expected) = (log_likelihood.len(), cube.rows());
-            return Err(Error::Input(format!("emulator: {found} likelihoods for {expected} draws")));
+            return Err(InferError::Unfit(format!("emulator: {found} likelihoods for {expected} draws")));
         }
         let chosen = keep(log_likelihood, settings.drop_lowest);
         if chosen.len() < 10 {
             let found = chosen.len();
-            return Err(Error::Input(format!(
+            return Err(InferError::Unfit(format!(
                 "emulator: {found} draws with a finite likelihood, expected at least 10"
             )));
         }
@@ -84,7 +84,7 @@ impl Emulator {
         let mean = kept.iter().sum::<f64>() / n;
         let deviation = (kept.iter().map(|l| (l - mean).powi(2)).sum::<f64>() / n).sqrt();
         if deviation <= 0.0 {
-            return Err(Error::Input("emulator: all likelihoods are equal".into()));
+            return Err(InferError::Unfit("emulator: all likelihoods are equal".into()));
         }
         let target: Vec<f32> = kept.iter().map(|l| ((l - mean) / deviation) as f32).collect();
 

@@ -21,7 +21,7 @@ use crate::device::{Device, DeviceError, RowBlocks, Tensor};
 use crate::kernels::poisson;
 use crate::model::{ModelError, Parameters, Program};
 use crate::observation::{FoldedResponse, Observations};
-use crate::{Error, Result};
+use crate::{InferError, Result};
 use arms::Arm;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -89,7 +89,7 @@ impl Simulator {
         counts: &[u32],
     ) -> Result<Self> {
         if program.energies() != folded.energies() {
-            return Err(Error::Input(format!(
+            return Err(InferError::Unfit(format!(
                 "the model has {} energies, the response {}",
                 program.energies(),
                 folded.energies()
@@ -115,7 +115,7 @@ impl Simulator {
     fn one(device: &Device, arm: ArmSpec<'_>, counts: &[u32]) -> Result<Self> {
         let bins = arm.columns.end;
         if counts.len() != bins {
-            return Err(Error::Input(format!("{} counts for {bins} bins of the response", counts.len())));
+            return Err(InferError::Unfit(format!("{} counts for {bins} bins of the response", counts.len())));
         }
         Self::joint(device, &[arm], counts, &[(0..bins, Statistic::Poisson)])
     }
@@ -134,7 +134,7 @@ impl Simulator {
     ) -> Result<Self> {
         arms::check(arms, counts.len())?;
         if let Some((bin, count)) = counts.iter().enumerate().find(|(_, count)| **count > 1 << 24) {
-            return Err(Error::Input(format!(
+            return Err(InferError::Unfit(format!(
                 "bin {bin} holds {count} counts; expected at most {}: choose narrower bins",
                 1 << 24
             )));
@@ -335,7 +335,7 @@ impl Simulator {
     /// A row of another length.
     pub fn physical(&self, rows: &[Vec<f64>]) -> Result<Tensor<f32>> {
         if let Some(row) = rows.iter().find(|row| row.len() != self.names.len()) {
-            return Err(Error::Input(format!("{} values for {} free parameters", row.len(), self.names.len())));
+            return Err(InferError::Unfit(format!("{} values for {} free parameters", row.len(), self.names.len())));
         }
         let values: Vec<f32> = rows.iter().flatten().map(|&x| x as f32).collect();
         Ok(Tensor::from_slice(&self.device, rows.len(), self.names.len(), &values))
@@ -407,7 +407,7 @@ impl Simulator {
     }
 
     /// Adds to a fault the parameters of its row.
-    fn explain(&self, error: DeviceError, offset: usize, coordinates: Coordinates, theta: &Tensor<f32>) -> Error {
+    fn explain(&self, error: DeviceError, offset: usize, coordinates: Coordinates, theta: &Tensor<f32>) -> InferError {
         let DeviceError::Fault { stage, what, row } = &error else { return error.into() };
         let Ok(values) = theta.download() else { return error.into() };
         let start = (*row as usize).checked_sub(offset).map(|local| local * theta.cols());
@@ -422,7 +422,7 @@ impl Simulator {
             self.names.iter().zip(&shown).map(|(name, value)| format!("{name} = {value}")).collect();
         let trouble = self.arms.iter().find_map(|arm| arm.program.take_trouble());
         let why = trouble.map_or(String::new(), |text| format!("\n  {text}"));
-        Error::Model(ModelError::Parameter(format!(
+        InferError::Model(ModelError::Parameter(format!(
             "{stage}: {what}, for spectrum {row} with {}{why}",
             list.join(", ")
         )))
@@ -451,7 +451,7 @@ fn side_by_side(statistics: &[(Range<usize>, Statistic)], columns: usize) -> Res
     let mut at = 0;
     for (range, statistic) in statistics {
         if range.start != at || range.end < at || range.end > columns {
-            return Err(Error::Input(format!(
+            return Err(InferError::Unfit(format!(
                 "a statistic of columns {} to {}; expected them to start at {at}, and to end at {columns} at most",
                 range.start, range.end
             )));
@@ -463,7 +463,7 @@ fn side_by_side(statistics: &[(Range<usize>, Statistic)], columns: usize) -> Res
         }
     }
     if at != columns {
-        return Err(Error::Input(format!("columns {at} to {columns} have no statistic")));
+        return Err(InferError::Unfit(format!("columns {at} to {columns} have no statistic")));
     }
     Ok(merged)
 }

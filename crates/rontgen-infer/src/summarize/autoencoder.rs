@@ -17,7 +17,7 @@ use crate::kernels::gemm::{Epilogue, Matrix, MatrixMut, gemm};
 use crate::kernels::{loss, reduce, standardize};
 use crate::nn::store::SNAPSHOTS;
 use crate::nn::{Epoch, FitSettings, History, ParameterStore, StoreState, fit};
-use crate::{Error, Result};
+use crate::{InferError, Result};
 use batch::Batch;
 use fused::{Columns, Weights};
 use inference::Inference;
@@ -146,11 +146,11 @@ impl AutoEncoder {
     /// Makes a network for spectra of `bins` bins with fresh weights.
     ///
     /// # Errors
-    /// [`Error::Input`] for a width of 0.
+    /// [`InferError::Unfit`] for a width of 0.
     pub fn new(device: &Device, bins: usize, settings: &AutoEncoderSettings) -> Result<Self> {
         let hidden = settings.widths(bins);
         if bins == 0 || settings.latent == 0 || hidden.contains(&0) {
-            return Err(Error::Input(format!(
+            return Err(InferError::Unfit(format!(
                 "auto-encoder: widths {bins} (bins), {hidden:?} (hidden), {} (latent); each must be at least 1",
                 settings.latent
             )));
@@ -205,7 +205,7 @@ impl AutoEncoder {
     /// Makes the network as a checkpoint left it.
     ///
     /// # Errors
-    /// [`Error::Input`] when the state's vectors do not fit its own settings.
+    /// [`InferError::Unfit`] when the state's vectors do not fit its own settings.
     pub fn from_state(device: &Device, state: &AutoEncoderState) -> Result<Self> {
         let whole = Self::new(device, state.bins, &state.settings)?;
         // A state without a decoder is an embedding's.
@@ -213,7 +213,8 @@ impl AutoEncoder {
             true => Self::embedding(device, state.bins, &state.settings)?,
             false => whole,
         };
-        let misfit = |what: &str| Error::Input(format!("auto-encoder: the state's {what} do not fit its settings"));
+        let misfit =
+            |what: &str| InferError::Unfit(format!("auto-encoder: the state's {what} do not fit its settings"));
         let store = ParameterStore::from_state(device, &state.store).filter(|store| store.len() == network.store.len());
         network.store = store.ok_or_else(|| misfit("weights"))?;
         if state.running.len() != network.running.len()
@@ -305,9 +306,9 @@ impl AutoEncoder {
     fn ready(&self, found: usize) -> Result<&Tensor<f32>> {
         if found != self.bins {
             let expected = self.bins;
-            return Err(Error::Input(format!("auto-encoder: spectra of {found} bins, expected {expected}")));
+            return Err(InferError::Unfit(format!("auto-encoder: spectra of {found} bins, expected {expected}")));
         }
-        self.scale.as_ref().ok_or_else(|| Error::Input("auto-encoder: encoding before any training".into()))
+        self.scale.as_ref().ok_or_else(|| InferError::Unfit("auto-encoder: encoding before any training".into()))
     }
 
     /// Layers `0 .. layers` at inference, from `work.input`.
@@ -429,21 +430,21 @@ impl Summary for AutoEncoder {
         let blocks = data.spectra.blocks();
         let (rows, bins) = (blocks.rows(), blocks.cols());
         if bins != self.bins {
-            return Err(Error::Input(format!("auto-encoder: spectra of {bins} bins, expected {}", self.bins)));
+            return Err(InferError::Unfit(format!("auto-encoder: spectra of {bins} bins, expected {}", self.bins)));
         }
         if let Spectra::Stored { targets, .. } = data.spectra {
             let wanted = self.settings.targets != Targets::Counts;
             match targets {
                 Some(targets) if (targets.rows(), targets.cols()) != (rows, bins) => {
                     let found = (targets.rows(), targets.cols());
-                    return Err(Error::Input(format!(
+                    return Err(InferError::Unfit(format!(
                         "auto-encoder: targets of {found:?}, spectra of ({rows}, {bins})"
                     )));
                 }
                 targets if targets.is_some() != wanted => {
                     let verb = if wanted { "need" } else { "allow no" };
                     let kind = self.settings.targets;
-                    return Err(Error::Input(format!("auto-encoder: targets {kind:?} {verb} separate targets")));
+                    return Err(InferError::Unfit(format!("auto-encoder: targets {kind:?} {verb} separate targets")));
                 }
                 _ => {}
             }

@@ -25,7 +25,7 @@ pub use spectral::Spectral;
 use crate::device::{Device, RowBlocks, Tensor};
 use crate::kernels::poisson::Source;
 use crate::nn::{Epoch, FitSettings, History};
-use crate::{Error, Result};
+use crate::{InferError, Result};
 
 /// A spectrum becomes a few numbers in one of these ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -152,7 +152,7 @@ pub trait Summary {
     /// Trains on these spectra, from where the last training ended (weights and optimiser state are kept).
     ///
     /// # Errors
-    /// [`crate::Error::Input`] when shapes or settings do not fit, else as [`crate::nn::fit`].
+    /// [`crate::InferError::Unfit`] when shapes or settings do not fit, else as [`crate::nn::fit`].
     fn train(
         &mut self,
         device: &Device,
@@ -164,7 +164,7 @@ pub trait Summary {
     /// Encodes the spectra `rows` of `spectra` into `rows x` [`Summary::size`]; a row's result does not depend on its neighbours.
     ///
     /// # Errors
-    /// [`crate::Error::Input`] when the number of bins differs from the one trained on, or before any training.
+    /// [`crate::InferError::Unfit`] when the number of bins differs from the one trained on, or before any training.
     fn encode(&self, device: &Device, spectra: Spectra<'_>, rows: &Tensor<u32>) -> Result<Tensor<f32>>;
 
     /// Encodes one spectrum (`1 x D`), the observed one.
@@ -177,7 +177,7 @@ pub trait Summary {
 fn check_bins(what: &str, found: usize, expected: usize) -> Result<()> {
     match found == expected {
         true => Ok(()),
-        false => Err(Error::Input(format!("{what}: spectra of {found} bins, expected {expected}"))),
+        false => Err(InferError::Unfit(format!("{what}: spectra of {found} bins, expected {expected}"))),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::kernels::gather;
 use crate::kernels::gemm::{Epilogue, Matrix, MatrixMut, gemm};
 use crate::kernels::stabilize::{self, Form};
 use crate::nn::{Epoch, FitSettings, History};
-use crate::{Error, Result};
+use crate::{InferError, Result};
 use nalgebra::{DMatrix, SymmetricEigen};
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
@@ -93,7 +93,7 @@ impl Signal {
     /// Brings a checkpoint's state back; `turned` is as [`Signal::state`] gives it.
     ///
     /// # Errors
-    /// [`Error::Input`] when it belongs to spectra of other bins.
+    /// [`InferError::Unfit`] when it belongs to spectra of other bins.
     pub fn restore(&mut self, state: &ProjectionState, turned: bool) -> Result<()> {
         self.fitted = Some(Projection::restored(&self.device, "signal directions", self.bins, state)?);
         self.turned = turned;
@@ -101,13 +101,13 @@ impl Signal {
     }
 
     fn fitted(&self) -> Result<&Projection> {
-        self.fitted.as_ref().ok_or_else(|| Error::Input("signal directions: encoding before any training".into()))
+        self.fitted.as_ref().ok_or_else(|| InferError::Unfit("signal directions: encoding before any training".into()))
     }
 
     /// The directions of the newest of the spectra, as many as leave [`SPARE`] nat behind.
     ///
     /// # Errors
-    /// [`Error::Input`] for expected counts that are not finite, and device failures.
+    /// [`InferError::Unfit`] for expected counts that are not finite, and device failures.
     pub(super) fn find(&self, device: &Device, data: &TrainingData<'_>) -> Result<Directions> {
         let rows = chosen(device, data);
         let n = rows.len().min(Self::ROWS);
@@ -212,7 +212,7 @@ impl Signal {
         let at = |i: usize, j: usize| f64::from(gram[i * l + j]) / rows.len() as f64;
         let matrix = DMatrix::from_fn(l, l, |i, j| 0.5 * (at(i, j) + at(j, i)));
         if matrix.iter().any(|value| !value.is_finite()) {
-            return Err(Error::Input("signal directions: expected counts that are not finite".into()));
+            return Err(InferError::Unfit("signal directions: expected counts that are not finite".into()));
         }
         let eigen = SymmetricEigen::new(matrix);
         let mut order: Vec<usize> = (0..l).collect();
