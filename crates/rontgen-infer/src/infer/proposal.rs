@@ -18,7 +18,7 @@ const BATCH: usize = 16_384;
 const PRIOR_ACCEPTANCE: f64 = 0.03;
 /// Share of the candidates in the region whose weight may exceed the thinning limit (they are kept with certainty, thus
 /// under-represented).
-const CLIPPED: f64 = 5e-4;
+const CLIPPED_SHARE: f64 = 5e-4;
 /// Smallest share of candidates to be accepted before the limit is lowered further.
 const THINNED_ACCEPTANCE: f64 = 2e-3;
 
@@ -236,7 +236,7 @@ impl Ball<'_> {
         let (candidates, samples) = pilot;
         let threshold = region.threshold;
         let inside = counter.count(&samples.log_q, threshold, Ask::Inside)?;
-        let clipped = ((inside as f64 * CLIPPED) as usize).max(1);
+        let clipped = ((inside as f64 * CLIPPED_SHARE) as usize).max(1);
         let mut limit = counter.bisect(|counter, t| {
             Ok(counter.count(&samples.log_q, threshold, Ask::Above { candidates, limit: t })? >= clipped)
         })?;

@@ -32,12 +32,12 @@ impl Default for EnsembleSettings {
     }
 }
 
-/// Stretches are drawn from `1/sqrt(z)` on `1/STRETCH..STRETCH`.
-const STRETCH: f64 = 2.0;
+/// Stretches are drawn from `1/sqrt(z)` on `1/MOST_STRETCH..MOST_STRETCH`.
+const MOST_STRETCH: f64 = 2.0;
 /// Draws from the prior per walker, of which the best become the walkers' starts.
-const STARTS: usize = 64;
+const STARTS_PER_WALKER: usize = 64;
 /// Spread of gathered walkers around their start, in widths of the prior.
-const GATHERED: f64 = 0.01;
+const GATHERED_SPREAD: f64 = 0.01;
 
 /// An ensemble run gives these draws and what they say of themselves.
 #[derive(Debug, Clone)]
@@ -99,8 +99,8 @@ pub fn sample(
                 for k in 0..half {
                     let own = first + side * half + k;
                     let other = first + (1 - side) * half + generator.random_range(0..half);
-                    let root = 1.0 + (STRETCH - 1.0) * generator.random::<f64>();
-                    let z = root * root / STRETCH;
+                    let root = 1.0 + (MOST_STRETCH - 1.0) * generator.random::<f64>();
+                    let z = root * root / MOST_STRETCH;
                     let lot = (1.0 - generator.random::<f64>()).ln();
                     let point: Vec<f64> =
                         (0..p).map(|i| x[other * p + i] + z * (x[own * p + i] - x[other * p + i])).collect();
@@ -175,7 +175,8 @@ fn starts(
     let (mut x, mut log_l) = (Vec::new(), Vec::new());
     for ensemble in 0..settings.ensembles {
         let mut generator = generator(settings.seed, 0, 16 + ensemble as u64);
-        let cube: Vec<f64> = (0..settings.walkers * STARTS * p).map(|_| rounded(generator.random())).collect();
+        let cube: Vec<f64> =
+            (0..settings.walkers * STARTS_PER_WALKER * p).map(|_| rounded(generator.random())).collect();
         let values = likelihood.evaluate(&cube)?;
         *evaluations += values.len() as u64;
         let mut order: Vec<usize> = (0..values.len()).collect();
@@ -186,7 +187,7 @@ fn starts(
             let mut around = Vec::with_capacity(settings.walkers * p);
             for _ in 0..settings.walkers {
                 crate::numerics::matrix::normals(&mut generator, &mut shift);
-                around.extend(best.iter().zip(&shift).map(|(u, z)| rounded((u + GATHERED * z).clamp(0.0, 1.0))));
+                around.extend(best.iter().zip(&shift).map(|(u, z)| rounded((u + GATHERED_SPREAD * z).clamp(0.0, 1.0))));
             }
             log_l.extend(likelihood.evaluate(&around)?);
             *evaluations += settings.walkers as u64;

@@ -186,11 +186,11 @@ struct Sampler<'a> {
 /// Draws from the prior per live point after which a likelihood counts as zero everywhere.
 const MOST_STARTS: usize = 2000;
 /// Candidates of one batch, at least and at most.
-const BATCH: (usize, usize) = (128, 16_384);
+const BATCH_CANDIDATES: (usize, usize) = (128, 16_384);
 /// Evaluations that one slice step takes, for the choice between region and slices.
 pub const STEP_COST: f64 = 3.0;
 /// Iterations that slice after a region was too large; then it is tried again.
-const PAUSE: u64 = 5;
+const PAUSE_ITERATIONS: u64 = 5;
 
 impl Sampler<'_> {
     fn steps(&self) -> usize {
@@ -280,7 +280,8 @@ impl Sampler<'_> {
         let mut give_up = false;
         while self.state.spare.len() < wanted && !give_up {
             let missing = (wanted - self.state.spare.len()) as f64;
-            let n = ((1.1 * missing / self.state.acceptance.max(1e-4)) as usize).clamp(BATCH.0, BATCH.1);
+            let n = ((1.1 * missing / self.state.acceptance.max(1e-4)) as usize)
+                .clamp(BATCH_CANDIDATES.0, BATCH_CANDIDATES.1);
             let cube = region.sample(n, seed, iteration, piece);
             piece += 1;
             let log_l = if cube.is_empty() { Vec::new() } else { self.likelihood.evaluate(&cube)? };
@@ -297,7 +298,7 @@ impl Sampler<'_> {
             give_up = log_l.len() < n / 2 || (tried >= 1000 && self.state.acceptance < worth);
         }
         if give_up {
-            self.state.region_from = iteration + PAUSE;
+            self.state.region_from = iteration + PAUSE_ITERATIONS;
         }
         Ok(())
     }

@@ -18,9 +18,9 @@ const NEIGHBOURS: usize = 24;
 /// Clusters with fewer points than this many per parameter (and one) have an ellipsoid that just holds all of their balls.
 const POINTS_PER_PARAMETER: usize = 4;
 /// Host-side draws behind the choice between balls and ellipsoids.
-const PILOT: usize = 256;
+const PILOT_DRAWS: usize = 256;
 /// Draws per candidate wanted after which a region gives up.
-const PATIENCE: usize = 400;
+const MOST_DRAWS_PER_CANDIDATE: usize = 400;
 
 /// A bounding ellipsoid is `|L^-1 (x - mean)|^2 <= enlargement`.
 #[derive(Debug, Clone)]
@@ -166,7 +166,7 @@ impl Region {
         let mut region = Self { p, lower, friends, radius2, cluster, ellipsoids, shares, source: Source::Balls };
         let accepted = |source| {
             let region = Self { source, ..region.clone() };
-            region.draw(&mut super::generator(seed, iteration, 2 << 32), PILOT).len()
+            region.draw(&mut super::generator(seed, iteration, 2 << 32), PILOT_DRAWS).len()
         };
         if accepted(Source::Ellipsoids) >= accepted(Source::Balls) {
             region.source = Source::Ellipsoids;
@@ -189,7 +189,7 @@ impl Region {
             .map(|chunk| {
                 let mut generator = generator(seed, iteration, (3 << 32) + (piece << 20) + chunk as u64);
                 let (mut points, mut tries) = (Vec::with_capacity(CHUNK * self.p), 0);
-                while points.len() < CHUNK * self.p && tries < PATIENCE * CHUNK {
+                while points.len() < CHUNK * self.p && tries < MOST_DRAWS_PER_CANDIDATE * CHUNK {
                     points.extend(self.draw(&mut generator, CHUNK));
                     tries += CHUNK;
                 }

@@ -13,9 +13,9 @@ use rand::Rng;
 use rand_pcg::Pcg64;
 
 /// Factor on the squared radius of the bootstrapped ellipsoid: here it only bounds brackets, and a wide one costs a halving.
-const MARGIN: f64 = 2.0;
+const RADIUS_MARGIN: f64 = 2.0;
 /// Share of directions that are differences of live points: they follow curved and multi-scale shapes.
-const DIFFERENCES: f64 = 0.5;
+const DIFFERENCE_SHARE: f64 = 0.5;
 
 struct Walker {
     generator: Pcg64,
@@ -63,7 +63,7 @@ impl<'a> Slices<'a> {
     pub fn new(survivors: &'a [f64], p: usize, bound: f64, seed: u64, iteration: u64) -> Self {
         let mut generator = generator(seed, iteration, 4 << 32);
         let mut ellipsoid = Ellipsoid::bounding(survivors, p, &mut generator);
-        ellipsoid.enlargement *= MARGIN;
+        ellipsoid.enlargement *= RADIUS_MARGIN;
         Self { p, survivors, ellipsoid, bound }
     }
 
@@ -149,7 +149,7 @@ impl<'a> Slices<'a> {
         let (mut z, mut unit) = (vec![0.0; p], vec![0.0; p]);
         let origin = vec![0.0; p];
         direction.fill(0.0);
-        if generator.random::<f64>() < DIFFERENCES {
+        if generator.random::<f64>() < DIFFERENCE_SHARE {
             let (a, b) = (generator.random_range(0..n), generator.random_range(0..n));
             let pair = self.survivors[a * p..][..p].iter().zip(&self.survivors[b * p..][..p]);
             direction.iter_mut().zip(pair).for_each(|(d, (a, b))| *d = a - b);

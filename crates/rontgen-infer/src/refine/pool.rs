@@ -96,14 +96,14 @@ pub struct PoolSettings {
 }
 
 /// Share of the likelihoods spent before each fit of a mixture.
-const FITS: [f64; 2] = [0.05, 0.25];
+const FIT_SHARES: [f64; 2] = [0.05, 0.25];
 /// Least share of the draws that a proposal already in use goes on getting when mixtures are better everywhere.
 const LEAST_SHARE: f64 = 0.01;
 /// Effective draws per parameter that a fit needs.
-const FITTABLE: f64 = 50.0;
+const FITTABLE_DRAWS: f64 = 50.0;
 /// A fit to tempered weights leaves out draws whose weight is below this share of the mean weight of an effective draw, and takes
 /// so many at most: one of many spectra has milliseconds. With 2048 a quarter more likelihoods were needed than with 4096, with 8192 a tenth fewer.
-const NEGLIGIBLE: f64 = 1e-4;
+const NEGLIGIBLE_WEIGHT: f64 = 1e-4;
 const FIT_ROWS: usize = 8192;
 
 /// These draws wait for their likelihoods.
@@ -190,7 +190,7 @@ impl<'a> Pool<'a> {
         let mut shares = vec![1.0 / self.proposals.len() as f64; self.proposals.len()];
         // Several proposals: a first lot tells how much of the rest each should give.
         let stages: Vec<usize> = match settings.polish || shares.len() > 1 {
-            true => FITS.iter().map(|share| (share * n as f64) as usize).chain([n]).collect(),
+            true => FIT_SHARES.iter().map(|share| (share * n as f64) as usize).chain([n]).collect(),
             false => vec![n],
         };
         for (k, &until) in stages.iter().enumerate() {
@@ -310,7 +310,7 @@ impl<'a> Pool<'a> {
     /// enough.
     pub fn fit_mixture(&mut self, seed: u64) -> bool {
         let Some(importance) = Importance::new(&self.log_weights()) else { return false };
-        if importance.ess < FITTABLE * self.p as f64 {
+        if importance.ess < FITTABLE_DRAWS * self.p as f64 {
             return false;
         }
         let cube: Vec<f64> = self.cube.iter().map(|&u| f64::from(u)).collect();
@@ -330,7 +330,7 @@ impl<'a> Pool<'a> {
     fn fit_to(&mut self, weights: &[f64], components: usize, seed: u64) -> bool {
         // What has next to no weight costs as much time in a fit as what has.
         let (sum, squares) = weights.iter().fold((0.0, 0.0), |(s, q), w| (s + w, q + w * w));
-        let rows: Vec<usize> = (0..weights.len()).filter(|&i| weights[i] > NEGLIGIBLE * squares / sum).collect();
+        let rows: Vec<usize> = (0..weights.len()).filter(|&i| weights[i] > NEGLIGIBLE_WEIGHT * squares / sum).collect();
         let rows = rows.iter().copied().step_by(rows.len().div_ceil(FIT_ROWS).max(1));
         let cube: Vec<f64> =
             rows.clone().flat_map(|i| &self.cube[i * self.p..][..self.p]).map(|&u| f64::from(u)).collect();

@@ -19,7 +19,7 @@ pub use projection::ProjectionState;
 pub use raw::Raw;
 pub use rows::ENCODE_ROWS;
 pub use signal::Signal;
-pub(crate) use signal::{FEW, kept, moments_of_few};
+pub(crate) use signal::{FEW_COUNTS, kept, moments_of_few};
 pub use spectral::Spectral;
 
 use crate::device::{Device, RowBlocks, Tensor};

@@ -12,7 +12,7 @@ const SOURCE: &str = include_str!("../../../../shaders/adam.wgsl");
 /// Workgroups of the first reduction, and lanes of the second.
 const GROUPS: usize = 256;
 /// Numbers that an invocation updates, so that a workgroup's share of the second reduction is small beside its update.
-const EACH: usize = 8;
+const NUMBERS_EACH: usize = 8;
 /// Numbers that one task of the CPU twin works on.
 const CHUNK: usize = 1 << 14;
 
@@ -25,7 +25,7 @@ fn variant(name: &str, define: &'static str) -> Kernel {
     Kernel::variant(
         name.into(),
         SOURCE,
-        vec![(define, String::new()), ("GROUPS", GROUPS.to_string()), ("EACH", EACH.to_string())],
+        vec![(define, String::new()), ("GROUPS", GROUPS.to_string()), ("EACH", NUMBERS_EACH.to_string())],
     )
 }
 static FILL: LazyLock<Kernel> = LazyLock::new(|| variant("adam.clear", "FILL"));
@@ -168,7 +168,7 @@ pub fn adam(device: &Device, settings: &AdamSettings, step: u64, tensors: AdamTe
             let moments = [first.gpu(), second.gpu()];
             let bindings =
                 [gradient.gpu(), partial.gpu(), state.gpu(), value.gpu(), moments[0], moments[1], gpu.status()];
-            gpu.dispatch(&UPDATE, &parameters, &bindings, grid_1d(n, GROUPS * EACH));
+            gpu.dispatch(&UPDATE, &parameters, &bindings, grid_1d(n, GROUPS * NUMBERS_EACH));
         }
     }
 }

@@ -17,8 +17,8 @@ pub const BOUND: f32 = 5.0;
 /// Most bins of a spline.
 pub const MAX_BINS: usize = 32;
 /// Least share of a bin, and least slope.
-const FLOOR: f32 = 1e-3;
-/// softplus of this is 1 - FLOOR.
+const LEAST_SHARE: f32 = 1e-3;
+/// softplus of this is 1 - LEAST_SHARE.
 const SLOPE_OFFSET: f32 = 0.539_742_4;
 const HALF_LN_TWO_PI: f32 = 0.918_938_5;
 /// Rows of one task.
@@ -319,7 +319,7 @@ fn shares(raw: &[f32]) -> Shares {
 }
 
 fn length_of(bins: usize, share: f32) -> f32 {
-    2.0 * BOUND * (FLOOR + (1.0 - FLOOR * bins as f32) * share)
+    2.0 * BOUND * (LEAST_SHARE + (1.0 - LEAST_SHARE * bins as f32) * share)
 }
 
 /// The bin of a value and its left edge.
@@ -345,7 +345,7 @@ fn slope(raw: &[f32], bins: usize, knot: usize) -> (f32, f32) {
     }
     let t = raw[knot - 1] + SLOPE_OFFSET;
     let e = vector::exp(-t.abs());
-    (FLOOR + t.max(0.0) + vector::ln(1.0 + e), if t > 0.0 { 1.0 } else { e } / (1.0 + e))
+    (LEAST_SHARE + t.max(0.0) + vector::ln(1.0 + e), if t > 0.0 { 1.0 } else { e } / (1.0 + e))
 }
 
 /// What is left of `out` after the affine part's numbers: widths, heights, slopes.
@@ -443,7 +443,7 @@ fn spline_back(raw: &mut [f32], bins: usize, v: f32, g: f32, gl: f32) -> f32 {
 /// Gradients by the raw numbers of lengths: `before` is that of every length left of the bin, `own` that of the bin's.
 fn softmax_back(raw: &mut [f32], share: &Shares, bin: usize, before: f32, own: f32) {
     let bins = raw.len();
-    let scale = 2.0 * BOUND * (1.0 - FLOOR * bins as f32);
+    let scale = 2.0 * BOUND * (1.0 - LEAST_SHARE * bins as f32);
     let mean = share[bin] * own + before * share[..bin].iter().sum::<f32>();
     for (k, (raw, share)) in raw.iter_mut().zip(share).enumerate() {
         let of = if k < bin { before } else { f32::from(u8::from(k == bin)) * own };

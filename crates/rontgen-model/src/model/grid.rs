@@ -8,7 +8,7 @@ use super::{ModelError, real::Real};
 /// Bins per tile: enough to amortise the dispatch over components, few enough to stay in the first-level cache.
 pub const TILE: usize = 128;
 /// Tiles with a bin of larger ln(hi/lo) use the closed forms for wide bins.
-const WIDE: f64 = 0.1;
+const WIDE_BIN: f64 = 0.1;
 
 /// This is one bin as a component sees it. Energies are in keV.
 #[derive(Debug, Clone, Copy)]
@@ -117,7 +117,7 @@ impl<S: Copy + Default> Tile<S> {
             let (lo, hi) = bins.get(j).copied().unwrap_or(last);
             let n = numbers(lo, hi);
             let (mid_hi, mid_lo) = split::<R>(n.mid);
-            tile.wide |= n.log_width > WIDE;
+            tile.wide |= n.log_width > WIDE_BIN;
             tile.broadest = tile.broadest.max(n.width);
             tile.broadest_log = tile.broadest_log.max(n.log_width);
             tile.lo[j] = store(lo);

@@ -20,7 +20,7 @@ use super::{
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The oracle divides bins until ln(hi/lo) is below this.
-const FINEST: f64 = 0.005;
+const FINEST_BIN: f64 = 0.005;
 const MOST_PARTS: usize = 64;
 
 /// A component with its place in the parameter vector and the tables.
@@ -566,7 +566,7 @@ fn refined<R: Real>(component: &Prepared<R>, tile: &Tile<R::Store>, table: &[R::
     // REFINE is only true for f64, where the tile holds the edges exactly.
     let to_f64 = |s: R::Store| R::load(s).to_f64();
     let widest = tile.log_width.iter().map(|w| to_f64(*w)).fold(0.0, f64::max);
-    let parts = ((widest / FINEST).ceil() as usize).clamp(1, MOST_PARTS);
+    let parts = ((widest / FINEST_BIN).ceil() as usize).clamp(1, MOST_PARTS);
     if parts == 1 {
         return apart(component, tile, table, out);
     }

@@ -12,7 +12,7 @@ use super::cstat::CEILING;
 use super::vector::{F, LANES, half_deviance, ln, vectorised};
 use crate::device::{Cpu, Device, Fault, Kernel, Tensor, grid_1d};
 pub use expected::Background;
-use prepare::{CONSTANTS, TURN};
+use prepare::{CONSTANTS, TURN_SCALE};
 use rayon::prelude::*;
 use std::sync::LazyLock;
 
@@ -325,7 +325,7 @@ fn marginal(m: &F, table: &[f32], stride: usize, terms: usize, column: usize) ->
         let q = share[l];
         value[l] += 0.5 * ln(1.0 + ratio[l] * q * q);
         let w = q * most[l];
-        node[l] = w / (TURN as f32 + w) * stretch[l] - 1.0;
+        node[l] = w / (TURN_SCALE as f32 + w) * stretch[l] - 1.0;
     }
     // Clenshaw's recurrence.
     let (mut next, mut after) = ([0f32; LANES], [0f32; LANES]);
@@ -382,11 +382,11 @@ fn gaussian(m: &F, table: &[f32], stride: usize, column: usize) -> F {
     for l in 0..LANES {
         let deviation = ((datum[l] - m[l]) + rest[l]) * inverse[l];
         // As with large means elsewhere: the sum over bins stays finite.
-        let held = deviation.clamp(-FARTHEST, FARTHEST);
+        let held = deviation.clamp(-FARTHEST_DEVIATION, FARTHEST_DEVIATION);
         value[l] = 0.5 * held * held;
     }
     value
 }
 
 /// The most standard deviations that count as they are.
-const FARTHEST: f32 = 1e15;
+const FARTHEST_DEVIATION: f32 = 1e15;

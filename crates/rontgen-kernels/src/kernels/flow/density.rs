@@ -271,9 +271,9 @@ pub struct Ball<'a> {
 }
 
 /// Log-density of a point outside the balls of all flows.
-const NOWHERE: f32 = -1e30;
+const NOWHERE_LOG_DENSITY: f32 = -1e30;
 /// A point that came from a ball's edge is back inside in spite of rounding.
-const EDGE: f32 = 1.0 + 1e-4;
+const EDGE_SLACK: f32 = 1.0 + 1e-4;
 
 /// Computes log-densities as [`log_density`] does, with [`Tails`], and that of the samples of a [`Ball`] beside it.
 pub fn density(
@@ -288,7 +288,7 @@ pub fn density(
     let (shape, flows, rows) = (&tables.shape, tables.flows(), x.rows());
     assert_eq!((x.cols(), log_q.len(), weights.len()), (shape.parameters, rows, tables.weights()), "flow: shapes");
     assert!(ball.as_ref().is_none_or(|ball| ball.log_density.len() == rows), "flow: shapes");
-    let half_square = ball.as_ref().map_or(-1.0, |ball| 0.5 * (ball.radius * EDGE).powi(2));
+    let half_square = ball.as_ref().map_or(-1.0, |ball| 0.5 * (ball.radius * EDGE_SLACK).powi(2));
     let correction = tails.correction(shape.parameters);
     // Something to write where nothing was asked for.
     let mut unused = Tensor::empty(device, if ball.is_some() { 0 } else { rows }, 1);
@@ -313,7 +313,11 @@ pub fn density(
                         let balls: Vec<f32> = densities
                             .iter()
                             .zip(&*squares)
-                            .map(|(density, &square)| if square <= half_square { density + square } else { NOWHERE })
+                            .map(
+                                |(density, &square)| {
+                                    if square <= half_square { density + square } else { NOWHERE_LOG_DENSITY }
+                                },
+                            )
                             .collect();
                         mix(&balls, log_ball);
                     }

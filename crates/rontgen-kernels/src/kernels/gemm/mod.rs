@@ -23,8 +23,8 @@ use rayon::prelude::*;
 use variant::{Saved, Variant};
 
 /// Rows and columns of C per workgroup without tiles, and terms of K that are read at once.
-const DIRECT: (usize, usize) = (4, 32);
-const STEP: usize = 4;
+const DIRECT_EXTENT: (usize, usize) = (4, 32);
+const DIRECT_STEP: usize = 4;
 /// Rows of one pair of column sums where the parts of a split product are added.
 const FINISH_ROWS: usize = 32;
 
@@ -99,7 +99,7 @@ impl Shape {
     fn extent(self) -> (usize, usize) {
         match self {
             Shape::Tiles(i) => (TILES[i].rows, TILES[i].cols),
-            Shape::Direct => DIRECT,
+            Shape::Direct => DIRECT_EXTENT,
         }
     }
 }
@@ -162,9 +162,9 @@ fn split(shape: Shape, m: usize, k: usize, n: usize) -> (usize, usize) {
         Shape::Tiles(i) => TILES[i].split(m, k, n),
         // A software adapter has few threads to feed: only the smallest results are split.
         Shape::Direct => {
-            let groups = m.div_ceil(DIRECT.0) * n.div_ceil(DIRECT.1);
+            let groups = m.div_ceil(DIRECT_EXTENT.0) * n.div_ceil(DIRECT_EXTENT.1);
             let most = if groups > 4 { 1 } else { (128 / groups).min(k / 128).max(1) };
-            let chunk = k.div_ceil(most).next_multiple_of(STEP).max(STEP);
+            let chunk = k.div_ceil(most).next_multiple_of(DIRECT_STEP).max(DIRECT_STEP);
             (k.div_ceil(chunk).max(1), chunk)
         }
     }

@@ -38,8 +38,8 @@ pub const TILES: [Tile; 6] = [
 /// Tiles of [`TILES`] that stay within WebGPU's default limits.
 pub const PORTABLE: usize = 4;
 /// Where no tile makes enough workgroups.
-const SMALL: usize = 0;
-const MIDDLE: usize = 1;
+const SMALL_TILE: usize = 0;
+const MIDDLE_TILE: usize = 1;
 /// Fewer workgroups than this leave a GPU idle: K is split until there are about so many.
 const ENOUGH_GROUPS: usize = 128;
 /// Smallest share of K worth a workgroup.
@@ -211,9 +211,9 @@ impl Tile {
 /// of the adapter idle.
 pub fn choose(limits: &wgpu::Limits, m: usize, k: usize, n: usize) -> usize {
     let enough = |i: &usize| TILES[*i].fits(limits) && TILES[*i].groups(m, n) >= ENOUGH_GROUPS;
-    (MIDDLE..TILES.len()).rev().find(enough).unwrap_or_else(|| {
-        let middle = &TILES[MIDDLE];
+    (MIDDLE_TILE..TILES.len()).rev().find(enough).unwrap_or_else(|| {
+        let middle = &TILES[MIDDLE_TILE];
         let groups = middle.groups(m, n) * middle.split(m, k, n).0;
-        if 2 * groups >= ENOUGH_GROUPS { MIDDLE } else { SMALL }
+        if 2 * groups >= ENOUGH_GROUPS { MIDDLE_TILE } else { SMALL_TILE }
     })
 }
