@@ -346,9 +346,13 @@ pub fn agreement_within(
         }
     };
     let Sums { found, stated, .. } = sums[worst];
-    let told = Agreement { draws: n, partner: m, regions, score, found, stated, region };
+    let in_boxes = Agreement { draws: n, partner: m, regions, score, found, stated, region };
     let at_clamps = clamps(&mut heaped, n, p, log);
-    Ok(Some(if at_clamps.score > told.score { Agreement { draws: n, partner: m, regions, ..at_clamps } } else { told }))
+    Ok(Some(if at_clamps.score > in_boxes.score {
+        Agreement { draws: n, partner: m, regions, ..at_clamps }
+    } else {
+        in_boxes
+    }))
 }
 
 /// Densities below which draws at the clamps are counted: powers of ten from 1 to 1e12.

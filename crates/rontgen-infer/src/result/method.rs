@@ -63,8 +63,13 @@ impl MethodSummary {
             "nested" => (("nested", expected.nested), ("npe", expected.npe)),
             _ => (("npe", expected.npe), ("nested", expected.nested)),
         };
-        let told = |(method, seconds): (&str, f64)| format!("{} {}", words(method), about(seconds));
-        Some(format!("{}, chosen as the quicker way: {} expected, {}", words(taken.0), about(taken.1), told(left)))
+        let with_seconds = |(method, seconds): (&str, f64)| format!("{} {}", words(method), about(seconds));
+        Some(format!(
+            "{}, chosen as the quicker way: {} expected, {}",
+            words(taken.0),
+            about(taken.1),
+            with_seconds(left)
+        ))
     }
 }
 

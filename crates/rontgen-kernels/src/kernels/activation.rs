@@ -40,7 +40,7 @@ pub enum Activation {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     n: u32,
     kind: u32,
 }
@@ -106,8 +106,8 @@ pub fn forward(device: &Device, kind: Activation, input: &Tensor<f32>, out: &mut
             });
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters { n: out.len() as u32, kind: kind as u32 };
-            gpu.dispatch(&FORWARD, &parameters, &[input.gpu(), out.gpu()], grid_1d(out.len(), 256));
+            let launch = Launch { n: out.len() as u32, kind: kind as u32 };
+            gpu.dispatch(&FORWARD, &launch, &[input.gpu(), out.gpu()], grid_1d(out.len(), 256));
         }
     }
 }
@@ -125,8 +125,8 @@ pub fn backward(device: &Device, kind: Activation, saved: &Tensor<f32>, gradient
             chunks.for_each(|(gradient, saved)| derive_slice(kind, saved, gradient));
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters { n: gradient.len() as u32, kind: kind as u32 };
-            gpu.dispatch(&BACKWARD, &parameters, &[saved.gpu(), gradient.gpu()], grid_1d(gradient.len(), 256));
+            let launch = Launch { n: gradient.len() as u32, kind: kind as u32 };
+            gpu.dispatch(&BACKWARD, &launch, &[saved.gpu(), gradient.gpu()], grid_1d(gradient.len(), 256));
         }
     }
 }

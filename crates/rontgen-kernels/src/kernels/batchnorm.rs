@@ -48,7 +48,7 @@ pub struct BatchNorm {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     rows: u32,
     cols: u32,
     gamma: u32,
@@ -67,8 +67,8 @@ pub fn scratch(rows: usize, cols: usize) -> usize {
 }
 
 impl BatchNorm {
-    fn parameters(&self, rows: usize, momentum: f32, running: bool) -> Parameters {
-        Parameters {
+    fn launch(&self, rows: usize, momentum: f32, running: bool) -> Launch {
+        Launch {
             rows: rows as u32,
             cols: self.cols as u32,
             gamma: self.gamma as u32,
@@ -95,7 +95,7 @@ impl BatchNorm {
     ) {
         let (rows, cols) = (h.rows(), self.cols);
         assert!(h.cols() == cols && statistics.len() == 2 * cols && running.len() == 2 * cols, "batchnorm: shapes");
-        let p = self.parameters(rows, momentum, false);
+        let p = self.launch(rows, momentum, false);
         match device {
             Device::Cpu(cpu) => cpu.run("batchnorm.statistics", || {
                 reduce::chunked_moments(Matrix::whole(h), false, parts);
@@ -130,7 +130,7 @@ impl BatchNorm {
     ) {
         let cols = self.cols;
         assert!(h.cols() == cols && out.len() == h.len() && statistics.len() == 2 * cols, "batchnorm: shapes");
-        let p = self.parameters(h.rows(), 0.0, running);
+        let p = self.launch(h.rows(), 0.0, running);
         match device {
             Device::Cpu(cpu) => cpu.run("batchnorm", || {
                 let (mean, spread) = statistics.cpu().split_at(cols);
@@ -169,7 +169,7 @@ impl BatchNorm {
         let (rows, cols) = (h.rows(), self.cols);
         assert!(h.cols() == cols && d.len() == h.len() && statistics.len() == 2 * cols, "batchnorm: shapes");
         assert!(parts.len() >= scratch(rows, cols), "batchnorm: scratch too short");
-        let p = self.parameters(rows, 0.0, false);
+        let p = self.launch(rows, 0.0, false);
         match device {
             Device::Cpu(cpu) => cpu.run("batchnorm.backward", || {
                 let (mean, inverse) = statistics.cpu().split_at(cols);
@@ -242,7 +242,7 @@ impl BatchNorm {
         let (cols, Parts { sums: parts, chunk }) = (self.cols, parts);
         assert!(h.cols() == cols && statistics.len() == 2 * cols && running.len() == 2 * cols, "batchnorm: shapes");
         assert!(out.len() == h.len() && parts.len() >= 2 * h.rows().div_ceil(chunk) * cols, "batchnorm: shapes");
-        let p = Parameters { chunk: chunk as u32, ..self.parameters(h.rows(), momentum, false) };
+        let p = Launch { chunk: chunk as u32, ..self.launch(h.rows(), momentum, false) };
         let bindings = [h.gpu(), parts.gpu(), statistics.gpu(), running.gpu(), value.gpu(), out.gpu()];
         gpu.dispatch(&FROM_MOMENTS, &p, &bindings, from_parts(h));
     }
@@ -263,7 +263,7 @@ impl BatchNorm {
         let (cols, Parts { sums: parts, chunk }) = (self.cols, parts);
         assert!(h.cols() == cols && d.len() == h.len() && statistics.len() == 2 * cols, "batchnorm: shapes");
         assert!(parts.len() >= 2 * h.rows().div_ceil(chunk) * cols, "batchnorm: shapes");
-        let p = Parameters { chunk: chunk as u32, ..self.parameters(h.rows(), 0.0, false) };
+        let p = Launch { chunk: chunk as u32, ..self.launch(h.rows(), 0.0, false) };
         let bindings = [h.gpu(), statistics.gpu(), value.gpu(), parts.gpu(), d.gpu(), gradient.gpu()];
         gpu.dispatch(&FROM_PRODUCTS, &p, &bindings, from_parts(h));
     }

@@ -20,7 +20,7 @@ pub fn kernels() -> Vec<Kernel> {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     rows: u32,
     cols: u32,
     mean_row: u32,
@@ -93,7 +93,7 @@ pub fn cstat(device: &Device, form: Form, mean: &Tensor<f32>, observed: &Tensor<
             twin(cpu, form, means, observed, Layout { stride, step: step * stride, column, cols }, out, at);
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters {
+            let launch = Launch {
                 rows: at.rows as u32,
                 cols: cols as u32,
                 mean_row: at.mean_row as u32,
@@ -107,7 +107,7 @@ pub fn cstat(device: &Device, form: Form, mean: &Tensor<f32>, observed: &Tensor<
                 accumulate: u32::from(at.accumulate),
             };
             let bindings = [mean.gpu(), observed.gpu(), out.gpu(), gpu.status()];
-            gpu.dispatch(&CSTAT, &parameters, &bindings, crate::device::grid_1d(at.rows, 1));
+            gpu.dispatch(&CSTAT, &launch, &bindings, crate::device::grid_1d(at.rows, 1));
         }
     }
 }

@@ -35,7 +35,7 @@ pub fn kernels() -> Vec<Kernel> {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     rows: u32,
     cols: u32,
     stride: u32,
@@ -128,7 +128,7 @@ pub fn cstat(
             });
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters {
+            let launch = Launch {
                 rows: rows as u32,
                 cols: cols as u32,
                 stride: stride as u32,
@@ -137,7 +137,7 @@ pub fn cstat(
                 slot: 0,
             };
             let bindings = [targets.gpu(), scale.gpu(), y.gpu(), losses.gpu(), gpu.status()];
-            gpu.dispatch(&LOSS, &parameters, &bindings, grid_1d(rows, 1));
+            gpu.dispatch(&LOSS, &launch, &bindings, grid_1d(rows, 1));
         }
     }
 }
@@ -228,7 +228,7 @@ pub fn reconstruct(device: &Device, y: &Tensor<f32>, scale: &Tensor<f32>, out: &
             pairs.for_each(|(out, y)| reconstruct_row(y, means, sds, out));
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters {
+            let launch = Launch {
                 rows: rows as u32,
                 cols: cols as u32,
                 stride: stride as u32,
@@ -236,7 +236,7 @@ pub fn reconstruct(device: &Device, y: &Tensor<f32>, scale: &Tensor<f32>, out: &
                 scale: 0.0,
                 slot: 0,
             };
-            gpu.dispatch(&RECONSTRUCT, &parameters, &[y.gpu(), scale.gpu(), out.gpu()], grid_1d(out.len(), 256));
+            gpu.dispatch(&RECONSTRUCT, &launch, &[y.gpu(), scale.gpu(), out.gpu()], grid_1d(out.len(), 256));
         }
     }
 }

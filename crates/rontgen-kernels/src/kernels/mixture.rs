@@ -75,7 +75,7 @@ pub fn kernels() -> Vec<Kernel> {
 
 #[repr(C)]
 #[derive(Clone, Copy, Default, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     rows: u32,
     shared_row: u32,
     level: u32,
@@ -108,7 +108,7 @@ pub fn log_density(device: &Device, shape: MixtureShape, out: &Tensor<f32>, x: &
         }),
         Device::Gpu(gpu) => {
             let shared_row = u32::from(out.rows() == 1);
-            let size = Parameters { rows: rows as u32, shared_row, ..Default::default() };
+            let size = Launch { rows: rows as u32, shared_row, ..Default::default() };
             gpu.dispatch(&shape.kernel(DENSITY), &size, &[out.gpu(), x.gpu(), log_q.gpu()], grid_1d(rows, 64));
         }
     }
@@ -146,7 +146,7 @@ pub fn loss(
             );
         }),
         Device::Gpu(gpu) => {
-            let size = Parameters { rows: rows as u32, scale, ..Default::default() };
+            let size = Launch { rows: rows as u32, scale, ..Default::default() };
             let bindings = [out.gpu(), x.gpu(), loss.gpu(), gpu.status()];
             gpu.dispatch(&shape.kernel(LOSS), &size, &bindings, grid_1d(rows, 64));
         }
@@ -221,7 +221,7 @@ pub fn draw(
             );
         }),
         Device::Gpu(gpu) => {
-            let size = Parameters {
+            let size = Launch {
                 rows: rows as u32,
                 shared_row: u32::from(out.rows() == 1),
                 level: level as u32,

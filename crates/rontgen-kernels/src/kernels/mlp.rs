@@ -166,7 +166,7 @@ fn grow(values: &mut Vec<f32>, n: usize) {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     rows: u32,
     cols: u32,
     scale: f32,
@@ -214,10 +214,10 @@ pub fn loss(
             let Some(buffers) = &mut scratch.gpu else { return };
             forward(device, shape, weights, Matrix::whole(x), buffers, None);
             let n = x.rows();
-            let parameters = Parameters { rows: n as u32, cols: shape.output() as u32, scale: 2.0 / n as f32 };
+            let launch = Launch { rows: n as u32, cols: shape.output() as u32, scale: 2.0 / n as f32 };
             let Some(out) = buffers.active.last() else { return };
             let bindings = [y.gpu(), out.gpu(), buffers.losses.gpu(), gpu.status()];
-            gpu.dispatch(&SQUARE, &parameters, &bindings, grid_1d(n, 64));
+            gpu.dispatch(&SQUARE, &launch, &bindings, grid_1d(n, 64));
             reduce::total(device, &buffers.losses, 0, n, losses, slot);
             if let Some(gradient) = gradient {
                 backward(device, shape, weights, Matrix::whole(x), buffers, gradient);

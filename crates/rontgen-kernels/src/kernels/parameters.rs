@@ -94,7 +94,7 @@ struct EntryRow {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     rows: u32,
     first_row: u32,
     free: u32,
@@ -293,7 +293,7 @@ pub fn parameters(
             });
         }),
         (Device::Gpu(gpu), Some((priors, entries))) => {
-            let launch = Parameters {
+            let launch = Launch {
                 rows: rows as u32,
                 first_row: first_row as u32,
                 free: plan.free() as u32,

@@ -33,7 +33,7 @@ pub struct Source {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     seed: [u32; 2],
     stream: u32,
     first_row: u32,
@@ -69,7 +69,7 @@ pub fn poisson(
             twin(cpu, source, first_row, cols, means, counts);
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters {
+            let launch = Launch {
                 seed: random::key(source.seed),
                 stream: source.stream,
                 first_row: first_row as u32,
@@ -79,7 +79,7 @@ pub fn poisson(
                 out_row: out_row as u32,
             };
             let bindings = [mean.gpu(), counts.gpu(), gpu.status()];
-            gpu.dispatch(&POISSON, &parameters, &bindings, grid_1d(rows * cols, 256));
+            gpu.dispatch(&POISSON, &launch, &bindings, grid_1d(rows * cols, 256));
         }
     }
 }

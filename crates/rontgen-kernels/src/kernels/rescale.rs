@@ -39,7 +39,7 @@ pub struct Block {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     offset: u32,
     rows: u32,
     cols: u32,
@@ -96,7 +96,7 @@ pub fn rescale(
             }
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters {
+            let launch = Launch {
                 offset: offset as u32,
                 rows: rows as u32,
                 cols: cols as u32,
@@ -105,7 +105,7 @@ pub fn rescale(
                 bias: u32::from(side == Side::Bias),
             };
             let bindings = [before.gpu(), after.gpu(), value.gpu(), first.gpu(), second.gpu()];
-            gpu.dispatch(&RESCALE, &parameters, &bindings, grid_1d(rows * cols, 256));
+            gpu.dispatch(&RESCALE, &launch, &bindings, grid_1d(rows * cols, 256));
         }
     }
 }

@@ -63,7 +63,7 @@ impl Bands {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     rows: u32,
     cols: u32,
 }
@@ -82,9 +82,9 @@ pub fn spectral(device: &Device, counts: &Tensor<f32>, bands: &Bands, out: &mut 
             each.for_each_init(Vec::new, |sorted, (out, counts)| row(counts, energies, edges, sorted, out));
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters { rows: rows as u32, cols: cols as u32 };
+            let launch = Launch { rows: rows as u32, cols: cols as u32 };
             let bindings = [counts.gpu(), bands.energies.gpu(), bands.edges.gpu(), out.gpu()];
-            gpu.dispatch(&SPECTRAL, &parameters, &bindings, grid_1d(rows, 1));
+            gpu.dispatch(&SPECTRAL, &launch, &bindings, grid_1d(rows, 1));
         }
     }
 }

@@ -91,7 +91,7 @@ pub fn kernels() -> Vec<Kernel> {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     rows: u32,
     p: u32,
     level: u32,
@@ -135,7 +135,7 @@ pub fn forward(
             });
         }),
         Device::Gpu(gpu) => {
-            let size = Parameters { rows: rows as u32, p: p as u32, level: 0, add: u32::from(add), scale: 0.0 };
+            let size = Launch { rows: rows as u32, p: p as u32, level: 0, add: u32::from(add), scale: 0.0 };
             let bindings = [out.gpu(), x.gpu(), y.gpu(), log_det.gpu()];
             gpu.dispatch(&shape.kernel("FORWARD", "DOWN"), &size, &bindings, grid_1d(rows, 64));
         }
@@ -180,8 +180,7 @@ pub fn inverse(
             });
         }),
         Device::Gpu(gpu) => {
-            let size =
-                Parameters { rows: rows as u32, p: p as u32, level: level as u32, add: u32::from(add), scale: 0.0 };
+            let size = Launch { rows: rows as u32, p: p as u32, level: level as u32, add: u32::from(add), scale: 0.0 };
             let bindings = [out.gpu(), order.gpu(), y.gpu(), x.gpu(), log_det.gpu()];
             gpu.dispatch(&shape.kernel("INVERSE", "UP"), &size, &bindings, grid_1d(rows, 64));
         }
@@ -222,7 +221,7 @@ pub fn backward(
             });
         }),
         Device::Gpu(gpu) => {
-            let size = Parameters { rows: rows as u32, p: p as u32, level: 0, add: 0, scale };
+            let size = Launch { rows: rows as u32, p: p as u32, level: 0, add: 0, scale };
             let bindings = [out.gpu(), x.gpu(), d.gpu()];
             gpu.dispatch(&shape.kernel("BACK", "BACKWARD"), &size, &bindings, grid_1d(rows, 64));
         }
@@ -256,7 +255,7 @@ pub fn base(
             }
         }),
         Device::Gpu(gpu) => {
-            let size = Parameters { rows: rows as u32, p: p as u32, level: 0, add: 0, scale };
+            let size = Launch { rows: rows as u32, p: p as u32, level: 0, add: 0, scale };
             let bindings = [base.gpu(), log_det.gpu(), loss.gpu(), d.gpu(), gpu.status()];
             gpu.dispatch(&plain("BASE"), &size, &bindings, grid_1d(rows, 64));
         }
@@ -278,7 +277,7 @@ pub fn log_density(device: &Device, base: &Tensor<f32>, log_det: &Tensor<f32>, l
             }
         }),
         Device::Gpu(gpu) => {
-            let size = Parameters { rows: rows as u32, p: p as u32, level: 0, add: 0, scale: 0.0 };
+            let size = Launch { rows: rows as u32, p: p as u32, level: 0, add: 0, scale: 0.0 };
             gpu.dispatch(&plain("DENSITY"), &size, &[base.gpu(), log_det.gpu(), log_q.gpu()], grid_1d(rows, 64));
         }
     }
@@ -295,7 +294,7 @@ pub fn mask(device: &Device, mask: &Tensor<f32>, gradient: &mut Tensor<f32>) {
             gradient.cpu_mut().iter_mut().zip(mask.cpu()).for_each(|(gradient, mask)| *gradient *= mask);
         }),
         Device::Gpu(gpu) => {
-            let size = Parameters { rows: mask.len() as u32, p: 1, level: 0, add: 0, scale: 0.0 };
+            let size = Launch { rows: mask.len() as u32, p: 1, level: 0, add: 0, scale: 0.0 };
             gpu.dispatch(&plain("MASK"), &size, &[mask.gpu(), gradient.gpu()], grid_1d(mask.len(), 64));
         }
     }

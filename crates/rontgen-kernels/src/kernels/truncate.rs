@@ -24,7 +24,7 @@ pub fn kernels() -> Vec<Kernel> {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     rows: u32,
     cols: u32,
     threshold: f32,
@@ -102,7 +102,7 @@ pub fn truncate(device: &Device, log_q: &Tensor<f32>, threshold: f32, ask: Ask<'
             );
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters { rows: log_q.len() as u32, cols: cols as u32, threshold, limit };
+            let launch = Launch { rows: log_q.len() as u32, cols: cols as u32, threshold, limit };
             let kernel = match ask {
                 Ask::Inside => &INSIDE,
                 Ask::Above { .. } => &LIMIT,
@@ -111,7 +111,7 @@ pub fn truncate(device: &Device, log_q: &Tensor<f32>, threshold: f32, ask: Ask<'
             let mut bindings = vec![log_q.gpu(), keep.gpu()];
             bindings.extend(base.map(Tensor::gpu));
             bindings.extend(uniform.map(Tensor::gpu));
-            gpu.dispatch(kernel, &parameters, &bindings, grid_1d(log_q.len(), 256));
+            gpu.dispatch(kernel, &launch, &bindings, grid_1d(log_q.len(), 256));
         }
     }
 }
@@ -132,9 +132,9 @@ pub fn widen(device: &Device, tails: Tails, uniform: &Tensor<f32>, points: &mut 
             }
         }),
         Device::Gpu(gpu) => {
-            let parameters =
-                Parameters { rows: points.rows() as u32, cols: cols as u32, threshold: tails.share, limit: TAIL_SCALE };
-            gpu.dispatch(&WIDEN, &parameters, &[uniform.gpu(), points.gpu()], grid_1d(points.rows(), 256));
+            let launch =
+                Launch { rows: points.rows() as u32, cols: cols as u32, threshold: tails.share, limit: TAIL_SCALE };
+            gpu.dispatch(&WIDEN, &launch, &[uniform.gpu(), points.gpu()], grid_1d(points.rows(), 256));
         }
     }
 }
@@ -155,9 +155,8 @@ pub fn ball(device: &Device, radius: f32, uniform: &Tensor<f32>, points: &mut Te
             }
         }),
         Device::Gpu(gpu) => {
-            let parameters =
-                Parameters { rows: points.rows() as u32, cols: cols as u32, threshold: radius, limit: 0.0 };
-            gpu.dispatch(&BALL, &parameters, &[uniform.gpu(), points.gpu()], grid_1d(points.rows(), 256));
+            let launch = Launch { rows: points.rows() as u32, cols: cols as u32, threshold: radius, limit: 0.0 };
+            gpu.dispatch(&BALL, &launch, &[uniform.gpu(), points.gpu()], grid_1d(points.rows(), 256));
         }
     }
 }

@@ -27,7 +27,7 @@ fn variant(name: &str, defines: &[&'static str], jacobian: Option<u32>) -> Kerne
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     rows: u32,
     cols: u32,
 }
@@ -102,8 +102,8 @@ pub fn density_in_cube(device: &Device, moments: &Tensor<f32>, x: &Tensor<f32>, 
     }
 }
 
-fn size(points: &Tensor<f32>) -> Parameters {
-    Parameters { rows: points.rows() as u32, cols: points.cols() as u32 }
+fn size(points: &Tensor<f32>) -> Launch {
+    Launch { rows: points.rows() as u32, cols: points.cols() as u32 }
 }
 
 vectorised! {

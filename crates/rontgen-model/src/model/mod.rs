@@ -216,8 +216,8 @@ impl Model {
     /// Returns what is to be said of the files of its table models.
     pub fn remarks(&self) -> Vec<String> {
         let tables = self.components.iter().filter(|c| matches!(c.origin, Origin::Table(_)));
-        let told = tables.filter(|c| !c.component.note.is_empty());
-        told.map(|c| format!("{}: {}", c.written, c.component.note)).collect()
+        let noted = tables.filter(|c| !c.component.note.is_empty());
+        noted.map(|c| format!("{}: {}", c.written, c.component.note)).collect()
     }
 
     /// Returns the expression in canonical spelling; parsing it again gives the same tree.

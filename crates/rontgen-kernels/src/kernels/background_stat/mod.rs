@@ -146,7 +146,7 @@ impl BackgroundData {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     rows: u32,
     cols: u32,
     mean_cols: u32,
@@ -192,7 +192,7 @@ pub fn background_stat(device: &Device, data: &BackgroundData, mean: &Tensor<f32
             twin(cpu, data, means, mean.cols(), out, at);
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters {
+            let launch = Launch {
                 rows: at.rows as u32,
                 cols: data.bins as u32,
                 mean_cols: mean.cols() as u32,
@@ -213,7 +213,7 @@ pub fn background_stat(device: &Device, data: &BackgroundData, mean: &Tensor<f32
                 BackgroundStatistic::Gaussian => &GAUSSIAN,
             };
             let bindings = [mean.gpu(), data.table.gpu(), out.gpu(), gpu.status()];
-            gpu.dispatch(kernel, &parameters, &bindings, grid_1d(at.rows, 1));
+            gpu.dispatch(kernel, &launch, &bindings, grid_1d(at.rows, 1));
         }
     }
 }

@@ -96,7 +96,7 @@ pub fn check_size(device: &Device, shape: &FlowShape) -> Result<(), DeviceError>
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct ContextParameters {
+struct ContextLaunch {
     p: u32,
     c: u32,
     h: u32,
@@ -121,7 +121,7 @@ pub fn context_biases(
             biases.cpu_mut().copy_from_slice(&tile::shared_context(&tables.plans[0], weights.cpu(), context.cpu()));
         }),
         Device::Gpu(gpu) => {
-            let parameters = ContextParameters {
+            let parameters = ContextLaunch {
                 p: shape.parameters as u32,
                 c: shape.context as u32,
                 h: shape.hidden as u32,
@@ -245,7 +245,7 @@ pub fn log_density(device: &Device, tables: &FlowTables, at: AtContext<'_>, x: &
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct MixtureParameters {
+struct MixtureLaunch {
     rows: u32,
     flows: u32,
     /// Half the squared radius, negative where no ball is asked for.
@@ -255,7 +255,7 @@ struct MixtureParameters {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct DensityParameters {
+struct DensityLaunch {
     rows: u32,
     correction: Correction,
 }
@@ -332,14 +332,14 @@ pub fn density(
             if flows == 1 {
                 assert!(half_square < 0.0, "flow: of one flow the base-space points tell the density in the ball");
                 let bindings = [&operands[..], &[log_q.gpu(), gpu.status()]].concat();
-                let parameters = DensityParameters { rows: rows as u32, correction };
+                let parameters = DensityLaunch { rows: rows as u32, correction };
                 return gpu.dispatch(kernel, &parameters, &bindings, grid_1d(rows, 64));
             }
             let parts = Tensor::<f32>::empty(device, flows * rows, 2);
             let bindings = [&operands[..], &[parts.gpu(), gpu.status()]].concat();
-            let parameters = DensityParameters { rows: rows as u32, correction };
+            let parameters = DensityLaunch { rows: rows as u32, correction };
             gpu.dispatch(kernel, &parameters, &bindings, grid_1d(flows * rows, 64));
-            let parameters = MixtureParameters { rows: rows as u32, flows: flows as u32, half_square, correction };
+            let parameters = MixtureLaunch { rows: rows as u32, flows: flows as u32, half_square, correction };
             let bindings = [parts.gpu(), log_q.gpu(), log_ball.gpu()];
             gpu.dispatch(&MIXTURE, &parameters, &bindings, grid_1d(rows, 64));
         }
@@ -381,7 +381,7 @@ fn mix(parts: &[f32], out: &mut [f32]) {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct SampleParameters {
+struct SampleLaunch {
     rows: u32,
     /// The flow that row 0 comes from.
     first: u32,
@@ -440,7 +440,7 @@ pub fn sample(
         }),
         Device::Gpu(gpu) => {
             let first = (first_row % flows) as u32;
-            let parameters = SampleParameters { rows: x.rows() as u32, first, correction };
+            let parameters = SampleLaunch { rows: x.rows() as u32, first, correction };
             let bindings =
                 [weights.gpu(), biases.gpu(), tables.orders.gpu(), base.gpu(), x.gpu(), log_q.gpu(), gpu.status()];
             let invocations = x.rows().div_ceil(flows) * flows;

@@ -306,7 +306,7 @@ impl Window<'_> {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     quads: u32,
     rows: u32,
     bins: u32,
@@ -342,7 +342,7 @@ pub fn fold(device: &Device, plan: &FoldPlan, flux: &FluxTile, rows: usize, out:
         }),
         (Device::Gpu(gpu), PlanForm::Gpu { start, segments, values }) => {
             let quads = flux.tensor.cols() / 4;
-            let parameters = Parameters {
+            let launch = Launch {
                 quads: quads as u32,
                 rows: rows as u32,
                 bins: plan.bins as u32,
@@ -362,7 +362,7 @@ pub fn fold(device: &Device, plan: &FoldPlan, flux: &FluxTile, rows: usize, out:
             let weights = window.weights.map_or(values, |weights| weights.numbers);
             let bindings =
                 [flux.tensor.gpu(), start.gpu(), segments.gpu(), values.gpu(), out.gpu(), gpu.status(), weights.gpu()];
-            gpu.dispatch(kernel, &parameters, &bindings, grid);
+            gpu.dispatch(kernel, &launch, &bindings, grid);
         }
         _ => panic!("fold: the plan was made for another device"),
     }

@@ -46,7 +46,7 @@ pub struct Epilogue<'a> {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     m: u32,
     n: u32,
     k: u32,
@@ -206,7 +206,7 @@ fn launch(
     };
     let split = splits > 1;
     let part_rows = m + usize::from(extra.sums.is_some());
-    let parameters = Parameters {
+    let launch = Launch {
         m: m as u32,
         n: n as u32,
         k: k as u32,
@@ -245,7 +245,7 @@ fn launch(
     let scratch = split.then(|| Tensor::<f32>::empty(device, splits * part_rows, n));
     if let Some(scratch) = &scratch {
         operands.push(scratch.gpu());
-        gpu.dispatch(&whole.partial().kernel(), &parameters, &operands, grid);
+        gpu.dispatch(&whole.partial().kernel(), &launch, &operands, grid);
         operands = vec![scratch.gpu()];
     }
     operands.push(c.tensor().gpu());
@@ -259,16 +259,16 @@ fn launch(
     operands.extend(extra.columns.as_ref().map(|columns| columns.parts.gpu()));
     match (split, columns) {
         (false, _) => {
-            gpu.dispatch(&whole.kernel(), &parameters, &operands, grid);
+            gpu.dispatch(&whole.kernel(), &launch, &operands, grid);
             rows
         }
         (true, variant::Columns::None) => {
-            gpu.dispatch(&whole.finish().kernel(), &parameters, &operands, grid_1d(part_rows * n, 64));
+            gpu.dispatch(&whole.finish().kernel(), &launch, &operands, grid_1d(part_rows * n, 64));
             rows
         }
         (true, _) => {
             let grid = [n.div_ceil(64) as u32, m.div_ceil(FINISH_ROWS) as u32, 1];
-            gpu.dispatch(&whole.finish().kernel(), &parameters, &operands, grid);
+            gpu.dispatch(&whole.finish().kernel(), &launch, &operands, grid);
             FINISH_ROWS
         }
     }

@@ -102,7 +102,7 @@ impl External {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn told(&self, text: &str) -> String {
+    fn with_name(&self, text: &str) -> String {
         format!("'{}' {text}", self.spec.command.join(" "))
     }
 
@@ -112,9 +112,8 @@ impl External {
         loop {
             if pool.failures >= MOST_FAILURES {
                 let last = &pool.last;
-                return Err(
-                    self.told(&format!("failed {MOST_FAILURES} times one after the other; the last time it {last}"))
-                );
+                return Err(self
+                    .with_name(&format!("failed {MOST_FAILURES} times one after the other; the last time it {last}")));
             }
             if let Some(worker) = pool.idle.pop() {
                 return Ok(worker);
@@ -147,7 +146,7 @@ impl External {
         pool.last = broken.text.clone();
         drop(pool);
         self.returned.notify_all();
-        self.told(&broken.text)
+        self.with_name(&broken.text)
     }
 }
 
@@ -159,7 +158,7 @@ impl UserComponent for External {
     fn evaluate(&self, parameters: &[f64], bins: &[(f64, f64)], out: &mut [f64]) -> Result<(), String> {
         let timeout = Duration::from_secs(self.spec.timeout);
         if self.idle {
-            return Err(self.told("is not started here"));
+            return Err(self.with_name("is not started here"));
         }
         let mut again = true;
         loop {
@@ -168,7 +167,7 @@ impl UserComponent for External {
                 Ok(refused) => {
                     self.pool().failures = 0;
                     self.give_back(worker);
-                    return refused.map_err(|text| self.told(&format!("refuses: {text}")));
+                    return refused.map_err(|text| self.with_name(&format!("refuses: {text}")));
                 }
                 Err(broken) => {
                     drop(worker);
