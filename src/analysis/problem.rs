@@ -19,7 +19,9 @@ use std::sync::{Arc, OnceLock};
 pub struct Description {
     /// The model in XSPEC's notation.
     pub expression: String,
+    /// Name of the table of abundances.
     pub abundances: String,
+    /// Name of the photoelectric cross sections.
     pub cross_sections: String,
     /// How channels were put into bins.
     pub grouping: String,
@@ -316,7 +318,7 @@ impl Problem {
         compression: &dyn Fn(usize) -> Option<&'a Compression>,
     ) -> Result<Simulator> {
         let arms: Vec<ArmSpec<'_>> = self.arms(compression);
-        Simulator::joint(device, &arms, &self.observations.counts(), &self.statistics())
+        Ok(Simulator::joint(device, &arms, &self.observations.counts(), &self.statistics())?)
     }
 
     fn arms<'a>(&'a self, compression: &dyn Fn(usize) -> Option<&'a Compression>) -> Vec<ArmSpec<'a>> {
@@ -352,7 +354,7 @@ impl Problem {
             let columns = self.observations.columns()[spec.set].clone();
             ArmSpec::new(program, &spec.parameters, &spec.folded, columns).added()
         }));
-        Simulator::joint(device, &arms, &self.observations.counts(), &self.statistics())
+        Ok(Simulator::joint(device, &arms, &self.observations.counts(), &self.statistics())?)
     }
 
     /// Expected source counts of the D bins in f64 on every energy, at physical parameters (n x P): n x D.

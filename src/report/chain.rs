@@ -19,8 +19,11 @@ use super::atomic::write_atomically;
 /// A column of the chain: the full name of the parameter (`tbabs.nH`) and its number in XSPEC's list, from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChainColumn {
+    /// Full name of the parameter.
     pub name: String,
+    /// Number of the parameter in XSPEC's list, from 1.
     pub number: u32,
+    /// Unit; empty for none.
     pub unit: String,
 }
 

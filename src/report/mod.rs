@@ -45,11 +45,15 @@ pub use folder::round_folder;
 /// Everything that the report shows. Empty or `None` parts are left out of it.
 #[derive(Debug, Clone)]
 pub struct ReportData {
+    /// The result in one document.
     pub summary: Summary,
+    /// Equal-weight samples of the posterior.
     pub posterior: Samples,
     /// In the order of the rounds; `summary.rounds` has the numbers of the same rounds.
     pub rounds: Vec<RoundData>,
+    /// The folded spectrum.
     pub spectrum: Option<SpectrumTable>,
+    /// The model before the instrument.
     pub unfolded: Option<UnfoldedTable>,
     /// The data sets after the first.
     pub further: Vec<SetPictures>,
@@ -62,7 +66,9 @@ pub struct ReportData {
 /// One round's posterior (before refinement) and training history.
 #[derive(Debug, Clone, Default)]
 pub struct RoundData {
+    /// Equal-weight samples before the refinement.
     pub posterior: Option<Samples>,
+    /// Losses of the trainings, epoch by epoch.
     pub losses: Vec<LossRow>,
 }
 

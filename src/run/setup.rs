@@ -25,8 +25,11 @@ use crate::{
 /// A run file with everything it names read and checked; nothing is computed yet.
 #[derive(Debug)]
 pub struct Case {
+    /// The run file.
     pub run: RunFile,
+    /// What is to be analysed.
     pub problem: Problem,
+    /// How it is to be analysed.
     pub settings: Settings,
 }
 

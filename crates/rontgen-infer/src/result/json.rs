@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serializer};
 /// Reads a number, or `null` as NaN.
 ///
 /// # Errors
-/// Those of the deserializer.
+/// Whatever the deserializer returns.
 pub fn number_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
@@ -16,7 +16,7 @@ pub fn number_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, 
 /// Writes named parameters as a map in their order.
 ///
 /// # Errors
-/// Those of the serializer.
+/// Whatever the serializer returns.
 pub fn write_ordered<S: Serializer>(list: &[(String, ParameterSummary)], serializer: S) -> Result<S::Ok, S::Error> {
     let mut map = serializer.serialize_map(Some(list.len()))?;
     for (name, value) in list {
@@ -28,7 +28,7 @@ pub fn write_ordered<S: Serializer>(list: &[(String, ParameterSummary)], seriali
 /// Reads a map into named parameters, in the order of the document.
 ///
 /// # Errors
-/// Those of the deserializer, and for a name that stands there twice.
+/// Whatever the deserializer returns, and an error for a name that stands there twice.
 pub fn read_ordered<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, ParameterSummary)>, D::Error> {
     struct Ordered;
     impl<'de> Visitor<'de> for Ordered {

@@ -104,7 +104,7 @@ pub struct ObservationSpec {
     pub arf: FileChoice,
     /// Background spectrum; of the keyword also columns BACKGROUND_UP and BACKGROUND_DOWN of the spectrum's own file.
     pub background: FileChoice,
-    /// Asked energy ranges [keV]; empty for all channels.
+    /// Asked energy ranges \[keV\]; empty for all channels.
     pub energies: Vec<[f64; 2]>,
     /// How channels are grouped to bins.
     pub grouping: Grouping,
@@ -119,10 +119,10 @@ pub struct ObservationSpec {
 /// What to do about files that do not belong together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mismatch {
-    /// They are refused.
+    /// Such files are refused.
     #[default]
     Error,
-    /// They are used, with a warning.
+    /// Such files are used, with a warning.
     Warn,
 }
 
@@ -154,9 +154,9 @@ impl Mismatch {
 /// One kept bin of the spectrum (after grouping and energy selection).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bin {
-    /// Limits [keV], from EBOUNDS.
+    /// Limits \[keV\], from EBOUNDS.
     pub e_min: f64,
-    /// Upper limit [keV].
+    /// Upper limit \[keV\].
     pub e_max: f64,
     /// Channel numbers as in the file, both included.
     pub first_channel: i64,
@@ -173,7 +173,7 @@ pub struct Dataset {
     pub bins: Vec<Bin>,
     /// D counts.
     pub counts: Vec<u32>,
-    /// Exposure [s]; already part of `folded`.
+    /// Exposure \[s\]; already part of `folded`.
     pub exposure: f64,
     /// Expected counts per bin from photons/cm2/s per energy bin.
     pub folded: FoldedResponse,
@@ -202,7 +202,7 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// The same data set with other counts (a mock).
+    /// Returns the data set with other counts (a mock).
     ///
     /// # Errors
     /// Another number of counts than bins.
@@ -276,7 +276,7 @@ pub fn load_response(rmf: &Path, arf: &FileChoice) -> Result<Response, Observati
     load_response_with(rmf, arf, Mismatch::Error)
 }
 
-/// The same with a choice about an ARF of another instrument.
+/// Loads a response as [`load_response`] does, with a choice about an ARF of another instrument.
 ///
 /// # Errors
 /// As [`load_response`].
