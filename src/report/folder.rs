@@ -15,6 +15,9 @@ pub const REPORT: &str = "report.html";
 pub const DIAGNOSIS: &str = "diagnose.json";
 /// The mocks of a diagnosis.
 pub const MOCKS: &str = "calibration.csv";
+/// Of `rontgen derive`: a row per draw of the posterior, and what there is to say of them.
+pub const DERIVED_TABLE: &str = "derived.csv";
+pub const DERIVED: &str = "derived.json";
 pub const PLOTS: &str = "plots";
 pub const CHECKPOINTS: &str = "checkpoints";
 pub const ROUNDS: &str = "rounds";
@@ -31,7 +34,7 @@ pub const SAMPLES: &str = "samples";
 
 /// Everything that a run writes at the top of its folder; `--force` removes these and nothing else.
 pub const OF_A_RUN: &[&str] =
-    &[RUN_FILE, POSTERIOR, CHAIN, WEIGHTED, SPECTRUM, COVERAGE, UNFOLDED, SUMMARY, REPORT, DIAGNOSIS, MOCKS];
+    &[RUN_FILE, POSTERIOR, CHAIN, WEIGHTED, SPECTRUM, COVERAGE, UNFOLDED, SUMMARY, REPORT, DIAGNOSIS, MOCKS, DERIVED_TABLE, DERIVED];
 /// The folders that a run makes in its own.
 pub const FOLDERS_OF_A_RUN: &[&str] = &[ROUNDS, PLOTS, CHECKPOINTS];
 

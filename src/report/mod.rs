@@ -10,6 +10,7 @@
 //! | `spectrum.csv` | [`tables::write_spectrum`] | per bin: energies, counts, quantiles of the expected counts, components |
 //! | `unfolded.csv` | [`tables::write_unfolded`] | per energy: quantiles of the model's E^2 F(E), components |
 //! | `coverage.csv` | [`tables::write_coverage`] | per stage and group of bins: quantiles of simulated counts |
+//! | `derived.csv`, `derived.json` | [`tables::write_samples`], [`Derived`] | fluxes and the like, once asked for |
 //! | `diagnose.json` | [`Diagnosis`] | calibration and predictive checks, once asked for |
 //! | `report.html`, `plots/*.svg` | [`ReportData::write_report`] ([`html`], [`plots`]) | for people |
 //!
@@ -21,6 +22,7 @@ pub mod atomic;
 mod calibration;
 pub mod chain;
 mod chain_read;
+mod derived;
 mod document;
 
 mod figures;
@@ -33,7 +35,7 @@ pub mod tables;
 
 use std::path::{Path, PathBuf};
 
-use crate::result::{Coverage, Diagnosis, LossRow, ReportError, Samples, SpectrumTable, Summary, UnfoldedTable};
+use crate::result::{Coverage, Derived, Diagnosis, LossRow, ReportError, Samples, SpectrumTable, Summary, UnfoldedTable};
 pub use atomic::{write_atomically, write_atomically_at};
 pub use chain_read::read_chain;
 pub use document::Document;
@@ -50,6 +52,8 @@ pub struct ReportData {
     pub unfolded: Option<UnfoldedTable>,
     /// Prior first, then the proposals of later rounds, then (optionally) "posterior".
     pub coverage: Vec<Coverage>,
+    /// What `rontgen derive` computed.
+    pub derived: Option<Derived>,
     /// What `rontgen diagnose` found.
     pub diagnosis: Option<Diagnosis>,
 }
@@ -95,6 +99,7 @@ impl ReportData {
             spectrum: optional(&folder.join(folder::SPECTRUM), tables::read_spectrum)?,
             unfolded: optional(&folder.join(folder::UNFOLDED), tables::read_unfolded)?,
             coverage: optional(&folder.join(folder::COVERAGE), tables::read_coverage)?.unwrap_or_default(),
+            derived: optional(&folder.join(folder::DERIVED), Derived::read)?,
             diagnosis: optional(&folder.join(folder::DIAGNOSIS), Diagnosis::read)?,
             summary,
             posterior,

@@ -51,6 +51,7 @@ pub(super) fn write(
         spectrum: Some(spectrum),
         unfolded,
         coverage,
+        derived: None,
         diagnosis: None,
         summary,
     };

@@ -135,6 +135,7 @@ fn example() -> ReportData {
         unfolded: Some(unfolded(&rows)),
         spectrum: Some(SpectrumTable { exposure: 1000.0, rows, components: Vec::new() }),
         coverage,
+        derived: None,
         diagnosis: None,
     }
 }
