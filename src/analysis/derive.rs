@@ -5,14 +5,15 @@
 //! are not those of the instrument's response; models with convolutions, which see whole spectra, keep to the range of the
 //! response (and the bands), which is what they were fitted on.
 
+mod distance;
 mod grid;
 mod limit;
+mod refine;
 
 pub use grid::STEP;
 
 use super::Observer;
 use crate::device::{Device, RowBlocks, Tensor};
-use crate::model::cosmology::LOG_SPHERE;
 use crate::model::{Cosmology, ERG_PER_KEV, Kind, Model, ModelError, Origin, Parameters, Program, Tabulated};
 use crate::numerics::statistics::Description;
 use crate::observation::FoldedResponse;
@@ -20,6 +21,7 @@ use crate::result::numbers::short;
 use crate::result::{DerivedQuantity, Distance, ParameterSummary, Samples};
 use crate::simulate::{ArmSpec, Coordinates, Outputs, Simulator, Source, Statistic, no_tick};
 use crate::{Error, Result};
+use distance::Distances;
 use grid::{Grid, Stretch};
 use rayon::prelude::*;
 
@@ -139,6 +141,8 @@ pub struct Derivation {
 #[derive(Debug)]
 struct Excerpt {
     model: Model,
+    /// Of an equivalent width, whose energies go by the draws: fluxes have energies of their own, which do not.
+    width: bool,
     stretches: Vec<Stretch>,
     photons: bool,
     energy: bool,
@@ -188,12 +192,7 @@ pub fn derive(draws: &Draws<'_>, request: &Request, device: &Device, observer: &
         .collect();
     let names = plan.columns.iter().map(|column| column.name.clone()).collect();
     warnings.extend(plan.warnings(&values));
-    Ok(Derivation {
-        samples: Samples { names, values },
-        quantities,
-        distance: distance.map(Distances::told),
-        warnings,
-    })
+    Ok(Derivation { samples: Samples { names, values }, quantities, distance: distance.map(Distances::told), warnings })
 }
 
 /// Refuses requests that make no sense whatever the model.
@@ -202,7 +201,8 @@ fn check(request: &Request) -> Result<()> {
         let text = "nothing to derive; expected --flux, --photons or --luminosity with two energies, or --eqw with a component";
         return Err(Error::Input(text.into()));
     }
-    for (option, given) in [("--unabsorbed", !request.unabsorbed.is_empty()), ("--by-component", request.by_component)] {
+    for (option, given) in [("--unabsorbed", !request.unabsorbed.is_empty()), ("--by-component", request.by_component)]
+    {
         if given && request.bands.is_empty() {
             let text = format!("{option} needs a band: --flux, --photons or --luminosity with two energies");
             return Err(Error::Input(text));
@@ -259,68 +259,6 @@ fn range_of(values: impl Iterator<Item = f64>) -> [f64; 2] {
     values.fold([f64::INFINITY, f64::NEG_INFINITY], |[least, most], x| [least.min(x), most.max(x)])
 }
 
-/// The redshift of every draw.
-struct Distances {
-    parameter: Option<String>,
-    redshift: Vec<f64>,
-    range: [f64; 2],
-    cosmology: Cosmology,
-}
-
-impl Distances {
-    /// `None` where no luminosity is asked for.
-    fn find(model: &Model, full: &[Vec<f64>], request: &Request) -> Result<Option<Self>> {
-        if !request.bands.iter().any(|band| band.integral == Integral::Luminosity) {
-            return Ok(None);
-        }
-        if let Some(z) = request.redshift {
-            if !(z > 0.0 && z <= 100.0) {
-                return Err(Error::Input(format!("--redshift {z}: expected a number above 0 and up to 100")));
-            }
-            return Ok(Some(Self { parameter: None, redshift: vec![z; full.len()], range: [z, z], cosmology: request.cosmology }));
-        }
-        let named = |k: &usize| {
-            let name = model.parameters()[*k].name.rsplit('.').next().unwrap_or_default().to_lowercase();
-            let held = |c: &crate::model::ComponentInstance| c.first_parameter..c.first_parameter + c.component.parameters.len();
-            let of = model.components.iter().position(|c| held(c).contains(k));
-            (name == "redshift" || name == "z") && of.is_some_and(|of| model.expression.holds(of))
-        };
-        let all: Vec<usize> = (0..model.parameters().len()).filter(named).collect();
-        // A redshift that is 0 for every draw is one that nobody set (in zashift*apec, that of apec).
-        let set: Vec<usize> = all.iter().copied().filter(|&k| full.iter().any(|row| row[k] != 0.0)).collect();
-        let name = |k: usize| model.parameters()[k].name.clone();
-        let Some(&first) = set.first() else {
-            let why = match all.first() {
-                None => "the model has no redshift".into(),
-                Some(&k) => format!("{} is 0", name(k)),
-            };
-            return Err(Error::Input(format!("--luminosity needs the source's redshift, and {why}: give --redshift Z")));
-        };
-        if let Some(&other) = set.iter().find(|&&k| full.iter().any(|row| (row[k] - row[first]).abs() > 1e-9)) {
-            return Err(Error::Input(format!(
-                "--luminosity needs the source's redshift, and {} and {} differ: give --redshift Z",
-                name(first),
-                name(other)
-            )));
-        }
-        let redshift: Vec<f64> = full.iter().map(|row| row[first]).collect();
-        let range = range_of(redshift.iter().copied());
-        if range[0] <= 0.0 {
-            return Err(Error::Input(format!(
-                "--luminosity needs a redshift above 0, and {} is {} for a draw of the posterior: give --redshift Z",
-                name(first),
-                range[0]
-            )));
-        }
-        Ok(Some(Self { parameter: Some(name(first)), redshift, range, cosmology: request.cosmology }))
-    }
-
-    fn told(self) -> Distance {
-        let Cosmology { h0, q0, lambda0 } = self.cosmology;
-        Distance { parameter: self.parameter, redshift: self.range, h0, q0, lambda0 }
-    }
-}
-
 /// Columns, and the parts of the model that they come from.
 struct Plan<'a> {
     draws: &'a Draws<'a>,
@@ -343,18 +281,21 @@ impl Plan<'_> {
         let found = self.draws.model.components[k].component.kind;
         match found == kind {
             true => Ok(k),
-            false => {
-                Err(Error::Input(format!("{option} {name}: expected {} component, found {}", article(kind), article(found))))
-            }
+            false => Err(Error::Input(format!(
+                "{option} {name}: expected {} component, found {}",
+                article(kind),
+                article(found)
+            ))),
         }
     }
 
     /// The number of the excerpt that `model` is.
-    fn excerpt(&mut self, model: Model) -> usize {
-        if let Some(k) = self.excerpts.iter().position(|known| known.model.expression == model.expression) {
+    fn excerpt(&mut self, model: Model, width: bool) -> usize {
+        let same = |known: &Excerpt| known.width == width && known.model.expression == model.expression;
+        if let Some(k) = self.excerpts.iter().position(same) {
             return k;
         }
-        self.excerpts.push(Excerpt { model, stretches: Vec::new(), photons: false, energy: false });
+        self.excerpts.push(Excerpt { model, width, stretches: Vec::new(), photons: false, energy: false });
         self.excerpts.len() - 1
     }
 
@@ -374,16 +315,21 @@ impl Plan<'_> {
             without.push(factors);
         }
         let mut bands: Vec<Band> = Vec::new();
-        request.bands.iter().for_each(|band| if !bands.contains(band) { bands.push(*band) });
+        request.bands.iter().for_each(|band| {
+            if !bands.contains(band) {
+                bands.push(*band)
+            }
+        });
         for band in bands {
             for out in &without {
                 let whole = std::iter::once(None);
                 for component in whole.chain(emit.iter().copied().map(Some).filter(|_| request.by_component)) {
-                    let others = component.into_iter().flat_map(|k| emit.iter().copied().filter(move |other| *other != k));
+                    let others =
+                        component.into_iter().flat_map(|k| emit.iter().copied().filter(move |other| *other != k));
                     let option = if component.is_some() { "--by-component" } else { "--unabsorbed" };
                     let all: Vec<usize> = out.iter().copied().chain(others).collect();
                     let Some(part) = model.without(&all).map_err(of_option(option))? else { continue };
-                    let excerpt = self.excerpt(part);
+                    let excerpt = self.excerpt(part, false);
                     self.band(band, excerpt, out, component);
                 }
             }
@@ -433,7 +379,7 @@ impl Plan<'_> {
                 return Err(Error::Input(format!("{option} {name}: the energies of the response are not known")));
             };
             let known = self.line_energies(&line, k);
-            let (line, continuum) = (self.excerpt(line), self.excerpt(continuum));
+            let (line, continuum) = (self.excerpt(line, true), self.excerpt(continuum, true));
             // Where the peak is looked for it may be anywhere.
             let [from, to] = known.unwrap_or([least, most]);
             let own = &mut self.excerpts[line];
@@ -475,7 +421,7 @@ impl Plan<'_> {
         for excerpt in &self.excerpts {
             // What a convolution sees is that of the fit, and what is asked for.
             let whole = self.draws.response.filter(|_| excerpt.model.expression.convolves());
-            let grid = Grid::new(&excerpt.stretches, whole);
+            let grid = refine::refined(Grid::new(&excerpt.stretches, whole), &excerpt.model, self.full)?;
             let program = Program::new(&excerpt.model, &grid.edges)?;
             let sums = grid.sums(excerpt.photons, excerpt.energy);
             laid.push((grid, program, sums));
@@ -521,9 +467,9 @@ impl Plan<'_> {
             Rule::Band { band: Band { integral, lo, hi }, excerpt: k } => match (integral, self.distance) {
                 (Integral::Photons, _) => excerpt(k).photons(lo, hi),
                 (Integral::Luminosity, Some(distance)) => {
-                    let z = distance.redshift[draw];
+                    let z = distance.redshift(draw);
                     let flux = ERG_PER_KEV * excerpt(k).energy(lo / (1.0 + z), hi / (1.0 + z));
-                    luminosity(flux, distance.cosmology.luminosity_distance(z))
+                    distance.luminosity(flux, draw)
                 }
                 _ => ERG_PER_KEV * excerpt(k).energy(lo, hi),
             },
@@ -626,9 +572,4 @@ impl Sums<'_> {
         let first = if self.of.photons { cells } else { 0 };
         self.grid.integral(&self.sums[first..][..cells], lo, hi)
     }
-}
-
-/// erg/s of a flux (erg/cm2/s) at a luminosity distance in Gpc.
-fn luminosity(flux: f64, distance: f64) -> f64 {
-    flux * distance * distance * 10f64.powf(LOG_SPHERE)
 }

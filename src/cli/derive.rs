@@ -122,11 +122,8 @@ fn text(derived: &Derived) -> String {
         .quantities
         .iter()
         .map(|(name, quantity)| {
-            let interval = Estimate::with_errors(
-                quantity.median,
-                quantity.q95 - quantity.median,
-                quantity.median - quantity.q05,
-            );
+            let interval =
+                Estimate::with_errors(quantity.median, quantity.q95 - quantity.median, quantity.median - quantity.q05);
             let interval = match quantity.limit {
                 Some(_) => String::new(),
                 None => format!("{} to {}", interval.plain_value(quantity.q05), interval.plain_value(quantity.q95)),

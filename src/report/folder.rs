@@ -33,8 +33,21 @@ pub const APPLIED_SO_FAR: &str = "apply.part";
 pub const SAMPLES: &str = "samples";
 
 /// Everything that a run writes at the top of its folder; `--force` removes these and nothing else.
-pub const OF_A_RUN: &[&str] =
-    &[RUN_FILE, POSTERIOR, CHAIN, WEIGHTED, SPECTRUM, COVERAGE, UNFOLDED, SUMMARY, REPORT, DIAGNOSIS, MOCKS, DERIVED_TABLE, DERIVED];
+pub const OF_A_RUN: &[&str] = &[
+    RUN_FILE,
+    POSTERIOR,
+    CHAIN,
+    WEIGHTED,
+    SPECTRUM,
+    COVERAGE,
+    UNFOLDED,
+    SUMMARY,
+    REPORT,
+    DIAGNOSIS,
+    MOCKS,
+    DERIVED_TABLE,
+    DERIVED,
+];
 /// The folders that a run makes in its own.
 pub const FOLDERS_OF_A_RUN: &[&str] = &[ROUNDS, PLOTS, CHECKPOINTS];
 

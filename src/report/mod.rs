@@ -35,7 +35,9 @@ pub mod tables;
 
 use std::path::{Path, PathBuf};
 
-use crate::result::{Coverage, Derived, Diagnosis, LossRow, ReportError, Samples, SpectrumTable, Summary, UnfoldedTable};
+use crate::result::{
+    Coverage, Derived, Diagnosis, LossRow, ReportError, Samples, SpectrumTable, Summary, UnfoldedTable,
+};
 pub use atomic::{write_atomically, write_atomically_at};
 pub use chain_read::read_chain;
 pub use document::Document;

@@ -54,6 +54,12 @@ pub struct Cell {
     last: usize,
 }
 
+/// Upper ends of the parts, equal in ln E, that make up a stretch of energies.
+fn ends(lo: f64, hi: f64, parts: usize) -> impl Iterator<Item = f64> {
+    let inner = move |k: usize| if k == parts { hi } else { lo * (hi / lo).powf(k as f64 / parts as f64) };
+    (1..=parts).map(inner)
+}
+
 /// The energies of an excerpt of the model.
 #[derive(Debug, Clone)]
 pub struct Grid {
@@ -85,15 +91,32 @@ impl Grid {
         let first = self.edges.len() - 1;
         let lo = self.edges[first];
         let bins = ((hi / lo).ln() / step).ceil().max(1.0);
-        let inner = (1..bins as usize).map(|k| lo * (hi / lo).powf(k as f64 / bins));
-        self.edges.extend(inner);
-        self.edges.push(hi);
-        let last = self.edges.len() - 1;
-        let Some(bins) = cells else { return };
+        self.edges.extend(ends(lo, hi, bins as usize));
+        if let Some(bins) = cells {
+            self.cut(first, self.edges.len() - 1, bins);
+        }
+    }
+
+    /// Cells of at most `bins` bins from bin `first` to before bin `last`.
+    fn cut(&mut self, first: usize, last: usize, bins: usize) {
         for first in (first..last).step_by(bins) {
             let last = (first + bins).min(last);
             self.cells.push(Cell { lo: self.edges[first], hi: self.edges[last], first, last });
         }
+    }
+
+    /// The same with each bin in so many parts, equal in ln E; a cell of one bin becomes one of each part.
+    pub fn split(&self, parts: &[usize]) -> Self {
+        let mut grid = Self { edges: self.edges.first().copied().into_iter().collect(), cells: Vec::new() };
+        let mut place = vec![0];
+        for (pair, parts) in self.edges.windows(2).zip(parts) {
+            grid.edges.extend(ends(pair[0], pair[1], *parts));
+            place.push(grid.edges.len() - 1);
+        }
+        for cell in &self.cells {
+            grid.cut(place[cell.first], place[cell.last], if cell.last - cell.first == 1 { 1 } else { LONGEST });
+        }
+        grid
     }
 
     /// The sums of all cells as a response: of photons, then of keV times photons.
@@ -151,7 +174,11 @@ mod tests {
     fn bands_are_whole_cells_and_nothing_else_is_added_up() {
         let grid = Grid::new(&[Stretch::fixed(0.5, 2.0), Stretch::fixed(1.0, 2.0), Stretch::fixed(7.0, 10.0)], None);
         assert!(grid.edges.windows(2).all(|w| w[0] < w[1]) && grid.edges.contains(&1.0) && grid.edges.contains(&7.0));
-        assert!(grid.edges.windows(2).all(|w| (w[1] / w[0]).ln() <= if w[0] >= 2.0 && w[0] < 7.0 { GAP } else { STEP } * 1.000001));
+        assert!(
+            grid.edges
+                .windows(2)
+                .all(|w| (w[1] / w[0]).ln() <= if w[0] >= 2.0 && w[0] < 7.0 { GAP } else { STEP } * 1.000001)
+        );
         assert!(grid.cells.iter().all(|cell| cell.hi <= 2.0 || cell.lo >= 7.0));
         assert!(grid.cells.iter().all(|cell| cell.last - cell.first <= LONGEST));
         // Cells hold their own widths: integrals are lengths.
@@ -177,6 +204,15 @@ mod tests {
         assert_eq!((first.lo, last.hi, grid.edges[0], *grid.edges.last().unwrap()), (1.0, 4.4, 0.1, 12.0));
         let widths: Vec<f32> = grid.cells.iter().map(|cell| (cell.hi - cell.lo) as f32).collect();
         assert!((grid.integral(&widths, 1.0503, 4.2321) - 3.1818).abs() < 1e-5);
+        // Divided bins are the same stretches.
+        let parts: Vec<usize> = (0..grid.edges.len() - 1).map(|bin| 1 + bin % 3).collect();
+        let split = grid.split(&parts);
+        assert_eq!(split.edges.len() - 1, parts.iter().sum::<usize>());
+        assert!(grid.edges.iter().all(|edge| split.edges.contains(edge)) && split.edges.is_sorted());
+        assert!(split.cells.iter().filter(moving).all(|cell| cell.last - cell.first == 1));
+        let widths: Vec<f32> = split.cells.iter().map(|cell| (cell.hi - cell.lo) as f32).collect();
+        assert!((split.integral(&widths, 1.0503, 4.2321) - 3.1818).abs() < 1e-5);
+        assert!((widths.iter().sum::<f32>() - 3.4).abs() < 1e-5);
     }
 
     #[test]

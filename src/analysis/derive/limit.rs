@@ -15,7 +15,8 @@ const STAYS: f64 = 0.3;
 /// Zero is not an edge of a flux on a logarithmic scale: where all norms behind it have priors of the logarithm, it is a limit when each of
 /// these norms is.
 pub(super) fn upper(values: &[f64], part: &Model, draws: &Draws<'_>) -> Option<Limit> {
-    let norms: Vec<Option<&ParameterSummary>> = part.of_kind(Kind::Additive).into_iter().map(|k| norm(part, k, draws)).collect();
+    let norms: Vec<Option<&ParameterSummary>> =
+        part.of_kind(Kind::Additive).into_iter().map(|k| norm(part, k, draws)).collect();
     let logarithmic = norms.iter().all(|norm| norm.is_some_and(|norm| norm.prior.logarithmic()));
     let limited = match logarithmic {
         true => norms.iter().flatten().all(|norm| norm.limit.is_some_and(|limit| limit.side == Side::Upper)),

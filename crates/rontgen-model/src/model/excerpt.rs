@@ -128,6 +128,26 @@ impl Model {
         })
     }
 
+    /// The product of the multiplicative components that act on photons where these are seen, which no convolution does; a program of it
+    /// gives the factor in each bin. `None` where there is none.
+    pub fn factors(&self) -> Option<Model> {
+        fn collect(expression: &Expr, model: &Model, out: &mut Vec<usize>) {
+            match expression {
+                Expr::Component(k) if model.components[*k].component.kind == Kind::Multiplicative => out.push(*k),
+                Expr::Component(_) | Expr::Convolve(..) => {}
+                Expr::Sum(a, b) | Expr::Product(a, b) => {
+                    collect(a, model, out);
+                    collect(b, model, out);
+                }
+            }
+        }
+        let mut all = Vec::new();
+        collect(&self.expression, self, &mut all);
+        let product = |a: Expr, b: Expr| Expr::Product(Box::new(a), Box::new(b));
+        let expression = all.into_iter().map(Expr::Component).reduce(product)?;
+        Some(Model { expression, ..self.clone() })
+    }
+
     /// The energies of the components that are tables. `range` gives the least and the largest value that a parameter of the model has,
     /// by its position.
     pub fn tabulated(&self, range: &dyn Fn(usize) -> (f64, f64)) -> Vec<Tabulated> {
@@ -222,6 +242,19 @@ mod tests {
         let alone = model("tbabs*powerlaw");
         let own: Vec<f64> = alone.parameters().iter().map(|p| p.default).collect();
         assert_eq!(evaluate(&part.unwrap(), &full), evaluate(&alone, &own));
+    }
+
+    #[test]
+    fn factors_are_those_outside_of_convolutions() {
+        let factors = |text: &str| model(text).factors().map(|factors| factors.canonical());
+        assert_eq!(factors("tbabs*(powerlaw+edge*bbody)").as_deref(), Some("tbabs*edge"));
+        assert_eq!(factors("tbabs*zashift(phabs*powerlaw)").as_deref(), Some("tbabs"));
+        assert_eq!(factors("powerlaw+bbody"), None);
+        let factors = model("tbabs*constant*powerlaw").factors().unwrap();
+        let program = Program::new(&factors, &[1.0, 1.1, 1.2]).unwrap();
+        let mut out = [0.0; 2];
+        program.evaluate(&[0.0, 3.0, 1.0, 1.0], &mut out);
+        assert_eq!(out, [3.0; 2]);
     }
 
     #[test]
