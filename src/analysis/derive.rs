@@ -5,6 +5,7 @@
 //! are not those of the instrument's response; models with convolutions, which see whole spectra, keep to the range of the
 //! response (and the bands), which is what they were fitted on.
 
+mod check;
 mod distance;
 mod grid;
 mod limit;
@@ -14,10 +15,9 @@ pub use grid::STEP;
 
 use super::Observer;
 use crate::device::{Device, RowBlocks, Tensor};
-use crate::model::{Cosmology, ERG_PER_KEV, Kind, Model, ModelError, Origin, Parameters, Program, Tabulated};
+use crate::model::{Cosmology, ERG_PER_KEV, Kind, Model, ModelError, Origin, Parameters, Program};
 use crate::numerics::statistics::Description;
 use crate::observation::FoldedResponse;
-use crate::result::numbers::short;
 use crate::result::{DerivedQuantity, Distance, ParameterSummary, Samples};
 use crate::simulate::{ArmSpec, Coordinates, Outputs, Simulator, Source, Statistic, no_tick};
 use crate::{Error, Result};
@@ -27,8 +27,6 @@ use rayon::prelude::*;
 
 /// Half of the range over which the continuum of an equivalent width is averaged, as a share of the line's energy: XSPEC's.
 const RANGE: f64 = 0.05;
-/// Highest energy that a model may be asked for, keV.
-const HIGHEST: f64 = 1e6;
 /// Sums that are held at a time.
 const SUMS_AT_ONCE: usize = 1 << 23;
 /// Lines that are highest at the energy that is their parameter.
@@ -173,9 +171,9 @@ pub fn derive(draws: &Draws<'_>, request: &Request, device: &Device, observer: &
     if full.is_empty() {
         return Err(Error::Input("the posterior has no draws to derive anything from".into()));
     }
-    check(request)?;
+    check::request(request)?;
     let distance = Distances::find(draws.model, &full, request)?;
-    let mut warnings = check_tables(draws.model, &full, request, distance.as_ref())?;
+    let mut warnings = check::tables(draws.model, &full, request, distance.as_ref())?;
     let mut plan = Plan { draws, full: &full, distance: distance.as_ref(), excerpts: Vec::new(), columns: Vec::new() };
     plan.bands(request)?;
     plan.widths(request)?;
@@ -193,65 +191,6 @@ pub fn derive(draws: &Draws<'_>, request: &Request, device: &Device, observer: &
     let names = plan.columns.iter().map(|column| column.name.clone()).collect();
     warnings.extend(plan.warnings(&values));
     Ok(Derivation { samples: Samples { names, values }, quantities, distance: distance.map(Distances::told), warnings })
-}
-
-/// Refuses requests that make no sense whatever the model.
-fn check(request: &Request) -> Result<()> {
-    if request.bands.is_empty() && request.equivalent_widths.is_empty() {
-        let text = "nothing to derive; expected --flux, --photons or --luminosity with two energies, or --eqw with a component";
-        return Err(Error::Input(text.into()));
-    }
-    for (option, given) in [("--unabsorbed", !request.unabsorbed.is_empty()), ("--by-component", request.by_component)]
-    {
-        if given && request.bands.is_empty() {
-            let text = format!("{option} needs a band: --flux, --photons or --luminosity with two energies");
-            return Err(Error::Input(text));
-        }
-    }
-    for &Band { integral, lo, hi } in &request.bands {
-        let refuse = |text: String| Err(Error::Input(format!("{} {lo} {hi}: {text}", integral.option())));
-        if !(lo.is_finite() && hi.is_finite()) || lo <= 0.0 || hi > HIGHEST {
-            return refuse(format!("expected energies above 0 and up to {HIGHEST:e} keV"));
-        }
-        if lo >= hi {
-            return refuse("the band is empty; expected the lower energy first".into());
-        }
-    }
-    Ok(())
-}
-
-/// Refuses bands beyond the energies of a table model, which has no photons there; and says where plasmas have none.
-fn check_tables(
-    model: &Model,
-    full: &[Vec<f64>],
-    request: &Request,
-    distance: Option<&Distances>,
-) -> Result<Vec<String>> {
-    let ends = |k: usize| range_of(full.iter().map(|row| row[k]));
-    let mut warnings = Vec::new();
-    for Tabulated { component, least, most, ends } in model.tabulated(&|k| ends(k).into()) {
-        let name = &model.components[component].name;
-        for &Band { integral, lo, hi } in &request.bands {
-            let (seen_lo, seen_hi) = match (integral, distance) {
-                (Integral::Luminosity, Some(d)) => (lo / (1.0 + d.range[1]), hi / (1.0 + d.range[0])),
-                _ => (lo, hi),
-            };
-            if seen_lo >= least * (1.0 - 1e-6) && seen_hi <= most * (1.0 + 1e-6) {
-                continue;
-            }
-            let text = format!(
-                "{} {lo} {hi}: {name} is tabulated from {} to {} keV only",
-                integral.option(),
-                short(least),
-                short(most)
-            );
-            match ends {
-                true => warnings.push(format!("{text}, and has no photons beyond, as in XSPEC")),
-                false => return Err(Error::Input(format!("{text} ({})", model.components[component].written))),
-            }
-        }
-    }
-    Ok(warnings)
 }
 
 /// Least and largest of some numbers.
@@ -420,7 +359,10 @@ impl Plan<'_> {
         let mut laid: Vec<(Grid, Program, FoldedResponse)> = Vec::with_capacity(self.excerpts.len());
         for excerpt in &self.excerpts {
             // What a convolution sees is that of the fit, and what is asked for.
-            let whole = self.draws.response.filter(|_| excerpt.model.expression.convolves());
+            let whole = match (excerpt.model.expression.convolves(), self.draws.response) {
+                (true, None) => return Err(Error::Input("the energies of the response are not known".into())),
+                (convolves, response) => response.filter(|_| convolves),
+            };
             let grid = refine::refined(Grid::new(&excerpt.stretches, whole), &excerpt.model, self.full)?;
             let program = Program::new(&excerpt.model, &grid.edges)?;
             let sums = grid.sums(excerpt.photons, excerpt.energy);
