@@ -3,6 +3,7 @@
 mod activation;
 mod adam;
 mod autoencoder;
+mod background_draw;
 mod background_stat;
 mod batchnorm;
 mod cstat;

@@ -195,6 +195,9 @@ fn xspecs(plasma: bool) {
         }
         let found = computed(&model, &parameters, &[norm], &request, &Device::cpu());
         let within = entry["within"].as_f64().unwrap();
+        let off =
+            |(name, value): (&String, &serde_json::Value)| column(&found, name)[0] / value.as_f64().unwrap() - 1.0;
+        println!("{expression}: {:.1e} of {within:.1e}", wanted.iter().map(off).fold(0.0, |m: f64, x| m.max(x.abs())));
         for (name, value) in wanted {
             close(column(&found, name)[0], value.as_f64().unwrap(), within, &format!("{expression} {name}"));
             values += 1;
@@ -409,7 +412,7 @@ fn fluxes_that_pile_up_at_zero_are_limits() {
     close(limit.value, 1e-5 * 10f64.ln() * 6.5 * ERG, 1e-2, "limit");
 }
 
-fn rontgen(folder: &Path, arguments: &[&str]) -> std::process::Output {
+fn command(folder: &Path, arguments: &[&str]) -> std::process::Output {
     runs::rontgen_in(folder, arguments).output().unwrap()
 }
 
@@ -423,7 +426,7 @@ fn the_command_writes_a_table_a_document_and_the_reports_section() {
         &runs::small(&[]),
     ]
     .concat();
-    let status = rontgen(here, &infer).status.code();
+    let status = command(here, &infer).status.code();
     assert!(matches!(status, Some(0 | 4)), "{status:?}");
     let before = runs::files(here);
     let asked = [
@@ -441,7 +444,7 @@ fn the_command_writes_a_table_a_document_and_the_reports_section() {
         "--device",
         "cpu",
     ];
-    let output = rontgen(
+    let output = command(
         here,
         &[&asked[..], &["--luminosity", "3", "10", "--redshift", "0.1", "--cosmo", "50", "0.5", "0"]].concat(),
     );
@@ -468,9 +471,9 @@ fn the_command_writes_a_table_a_document_and_the_reports_section() {
     // It is still there when the report is made again, and the same request gives the same bytes.
     let table = fs::read(here.join("run/derived.csv")).unwrap();
     fs::remove_file(here.join("run/report.html")).unwrap();
-    assert!(rontgen(here, &["report", "run"]).status.success());
+    assert!(command(here, &["report", "run"]).status.success());
     assert!(fs::read_to_string(here.join("run/report.html")).unwrap().contains("Derived quantities"));
-    let again = rontgen(
+    let again = command(
         here,
         &[&asked[..], &["--luminosity", "3", "10", "--redshift", "0.1", "--cosmo", "50", "0.5", "0", "--json"]]
             .concat(),
@@ -481,7 +484,7 @@ fn the_command_writes_a_table_a_document_and_the_reports_section() {
     assert_eq!(printed["distance"]["h0"].as_f64(), Some(50.0));
 
     let refused = |arguments: &[&str], says: &str| {
-        let output = rontgen(here, &[&["derive"][..], arguments].concat());
+        let output = command(here, &[&["derive"][..], arguments].concat());
         let text = runs::stderr(&output);
         assert!(output.status.code() == Some(2) && text.contains(says), "{:?} {says}: {text}", output.status.code());
         assert_eq!(fs::read(here.join("run/derived.csv")).unwrap(), table, "{says}");
@@ -508,9 +511,47 @@ fn the_command_writes_a_table_a_document_and_the_reports_section() {
     refused(&["run", "--flux", "2", "10"], "posterior.csv, line 2: no samples");
     fs::write(&posterior, &good).unwrap();
     // Whoever replaces the run removes what was derived from it.
-    let replaced = rontgen(here, &[&infer[..], &["--force"]].concat()).status.code();
+    let replaced = command(here, &[&infer[..], &["--force"]].concat()).status.code();
     assert_eq!(replaced, status);
     assert!(!here.join("run/derived.csv").exists() && !here.join("run/derived.json").exists());
+}
+
+/// A data set whose model has parameters of its own has fluxes of its own.
+#[test]
+fn data_sets_with_other_parameters_have_columns_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    runs::ten_channels(here);
+    let set = |name: &str| {
+        format!(
+            "[[observation]]\nname = \"{name}\"\nspectrum = \"s.pha\"\nbackground = \"none\"\ngrouping = \"none\"\n"
+        )
+    };
+    let text = [
+        &set("a"),
+        &set("b"),
+        &set("c"),
+        "[model]\nexpression = \"constant*powerlaw\"\n[parameters]\n\"constant.factor\" = 1.0\n",
+        "\"constant.factor@c\" = { uniform = [0.5, 1.5] }\n\"powerlaw.PhoIndex\" = { uniform = [0.0, 4.0] }\n",
+        "\"powerlaw.norm\" = { log_uniform = [1e-4, 1e0] }\n",
+    ];
+    fs::write(here.join("case.toml"), text.concat()).unwrap();
+    let infer = ["infer", "case.toml", "--data", "data", "--out", "run", "--device", "cpu", "--quiet"];
+    let output = command(here, &[&infer[..], &runs::small(&[])].concat());
+    assert!(matches!(output.status.code(), Some(0 | 4)), "{}", runs::stderr(&output));
+    let derived = command(here, &["derive", "run", "--flux", "2", "10", "--photons", "2", "10", "--device", "cpu"]);
+    assert_eq!(derived.status.code(), output.status.code(), "{}", runs::stderr(&derived));
+    let read = |name: &str| rontgen::report::tables::read_samples(&here.join("run").join(name)).unwrap();
+    let (found, posterior) = (read("derived.csv"), read("posterior.csv"));
+    assert_eq!(found.names, ["flux(2-10)", "photons(2-10)", "flux(2-10)@c", "photons(2-10)@c"]);
+    let factors = posterior.column(posterior.position("constant.factor@c").unwrap());
+    for (row, factor) in found.values.chunks_exact(4).zip(factors) {
+        close(row[2] / row[0], factor, 1e-5, "factor");
+        close(row[3] / row[1], factor, 1e-5, "factor");
+    }
+    let document = fs::read_to_string(here.join("run/derived.json")).unwrap();
+    let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+    assert_eq!(document["quantities"]["flux(2-10)@c"]["set"].as_str(), Some("c"));
 }
 
 /// Tables of spectra end: bands that go beyond are refused, not cut.

@@ -102,6 +102,7 @@ impl Bench {
             background: FileChoice::None,
             energies: vec![[1.0, 6.0]],
             grouping,
+            min_background: 0,
             mismatch: Mismatch::Error,
             notes: Vec::new(),
         };
@@ -115,6 +116,11 @@ impl Bench {
                 {
                     let _ = load(&spec(file, Some(&rmf), FileChoice::File(arf.clone()), grouping));
                 }
+                let beside = ObservationSpec {
+                    background: FileChoice::File(path.clone()),
+                    ..spec(&pha, Some(&rmf), FileChoice::File(arf.clone()), Grouping::File)
+                };
+                let _ = load(&beside);
                 // Also with the files that it names itself.
                 let _ = load(&spec(&path, None, FileChoice::Keyword, Grouping::None));
             }

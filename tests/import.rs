@@ -79,8 +79,8 @@ fn the_pn_example_becomes_a_run_with_the_same_bins() {
     assert_eq!(run.observation.response, rontgen::run::run_file::FileChoice::File("PN.rmf".into()));
     let setup::Case { run, problem, .. } = setup::Case::open(run, None).unwrap();
     // XSPEC keeps 104 of 114 good groups, 10131 counts.
-    assert_eq!(problem.dataset.bins.len(), 104);
-    assert_eq!(problem.dataset.total(), 10131);
+    assert_eq!(problem.observations.bins(), 104);
+    assert_eq!(problem.observations.total(), 10131);
     assert_eq!(run.model.abundances, "angr");
     assert_eq!(problem.names().len(), 5);
     assert_eq!(*entry(&run, "powerlaw.PhoIndex"), ParameterEntry::Free(Prior::Uniform { lo: -2.0, hi: 9.0 }));
@@ -102,7 +102,7 @@ fn the_pn_example_becomes_a_run_with_the_same_bins() {
     assert!(rontgen().arg("import").arg(&xcm).output().unwrap().status.success());
     let run = RunFile::read(&work.path().join("energies.toml"), &[]).unwrap();
     assert_eq!(run.observation.energies, vec![[0.5, 10.0]]);
-    assert_eq!(setup::Case::open(run, None).unwrap().problem.dataset.bins.len(), 104);
+    assert_eq!(setup::Case::open(run, None).unwrap().problem.observations.bins(), 104);
 }
 
 #[test]

@@ -69,6 +69,7 @@ fn pass(simulator: &Simulator, rows: usize) -> [Vec<f32>; 4] {
         twin: Some(&mut twin),
         expected: Some(&mut expected),
         log_likelihood: Some(&mut log_likelihood),
+        background: false,
     };
     simulator.run(Coordinates::Cube, &cube, Source { seed: 9, stream: 4 }, outputs, &mut no_tick).unwrap();
     let likelihood = log_likelihood.download().unwrap();

@@ -5,6 +5,7 @@
 mod common;
 mod golden;
 
+mod background_files;
 mod bench;
 mod command_line;
 mod components;

@@ -58,11 +58,9 @@ fn pn_has_104_bins_and_10131_counts() {
         assert!((bin.e_min - lo[i]).abs() < 1e-6 && (bin.e_max - hi[i]).abs() < 1e-6, "bin {i}: {bin:?}");
         assert_eq!(f64::from(d.counts[i]), counts[i], "bin {i}");
     }
-    // The whole spectrum has 114 good groups; the files name a background, which must be set aside on purpose.
+    // The whole spectrum has 114 good groups.
     let all = load(&ObservationSpec { energies: Vec::new(), ..spec.clone() }).unwrap();
     assert_eq!((all.bins.len(), all.total()), (114, 11526));
-    let error = load(&ObservationSpec { background: FileChoice::Keyword, ..spec }).unwrap_err().to_string();
-    assert!(error.contains("BACKFILE") && error.contains("background = \"none\""), "{error}");
 }
 
 /// Photons in sub-divided energy bins by Simpson's rule, tbabs from the cross-section table: the recipe of the reference file.

@@ -48,6 +48,21 @@ pub struct SpectrumResult {
     pub parameters: Vec<(String, ParameterSummary)>,
 }
 
+/// Refuses problems that one network does not yet serve for other spectra.
+///
+/// # Errors
+/// Several data sets, or a statistic with a background, which is another one for every spectrum.
+pub(crate) fn plain(problem: &Problem) -> Result<()> {
+    problem.only_set("a network for other spectra")?;
+    match problem.is_poisson() {
+        true => Ok(()),
+        false => Err(Error::Input(format!(
+            "{}: a network for other spectra does not know their backgrounds; set background = \"none\"",
+            problem.name
+        ))),
+    }
+}
+
 /// A relative difference of exposures that is rounding.
 pub(crate) const SAME_EXPOSURE: f64 = 1e-3;
 /// Counts beyond are not whole in single precision.
@@ -78,6 +93,7 @@ impl<'a> Amortised<'a> {
                 problem.name, settings.inference.rounds
             )));
         }
+        plain(problem)?;
         let mut rounds = Rounds::new(problem, settings, device, None, observer)?;
         rounds.run()?;
         let record = rounds.record()?;
@@ -144,7 +160,7 @@ pub(crate) fn refine(
         return Ok(Vec::new());
     }
     let Context { problem, device, simulator, .. } = analysis.context;
-    let bins = problem.dataset.bins.len();
+    let bins = problem.observations.bins();
     let mut counts = RowBlocks::empty(device, usable.len(), bins, usable.len());
     let mut rest = usable;
     for block in &mut counts.blocks {

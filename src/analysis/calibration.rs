@@ -139,8 +139,9 @@ pub(crate) fn weights(mocks: &[Mock]) -> MockWeights {
 pub(crate) fn predict(context: &Context<'_>, posterior: &[f64], n: usize) -> Result<Option<Predictive>> {
     let Context { problem, simulator, device, observer, .. } = *context;
     let p = problem.names().len();
-    let edges: Vec<(f64, f64)> = problem.dataset.bins.iter().map(|bin| (bin.e_min, bin.e_max)).collect();
-    let mut predicting = Predicting::new(&problem.dataset.counts, &edges);
+    let sets = problem.named_columns();
+    let mut predicting = Predicting::new(&problem.observations.counts(), &problem.edges(), &sets);
+    let background: Vec<f32> = simulator.mean_background().iter().map(|&mean| mean as f32).collect();
     let rows: Vec<&[f64]> = posterior.chunks_exact(p).collect();
     if rows.is_empty() {
         return Ok(None);
@@ -156,8 +157,17 @@ pub(crate) fn predict(context: &Context<'_>, posterior: &[f64], n: usize) -> Res
         let (mut counts, mut expected) = (blocks(), blocks());
         let outputs = Outputs { counts: Some(&mut counts), expected: Some(&mut expected), ..Outputs::default() };
         simulator.run_from(first, Coordinates::Physical, &theta, source, outputs, &mut no_tick)?;
+        if simulator.has_background() {
+            // Both spectra are compared with the mean background: each has one of its own, of the same law.
+            simulator.expected(Coordinates::Physical, &theta, &mut expected)?;
+        }
         for (mu, drawn) in expected.blocks.iter().zip(&counts.blocks) {
-            predicting.add(&mu.download()?, &drawn.download()?);
+            let mut mu = mu.download()?;
+            if simulator.has_background() {
+                let rows = mu.chunks_exact_mut(background.len());
+                rows.for_each(|row| row.iter_mut().zip(&background).for_each(|(mu, mean)| *mu += mean));
+            }
+            predicting.add(&mu, &drawn.download()?);
         }
         observer.advance((last - first) as u64);
     }

@@ -29,7 +29,7 @@ impl Context<'_> {
         self.settings.exposures(self.problem)
     }
 
-    /// Exact ln L (-C-STAT/2) at rows of a unit cube (n x P, row-major).
+    /// Exact ln L (-1/2 of the statistic) at rows of a unit cube (n x P, row-major).
     ///
     /// # Errors
     /// Those of the device, and interruptions.
@@ -52,7 +52,19 @@ impl Context<'_> {
         log_likelihood_at(self.simulator, theta)
     }
 
-    /// Expected counts (n x D, row-major) at physical parameters, one batch of them.
+    /// Expected counts (n x D, row-major) at physical parameters, with a draw of the background where there is one: row `r` takes the numbers of row
+    /// `first_row + r` of a source.
+    ///
+    /// # Errors
+    /// Those of the simulator.
+    pub fn predicted(&self, theta: &[Vec<f64>], source: Source, first_row: usize) -> Result<Vec<f32>> {
+        let mut out = RowBlocks::empty(self.device, theta.len(), self.simulator.bins(), theta.len());
+        self.simulator.expected(Coordinates::Physical, &self.simulator.physical(theta)?, &mut out)?;
+        self.simulator.add_background(source, first_row, &mut out);
+        Ok(out.download()?)
+    }
+
+    /// Expected source counts (n x D, row-major) at physical parameters, one batch of them.
     ///
     /// # Errors
     /// Those of the simulator.

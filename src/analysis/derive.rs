@@ -456,6 +456,7 @@ impl Plan<'_> {
             kind: kind.into(),
             band,
             component: column.component.clone(),
+            set: None,
             without: column.without.clone(),
             limit: limit::upper(values, &self.excerpts[excerpt].model, self.draws),
         }

@@ -5,7 +5,7 @@ use crate::{
     Error, Result,
     device::{Device, RowBlocks, Tensor},
     kernels::{poisson, random},
-    simulate::{Coordinates, Outputs, Simulator, Source, no_tick, oracle},
+    simulate::{Coordinates, Outputs, Simulator, Source, no_tick},
 };
 
 /// The device name that stands for plain f64 on the CPU.
@@ -28,7 +28,7 @@ pub struct Evaluator<'a> {
     simulator: Option<Simulator>,
 }
 
-/// At n points: -C-STAT/2, and the expected counts of the D bins.
+/// At n points: -1/2 of the statistic, and the expected source counts of the D bins.
 pub struct Likelihoods {
     pub log_likelihood: Vec<f64>,
     pub expected: Vec<Vec<f64>>,
@@ -76,8 +76,8 @@ impl<'a> Evaluator<'a> {
             match &self.simulator {
                 None => {
                     let p = self.problem;
-                    let expected = oracle::expected_counts(&p.program, &p.parameters, &p.dataset.folded, points);
-                    result.log_likelihood.extend(expected.iter().map(|mu| -0.5 * oracle::cstat(&p.dataset.counts, mu)));
+                    let expected = p.expected_exactly(points);
+                    result.log_likelihood.extend(expected.iter().map(|mu| p.log_likelihood_of(mu)));
                     result.expected.extend(expected);
                 }
                 Some(simulator) => {
@@ -106,7 +106,7 @@ impl<'a> Evaluator<'a> {
     /// Batch number `batch` of spectra from the prior, from `rows` draws (at most [`BATCH`]). Draws that a run would leave out are left
     /// out here, too: the batch then has fewer spectra.
     pub fn draw(&self, batch: usize, rows: usize) -> Result<Batch> {
-        let (p, d) = (self.problem.parameters.free().len(), self.problem.dataset.bins.len());
+        let (p, d) = (self.problem.parameters.free().len(), self.problem.observations.bins());
         let seed = self.seed;
         let mut cube = Tensor::<f32>::zeros(&self.device, rows, p);
         random::fill_uniform(&self.device, seed, PRIOR_STREAM, batch * BATCH, &mut cube);
@@ -125,8 +125,10 @@ impl<'a> Evaluator<'a> {
         let (expected, counts) = match &self.simulator {
             None => {
                 let problem = self.problem;
-                let folded = &problem.dataset.folded;
-                let all = oracle::expected_counts(&problem.program, &problem.parameters, folded, &physical(&units));
+                if !problem.is_poisson() {
+                    return Err(Error::Input("simulations with a background are drawn on a device, not in f64".into()));
+                }
+                let all = problem.expected_exactly(&physical(&units));
                 if let Some(row) = all.iter().position(|mu| mu.iter().any(|m| m.is_nan() || *m < 0.0)) {
                     return Err(Error::Input(format!(
                         "spectrum {row} of the prior has an expected count that is no number"

@@ -4,12 +4,12 @@
 //! A network learns best what lies in the middle of what it is shown. Bounds only ever move outward: nothing that the run file allows is
 //! taken away.
 
+use super::Problem;
 use crate::device::{Device, RowBlocks, Tensor};
 use crate::kernels::random;
-use crate::model::{Model, Parameters, Prior, Program};
+use crate::model::Prior;
 use crate::numerics::statistics::quantiles;
-use crate::observation::Dataset;
-use crate::simulate::{Coordinates, Simulator, no_tick};
+use crate::simulate::{Coordinates, no_tick};
 use crate::{Error, Result};
 
 /// Draws behind a median. Of a log-uniform norm over three decades its error is 5 %, half of what is asked for; every step has the same draws.
@@ -26,14 +26,9 @@ const STREAM: u32 = 0x6578_7465;
 ///
 /// # Errors
 /// [`Error::Input`] when there is no norm with bounds, or when they do not bring the median to the observed counts.
-pub(crate) fn extend(
-    (model, program): (&Model, &Program),
-    parameters: &mut Parameters,
-    dataset: &Dataset,
-    factor: f64,
-    seed: u64,
-) -> Result<Vec<String>> {
-    let norms: Vec<usize> = parameters
+pub(crate) fn extend(problem: &mut Problem, factor: f64, seed: u64) -> Result<Vec<String>> {
+    let norms: Vec<usize> = problem
+        .parameters
         .free()
         .iter()
         .enumerate()
@@ -45,16 +40,20 @@ pub(crate) fn extend(
             "inference.prior_extension: there is no norm with a uniform or log_uniform prior to extend".into(),
         ));
     }
-    let before = parameters.clone();
-    let observed = dataset.total() as f64;
+    let before = problem.parameters.clone();
+    // What the background lets expect is none of the source's.
+    let background: f64 =
+        problem.observations.sets().iter().filter_map(|set| Some(set.background.as_ref()?.scaled_total())).sum();
+    let total = problem.observations.total() as f64;
+    let observed = if problem.is_poisson() { total } else { (total - background).max(1.0) };
     let mut factor = factor;
     let mut last = 0.0f64;
     for _ in 0..MOST_STEPS {
-        let median = median_counts(program, parameters, dataset, seed)?;
+        let median = median_counts(problem, seed)?;
         let off = median / observed - 1.0;
         if off.abs() <= NEAR {
             let told = norms.iter().filter_map(|&i| {
-                let (was, is) = (&before.free()[i], &parameters.free()[i]);
+                let (was, is) = (&before.free()[i], &problem.parameters.free()[i]);
                 (was.prior != is.prior).then(|| format!("{} {} to {}", is.name, shown(&was.prior), shown(&is.prior)))
             });
             let told: Vec<String> = told.collect();
@@ -68,10 +67,11 @@ pub(crate) fn extend(
         }
         last = off;
         for &i in &norms {
-            let info = &model.parameters()[parameters.free()[i].model_index];
+            let own = &problem.parameters.free()[i];
+            let info = &problem.model.parameters()[own.model_index];
             let least = info.hard_min.max(SMALLEST);
             let most = info.hard_max.min(LARGEST);
-            let prior = match parameters.free()[i].prior {
+            let prior = match own.prior {
                 Prior::LogUniform { lo, hi } if off > 0.0 => Prior::LogUniform { lo: (lo / factor).max(least), hi },
                 Prior::LogUniform { lo, hi } => Prior::LogUniform { lo, hi: (hi * factor).min(most) },
                 // A uniform prior gains next to nothing from a lower minimum, but that is all there is.
@@ -79,10 +79,10 @@ pub(crate) fn extend(
                 Prior::Uniform { lo, hi } => Prior::Uniform { lo, hi: (hi * factor).min(most) },
                 other => other,
             };
-            parameters.set_prior(i, prior);
+            problem.set_prior(i, prior);
         }
     }
-    let median = median_counts(program, parameters, dataset, seed)?;
+    let median = median_counts(problem, seed)?;
     Err(Error::Input(format!(
         "inference.prior_extension: after {MOST_STEPS} extensions the prior's spectra still have {median:.0} counts in the median, \
          {observed:.0} were observed; norms with log_uniform priors can be extended further than uniform ones"
@@ -90,10 +90,10 @@ pub(crate) fn extend(
 }
 
 /// Median of the expected total counts over draws from the prior.
-fn median_counts(program: &Program, parameters: &Parameters, dataset: &Dataset, seed: u64) -> Result<f64> {
+fn median_counts(problem: &Problem, seed: u64) -> Result<f64> {
     let device = Device::cpu();
-    let simulator = Simulator::new(&device, program, parameters, &dataset.folded, &dataset.counts)?;
-    let p = parameters.free().len();
+    let simulator = problem.exact_simulator(&device)?;
+    let p = problem.parameters.free().len();
     let mut totals = Vec::with_capacity(DRAWS);
     let rows = 512;
     for first in (0..DRAWS).step_by(rows) {

@@ -12,7 +12,7 @@ use super::{Context, Observer, Problem, Settings, Store, reference, residual, sp
 use crate::Result;
 use crate::device::{Device, Traffic};
 use crate::nn::Record;
-use crate::result::{Posterior, ReferenceSummary, Samples, Seconds, Summary, Transfers};
+use crate::result::{Posterior, ReferenceSummary, Samples, Seconds, SetPictures, Summary, Transfers};
 use std::time::Instant;
 
 /// Infers the posterior of a problem by the way that the settings name, and keeps it in memory; no file is touched.
@@ -202,10 +202,10 @@ fn posterior(
     refined: Refined,
     samples: Vec<f64>,
     summary: Summary,
-    (spectrum, unfolded): (crate::result::SpectrumTable, Option<crate::result::UnfoldedTable>),
+    pictures: Vec<SetPictures>,
     coverage: Vec<crate::result::Coverage>,
 ) -> Posterior {
     let samples = Samples { names: problem.names(), values: samples };
     let Refined { weighted, chosen, .. } = refined;
-    Posterior { samples, weighted, chosen, summary, spectrum, unfolded, coverage }
+    Posterior { samples, weighted, chosen, summary, pictures, coverage }
 }

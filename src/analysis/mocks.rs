@@ -17,13 +17,13 @@ use crate::device::{RowBlocks, Tensor};
 use crate::diagnose::calibration::{rank, spread_rank};
 use crate::diagnose::retriever::{Retrieved, RetrieverSettings, retrieve};
 use crate::infer::{Region, propose};
-use crate::kernels::cstat_each::{Observed, cstat_each};
+use crate::kernels::cstat_each::{self, cstat_each};
 use crate::kernels::gemm::Matrix;
 use crate::kernels::poisson::{Source, poisson};
 use crate::kernels::{gather, random, reduce};
 use crate::nn::{Epoch, FitSettings, History};
 use crate::refine::Importance;
-use crate::simulate::{Coordinates, Simulator};
+use crate::simulate::{Coordinates, Observed, Simulator};
 use crate::{Error, Result};
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
@@ -83,6 +83,8 @@ pub(crate) struct Target {
     pub stream: u32,
     /// Exposure relative to that of the response.
     pub exposure: f32,
+    /// Its counts as statistics with a background take them; `None` for C-STAT.
+    prepared: Option<Arc<Observed>>,
 }
 
 /// Spectra on the device.
@@ -169,12 +171,19 @@ impl<'a> Analysis<'a> {
                 counts: block.first_rows(block.rows()),
                 exposures: Tensor::from_slice(device, own.len(), 1, own),
             });
+            let values = if self.context.problem.is_poisson() { Vec::new() } else { block.download()? };
             for (row, &exposure) in own.iter().enumerate() {
+                let counts = values.chunks_exact(block.cols()).nth(row);
+                let prepare = |counts: &[f32]| {
+                    let whole: Vec<u32> = counts.iter().map(|&count| count as u32).collect();
+                    self.context.simulator.prepare(&whole).map(Arc::new)
+                };
+                let prepared = counts.map(prepare).transpose()?;
                 let index = Tensor::from_slice(device, 1, 1, &[all.len() as u32]);
                 let mut summary = Tensor::empty(device, 1, summaries.cols());
                 gather::gather_block(device, &summaries, 0, &index, 0, &mut summary);
                 let (observed, stream) = (observed.clone(), first + all.len() as u32);
-                all.push(Target { observed, row, summary, stream, exposure });
+                all.push(Target { observed, row, summary, stream, exposure, prepared });
             }
         }
         Ok(all)
@@ -275,6 +284,9 @@ impl<'a> Analysis<'a> {
         mut total: Option<&mut Vec<f64>>,
     ) -> Result<Vec<f64>> {
         let (simulator, device, p) = (self.context.simulator, self.context.device, self.parameters());
+        if targets.iter().any(|target| target.prepared.is_some()) {
+            return self.compare_prepared(cube, each, targets, total);
+        }
         let bins = simulator.bins();
         let most = ((device.binding_limit() / (4 * bins as u64)) as usize).clamp(1, ROWS);
         // Pieces of at most so many rows: where their counts are, and the spectrum of each row.
@@ -305,7 +317,8 @@ impl<'a> Analysis<'a> {
             let Some(mean) = expected.blocks.first() else { continue };
             let mut piece_l = Tensor::empty(device, n, 1);
             let spectrum = Tensor::from_slice(device, n, 1, spectrum);
-            let observed = Observed { counts: &observed.counts, exposures: &observed.exposures, spectrum: &spectrum };
+            let observed =
+                cstat_each::Observed { counts: &observed.counts, exposures: &observed.exposures, spectrum: &spectrum };
             cstat_each(device, mean, observed, &mut piece_l, 0);
             if let Some(total) = total.as_deref_mut() {
                 let mut sums = Tensor::empty(device, n, 1);
@@ -316,6 +329,47 @@ impl<'a> Analysis<'a> {
             log_l.extend(piece_l.download()?.into_iter().map(f64::from));
             beyond.into_iter().for_each(|row| log_l[first + row] = f64::NEG_INFINITY);
             at += n;
+        }
+        device.check()?;
+        Ok(log_l)
+    }
+}
+
+impl Analysis<'_> {
+    /// As [`Analysis::compare`], target by target, with statistics that take a background.
+    fn compare_prepared(
+        &self,
+        cube: &[f32],
+        each: &[usize],
+        targets: &[&Target],
+        mut total: Option<&mut Vec<f64>>,
+    ) -> Result<Vec<f64>> {
+        let (simulator, device, p) = (self.context.simulator, self.context.device, self.parameters());
+        let (mut log_l, mut at) = (Vec::with_capacity(cube.len() / p), 0);
+        for (target, &rows) in targets.iter().zip(each) {
+            let Some(observed) = &target.prepared else { continue };
+            for rows in cube[at * p..][..rows * p].chunks(ROWS * p) {
+                self.context.observer.check()?;
+                let n = rows.len() / p;
+                let theta = Tensor::from_slice(device, n, p, rows);
+                let mut expected = RowBlocks::empty(device, n, simulator.bins(), n);
+                let beyond = simulator.expected_within(Coordinates::Cube, &theta, &mut expected, &mut |_| {
+                    self.context.observer.check()
+                })?;
+                let first = log_l.len();
+                for mean in &expected.blocks {
+                    let mut piece = Tensor::empty(device, mean.rows(), 1);
+                    simulator.compare(observed, mean, mean.rows(), &mut piece, 0);
+                    log_l.extend(piece.download()?.into_iter().map(f64::from));
+                    if let Some(total) = total.as_deref_mut() {
+                        let mut sums = Tensor::empty(device, mean.rows(), 1);
+                        reduce::rows(device, Matrix::whole(mean), 1.0, &mut sums, 0);
+                        total.extend(sums.download()?.into_iter().map(f64::from));
+                    }
+                }
+                beyond.into_iter().for_each(|row| log_l[first + row] = f64::NEG_INFINITY);
+            }
+            at += rows;
         }
         device.check()?;
         Ok(log_l)

@@ -4,6 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | `problem`, `settings` | what is analysed, and how |
+//! | `statistic` | what compares counts with the model, and what it takes of a background |
 //! | `observer`, `store` | who watches, and where states and networks are kept |
 //! | `context`, `likelihood` | what every step needs; likelihoods at points, for steps and for samplers of the caller's own |
 //! | `infer` | the ways to a posterior, each to its end |
@@ -47,6 +48,7 @@ pub mod rounds;
 mod saved;
 pub mod settings;
 pub(crate) mod spectra;
+pub mod statistic;
 pub mod store;
 pub(crate) mod streams;
 
@@ -56,4 +58,5 @@ pub use likelihood::Likelihood;
 pub use observer::Observer;
 pub use problem::Problem;
 pub use settings::Settings;
+pub use statistic::{StatisticChoice, StatisticSettings};
 pub use store::{InMemory, RoundRecord, Store};

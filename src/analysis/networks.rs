@@ -65,7 +65,8 @@ pub(crate) fn untrained_encoder(context: &Context<'_>) -> Result<Encoder> {
         SummaryKind::Pca => Encoder::Pca(Pca::new(device, bins, run.pca_variance)),
         SummaryKind::Signal => Encoder::Signal(Signal::new(device, bins, run.signal)),
         SummaryKind::Spectral => {
-            let limits: Vec<(f64, f64)> = problem.dataset.bins.iter().map(|bin| (bin.e_min, bin.e_max)).collect();
+            problem.only_set("inference.summary = \"spectral\"")?;
+            let limits = problem.edges();
             Encoder::Spectral(Spectral::new(device, &limits, simulator.observed())?)
         }
         SummaryKind::None => Encoder::Raw(Raw::new(device, bins)),

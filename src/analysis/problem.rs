@@ -2,14 +2,17 @@
 
 use super::context::log_likelihood_at;
 use super::extension;
+use super::statistic::StatisticSettings;
 use crate::device::Device;
-use crate::model::{Model, Parameters, Program};
-use crate::observation::Dataset;
+use crate::model::{MapEntry, Model, Parameters, Prior, Program};
+use crate::observation::{Dataset, Observations};
+use crate::refine::poisson_constant;
 use crate::result::GridSummary;
-use crate::simulate::{Compression, Simulator, compress};
+use crate::simulate::{ArmSpec, Compression, Simulator, Statistic, compress, oracle};
 use crate::{Error, Result};
 use sha2::{Digest, Sha256};
-use std::sync::OnceLock;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 /// What a problem was made from, as results tell it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,16 +25,30 @@ pub struct Description {
     pub grouping: String,
 }
 
-/// A spectrum, its response and the model that is to describe it, with priors on its free parameters.
+/// The model as one data set sees it.
+#[derive(Debug, Clone)]
+pub struct SetModel {
+    /// All free parameters of the problem, and the map from them to those of this data set's model.
+    pub parameters: Parameters,
+    /// The model on the energies of the data set's response; data sets with the same of both share it.
+    pub program: Arc<Program>,
+    /// What compares expected with observed counts.
+    pub statistic: Statistic,
+}
+
+/// Spectra, their responses and the model that is to describe them, with priors on its free parameters.
 #[derive(Debug)]
 pub struct Problem {
     /// What messages call it by: the run file's name.
     pub name: String,
-    pub dataset: Dataset,
+    /// The data sets, on one axis of D bins.
+    pub observations: Observations,
+    /// The model, without what the parameters of one data set fix of its tables.
     pub model: Model,
+    /// All free parameters; the map is that of the first data set.
     pub parameters: Parameters,
-    /// The model on the energy grid of the data set.
-    pub program: Program,
+    /// One for each data set.
+    sets: Vec<SetModel>,
     /// What the files and parameters gave occasion to say.
     pub warnings: Vec<String>,
     /// Whether the model is evaluated at every energy of the response, not only at those that the folded spectrum notices.
@@ -40,33 +57,72 @@ pub struct Problem {
     pub idle: bool,
     /// What it was made from, in words.
     pub description: Description,
-    /// Found when it is first asked for, as the counts decide about it.
-    compression: OnceLock<Result<Compression, String>>,
+    /// Found when it is first asked for, as the counts decide about it: one for each data set.
+    compression: OnceLock<Vec<Result<Compression, String>>>,
     /// Computed when it is first asked for.
     digest: OnceLock<String>,
 }
 
 impl Problem {
-    /// States a problem: `parameters` are those of `model`, which is evaluated on the energies of the data set's response. Tables of a model
-    /// become many times faster by [`Model::fix_tables`], called before.
+    /// States a problem of one data set: `parameters` are those of `model`, which is evaluated on the energies of its response. The statistic is what
+    /// [`StatisticChoice::Auto`] takes. Tables of a model become many times faster by [`Model::fix_tables`], called before.
     ///
     /// # Errors
     /// Those of [`Program::new`], and a data set without bins or parameters of which none is free.
     pub fn new(name: &str, dataset: Dataset, model: Model, parameters: Parameters) -> Result<Problem> {
-        something_is_free(name, &parameters)?;
         if dataset.bins.is_empty() {
             return Err(Error::Input(format!("{name}: no bin of the spectrum is left in the asked energies")));
         }
-        let program = Program::new(&model, &dataset.folded.edges)?;
-        let mut warnings = dataset.warnings.clone();
+        let sets = vec![(model.clone(), parameters, StatisticSettings::default())];
+        Self::joint(name, Observations::try_from(dataset)?, model, sets)
+    }
+
+    /// States a problem of several data sets: for each the model (with what its parameters fix of the tables), its parameters, and what compares it
+    /// with the counts. The parameters share one list of free ones ([`crate::model::resolve_sets`]).
+    ///
+    /// # Errors
+    /// As [`Problem::new`]; another number of models than data sets, and statistics that a data set cannot have.
+    pub fn joint(
+        name: &str,
+        observations: Observations,
+        model: Model,
+        models: Vec<(Model, Parameters, StatisticSettings)>,
+    ) -> Result<Problem> {
+        let Some((_, parameters, _)) = models.first() else {
+            return Err(Error::Input(format!("{name}: no model for any data set")));
+        };
+        something_is_free(name, parameters)?;
+        let parameters = parameters.clone();
+        if models.len() != observations.len() {
+            return Err(Error::Input(format!("{name}: {} models for {} data sets", models.len(), observations.len())));
+        }
+        let several = models.len() > 1;
+        let mut warnings: Vec<String> = Vec::new();
+        let mut sets: Vec<SetModel> = Vec::with_capacity(models.len());
+        for (at, ((model, parameters, statistic), set)) in models.into_iter().zip(observations.sets()).enumerate() {
+            let twin = (0..at).find(|&k| {
+                let other: &SetModel = &sets[k];
+                other.parameters.map() == parameters.map() && observations.sets()[k].folded.edges == set.folded.edges
+            });
+            let program = match twin {
+                Some(k) => sets[k].program.clone(),
+                None => Arc::new(Program::new(&model, &set.folded.edges)?),
+            };
+            let of_set = |text: String| if several { format!("{}: {text}", set.name) } else { text };
+            warnings.extend(set.warnings.iter().cloned().map(of_set));
+            let (statistic, remarks) = statistic.of(set)?;
+            warnings.extend(remarks.into_iter().map(of_set));
+            sets.push(SetModel { parameters, program, statistic });
+        }
         warnings.extend(parameters.warnings().iter().cloned());
         warnings.extend(model.remarks());
+        warnings.extend(degenerate(&model, &sets));
         Ok(Problem {
             name: name.into(),
-            dataset,
+            observations,
             model,
             parameters,
-            program,
+            sets,
             warnings,
             exact_grid: false,
             idle: false,
@@ -76,55 +132,129 @@ impl Problem {
         })
     }
 
+    /// The models of the data sets, in their order.
+    pub fn sets(&self) -> &[SetModel] {
+        &self.sets
+    }
+
+    /// Whether every data set is compared by C-STAT, without a background.
+    pub fn is_poisson(&self) -> bool {
+        self.sets.iter().all(|set| set.statistic == Statistic::Poisson)
+    }
+
+    /// The one data set of a problem that has no other.
+    ///
+    /// # Errors
+    /// There are several: `what` cannot take them.
+    pub fn only_set(&self, what: &str) -> Result<&Dataset> {
+        match self.observations.sets() {
+            [only] => Ok(only),
+            several => {
+                Err(Error::Input(format!("{}: {what} takes one data set; this run has {}", self.name, several.len())))
+            }
+        }
+    }
+
+    /// Edges of the D bins \[keV\], data set after data set.
+    pub fn edges(&self) -> Vec<(f64, f64)> {
+        let bins = self.observations.sets().iter().flat_map(|set| &set.bins);
+        bins.map(|bin| (bin.e_min, bin.e_max)).collect()
+    }
+
+    /// Names and columns of the data sets.
+    pub(crate) fn named_columns(&self) -> Vec<(String, Range<usize>)> {
+        self.observations.iter().map(|(set, columns)| (set.name.clone(), columns)).collect()
+    }
+
+    /// The statistic of each data set with its columns.
+    fn statistics(&self) -> Vec<(Range<usize>, Statistic)> {
+        let columns = self.observations.columns().iter().cloned();
+        columns.zip(&self.sets).map(|(columns, set)| (columns, set.statistic.clone())).collect()
+    }
+
+    /// What ln L lacks for normalised probabilities: ln of the saturated model's.
+    pub fn ln_saturated(&self) -> f64 {
+        if self.is_poisson() {
+            return poisson_constant(&self.observations.counts());
+        }
+        let sets = self.observations.sets().iter().zip(&self.sets);
+        sets.flat_map(|(data, set)| data.counts.iter().enumerate().map(|(bin, &n)| set.statistic.ln_saturated(bin, n)))
+            .sum()
+    }
+
+    /// Gives a free parameter another prior.
+    pub(crate) fn set_prior(&mut self, free: usize, prior: Prior) {
+        self.parameters.set_prior(free, prior);
+        self.sets.iter_mut().for_each(|set| set.parameters.set_prior(free, prior));
+    }
+
     /// Moves the bounds of the norms apart until the observed counts lie in the middle of the prior's ([`extension`]).
     ///
     /// # Errors
     /// Where there is no norm to extend, or no extension suffices.
     pub fn extend_priors(&mut self, factor: f64, seed: u64) -> Result<()> {
-        let done = extension::extend((&self.model, &self.program), &mut self.parameters, &self.dataset, factor, seed)?;
+        let done = extension::extend(self, factor, seed)?;
         self.warnings.extend(done);
         Ok(())
     }
 
-    /// The same problem for other counts (a mock).
+    /// The same problem for other counts (a mock), D of them.
     pub fn with_counts(mut self, counts: Vec<u32>) -> Result<Problem> {
-        self.dataset = self.dataset.with_counts(counts)?;
+        self.observations = self.observations.with_counts(&counts)?;
         (self.compression, self.digest) = (OnceLock::new(), OnceLock::new());
         Ok(self)
     }
 
-    /// The energies that the folded spectrum notices, or why all of them stay.
-    pub fn compression(&self) -> &Result<Compression, String> {
+    /// For each data set the energies that its folded spectrum notices, or why all of them stay.
+    pub fn compressions(&self) -> &[Result<Compression, String>] {
         self.compression.get_or_init(|| {
-            if self.exact_grid {
-                return Err("as asked for".into());
-            }
-            if self.idle {
-                return Err("which of them can be left out is not known before the external commands run".into());
-            }
-            let (d, bound) = (&self.dataset, compress::MOST_CHANGE);
-            Compression::find(&self.program, &self.parameters, &d.folded, d.total(), bound)
+            let bound = compress::share(compress::MOST_CHANGE, self.sets.len());
+            let find = |(data, set): (&Dataset, &SetModel)| {
+                if self.exact_grid {
+                    return Err("as asked for".into());
+                }
+                if self.idle {
+                    return Err("which of them can be left out is not known before the external commands run".into());
+                }
+                Compression::find(&set.program, &set.parameters, &data.folded, data.total(), bound)
+            };
+            self.observations.sets().iter().zip(&self.sets).map(find).collect()
         })
     }
 
-    /// The simulator of a run: on the compressed grid where there is one.
+    /// The simulator of a run: on the compressed grids where there are such.
     ///
     /// # Errors
     /// Those of [`Simulator::new`].
     pub fn simulator(&self, device: &Device) -> Result<Simulator> {
-        match self.compression() {
-            Ok(compression) => Simulator::compressed(device, compression, &self.parameters, &self.dataset.counts),
-            Err(_) => self.exact_simulator(device),
-        }
+        let compressions = self.compressions();
+        self.lay_out(device, &|k| compressions[k].as_ref().ok())
     }
 
-    /// The simulator on every energy of the response.
+    /// The simulator on every energy of the responses.
     ///
     /// # Errors
     /// Those of [`Simulator::new`].
     pub fn exact_simulator(&self, device: &Device) -> Result<Simulator> {
-        let d = &self.dataset;
-        Simulator::new(device, &self.program, &self.parameters, &d.folded, &d.counts)
+        self.lay_out(device, &|_| None)
+    }
+
+    fn lay_out<'a>(
+        &'a self,
+        device: &Device,
+        compression: &dyn Fn(usize) -> Option<&'a Compression>,
+    ) -> Result<Simulator> {
+        let arms: Vec<ArmSpec<'_>> = self.arms(compression);
+        Simulator::joint(device, &arms, &self.observations.counts(), &self.statistics())
+    }
+
+    fn arms<'a>(&'a self, compression: &dyn Fn(usize) -> Option<&'a Compression>) -> Vec<ArmSpec<'a>> {
+        let arm =
+            |(k, ((data, columns), set)): (usize, ((&'a Dataset, Range<usize>), &'a SetModel))| match compression(k) {
+                Some(compression) => ArmSpec::compressed(compression, &set.parameters, columns),
+                None => ArmSpec::new(&set.program, &set.parameters, &data.folded, columns),
+            };
+        self.observations.iter().zip(&self.sets).enumerate().map(arm).collect()
     }
 
     /// The same for points that need not lie in the prior.
@@ -132,43 +262,72 @@ impl Problem {
     /// # Errors
     /// Those of [`Program::new`] and [`Simulator::new`].
     pub fn simulator_beyond_priors(&self, device: &Device) -> Result<Simulator> {
-        let d = &self.dataset;
-        let program = Program::new(&self.model.beyond_priors(), &d.folded.edges)?;
-        Simulator::new(device, &program, &self.parameters, &d.folded, &d.counts)
+        let model = self.model.beyond_priors();
+        let programs = self.observations.sets().iter().map(|data| Program::new(&model, &data.folded.edges));
+        let programs = programs.collect::<Result<Vec<_>, _>>()?;
+        let pairs = self.observations.iter().zip(&self.sets).zip(&programs);
+        let arms: Vec<ArmSpec<'_>> = pairs
+            .map(|(((data, columns), set), program)| ArmSpec::new(program, &set.parameters, &data.folded, columns))
+            .collect();
+        Simulator::joint(device, &arms, &self.observations.counts(), &self.statistics())
+    }
+
+    /// Expected source counts of the D bins in f64 on every energy, at physical parameters (n x P): n x D.
+    pub fn expected_exactly(&self, points: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        oracle::joint_counts(&self.arms(&|_| None), self.observations.bins(), points)
+    }
+
+    /// ln L in f64 for expected source counts of the D bins.
+    pub fn log_likelihood_of(&self, expected: &[f64]) -> f64 {
+        let mut sum = 0.0;
+        for ((data, columns), set) in self.observations.iter().zip(&self.sets) {
+            let pairs = data.counts.iter().zip(&expected[columns]).enumerate();
+            sum += pairs.map(|(bin, (&count, &mean))| set.statistic.of_bin(bin, count, mean)).sum::<f64>();
+        }
+        -0.5 * sum
     }
 
     /// Which energies the model is evaluated at, in words.
     pub fn grid(&self) -> String {
-        match self.compression() {
+        let told = |(found, set): (&Result<Compression, String>, &Dataset)| match found {
             Ok(Compression { report, .. }) => format!(
                 "the model at {} of {} energies: C-STAT changes by less than {:.1e} (bound {}) in {} draws from the prior",
                 report.kept,
                 report.energies,
                 report.largest_change,
-                compress::MOST_CHANGE,
+                compress::share(compress::MOST_CHANGE, self.sets.len()),
                 report.draws
             ),
-            Err(why) => format!("the model at all {} energies: {why}", self.dataset.folded.energies()),
+            Err(why) => format!("the model at all {} energies: {why}", set.folded.energies()),
+        };
+        let all: Vec<(String, &Dataset)> =
+            self.compressions().iter().zip(self.observations.sets()).map(|pair| (told(pair), pair.1)).collect();
+        match all.as_slice() {
+            [(only, _)] => only.clone(),
+            several => several.iter().map(|(text, set)| format!("{}: {text}", set.name)).collect::<Vec<_>>().join("; "),
         }
     }
 
-    /// The same in numbers, with what the kept energies change in the C-STAT of the observed spectrum at `points` (n x P, physical).
+    /// The same in numbers, with what the kept energies change in the statistic of the observed spectra at `points` (n x P, physical).
     ///
     /// # Errors
     /// Those of the simulators, which run on the CPU here.
     pub fn grid_summary(&self, points: &[Vec<f64>]) -> Result<GridSummary> {
-        let energies = self.dataset.folded.energies();
-        let Ok(compression) = self.compression() else { return Ok(GridSummary::exact(energies)) };
+        let found = self.compressions();
+        let energies: usize = self.observations.sets().iter().map(|data| data.folded.energies()).sum();
+        if found.iter().all(Result::is_err) {
+            return Ok(GridSummary::exact(energies));
+        }
+        let kept = found.iter().zip(self.observations.sets()).map(|(found, data)| match found {
+            Ok(compression) => (compression.report.kept, compression.report.largest_change),
+            Err(_) => (data.folded.energies(), 0.0),
+        });
+        let (kept, change) = kept.fold((0, 0.0), |(n, sum), (kept, change)| (n + kept, sum + change));
         let device = Device::cpu();
         let cstat = |simulator: Simulator| log_likelihood_at(&simulator, points);
-        let (exact, kept) = (cstat(self.exact_simulator(&device)?)?, cstat(self.simulator(&device)?)?);
-        let moved = exact.iter().zip(&kept).map(|(a, b)| 2.0 * (a - b).abs()).fold(0.0, f64::max);
-        Ok(GridSummary {
-            energies,
-            kept: compression.report.kept,
-            cstat_change_prior: compression.report.largest_change,
-            cstat_change_posterior: moved,
-        })
+        let (exact, compressed) = (cstat(self.exact_simulator(&device)?)?, cstat(self.simulator(&device)?)?);
+        let moved = exact.iter().zip(&compressed).map(|(a, b)| 2.0 * (a - b).abs()).fold(0.0, f64::max);
+        Ok(GridSummary { energies, kept, cstat_change_prior: change, cstat_change_posterior: moved })
     }
 
     /// Names of the P free parameters.
@@ -176,22 +335,44 @@ impl Problem {
         self.parameters.free().iter().map(|p| p.name.clone()).collect()
     }
 
-    /// Parameters that are not free and how they are fixed: ("tbabs.nH", "0.2") or ("bvapec_2.Redshift", "= bvapec.Redshift").
+    /// Parameters that are not free and how they are fixed: ("tbabs.nH", "0.2") or ("bvapec_2.Redshift", "= bvapec.Redshift"). What a data set has of
+    /// its own is called NAME@SET.
     pub fn fixed(&self) -> Vec<(String, String)> {
         let free = self.parameters.free();
-        let described = self.model.parameters().iter().zip(self.parameters.map());
-        described
-            .filter(|(info, _)| free.iter().all(|parameter| parameter.name != info.name))
-            .map(|(info, entry)| {
+        let mut all = Vec::new();
+        for (at, info) in self.model.parameters().iter().enumerate() {
+            let entries: Vec<MapEntry> =
+                self.sets.iter().filter_map(|set| set.parameters.map().get(at).copied()).collect();
+            let Some(first) = entries.first() else { continue };
+            let shared = entries.iter().all(|entry| entry == first);
+            for (entry, set) in
+                entries.iter().zip(self.observations.sets()).take(if shared { 1 } else { entries.len() })
+            {
+                let name = if shared { info.name.clone() } else { format!("{}@{}", info.name, set.name) };
                 let leader = usize::try_from(entry.free).ok().and_then(|at| free.get(at));
                 let text = match leader {
                     None => format!("{}", entry.offset),
-                    Some(leader) if (entry.scale, entry.offset) == (1.0, 0.0) => format!("= {}", leader.name),
+                    Some(leader) if (entry.scale, entry.offset) == (1.0, 0.0) => {
+                        if leader.name == name || leader.name == info.name {
+                            continue;
+                        }
+                        format!("= {}", leader.name)
+                    }
                     Some(leader) => format!("= {} * {} + {}", entry.scale, leader.name, entry.offset),
                 };
-                (info.name.clone(), text)
-            })
-            .collect()
+                all.push((name, text));
+            }
+        }
+        all
+    }
+
+    /// The number that XSPEC gives a free parameter: parameters of the model one after another, data group after data group; 0 for one of no model.
+    pub fn number(&self, free: usize) -> u32 {
+        let m = self.model.parameters().len();
+        let own = |entry: &MapEntry| entry.free == free as i32 && (entry.scale, entry.offset) == (1.0, 0.0);
+        let index = self.parameters.free()[free].model_index;
+        let group = self.sets.iter().position(|set| set.parameters.map().get(index).is_some_and(own));
+        group.map_or(0, |group| (group * m + index + 1) as u32)
     }
 
     /// Digest of what is analysed: bins, counts and folded response. Files that changed under the same name change it.
@@ -201,17 +382,42 @@ impl Problem {
 
     fn digest_data(&self) -> String {
         let mut hash = Sha256::new();
-        let d = &self.dataset;
-        for bin in &d.bins {
-            hash.update(bin.e_min.to_le_bytes());
-            hash.update(bin.e_max.to_le_bytes());
+        for (d, set) in self.observations.sets().iter().zip(&self.sets) {
+            for bin in &d.bins {
+                hash.update(bin.e_min.to_le_bytes());
+                hash.update(bin.e_max.to_le_bytes());
+            }
+            d.counts.iter().for_each(|c| hash.update(c.to_le_bytes()));
+            d.folded.edges.iter().for_each(|e| hash.update(e.to_le_bytes()));
+            d.folded.row_start.iter().chain(&d.folded.column).for_each(|i| hash.update(i.to_le_bytes()));
+            d.folded.value.iter().for_each(|v| hash.update(v.to_le_bytes()));
+            if let (Statistic::Background(..), Some(background)) = (&set.statistic, &d.background) {
+                let numbers =
+                    background.counts.iter().chain(&background.scale).chain(background.errors.iter().flatten());
+                numbers.for_each(|x| hash.update(x.to_le_bytes()));
+            }
         }
-        d.counts.iter().for_each(|c| hash.update(c.to_le_bytes()));
-        d.folded.edges.iter().for_each(|e| hash.update(e.to_le_bytes()));
-        d.folded.row_start.iter().chain(&d.folded.column).for_each(|i| hash.update(i.to_le_bytes()));
-        d.folded.value.iter().for_each(|v| hash.update(v.to_le_bytes()));
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
+}
+
+/// Warns of a factor that is free in every data set beside free norms: only their products are known.
+fn degenerate(model: &Model, sets: &[SetModel]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let Some(first) = sets.first().filter(|_| sets.len() > 1) else { return warnings };
+    let free = first.parameters.free();
+    let norms: Vec<&str> = free.iter().filter(|p| p.is_norm).map(|p| p.name.as_str()).collect();
+    for (at, info) in model.parameters().iter().enumerate() {
+        let factor = info.name.to_lowercase().starts_with("constant") && info.name.to_lowercase().ends_with(".factor");
+        if factor && !norms.is_empty() && sets.iter().all(|set| set.parameters.map()[at].free >= 0) {
+            warnings.push(format!(
+                "{} is free in every data set, and so is {}: only their product is known; freeze one of the factors at 1",
+                info.name,
+                norms.join(", ")
+            ));
+        }
+    }
+    warnings
 }
 
 /// Checks that there is anything to infer.

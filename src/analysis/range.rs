@@ -29,7 +29,9 @@ pub(crate) struct Within {
 /// The largest expected count in a bin, at the exposure of the response, that can be drawn at all exposures of the run.
 pub(crate) fn limit(context: &Context<'_>) -> f32 {
     let longest = context.exposures().map_or(1.0, |[_, longest]| longest.max(1.0));
-    (f64::from(poisson::LARGEST) / longest) as f32
+    // The background comes to it, with its own spread.
+    let background = context.simulator.mean_background().into_iter().fold(0.0, f64::max);
+    (f64::from(poisson::LARGEST) / longest - 10.0 * background).max(1.0) as f32
 }
 
 /// Which rows of `expected` lie beyond the limit.

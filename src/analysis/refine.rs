@@ -13,7 +13,7 @@ use super::streams::{EARLIER_STREAM, REFINE_STREAM};
 use super::{Observer, Problem, Settings};
 use crate::device::Tensor;
 use crate::infer::{Posterior, TAILS};
-use crate::refine::{self, Agreement, Importance, Pool, PoolSettings, Proposal, poisson_constant};
+use crate::refine::{self, Agreement, Importance, Pool, PoolSettings, Proposal};
 use crate::result::{
     AgreementSummary, EmulatorSummary, FallbackStep, ProposalSummary, RefineSummary, Samples, Verdict, VerdictStatus,
     WeightedSamples,
@@ -522,7 +522,7 @@ pub(crate) fn weigh(
         let refine = RefineSummary {
             // Of the raw weights: smoothing hides the tail that this is to warn of.
             pareto_k: if settings.smooth { refine::pareto_k(&raw) } else { told.pareto_k },
-            log_z_poisson: told.log_z + poisson_constant(&problem.dataset.counts),
+            log_z_poisson: told.log_z + problem.ln_saturated(),
             method: settings.method.name().into(),
             proposals,
             ..told

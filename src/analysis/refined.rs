@@ -1,16 +1,17 @@
 //! The refined posterior and what it says in numbers.
 
+use super::problem::SetModel;
 use super::rounds::Rounds;
-use super::spectra::{self, BAND_DRAWS};
-use super::{Context, Problem};
+use super::spectra::BAND_DRAWS;
+use super::{Context, Problem, statistic};
 use crate::Result;
 use crate::device::Device;
-use crate::diagnose::cstat_expectation;
+use crate::observation::Dataset;
 use crate::result::{
     Bounds, Coverage, CstatSummary, DeviceSummary, ModelSummary, ObservationSummary, ParameterSummary, RefineSummary,
-    RoundSummary, Seconds, Summary, Transfers, Verdict, WeightedSamples,
+    RoundSummary, Seconds, Summary, Transfers, Verdict, VerdictStatus, WeightedSamples,
 };
-use crate::simulate::compress::MOST_CHANGE;
+use crate::simulate::{Statistic, compress::MOST_CHANGE};
 
 /// Weighted draws, equal-weight draws, and what they tell.
 pub(crate) struct Refined {
@@ -52,7 +53,6 @@ pub(crate) fn summary(
     mut warnings: Vec<String>,
 ) -> Result<Summary> {
     let Context { problem, settings, .. } = *context;
-    let dataset = &problem.dataset;
     let p = problem.names().len();
     let best_theta = refined.row(refined.best).to_vec();
     let mut parameters = parameters(problem, posterior, &best_theta, refined.refine.ess);
@@ -61,15 +61,26 @@ pub(crate) fn summary(
     }
     let medians: Vec<f64> = parameters.iter().map(|(_, summary)| summary.median).collect();
     let expected = context.expected(&[best_theta])?;
-    let (mean, std) = cstat_expectation::of_spectrum(&expected.iter().map(|&mu| f64::from(mu)).collect::<Vec<_>>());
+    let mut statistic = statistic::at(problem, &expected.iter().map(|&mu| f64::from(mu)).collect::<Vec<_>>());
+    let (mean, std) = (statistic.expected, statistic.expected_std);
     let cstat = CstatSummary {
         best: -2.0 * refined.weighted.log_likelihood[refined.best],
         at_median: -2.0 * context.log_likelihood_at(&[medians])?[0],
-        dof: dataset.bins.len() as i64 - p as i64,
+        dof: problem.observations.bins() as i64 - p as i64,
         expected: mean,
         expected_std: std,
     };
-    let verdict = Verdict::judge(&cstat, &refined.refine, settings.verdict.misfit);
+    (statistic.best, statistic.at_median) = (cstat.best, cstat.at_median);
+    let mut verdict = Verdict::judge(&cstat, &refined.refine, settings.verdict.misfit);
+    if statistic.name != "cstat" {
+        let words = statistic.words();
+        verdict.model.reasons.iter_mut().for_each(|reason| *reason = reason.replace("C-STAT", &words));
+    }
+    for (set, model) in problem.observations.sets().iter().zip(problem.sets()) {
+        if let Some(reason) = statistic::against_profile(set, &model.statistic) {
+            verdict.add(VerdictStatus::NotTrusted, reason);
+        }
+    }
     let samples: Vec<Vec<f64>> = posterior.chunks_exact(p).take(GRID_SAMPLES).map(<[f64]>::to_vec).collect();
     let grid = problem.grid_summary(&samples)?;
     if grid.cstat_change_posterior > MOST_CHANGE {
@@ -79,12 +90,16 @@ pub(crate) fn summary(
             grid.cstat_change_posterior, grid.kept, grid.energies
         ));
     }
-    let file = |at: usize| {
-        let name = dataset.files.get(at).and_then(|path| path.file_name());
-        name.map_or_else(String::new, |name| name.to_string_lossy().into_owned())
-    };
+    let mut observations: Vec<ObservationSummary> = problem
+        .observations
+        .sets()
+        .iter()
+        .zip(problem.sets())
+        .map(|(set, model)| observation(problem, set, model))
+        .collect();
+    let names: Vec<&str> = problem.observations.sets().iter().map(|set| set.name.as_str()).collect();
     Ok(Summary {
-        title: dataset.name.clone(),
+        title: names.join(" + "),
         parameters,
         cstat,
         refine: refined.refine.clone(),
@@ -93,30 +108,9 @@ pub(crate) fn summary(
         seconds: Seconds::default(),
         transfers: Transfers::default(),
         verdict,
-        observation: ObservationSummary {
-            name: dataset.name.clone(),
-            spectrum: file(0),
-            response: file(1),
-            arf: file(2),
-            exposure: dataset.exposure,
-            bins: dataset.bins.len(),
-            counts: dataset.counts.iter().map(|&count| u64::from(count)).sum(),
-            energies: match (dataset.bins.first(), dataset.bins.last()) {
-                (Some(first), Some(last)) => [first.e_min, last.e_max],
-                _ => [0.0, 0.0],
-            },
-            grouping: problem.description.grouping.clone(),
-            object: dataset.object.clone(),
-            telescope: dataset.telescope.clone(),
-            instrument: dataset.instrument.clone(),
-            date: dataset.date.clone(),
-            background: match &dataset.backfile {
-                Some(name) => {
-                    format!("left in the counts ({name} is not used)")
-                }
-                None => "none: the counts are analysed as they are".into(),
-            },
-        },
+        observation: observations.first().cloned().unwrap_or_default(),
+        observations: std::mem::take(&mut observations),
+        statistic: Some(statistic),
         model: ModelSummary {
             expression: problem.description.expression.clone(),
             abundances: problem.description.abundances.clone(),
@@ -137,6 +131,51 @@ pub(crate) fn summary(
     })
 }
 
+/// What was observed in a data set.
+fn observation(problem: &Problem, set: &Dataset, model: &SetModel) -> ObservationSummary {
+    let file = |at: usize| {
+        let name = set.files.get(at).and_then(|path| path.file_name());
+        name.map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+    };
+    let used = set.background.as_ref().filter(|_| model.statistic != Statistic::Poisson);
+    let background = match (used, &set.background, &set.backfile) {
+        (Some(background), ..) => format!(
+            "{}: {} counts, {:.1} scaled to the source",
+            background.file.file_name().map_or_else(|| "in the spectrum's file".into(), |name| name.to_string_lossy()),
+            background.total(),
+            background.scaled_total()
+        ),
+        (None, Some(background), _) => {
+            format!("left in the counts, {:.1} of them by the background spectrum", background.scaled_total())
+        }
+        (None, None, Some(name)) => format!("left in the counts ({name} is not used)"),
+        (None, None, None) => "none: the counts are analysed as they are".into(),
+    };
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
+    ObservationSummary {
+        name: set.name.clone(),
+        spectrum: file(0),
+        response: file(1),
+        arf: file(2),
+        exposure: set.exposure,
+        bins: set.bins.len(),
+        counts: set.counts.iter().map(|&count| u64::from(count)).sum(),
+        energies: match (set.bins.first(), set.bins.last()) {
+            (Some(first), Some(last)) => [first.e_min, last.e_max],
+            _ => [0.0, 0.0],
+        },
+        grouping: problem.description.grouping.clone(),
+        object: set.object.clone(),
+        telescope: set.telescope.clone(),
+        instrument: set.instrument.clone(),
+        date: set.date.clone(),
+        background,
+        statistic: statistic::word(&model.statistic).into(),
+        background_counts: used.map_or(0.0, |background| background.total()),
+        scale: used.map_or(0.0, |background| mean(&background.scale)),
+    }
+}
+
 /// What equal-weight draws (row-major, physical units), worth `effective` independent ones, say of every parameter; `best`: the draw with the
 /// largest likelihood.
 pub(crate) fn parameters(
@@ -152,7 +191,7 @@ pub(crate) fn parameters(
         .map(|(i, parameter)| {
             let column: Vec<f64> = posterior.iter().skip(i).step_by(free.len()).copied().collect();
             let info = infos.get(parameter.model_index);
-            let number = info.map_or(0, |_| parameter.model_index as u32 + 1);
+            let number = problem.number(i);
             let mut summary = ParameterSummary::of(&column, &parameter.unit, parameter.prior.into(), number);
             summary.best = best.get(i).copied().unwrap_or(f64::NAN);
             let cube: Vec<f64> = column.iter().map(|&x| parameter.prior.cdf(x)).collect();
@@ -172,13 +211,17 @@ fn device(device: &Device) -> DeviceSummary {
 /// # Errors
 /// Those of the device.
 pub(crate) fn coverage(rounds: &Rounds<'_>) -> Result<Vec<Coverage>> {
-    let edges = spectra::edges(rounds.problem);
-    let counts = &rounds.problem.dataset.counts;
+    // Of several data sets the first: bins of different ones have nothing in common.
+    let observations = &rounds.problem.observations;
+    let (set, columns) = (&observations.sets()[0], observations.columns()[0].clone());
+    let edges: Vec<(f64, f64)> = set.bins.iter().map(|bin| (bin.e_min, bin.e_max)).collect();
+    let (counts, bins) = (&set.counts, observations.bins());
     (0..rounds.summaries().len())
         .map(|round| {
             let rows = BAND_DRAWS.min(rounds.summaries()[round].simulations);
             let simulated = rounds.some_counts(rounds.first_row(round), rows)?;
-            let simulated: Vec<u32> = simulated.iter().map(|&count| count as u32).collect();
+            let own = simulated.chunks_exact(bins).flat_map(|row| &row[columns.clone()]);
+            let simulated: Vec<u32> = own.map(|&count| count as u32).collect();
             let stage = if round == 0 { "prior".into() } else { format!("round {}", round + 1) };
             Ok(Coverage::from_simulations(&stage, &edges, counts, &simulated)?)
         })

@@ -3,7 +3,7 @@
 use super::Context;
 use super::streams::RESIDUAL_STREAM;
 use crate::Result;
-use crate::device::Tensor;
+use crate::device::{RowBlocks, Tensor};
 use crate::diagnose::residual::{DRAWS, examine};
 use crate::kernels::poisson::{Source, poisson};
 use crate::result::Residual;
@@ -17,7 +17,7 @@ const AT_ALL: usize = 1 << 26;
 /// # Errors
 /// Device failures and interruptions.
 pub(crate) fn of(context: &Context<'_>, posterior: &[f64]) -> Result<Option<Residual>> {
-    let (dataset, bins) = (&context.problem.dataset, context.simulator.bins().max(1));
+    let bins = context.simulator.bins().max(1);
     let rows: Vec<&[f64]> = posterior.chunks_exact(context.problem.names().len().max(1)).collect();
     // Spread over all draws, whose order may mean something.
     let n = DRAWS.min(rows.len()).min((AT_ALL / bins).max(64));
@@ -27,13 +27,45 @@ pub(crate) fn of(context: &Context<'_>, posterior: &[f64]) -> Result<Option<Resi
         context.observer.check()?;
         means.extend(context.expected(some)?);
     }
-    let edges: Vec<(f64, f64)> = dataset.bins.iter().map(|bin| (bin.e_min, bin.e_max)).collect();
+    let (problem, device) = (context.problem, context.device);
     let source = Source { seed: context.seed(), stream: RESIDUAL_STREAM };
-    let device = context.device;
-    examine(&dataset.counts, &edges, &means, &mut |k, means| {
+    let simulator = context.simulator;
+    let sources = simulator.has_background().then(|| means.clone());
+    if sources.is_some() {
+        let background = simulator.mean_background();
+        let rows = means.chunks_exact_mut(bins);
+        rows.for_each(|row| row.iter_mut().zip(&background).for_each(|(mu, mean)| *mu += *mean as f32));
+    }
+    let (counts, edges, sets) = (problem.observations.counts(), problem.edges(), problem.named_columns());
+    examine(&counts, &edges, &sets, &means, &mut |k, means, starts| {
         let groups = means.len() / n;
-        let at_once = (AT_ONCE / groups).max(1);
         let mut drawn = Vec::with_capacity(means.len());
+        // With a background bin by bin: it has a law of its own in each.
+        if let Some(sources) = &sources {
+            let at_once = (AT_ONCE / bins).max(1);
+            for (i, some) in sources.chunks(at_once * bins).enumerate() {
+                let (rows, first) = (some.len() / bins, k * n + i * at_once);
+                let mut mean = RowBlocks::empty(device, rows, bins, rows);
+                let mut row = 0;
+                for block in &mut mean.blocks {
+                    block.upload(&some[row * bins..][..block.rows() * bins]);
+                    row += block.rows();
+                }
+                simulator.add_background(source, first, &mut mean);
+                row = 0;
+                for mean in &mean.blocks {
+                    let mut counts = Tensor::empty(device, mean.rows(), bins);
+                    poisson(device, source, first + row, mean, 0, &mut counts, 0, mean.rows());
+                    row += mean.rows();
+                    let counts = counts.download()?;
+                    drawn.extend(counts.chunks_exact(bins).flat_map(|row| {
+                        starts.windows(2).map(|w| row[w[0]..w[1]].iter().sum::<f32>()).collect::<Vec<_>>()
+                    }));
+                }
+            }
+            return Ok(drawn);
+        }
+        let at_once = (AT_ONCE / groups).max(1);
         for (i, some) in means.chunks(at_once * groups).enumerate() {
             let rows = some.len() / groups;
             let mean = Tensor::from_slice(device, rows, groups, some);

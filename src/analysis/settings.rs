@@ -49,7 +49,7 @@ impl Settings {
     /// The exposures that networks are to serve, relative to that of the response, where they vary.
     pub fn exposures(&self, problem: &Problem) -> Option<[f64; 2]> {
         let range = self.inference.amortised.as_ref()?.exposure?;
-        Some(range.map(|seconds| seconds / problem.dataset.exposure))
+        Some(range.map(|seconds| seconds / problem.observations.sets()[0].exposure))
     }
 }
 

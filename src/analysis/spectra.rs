@@ -1,44 +1,62 @@
 //! The tables behind the pictures of the spectrum: counts with the posterior of the expected ones, and the model before the instrument.
 
-use super::{Context, Problem};
+use super::Context;
+use super::problem::SetModel;
 use crate::Result;
 use crate::model::{Scratch, additive_parts};
-use crate::result::{Quantiles, SpectrumTable, UnfoldedRow, UnfoldedTable};
+use crate::observation::Dataset;
+use crate::result::{Quantiles, SetPictures, SpectrumTable, UnfoldedRow, UnfoldedTable};
 use rayon::prelude::*;
 
 /// Posterior draws behind the band of the folded and of the unfolded model.
 pub(crate) const BAND_DRAWS: usize = 512;
 const UNFOLDED_DRAWS: usize = 256;
 
-/// spectrum.csv and unfolded.csv of equal-weight draws (row-major, physical units); the components are those at `best`, a single draw:
+/// spectrum.csv and unfolded.csv of each data set for equal-weight draws (row-major, physical units); the components are those at `best`, a single draw:
 /// parameters at their medians need not belong together.
-pub(crate) fn tables(
-    context: &Context<'_>,
-    posterior: &[f64],
-    best: &[f64],
-) -> Result<(SpectrumTable, Option<UnfoldedTable>)> {
+pub(crate) fn tables(context: &Context<'_>, posterior: &[f64], best: &[f64]) -> Result<Vec<SetPictures>> {
     let problem = context.problem;
     let p = problem.names().len();
     let draws: Vec<Vec<f64>> = posterior.chunks_exact(p).take(BAND_DRAWS).map(<[f64]>::to_vec).collect();
     let band = context.expected(&draws)?;
-    let dataset = &problem.dataset;
-    let mut spectrum = SpectrumTable::from_expected(&edges(problem), &dataset.counts, dataset.exposure, &band)?;
-    let parts = additive_parts(&problem.model, &problem.program, &problem.parameters.full(best)).unwrap_or_default();
-    let finite = parts.iter().all(|(_, flux)| flux.iter().all(|photons| photons.is_finite()));
-    let parts = if parts.len() > 1 && finite { parts } else { Vec::new() };
-    spectrum.components = parts.iter().map(|(name, flux)| (name.clone(), dataset.folded.fold(flux))).collect();
-    Ok((spectrum, unfolded(problem, &draws, &parts)))
-}
-
-/// Edges of the kept bins [keV].
-pub(crate) fn edges(problem: &Problem) -> Vec<(f64, f64)> {
-    problem.dataset.bins.iter().map(|bin| (bin.e_min, bin.e_max)).collect()
+    let background: Vec<f32> = context.simulator.mean_background().iter().map(|&mean| mean as f32).collect();
+    let columns = problem.observations.bins();
+    let mut all = Vec::with_capacity(problem.observations.len());
+    for ((dataset, range), set) in problem.observations.iter().zip(problem.sets()) {
+        let (first, edges) = (range.start, dataset.bins.iter().map(|bin| (bin.e_min, bin.e_max)).collect::<Vec<_>>());
+        let own = |row: &[f32]| {
+            let total = row[range.clone()].iter().zip(&background[range.clone()]);
+            total.map(|(source, background)| source + background).collect::<Vec<f32>>()
+        };
+        let band: Vec<f32> = band.chunks_exact(columns).flat_map(own).collect();
+        let mut spectrum = SpectrumTable::from_expected(&edges, &dataset.counts, dataset.exposure, &band)?;
+        let parts = additive_parts(&problem.model, &set.program, &set.parameters.full(best)).unwrap_or_default();
+        let finite = parts.iter().all(|(_, flux)| flux.iter().all(|photons| photons.is_finite()));
+        let parts = if parts.len() > 1 && finite { parts } else { Vec::new() };
+        spectrum.components = parts.iter().map(|(name, flux)| (name.clone(), dataset.folded.fold(flux))).collect();
+        if background[range.clone()].iter().any(|mean| *mean > 0.0) {
+            if spectrum.components.is_empty() {
+                let mut flux = vec![0.0; set.program.energies()];
+                set.program.evaluate(&set.parameters.full(best), &mut flux);
+                spectrum.components.push(("source".into(), dataset.folded.fold(&flux)));
+            }
+            let means = (0..range.len()).map(|bin| f64::from(background[first + bin])).collect();
+            spectrum.components.push(("background".into(), means));
+        }
+        let unfolded = unfolded((dataset, set), &draws, &parts);
+        all.push(SetPictures { name: dataset.name.clone(), spectrum, unfolded });
+    }
+    Ok(all)
 }
 
 /// E^2 F(E) on the energies of the response that the kept bins span. `None` where no draw gives a finite model.
-fn unfolded(problem: &Problem, draws: &[Vec<f64>], parts: &[(String, Vec<f64>)]) -> Option<UnfoldedTable> {
-    let grid = &problem.dataset.folded.edges;
-    let bins = &problem.dataset.bins;
+fn unfolded(
+    (dataset, set): (&Dataset, &SetModel),
+    draws: &[Vec<f64>],
+    parts: &[(String, Vec<f64>)],
+) -> Option<UnfoldedTable> {
+    let grid = &dataset.folded.edges;
+    let bins = &dataset.bins;
     let lo = bins.iter().map(|bin| bin.e_min).fold(f64::INFINITY, f64::min);
     let hi = bins.iter().map(|bin| bin.e_max).fold(0.0, f64::max);
     let first = grid.partition_point(|&e| e <= lo).saturating_sub(1);
@@ -49,12 +67,12 @@ fn unfolded(problem: &Problem, draws: &[Vec<f64>], parts: &[(String, Vec<f64>)])
         return None;
     }
     let factors: Vec<f64> = edges.iter().map(|&(lo, hi)| UnfoldedRow::factor(lo, hi)).collect();
-    let program = &problem.program;
+    let program = &set.program;
     let rows: Vec<Vec<f32>> = draws
         .par_iter()
         .take(UNFOLDED_DRAWS)
         .map_init(Scratch::default, |scratch, theta| {
-            let full: Vec<f32> = problem.parameters.full(theta).into_iter().map(|x| x as f32).collect();
+            let full: Vec<f32> = set.parameters.full(theta).into_iter().map(|x| x as f32).collect();
             let mut flux = vec![0f32; program.energies()];
             program.evaluate_f32(&full, &mut flux, scratch);
             let seen = flux.get(first..last).unwrap_or(&[]);

@@ -208,8 +208,18 @@ pub(super) fn exit_status(verdict: &Verdict) -> u8 {
 
 /// One line on the size of the problem.
 fn summary(case: &Case) -> String {
-    let (d, i) = (&case.problem.dataset, &case.run.inference);
+    let i = &case.run.inference;
     let simulations: usize = (0..i.rounds).map(|k| i.simulations_of_round(k)).sum();
+    let [d] = case.problem.observations.sets() else {
+        let sets = case.problem.observations.sets().iter();
+        let each: Vec<String> =
+            sets.map(|d| format!("{} ({} bins, {} counts)", d.name, d.bins.len(), d.total())).collect();
+        return format!(
+            "{}: {} free parameters, {simulations} simulations",
+            each.join(", "),
+            case.problem.parameters.free().len()
+        );
+    };
     let (lo, hi) = (d.bins.first().map_or(0.0, |b| b.e_min), d.bins.last().map_or(0.0, |b| b.e_max));
     format!(
         "{}: {} bins from {lo:.4} to {hi:.4} keV, {} counts, {} model energies, {} response elements, {} free parameters, \

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use crate::model::table::{self, Kind};
-use crate::observation::{FileReport, inspect};
+use crate::observation::{BackgroundFacts, FileReport, inspect};
 use crate::{Error, Result};
 
 #[derive(Debug, clap::Args)]
@@ -49,6 +49,23 @@ fn check_table(report: &mut FileReport) {
     }
 }
 
+fn background(facts: &BackgroundFacts) -> String {
+    let origin = match facts.origin {
+        "columns" => " (BACKGROUND_UP, BACKGROUND_DOWN)",
+        _ => "",
+    };
+    let counts = match facts.errors {
+        "Gaussian" => format!("{:.1} counts with Gaussian errors", facts.counts),
+        _ => format!("{} counts", facts.counts),
+    };
+    let scale = match facts.scale {
+        Some([a, b]) if a == b => format!(", times {a:.6} in the spectrum"),
+        Some([a, b]) => format!(", times {a:.6} to {b:.6} in the spectrum"),
+        None => String::new(),
+    };
+    format!("{counts}{origin}, exposure {} s{scale}", facts.exposure)
+}
+
 fn describe(report: &FileReport) -> String {
     let mut out = format!("{}: {}\n", report.file, report.kind);
     let mut line = |label: &str, value: Option<String>| {
@@ -77,6 +94,7 @@ fn describe(report: &FileReport) -> String {
     line("RESPFILE", report.respfile.clone());
     line("ANCRFILE", report.ancrfile.clone());
     line("BACKFILE", report.backfile.clone());
+    line("background", report.background.as_ref().map(background));
     if report.kind == "OTHER" && !report.hdus.is_empty() {
         line("HDUs", Some(report.hdus.join(", ")));
     }

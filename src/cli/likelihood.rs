@@ -61,7 +61,7 @@ fn write(path: &std::path::Path, problem: &Problem, points: &[Vec<f64>], likelih
     let names = problem.names();
     write_atomically(path, |out| {
         write!(out, "{},log_likelihood,cstat", names.join(","))?;
-        for bin in 1..=problem.dataset.bins.len() {
+        for bin in 1..=problem.observations.bins() {
             write!(out, ",expected_{bin}")?;
         }
         writeln!(out)?;

@@ -22,7 +22,14 @@ pub(super) fn text(out: &Path, s: &Summary) -> String {
         text += &reasons(&s.verdict.model.reasons, 2);
         text.push('\n');
     }
-    text += &result_of(&s.parameters, &s.cstat, &s.refine, &s.verdict, s.verdict.model_is_hopeless());
+    text += &result_of(
+        &s.parameters,
+        short(&s.statistic_words()),
+        &s.cstat,
+        &s.refine,
+        &s.verdict,
+        s.verdict.model_is_hopeless(),
+    );
     if let Some(residual) = &s.residual {
         text += &line("residual", &residual.text());
     }
@@ -38,11 +45,12 @@ pub(super) fn text(out: &Path, s: &Summary) -> String {
 
 /// Parameters, C-STAT, evidence and the two lights.
 pub(super) fn result(list: &[(String, ParameterSummary)], c: &CstatSummary, r: &RefineSummary, v: &Verdict) -> String {
-    result_of(list, c, r, v, false)
+    result_of(list, "C-STAT", c, r, v, false)
 }
 
 fn result_of(
     list: &[(String, ParameterSummary)],
+    called: &str,
     c: &CstatSummary,
     r: &RefineSummary,
     v: &Verdict,
@@ -50,11 +58,16 @@ fn result_of(
 ) -> String {
     let mut text = parameters(list);
     text.push('\n');
-    text += &line("C-STAT", &cstat(c, list.len()));
+    text += &line(called, &cstat(c, list.len()));
     if r.log_z.is_finite() {
         text += &line("ln Z", &signed(r.log_z, r.log_z_err));
     }
     text + &lights(v, told)
+}
+
+/// The name of a statistic where it fits the column.
+fn short(words: &str) -> &str {
+    if words.len() > 9 { "statistic" } else { words }
 }
 
 /// The table of parameters, then what is to be known of some of them.

@@ -98,7 +98,7 @@ fn told(beyond: usize, kept: usize) -> String {
 
 fn begin(args: &Args, case: &Case) -> Result<FitsWriter, FitsError> {
     let problem = &case.problem;
-    let (p, d) = (problem.parameters.free().len(), problem.dataset.bins.len());
+    let (p, d) = (problem.parameters.free().len(), problem.observations.bins());
     let (theta, counts, expected) = (format!("{p}D"), format!("{d}J"), format!("{d}D"));
     let mut columns = vec![("THETA", theta.as_str(), ""), ("COUNTS", counts.as_str(), "count")];
     if args.expected {
@@ -108,7 +108,7 @@ fn begin(args: &Args, case: &Case) -> Result<FitsWriter, FitsError> {
     writer.table("SIMULATIONS", &columns, 0)?;
     writer.text("CREATOR", concat!("rontgen ", env!("CARGO_PKG_VERSION")), "")?;
     writer.text("MODEL", &case.run.model.expression, "XSPEC expression")?;
-    writer.text("SPECTRUM", &problem.dataset.name, "observed spectrum")?;
+    writer.text("SPECTRUM", &names(problem), "observed spectrum")?;
     writer.integer("SEED", case.settings.inference.seed as i64, "of all random numbers")?;
     for (i, parameter) in problem.parameters.free().iter().enumerate() {
         writer.text(&format!("PAR{}", i + 1), &parameter.name, &parameter.unit)?;
@@ -128,10 +128,16 @@ fn append(writer: &mut FitsWriter, args: &Args, first: usize, batch: &Batch) -> 
 fn end(mut writer: FitsWriter, case: &Case, beyond: usize) -> Result<(), FitsError> {
     let problem = &case.problem;
     writer.integer("BEYOND", beyond as i64, "draws left out: too many counts to simulate")?;
-    let bins = &problem.dataset.bins;
+    let bins: Vec<_> = problem.observations.sets().iter().flat_map(|set| set.bins.iter().cloned()).collect();
+    let bins = &bins;
     writer.table("BINS", &[("E_MIN", "D", "keV"), ("E_MAX", "D", "keV"), ("COUNTS", "J", "count")], bins.len())?;
     writer.real_rows(1, 1, &bins.iter().map(|b| b.e_min).collect::<Vec<_>>())?;
     writer.real_rows(2, 1, &bins.iter().map(|b| b.e_max).collect::<Vec<_>>())?;
-    writer.rows(3, 1, &problem.dataset.counts)?;
+    writer.rows(3, 1, &problem.observations.counts())?;
     writer.finish()
+}
+
+/// Names of the data sets.
+fn names(problem: &crate::analysis::Problem) -> String {
+    problem.observations.sets().iter().map(|set| set.name.as_str()).collect::<Vec<_>>().join(", ")
 }

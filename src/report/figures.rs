@@ -1,5 +1,6 @@
 //! The report's figures with their captions: posterior, fit, and the rounds' diagnostics.
 
+use super::ReportData;
 use super::html::escape;
 use super::numbers::{fixed, percent, seconds, thousands};
 use super::plots::corner::MOST_PARAMETERS;
@@ -35,27 +36,36 @@ pub(super) fn posterior(out: &mut String, s: &Summary, plots: &Plots) {
     figure(out, svg, &caption);
 }
 
-/// C-STAT against its expectation, the folded spectrum with residuals, and the model before the instrument.
-pub(super) fn fit(out: &mut String, s: &Summary, spectrum: Option<&SpectrumTable>, plots: &Plots) {
+/// The statistic against its expectation, the folded spectra with residuals, and the model before the instrument.
+pub(super) fn fit(out: &mut String, data: &ReportData, plots: &Plots) {
+    let (s, spectrum) = (&data.summary, data.spectrum.as_ref());
+    let called = s.statistic_words();
+    let plain = called == "C-STAT";
     let c = &s.cstat;
     out.push_str("<h2>Quality of the fit</h2>\n");
     let pull = (c.best - c.expected) / c.expected_std;
     let words = if !pull.is_finite() {
-        "The expected value of C-STAT is not known.".to_string()
+        format!("The expected value of {called} is not known.")
     } else {
         let side = if pull >= 0.0 { "above" } else { "below" };
         format!(
-            "The best sample has C-STAT {} for {} degrees of freedom; the model at the posterior median has {}. If the model is \
-             right, C-STAT is expected to be {} ± {} (Kaastra 2017): the fit lies {} standard deviations {side}.",
+            "The best sample has {called} {} for {} degrees of freedom; the model at the posterior median has {}. If the model is \
+             right, {called} is expected to be {} ± {}{}: the fit lies {} standard deviations {side}.",
             fixed(c.best, 1),
             c.dof,
             fixed(c.at_median, 1),
             fixed(c.expected, 1),
             fixed(c.expected_std, 1),
+            if plain { " (Kaastra 2017)" } else { "" },
             fixed(pull.abs(), 1),
         )
     };
     let _ = writeln!(out, "<p>{}</p>", escape(&words));
+    sets(out, s);
+    let first = s.observations.first().filter(|_| s.observations.len() > 1).map(|set| set.name.as_str());
+    if let Some(name) = first {
+        let _ = writeln!(out, "<h3>{}</h3>", escape(name));
+    }
     if let (Some(svg), Some(table)) = (&plots.spectrum, spectrum) {
         figure(out, svg, &folded_caption(table, s.residuals));
     }
@@ -73,6 +83,40 @@ pub(super) fn fit(out: &mut String, s: &Summary, spectrum: Option<&SpectrumTable
         );
         figure(out, svg, &caption);
     }
+    for ((name, folded, before), set) in plots.further.iter().zip(&data.further) {
+        let _ = writeln!(out, "<h3>{}</h3>", escape(name));
+        if let Some(svg) = folded {
+            figure(out, svg, &folded_caption(&set.spectrum, s.residuals));
+        }
+        if let Some(svg) = before {
+            figure(out, svg, "The model before the instrument, E² F(E), as above.");
+        }
+    }
+}
+
+/// A row for each of several data sets: what was observed, and its own share of the statistic.
+fn sets(out: &mut String, s: &Summary) {
+    let Some(statistic) = s.statistic.as_ref().filter(|statistic| !statistic.sets.is_empty()) else { return };
+    out.push_str(
+        "<div class=\"wide\"><table>\n<tr><th>Data set</th><th class=\"n\">Bins</th><th class=\"n\">Counts</th><th>Background</th>\
+         <th>Statistic</th><th class=\"n\">Best</th><th class=\"n\">Expected</th></tr>\n",
+    );
+    for (set, (name, own)) in s.observations.iter().zip(&statistic.sets) {
+        let _ = writeln!(
+            out,
+            "<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td><td>{}</td><td class=\"n\">{}</td>\
+             <td class=\"n\">{} ± {}</td></tr>",
+            escape(name),
+            set.bins,
+            thousands(set.counts as f64),
+            escape(&set.background),
+            escape(&own.words()),
+            fixed(own.best, 1),
+            fixed(own.expected, 1),
+            fixed(own.expected_std, 1),
+        );
+    }
+    out.push_str("</table></div>\n");
 }
 
 fn folded_caption(table: &SpectrumTable, residuals: Residuals) -> String {

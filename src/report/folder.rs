@@ -51,6 +51,17 @@ pub const OF_A_RUN: &[&str] = &[
 /// The folders that a run makes in its own.
 pub const FOLDERS_OF_A_RUN: &[&str] = &[ROUNDS, PLOTS, CHECKPOINTS];
 
+/// The file of data set `set` (not the first) that goes with `file`: `spectrum-mos1.csv`.
+pub fn of_set(file: &str, set: &str) -> String {
+    let (stem, extension) = file.split_once('.').unwrap_or((file, ""));
+    format!("{stem}-{}.{extension}", set_word(set))
+}
+
+/// A data set's name as part of a file's name: what is no letter, digit, dot or line becomes a line.
+pub fn set_word(set: &str) -> String {
+    set.chars().map(|c| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '_' }).collect()
+}
+
 /// `rounds/NN` of round `round`, counted from 1.
 pub fn round_folder(folder: &Path, round: usize) -> PathBuf {
     folder.join(ROUNDS).join(format!("{round:02}"))

@@ -25,7 +25,7 @@ pub fn html(data: &ReportData, plots: &Plots) -> String {
         super::derived::section(&mut body, derived);
     }
     figures::posterior(&mut body, s, plots);
-    figures::fit(&mut body, s, data.spectrum.as_ref(), plots);
+    figures::fit(&mut body, data, plots);
     match &s.reference {
         Some(reference) => sampler(&mut body, reference),
         None => refinement(&mut body, s),
@@ -80,7 +80,7 @@ fn verdict(out: &mut String, s: &Summary) {
         "Model",
         v.model.status.as_str(),
         &v.model.reasons,
-        "C-STAT is what the model predicts.",
+        &format!("{} is what the model predicts.", s.statistic_words()),
         v.model.status == ModelStatus::Fits,
     );
     // What cannot have made the data is said first.
@@ -104,11 +104,12 @@ fn verdict(out: &mut String, s: &Summary) {
     if r.method != "none" {
         figures.push((thousands(r.ess), "effective samples".to_string()));
         figures.push((percent(r.efficiency), "sampling efficiency".to_string()));
-        figures.push((signed(r.log_z, r.log_z_err).replace('-', "−"), "ln evidence (C-STAT)".to_string()));
+        figures
+            .push((signed(r.log_z, r.log_z_err).replace('-', "−"), format!("ln evidence ({})", s.statistic_words())));
     }
     figures.push((
         format!("{} / {}", fixed(s.cstat.best, 1), fixed(s.cstat.expected, 1)),
-        "C-STAT, best / expected".to_string(),
+        format!("{}, best / expected", s.statistic_words()),
     ));
     figures.push((seconds(s.seconds.total), "total time".to_string()));
     out.push_str("<div class=\"figures\">");
@@ -239,6 +240,12 @@ fn sampler(out: &mut String, reference: &crate::result::ReferenceSummary) {
     out.push_str("</table></div>\n");
 }
 
+/// Energies, after the name of the data set where there is one.
+fn range(set: &str, low: f64, high: f64) -> String {
+    let name = if set.is_empty() { String::new() } else { format!("{} ", escape(set)) };
+    format!("{name}{low:.3} to {high:.3}")
+}
+
 fn refinement(out: &mut String, s: &Summary) {
     let r = &s.refine;
     out.push_str("<h2>Refinement with the exact likelihood</h2>\n");
@@ -246,6 +253,7 @@ fn refinement(out: &mut String, s: &Summary) {
         out.push_str("<p>Not done: the samples are the network's, uncorrected.</p>\n");
         return;
     }
+    let evidence_label = format!("ln Z (−{}/2)", s.statistic_words());
     let mut rows = vec![
         (
             "Samples weighted",
@@ -262,7 +270,7 @@ fn refinement(out: &mut String, s: &Summary) {
         ),
         ("Largest weight", percent(r.max_weight_share), "share of the heaviest sample"),
         (
-            "ln Z (−C-STAT/2)",
+            evidence_label.as_str(),
             signed(r.log_z, r.log_z_err).replace('-', "−"),
             "evidence, in the convention of XSPEC and BXA",
         ),
@@ -341,13 +349,13 @@ fn residual(out: &mut String, s: &Summary) {
     for band in &residual.bands {
         let window = &band.window;
         let cells = [
-            format!("{:.3} to {:.3}", band.e_min, band.e_max),
+            range(&band.set, band.e_min, band.e_max),
             band.groups.to_string(),
             fixed(band.chi_square, 1),
             fixed(band.expected, 1),
             probability(band.p),
             format!("{:+.1}", band.excess).replace('-', "−"),
-            format!("{:.3} to {:.3}", window.e_min, window.e_max),
+            range(&window.set, window.e_min, window.e_max),
             format!("{:+.1}", window.excess).replace('-', "−"),
             probability(window.p),
         ];

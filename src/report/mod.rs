@@ -9,6 +9,7 @@
 //! | `rounds/NN/losses.csv` | [`tables::write_losses`] | training: network, epoch, train, validation |
 //! | `spectrum.csv` | [`tables::write_spectrum`] | per bin: energies, counts, quantiles of the expected counts, components |
 //! | `unfolded.csv` | [`tables::write_unfolded`] | per energy: quantiles of the model's E^2 F(E), components |
+//! | `spectrum-NAME.csv`, `unfolded-NAME.csv` | [`write_further`] | the same of the data sets after the first |
 //! | `coverage.csv` | [`tables::write_coverage`] | per stage and group of bins: quantiles of simulated counts |
 //! | `derived.csv`, `derived.json` | [`tables::write_samples`], [`Derived`] | fluxes and the like, once asked for |
 //! | `diagnose.json` | [`Diagnosis`] | calibration and predictive checks, once asked for |
@@ -36,7 +37,7 @@ pub mod tables;
 use std::path::{Path, PathBuf};
 
 use crate::result::{
-    Coverage, Derived, Diagnosis, LossRow, ReportError, Samples, SpectrumTable, Summary, UnfoldedTable,
+    Coverage, Derived, Diagnosis, LossRow, ReportError, Samples, SetPictures, SpectrumTable, Summary, UnfoldedTable,
 };
 pub use atomic::{write_atomically, write_atomically_at};
 pub use chain_read::read_chain;
@@ -52,6 +53,8 @@ pub struct ReportData {
     pub rounds: Vec<RoundData>,
     pub spectrum: Option<SpectrumTable>,
     pub unfolded: Option<UnfoldedTable>,
+    /// The data sets after the first.
+    pub further: Vec<SetPictures>,
     /// Prior first, then the proposals of later rounds, then (optionally) "posterior".
     pub coverage: Vec<Coverage>,
     /// What `rontgen derive` computed.
@@ -100,6 +103,7 @@ impl ReportData {
         Ok(ReportData {
             spectrum: optional(&folder.join(folder::SPECTRUM), tables::read_spectrum)?,
             unfolded: optional(&folder.join(folder::UNFOLDED), tables::read_unfolded)?,
+            further: further(folder, &summary)?,
             coverage: optional(&folder.join(folder::COVERAGE), tables::read_coverage)?.unwrap_or_default(),
             derived: optional(&folder.join(folder::DERIVED), Derived::read)?,
             diagnosis: optional(&folder.join(folder::DIAGNOSIS), Diagnosis::read)?,
@@ -143,11 +147,38 @@ impl ReportData {
         if let Some(unfolded) = &self.unfolded {
             tables::write_unfolded(&folder.join(folder::UNFOLDED), unfolded)?;
         }
+        write_further(folder, &self.further)?;
         if !self.coverage.is_empty() {
             tables::write_coverage(&folder.join(folder::COVERAGE), &self.coverage)?;
         }
         Ok(())
     }
+}
+
+/// Writes the tables of the data sets after the first.
+///
+/// # Errors
+/// Those of the files' writers.
+pub fn write_further(folder: &Path, further: &[SetPictures]) -> Result<(), ReportError> {
+    for set in further {
+        tables::write_spectrum(&folder.join(folder::of_set(folder::SPECTRUM, &set.name)), &set.spectrum)?;
+        if let Some(unfolded) = &set.unfolded {
+            tables::write_unfolded(&folder.join(folder::of_set(folder::UNFOLDED, &set.name)), unfolded)?;
+        }
+    }
+    Ok(())
+}
+
+fn further(folder: &Path, summary: &Summary) -> Result<Vec<SetPictures>, ReportError> {
+    let mut all = Vec::new();
+    for set in summary.observations.iter().skip(1) {
+        let file = |name: &str| folder.join(folder::of_set(name, &set.name));
+        if let Some(spectrum) = optional(&file(folder::SPECTRUM), tables::read_spectrum)? {
+            let unfolded = optional(&file(folder::UNFOLDED), tables::read_unfolded)?;
+            all.push(SetPictures { name: set.name.clone(), spectrum, unfolded });
+        }
+    }
+    Ok(all)
 }
 
 fn optional<T>(path: &Path, read: impl FnOnce(&Path) -> Result<T, ReportError>) -> Result<Option<T>, ReportError> {

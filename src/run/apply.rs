@@ -284,9 +284,9 @@ impl<'a> Reader<'a> {
         let problem = &case.problem;
         let own = match case.run.is_built_in() {
             true => None,
-            false => problem.dataset.files.first().map(|path| read_spectrum(path)).transpose()?,
+            false => problem.only_set("rontgen apply")?.files.first().map(|path| read_spectrum(path)).transpose()?,
         };
-        Ok(Self { case, own, trained: Trained::new(&problem.dataset.files), force })
+        Ok(Self { case, own, trained: Trained::new(&problem.only_set("rontgen apply")?.files), force })
     }
 
     fn read(&mut self, path: &Path) -> (Applied, Option<Binned>) {
@@ -316,7 +316,7 @@ impl<'a> Reader<'a> {
         line.exposure = spectrum.exposure;
         line.warnings = spectrum.warnings.clone();
         if self.own.is_some() {
-            let ours = &self.case.problem.dataset.identity;
+            let ours = &self.case.problem.observations.sets()[0].identity;
             let mut found = ours.differences(&spectrum.identity, "the run's spectrum", "this one");
             let (others, remarks) = self.trained.compare(&spectrum);
             found.extend(others);
@@ -343,7 +343,7 @@ impl<'a> Reader<'a> {
     }
 
     fn bin(&self, spectrum: &Spectrum) -> Result<Binned, String> {
-        let dataset = &self.case.problem.dataset;
+        let dataset = &self.case.problem.observations.sets()[0];
         let exposure = spectrum.exposure / dataset.exposure;
         match self.case.settings.exposures(&self.case.problem) {
             Some([lo, hi]) if !(lo..=hi).contains(&exposure) => {

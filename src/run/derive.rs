@@ -6,7 +6,7 @@ use super::permission::Commands;
 use super::run_file::RunFile;
 use super::setup;
 use crate::analysis::Observer;
-use crate::analysis::derive::{self, Draws, Request, STEP};
+use crate::analysis::derive::{self, Derivation, Draws, Request, STEP};
 use crate::device::Device;
 use crate::model::{Model, Parameters};
 use crate::report::{Document, ReportData, folder, tables};
@@ -23,9 +23,18 @@ const SLACK: f64 = 1e-5;
 pub struct Opened {
     folder: PathBuf,
     summary: Summary,
+    posterior: Samples,
+    /// The first data set, and those with other parameters.
+    sets: Vec<Set>,
+}
+
+/// The model as a data set sees it.
+#[derive(Debug)]
+struct Set {
+    /// `None`: the first.
+    name: Option<String>,
     model: Model,
     parameters: Parameters,
-    posterior: Samples,
     response: Option<(f64, f64)>,
 }
 
@@ -42,16 +51,26 @@ impl Opened {
         }
         let summary = Summary::read(&folder.join(FINISHED))?;
         let run = RunFile { commands, ..RunFile::read(&folder.join(folder::RUN_FILE), &[])? };
-        let (mut model, mut parameters) = setup::model(&run, data, &[])?;
-        let mut response = None;
-        if request.needs_response(&model) {
-            let problem = Finished::open_with(folder, data, commands)?.case.problem;
-            let bins = problem.program.bins();
-            response = bins.first().zip(bins.last()).map(|(first, last)| (first.0, last.1));
-            (model, parameters) = (problem.model, problem.parameters);
+        let (model, models) = setup::models(&run, data, &[])?;
+        let problem = match request.needs_response(&model) {
+            true => Some(Finished::open_with(folder, data, commands)?.case.problem),
+            false => None,
+        };
+        let mut sets: Vec<Set> = Vec::with_capacity(models.len());
+        for (k, ((model, parameters), name)) in models.into_iter().zip(run.set_names()).enumerate() {
+            let program = problem.as_ref().and_then(|problem| problem.sets().get(k)).map(|set| &set.program);
+            let response = program.and_then(|program| {
+                let bins = program.bins();
+                Some((bins.first()?.0, bins.last()?.1))
+            });
+            let same = |known: &Set| known.parameters.map() == parameters.map() && known.response == response;
+            if !sets.iter().any(same) {
+                sets.push(Set { name: name.filter(|_| k > 0), model, parameters, response });
+            }
         }
-        let posterior = posterior(&folder.join(folder::POSTERIOR), &parameters)?;
-        Ok(Self { folder: folder.to_path_buf(), summary, model, parameters, posterior, response })
+        let Some(first) = sets.first() else { return Err(Error::Input(format!("{}: no data set", run.path))) };
+        let posterior = posterior(&folder.join(folder::POSTERIOR), &first.parameters)?;
+        Ok(Self { folder: folder.to_path_buf(), summary, posterior, sets })
     }
 
     /// Whether the run refused its own draws.
@@ -65,15 +84,23 @@ impl Opened {
     /// Those of [`derive::derive`], and of the files.
     pub fn derive(&self, request: &Request, device: &Device, observer: &dyn Observer) -> Result<Derived> {
         let started = Instant::now();
-        let draws = Draws {
-            model: &self.model,
-            parameters: &self.parameters,
-            values: &self.posterior.values,
-            summaries: &self.summary.parameters,
-            effective: self.summary.refine.ess,
-            response: self.response,
-        };
-        let derived = derive::derive(&draws, request, device, observer)?;
+        let mut all: Vec<Derivation> = Vec::with_capacity(self.sets.len());
+        for set in &self.sets {
+            let draws = Draws {
+                model: &set.model,
+                parameters: &set.parameters,
+                values: &self.posterior.values,
+                summaries: &self.summary.parameters,
+                effective: self.summary.refine.ess,
+                response: set.response,
+            };
+            let derived = derive::derive(&draws, request, device, observer)?;
+            all.push(match &set.name {
+                Some(name) => of_set(derived, name),
+                None => derived,
+            });
+        }
+        let derived = side_by_side(all);
         let document = Derived {
             rows: derived.samples.len(),
             sampling: self.summary.verdict.status,
@@ -95,6 +122,29 @@ impl Opened {
         observer.done();
         Ok(document)
     }
+}
+
+/// What was derived for a data set with parameters of its own, under names of its own.
+fn of_set(mut derived: Derivation, name: &str) -> Derivation {
+    derived.samples.names.iter_mut().for_each(|column| *column = format!("{column}@{name}"));
+    derived.quantities.iter_mut().for_each(|quantity| quantity.set = Some(name.into()));
+    derived.warnings.iter_mut().for_each(|warning| *warning = format!("{name}: {warning}"));
+    derived
+}
+
+/// The columns of all data sets in one table.
+fn side_by_side(all: Vec<Derivation>) -> Derivation {
+    let mut all = all.into_iter();
+    let Some(mut whole) = all.next() else { unreachable!("there is a data set") };
+    for other in all {
+        let (a, b) = (whole.samples.names.len(), other.samples.names.len());
+        let rows = whole.samples.values.chunks_exact(a).zip(other.samples.values.chunks_exact(b));
+        whole.samples.values = rows.flat_map(|(a, b)| a.iter().chain(b).copied()).collect();
+        whole.samples.names.extend(other.samples.names);
+        whole.quantities.extend(other.quantities);
+        whole.warnings.extend(other.warnings);
+    }
+    whole
 }
 
 /// The posterior's draws, which must be of the run's parameters, and within their priors.

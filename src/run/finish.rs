@@ -6,7 +6,7 @@ use crate::Result;
 use crate::report::chain::{self, ChainColumn};
 use crate::report::folder;
 use crate::report::{Document, ReportData, RoundData, round_folder, tables};
-use crate::result::{Posterior, Verdict};
+use crate::result::{Posterior, SetPictures, Verdict};
 use std::time::Instant;
 
 /// Writes the output folder's files but for those of the rounds, and returns the verdict. `started`: when the command was.
@@ -22,7 +22,7 @@ pub(super) fn write(
     started: Instant,
 ) -> Result<Verdict> {
     let writing = Instant::now();
-    let Posterior { samples, weighted, chosen, mut summary, spectrum, unfolded, coverage } = posterior;
+    let Posterior { samples, weighted, chosen, mut summary, pictures, coverage } = posterior;
     let path = folder.path();
     tables::write_samples(&path.join(folder::POSTERIOR), &samples.names, &samples.values)?;
     tables::write_weighted(&path.join(folder::WEIGHTED), &weighted)?;
@@ -37,10 +37,14 @@ pub(super) fn write(
         let cstat: Vec<f64> = chosen.iter().map(|&row| -2.0 * weighted.log_likelihood[row as usize]).collect();
         chain::write_chain(&path.join(folder::CHAIN), &columns, &samples.values, &cstat)?;
     }
-    tables::write_spectrum(&path.join(folder::SPECTRUM), &spectrum)?;
-    if let Some(unfolded) = &unfolded {
+    let mut pictures = pictures.into_iter();
+    let first = pictures.next().unwrap_or_default();
+    let further: Vec<SetPictures> = pictures.collect();
+    tables::write_spectrum(&path.join(folder::SPECTRUM), &first.spectrum)?;
+    if let Some(unfolded) = &first.unfolded {
         tables::write_unfolded(&path.join(folder::UNFOLDED), unfolded)?;
     }
+    crate::report::write_further(path, &further)?;
     if !coverage.is_empty() {
         tables::write_coverage(&path.join(folder::COVERAGE), &coverage)?;
     }
@@ -48,8 +52,9 @@ pub(super) fn write(
     let mut data = ReportData {
         rounds: read_rounds(folder, summary.rounds.len())?,
         posterior: samples,
-        spectrum: Some(spectrum),
-        unfolded,
+        spectrum: Some(first.spectrum),
+        unfolded: first.unfolded,
+        further,
         coverage,
         derived: None,
         diagnosis: None,

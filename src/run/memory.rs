@@ -146,7 +146,7 @@ fn address_space() -> Option<u64> {
 /// [`Error::Input`] for more spectra than rows can be numbered.
 pub fn of_run(case: &Case) -> Result<Plan> {
     let (run, problem) = (&case.run, &case.problem);
-    let (bins, p) = (wide(problem.dataset.bins.len()), wide(problem.parameters.free().len()));
+    let (bins, p) = (wide(problem.observations.bins()), wide(problem.parameters.free().len()));
     let inference = &run.inference;
     let rounds = match run.refine.fallback {
         Fallback::None => inference.rounds,
@@ -313,7 +313,7 @@ pub fn of_reference(case: &Case) -> Plan {
 
 /// Memory of `targets` spectra that are weighed at once with up to `most` draws each, of `spectra` that are kept.
 pub fn of_targets(problem: &Problem, spectra: usize, targets: usize, most: usize, keys: &'static str) -> Plan {
-    let (bins, p) = (wide(problem.dataset.bins.len()), wide(problem.parameters.free().len()));
+    let (bins, p) = (wide(problem.observations.bins()), wide(problem.parameters.free().len()));
     let mut plan = Plan::default();
     let draws = wide(targets) * wide(most);
     // Twice while more are appended.
@@ -325,7 +325,7 @@ pub fn of_targets(problem: &Problem, spectra: usize, targets: usize, most: usize
 
 /// Memory of likelihoods and folded spectra at `points` parameters.
 pub fn of_points(problem: &Problem, points: usize) -> Plan {
-    let (bins, p) = (wide(problem.dataset.bins.len()), wide(problem.parameters.free().len()));
+    let (bins, p) = (wide(problem.observations.bins()), wide(problem.parameters.free().len()));
     let mut plan = Plan::default();
     plan.add("expected counts at the points", wide(points) * (8 * (bins + p) + 24), 0, "the table of points");
     plan

@@ -64,7 +64,7 @@ pub fn plan(case: &Case, device: &Device) -> Result<Vec<String>> {
             "what training and nested sampling take is not measured: no external command is started here".into(),
         ]);
     }
-    if case.problem.dataset.total() == 0 {
+    if case.problem.observations.total() == 0 {
         return Ok(vec![
             "what training and nested sampling take is not measured: the spectrum has no counts yet".into(),
         ]);

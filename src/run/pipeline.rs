@@ -105,14 +105,18 @@ pub fn with_mock(case: Case, theta: &[f64], seed: u64) -> Result<Case> {
 /// When the plan does not fit the device.
 pub fn plan(case: &Case, device: &Device) -> Result<String> {
     let (run, problem) = (&case.run, &case.problem);
-    let (bins, energies) = (problem.dataset.bins.len(), problem.dataset.folded.energies());
+    let sets = problem.observations.sets();
+    let bins = problem.observations.bins();
     let total: usize = (0..run.inference.rounds).map(|k| run.inference.simulations_of_round(k)).sum();
     let simulator = problem.simulator(device)?;
     let nested = run.reference.sampler.is_none() && run.inference.method == Method::Nested;
     let mut plan = if nested { memory::of_reference(case) } else { memory::of_run(case)? };
     plan.simulator(simulator.working_bytes(run.inference.simulations_of_round(0)));
     let mut text = format!("device      {} ({}, {})\n", device.name(), device.backend(), device.kind());
-    text += &format!("spectrum    {}: {bins} bins, {energies} model energies\n", problem.dataset.name);
+    for set in sets {
+        let (own, energies) = (set.bins.len(), set.folded.energies());
+        text += &format!("spectrum    {}: {own} bins, {energies} model energies\n", set.name);
+    }
     text += &format!("energies    {}\n", problem.grid());
     text += &format!("model       {}, {} free parameters\n", run.model.expression, problem.names().len());
     text += &match nested {

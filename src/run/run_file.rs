@@ -32,6 +32,7 @@ pub use crate::analysis::settings::{
     Amortised, Autoencoder, Expected, Fallback, Flow, Hidden, Inference, Judging, LikelihoodChoice, Method, Output,
     Proposals, Reference, Refine, RefineMethod, Sampler, Start, Stop,
 };
+pub use crate::analysis::{StatisticChoice, StatisticSettings};
 pub use crate::observation::{FileChoice, Grouping};
 pub use files::BUILT_IN_SPECTRUM;
 pub use listing::{Listed, listing, markdown, plain};
@@ -70,7 +71,10 @@ impl From<RunFileError> for Error {
 pub struct RunFile {
     /// The file as the user named it; relative data paths start from its folder.
     pub path: String,
+    /// The data set, the first of several.
     pub observation: Observation,
+    /// The data sets after the first, where `[[observation]]` is a list.
+    pub further: Vec<Observation>,
     pub model: ModelChoice,
     /// Parameter names as written (`tbabs.nH`, compared without regard to case), in the order of the file.
     pub parameters: Vec<(String, ParameterEntry)>,
@@ -88,6 +92,24 @@ pub struct RunFile {
 }
 
 impl RunFile {
+    /// All data sets, in the order of the file.
+    pub fn observations(&self) -> impl Iterator<Item = &Observation> {
+        std::iter::once(&self.observation).chain(&self.further)
+    }
+
+    /// The name of each data set: its own, or its number from 1 where there are several; `None` for the one data set that says none.
+    pub fn set_names(&self) -> Vec<Option<String>> {
+        let several = !self.further.is_empty();
+        let name = |(k, one): (usize, &Observation)| one.name.clone().or_else(|| several.then(|| (k + 1).to_string()));
+        self.observations().enumerate().map(name).collect()
+    }
+
+    /// The run with data set `k` (from 0) as its only one: what the table of keys reads and writes.
+    pub(crate) fn of_set(&self, k: usize) -> RunFile {
+        let observation = self.observations().nth(k).cloned().unwrap_or_default();
+        RunFile { observation, further: Vec::new(), ..self.clone() }
+    }
+
     /// Reads `path` with the `--set` options `sets` laid over it.
     pub fn read(path: &Path, sets: &[String]) -> Result<RunFile, RunFileError> {
         let name = path.display().to_string();

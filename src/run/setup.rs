@@ -2,7 +2,6 @@
 //! wrote into the types of `observation` and `model`.
 
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,11 +13,11 @@ use crate::report::folder;
 use crate::{
     Error, Result,
     analysis::{
-        Context, Observer, Problem, Settings,
+        Context, Observer, Problem, Settings, StatisticSettings,
         problem::{self, Description},
     },
     model::{self, Extensions, Model, ModelError, Parameters, Setting, UserComponent, external::External},
-    observation,
+    observation::{self, Dataset, Observations},
     simulate::Simulator,
 };
 
@@ -46,37 +45,54 @@ impl Case {
     /// As [`Self::open`].
     pub fn open_with(mut run: RunFile, data: Option<&Path>, own: &[Arc<dyn UserComponent>]) -> Result<Case> {
         // The model first: its mistakes are found in no time, while a response may take seconds to read.
-        let (model, parameters) = model(&run, data, own)?;
-        problem::something_is_free(&run.path, &parameters)?;
-        let mut dataset = match run.is_built_in() {
-            true => observation::demo_instrument(),
-            false => observation::load(&run.observation_spec(data)?)?,
+        let (model, models) = models(&run, data, own)?;
+        if let Some((_, parameters)) = models.first() {
+            problem::something_is_free(&run.path, parameters)?;
+        }
+        if run.is_built_in() && !run.further.is_empty() {
+            return Err(Error::Input(format!("{}: the built-in instrument is a data set by itself", run.path)));
+        }
+        let mut datasets = match run.is_built_in() {
+            true => vec![observation::demo_instrument()],
+            false => {
+                let specs = run.observation_specs(data)?;
+                specs.iter().map(observation::load).collect::<Result<Vec<Dataset>, _>>()?
+            }
         };
         // The mock of a demonstration lies beside the run.toml, and nowhere else.
         let mock = Path::new(&run.path).with_file_name(folder::SPECTRUM);
         if run.is_built_in() && run.written_by.is_some() && mock.is_file() {
             let table = crate::report::tables::read_spectrum(&mock)?;
-            dataset = dataset.with_counts(table.rows.iter().map(|row| row.counts as u32).collect())?;
+            let counts: Vec<u32> = table.rows.iter().map(|row| row.counts as u32).collect();
+            datasets = datasets.into_iter().map(|set| set.with_counts(counts.clone())).collect::<Result<_, _>>()?;
         }
-        if !dataset.mismatched {
-            // Nothing had to be overlooked: run.toml does not ask for it either.
-            run.observation.mismatch = observation::Mismatch::Error;
+        let names = run.set_names();
+        let said = std::iter::once(&mut run.observation).chain(&mut run.further);
+        for ((dataset, observation), name) in datasets.iter_mut().zip(said).zip(names) {
+            if !dataset.mismatched {
+                // Nothing had to be overlooked: run.toml does not ask for it either.
+                observation.mismatch = observation::Mismatch::Error;
+            }
+            if let Some(name) = name {
+                dataset.name = name;
+            }
         }
-        if let Some(name) = &run.observation.name {
-            dataset.name = name.clone();
-        }
-        let mut problem = Problem::new(&run.path, dataset, model, parameters)?;
+        let statistics: Vec<StatisticSettings> = run.observations().map(|one| one.statistic).collect();
+        let models = models.into_iter().zip(statistics);
+        let models = models.map(|((model, parameters), statistic)| (model, parameters, statistic)).collect();
+        let observations = Observations::new(datasets).map_err(|e| Error::Input(format!("{}: {e}", run.path)))?;
+        let mut problem = Problem::joint(&run.path, observations, model, models)?;
         problem.exact_grid = run.model.exact_grid;
         problem.idle = run.commands == Commands::Never && !run.model.external.is_empty();
         problem.description = Description {
             expression: run.model.expression.clone(),
             abundances: run.model.abundances.clone(),
             cross_sections: run.model.cross_sections.clone(),
-            grouping: run.observation.grouping.to_string(),
+            grouping: grouping_words(&run),
         };
         let settings = run.settings();
         // A spectrum without counts (the built-in one, before its mock is made) gives nothing to extend to.
-        if settings.inference.prior_extension > 1.0 && problem.dataset.total() > 0 && !problem.idle {
+        if settings.inference.prior_extension > 1.0 && problem.observations.total() > 0 && !problem.idle {
             problem.extend_priors(settings.inference.prior_extension, settings.inference.seed)?;
         }
         Ok(Case { run, problem, settings })
@@ -125,9 +141,26 @@ impl RunFile {
     }
 }
 
-/// The model of a run file and its parameters. Files of table models are looked for as those of the observation; `own`:
-/// components beside those that the run file defines.
+/// How channels were joined, of several data sets in each.
+fn grouping_words(run: &RunFile) -> String {
+    let mut all: Vec<String> = run.observations().map(|one| one.grouping.to_string()).collect();
+    all.dedup();
+    all.join(", ")
+}
+
+/// The model of a run file and its parameters, of several data sets those of the first. Files of table models are looked for as those of the
+/// observation; `own`: components beside those that the run file defines.
 pub fn model(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComponent>]) -> Result<(Model, Parameters)> {
+    let (model, mut sets) = models(run, data, own)?;
+    Ok(sets.drain(..).next().unwrap_or_else(|| unreachable!("{}: there is a data set", model.canonical())))
+}
+
+/// The model of a run file, and for each data set the model with what its parameters fix of the tables.
+pub(super) fn models(
+    run: &RunFile,
+    data: Option<&Path>,
+    own: &[Arc<dyn UserComponent>],
+) -> Result<(Model, Vec<(Model, Parameters)>)> {
     let settings = model::Settings::new(&run.model.abundances, &run.model.cross_sections)?;
     // AtomDB's tables are looked for only where they are needed: the search reads folders.
     let settings = settings.with_atomdb(if run.needs_atomdb() { run.atomdb_folder(data) } else { None });
@@ -145,17 +178,31 @@ pub fn model(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComponent>])
         components.push(Arc::new(external));
     }
     let extensions = Extensions { find_file: Some(&find), components };
-    let mut model = Model::parse_with(&run.model.expression, &settings, &extensions)?;
-    let parameters = Parameters::resolve(&model, &parameter_settings(run)).map_err(|error| match error {
+    let model = Model::parse_with(&run.model.expression, &settings, &extensions)?;
+    let names = run.set_names().into_iter().map(|name| name.unwrap_or_else(|| "1".into())).collect::<Vec<_>>();
+    for (k, name) in names.iter().enumerate() {
+        if names[..k].iter().any(|other| other.eq_ignore_ascii_case(name)) || name.contains(['@', ':']) {
+            return Err(Error::Input(format!(
+                "{}: a data set is called '{name}'; expected names that differ (capital and small letters do not matter), without @ or :",
+                run.path
+            )));
+        }
+    }
+    let settings = parameter_settings(run);
+    let sets = model::resolve_sets(&model, &names, &settings).map_err(|error| match error {
         ModelError::Parameter(text) => ModelError::Parameter(format!("{}, [parameters]: {text}", run.path)),
         other => other,
     })?;
-    model.fix_tables(&parameters);
-    Ok((model, parameters))
+    let fixed = sets.into_iter().map(|parameters| {
+        let mut own = model.clone();
+        own.fix_tables(&parameters);
+        (own, parameters)
+    });
+    Ok((model.clone(), fixed.collect()))
 }
 
 /// `[parameters]` in the model's terms.
-fn parameter_settings(run: &RunFile) -> BTreeMap<String, Setting> {
+fn parameter_settings(run: &RunFile) -> Vec<(String, Setting)> {
     let setting = |entry: &ParameterEntry| match entry {
         ParameterEntry::Frozen(value) => Setting::Frozen(*value),
         ParameterEntry::Free(prior) => Setting::Free(*prior),

@@ -107,6 +107,8 @@ fn example() -> ReportData {
             device: DeviceSummary { name: "CPU".into(), backend: "native".into(), kind: "cpu".into() },
             seconds: Seconds { total: 12.0, ..Default::default() },
             transfers: Transfers::default(),
+            observations: Vec::new(),
+            statistic: None,
             observation: ObservationSummary {
                 name: "mock".into(),
                 exposure: 1000.0,
@@ -133,6 +135,7 @@ fn example() -> ReportData {
         ],
         posterior,
         unfolded: Some(unfolded(&rows)),
+        further: Vec::new(),
         spectrum: Some(SpectrumTable { exposure: 1000.0, rows, components: Vec::new() }),
         coverage,
         derived: None,
@@ -143,6 +146,7 @@ fn example() -> ReportData {
 /// A residual whose oddest place is a window of the second band.
 fn residual(p: f64) -> Residual {
     let band = |e_min: f64, e_max: f64, excess: f64| Band {
+        set: String::new(),
         e_min,
         e_max,
         groups: 20,
@@ -150,7 +154,7 @@ fn residual(p: f64) -> Residual {
         expected: 19.1,
         p: 0.37,
         excess: -0.4,
-        window: Window { e_min: e_min + 0.5, e_max: e_min + 0.75, excess, p: 0.002 },
+        window: Window { set: String::new(), e_min: e_min + 0.5, e_max: e_min + 0.75, excess, p: 0.002 },
     };
     let bands = vec![band(0.5, 8.5, 2.0), band(0.5, 2.0, 5.5), band(2.0, 8.5, 1.0)];
     Residual { p, mocks: 2048, groups: 40, directions: 2, bands, oddest: 1, by_window: true }

@@ -39,7 +39,8 @@ fn norm<'a>(part: &Model, k: usize, draws: &Draws<'a>) -> Option<&'a ParameterSu
 
 fn piles_up(values: &[f64], effective: f64) -> bool {
     let effective = if effective.is_nan() { values.len() as f64 } else { effective };
-    if !contacts(values, [0.0, f64::INFINITY], effective)[0].is_some_and(|contact| contact >= Contact::Limit) {
+    let [at_zero, _] = contacts(values, [0.0, f64::INFINITY], effective);
+    if at_zero.is_none_or(|contact| contact < Contact::Limit) {
         return false;
     }
     let Some((from, to)) = shortest_interval(values, LEVEL) else { return false };

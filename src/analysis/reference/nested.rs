@@ -18,7 +18,7 @@ use crate::device::Tensor;
 use crate::infer::{Posterior, Region, propose};
 use crate::reference::nested::{self, NestedState, Points};
 use crate::reference::{Likelihood, NestedSettings};
-use crate::refine::{Importance, Pool, PoolSettings, Student, StudentMixture, agreement_within, poisson_constant};
+use crate::refine::{Importance, Pool, PoolSettings, Student, StudentMixture, agreement_within};
 use crate::result::{
     NestedSummary, PolishSummary, ProposalSummary, ReferenceSummary, RefineSummary, Samples, WeightedSamples, limits,
 };
@@ -240,7 +240,7 @@ fn nest(
     if summary.polish.is_none() {
         refined.refine.log_z = summary.log_z;
         refined.refine.log_z_err = summary.log_z_err;
-        refined.refine.log_z_poisson = summary.log_z + poisson_constant(&problem.dataset.counts);
+        refined.refine.log_z_poisson = summary.log_z + problem.ln_saturated();
     }
     refined.refine.samples = (result.evaluations + summary.polish.as_ref().map_or(0, |p| p.evaluations)) as usize;
     refined.refine.efficiency = refined.refine.ess / refined.refine.samples as f64;

@@ -101,13 +101,16 @@ impl<'a> Rounds<'a> {
         store: Option<Box<dyn Store + 'a>>,
         observer: &'a dyn Observer,
     ) -> Result<Self> {
+        if settings.inference.amortised.is_some() {
+            super::amortised::plain(problem)?;
+        }
         let simulator = problem.simulator(device)?;
         if let Some([lo, hi]) = settings.exposures(problem)
             && !(lo..=hi).contains(&1.0)
         {
             return Err(Error::Input(format!(
                 "inference.amortised.exposure does not contain the exposure of the observed spectrum, {} s",
-                problem.dataset.exposure
+                problem.observations.sets()[0].exposure
             )));
         }
         let context = Context { problem, settings, simulator: &simulator, device, observer };
@@ -354,6 +357,9 @@ impl<'a> Rounds<'a> {
             expose(&mut expected, &factors);
             self.exposed.extend(factors);
         }
+        // A background of its own for each row: the networks learn what the likelihood integrates over.
+        let source = Source { seed: self.seed(), stream: Streams(self.done.len() as u32).counts() };
+        self.simulator.add_background(source, self.expected.rows(), &mut expected);
         self.expected.append(expected);
         Ok(())
     }

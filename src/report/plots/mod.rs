@@ -30,7 +30,7 @@ pub mod unfolded;
 
 use std::path::Path;
 
-use super::{ReportData, ReportError, write_atomically};
+use super::{ReportData, ReportError, folder, write_atomically};
 
 /// All plots of a run that its data allow, as SVG documents.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +40,8 @@ pub struct Plots {
     pub rounds: Option<String>,
     pub spectrum: Option<String>,
     pub unfolded: Option<String>,
+    /// Of each data set after the first: its name, the folded spectrum, the model before the instrument.
+    pub further: Vec<(String, Option<String>, Option<String>)>,
     pub coverage: Option<String>,
     pub losses: Option<String>,
     pub efficiency: Option<String>,
@@ -56,6 +58,15 @@ impl Plots {
             rounds: corner::rounds(data),
             spectrum: spectrum.and_then(|s| spectrum::spectrum(s, data.summary.residuals)),
             unfolded: spectrum.zip(data.unfolded.as_ref()).and_then(|(s, u)| unfolded::unfolded(u, s)),
+            further: data
+                .further
+                .iter()
+                .map(|set| {
+                    let folded = spectrum::spectrum(&set.spectrum, data.summary.residuals);
+                    let before = set.unfolded.as_ref().and_then(|u| unfolded::unfolded(u, &set.spectrum));
+                    (set.name.clone(), folded, before)
+                })
+                .collect(),
             coverage: spectrum.and_then(|s| coverage::coverage(s, &data.coverage)),
             losses: training::losses(data),
             efficiency: training::efficiency(data),
@@ -85,6 +96,14 @@ impl Plots {
         for (name, plot) in named {
             if let Some(svg) = plot {
                 write_atomically(&folder.join(format!("{name}.svg")), |w| w.write_all(svg.as_bytes()))?;
+            }
+        }
+        for (set, folded, before) in &self.further {
+            for (name, plot) in [("spectrum", folded), ("unfolded", before)] {
+                if let Some(svg) = plot {
+                    let file = folder::of_set(&format!("{name}.svg"), set);
+                    write_atomically(&folder.join(file), |w| w.write_all(svg.as_bytes()))?;
+                }
             }
         }
         Ok(())

@@ -131,11 +131,11 @@ fn subjects(bench: &Bench<'_>) -> Result<Vec<Subject>> {
     };
     let mut all = Vec::new();
     if let Some(problem) = bench.problem {
-        let energies = problem.dataset.folded.energies();
+        let energies = problem.observations.sets()[0].folded.energies();
         let rows = |most: usize| (most / energies.max(1)).next_power_of_two().clamp(32, 1 << 17);
         let rows = scaled(device, rows(1 << 19), rows(1 << 23), rows(1 << 28));
         all.push(subject("run", problem.exact_simulator(device)?, rows));
-        if problem.compression().is_ok() {
+        if problem.compressions().iter().any(Result::is_ok) {
             all.push(subject("run kept", problem.simulator(device)?, rows));
         }
         return Ok(all);

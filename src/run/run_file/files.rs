@@ -20,7 +20,12 @@ impl RunFile {
         self.observation.spectrum == BUILT_IN_SPECTRUM
     }
 
-    /// `[observation]` with every file that it names found. `data` is `--data` or `RONTGEN_DATA`.
+    /// Every data set with the files that it names found. `data` is `--data` or `RONTGEN_DATA`.
+    pub fn observation_specs(&self, data: Option<&Path>) -> Result<Vec<ObservationSpec>, RunFileError> {
+        (0..=self.further.len()).map(|k| self.of_set(k).observation_spec(data)).collect()
+    }
+
+    /// `[observation]`, of several the first, with every file that it names found. `data` is `--data` or `RONTGEN_DATA`.
     pub fn observation_spec(&self, data: Option<&Path>) -> Result<ObservationSpec, RunFileError> {
         let found = |key: &str, choice: &FileChoice| -> Result<FileChoice, RunFileError> {
             Ok(match choice {
@@ -39,6 +44,7 @@ impl RunFile {
             background: found("background", &o.background)?,
             energies: o.energies.clone(),
             grouping: o.grouping.clone(),
+            min_background: o.min_background,
             mismatch: o.mismatch,
             notes: Vec::new(),
         };
@@ -50,6 +56,7 @@ impl RunFile {
             ("spectrum", Some(o.spectrum.clone()), Some(spec.spectrum.display().to_string())),
             ("response", path(&o.response), spec.response.as_ref().map(|path| path.display().to_string())),
             ("arf", path(&o.arf), path(&spec.arf)),
+            ("background", path(&o.background), path(&spec.background)),
         ] {
             if let (Some(name), Some(found)) = (name, found)
                 && name.ends_with(".gz")

@@ -16,6 +16,9 @@ use super::{
 
 /// The section whose keys are the model's parameters.
 pub(super) const PARAMETERS: &str = "parameters";
+/// The section of a data set, and the one in it.
+pub(super) const OBSERVATION: &str = "observation";
+pub(super) const BACKGROUND_PRIOR: &str = "observation.background_prior";
 /// The section that says where a run came from.
 pub(super) const WRITTEN_BY: &str = "written_by";
 
@@ -47,7 +50,19 @@ const fn section(name: &'static str, help: &'static str, keys: &'static [Key]) -
 
 /// Every section, in the order of `run.toml`.
 pub(super) const TABLE: &[SectionKeys] = &[
-    section("observation", "Which files, which energies, and how channels are joined.", observation::KEYS),
+    section(
+        OBSERVATION,
+        "Which files, which energies, and how channels are joined; [[observation]] is one of several data sets.",
+        observation::KEYS,
+    ),
+    SectionKeys {
+        form: Form::IfAny,
+        ..section(
+            BACKGROUND_PRIOR,
+            "What the statistic \"marginal\" knows of the background before its counts.",
+            observation::BACKGROUND_PRIOR_KEYS,
+        )
+    },
     section("model", "The model and what it is computed with.", model::KEYS),
     SectionKeys {
         form: Form::Free,
@@ -142,10 +157,24 @@ pub(super) fn home(key: &str, section: &str) -> Option<&'static str> {
 /// Reads a whole document; `name` stands for its path.
 pub(super) fn read(tree: &Table, name: &str) -> Result<RunFile, RunFileError> {
     let root = Section::root(tree, name)?;
+    let sets = root.sets(OBSERVATION)?;
+    let mut run = read_with(&root, sets.first().cloned(), name)?;
+    for set in sets.into_iter().skip(1) {
+        let other = read_with(&root, Some(set), name)?;
+        run.further.push(other.observation);
+    }
+    Ok(run)
+}
+
+/// Reads the document with one of its data sets, where it has a list of them.
+fn read_with<'a>(root: &Section<'a>, set: Option<Section<'a>>, name: &str) -> Result<RunFile, RunFileError> {
     let mut sections: Vec<Section<'_>> = Vec::new();
     for one in read_sections() {
         let parent = one.name.rsplit_once('.').and_then(|(parent, _)| sections.iter().find(|s| s.name == parent));
-        sections.push(parent.unwrap_or(&root).section(one.name)?);
+        sections.push(match &set {
+            Some(set) if one.name == OBSERVATION => set.clone(),
+            _ => parent.unwrap_or(root).section(one.name)?,
+        });
     }
     let written_by = sections.iter().any(|one| one.name == WRITTEN_BY && one.there).then(Provenance::default);
     let mut draft = Draft { run: RunFile { path: name.to_string(), written_by, ..RunFile::default() }, sections };

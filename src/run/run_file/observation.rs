@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use super::{
     RunFile, RunFileError,
-    key::{Field, Grammar, Identity, Key, Preset::Fixed, Unsaid, own, string, word, words},
+    key::{Field, Grammar, Identity, Key, Preset::Fixed, Unsaid, Words, number, own, string, word, words},
     section::{Section, unknown_key},
     tree::{Item, Node},
 };
+use crate::analysis::{StatisticChoice, StatisticSettings};
 use crate::observation::{FileChoice, Grouping, Mismatch};
 
 /// `[observation]`
@@ -23,6 +24,10 @@ pub struct Observation {
     /// Ranges \[keV\], ascending and disjoint; empty: every channel of the response.
     pub energies: Vec<[f64; 2]>,
     pub grouping: Grouping,
+    /// Background counts that a bin of `{ min_counts, min_background }` holds at least; 0: no demand.
+    pub min_background: u32,
+    /// What compares counts and model, and what `marginal` knows of the background before its counts.
+    pub statistic: StatisticSettings,
     /// Whether files of another instrument are used all the same; no part of what decides a run.
     pub mismatch: Mismatch,
 }
@@ -62,7 +67,7 @@ pub(super) const KEYS: &[Key] = &[
         "name",
         Field { get: |run| run.observation.name.clone(), set: |run, text| run.observation.name = text },
         Unsaid::Nothing("the spectrum's file name"),
-        "Name for plots and tables.",
+        "Name for plots and tables, and of the parameters that are the data set's own (NAME@SET).",
     ),
     string(
         "spectrum",
@@ -116,13 +121,37 @@ pub(super) const KEYS: &[Key] = &[
             default: || Grouping::default().to_string(),
             allowed: || GROUPING.into(),
             read: |section, run| {
-                run.observation.grouping = read_grouping(section)?;
+                (run.observation.grouping, run.observation.min_background) = read_grouping(section)?;
                 Ok(())
             },
-            write: |run| Some(run.observation.grouping.to_string()),
+            write: |run| {
+                let o = &run.observation;
+                Some(match (&o.grouping, o.min_background) {
+                    (Grouping::MinCounts(n), least @ 1..) => {
+                        format!("{{ min_counts = {n}, min_background = {least} }}")
+                    }
+                    (grouping, _) => grouping.to_string(),
+                })
+            },
         },
         "How channels are joined: by the file's GROUPING, not at all, optimally, to a least number of counts, or in fixed widths.",
     ),
+    word(
+        "statistic",
+        Words {
+            all: || StatisticChoice::ALL.map(StatisticChoice::word).into(),
+            field: Field {
+                get: |run| run.observation.statistic.choice.word(),
+                set: |run, word| {
+                    let found = StatisticChoice::ALL.into_iter().find(|choice| choice.word() == word);
+                    run.observation.statistic.choice = found.unwrap_or_default();
+                },
+            },
+        },
+        Fixed("auto"),
+        "What compares counts and model: by default C-STAT without a background, marginal with one of counts, pgstat with one of errors.",
+    )
+    .identity(Identity::Unless("\"auto\"")),
     word(
         "mismatch",
         words!(observation.mismatch, [Mismatch::Error, Mismatch::Warn], mismatch),
@@ -131,6 +160,31 @@ pub(super) const KEYS: &[Key] = &[
     )
     .written(|run| run.observation.mismatch == Mismatch::Warn)
     .identity(Identity::Never),
+];
+
+/// `[observation.background_prior]`
+pub(super) const BACKGROUND_PRIOR_KEYS: &[Key] = &[
+    number(
+        "k",
+        Field { get: |run| run.observation.statistic.shape, set: |run, value| run.observation.statistic.shape = value },
+        Fixed(10.0),
+        1e-3..=1e9,
+        "Shape of the Gamma prior of each bin's expected background counts: the larger, the narrower.",
+    )
+    .written(|run| run.observation.statistic.shape != StatisticSettings::default().shape)
+    .identity(Identity::Unless("10.0")),
+    number(
+        "smooth",
+        Field {
+            get: |run| run.observation.statistic.smooth,
+            set: |run, value| run.observation.statistic.smooth = value,
+        },
+        Fixed(20.0),
+        1.0..=1e9,
+        "Background counts that the neighbours of a bin hold whose mean is the prior's; the bin itself is left out.",
+    )
+    .written(|run| run.observation.statistic.smooth != StatisticSettings::default().smooth)
+    .identity(Identity::Unless("20.0")),
 ];
 
 const ENERGIES: &str = "[low, high] in keV with 0 <= low < high, or a list of such ranges, ascending and disjoint";
@@ -152,11 +206,12 @@ fn write_energies(run: &RunFile) -> Option<String> {
     (!ranges.is_empty()).then(|| format!("[{}]", ranges.join(", ")))
 }
 
-const GROUPING: &str =
-    "\"file\", \"none\", \"optimal\", { min_counts = 20 }, or a list of [low keV, high keV, channels per bin]";
+const GROUPING: &str = "\"file\", \"none\", \"optimal\", { min_counts = 20 } (with min_background = 5 or so), or a list of [low keV, high keV, channels per bin]";
 
-fn read_grouping(section: &Section<'_>) -> Result<Grouping, RunFileError> {
-    let Some(node) = section.get("grouping") else { return Ok(Grouping::File) };
+/// The grouping, and the least number of background counts in a bin.
+fn read_grouping(section: &Section<'_>) -> Result<(Grouping, u32), RunFileError> {
+    let Some(node) = section.get("grouping") else { return Ok((Grouping::File, 0)) };
+    let alone = |grouping: Grouping| Ok((grouping, 0));
     let wrong = |node: &Node| section.wrong("grouping", node, GROUPING);
     let count = |node: &Node, most: i128| match node.item {
         Item::Integer(n) if (1..=most).contains(&n) => u32::try_from(n).ok(),
@@ -164,21 +219,27 @@ fn read_grouping(section: &Section<'_>) -> Result<Grouping, RunFileError> {
     };
     match &node.item {
         Item::Text(text) => match text.as_str() {
-            "file" => Ok(Grouping::File),
-            "none" => Ok(Grouping::None),
-            "optimal" => Ok(Grouping::Optimal),
+            "file" => alone(Grouping::File),
+            "none" => alone(Grouping::None),
+            "optimal" => alone(Grouping::Optimal),
             _ => Err(wrong(node)),
         },
-        Item::Table(table) => match table.as_slice() {
-            [(key, _, value)] if key == "min_counts" => match count(value, 1_000_000_000) {
-                Some(n) => Ok(Grouping::MinCounts(n)),
-                None => Err(section.wrong("grouping.min_counts", value, "a whole number of counts, at least 1")),
-            },
-            [(key, place, _), ..] if key != "min_counts" => {
-                Err(unknown_key(key, "observation.grouping", &["min_counts"], place))
+        Item::Table(table) => {
+            let known = ["min_counts", "min_background"];
+            if let Some((key, place, _)) = table.iter().find(|(key, ..)| !known.contains(&key.as_str())) {
+                return Err(unknown_key(key, "observation.grouping", &known, place));
             }
-            _ => Err(wrong(node)),
-        },
+            let least = |key: &str| match table.iter().find(|(name, ..)| name == key) {
+                None => Ok(None),
+                Some((.., value)) => count(value, 1_000_000_000).map(Some).ok_or_else(|| {
+                    section.wrong(&format!("grouping.{key}"), value, "a whole number of counts, at least 1")
+                }),
+            };
+            match (least("min_counts")?, least("min_background")?) {
+                (None, None) => Err(wrong(node)),
+                (counts, background) => Ok((Grouping::MinCounts(counts.unwrap_or(1)), background.unwrap_or(0))),
+            }
+        }
         Item::Array(list) if !list.is_empty() => list
             .iter()
             .map(|range| {
@@ -195,7 +256,7 @@ fn read_grouping(section: &Section<'_>) -> Result<Grouping, RunFileError> {
             })
             .collect::<Result<Vec<_>, _>>()
             .and_then(|ranges| match ranges.windows(2).all(|w| w[0].1 <= w[1].0) {
-                true => Ok(Grouping::Widths(ranges)),
+                true => alone(Grouping::Widths(ranges)),
                 false => Err(section.wrong("grouping", node, "ranges that ascend and do not overlap")),
             }),
         _ => Err(wrong(node)),

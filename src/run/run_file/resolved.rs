@@ -6,7 +6,7 @@
 use super::{
     Provenance, RunFile,
     key::Identity,
-    keys::{self, Form, PARAMETERS, SectionKeys, WRITTEN_BY},
+    keys::{self, BACKGROUND_PRIOR, Form, OBSERVATION, PARAMETERS, SectionKeys, WRITTEN_BY},
 };
 
 /// A TOML basic string.
@@ -31,24 +31,50 @@ impl RunFile {
         let run = RunFile { written_by: Some(provenance.clone()), ..self.clone() };
         let remark = |text: &str| if text.is_empty() { String::new() } else { format!("   # {text}") };
         let mut out = String::from("# A run of rontgen as it was resolved: every default is written out.\n");
-        for section in keys::read_sections() {
+        let mut put = |run: &RunFile, section: &SectionKeys, head: String| {
             let entries = run.entries(section);
             if section.form == Form::IfAny && entries.is_empty() {
-                continue;
+                return;
             }
-            out.push_str(&format!("\n[{}]{}\n", section.name, remark(section.remark)));
+            out.push_str(&format!("\n{head}{}\n", remark(section.remark)));
             for (key, value, words) in entries {
                 out.push_str(&format!("{key} = {value}{}\n", remark(words)));
             }
-            for key in section.keys.iter().filter(|key| !key.absent.is_empty() && key.toml(&run).is_none()) {
+            for key in section.keys.iter().filter(|key| !key.absent.is_empty() && key.toml(run).is_none()) {
                 out.push_str(&format!("# {}: {}\n", key.name, key.absent));
             }
+        };
+        let of_a_set = |section: &&SectionKeys| section.name == OBSERVATION || section.name == BACKGROUND_PRIOR;
+        let several = !run.further.is_empty();
+        for k in (0..=run.further.len()).filter(|_| several) {
+            let own = run.of_set(k);
+            for section in keys::read_sections().filter(of_a_set) {
+                let list = section.name == OBSERVATION;
+                put(&own, section, if list { format!("[[{}]]", section.name) } else { format!("[{}]", section.name) });
+            }
+        }
+        for section in keys::read_sections().filter(|section| !(several && of_a_set(section))) {
+            put(&run, section, format!("[{}]", section.name));
         }
         out
     }
 
     /// What decides the result, as `(section.key, value)` in a fixed order. Parameter names are in small letters.
     pub fn identity(&self) -> Vec<(String, String)> {
+        let mut identity = self.identity_of_one();
+        for k in 1..=self.further.len() {
+            let own = self.of_set(k).identity_of_one();
+            let own = own.into_iter().filter_map(|(key, value)| {
+                let rest = key.strip_prefix(OBSERVATION)?;
+                Some((format!("{OBSERVATION}[{}]{rest}", k + 1), value))
+            });
+            identity.extend(own);
+        }
+        identity
+    }
+
+    /// The same with the first data set alone.
+    fn identity_of_one(&self) -> Vec<(String, String)> {
         let mut identity = Vec::new();
         for section in keys::read_sections().filter(|section| section.name != WRITTEN_BY) {
             let mut entries = self.entries(section);
@@ -100,6 +126,12 @@ impl RunFile {
 /// The value that a key has in runs that do not say it, because it is no part of what they are.
 fn unless(name: &str) -> Option<&'static str> {
     let (section, key) = name.rsplit_once('.')?;
+    // A key of a data set after the first: observation[2].statistic.
+    let plain = section
+        .find('[')
+        .zip(section.find(']'))
+        .map(|(from, to)| format!("{}{}", &section[..from], &section[to + 1..]));
+    let section = plain.as_deref().unwrap_or(section);
     let mut keys = keys::read_sections().filter(|one| one.name == section).flat_map(|one| one.keys);
     match keys.find(|one| one.name == key)?.identity {
         Identity::Unless(before) => Some(before),

@@ -46,6 +46,23 @@ impl<'a> Section<'a> {
         Ok(section)
     }
 
+    /// The sections of a list `[[name]]`; empty where it is no list.
+    pub fn sets(&self, name: &'static str) -> Result<Vec<Section<'a>>, RunFileError> {
+        let Some(whole @ Node { item: Item::Array(list), .. }) = self.get(name) else { return Ok(Vec::new()) };
+        let one = |node: &'a Node| match &node.item {
+            Item::Table(table) => {
+                let section = Section { name, there: true, table, place: node.place.clone() };
+                section.check_keys().map(|()| section)
+            }
+            _ => Err(self.wrong(name, node, &format!("a section [{name}], or several [[{name}]]"))),
+        };
+        let all: Vec<Section<'a>> = list.iter().map(one).collect::<Result<_, _>>()?;
+        match all.is_empty() {
+            true => Err(self.wrong(name, whole, "at least one data set")),
+            false => Ok(all),
+        }
+    }
+
     fn check_keys(&self) -> Result<(), RunFileError> {
         let known = keys::known(self.name);
         for (key, place, _) in self.table {

@@ -237,8 +237,21 @@ pub(super) fn overlay(tree: &mut Table, option: &str) -> Result<(), RunFileError
     };
     let Some(last) = path.pop() else { return Err(wrong("the key is empty")) };
     let in_parameters = path.first().is_some_and(|first| first == "parameters");
-    let mut table = tree;
-    for part in path {
+    path.reverse();
+    lay_over(tree, path, &last, &node, in_parameters, &at)
+        .map_err(|part| wrong(&format!("{part:?} is not a section of the run file")))
+}
+
+/// Puts `node` at `last` below the sections of `path` (the next one last), of a list of sections in each. The error is the part that is no section.
+fn lay_over(
+    table: &mut Table,
+    mut path: Vec<String>,
+    last: &str,
+    node: &Node,
+    in_parameters: bool,
+    at: &Place,
+) -> Result<(), String> {
+    if let Some(part) = path.pop() {
         let index = match table.iter().position(|(name, ..)| *name == part) {
             Some(index) => index,
             None => {
@@ -247,14 +260,21 @@ pub(super) fn overlay(tree: &mut Table, option: &str) -> Result<(), RunFileError
                 table.len() - 1
             }
         };
-        match &mut table[index].2.item {
-            Item::Table(inner) => table = inner,
-            _ => return Err(wrong(&format!("{part:?} is not a section of the run file"))),
-        }
+        return match &mut table[index].2.item {
+            Item::Table(inner) => lay_over(inner, path, last, node, in_parameters, at),
+            Item::Array(list) if !list.is_empty() => {
+                for one in list {
+                    let Item::Table(inner) = &mut one.item else { return Err(part) };
+                    lay_over(inner, path.clone(), last, node, in_parameters, at)?;
+                }
+                Ok(())
+            }
+            _ => Err(part),
+        };
     }
     if in_parameters {
         // XSPEC's names do not depend on case, so the override must replace the entry however it is spelt there.
-        table.retain(|(name, ..)| !name.eq_ignore_ascii_case(&last));
+        table.retain(|(name, ..)| !name.eq_ignore_ascii_case(last));
         if let Some((component, parameter)) = last.split_once('.') {
             for (name, _, node) in table.iter_mut() {
                 if let (true, Item::Table(inner)) = (name.eq_ignore_ascii_case(component), &mut node.item) {
@@ -265,7 +285,7 @@ pub(super) fn overlay(tree: &mut Table, option: &str) -> Result<(), RunFileError
     } else {
         table.retain(|(name, ..)| *name != last);
     }
-    table.push((last, at, node));
+    table.push((last.to_owned(), at.clone(), node.clone()));
     Ok(())
 }
 

@@ -7,12 +7,15 @@
 use super::calibration::LEVEL;
 use crate::result::{Check, Predictive};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Bands of adjacent bins with about the same number of observed counts, at most.
 const BANDS: usize = 10;
 
 /// Discrepancies of one spectrum from one expectation: C-STAT, its largest root in a bin, neighbour correlation, then C-STAT of the bands.
-fn discrepancies(counts: &[f32], mu: &[f32], bands: &[(usize, usize)]) -> Vec<f64> {
+///
+/// Bins at `starts` have no neighbour before them.
+fn discrepancies(counts: &[f32], mu: &[f32], bands: &[(usize, usize)], starts: &[usize]) -> Vec<f64> {
     let (mut total, mut largest, mut neighbours, mut before) = (0.0, 0.0f64, 0.0, 0.0);
     let mut by_band = vec![0.0; bands.len()];
     let mut band = 0;
@@ -21,6 +24,9 @@ fn discrepancies(counts: &[f32], mu: &[f32], bands: &[(usize, usize)]) -> Vec<f6
         let deviance = 2.0 * (m - k + if k > 0.0 { k * (k / m).ln() } else { 0.0 });
         // The signed root of the deviance: nearly normal at few counts too, unlike (k - m) / sqrt(m).
         let root = deviance.max(0.0).sqrt().copysign(k - m);
+        if starts.contains(&i) {
+            before = 0.0;
+        }
         total += deviance;
         largest = largest.max(root.abs());
         neighbours += root * before;
@@ -36,9 +42,9 @@ fn discrepancies(counts: &[f32], mu: &[f32], bands: &[(usize, usize)]) -> Vec<f6
 }
 
 /// Splits bins into bands of about equally many counts.
-fn bands(counts: &[u32]) -> Vec<(usize, usize)> {
+fn bands(counts: &[u32], most: usize) -> Vec<(usize, usize)> {
     let total: u64 = counts.iter().map(|&k| u64::from(k)).sum();
-    let wanted = BANDS.min(counts.len()).max(1) as u64;
+    let wanted = most.min(counts.len()).max(1) as u64;
     let (mut bands, mut start, mut sum) = (Vec::new(), 0, 0u64);
     for (i, &k) in counts.iter().enumerate() {
         sum += u64::from(k);
@@ -56,6 +62,9 @@ pub struct Predicting {
     counts: Vec<f32>,
     bands: Vec<(usize, usize)>,
     edges: Vec<(f64, f64)>,
+    sets: Vec<(String, Range<usize>)>,
+    /// First bins of the data sets after the first.
+    starts: Vec<usize>,
     /// Per check: sums of the observed and replicated values; draws with a larger, and with an equal replicated one.
     sums: Vec<(f64, f64)>,
     larger: Vec<(usize, usize)>,
@@ -63,14 +72,20 @@ pub struct Predicting {
 }
 
 impl Predicting {
-    /// `counts` of the D bins and their limits \[keV\].
-    pub fn new(counts: &[u32], edges: &[(f64, f64)]) -> Self {
-        let bands = bands(counts);
+    /// `counts` of the D bins and their limits \[keV\], in data sets with their names.
+    pub fn new(counts: &[u32], edges: &[(f64, f64)], sets: &[(String, Range<usize>)]) -> Self {
+        let of_set = |(_, columns): &(String, Range<usize>)| {
+            let own = bands(&counts[columns.clone()], BANDS.div_ceil(sets.len()));
+            own.into_iter().map(|(from, to)| (columns.start + from, columns.start + to)).collect::<Vec<_>>()
+        };
+        let bands: Vec<(usize, usize)> = sets.iter().flat_map(of_set).collect();
         let checks = 3 + bands.len();
         Self {
             counts: counts.iter().map(|&k| k as f32).collect(),
             bands,
             edges: edges.to_vec(),
+            sets: sets.to_vec(),
+            starts: sets.iter().skip(1).map(|(_, columns)| columns.start).collect(),
             sums: vec![(0.0, 0.0); checks],
             larger: vec![(0, 0); checks],
             draws: 0,
@@ -80,11 +95,11 @@ impl Predicting {
     /// Takes expected and replicated counts of some draws, n x D each.
     pub fn add(&mut self, expected: &[f32], replicated: &[f32]) {
         let d = self.counts.len();
-        let (counts, bands) = (&self.counts, &self.bands);
+        let (counts, bands, starts) = (&self.counts, &self.bands, &self.starts);
         let pairs: Vec<(Vec<f64>, Vec<f64>)> = expected
             .par_chunks_exact(d)
             .zip(replicated.par_chunks_exact(d))
-            .map(|(mu, drawn)| (discrepancies(counts, mu, bands), discrepancies(drawn, mu, bands)))
+            .map(|(mu, drawn)| (discrepancies(counts, mu, bands, starts), discrepancies(drawn, mu, bands, starts)))
             .collect();
         for (observed, drawn) in pairs {
             self.draws += 1;
@@ -109,7 +124,14 @@ impl Predicting {
             _ => {
                 let (first, last) = self.bands[i - 3];
                 let edge = |at: usize| self.edges.get(at).copied().unwrap_or((f64::NAN, f64::NAN));
-                format!("C-STAT, {:.3}-{:.3} keV", edge(first).0, edge(last).1)
+                let set = match self.sets.as_slice() {
+                    [_] => String::new(),
+                    sets => sets
+                        .iter()
+                        .find(|(_, columns)| columns.contains(&first))
+                        .map_or_else(String::new, |(name, _)| format!("{name} ")),
+                };
+                format!("C-STAT, {set}{:.3}-{:.3} keV", edge(first).0, edge(last).1)
             }
         };
         let tests = self.sums.len() as f64;
@@ -137,6 +159,27 @@ mod tests {
 
     const BINS: usize = 100;
 
+    fn one() -> Vec<(String, Range<usize>)> {
+        vec![("only".into(), 0..BINS)]
+    }
+
+    /// Bands end where data sets do and are named after them, and the first bin of one is no neighbour of the last of the other.
+    #[test]
+    fn data_sets_are_told_apart() {
+        let edges: Vec<(f64, f64)> = (0..BINS).map(|i| ((i % 50) as f64, (i % 50) as f64 + 1.0)).collect();
+        let sets = vec![("a".to_owned(), 0..50), ("b".to_owned(), 50..BINS)];
+        let counts: Vec<u32> = (0..BINS as u32).map(|i| if i < 50 { 40 } else { 10 }).collect();
+        let mut predicting = Predicting::new(&counts, &edges, &sets);
+        let expected: Vec<f32> = counts.iter().map(|&k| k as f32).collect::<Vec<_>>().repeat(100);
+        predicting.add(&expected, &draw(&expected, 100, 1));
+        let found = predicting.finish().unwrap();
+        let names: Vec<&str> = found.checks[3..].iter().map(|check| check.name.as_str()).collect();
+        assert_eq!((names.len(), names[0], names[5]), (10, "C-STAT, a 0.000-10.000 keV", "C-STAT, b 0.000-10.000 keV"));
+        assert!(found.bands.iter().all(|(from, to)| (*from < 50) == (*to < 50)), "{:?}", found.bands);
+        let jump = |starts: &[usize]| discrepancies(&[9.0, 9.0], &[4.0, 4.0], &[(0, 1)], starts)[2];
+        assert!(jump(&[]) > 1.0 && jump(&[1]) == 0.0);
+    }
+
     fn draw(mu: &[f32], rows: usize, stream: u32) -> Vec<f32> {
         let device = Device::cpu();
         let means = Tensor::from_slice(&device, rows, mu.len() / rows, mu);
@@ -151,7 +194,7 @@ mod tests {
         let truth: Vec<f32> = (0..BINS).map(|i| 40.0 * shape(i)).collect();
         let counts: Vec<u32> = draw(&truth, 1, stream).iter().map(|&k| k as u32).collect();
         let edges: Vec<(f64, f64)> = (0..BINS).map(|i| (i as f64, i as f64 + 1.0)).collect();
-        let mut predicting = Predicting::new(&counts, &edges);
+        let mut predicting = Predicting::new(&counts, &edges, &one());
         let expected = model.repeat(4000);
         predicting.add(&expected, &draw(&expected, 4000, 1));
         predicting.finish().unwrap()
@@ -173,7 +216,7 @@ mod tests {
         assert!(spike.checks[1].failed, "{:?}", spike.checks[1]);
         // Counts that scatter too little: C-STAT is too small.
         let edges = vec![(0.0, 1.0); BINS];
-        let mut flat = Predicting::new(&[40; BINS], &edges);
+        let mut flat = Predicting::new(&[40; BINS], &edges, &one());
         let expected = [40.0f32; BINS].repeat(4000);
         flat.add(&expected, &draw(&expected, 4000, 1));
         assert!(flat.finish().unwrap().checks[0].failed);
@@ -181,11 +224,11 @@ mod tests {
 
     #[test]
     fn bands_share_the_counts() {
-        let list = bands(&[10; 100]);
+        let list = bands(&[10; 100], BANDS);
         assert_eq!(list.len(), 10);
         assert_eq!((list[0], list[9]), ((0, 9), (90, 99)));
-        let heavy = bands(&[1000, 1, 1, 1]);
+        let heavy = bands(&[1000, 1, 1, 1], BANDS);
         assert_eq!(heavy.iter().map(|b| b.1 + 1 - b.0).sum::<usize>(), 4);
-        assert_eq!(bands(&[0; 5]), [(0, 4)]);
+        assert_eq!(bands(&[0; 5], BANDS), [(0, 4)]);
     }
 }

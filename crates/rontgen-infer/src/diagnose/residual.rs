@@ -20,6 +20,7 @@ use nalgebra::{DMatrix, SymmetricEigen};
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Expected counts that adjacent bins are taken together for.
 pub const LEAST: f64 = 2.0;
@@ -34,20 +35,22 @@ const DIRECTIONS: usize = 48;
 /// A window of which less is left outside of the signal says nothing.
 const LEFT: f64 = 0.1;
 
-/// Draws counts from means (n x groups), other ones for every number.
-pub type Poisson<'a> = dyn FnMut(usize, &[f32]) -> Result<Vec<f32>> + 'a;
+/// Draws counts of groups of bins (n x groups) for the expected ones of as many, other ones for every number; the last argument holds the first bins of
+/// the groups, and the number of bins.
+pub type Counts<'a> = dyn FnMut(usize, &[f32], &[usize]) -> Result<Vec<f32>> + 'a;
 
 /// Tests the residual of `counts` in bins of the limits `edges` \[keV\] against the expected counts of draws of the posterior (row-major, n x
-/// bins). `poisson(k, means)` draws counts from means (n x groups), other ones for every k. `None` for fewer than 20 draws, or where fewer
+/// bins). No group, band or window crosses from one data set (name and columns) to the next. `None` for fewer than 20 draws, or where fewer
 /// groups are left than the directions and one band take.
 ///
 /// # Errors
-/// Those of `poisson`.
+/// Those of `draw`.
 pub fn examine(
     counts: &[u32],
     edges: &[(f64, f64)],
+    sets: &[(String, Range<usize>)],
     expected: &[f32],
-    poisson: &mut Poisson<'_>,
+    draw: &mut Counts<'_>,
 ) -> Result<Option<Residual>> {
     let bins = counts.len().max(1);
     let n = expected.len() / bins;
@@ -58,24 +61,34 @@ pub fn examine(
     for mu in expected.chunks_exact(bins) {
         mean.iter_mut().zip(mu).for_each(|(sum, mu)| *sum += f64::from(*mu) / n as f64);
     }
-    let starts = groups(&mean);
+    let starts = groups(&mean, sets);
+    // Data sets in groups.
+    let place = |bin: usize| starts.partition_point(|start| *start < bin);
+    let sides: Vec<Range<usize>> = sets.iter().map(|(_, columns)| place(columns.start)..place(columns.end)).collect();
     let grouped: Vec<f32> = expected
         .par_chunks_exact(bins)
         .flat_map_iter(|mu| together(&starts, mu.iter().map(|&mu| f64::from(mu))).into_iter().map(|mu| mu as f32))
         .collect();
-    let Some(frame) = Frame::new(&together(&starts, mean.iter().copied()), &grouped) else { return Ok(None) };
+    let Some(frame) = Frame::new(&together(&starts, mean.iter().copied()), &grouped, &sides) else { return Ok(None) };
     let groups = frame.expected.len();
     let observed = frame.statistics(&together(&starts, counts.iter().map(|&k| f64::from(k))));
     let mut mocks = Vec::new();
     for k in 0..MOCKS_PER_DRAW {
-        let drawn = poisson(k, &grouped)?;
+        let drawn = draw(k, &grouped, &starts)?;
         mocks.par_extend(drawn.par_chunks_exact(groups).map(|x| {
             let x: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
             frame.statistics(&x)
         }));
     }
     let limits = |from: usize, to: usize| (edges[starts[from]].0, edges[starts[to] - 1].1);
-    Ok(Some(frame.judge(&observed, &mocks, &limits)))
+    let name = |from: usize, to: usize| match sets {
+        [_] => String::new(),
+        sets => {
+            let own = sides.iter().position(|side| side.start <= from && to <= side.end);
+            own.map_or_else(String::new, |k| sets[k].0.clone())
+        }
+    };
+    Ok(Some(frame.judge(&observed, &mocks, &limits, &name)))
 }
 
 /// Mean and standard deviation of 2 sqrt(X + 3/8) of X ~ Poisson(mean): sums below a mean of [`FEW`], above it the series in the moments of
@@ -97,7 +110,18 @@ fn root_moments(mean: f64) -> (f64, f64) {
 }
 
 /// First bins of groups that expect [`LEAST`] counts each, and the number of bins; what is left at the end joins the last.
-fn groups(mean: &[f64]) -> Vec<usize> {
+fn groups(mean: &[f64], sets: &[(String, Range<usize>)]) -> Vec<usize> {
+    let of_set = |(_, columns): &(String, Range<usize>)| {
+        let mut own = groups_of_one(&mean[columns.clone()]);
+        own.pop();
+        own.into_iter().map(|start| columns.start + start).collect::<Vec<_>>()
+    };
+    let mut starts: Vec<usize> = sets.iter().flat_map(of_set).collect();
+    starts.push(mean.len());
+    starts
+}
+
+fn groups_of_one(mean: &[f64]) -> Vec<usize> {
     let mut starts = vec![0];
     let mut sum = 0.0;
     for (i, mu) in mean.iter().enumerate() {
@@ -160,7 +184,7 @@ struct Statistics {
 }
 
 impl Frame {
-    fn new(expected: &[f64], draws: &[f32]) -> Option<Frame> {
+    fn new(expected: &[f64], draws: &[f32], sides: &[Range<usize>]) -> Option<Frame> {
         let groups = expected.len();
         if groups < BAND_GROUPS {
             return None;
@@ -176,8 +200,14 @@ impl Frame {
         if groups < v.ncols() + BAND_GROUPS {
             return None;
         }
-        let mut frame = Frame { bands: bands(expected), expected: expected.to_vec(), moments, v, windows: Vec::new() };
-        frame.windows = frame.windows();
+        let mut frame = Frame {
+            bands: bands_of_sets(expected, sides),
+            expected: expected.to_vec(),
+            moments,
+            v,
+            windows: Vec::new(),
+        };
+        frame.windows = frame.windows(sides);
         Some(frame)
     }
 
@@ -189,7 +219,7 @@ impl Frame {
     }
 
     /// Widths 1, 2, 3, 4, 6, 8, 12 ... up to a quarter of all groups, a quarter of the width apart.
-    fn windows(&self) -> Vec<(usize, usize, usize, f64)> {
+    fn windows(&self, sides: &[Range<usize>]) -> Vec<(usize, usize, usize, f64)> {
         let groups = self.expected.len();
         let widths = (0..).flat_map(|k| [1usize << k, 3 << k]);
         let mut widths: Vec<usize> =
@@ -203,7 +233,8 @@ impl Frame {
         for width in widths {
             for from in (0..=groups - width).step_by((width / 4).max(1)) {
                 let (sd, left) = self.sum_sd(from, from + width);
-                if left >= LEFT {
+                let whole = sides.iter().any(|side| side.start <= from && from + width <= side.end);
+                if left >= LEFT && whole {
                     windows.push((from, from + width, band_of(from + width / 2), sd));
                 }
             }
@@ -243,6 +274,7 @@ impl Frame {
         observed: &[Statistics],
         mocks: &[Vec<Statistics>],
         limits: &dyn Fn(usize, usize) -> (f64, f64),
+        name: &dyn Fn(usize, usize) -> String,
     ) -> Residual {
         let m = mocks.len() as f64;
         let share = |as_odd: &dyn Fn(&[Statistics]) -> bool| {
@@ -274,6 +306,7 @@ impl Frame {
             let (first, last) = self.windows.get(window).map_or((from, to), |w| (w.0, w.1));
             let (low, high) = limits(first, last);
             Band {
+                set: name(from, to),
                 e_min,
                 e_max,
                 groups: to - from,
@@ -285,6 +318,7 @@ impl Frame {
                     _ => 0.0,
                 },
                 window: Window {
+                    set: name(first, last),
                     e_min: low,
                     e_max: high,
                     excess,
@@ -302,6 +336,20 @@ impl Frame {
             by_window,
         }
     }
+}
+
+/// The whole range, then the bands of every data set.
+fn bands_of_sets(expected: &[f64], sides: &[Range<usize>]) -> Vec<(usize, usize)> {
+    if let [_] = sides {
+        return bands(expected);
+    }
+    let mut all = vec![(0, expected.len())];
+    for side in sides.iter().filter(|side| !side.is_empty()) {
+        let own = bands(&expected[side.clone()]);
+        let parts = if own.len() > 1 { &own[1..] } else { &own[..] };
+        all.extend(parts.iter().map(|(from, to)| (side.start + from, side.start + to)));
+    }
+    all
 }
 
 /// The whole range, then bands of about equal expected counts where there is room for more than one.

@@ -151,6 +151,9 @@ pub struct Residual {
 /// The residual in one band.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Band {
+    /// The data set, where there are several; empty for the whole of them.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub set: String,
     /// Limits \[keV\].
     pub e_min: f64,
     pub e_max: f64,
@@ -167,12 +170,20 @@ pub struct Band {
 /// The window of adjacent bins with the largest sum of the residual, its middle in the band.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Window {
+    /// The data set, where there are several.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub set: String,
     /// Limits \[keV\].
     pub e_min: f64,
     pub e_max: f64,
     /// The sum in its own standard deviations, with its sign, and the share of mock spectra with as large a one in any window of the band.
     pub excess: f64,
     pub p: f64,
+}
+
+/// A data set's name before a range of energies.
+fn named(set: &str) -> String {
+    if set.is_empty() { String::new() } else { format!("{set} ") }
 }
 
 impl Residual {
@@ -182,16 +193,18 @@ impl Residual {
         let than = |excess: f64| if excess > 0.0 { "more" } else { "fewer" };
         let found = match self.by_window {
             true => {
-                let Window { e_min, e_max, excess, .. } = band.window;
+                let Window { ref set, e_min, e_max, excess, .. } = band.window;
                 format!(
-                    "{e_min:.3}-{e_max:.3} keV has {} counts than expected, by {:.1} standard deviations",
+                    "{}{e_min:.3}-{e_max:.3} keV has {} counts than expected, by {:.1} standard deviations",
+                    named(set),
                     than(excess),
                     excess.abs()
                 )
             }
             false => format!(
-                "{:.3}-{:.3} keV has a chi-square of {:.1} where {:.1} is expected, with {} counts than expected on the whole ({:+.1} \
+                "{}{:.3}-{:.3} keV has a chi-square of {:.1} where {:.1} is expected, with {} counts than expected on the whole ({:+.1} \
                  standard deviations)",
+                named(&band.set),
                 band.e_min,
                 band.e_max,
                 band.chi_square,
@@ -209,11 +222,11 @@ impl Residual {
     /// In one line: `p = 0.41, oddest 5.1-6.2 keV`.
     pub fn text(&self) -> String {
         let band = self.bands.get(self.oddest).map(|band| match self.by_window {
-            true => (band.window.e_min, band.window.e_max, band.window.excess),
-            false => (band.e_min, band.e_max, band.excess),
+            true => (named(&band.window.set), band.window.e_min, band.window.e_max, band.window.excess),
+            false => (named(&band.set), band.e_min, band.e_max, band.excess),
         });
-        let (low, high, excess) = band.unwrap_or((f64::NAN, f64::NAN, f64::NAN));
+        let (set, low, high, excess) = band.unwrap_or((String::new(), f64::NAN, f64::NAN, f64::NAN));
         let p = if self.p < 0.01 { format!("{:.1e}", self.p) } else { format!("{:.2}", self.p) };
-        format!("p = {p}, oddest at {low:.3}-{high:.3} keV ({excess:+.1} standard deviations)")
+        format!("p = {p}, oddest at {set}{low:.3}-{high:.3} keV ({excess:+.1} standard deviations)")
     }
 }

@@ -52,6 +52,9 @@ pub struct DerivedQuantity {
     /// The additive component, where it is not the whole model's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub component: Option<String>,
+    /// The data set, where its parameters are not those of the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<String>,
     /// Factors that were taken as 1.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub without: Vec<String>,

@@ -36,7 +36,7 @@ pub fn read_ordered<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     impl<'de, T: Deserialize<'de>> Visitor<'de> for Ordered<T> {
         type Value = Vec<(String, T)>;
         fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-            f.write_str("a map from names to their summaries")
+            f.write_str("a map from parameter names (or those of derived quantities) to their summaries")
         }
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
             let mut list: Self::Value = Vec::new();

@@ -34,10 +34,10 @@ pub use residuals::Residuals;
 pub use summary::{
     CstatSummary, DeviceSummary, EmulatorSummary, FallbackStep, FallbackSummary, GridSummary, LatentSummary,
     ModelSummary, ObservationSummary, ParameterSummary, ProposalSummary, RefineSummary, RoundSeconds, RoundSummary,
-    Seconds, Summary, Transfers,
+    Seconds, StatisticSummary, Summary, Transfers,
 };
 pub use tables::{
-    COVERAGE_BINS, Coverage, LossRow, Quantiles, SpectrumRow, SpectrumTable, UnfoldedRow, UnfoldedTable,
+    COVERAGE_BINS, Coverage, LossRow, Quantiles, SetPictures, SpectrumRow, SpectrumTable, UnfoldedRow, UnfoldedTable,
     WeightedSamples,
 };
 pub use verdict::{Light, ModelLight, ModelStatus, Sampling, Verdict, VerdictStatus, limits};

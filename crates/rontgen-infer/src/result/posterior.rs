@@ -1,6 +1,6 @@
 //! A posterior in memory.
 
-use super::{Coverage, Samples, SpectrumTable, Summary, UnfoldedTable, Verdict, WeightedSamples};
+use super::{Coverage, Samples, SetPictures, Summary, Verdict, WeightedSamples};
 
 /// The posterior of a problem: equal-weight samples, the weighted ones that they were chosen from, and what there is to say of them.
 #[derive(Debug, Clone)]
@@ -13,10 +13,8 @@ pub struct Posterior {
     pub chosen: Vec<u32>,
     /// Medians and quantiles, evidence, verdict, and what each round did.
     pub summary: Summary,
-    /// The observed spectrum with the band of the expected counts.
-    pub spectrum: SpectrumTable,
-    /// The model before the instrument with its band; `None` where no draw gives a finite one.
-    pub unfolded: Option<UnfoldedTable>,
+    /// What the pictures of each data set are drawn from.
+    pub pictures: Vec<SetPictures>,
     /// How the spectra that each round simulated lie about the observed one; empty where there were no rounds.
     pub coverage: Vec<Coverage>,
 }
@@ -27,7 +25,7 @@ impl Posterior {
         &self.summary.verdict
     }
 
-    /// C-STAT of each equal-weight sample.
+    /// The statistic (C-STAT where there is no background) of each equal-weight sample.
     pub fn cstat(&self) -> Vec<f64> {
         self.chosen.iter().map(|&row| -2.0 * self.weighted.log_likelihood[row as usize]).collect()
     }

@@ -23,8 +23,15 @@ pub struct Summary {
     pub transfers: Transfers,
     #[serde(default)]
     pub verdict: Verdict,
+    /// The data set, the first of several.
     #[serde(default)]
     pub observation: ObservationSummary,
+    /// Every data set; empty in folders of earlier versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observations: Vec<ObservationSummary>,
+    /// What compares model and data, all data sets together and each by itself; absent in folders of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statistic: Option<StatisticSummary>,
     #[serde(default)]
     pub model: ModelSummary,
     /// Which way led to the posterior and what the other would have taken; present for a run of `infer`.
@@ -411,6 +418,57 @@ pub struct ObservationSummary {
     /// What became of the background, in words; empty in folders of earlier versions.
     #[serde(default)]
     pub background: String,
+    /// "cstat", "marginal", "wstat" or "pgstat".
+    #[serde(default)]
+    pub statistic: String,
+    /// Counts of the background spectrum in the kept bins; 0 without one.
+    #[serde(default)]
+    pub background_counts: f64,
+    /// Background counts expected in the source's region for one in the background's, on average; 0 without a background.
+    #[serde(default)]
+    pub scale: f64,
+}
+
+/// The fit statistic: at the best sample, at the posterior's median, and what is expected of it where the model is right.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct StatisticSummary {
+    /// "cstat", "marginal", "wstat" or "pgstat"; several joined by " + ".
+    pub name: String,
+    /// At the sample with the largest likelihood.
+    #[serde(deserialize_with = "super::json::number_or_nan")]
+    pub best: f64,
+    /// At the medians of the parameters; NaN in the list of data sets.
+    #[serde(default = "nan", deserialize_with = "super::json::number_or_nan")]
+    pub at_median: f64,
+    /// Its expectation for the model of the best sample.
+    #[serde(deserialize_with = "super::json::number_or_nan")]
+    pub expected: f64,
+    /// Its standard deviation.
+    #[serde(deserialize_with = "super::json::number_or_nan")]
+    pub expected_std: f64,
+    /// The same of each data set, by its name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sets: Vec<(String, StatisticSummary)>,
+}
+
+impl Summary {
+    /// The fit statistic's name for people.
+    pub fn statistic_words(&self) -> String {
+        self.statistic.as_ref().map_or_else(|| "C-STAT".to_owned(), StatisticSummary::words)
+    }
+}
+
+impl StatisticSummary {
+    /// Its name for people: "C-STAT", "W-statistic", ...
+    pub fn words(&self) -> String {
+        let word = |name: &str| match name {
+            "cstat" => "C-STAT".to_owned(),
+            "wstat" => "W".to_owned(),
+            "marginal" => "marginal statistic".to_owned(),
+            other => other.to_owned(),
+        };
+        self.name.split(" + ").map(word).collect::<Vec<_>>().join(" + ")
+    }
 }
 
 /// The spectral model. `fixed` lists (parameter, how it is fixed) for those that are not free, e.g. ("tbabs.nH", "0.2").

@@ -45,6 +45,17 @@ pub struct SpectrumTable {
     pub components: Vec<(String, Vec<f64>)>,
 }
 
+/// What the pictures of one data set are drawn from.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SetPictures {
+    /// The data set's name.
+    pub name: String,
+    /// The observed spectrum with the band of the expected counts, those of the background among them.
+    pub spectrum: SpectrumTable,
+    /// The model before the instrument with its band; `None` where no draw gives a finite one.
+    pub unfolded: Option<UnfoldedTable>,
+}
+
 /// coverage.csv, one stage of it: quantiles of SIMULATED counts (with Poisson noise) from the prior or a round's proposal, beside
 /// the observed counts. The rows are at most [`COVERAGE_BINS`] groups of neighbouring bins; the counts of a group are added before
 /// the quantiles are taken, since quantiles of noisy counts do not add up.

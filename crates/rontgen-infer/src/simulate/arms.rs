@@ -17,13 +17,6 @@ use crate::model::{FreeParameter, MapEntry, Parameters, Program};
 use crate::observation::FoldedResponse;
 use crate::{Error, Result};
 
-/// The statistic that compares some columns with the counts observed there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Statistic {
-    /// C-STAT: counts are Poisson draws of what is expected ([`crate::kernels::cstat`]).
-    Poisson,
-}
-
 /// An arm as it is asked for.
 #[derive(Debug, Clone)]
 pub struct ArmSpec<'a> {

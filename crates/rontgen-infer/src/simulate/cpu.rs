@@ -1,6 +1,7 @@
 //! Tiles on the CPU: one core takes a few spectra through model, fold and draw while their flux stays in its cache.
 
-use super::{Outputs, Simulator, Statistic, TWIN_STREAM, Tick, place, together};
+use super::statistic::Prepared;
+use super::{Outputs, Simulator, TWIN_STREAM, Tick, place, together};
 use crate::Result;
 use crate::device::{Cpu, Fault, RowBlocks, Tensor};
 use crate::kernels::cstat::{self, Form};
@@ -36,6 +37,7 @@ struct Job<'a> {
     twin: Option<&'a mut [f32]>,
     expected: Option<&'a mut [f32]>,
     log_likelihood: Option<&'a mut [f32]>,
+    background: bool,
 }
 
 /// `n` rows of a blocked array, tile by tile.
@@ -85,6 +87,7 @@ impl Simulator {
                         twin: twin.next(),
                         expected: expected.next(),
                         log_likelihood: likelihoods.next(),
+                        background: outputs.background,
                     }
                 })
                 .collect();
@@ -147,6 +150,25 @@ impl Simulator {
                 cpu.status.raise(Fault::Fold, job.row + r);
             }
         }
+        let observed = self.observed.counts.cpu();
+        for (r, slot) in job.log_likelihood.into_iter().flatten().enumerate() {
+            let own = &means[r * bins..][..bins];
+            let compare = |(columns, part): &(std::ops::Range<usize>, Prepared)| match part {
+                Prepared::Poisson => cstat::half_deviance_row(&own[columns.clone()], &observed[columns.clone()]),
+                Prepared::Background(data) => data.half(&own[columns.clone()]),
+            };
+            let sum: f64 = self.observed.parts.iter().map(compare).sum();
+            *slot = if broken[r] { f32::NAN } else { cstat::finish(Form::LogLikelihood, sum) };
+            if !sum.is_finite() {
+                cpu.status.raise(Fault::Cstat, job.row + r);
+            }
+        }
+        let drawn = job.counts.is_some() || job.twin.is_some() || job.background;
+        if let Some(table) = self.backgrounds.as_ref().filter(|_| drawn) {
+            for (r, means) in means.chunks_mut(bins.max(1)).take(job.rows).enumerate() {
+                table.add_row(source, (job.row + r) as u32, means);
+            }
+        }
         for (out, stream) in [(job.counts, 0), (job.twin, TWIN_STREAM)] {
             let Some(out) = out else { continue };
             let source = Source { seed: source.seed, stream: source.stream ^ stream };
@@ -154,18 +176,6 @@ impl Simulator {
                 if !poisson::draw_row(source, (job.row + r) as u32, means, out) {
                     cpu.status.raise(Fault::Poisson, job.row + r);
                 }
-            }
-        }
-        let observed = self.observed.cpu();
-        for (r, slot) in job.log_likelihood.into_iter().flatten().enumerate() {
-            let own = &means[r * bins..][..bins];
-            let compare = |(columns, statistic): &(std::ops::Range<usize>, Statistic)| match statistic {
-                Statistic::Poisson => cstat::half_deviance_row(&own[columns.clone()], &observed[columns.clone()]),
-            };
-            let sum: f64 = self.statistics.iter().map(compare).sum();
-            *slot = if broken[r] { f32::NAN } else { cstat::finish(Form::LogLikelihood, sum) };
-            if !sum.is_finite() {
-                cpu.status.raise(Fault::Cstat, job.row + r);
             }
         }
     }

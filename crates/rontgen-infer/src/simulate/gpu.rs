@@ -1,10 +1,11 @@
 //! Tiles on a GPU: a few launches each, recorded without waiting; the host looks in every few tiles.
 
 use super::arms::{Arm, evaluator};
-use super::{Outputs, Simulator, Statistic, TWIN_STREAM, Tick, place, together};
+use super::{Outputs, Simulator, TWIN_STREAM, Tick, place, together};
 use crate::Result;
 use crate::device::{Device, Tensor};
-use crate::kernels::cstat::{self, Form, Rows};
+use crate::kernels::background_draw::background_draw;
+use crate::kernels::cstat::Rows;
 use crate::kernels::fold::{FluxTile, Window};
 use crate::kernels::parameters::Coordinates;
 use crate::kernels::poisson::{self, Source};
@@ -102,30 +103,20 @@ impl Simulator {
                     _ => unreachable!("a flux is kept where the plan for one kernel is missing"),
                 }
             }
+            if let Some(out) = &mut outputs.log_likelihood {
+                let at = Rows { rows: n, mean_row, out_row: row, first_row: offset + row, ..Rows::default() };
+                self.compare_rows(&self.observed, mean, out, at);
+            }
+            let drawn = outputs.counts.is_some() || outputs.twin.is_some() || outputs.background;
+            if let Some(table) = self.backgrounds.as_ref().filter(|_| drawn) {
+                background_draw(device, table, source, offset + row, mean, mean_row, n);
+            }
             let mean = &*mean;
             for (blocks, stream) in [(&mut outputs.counts, 0), (&mut outputs.twin, TWIN_STREAM)] {
                 if let Some(blocks) = blocks {
                     let source = Source { seed: source.seed, stream: source.stream ^ stream };
                     let (block, local, _) = place(blocks, row);
                     poisson::poisson(device, source, offset + row, mean, mean_row, &mut blocks.blocks[block], local, n);
-                }
-            }
-            if let Some(out) = &mut outputs.log_likelihood {
-                for (k, (columns, statistic)) in self.statistics.iter().enumerate() {
-                    let at = Rows {
-                        rows: n,
-                        mean_row,
-                        out_row: row,
-                        first_row: offset + row,
-                        columns: Some((columns.start, columns.len())),
-                        accumulate: k > 0,
-                        ..Rows::default()
-                    };
-                    match statistic {
-                        Statistic::Poisson => {
-                            cstat::cstat(device, Form::LogLikelihood, mean, &self.observed, out, at);
-                        }
-                    }
                 }
             }
             row += n;

@@ -11,19 +11,25 @@ mod gpu;
 pub mod oracle;
 mod plan;
 pub mod spectra;
+mod statistic;
 
 pub use crate::kernels::parameters::Coordinates;
 pub use crate::kernels::poisson::Source;
-pub use arms::{ArmSpec, Statistic};
+pub use arms::ArmSpec;
 pub use compress::Compression;
+pub use statistic::{Observed, Statistic};
 
 use crate::device::{Device, DeviceError, RowBlocks, Tensor};
+use crate::kernels::background_draw::{BackgroundTable, background_draw};
+use crate::kernels::background_stat::{Place, background_stat};
+use crate::kernels::cstat::{self, Form, Rows};
 use crate::kernels::poisson;
 use crate::model::{ModelError, Parameters, Program};
 use crate::observation::{FoldedResponse, Observations};
 use crate::{Error, Result};
 use arms::Arm;
 use rayon::prelude::*;
+use statistic::Prepared;
 use std::ops::Range;
 use std::sync::Mutex;
 
@@ -45,10 +51,12 @@ pub struct Outputs<'a> {
     pub counts: Option<&'a mut RowBlocks<f32>>,
     /// A second, independent realisation of the same expected counts.
     pub twin: Option<&'a mut RowBlocks<f32>>,
-    /// Expected counts, N x D.
+    /// Expected counts, N x D: those of the source alone, unless `background` is set or counts are drawn, which they then belong to.
     pub expected: Option<&'a mut RowBlocks<f32>>,
-    /// -C-STAT/2 against the observed counts, N x 1.
+    /// -1/2 of the statistic against the observed counts, N x 1.
     pub log_likelihood: Option<&'a mut Tensor<f32>>,
+    /// Whether the expected counts are to hold a draw of the background, where columns have one.
+    pub background: bool,
 }
 
 impl Outputs<'_> {
@@ -59,6 +67,7 @@ impl Outputs<'_> {
             twin: self.twin.as_deref_mut(),
             expected: self.expected.as_deref_mut(),
             log_likelihood: self.log_likelihood.as_deref_mut(),
+            background: self.background,
         }
     }
 }
@@ -71,7 +80,8 @@ pub struct Simulator {
     arms: Vec<Arm>,
     /// Columns that lie side by side and have one statistic.
     statistics: Vec<(Range<usize>, Statistic)>,
-    observed: Tensor<f32>,
+    observed: Observed,
+    backgrounds: Option<BackgroundTable>,
     gpu_tile: usize,
     scratch: Mutex<Vec<cpu::Scratch>>,
 }
@@ -133,27 +143,22 @@ impl Simulator {
         statistics: &[(Range<usize>, Statistic)],
     ) -> Result<Self> {
         arms::check(arms, counts.len())?;
-        if let Some((bin, count)) = counts.iter().enumerate().find(|(_, count)| **count > 1 << 24) {
-            return Err(Error::Input(format!(
-                "bin {bin} holds {count} counts; expected at most {}: choose narrower bins",
-                1 << 24
-            )));
-        }
-        let statistics = side_by_side(statistics, counts.len())?;
+        let statistics = statistic::side_by_side(statistics, counts.len())?;
+        let observed = Observed::new(device, counts, &statistics)?;
         let mut laid: Vec<Arm> = Vec::with_capacity(arms.len());
         for (k, spec) in arms.iter().enumerate() {
             let arm = Arm::new(device, spec, &laid, k.checked_sub(1).map(|before| &arms[before]))?;
             laid.push(arm);
         }
-        let observed: Vec<f32> = counts.iter().map(|&count| count as f32).collect();
         let free = arms.iter().take(1).flat_map(|arm| arm.parameters.free());
         Ok(Self {
             device: device.clone(),
             names: free.map(|free| free.name.clone()).collect(),
             gpu_tile: arms::gpu_tile(device, &laid, counts.len()),
             arms: laid,
+            backgrounds: statistic::backgrounds(device, &statistics),
             statistics,
-            observed: Tensor::from_slice(device, 1, observed.len(), &observed),
+            observed,
             scratch: Mutex::default(),
         })
     }
@@ -172,7 +177,7 @@ impl Simulator {
 
     /// Kept bins of all data sets, D.
     pub fn bins(&self) -> usize {
-        self.observed.cols()
+        self.observed.counts.cols()
     }
 
     /// Model energies at which the models are evaluated for one spectrum, E: those of all arms that have a flux of their own.
@@ -191,7 +196,76 @@ impl Simulator {
 
     /// The observed counts on the device, 1 x D.
     pub fn observed(&self) -> &Tensor<f32> {
-        &self.observed
+        &self.observed.counts
+    }
+
+    /// The statistics of all columns, first to last.
+    pub fn statistics(&self) -> &[(Range<usize>, Statistic)] {
+        &self.statistics
+    }
+
+    /// Other counts (D of them), prepared to be compared by the statistics of this simulator.
+    ///
+    /// # Errors
+    /// Another number of counts, and numbers that a statistic cannot use.
+    pub fn prepare(&self, counts: &[u32]) -> Result<Observed> {
+        if counts.len() != self.bins() {
+            return Err(Error::Input(format!("{} counts for {} columns", counts.len(), self.bins())));
+        }
+        Observed::new(&self.device, counts, &self.statistics)
+    }
+
+    /// Writes -1/2 of the statistic of `observed` for `rows` rows of expected source counts (`mean`, from its first row on) into `out` from
+    /// entry `out_row` on.
+    ///
+    /// # Panics
+    /// When there are fewer rows or entries.
+    pub fn compare(&self, observed: &Observed, mean: &Tensor<f32>, rows: usize, out: &mut Tensor<f32>, out_row: usize) {
+        self.compare_rows(observed, mean, out, Rows { rows, out_row, ..Rows::default() });
+    }
+
+    fn compare_rows(&self, observed: &Observed, mean: &Tensor<f32>, out: &mut Tensor<f32>, at: Rows) {
+        for (k, (columns, part)) in observed.parts.iter().enumerate() {
+            match part {
+                Prepared::Poisson => {
+                    let at = Rows { columns: Some((columns.start, columns.len())), accumulate: k > 0, ..at };
+                    cstat::cstat(&self.device, Form::LogLikelihood, mean, &observed.counts, out, at);
+                }
+                Prepared::Background(data) => {
+                    let at = Place {
+                        rows: at.rows,
+                        mean_row: at.mean_row,
+                        mean_col: columns.start,
+                        out_row: at.out_row,
+                        first_row: at.first_row,
+                        add: k > 0,
+                    };
+                    background_stat(&self.device, data, mean, out, at);
+                }
+            }
+        }
+    }
+
+    /// Whether columns have a background of their own, which counts are drawn with.
+    pub fn has_background(&self) -> bool {
+        self.backgrounds.is_some()
+    }
+
+    /// The mean background of each column, in counts of the source's bin: D numbers.
+    pub fn mean_background(&self) -> Vec<f64> {
+        statistic::columns(&self.statistics).iter().map(|one| one.mean()).collect()
+    }
+
+    /// Adds a draw of the background to expected source counts (N x D), row `r` with the numbers of row `first_row + r` of (`source.seed`,
+    /// `source.stream`), which are other ones than those that Poisson counts of the same rows take. Nothing happens where there is none.
+    pub fn add_background(&self, source: Source, first_row: usize, expected: &mut RowBlocks<f32>) {
+        let Some(table) = &self.backgrounds else { return };
+        let mut row = first_row;
+        for block in &mut expected.blocks {
+            let rows = block.rows();
+            background_draw(&self.device, table, source, row, block, 0, rows);
+            row += rows;
+        }
     }
 
     /// Evaluates each arm's model and folds it in one kernel, or not: chosen by the device and the width of the response otherwise. `false`
@@ -229,7 +303,7 @@ impl Simulator {
         twin: Option<&mut RowBlocks<f32>>,
         tick: Tick<'_>,
     ) -> Result<()> {
-        let outputs = Outputs { counts: Some(counts), expected, twin, log_likelihood: None };
+        let outputs = Outputs { counts: Some(counts), expected, twin, ..Outputs::default() };
         self.run(Coordinates::Cube, cube, source, outputs, tick)
     }
 
@@ -441,27 +515,4 @@ fn together(outputs: &Outputs<'_>, row: usize, at_most: usize) -> usize {
         .map(|blocks| place(blocks, row).2)
         .fold(at_most, usize::min)
         .max(1)
-}
-
-/// Statistics of neighbouring columns, where they are the same, as one.
-fn side_by_side(statistics: &[(Range<usize>, Statistic)], columns: usize) -> Result<Vec<(Range<usize>, Statistic)>> {
-    let mut merged: Vec<(Range<usize>, Statistic)> = Vec::new();
-    let mut at = 0;
-    for (range, statistic) in statistics {
-        if range.start != at || range.end < at || range.end > columns {
-            return Err(Error::Input(format!(
-                "a statistic of columns {} to {}; expected them to start at {at}, and to end at {columns} at most",
-                range.start, range.end
-            )));
-        }
-        at = range.end;
-        match merged.last_mut() {
-            Some((last, same)) if same == statistic => last.end = at,
-            _ => merged.push((range.clone(), *statistic)),
-        }
-    }
-    if at != columns {
-        return Err(Error::Input(format!("columns {at} to {columns} have no statistic")));
-    }
-    Ok(merged)
 }

@@ -6,6 +6,7 @@
 
 pub mod activation;
 pub mod adam;
+pub mod background_draw;
 pub mod background_stat;
 pub mod batchnorm;
 pub mod compact;
@@ -48,6 +49,7 @@ pub fn every_kernel() -> Vec<Kernel> {
     [
         activation::kernels(),
         adam::kernels(),
+        background_draw::kernels(),
         background_stat::kernels(),
         batchnorm::kernels(),
         compact::kernels(),

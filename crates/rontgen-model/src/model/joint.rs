@@ -41,7 +41,12 @@ impl JointParameters {
             None => *entry,
         };
         self.maps.push(parameters.map().iter().map(placed).collect());
-        self.warnings.extend_from_slice(parameters.warnings());
+        for warning in parameters.warnings() {
+            // Models that share parameters share what there is to say of them.
+            if !self.warnings.contains(warning) {
+                self.warnings.push(warning.clone());
+            }
+        }
         Ok(self.maps.len() - 1)
     }
 
@@ -83,6 +88,18 @@ impl JointParameters {
                     )))
                 }
             }
+        }
+    }
+
+    /// Where parameter `parameter` of a model comes from.
+    pub fn entry(&self, model: usize, parameter: usize) -> Option<MapEntry> {
+        self.maps.get(model)?.get(parameter).copied()
+    }
+
+    /// Lets parameter `parameter` of a model come from elsewhere, which the caller keeps within its limits.
+    pub fn set_entry(&mut self, model: usize, parameter: usize, entry: MapEntry) {
+        if let Some(place) = self.maps.get_mut(model).and_then(|map| map.get_mut(parameter)) {
+            *place = entry;
         }
     }
 

@@ -23,6 +23,7 @@ mod plan;
 pub mod prior;
 pub mod program;
 pub mod real;
+mod sets;
 pub mod table;
 mod wgsl;
 
@@ -37,6 +38,7 @@ pub use parameters::{FreeParameter, MapEntry, Parameters, Setting};
 pub use parts::additive_parts;
 pub use prior::Prior;
 pub use program::{Program, Scratch};
+pub use sets::resolve_sets;
 pub use wgsl::Stage;
 
 use crate::atomic;

@@ -10,6 +10,7 @@ use super::{ObservationError, Response, Spectrum, refused};
 pub struct Companions {
     response: Option<PathBuf>,
     area: Option<PathBuf>,
+    background: Option<PathBuf>,
     /// What was found under another name, with the path.
     pub notes: Vec<(PathBuf, String)>,
     /// Keywords and names of those that are not there.
@@ -37,7 +38,7 @@ pub fn companions(spectrum: &Spectrum) -> Companions {
         match key {
             "RESPFILE" => out.response = Some(path),
             "ANCRFILE" => out.area = Some(path),
-            _ => {}
+            _ => out.background = Some(path),
         }
     }
     out
@@ -60,14 +61,23 @@ impl Companions {
         self.area.as_ref().ok_or_else(|| self.gone(spectrum, "ANCRFILE", spectrum.ancrfile.as_deref()))
     }
 
+    /// The background that BACKFILE names.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub fn background(&self, spectrum: &Spectrum) -> Result<&PathBuf, ObservationError> {
+        self.background.as_ref().ok_or_else(|| self.gone(spectrum, "BACKFILE", spectrum.backfile.as_deref()))
+    }
+
     fn gone(&self, spectrum: &Spectrum, key: &str, name: Option<&str>) -> ObservationError {
         let folder = spectrum.path.parent().unwrap_or(Path::new(""));
         let shown =
             if folder.as_os_str().is_empty() { "the current folder".into() } else { folder.display().to_string() };
+        let otherwise = if key == "BACKFILE" { ", or leave it out (background = \"none\")" } else { "" };
         refused(
             &spectrum.path,
             format!(
-                "{key} names '{}', but there is no such file (nor with .gz) in {shown}; name the file to use",
+                "{key} names '{}', but there is no such file (nor with .gz) in {shown}; name the file to use{otherwise}",
                 name.unwrap_or("none")
             ),
         )

@@ -29,20 +29,25 @@ impl Reader<'_> {
         Ok(value.round() as u32)
     }
 
-    /// Counts of a COUNTS column. Channels that are bad anyway may hold anything.
-    pub(super) fn counts(&mut self, values: &[f64], bad: &[bool]) -> Result<Vec<u32>, ObservationError> {
-        let unit = self.unit("COUNTS").to_string();
+    /// Counts of a column of counts. Channels that are bad anyway may hold anything.
+    pub(super) fn whole_counts(
+        &mut self,
+        column: &str,
+        values: &[f64],
+        bad: &[bool],
+    ) -> Result<Vec<u32>, ObservationError> {
+        let unit = self.unit(column).to_string();
         match units::parse(&unit) {
             Some(u) if (u.length, u.time, u.energy) == (0, 0, 0) && u.scale == 1.0 => {}
             Some(_) => {
-                return Err(self.refuse(format!("column COUNTS is in '{unit}', expected counts as detected")));
+                return Err(self.refuse(format!("column {column} is in '{unit}', expected counts as detected")));
             }
-            None => self.warnings.push(format!("column COUNTS is in '{unit}', which is not known: taken as counts")),
+            None => self.warnings.push(format!("column {column} is in '{unit}', which is not known: taken as counts")),
         }
         let (mut junk, mut rounded) = (0usize, 0usize);
         let mut counts = Vec::with_capacity(values.len());
         for (i, &value) in values.iter().enumerate() {
-            match self.whole("COUNTS", i, value) {
+            match self.whole(column, i, value) {
                 Ok(count) => {
                     rounded += usize::from(f64::from(count) != value);
                     counts.push(count);
@@ -54,9 +59,9 @@ impl Reader<'_> {
                 Err(error) => return Err(error),
             }
         }
-        self.tell_junk("COUNTS", junk);
+        self.tell_junk(column, junk);
         if rounded > 0 {
-            self.warnings.push(format!("COUNTS is one rounding off a whole number in {rounded} channels: rounded"));
+            self.warnings.push(format!("{column} is one rounding off a whole number in {rounded} channels: rounded"));
         }
         Ok(counts)
     }
@@ -66,6 +71,14 @@ impl Reader<'_> {
             self.warnings.push(format!(
                 "{column} is undefined, negative or fractional in {junk} channels that are bad (QUALITY) anyway: taken as 0"
             ));
+        }
+    }
+
+    /// Factor from the unit of column RATE to counts per second.
+    pub(super) fn rate_unit(&self) -> Result<f64, ObservationError> {
+        match self.unit("RATE") {
+            "" => Ok(1.0),
+            unit => units::rate(unit).map_err(|wrong| self.refuse(format!("the unit of column RATE is {wrong}"))),
         }
     }
 
@@ -79,11 +92,7 @@ impl Reader<'_> {
         poisson: bool,
     ) -> Result<Vec<u32>, ObservationError> {
         let unit = self.unit("RATE").to_string();
-        let scale = if unit.is_empty() {
-            1.0
-        } else {
-            units::rate(&unit).map_err(|wrong| self.refuse(format!("the unit of column RATE is {wrong}")))?
-        };
+        let scale = self.rate_unit()?;
         if scale != 1.0 {
             self.warnings.push(format!("RATE is in '{unit}': multiplied by {scale} to count/s"));
         }

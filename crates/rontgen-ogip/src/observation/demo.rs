@@ -90,6 +90,7 @@ pub fn demo_instrument() -> Dataset {
         has_grouping: true,
         exposure: EXPOSURE,
         backscal: vec![1.0; CHANNELS],
+        has_backscal: false,
         areascal: vec![1.0; CHANNELS],
         unit: "COUNTS",
         detchans: None,
@@ -97,6 +98,8 @@ pub fn demo_instrument() -> Dataset {
         respfile: None,
         ancrfile: None,
         backfile: None,
+        has_background: false,
+        hdu: 0,
         telescope: "rontgen".into(),
         instrument: "demo".into(),
         object: "mock".into(),
@@ -110,7 +113,7 @@ pub fn demo_instrument() -> Dataset {
         ..ObservationSpec::default()
     };
     // The instrument is a constant, so this cannot fail; a test holds it to that. The fallback keeps the function free of panics.
-    let mut dataset = assemble(&spec, &spectrum, &response).unwrap_or_else(|_| Dataset {
+    let mut dataset = assemble(&spec, &spectrum, &response, None).unwrap_or_else(|_| Dataset {
         name: "demo".into(),
         bins: Vec::new(),
         counts: Vec::new(),
@@ -126,6 +129,7 @@ pub fn demo_instrument() -> Dataset {
         object: String::new(),
         date: String::new(),
         backfile: None,
+        background: None,
     });
     // Groups that straddle 0.3 or 10 keV go by construction.
     dataset.warnings.clear();

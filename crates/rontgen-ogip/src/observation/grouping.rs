@@ -144,11 +144,22 @@ impl Channels<'_> {
 
     /// The kept groups, in channel order, each from its first good channel to its last: bad ones between are no part of it. `ranges` [keV], empty for all energies; `fwhm` in keV per channel is needed by `Optimal`.
     pub fn groups(&self, grouping: &Grouping, ranges: &[[f64; 2]], fwhm: &[f64]) -> Vec<Range<usize>> {
+        self.groups_with(grouping, ranges, fwhm, None)
+    }
+
+    /// The same where groups of minimum counts are to hold background counts as well: those of every channel, and how many.
+    pub fn groups_with(
+        &self,
+        grouping: &Grouping,
+        ranges: &[[f64; 2]],
+        fwhm: &[f64],
+        background: Option<(&[f64], f64)>,
+    ) -> Vec<Range<usize>> {
         match grouping {
             Grouping::File => self.kept(runs(self.flags), ranges),
             Grouping::None => self.kept((0..self.number.len()).map(|i| i..i + 1), ranges),
             Grouping::MinCounts(minimum) => {
-                self.stretches(ranges).into_iter().flat_map(|run| self.min_counts(run, *minimum)).collect()
+                self.stretches(ranges).into_iter().flat_map(|run| self.min_counts(run, *minimum, background)).collect()
             }
             Grouping::Widths(widths) => self.widths(widths, ranges),
             Grouping::Optimal => {
@@ -159,14 +170,15 @@ impl Channels<'_> {
         }
     }
 
-    fn min_counts(&self, run: Range<usize>, minimum: u32) -> Vec<Range<usize>> {
+    fn min_counts(&self, run: Range<usize>, minimum: u32, background: Option<(&[f64], f64)>) -> Vec<Range<usize>> {
         let mut out = Vec::new();
-        let (mut start, mut sum) = (run.start, 0u64);
+        let (mut start, mut sum, mut beside) = (run.start, 0u64, 0.0);
         for i in run {
             sum += u64::from(self.counts[i]);
-            if sum >= u64::from(minimum) {
+            beside += background.map_or(0.0, |(counts, _)| counts[i]);
+            if sum >= u64::from(minimum) && background.is_none_or(|(_, least)| beside >= least) {
                 out.push(start..i + 1);
-                (start, sum) = (i + 1, 0);
+                (start, sum, beside) = (i + 1, 0, 0.0);
             }
         }
         out

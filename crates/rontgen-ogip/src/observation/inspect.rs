@@ -5,13 +5,43 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::area::{Area, area_hdus};
+use super::background::BackgroundSpectrum;
 use super::companions::companions;
 use super::ebounds::ebounds_hdus;
 use super::identity::Identity;
 use super::names::FileName;
 use super::response::{Response, matrix_hdus};
-use super::{ObservationError, refused, spectrum};
+use super::{Mismatch, ObservationError, refused, spectrum};
 use crate::fits::{FitsFile, Hdu, HduKind};
+
+/// What the background of a spectrum holds, or a file that can be a background only.
+#[derive(Debug, Clone, Serialize)]
+pub struct BackgroundFacts {
+    /// "BACKFILE", "columns" (BACKGROUND_UP and BACKGROUND_DOWN), or "file" for the inspected file itself.
+    pub origin: &'static str,
+    /// "Poisson" or "Gaussian", as its errors are.
+    pub errors: &'static str,
+    /// Counts in all good channels; rates times exposure.
+    pub counts: f64,
+    /// Exposure [s].
+    pub exposure: f64,
+    /// Least and largest factor by which counts of a channel are scaled to the spectrum's region and exposure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<[f64; 2]>,
+}
+
+impl BackgroundFacts {
+    fn of(background: &BackgroundSpectrum, origin: &'static str) -> Self {
+        let good = background.counts.iter().zip(&background.quality).filter(|(_, q)| **q == 0);
+        Self {
+            origin,
+            errors: if background.errors.is_some() { "Gaussian" } else { "Poisson" },
+            counts: good.map(|(count, _)| count).sum(),
+            exposure: background.exposure,
+            scale: None,
+        }
+    }
+}
 
 /// One file's facts; fields that do not apply are left out of the JSON.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -68,6 +98,9 @@ pub struct FileReport {
     /// BACKFILE of a spectrum.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backfile: Option<String>,
+    /// Its background, where one can be read; or the file itself, where it can be nothing else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub background: Option<BackgroundFacts>,
     /// Names of the HDUs.
     pub hdus: Vec<String>,
     /// What is odd about the file but no reason to refuse it.
@@ -144,7 +177,8 @@ fn fill(path: &Path, report: &mut FileReport) -> Result<(), ObservationError> {
 }
 
 /// What an analysis would say of the files that the spectrum names.
-fn tell_companions(report: &mut FileReport, spectrum: &spectrum::Spectrum) {
+fn tell_companions(report: &mut FileReport, file: &FitsFile, name: &FileName, spectrum: &spectrum::Spectrum) {
+    let own = (file, name);
     let named = companions(spectrum);
     for (key, name) in &named.missing {
         report.warnings.push(format!("{key} names '{name}', which is not beside the spectrum"));
@@ -178,10 +212,23 @@ fn tell_companions(report: &mut FileReport, spectrum: &spectrum::Spectrum) {
         let identity = hdus.first().map(|hdu| Identity::of(&file, hdu)).unwrap_or_default();
         report.warnings.extend(spectrum.identity.differences(&identity, "the spectrum", "the file of ANCRFILE"));
     }
-    if spectrum.backfile.is_some() {
-        report
-            .warnings
-            .push("a background is named: it must be set aside (background = \"none\") for an analysis".into());
+    let background = match (&spectrum.backfile, named.background(spectrum)) {
+        (Some(_), Ok(path)) => Some((BackgroundSpectrum::beside(path, spectrum, own.1.row), "BACKFILE")),
+        (None, _) if spectrum.has_background => Some((BackgroundSpectrum::own_in(own.0, own.1, spectrum), "columns")),
+        // One that is not there has been told.
+        _ => None,
+    };
+    match background {
+        Some((Ok(background), origin)) => {
+            let mut facts = BackgroundFacts::of(&background, origin);
+            match background.matched(spectrum, Mismatch::Warn, &mut report.warnings) {
+                Ok(matched) => facts.scale = span(matched.scales()),
+                Err(error) => report.warnings.push(format!("the background cannot be used: {error}")),
+            }
+            report.background = Some(facts);
+        }
+        Some((Err(error), _)) => report.warnings.push(format!("the background cannot be used: {error}")),
+        None => {}
     }
     report.respfile.clone_from(&spectrum.respfile);
     report.ancrfile.clone_from(&spectrum.ancrfile);
@@ -190,7 +237,10 @@ fn tell_companions(report: &mut FileReport, spectrum: &spectrum::Spectrum) {
 
 fn one_spectrum(file: &FitsFile, name: &FileName, report: &mut FileReport) -> Result<(), ObservationError> {
     report.kind = "PHA";
-    let s = spectrum::read_from(file, name)?;
+    let s = match spectrum::read_from(file, name) {
+        Ok(s) => s,
+        Err(error) => return only_background(file, name, report, error),
+    };
     report.channels = Some(s.channel.len());
     report.first_channel = s.channel.first().copied();
     report.counts = Some(s.total());
@@ -213,7 +263,25 @@ fn one_spectrum(file: &FitsFile, name: &FileName, report: &mut FileReport) -> Re
     if s.areascal.iter().any(|&a| a != 1.0) {
         report.warnings.push("AREASCAL is not 1: expected counts are scaled by it".into());
     }
-    tell_companions(report, &s);
+    tell_companions(report, file, name, &s);
+    Ok(())
+}
+
+/// A spectrum that cannot be analysed as one, but can be the background of another: rates with errors.
+fn only_background(
+    file: &FitsFile,
+    name: &FileName,
+    report: &mut FileReport,
+    error: ObservationError,
+) -> Result<(), ObservationError> {
+    let Ok(background) = BackgroundSpectrum::read_from(file, name) else { return Err(error) };
+    report.channels = Some(background.channel.len());
+    report.first_channel = background.channel.first().copied();
+    report.exposure = Some(background.exposure);
+    report.bad_channels = Some(background.quality.iter().filter(|&&q| q != 0).count());
+    report.background = Some(BackgroundFacts::of(&background, "file"));
+    report.warnings.clone_from(&background.warnings);
+    report.warnings.push(format!("a background, but no spectrum to be analysed: {error}"));
     Ok(())
 }
 
@@ -223,7 +291,11 @@ fn many_spectra(file: &FitsFile, hdu: &Hdu, name: &FileName, report: &mut FileRe
     if hdu.rows == 0 {
         return Err(refused(file.path(), format!("{}: a PHA-II table without rows", hdu.label())));
     }
-    let first = spectrum::read_from(file, &FileName { row: Some(1), ..name.clone() })?;
+    let row = FileName { row: Some(1), ..name.clone() };
+    let first = match spectrum::read_from(file, &row) {
+        Ok(first) => first,
+        Err(error) => return only_background(file, &row, report, error),
+    };
     let exposure = first.exposure;
     let column = if first.unit == "RATE" { "RATE" } else { "COUNTS" };
     let (values, offsets) = file.ragged(hdu, column).map_err(|e| ObservationError::fits(file.path(), e))?;
@@ -241,7 +313,7 @@ fn many_spectra(file: &FitsFile, hdu: &Hdu, name: &FileName, report: &mut FileRe
     report.unit = Some(first.unit);
     report.exposure = Some(exposure);
     report.warnings.extend(first.warnings.iter().cloned());
-    tell_companions(report, &first);
+    tell_companions(report, file, &row, &first);
     report.counts = Some(if column == "RATE" { (total * exposure).round() } else { total } as u64);
     report.warnings.push(format!(
         "PHA-II table: choose one spectrum by its row, as in \"{}{{1}}\" ({})",

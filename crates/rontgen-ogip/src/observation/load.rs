@@ -1,24 +1,48 @@
 //! From the files of an observation to its data set: what belongs together, which channels make a bin, and one matrix for all of it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::background::BackgroundSpectrum;
+use super::names::FileName;
 use super::{
-    Bin, Dataset, FileChoice, FoldedResponse, Grouping, ObservationError, ObservationSpec, Response, Spectrum,
-    companions, differences, grouping, load_response_with, refused, spectrum,
+    Bin, Companions, Dataset, FileChoice, FoldedResponse, Grouping, ObservationError, ObservationSpec, Response,
+    Spectrum, companions, differences, grouping, load_response_with, refused, spectrum,
 };
 
-fn refuse_background(spec: &ObservationSpec, spectrum: &Spectrum) -> Result<(), ObservationError> {
-    let (name, origin) = match (&spec.background, &spectrum.backfile) {
-        (FileChoice::None, _) | (FileChoice::Keyword, None) => return Ok(()),
-        (FileChoice::File(path), _) => (path.display().to_string(), "background is"),
-        (FileChoice::Keyword, Some(name)) => (name.clone(), "BACKFILE names"),
+/// The background spectrum that is to be used, with the name of its file.
+fn background(
+    spec: &ObservationSpec,
+    spectrum: &Spectrum,
+    named: &Companions,
+) -> Result<Option<(BackgroundSpectrum, PathBuf)>, ObservationError> {
+    let path = match (&spec.background, &spectrum.backfile) {
+        (FileChoice::Keyword, None) if spectrum.has_background => {
+            return Ok(Some((BackgroundSpectrum::own(&spec.spectrum, spectrum)?, PathBuf::new())));
+        }
+        (FileChoice::None, _) | (FileChoice::Keyword, None) => return Ok(None),
+        (FileChoice::File(path), _) => path.clone(),
+        (FileChoice::Keyword, Some(_)) => named.background(spectrum)?.clone(),
     };
-    Err(refused(
-        &spectrum.path,
-        format!(
-            "{origin} '{name}': a spectrum with a background is not supported yet; set background = \"none\" to analyse the total counts without it"
-        ),
-    ))
+    let row = FileName::of(&spec.spectrum).row;
+    let read = BackgroundSpectrum::beside(&path, spectrum, row)?;
+    // As it was found, with `.gz` or without.
+    Ok(Some((read, crate::fits::existing(&path).unwrap_or(path))))
+}
+
+/// Refuses a demand for background counts that nothing can meet.
+fn check_min_background(spec: &ObservationSpec, spectrum: &Spectrum, there: bool) -> Result<(), ObservationError> {
+    let least = spec.min_background;
+    match spec.grouping {
+        _ if least == 0 => Ok(()),
+        Grouping::MinCounts(_) if there => Ok(()),
+        Grouping::MinCounts(_) => Err(refused(
+            &spectrum.path,
+            format!("grouping: min_background is {least}, but there is no background; name one (background = \"...\")"),
+        )),
+        ref other => Err(ObservationError::Selection(format!(
+            "grouping: min_background is {least} with {other}, expected {{ min_counts = N, min_background = {least} }}"
+        ))),
+    }
 }
 
 pub(super) fn check_ranges(ranges: &[[f64; 2]]) -> Result<(), ObservationError> {
@@ -90,12 +114,14 @@ pub(super) fn match_channels(spectrum: &Spectrum, response: &Response) -> Result
 /// A group is kept only where it lies wholly inside an asked range (limits included); its bad channels are left out.
 ///
 /// # Errors
-/// Files that cannot be read or used, a background, a response or area of another instrument (unless [`Mismatch::Warn`]), nothing left.
+/// Files that cannot be read or used, a response, area or background of another instrument (unless [`Mismatch::Warn`]), nothing left.
 pub fn load(spec: &ObservationSpec) -> Result<Dataset, ObservationError> {
     check_ranges(&spec.energies)?;
-    check_grouping(&spec.grouping)?;
+    // Background counts alone may make a group.
+    if spec.min_background == 0 || spec.grouping != Grouping::MinCounts(0) {
+        check_grouping(&spec.grouping)?;
+    }
     let mut spectrum = spectrum::read(&spec.spectrum)?;
-    refuse_background(spec, &spectrum)?;
     spectrum.warnings.extend(spec.notes.iter().cloned());
     let named = companions(&spectrum);
     let rmf = match (&spec.response, &spectrum.respfile) {
@@ -112,11 +138,17 @@ pub fn load(spec: &ObservationSpec) -> Result<Dataset, ObservationError> {
         (FileChoice::Keyword, Some(_)) => FileChoice::File(named.area(&spectrum)?.clone()),
         (choice, _) => choice.clone(),
     };
-    let used = |path: &Path| rmf == path || matches!(&arf, FileChoice::File(file) if file == path);
-    spectrum.warnings.extend(named.notes.iter().filter(|(path, _)| used(path)).map(|(_, text)| text.clone()));
+    let used = |path: &Path| {
+        rmf == path
+            || matches!(&arf, FileChoice::File(file) if file == path)
+            || spec.background == FileChoice::Keyword && named.background(&spectrum).is_ok_and(|file| file == path)
+    };
+    let notes: Vec<String> = named.notes.iter().filter(|(path, _)| used(path)).map(|(_, text)| text.clone()).collect();
+    spectrum.warnings.extend(notes);
     let response = load_response_with(&rmf, &arf, spec.mismatch)?;
     number_channels(&mut spectrum, &response);
-    let mut dataset = assemble(spec, &spectrum, &response)?;
+    let beside = background(spec, &spectrum, &named)?;
+    let mut dataset = assemble(spec, &spectrum, &response, beside)?;
     dataset.files = vec![spec.spectrum.clone(), rmf];
     if let FileChoice::File(path) = arf {
         dataset.files.push(path);
@@ -134,8 +166,11 @@ pub(super) fn assemble(
     spec: &ObservationSpec,
     spectrum: &Spectrum,
     response: &Response,
+    beside: Option<(BackgroundSpectrum, PathBuf)>,
 ) -> Result<Dataset, ObservationError> {
     let mut warnings = spectrum.warnings.clone();
+    check_min_background(spec, spectrum, beside.is_some())?;
+    let matched = beside.as_ref().map(|(b, _)| b.matched(spectrum, spec.mismatch, &mut warnings)).transpose()?;
     let found = differences(spectrum, response);
     spec.mismatch.judge(&response.path, &found.response, &mut warnings)?;
     if let Some((path, _)) = &response.area_identity {
@@ -145,7 +180,8 @@ pub(super) fn assemble(
         .area_identity
         .as_ref()
         .is_some_and(|(_, area)| !response.identity.differences(area, "", "").is_empty());
-    let mismatched = pair || !(found.response.is_empty() && found.area.is_empty());
+    let strange = matched.as_ref().is_some_and(|m| m.mismatched);
+    let mismatched = strange || pair || !(found.response.is_empty() && found.area.is_empty());
     let rows = match_channels(spectrum, response)?;
     let e_min: Vec<f64> = rows.iter().map(|&r| response.e_min[r]).collect();
     let e_max: Vec<f64> = rows.iter().map(|&r| response.e_max[r]).collect();
@@ -158,6 +194,9 @@ pub(super) fn assemble(
     // A channel without width holds no energy.
     let quality: Vec<i32> =
         (0..rows.len()).map(|i| if e_min[i] == e_max[i] { 1 } else { spectrum.quality[i] }).collect();
+    // Nor is one of use that has no background: without it the scales would not hold for what is left.
+    let lost = |i: usize| matched.as_ref().is_some_and(|m| m.bad[i]);
+    let quality: Vec<i32> = (0..rows.len()).map(|i| if quality[i] == 0 && lost(i) { 1 } else { quality[i] }).collect();
     let channels = grouping::Channels {
         number: &spectrum.channel,
         counts: &spectrum.counts,
@@ -166,7 +205,9 @@ pub(super) fn assemble(
         quality: &quality,
         flags: &spectrum.grouping,
     };
-    let groups = channels.groups(&spec.grouping, &spec.energies, &fwhm);
+    let demand = matched.as_ref().filter(|_| spec.min_background > 0);
+    let demand = demand.map(|m| (m.counts.as_slice(), f64::from(spec.min_background)));
+    let groups = channels.groups_with(&spec.grouping, &spec.energies, &fwhm, demand);
     if groups.is_empty() {
         return Err(refused(
             &spectrum.path,
@@ -205,6 +246,13 @@ pub(super) fn assemble(
         left_out.extend(group.clone().filter(|&i| quality[i] != 0).map(|i| spectrum.channel[i]));
     }
     warnings.extend(tell_dropped(&channels, &groups, &spec.energies));
+    let background = match (&matched, &beside) {
+        (Some(matched), Some((_, file))) => {
+            let kept = |i: usize| quality[i] == 0;
+            Some(matched.in_bins(&groups, &kept, &bins, file.clone(), &mut warnings)?)
+        }
+        _ => None,
+    };
     if let Some(text) = response.undefined_in(&bin_of) {
         return Err(refused(&response.path, text));
     }
@@ -244,6 +292,7 @@ pub(super) fn assemble(
         object: spectrum.object.clone(),
         date: spectrum.date.clone(),
         backfile: spectrum.backfile.clone(),
+        background,
     })
 }
 

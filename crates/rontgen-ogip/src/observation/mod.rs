@@ -5,6 +5,7 @@
 //! analysed is refused with the file, the HDU and the keyword, column or row that is at fault.
 
 mod area;
+mod background;
 mod companions;
 mod counts;
 mod demo;
@@ -28,12 +29,13 @@ mod write;
 
 pub use crate::fits::FitsError;
 pub use area::Area;
+pub use background::Background;
 pub use companions::{Companions, companions, differences};
 pub use demo::demo_instrument;
 pub use fold::FoldedResponse;
 pub use grouping::Grouping;
 pub use identity::Identity;
-pub use inspect::{FileReport, inspect};
+pub use inspect::{BackgroundFacts, FileReport, inspect};
 pub use load::load;
 pub use names::{FileName, HduChoice, split_text};
 pub use observations::Observations;
@@ -100,12 +102,14 @@ pub struct ObservationSpec {
     pub response: Option<PathBuf>,
     /// Ancillary response (effective area).
     pub arf: FileChoice,
-    /// Background spectrum; one that is to be used is refused, since none can be yet.
+    /// Background spectrum; of the keyword also columns BACKGROUND_UP and BACKGROUND_DOWN of the spectrum's own file.
     pub background: FileChoice,
     /// Asked energy ranges [keV]; empty for all channels.
     pub energies: Vec<[f64; 2]>,
     /// How channels are grouped to bins.
     pub grouping: Grouping,
+    /// Background counts that each group must hold as well, with [`Grouping::MinCounts`]; 0 for any number.
+    pub min_background: u32,
     /// What to do about a response or area that was made for another instrument.
     pub mismatch: Mismatch,
     /// What is to be told of how the files were found.
@@ -179,7 +183,7 @@ pub struct Dataset {
     pub files: Vec<PathBuf>,
     /// Channels between a bin's first and last that are no part of it, because they are bad.
     pub left_out: Vec<i64>,
-    /// Something speaks against the response or the area, and a warning was asked for.
+    /// Something speaks against the response, the area or the background, and a warning was asked for.
     pub mismatched: bool,
     /// The instrument, grating arm and order of the spectrum.
     pub identity: Identity,
@@ -191,8 +195,10 @@ pub struct Dataset {
     pub object: String,
     /// DATE-OBS of the spectrum, as written.
     pub date: String,
-    /// BACKFILE of the spectrum; the counts are analysed with what background they hold.
+    /// BACKFILE of the spectrum, as written.
     pub backfile: Option<String>,
+    /// The background spectrum in the D bins; `None`: the counts are analysed with what background they hold.
+    pub background: Option<Background>,
 }
 
 impl Dataset {

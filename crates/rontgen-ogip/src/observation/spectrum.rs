@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::background::BackgroundSpectrum;
 use super::identity::Identity;
 use super::names::FileName;
 use super::{ObservationError, refused, units};
@@ -32,6 +33,8 @@ pub struct Spectrum {
     pub exposure: f64,
     /// Relative size of the extraction region, per channel.
     pub backscal: Vec<f64>,
+    /// BACKSCAL is stated; else 1 stands for it.
+    pub has_backscal: bool,
     /// Scaling of the effective area, per channel: expected counts are multiplied by it.
     pub areascal: Vec<f64>,
     /// "COUNTS" or "RATE", as stored.
@@ -46,6 +49,10 @@ pub struct Spectrum {
     pub ancrfile: Option<String>,
     /// BACKFILE, likewise.
     pub backfile: Option<String>,
+    /// The table has columns BACKGROUND_UP or BACKGROUND_DOWN.
+    pub has_background: bool,
+    /// Number of its HDU.
+    pub hdu: usize,
     /// TELESCOP; empty where absent.
     pub telescope: String,
     /// INSTRUME; empty where absent.
@@ -129,6 +136,13 @@ pub fn read(path: &Path) -> Result<Spectrum, ObservationError> {
 
 /// The same of a file that is open.
 pub(super) fn read_from(file: &FitsFile, name: &FileName) -> Result<Spectrum, ObservationError> {
+    Reader::open(file, name, pick)?.read()
+}
+
+/// Chooses the spectrum that is meant among several.
+type Pick = for<'h> fn(&[&'h Hdu], &mut Vec<String>) -> Option<&'h Hdu>;
+
+fn open<'f>(file: &'f FitsFile, name: &FileName, pick: Pick) -> Result<Reader<'f>, ObservationError> {
     let mut warnings: Vec<String> = file.notes().to_vec();
     let hdus = name.choose(file, spectrum_hdus(file), "spectrum").map_err(|t| refused(file.path(), t))?;
     let Some(hdu) = pick(&hdus, &mut warnings) else {
@@ -167,7 +181,7 @@ pub(super) fn read_from(file: &FitsFile, name: &FileName) -> Result<Spectrum, Ob
         }
         (false, None) => None,
     };
-    Reader { file, hdu, row, warnings }.read()
+    Ok(Reader { file, hdu, row, warnings })
 }
 
 /// Row list of a PHA-II table for messages: grating part and order where the columns are there.
@@ -207,11 +221,18 @@ fn named(value: Option<&str>) -> Option<String> {
 }
 
 pub(super) struct Reader<'a> {
-    file: &'a FitsFile,
-    hdu: &'a Hdu,
+    pub(super) file: &'a FitsFile,
+    pub(super) hdu: &'a Hdu,
     /// 0-based row of a PHA-II table.
     row: Option<usize>,
     pub(super) warnings: Vec<String>,
+}
+
+impl<'f> Reader<'f> {
+    /// The table and the row that a name means in an open file.
+    pub(super) fn open(file: &'f FitsFile, name: &FileName, pick: Pick) -> Result<Self, ObservationError> {
+        open(file, name, pick)
+    }
 }
 
 impl Reader<'_> {
@@ -242,8 +263,13 @@ impl Reader<'_> {
         self.hdu.header.number(key).map_err(|text| self.refuse(format!("{key} is '{text}', expected a number")))
     }
 
+    /// Whether there is a column or a keyword of this name.
+    pub(super) fn states(&self, name: &str) -> Result<bool, ObservationError> {
+        Ok(self.hdu.column(name).is_some() || self.number(name)?.is_some())
+    }
+
     /// A quantity that OGIP allows as a column or as a keyword: one value per channel.
-    fn per_channel(&self, name: &str, channels: usize, default: f64) -> Result<Vec<f64>, ObservationError> {
+    pub(super) fn per_channel(&self, name: &str, channels: usize, default: f64) -> Result<Vec<f64>, ObservationError> {
         let values = match self.column(name)? {
             Some(v) => v,
             None => vec![self.number(name)?.unwrap_or(default)],
@@ -255,7 +281,7 @@ impl Reader<'_> {
         }
     }
 
-    fn flags(&self, name: &str, channels: usize) -> Result<Vec<i32>, ObservationError> {
+    pub(super) fn flags(&self, name: &str, channels: usize) -> Result<Vec<i32>, ObservationError> {
         let values = self.per_channel(name, channels, 0.0)?;
         values
             .iter()
@@ -270,7 +296,7 @@ impl Reader<'_> {
             .collect()
     }
 
-    fn channels(&mut self, n: usize) -> Result<Vec<i64>, ObservationError> {
+    pub(super) fn channels(&mut self, n: usize) -> Result<Vec<i64>, ObservationError> {
         let Some(values) = self.column("CHANNEL")? else {
             self.warnings.push("no CHANNEL column: channels are counted from 1".into());
             return Ok((1..=n as i64).collect());
@@ -295,7 +321,7 @@ impl Reader<'_> {
     }
 
     /// The exposure [s]: of the row's column, the keyword, or the primary HDU's keyword.
-    fn exposure(&mut self) -> Result<f64, ObservationError> {
+    pub(super) fn exposure(&mut self) -> Result<f64, ObservationError> {
         let own = match (self.row, self.column("EXPOSURE")?) {
             (Some(_), Some(v)) if v.len() == 1 => {
                 let unit = self.unit("EXPOSURE");
@@ -339,13 +365,13 @@ impl Reader<'_> {
     }
 
     /// POISSERR of the row's column, else of the keyword; `None` where neither is there.
-    fn poisson(&self) -> Option<bool> {
+    pub(super) fn poisson(&self) -> Option<bool> {
         let own = self.row.and_then(|row| self.file.logicals(self.hdu, "POISSERR").ok()?.into_iter().nth(row)?);
         own.or_else(|| self.hdu.header.logical("POISSERR"))
     }
 
     /// What the spectrum was made with; of a PHA-II row, its arm and order.
-    fn identity(&self) -> Identity {
+    pub(super) fn identity(&self) -> Identity {
         let mut identity = Identity::of(self.file, self.hdu);
         if let Some(row) = self.row {
             let number = |name: &str| {
@@ -372,7 +398,7 @@ impl Reader<'_> {
         let quality = self.flags("QUALITY", n)?;
         let bad: Vec<bool> = quality.iter().map(|&q| q != 0).collect();
         let (counts, unit) = match (counts, rates) {
-            (Some(values), _) => (self.counts(&values, &bad)?, "COUNTS"),
+            (Some(values), _) => (self.whole_counts("COUNTS", &values, &bad)?, "COUNTS"),
             (None, rates) => {
                 self.warnings.push("RATE spectrum: counts are RATE * EXPOSURE, whole in every channel".into());
                 let rates = rates.unwrap_or_default();
@@ -404,6 +430,7 @@ impl Reader<'_> {
             self.warnings.push("GROUPING begins with -1: the first channel is taken to start a group".into());
         }
         let backscal = self.per_channel("BACKSCAL", n, 1.0)?;
+        let has_backscal = self.states("BACKSCAL")?;
         let mut areascal = self.per_channel("AREASCAL", n, 1.0)?;
         let mut unscaled = 0usize;
         for (i, a) in areascal.iter_mut().enumerate() {
@@ -447,6 +474,7 @@ impl Reader<'_> {
             has_grouping,
             exposure,
             backscal,
+            has_backscal,
             areascal,
             unit,
             detchans,
@@ -454,6 +482,8 @@ impl Reader<'_> {
             respfile: self.companion("RESPFILE"),
             ancrfile: self.companion("ANCRFILE"),
             backfile: self.companion("BACKFILE"),
+            has_background: BackgroundSpectrum::stands_in(self.hdu),
+            hdu: self.hdu.index,
             telescope: text("TELESCOP"),
             instrument: text("INSTRUME"),
             object: text("OBJECT"),

@@ -67,14 +67,18 @@ fn posterior(counts: f64, x: &[u32], seed: u64) -> Vec<f32> {
     expected
 }
 
+fn one(bins: usize) -> Vec<(String, Range<usize>)> {
+    vec![("only".into(), 0..bins)]
+}
+
 fn tested(counts: f64, truth: &[f64], k: u32) -> Residual {
     let truth: Vec<f32> = truth.iter().map(|&mu| mu as f32).collect();
     let x: Vec<u32> = draw(&truth, 1, 10 * k).iter().map(|&x| x as u32).collect();
     let edges: Vec<(f64, f64)> =
         (0..BINS).map(|i| (energy(i) * 20f64.powf(-0.5 / 200.0), energy(i) * 20f64.powf(0.5 / 200.0))).collect();
     let expected = posterior(counts, &x, u64::from(k));
-    let mut mocks = |r: usize, means: &[f32]| Ok(draw(means, DRAWS, 10 * k + 1 + r as u32));
-    examine(&x, &edges, &expected, &mut mocks).unwrap().unwrap()
+    let mut mocks = |r: usize, means: &[f32], _: &[usize]| Ok(draw(means, DRAWS, 10 * k + 1 + r as u32));
+    examine(&x, &edges, &one(BINS), &expected, &mut mocks).unwrap().unwrap()
 }
 
 /// Rates of global p below 0.05 and 0.01, and of any band's chi-square and window below 0.05, over `n` spectra of the model itself.
@@ -110,12 +114,15 @@ fn root_moments_join_where_sums_end() {
 
 #[test]
 fn groups_and_bands_hold_every_bin_once() {
-    assert_eq!(groups(&[10.0, 1.0, 4.0, 2.0, 2.0, 7.0, 1.0]), [0, 1, 3, 4, 5, 7]);
-    assert_eq!(groups(&[0.1, 0.1]), [0, 2]);
+    assert_eq!(groups(&[10.0, 1.0, 4.0, 2.0, 2.0, 7.0, 1.0], &one(7)), [0, 1, 3, 4, 5, 7]);
+    assert_eq!(groups(&[0.1, 0.1], &one(2)), [0, 2]);
+    // No group reaches into the next data set.
+    let two = [("a".to_owned(), 0..4), ("b".to_owned(), 4..7)];
+    assert_eq!(groups(&[10.0, 1.0, 4.0, 1.5, 1.0, 7.0, 1.0], &two), [0, 1, 4, 7]);
     assert_eq!(together(&[0, 2, 3], [1.0, 2.0, 4.0].into_iter()), [3.0, 4.0]);
     for groups in [1, 9, 10, 11, 23, 40, 41, 500] {
         for tilt in [-8.0, 0.0, 8.0] {
-            let expected: Vec<f64> = (0..groups).map(|i| (tilt * f64::from(i) / f64::from(groups)).exp()).collect();
+            let expected: Vec<f64> = (0..groups).map(|i| (tilt * i as f64 / groups as f64).exp()).collect();
             let bands = bands(&expected);
             assert_eq!(bands[0], (0, expected.len()));
             assert_eq!(bands.len() - 1, if groups < 10 { 0 } else { (groups as usize / 5).min(8) }, "{groups} {tilt}");
@@ -177,8 +184,9 @@ fn what_is_spread_out_shows_in_chi_square() {
 #[test]
 fn nothing_is_said_of_too_little() {
     let edges = vec![(0.0, 1.0); BINS];
-    let mut never = |_: usize, _: &[f32]| -> Result<Vec<f32>> { panic!("no counts are needed") };
-    let none = |expected: &[f32], never: &mut Poisson<'_>| examine(&[1; BINS], &edges, expected, never).unwrap();
+    let mut never = |_: usize, _: &[f32], _: &[usize]| -> Result<Vec<f32>> { panic!("no counts are needed") };
+    let none =
+        |expected: &[f32], never: &mut Counts<'_>| examine(&[1; BINS], &edges, &one(BINS), expected, never).unwrap();
     assert_eq!(none(&[1.0; 10 * BINS], &mut never), None);
     assert_eq!(none(&[0.01; 100 * BINS], &mut never), None);
     assert_eq!(none(&[f32::NAN; 100 * BINS], &mut never), None);

@@ -1,0 +1,211 @@
+//! Which statistic compares the counts of a data set with a model, and what it takes of a background.
+
+use super::Problem;
+use crate::diagnose::cstat_expectation;
+use crate::kernels::background_stat::{self as kernels, BackgroundBin, BackgroundStatistic};
+use crate::observation::{Background, Dataset};
+use crate::result::StatisticSummary;
+use crate::simulate::Statistic;
+use crate::{Error, Result};
+use rayon::prelude::*;
+
+/// The statistic that is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StatisticChoice {
+    /// C-STAT without a background, `marginal` with one of Poisson counts, `pgstat` with one that has Gaussian errors.
+    #[default]
+    Auto,
+    /// C-STAT of all counts; a background spectrum stays out of it.
+    Cstat,
+    /// The likelihood with the background integrated out over a Gamma prior around the smoothed background spectrum.
+    Marginal,
+    /// XSPEC's W: the profile over the background of each bin.
+    Wstat,
+    /// XSPEC's pgstat: Poisson source counts, a background with Gaussian errors.
+    Pgstat,
+}
+
+impl StatisticChoice {
+    /// All of them.
+    pub const ALL: [StatisticChoice; 5] = [Self::Auto, Self::Cstat, Self::Marginal, Self::Wstat, Self::Pgstat];
+
+    /// Its word in run files.
+    pub fn word(self) -> &'static str {
+        match self {
+            StatisticChoice::Auto => "auto",
+            StatisticChoice::Cstat => "cstat",
+            StatisticChoice::Marginal => "marginal",
+            StatisticChoice::Wstat => "wstat",
+            StatisticChoice::Pgstat => "pgstat",
+        }
+    }
+}
+
+/// A statistic with the prior that `marginal` has of the background.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct StatisticSettings {
+    /// Which one.
+    pub choice: StatisticChoice,
+    /// Shape of the Gamma prior of each bin's expected background counts.
+    pub shape: f64,
+    /// Background counts that the neighbours must hold whose mean is the prior's; the bin itself is left out.
+    pub smooth: f64,
+}
+
+impl Default for StatisticSettings {
+    fn default() -> Self {
+        Self { choice: StatisticChoice::Auto, shape: 10.0, smooth: 20.0 }
+    }
+}
+
+/// Share of bins without background counts from which on W is known to be biased.
+const MOST_EMPTY: f64 = 0.2;
+
+/// The share of bins in which a background has no counts.
+pub(crate) fn empty_share(background: &Background) -> f64 {
+    let empty = background.counts.iter().filter(|count| **count == 0.0).count();
+    empty as f64 / background.counts.len().max(1) as f64
+}
+
+/// What speaks against a posterior from W of this data set.
+pub(crate) fn against_profile(set: &Dataset, statistic: &Statistic) -> Option<String> {
+    let Statistic::Background(BackgroundStatistic::W, _) = statistic else { return None };
+    let share = empty_share(set.background.as_ref()?);
+    (share > MOST_EMPTY).then(|| {
+        format!(
+            "{}: the background has no counts in {:.0} % of the bins (more than {:.0} %), where W is biased: take statistic = \"marginal\", or \
+             grouping = {{ min_counts = .., min_background = 5 }}",
+            set.name,
+            100.0 * share,
+            100.0 * MOST_EMPTY
+        )
+    })
+}
+
+/// A statistic's word in run files and summaries.
+pub(crate) fn word(statistic: &Statistic) -> &'static str {
+    match statistic {
+        Statistic::Poisson => "cstat",
+        Statistic::Background(BackgroundStatistic::W, _) => "wstat",
+        Statistic::Background(BackgroundStatistic::Marginal, _) => "marginal",
+        Statistic::Background(BackgroundStatistic::Pgstat, _) => "pgstat",
+        Statistic::Background(BackgroundStatistic::Gaussian, _) => "chi2",
+    }
+}
+
+/// The statistic for expected source counts of the D bins, with what is expected of it where they are right, all together and of each data
+/// set. `best` is that of the counts; `at_median` is left open.
+pub(crate) fn at(problem: &Problem, means: &[f64]) -> StatisticSummary {
+    let mut names: Vec<&str> = Vec::new();
+    let mut sets = Vec::with_capacity(problem.observations.len());
+    let (mut all, mut variances) = ((0.0, 0.0), 0.0);
+    for ((data, columns), set) in problem.observations.iter().zip(problem.sets()) {
+        let means = &means[columns];
+        let best: f64 =
+            data.counts.iter().zip(means).enumerate().map(|(bin, (&n, &m))| set.statistic.of_bin(bin, n, m)).sum();
+        let (expected, variance) = match &set.statistic {
+            Statistic::Poisson => {
+                let (mean, std) = cstat_expectation::of_spectrum(means);
+                (mean, std * std)
+            }
+            Statistic::Background(statistic, bins) => {
+                // W and pgstat have no prior of the background: what it is estimated to be stands for what it is.
+                let background = |bin: &BackgroundBin| match statistic {
+                    BackgroundStatistic::Marginal => kernels::Background::Prior,
+                    BackgroundStatistic::W => {
+                        kernels::Background::Known((bin.shape + bin.background) / (1.0 + bin.shape / bin.prior_mean))
+                    }
+                    _ => kernels::Background::Known(bin.background),
+                };
+                let moments =
+                    bins.par_iter().zip(means).map(|(bin, &mean)| statistic.expected(mean, bin, background(bin)));
+                let moments: Vec<(f64, f64)> = moments.collect();
+                moments.into_iter().fold((0.0, 0.0), |sum, own| (sum.0 + own.0, sum.1 + own.1))
+            }
+        };
+        let name = word(&set.statistic);
+        if !names.contains(&name) {
+            names.push(name);
+        }
+        all = (all.0 + best, all.1 + expected);
+        variances += variance;
+        let own = StatisticSummary {
+            name: name.into(),
+            best,
+            at_median: f64::NAN,
+            expected,
+            expected_std: variance.sqrt(),
+            sets: Vec::new(),
+        };
+        sets.push((data.name.clone(), own));
+    }
+    let only = sets.len() == 1;
+    StatisticSummary {
+        name: names.join(" + "),
+        best: all.0,
+        at_median: f64::NAN,
+        expected: all.1,
+        expected_std: variances.sqrt(),
+        sets: if only { Vec::new() } else { sets },
+    }
+}
+
+impl StatisticSettings {
+    /// The statistic of a data set, and what there is to say of it.
+    ///
+    /// # Errors
+    /// A statistic that the data do not fit.
+    pub(crate) fn of(self, set: &Dataset) -> Result<(Statistic, Vec<String>)> {
+        let refuse = |text: &str| {
+            Err(Error::Input(format!("data set '{}', statistic = \"{}\": {text}", set.name, self.choice.word())))
+        };
+        let choice = match (self.choice, &set.background) {
+            (StatisticChoice::Auto, None) => StatisticChoice::Cstat,
+            (StatisticChoice::Auto, Some(Background { errors: None, .. })) => StatisticChoice::Marginal,
+            (StatisticChoice::Auto, Some(_)) => StatisticChoice::Pgstat,
+            (choice, _) => choice,
+        };
+        let mut remarks = Vec::new();
+        let background = match (choice, &set.background) {
+            (StatisticChoice::Cstat, None) => return Ok((Statistic::Poisson, remarks)),
+            (StatisticChoice::Cstat, Some(background)) => {
+                remarks.push(format!(
+                    "statistic = \"cstat\": the {:.0} counts that the background spectrum lets expect in the source's region stay in the counts",
+                    background.scaled_total()
+                ));
+                return Ok((Statistic::Poisson, remarks));
+            }
+            (_, None) => {
+                return refuse("there is no background spectrum; name one (background = \"...\"), or take \"cstat\"");
+            }
+            (_, Some(background)) => background,
+        };
+        let kind = match (choice, &background.errors) {
+            (StatisticChoice::Pgstat, Some(_)) => BackgroundStatistic::Pgstat,
+            (StatisticChoice::Pgstat, None) => {
+                return refuse(
+                    "the background is one of Poisson counts, without errors; take \"marginal\" or \"wstat\"",
+                );
+            }
+            (_, Some(_)) => return refuse("the background has Gaussian errors; take \"pgstat\""),
+            (StatisticChoice::Wstat, None) => BackgroundStatistic::W,
+            _ => BackgroundStatistic::Marginal,
+        };
+        let means = match kind {
+            // The other statistics have no prior; simulations for W take the one of the marginal likelihood.
+            BackgroundStatistic::W | BackgroundStatistic::Marginal => background.smoothed(self.smooth),
+            _ => vec![1.0; background.counts.len()],
+        };
+        let bins = background.counts.iter().zip(&background.scale).zip(&means).enumerate();
+        let bins = bins.map(|(bin, ((&counts, &scale), &mean))| BackgroundBin {
+            source: f64::from(set.counts[bin]),
+            background: counts,
+            scale,
+            error: background.errors.as_ref().map_or(0.0, |errors| errors[bin]),
+            shape: self.shape,
+            prior_mean: mean,
+        });
+        Ok((Statistic::Background(kind, bins.collect()), remarks))
+    }
+}
