@@ -15,6 +15,7 @@ mod bench;
 mod common;
 pub mod compare;
 mod demo;
+mod derive;
 mod devices;
 mod diagnose;
 mod environment;
@@ -75,6 +76,8 @@ enum Command {
     Study(study::Args),
     /// Calibration of a finished run on mock data, and predictive checks of its observation
     Diagnose(diagnose::Args),
+    /// Fluxes, luminosities and equivalent widths of every draw of a finished run's posterior
+    Derive(derive::Args),
     /// (Re)write report.html and plots/ of a finished run
     Report(report::Args),
     /// Write a spectrum with a GROUPING column
@@ -105,6 +108,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Compare(args) => compare::run(args),
         Command::Study(args) => study::run(args),
         Command::Diagnose(args) => diagnose::run(args),
+        Command::Derive(args) => derive::run(args),
         Command::Report(args) => report::run(args),
         Command::Group(args) => group::run(args),
         Command::Fake(args) => fake::run(args),

@@ -24,6 +24,10 @@ pub const REPORT: &str = "report.html";
 pub const DIAGNOSIS: &str = "diagnose.json";
 /// The mocks of a diagnosis.
 pub const MOCKS: &str = "calibration.csv";
+/// Of `rontgen derive`: a row per draw of the posterior, and what there is to say of them.
+pub const DERIVED_TABLE: &str = "derived.csv";
+/// What `rontgen derive` says of them.
+pub const DERIVED: &str = "derived.json";
 /// The folder of the pictures.
 pub const PLOTS: &str = "plots";
 /// The folder of the states that a run goes on from.
@@ -46,8 +50,21 @@ pub const APPLIED_SO_FAR: &str = "apply.part";
 pub const SAMPLES: &str = "samples";
 
 /// Everything that a run writes at the top of its folder; `--force` removes these and nothing else.
-pub const OF_A_RUN: &[&str] =
-    &[RUN_FILE, POSTERIOR, CHAIN, WEIGHTED, SPECTRUM, COVERAGE, UNFOLDED, SUMMARY, REPORT, DIAGNOSIS, MOCKS];
+pub const OF_A_RUN: &[&str] = &[
+    RUN_FILE,
+    POSTERIOR,
+    CHAIN,
+    WEIGHTED,
+    SPECTRUM,
+    COVERAGE,
+    UNFOLDED,
+    SUMMARY,
+    REPORT,
+    DIAGNOSIS,
+    MOCKS,
+    DERIVED_TABLE,
+    DERIVED,
+];
 /// The folders that a run makes in its own.
 pub const FOLDERS_OF_A_RUN: &[&str] = &[ROUNDS, PLOTS, CHECKPOINTS];
 

@@ -11,6 +11,7 @@
 //! | `unfolded.csv` | [`tables::write_unfolded`] | per energy: quantiles of the model's E^2 F(E), components |
 //! | `spectrum-NAME.csv`, `unfolded-NAME.csv` | [`write_further`] | the same of the data sets after the first |
 //! | `coverage.csv` | [`tables::write_coverage`] | per stage and group of bins: quantiles of simulated counts |
+//! | `derived.csv`, `derived.json` | [`tables::write_samples`], [`Derived`] | fluxes and the like, once asked for |
 //! | `diagnose.json` | [`Diagnosis`] | calibration and predictive checks, once asked for |
 //! | `report.html`, `plots/*.svg` | [`ReportData::write_report`] ([`html`], [`plots`]) | for people |
 //!
@@ -22,6 +23,7 @@ pub mod atomic;
 mod calibration;
 pub mod chain;
 mod chain_read;
+mod derived;
 mod document;
 
 mod figures;
@@ -35,7 +37,7 @@ pub mod tables;
 use std::path::{Path, PathBuf};
 
 use crate::result::{
-    Coverage, Diagnosis, LossRow, ReportError, Samples, SetPictures, SpectrumTable, Summary, UnfoldedTable,
+    Coverage, Derived, Diagnosis, LossRow, ReportError, Samples, SetPictures, SpectrumTable, Summary, UnfoldedTable,
 };
 pub use atomic::{write_atomically, write_atomically_at};
 pub use chain_read::read_chain;
@@ -59,6 +61,8 @@ pub struct ReportData {
     pub further: Vec<SetPictures>,
     /// Prior first, then the proposals of later rounds, then (optionally) "posterior".
     pub coverage: Vec<Coverage>,
+    /// What `rontgen derive` computed.
+    pub derived: Option<Derived>,
     /// What `rontgen diagnose` found.
     pub diagnosis: Option<Diagnosis>,
 }
@@ -107,6 +111,7 @@ impl ReportData {
             unfolded: optional(&folder.join(folder::UNFOLDED), tables::read_unfolded)?,
             further: further(folder, &summary)?,
             coverage: optional(&folder.join(folder::COVERAGE), tables::read_coverage)?.unwrap_or_default(),
+            derived: optional(&folder.join(folder::DERIVED), Derived::read)?,
             diagnosis: optional(&folder.join(folder::DIAGNOSIS), Diagnosis::read)?,
             summary,
             posterior,

@@ -56,6 +56,7 @@ pub(super) fn write(
         unfolded: first.unfolded,
         further,
         coverage,
+        derived: None,
         diagnosis: None,
         summary,
     };

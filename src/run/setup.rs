@@ -164,16 +164,16 @@ pub fn model(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComponent>])
 }
 
 /// The models of a run file with their parameters.
-struct Models {
-    model: Model,
+pub(super) struct Models {
+    pub model: Model,
     /// For each data set the model with what its parameters fix of the tables.
-    sets: Vec<(Model, Parameters)>,
+    pub sets: Vec<(Model, Parameters)>,
     /// For each named model its data sets (from 0), with the same.
-    named: Vec<Vec<(usize, Model, Parameters)>>,
+    pub named: Vec<Vec<(usize, Model, Parameters)>>,
 }
 
 /// Reads the models of a run file.
-fn models(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComponent>]) -> Result<Models> {
+pub(super) fn models(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComponent>]) -> Result<Models> {
     let settings = model::Settings::new(&run.model.abundances, &run.model.cross_sections)?;
     // AtomDB's tables are looked for only where they are needed: the search reads folders.
     let settings = settings.with_atomdb(if run.needs_atomdb() { run.atomdb_folder(data) } else { None });

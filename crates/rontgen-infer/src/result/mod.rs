@@ -3,6 +3,7 @@
 
 mod agreement;
 mod checks;
+mod derived;
 mod diagnosis;
 mod edge;
 mod error;
@@ -19,6 +20,7 @@ mod verdict;
 
 pub use agreement::AgreementSummary;
 pub use checks::{Band, Check, Predictive, Quantity, Residual, Sbc, Tarp, Uniformity, Window};
+pub use derived::{Derived, DerivedQuantity, Distance};
 pub use diagnosis::{
     Calibrated, Diagnosis, DiagnosisSeconds, MockWeights, QuickCalibration, RetrievedParameter, RetrieverSummary,
 };

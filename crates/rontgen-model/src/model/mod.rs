@@ -8,7 +8,9 @@
 
 pub mod catalogue;
 pub mod components;
+pub mod cosmology;
 pub mod elsewhere;
+mod excerpt;
 pub mod expression;
 pub mod extension;
 pub mod external;
@@ -27,6 +29,8 @@ mod wgsl;
 
 pub(crate) use crate::numerics::special;
 pub use catalogue::{Kind, ParameterInfo};
+pub use cosmology::Cosmology;
+pub use excerpt::Tabulated;
 pub use expression::Expr;
 pub use extension::{Extensions, UserComponent};
 pub use joint::JointParameters;
@@ -40,6 +44,9 @@ pub use wgsl::Stage;
 use crate::atomic;
 use components::plasma::Frozen;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+/// erg per keV.
+pub const ERG_PER_KEV: f64 = 1.602_176_634e-9;
 
 /// A model expression, parameter or prior that makes no sense.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

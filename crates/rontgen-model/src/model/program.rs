@@ -107,12 +107,15 @@ impl Program {
             Origin::Table(file) => Some(file.clone()),
             _ => None,
         };
-        for file in model.components.iter().filter_map(file) {
+        // An excerpt of a model lists components that it does not hold: no table is made for them.
+        let held: Vec<bool> = (0..model.components.len()).map(|k| model.expression.holds(k)).collect();
+        let with_held = || model.components.iter().zip(&held);
+        for file in with_held().filter(|(_, held)| **held).filter_map(|(component, _)| file(component)) {
             file.check_size(edges.len() - 1)?;
         }
-        let own = model.components.iter().enumerate().filter(|(_, c)| user(c).is_some());
+        let own = model.components.iter().enumerate().filter(|(k, c)| held[*k] && user(c).is_some());
         let mut trees: Vec<Tree> = own.map(|(k, _)| Tree::Leaf(Leaf::Host(k))).collect();
-        if model.components.iter().any(|c| plasma::is_plasma(&c.component.name.to_lowercase())) {
+        if with_held().any(|(c, held)| *held && plasma::is_plasma(&c.component.name.to_lowercase())) {
             plasma::check(&model.settings)?;
         }
         let whole = stages_of(&model.expression, &mut trees);
@@ -137,19 +140,19 @@ impl Program {
         }
         let bins: Vec<(f64, f64)> = edges.windows(2).map(|w| (w[0], w[1])).collect();
         let mut frozen = plasma::Tables::new(&bins, &model.settings);
-        let mut instance = |component: &super::ComponentInstance| Instance {
-            code: code(component),
-            frozen: component.frozen.clone().filter(|plasma| frozen.take(plasma)),
-            convolution: Convolution::of(&component.component.name.to_lowercase()),
+        let mut instance = |(component, held): (&super::ComponentInstance, &bool)| Instance {
+            code: code(component).filter(|_| *held),
+            frozen: component.frozen.clone().filter(|plasma| *held && frozen.take(plasma)),
+            convolution: Convolution::of(&component.component.name.to_lowercase()).filter(|_| *held),
             additive: component.component.kind == Kind::Additive,
             first_parameter: component.first_parameter,
             parameters: component.component.parameters.len(),
             table: 0..0,
-            file: file(component),
+            file: file(component).filter(|_| *held),
             user: user(component),
             oracle_table: 0..0,
         };
-        let mut instances: Vec<Instance> = model.components.iter().map(&mut instance).collect();
+        let mut instances: Vec<Instance> = with_held().map(&mut instance).collect();
         for instance in instances.iter_mut().filter(|i| i.frozen.is_some()) {
             instance.code = Some(Code::PlasmaCells);
         }

@@ -111,7 +111,7 @@ fn table(bins: &[(f64, f64)], settings: &Settings, family: Family, broad: bool) 
 }
 
 /// The highest energy of the continua (keV).
-fn end(db: &AtomDb) -> f64 {
+pub(super) fn end(db: &AtomDb) -> f64 {
     let last = |curve: &Curve| curve.energy.last().copied().map_or(1.0, f64::from);
     db.nodes.iter().flat_map(|node| node.continuum.iter().map(last)).fold(1.0, f64::max)
 }
