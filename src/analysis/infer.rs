@@ -8,7 +8,7 @@ use super::refined::{Refined, coverage, summary};
 use super::rounds::Rounds;
 use super::settings::{Expected, Method, Sampler};
 use super::store::InMemory;
-use super::{Context, Observer, Problem, Settings, Store, reference, residual, spectra};
+use super::{Context, Observer, Problem, Settings, Store, reference, residual, spectra, tension};
 use crate::Result;
 use crate::device::{Device, Traffic};
 use crate::nn::Record;
@@ -98,6 +98,7 @@ pub fn train<'a>(
     let pictures = spectra::tables(&context, &samples, refined.row(refined.best))?;
     summary.judge_quickly(quick(&rounds, &samples)?);
     summary.judge_residual(residual::of(&context, &samples)?);
+    summary.judge_tension(tension::of(&context, &refined)?);
     let evidence = summary.refine.log_z;
     summary.method = Some(method::after_training(&rounds, (&refined.weighted, evidence), given.expected));
     let coverage = coverage(&rounds)?;
@@ -183,6 +184,7 @@ pub fn sample(
     let pictures = spectra::tables(&context, &samples, refined.row(refined.best))?;
     summary.judge_quickly(quick_without_networks(&context, &samples)?);
     summary.judge_residual(residual::of(&context, &samples)?);
+    summary.judge_tension(tension::of(&context, &refined)?);
     if sampling.infers {
         summary.method = Some(method::after_nested(&context, given.expected));
     }

@@ -15,6 +15,7 @@
 //! | `fallback` | what follows on weights that are not to be trusted |
 //! | `reference` | nested sampling and ensembles of walkers |
 //! | `method` | what each way would take on this device |
+//! | `tension` | whether data sets that are analysed together agree |
 //! | `mocks`, `calibration`, `latent`, `residual` | known truths, ranks, and whether the model can have made the data |
 //! | `amortised`, `adapt` | the networks on other spectra, and proposals that adapt to each of them |
 //! | `spectra` | folded and unfolded spectrum with their bands and components |
@@ -51,6 +52,7 @@ pub(crate) mod spectra;
 pub mod statistic;
 pub mod store;
 pub(crate) mod streams;
+mod tension;
 
 pub use context::Context;
 pub use infer::infer;

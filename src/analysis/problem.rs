@@ -271,6 +271,29 @@ impl Problem {
         Ok(())
     }
 
+    /// The problem of some of the data sets (ascending), with what adds to them; the free parameters stay those of all.
+    pub(crate) fn part(&self, members: &[usize]) -> Result<Problem> {
+        let sets = members.iter().map(|&k| self.observations.sets()[k].clone()).collect();
+        let added = self.added.iter().filter_map(|added| {
+            let set = members.iter().position(|&k| k == added.spec.set)?;
+            Some(Added { spec: Addition { set, ..added.spec.clone() }, program: added.program.clone() })
+        });
+        Ok(Problem {
+            name: self.name.clone(),
+            observations: Observations::new(sets)?,
+            model: self.model.clone(),
+            parameters: self.sets[members[0]].parameters.clone(),
+            sets: members.iter().map(|&k| self.sets[k].clone()).collect(),
+            added: added.collect(),
+            warnings: Vec::new(),
+            exact_grid: self.exact_grid,
+            idle: self.idle,
+            description: self.description.clone(),
+            compression: OnceLock::new(),
+            digest: OnceLock::new(),
+        })
+    }
+
     /// The same problem for other counts (a mock), D of them.
     pub fn with_counts(mut self, counts: Vec<u32>) -> Result<Problem> {
         self.observations = self.observations.with_counts(&counts)?;

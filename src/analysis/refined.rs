@@ -123,6 +123,7 @@ pub(crate) fn summary(
         fallback: None,
         latent: None,
         residual: None,
+        tension: None,
         calibration: None,
         residuals: settings.output.residuals,
         warnings,

@@ -75,6 +75,8 @@ pub struct Output {
     pub posterior_samples: usize,
     /// Mocks of the quick calibration after the refinement; 0: none.
     pub calibration: usize,
+    /// Whether each of several data sets is analysed alone as well, to tell whether they agree.
+    pub tension: bool,
     /// What the residuals of the report's pictures are.
     pub residuals: Residuals,
 }

@@ -30,6 +30,9 @@ pub(super) fn text(out: &Path, s: &Summary) -> String {
         &s.verdict,
         s.verdict.model_is_hopeless(),
     );
+    if let Some(tension) = &s.tension {
+        text += &line("data sets", &tension.text());
+    }
     if let Some(residual) = &s.residual {
         text += &line("residual", &residual.text());
     }

@@ -31,6 +31,7 @@ pub fn html(data: &ReportData, plots: &Plots) -> String {
         None => refinement(&mut body, s),
     }
     residual(&mut body, s);
+    tension(&mut body, s);
     figures::rounds(&mut body, s, plots);
     if let Some(diagnosis) = &data.diagnosis {
         super::calibration::section(&mut body, diagnosis, plots);
@@ -332,6 +333,38 @@ fn refinement(out: &mut String, s: &Summary) {
 }
 
 /// What no parameter can change, band by band.
+/// What each of several data sets says alone.
+fn tension(out: &mut String, s: &Summary) {
+    let Some(tension) = &s.tension else { return };
+    let head: String =
+        tension.sets.iter().map(|set| format!("<th class=\"n\">{} alone</th>", escape(&set.name))).collect();
+    let _ = write!(
+        out,
+        "<h2>The data sets alone</h2>\n<p>Do the data sets agree? {} (Handley &amp; Lemos 2019: what is left of the evidence for one set of \
+         parameters once the priors are taken out; negative ln S speaks against it).</p>\n<div class=\"wide\"><table>\n<tr><th>Parameter</th>\
+         <th class=\"n\">together</th>{head}</tr>\n",
+        escape(&tension.text())
+    );
+    let range = |median: f64, low: f64, high: f64| {
+        format!("{} <small>+{} −{}</small>", short(median), short(high - median), short(median - low))
+    };
+    for (i, (name, p)) in s.parameters.iter().enumerate() {
+        let alone = tension.sets.iter().map(|set| {
+            let cell =
+                set.parameters.get(i).map_or_else(String::new, |(_, [median, low, high])| range(*median, *low, *high));
+            format!("<td class=\"n\">{cell}</td>")
+        });
+        let alone: String = alone.collect();
+        let _ = writeln!(
+            out,
+            "<tr><td><code>{}</code></td><td class=\"n\">{}</td>{alone}</tr>",
+            escape(name),
+            range(p.median, p.q16, p.q84)
+        );
+    }
+    out.push_str("</table></div>\n");
+}
+
 fn residual(out: &mut String, s: &Summary) {
     let Some(residual) = &s.residual else { return };
     let probability = |p: f64| if p < 0.01 { format!("{p:.1e}") } else { format!("{p:.2}") };

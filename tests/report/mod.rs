@@ -123,6 +123,7 @@ fn example() -> ReportData {
             fallback: None,
             latent: None,
             residual: Some(residual(0.41)),
+            tension: None,
             calibration: None,
             residuals: Default::default(),
             warnings: vec!["a warning".into()],

@@ -1,6 +1,6 @@
 //! `[output]`: what is written beside the posterior.
 
-use super::key::{Key, Preset::Fixed, size, whole, word, words};
+use super::key::{Identity, Key, Preset::Fixed, field, size, truth, whole, word, words};
 use crate::result::Residuals;
 
 pub(super) const KEYS: &[Key] = &[
@@ -19,6 +19,14 @@ pub(super) const KEYS: &[Key] = &[
         "Mock spectra of the quick calibration at the end of a run; 0: none.",
     )
     .remark("mocks"),
+    truth(
+        "tension",
+        field!(output.tension),
+        true,
+        "Whether each of several data sets is analysed alone as well (nested sampling), to tell whether they agree.",
+    )
+    .written(|run| !run.further.is_empty() || !run.output.tension)
+    .identity(Identity::Unless("true")),
     word(
         "residuals",
         words!(output.residuals, [Residuals::Delta, Residuals::Ratio], Residuals::name),

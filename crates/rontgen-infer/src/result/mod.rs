@@ -34,7 +34,7 @@ pub use residuals::Residuals;
 pub use summary::{
     CstatSummary, DeviceSummary, EmulatorSummary, FallbackStep, FallbackSummary, GridSummary, LatentSummary,
     ModelSummary, ObservationSummary, ParameterSummary, ProposalSummary, RefineSummary, RoundSeconds, RoundSummary,
-    Seconds, StatisticSummary, Summary, Transfers,
+    Seconds, SetAlone, StatisticSummary, Summary, Tension, Transfers,
 };
 pub use tables::{
     COVERAGE_BINS, Coverage, LossRow, Quantiles, SetPictures, SpectrumRow, SpectrumTable, UnfoldedRow, UnfoldedTable,

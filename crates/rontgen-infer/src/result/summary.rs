@@ -59,6 +59,10 @@ pub struct Summary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub residual: Option<super::Residual>,
     /// Quick calibration at the end of the run; absent where it was switched off.
+    /// Whether data sets that are analysed together agree; absent for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tension: Option<Tension>,
+    /// Present where a quick calibration was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<super::diagnosis::QuickCalibration>,
     /// What the residuals of the report's pictures are.
@@ -521,6 +525,66 @@ pub struct ObservationSummary {
     pub scale: f64,
 }
 
+/// What data sets that are analysed together say alone, and whether they agree (Handley & Lemos 2019, Physical Review D 100, 043504).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tension {
+    /// Suspiciousness ln S: the mean of ln L over the joint posterior less its means over those of the data sets alone. Negative where they disagree.
+    pub suspiciousness: f64,
+    /// Parameters that are constrained more than once.
+    pub dimension: f64,
+    /// Probability that data sets of the same parameters disagree as much; NaN where nothing is constrained twice.
+    #[serde(deserialize_with = "super::json::number_or_nan")]
+    pub p: f64,
+    /// Each data set alone.
+    pub sets: Vec<SetAlone>,
+}
+
+impl Default for Tension {
+    fn default() -> Self {
+        Self { suspiciousness: 0.0, dimension: 0.0, p: f64::NAN, sets: Vec::new() }
+    }
+}
+
+/// The posterior of one data set alone.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SetAlone {
+    /// The data set.
+    pub name: String,
+    /// ln of its evidence.
+    pub log_z: f64,
+    /// Parameters that it constrains.
+    pub dimension: f64,
+    /// Median and quantiles 0.16 and 0.84 of each parameter.
+    pub parameters: Vec<(String, [f64; 3])>,
+}
+
+impl Tension {
+    /// What is wrong, in words; `None` where the data sets agree.
+    pub fn failure(&self) -> Option<String> {
+        let names: Vec<&str> = self.sets.iter().map(|set| set.name.as_str()).collect();
+        (self.p < super::limits::TENSION_P).then(|| {
+            format!(
+                "the data sets {} disagree: ln S = {:.1} where {:.1} parameters are constrained more than once (p = {:.1e}); is the \
+                 cross-calibration or a background wrong?",
+                names.join(", "),
+                self.suspiciousness,
+                self.dimension,
+                self.p
+            )
+        })
+    }
+
+    /// In one line.
+    pub fn text(&self) -> String {
+        let p = match self.p {
+            p if p.is_nan() => "nothing is constrained twice".to_owned(),
+            p if p < 0.01 => format!("p = {p:.1e}"),
+            p => format!("p = {p:.2}"),
+        };
+        format!("{p}, ln S {:+.2} for {:.1} parameters constrained more than once", self.suspiciousness, self.dimension)
+    }
+}
+
 /// The fit statistic: at the best sample, at the posterior's median, and what is expected of it where the model is right.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct StatisticSummary {
@@ -622,6 +686,14 @@ impl Summary {
             self.verdict.doubt_model(failure);
         }
         self.residual = residual;
+    }
+
+    /// Takes in what the data sets say alone, which is a doubt about the model where they disagree.
+    pub fn judge_tension(&mut self, tension: Option<Tension>) {
+        if let Some(failure) = tension.as_ref().and_then(Tension::failure) {
+            self.verdict.doubt_model(failure);
+        }
+        self.tension = tension;
     }
 
     /// Returns the summary of a parameter, whatever its letters' case.

@@ -346,6 +346,8 @@ impl Verdict {
 
 /// The limits that [`Verdict::judge`] applies.
 pub mod limits {
+    /// Probability below which data sets that are analysed together disagree.
+    pub const TENSION_P: f64 = 1e-3;
     /// The model is doubted below this global p-value: one right model in a thousand.
     pub const RESIDUAL_P: f64 = 1e-3;
     /// Importance-sampling estimates are reliable below this Pareto k-hat (Vehtari et al. 2024).
