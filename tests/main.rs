@@ -29,6 +29,7 @@ mod infer;
 mod joint;
 mod method;
 mod observation;
+mod observations;
 mod plasma;
 mod reference;
 mod reference_command;
