@@ -18,6 +18,7 @@ mod demo;
 mod devices;
 mod diagnose;
 mod environment;
+mod export;
 mod fake;
 mod group;
 mod import;
@@ -77,6 +78,8 @@ enum Command {
     Diagnose(diagnose::Args),
     /// (Re)write report.html and plots/ of a finished run
     Report(report::Args),
+    /// A finished run for other programs: XSPEC, GetDist, LaTeX
+    Export(export::Args),
     /// Write a spectrum with a GROUPING column
     Group(group::Args),
     /// A mock observation (OGIP) at given parameters
@@ -106,6 +109,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Study(args) => study::run(args),
         Command::Diagnose(args) => diagnose::run(args),
         Command::Report(args) => report::run(args),
+        Command::Export(args) => export::run(args),
         Command::Group(args) => group::run(args),
         Command::Fake(args) => fake::run(args),
         Command::Import(args) => import::run(args),

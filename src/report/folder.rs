@@ -7,6 +7,8 @@ pub const RUN_FILE: &str = "run.toml";
 pub const SUMMARY: &str = "summary.json";
 pub const POSTERIOR: &str = "posterior.csv";
 pub const CHAIN: &str = "posterior.fits";
+/// XSPEC's commands that load data and model of the chain.
+pub const COMMANDS: &str = "model.xcm";
 pub const WEIGHTED: &str = "weighted.csv";
 pub const SPECTRUM: &str = "spectrum.csv";
 pub const UNFOLDED: &str = "unfolded.csv";
@@ -31,7 +33,7 @@ pub const SAMPLES: &str = "samples";
 
 /// Everything that a run writes at the top of its folder; `--force` removes these and nothing else.
 pub const OF_A_RUN: &[&str] =
-    &[RUN_FILE, POSTERIOR, CHAIN, WEIGHTED, SPECTRUM, COVERAGE, UNFOLDED, SUMMARY, REPORT, DIAGNOSIS, MOCKS];
+    &[RUN_FILE, POSTERIOR, CHAIN, COMMANDS, WEIGHTED, SPECTRUM, COVERAGE, UNFOLDED, SUMMARY, REPORT, DIAGNOSIS, MOCKS];
 /// The folders that a run makes in its own.
 pub const FOLDERS_OF_A_RUN: &[&str] = &[ROUNDS, PLOTS, CHECKPOINTS];
 
