@@ -36,7 +36,9 @@ pub(super) fn data(save: &mut Save, rest: &str, line: usize, at: Says<'_>) {
             Place::At(Some(g), set) => (group, next) = (g, set),
             Place::At(None, set) => next = set,
             Place::Wrong => {
-                save.lose(at(&format!("{word:?} is no data group and spectrum; expected two numbers from 1, as in 1:1")));
+                save.lose(at(&format!(
+                    "{word:?} is no data group and spectrum; expected two numbers from 1, as in 1:1"
+                )));
                 return;
             }
             Place::File if word.eq_ignore_ascii_case("none") => {

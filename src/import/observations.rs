@@ -104,6 +104,7 @@ impl One<'_> {
 
     fn text(&self, out: &mut String, said: &mut Said) {
         let One { save, number, spectrum, found, place } = *self;
+        let of = if save.data.len() > 1 { format!("spectrum {number}: ") } else { String::new() };
         let path = found(spectrum);
         self.missing("data", spectrum, &path, said);
         let folder = path.as_ref().and_then(|p| p.parent()).map(Path::to_path_buf).unwrap_or_default();
@@ -126,7 +127,7 @@ impl One<'_> {
         let header = selected.as_ref().and_then(|p| match read_spectrum(p) {
             Ok(header) => Some(header),
             Err(error) => {
-                said.lose_unmarked(format!("the spectrum cannot be read: {error}"));
+                said.lose_unmarked(format!("{of}the spectrum cannot be read: {error}"));
                 None
             }
         });
@@ -167,7 +168,7 @@ impl One<'_> {
         self.statistic(&choice, kind, header.is_some(), out, said);
         match ranges::energies(save, number, readable, response.as_deref()) {
             Ok(kept) => {
-                kept.remarks.into_iter().for_each(|remark| said.remark(remark));
+                kept.remarks.into_iter().for_each(|remark| said.remark(format!("{of}{remark}")));
                 let list: Vec<String> = kept.ranges.iter().map(|[lo, hi]| format!("[{lo:?}, {hi:?}]")).collect();
                 match list.as_slice() {
                     [] => {}
@@ -177,8 +178,7 @@ impl One<'_> {
             }
             Err(why) => {
                 out.push_str(&format!("energies   = {}\n", quoted(&format!("SET THIS, in keV: {why}"))));
-                let of = if save.data.len() > 1 { format!(" of data set {number}") } else { String::new() };
-                said.lose(format!("{why}; set observation.energies{of}"));
+                said.lose(format!("{of}{why}; set observation.energies"));
             }
         }
     }
@@ -218,7 +218,9 @@ impl One<'_> {
             (true, _) if !has_background => (None, None),
             (true, _) if gaussian => (
                 Some("pgstat"),
-                Some("statistic cstat with a background that has Gaussian errors: pgstat, which is made for them".into()),
+                Some(
+                    "statistic cstat with a background that has Gaussian errors: pgstat, which is made for them".into(),
+                ),
             ),
             (true, _) => (Some("wstat"), None),
             (_, true) if !has_background => (None, Some(format!("statistic {name} without a background is C-STAT"))),
@@ -229,7 +231,9 @@ impl One<'_> {
             ),
             _ if has_background => (
                 None,
-                Some(format!("statistic {name}: counts are compared by their likelihood with the background integrated out")),
+                Some(format!(
+                    "statistic {name}: counts are compared by their likelihood with the background integrated out"
+                )),
             ),
             _ => (None, Some(format!("statistic {name}: spectra are compared by C-STAT here"))),
         };

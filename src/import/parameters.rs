@@ -190,7 +190,9 @@ impl Blocks {
         match own {
             Parameter::Default if k >= self.n => Given::First,
             // `freeze` and `thaw` leave a link as it is.
-            Parameter::Numbers(numbers) if k >= self.n && numbers.first().is_none_or(|x| !x.is_finite()) => Given::First,
+            Parameter::Numbers(numbers) if k >= self.n && numbers.first().is_none_or(|x| !x.is_finite()) => {
+                Given::First
+            }
             own => Given::Own(own),
         }
     }
@@ -205,7 +207,10 @@ impl Blocks {
         let to = parameter.checked_sub(1).filter(|to| *to < self.infos.len());
         let to = to.ok_or_else(|| match self.sets.len() {
             1 => format!("there is no p{parameter} among the {} of this model", self.n),
-            groups => format!("there is no p{parameter} among the {} of this model and its {groups} data groups", self.infos.len()),
+            groups => format!(
+                "there is no p{parameter} among the {} of this model and its {groups} data groups",
+                self.infos.len()
+            ),
         })?;
         // A link of newpar was made when all parameters were there.
         if to > k && !save.beneath.contains_key(&(k + 1)) {

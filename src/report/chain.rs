@@ -7,7 +7,13 @@
 //! (BXA's chain files have the same keywords). `chain load posterior.fits` needs the same model loaded first, with the same free
 //! parameters; `chain burn` and `chain rand` are of no use here, since every row is an independent draw of equal weight.
 //!
-//! The file is small and regular, so it is written here card by card rather than through cfitsio, whose file names have a syntax
+//! Several data sets are as many data groups: parameter i of data group g has the number i + (g - 1) n, as in `model.xcm` beside the
+//! chain, which loads what the chain goes with.
+//!
+//! Behind CHAIN stands the table NEST with the weighted draws that the chain's rows were chosen from: the same columns for parameters,
+//! WEIGHT and LOG_LIKELIHOOD. How XSPEC 13 itself lays out what it calls so is not published; programs go by the columns' names.
+//!
+//! The file is regular, so it is written here card by card rather than through cfitsio, whose file names have a syntax
 //! of their own in which a folder called `run (2)` is not a name.
 
 use std::io::Write;

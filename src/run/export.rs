@@ -63,7 +63,9 @@ pub fn getdist(summary: &Summary, draws: &WeightedSamples) -> Result<Getdist> {
     for ((row, weight), likelihood) in rows.zip(&draws.weight).zip(&draws.log_likelihood) {
         if *weight > 0.0 && likelihood.is_finite() {
             let _ = write!(out.txt, "{weight:e} {:e}", -likelihood);
-            row.iter().for_each(|x| drop(write!(out.txt, " {x:e}")));
+            for x in row {
+                let _ = write!(out.txt, " {x:e}");
+            }
             out.txt.push('\n');
         }
     }
