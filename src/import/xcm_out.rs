@@ -10,7 +10,7 @@ use crate::{
     observation::Dataset,
     simulate::Statistic,
 };
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// What a problem no longer knows of the run file that stated it.
 pub struct Origin<'a> {
@@ -33,9 +33,13 @@ fn number(x: f64) -> String {
     format!("{:?}", x.clamp(-FAR, FAR))
 }
 
-/// A path as it may stand in any folder.
+/// A path as it may stand in any folder. One that goes up again is made plain: what the run file and `run.toml` name is the same file.
 fn absolute(path: &Path) -> String {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()).display().to_string()
+    let plain = match path.components().any(|part| part == Component::ParentDir) {
+        true => std::fs::canonicalize(path),
+        false => std::path::absolute(path),
+    };
+    plain.unwrap_or_else(|_| path.to_path_buf()).display().to_string()
 }
 
 /// XSPEC's name of the statistic.
@@ -236,9 +240,8 @@ fn line(info: &ParameterInfo, value: f64, prior: Option<&Prior>) -> String {
     let step = if value == 0.0 { STEP } else { STEP * value.abs() };
     let step = if prior.is_some() { step } else { -step };
     format!(
-        "  {:?} {} {} {} {} {}\n",
+        "  {:?} {step:.1e} {} {} {} {}\n",
         value,
-        number(step),
         number(hard_min),
         number(soft_min),
         number(soft_max),

@@ -41,10 +41,14 @@ pub fn commands(case: &Case, data: Option<&Path>, summary: &Summary) -> Result<S
     Ok(write_commands(problem, &origin, &theta, &notes))
 }
 
-/// What GetDist reads, as the contents of ROOT.txt (weight, -ln L, parameters), ROOT.paramnames (name, label) and ROOT.ranges (name, lowest, highest).
+/// What GetDist reads.
+#[derive(Debug)]
 pub struct Getdist {
+    /// ROOT.txt: weight, -ln L and the parameters of each draw.
     pub txt: String,
+    /// ROOT.paramnames: name and label of each parameter.
     pub paramnames: String,
+    /// ROOT.ranges: name, lowest and highest value of each parameter; N where there is none.
     pub ranges: String,
 }
 

@@ -107,6 +107,7 @@ fn a_run_written_as_commands_is_the_same_run() {
         format!("response 1:2 {}\narf 1:2 {}\nbackgrnd 2 {}\n", at("toy.rmf"), at("toy.arf"), at("a.bak")),
         "backgrnd 3 none\nignore 1:**-0.8,2.0-2.5,5.0-**\nignore 2:**-1.0,6.0-**\nignore bad\n".into(),
         "abund wilm\nxsect vern\ncosmo 70 0 0.73\nmodel  constant*tbabs*(powerlaw+gaussian)\n".into(),
+        "\n  1.0 -1.0e-2 0.0 0.0 10000000000.0 10000000000.0\n  0.123456789 1.2e-3 0.0 0.0 1.0 1000000.0\n".into(),
         "= p2\n= p3\n= p4\n".into(),
         "\n= 0.9*p8 + 0.05\n= -0.5*p2 + 0.6\n= p3\n= p4\n".into(),
         "newpar 5 = 1.01*p12\n".into(),
@@ -283,7 +284,11 @@ fn a_finished_run_goes_on_elsewhere() {
     let ranges = fs::read_to_string(folder.path().join("g.d/root.v1.ranges")).unwrap();
     assert!(ranges.contains("tbabs.nH 0e0 1e0\n") && ranges.lines().count() == 5, "{ranges}");
     let table = fs::read_to_string(folder.path().join("t.tex")).unwrap();
-    assert!(table.contains("powerlaw.PhoIndex & $1.") && table.contains("\\end{tabular}"), "{table}");
+    assert!(table.contains("powerlaw.PhoIndex & $") && table.ends_with("\\end{tabular}\n"), "{table}");
+    assert_eq!(table.matches(" \\\\\n").count(), 6, "{table}");
+    let median = &table.split("PhoIndex & $").nth(1).unwrap().split(['^', '\\']).next().unwrap();
+    let wanted = parameters["powerlaw.PhoIndex"]["median"].as_f64().unwrap();
+    assert!((median.parse::<f64>().unwrap() - wanted).abs() < 0.05, "{table}");
 
     for (args, says) in [(&["--arviz", "a.nc"][..], "netCDF is not written yet"), (&[], "nothing to write")] {
         let refused = export(args);
