@@ -1,6 +1,6 @@
 use crate::{devices, noise};
 use rand::SeedableRng;
-use rontgen::Error;
+use rontgen::InferError;
 use rontgen::device::{Device, RowBlocks, Tensor};
 use rontgen::kernels::gemm;
 use rontgen::nn::{FitSettings, History};
@@ -177,7 +177,7 @@ fn refuses_what_does_not_fit() {
     let (mu, counts) = spectra(50, 4);
     let (counts, mu) = (blocks(&device, &counts, 50), blocks(&device, &mu, 50));
     let narrow = RowBlocks::<f32>::empty(&device, 50, BINS - 1, 50);
-    let input = |result: rontgen::Result<()>| matches!(result, Err(Error::Input(_)));
+    let input = |result: rontgen::Result<(), InferError>| matches!(result, Err(InferError::Unfit(_)));
     assert!(
         input(network.encode(&device, Spectra::counts(&counts), &rows(&device, 0..2)).map(|_| ())),
         "not trained yet"

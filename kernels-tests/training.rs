@@ -5,7 +5,7 @@ use crate::{devices, noise};
 use rontgen::device::Device;
 use rontgen::nn::training::Split;
 use rontgen::nn::{BatchRows, Epoch, FitSettings, History, LossSlot, Objective, ParameterStore, Plateau, fit};
-use rontgen::{Error, Result};
+use rontgen::{InferError, Result};
 
 const INPUTS: usize = 3;
 
@@ -165,13 +165,13 @@ fn nan_and_interruption_end_the_fit() {
         let mut line = Line::new(&device, 100, 0.1);
         line.poison = Some(3);
         let result = fit(&device, &mut line, 100, &settings(), &mut |_| Ok(()));
-        assert!(matches!(result, Err(Error::Device(_))), "{result:?}");
+        assert!(matches!(result, Err(InferError::Device(_))), "{result:?}");
 
         let mut line = Line::new(&device, 100, 0.1);
-        let result = fit(&device, &mut line, 100, &settings(), &mut |epoch| -> Result<()> {
-            if epoch.epoch == 3 { Err(Error::Interrupted) } else { Ok(()) }
+        let result = fit(&device, &mut line, 100, &settings(), &mut |epoch| -> Result<(), InferError> {
+            if epoch.epoch == 3 { Err(InferError::Interrupted) } else { Ok(()) }
         });
-        assert!(matches!(result, Err(Error::Interrupted)), "{result:?}");
+        assert!(matches!(result, Err(InferError::Interrupted)), "{result:?}");
     }
 }
 
@@ -187,6 +187,6 @@ fn splits_have_equal_batches_and_refuse_nonsense() {
         }
     }
     for (rows, batch, fraction) in [(3, 10, 0.1), (100, 1, 0.1), (100, 10, 0.0), (100, 10, 1.0), (100, 10, f64::NAN)] {
-        assert!(matches!(Split::new(rows, batch, fraction), Err(Error::Input(_))));
+        assert!(matches!(Split::new(rows, batch, fraction), Err(InferError::Unfit(_))));
     }
 }

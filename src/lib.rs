@@ -23,14 +23,18 @@
 //! The rooms below [`run`] and [`report`] are crates of their own (`crates/`), so that a change above leaves their kernels and components
 //! compiled; their names here are the same as ever. Dependencies point downwards only; nothing below [`run`] reads a configuration file or prints.
 
+#![warn(missing_docs)]
+
 pub mod analysis;
 pub mod cli;
+pub mod error;
 pub mod import;
 pub mod report;
 pub mod run;
 
+pub use error::{Error, Result};
 pub use rontgen_device::device;
-pub use rontgen_infer::{Error, Result, diagnose, error, infer, nn, reference, refine, result, simulate, summarize};
+pub use rontgen_infer::{InferError, diagnose, infer, nn, reference, refine, result, simulate, summarize};
 pub use rontgen_kernels::kernels;
 pub use rontgen_model::{atomic, model};
 pub use rontgen_numerics::numerics;

@@ -272,3 +272,13 @@ fn the_environment_is_read_at_the_top() {
         readers.iter().filter(|path| !path.starts_with("src/cli/") && *path != "src/main.rs").collect();
     assert_eq!(below, ["crates/rontgen-device/src/device/cooperative.rs", "src/run/permission.rs"]);
 }
+
+/// What a public item is stands beside it: the compiler looks for that where a library asks it to, and clippy's run makes an error of it.
+#[test]
+fn every_library_asks_for_documentation() {
+    let libraries: Vec<PathBuf> = bases().iter().map(|base| base.join("lib.rs")).collect();
+    assert!(libraries.len() > 5, "the sources were not read: {libraries:?}");
+    for path in libraries {
+        assert!(code(&path).contains("#![warn(missing_docs)]"), "{} lacks #![warn(missing_docs)]", path.display());
+    }
+}

@@ -13,6 +13,7 @@ mod components_wgsl;
 mod compression;
 mod computing_commands;
 mod densities;
+mod derive;
 mod determinism;
 mod diagnose_command;
 mod every_file;

@@ -24,7 +24,7 @@ use crate::refine::{Importance, Pool, Proposal, Proposed, StudentMixture, Unifor
 use crate::result::Verdict;
 use crate::result::limits;
 use crate::result::{ProposalSummary, RefineSummary, VerdictStatus};
-use crate::{Error, Result};
+use crate::{Error, InferError, Result};
 use rayon::prelude::*;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -67,9 +67,11 @@ pub struct Effort {
     pub draws: usize,
     /// Likelihoods of a spectrum, at most; the fall-back has as many again after its own.
     pub most: usize,
+    /// Whether to fit mixtures to the weighted draws and draw from them, too.
     pub polish: bool,
     /// Nested sampling where the weights are refused after all.
     pub nested: bool,
+    /// Seed of all random numbers, with the spectrum's own digest.
     pub seed: u64,
 }
 
@@ -172,7 +174,7 @@ fn run(analysis: &Analysis<'_>, all: &mut [Spectrum<'_>], effort: Effort) -> Res
         let proposed: Vec<Proposed> = active
             .par_iter_mut()
             .map(|spectrum| spectrum.pool.propose(&spectrum.shares, spectrum.rows))
-            .collect::<Result<_>>()?;
+            .collect::<Result<_, InferError>>()?;
         let cube: Vec<f32> = proposed.iter().flat_map(|batch| batch.cube.iter().copied()).collect();
         let targets: Vec<&Target> = active.iter().map(|spectrum| spectrum.target).collect();
         let each: Vec<usize> = active.iter().map(|spectrum| spectrum.rows).collect();
@@ -395,11 +397,11 @@ impl Likelihood for Asked<'_> {
         self.p
     }
 
-    fn evaluate(&mut self, cube: &[f64]) -> Result<Vec<f64>> {
+    fn evaluate(&mut self, cube: &[f64]) -> Result<Vec<f64>, InferError> {
         let cube = cube.iter().map(|&u| u as f32).collect();
         // A side that is gone has failed, and says why to whoever waits for it.
-        self.questions.send((self.place, Told::Wants(cube))).map_err(|_| Error::Interrupted)?;
-        self.answers.recv().map_err(|_| Error::Interrupted)
+        self.questions.send((self.place, Told::Wants(cube))).map_err(|_| InferError::Interrupted)?;
+        self.answers.recv().map_err(|_| InferError::Interrupted)
     }
 }
 
@@ -418,7 +420,7 @@ fn sample_together(analysis: &Analysis<'_>, spectra: &[(&Target, u64)], p: usize
                 let mut likelihood = Asked { p, place, questions: &questions, answers: receiver };
                 let result =
                     nested::sample(&mut likelihood, &settings, None, &mut |_| analysis.context.observer.check());
-                let _ = questions.send((place, Told::Has(result)));
+                let _ = questions.send((place, Told::Has(result.map_err(Error::from))));
             });
         }
         drop(questions);

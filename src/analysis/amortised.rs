@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 /// A spectrum in the bins of the problem.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Binned {
+    /// Counts of the D bins.
     pub counts: Vec<u32>,
     /// Exposure relative to that of the response.
     pub exposure: f64,
@@ -34,13 +35,18 @@ impl Binned {
 /// What the refined posterior of one spectrum says.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SpectrumResult {
+    /// Whether to believe it.
     pub verdict: Verdict,
     /// All likelihoods, those that taught proposals among them but for those of nested sampling, where it had to help.
     pub likelihoods: usize,
+    /// Likelihoods of nested sampling, where it had to help.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nested: Option<u64>,
+    /// C-STAT, and what the model itself would give.
     pub cstat: CstatSummary,
+    /// Importance sampling.
     pub refine: RefineSummary,
+    /// Free parameters with their names, in the model's order.
     #[serde(
         serialize_with = "crate::result::json::write_ordered",
         deserialize_with = "crate::result::json::read_ordered"

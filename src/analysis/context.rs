@@ -11,10 +11,15 @@ pub const BATCH: usize = 16_384;
 /// A problem laid out on a device, with the settings of its analysis and who watches it.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
+    /// What is analysed.
     pub problem: &'a Problem,
+    /// How it is analysed.
     pub settings: &'a Settings,
+    /// Simulator of the problem, on the device.
     pub simulator: &'a Simulator,
+    /// Device that computes.
     pub device: &'a Device,
+    /// Who is told of progress, and may stop the work.
     pub observer: &'a dyn Observer,
 }
 

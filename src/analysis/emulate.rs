@@ -10,7 +10,7 @@ use super::settings::LikelihoodChoice;
 use crate::device::{Device, Tensor};
 use crate::refine::{Emulator, EmulatorSettings, Importance, Pool, PoolSettings};
 use crate::result::{EmulatorSummary, limits};
-use crate::{Error, Result};
+use crate::{InferError, Result};
 use std::time::Instant;
 
 /// Unseen draws that a trained emulator is tested on, and draws of the largest weights that are checked in the end.
@@ -31,8 +31,8 @@ pub(crate) struct Plan<'a> {
     pub p: usize,
 }
 
-type Exact<'a> = dyn FnMut(&[f32]) -> Result<Vec<f64>> + 'a;
-type Tick<'a> = dyn FnMut(usize) -> Result<()> + 'a;
+type Exact<'a> = dyn FnMut(&[f32]) -> Result<Vec<f64>, InferError> + 'a;
+type Tick<'a> = dyn FnMut(usize) -> Result<(), InferError> + 'a;
 
 /// Fills a pool, with an emulator where that is asked for and good enough.
 ///
@@ -76,7 +76,7 @@ pub(crate) fn fill(
         pool.fill(settings, exact, tick)?;
         return Ok(Some(told));
     };
-    let mut emulated = |cube: &[f32]| -> Result<Vec<f64>> {
+    let mut emulated = |cube: &[f32]| -> Result<Vec<f64>, InferError> {
         let mut all = Vec::with_capacity(cube.len() / plan.p);
         for rows in cube.chunks(BATCH * plan.p) {
             let rows = Tensor::from_slice(plan.device, rows.len() / plan.p, plan.p, rows);
@@ -123,11 +123,11 @@ fn trained(
     let (emulator, history) = match Emulator::train(plan.device, &cube, &pool.log_l[..n], &emulation, &mut |_| tick(0))
     {
         Ok(trained) => trained,
-        Err(Error::Input(why)) => {
+        Err(InferError::Unfit(why)) => {
             told.reason = why;
             return Ok(None);
         }
-        Err(other) => return Err(other),
+        Err(other) => return Err(other.into()),
     };
     told.seconds_training = start.elapsed().as_secs_f64();
     (told.trained_on, told.epochs) = (n, history.train.len());
@@ -253,7 +253,7 @@ mod tests {
         let settings = PoolSettings { samples, ess: 0.0, polish: false, batch: 5000, seed: 1 };
         let plan = Plan { device: &device, choice, train_on: 8000, p: 2 };
         let mut computed = 0;
-        let mut exact = |cube: &[f32]| -> Result<Vec<f64>> {
+        let mut exact = |cube: &[f32]| -> Result<Vec<f64>, InferError> {
             computed += cube.len() / 2;
             Ok(likelihood(cube, bend))
         };

@@ -30,7 +30,9 @@ pub struct Evaluator<'a> {
 
 /// At n points: -1/2 of the statistic, and the expected source counts of the D bins.
 pub struct Likelihoods {
+    /// -C-STAT/2 at each point, n.
     pub log_likelihood: Vec<f64>,
+    /// Expected counts at each point, n x D.
     pub expected: Vec<Vec<f64>>,
 }
 
@@ -38,8 +40,11 @@ pub struct Likelihoods {
 pub struct Batch {
     /// Draws from the prior that were left out, because they expect more counts in a bin than can be drawn.
     pub beyond: usize,
+    /// Parameters, n x P, physical.
     pub theta: Vec<f64>,
+    /// Expected counts, n x D.
     pub expected: Vec<f64>,
+    /// Poisson counts, n x D.
     pub counts: Vec<u32>,
 }
 

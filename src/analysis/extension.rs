@@ -68,7 +68,7 @@ pub(crate) fn extend(problem: &mut Problem, factor: f64, seed: u64) -> Result<Ve
         last = off;
         for &i in &norms {
             let own = &problem.parameters.free()[i];
-            let info = &problem.model.parameters()[own.model_index];
+            let Some(info) = problem.info(i) else { continue };
             let least = info.hard_min.max(SMALLEST);
             let most = info.hard_max.min(LARGEST);
             let prior = match own.prior {

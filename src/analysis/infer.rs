@@ -55,7 +55,9 @@ pub struct Given<'a> {
 
 /// A posterior from networks, and the rounds that led to it: they hold what is to be forgotten once the posterior is written.
 pub struct Trained<'a> {
+    /// The posterior.
     pub posterior: Posterior,
+    /// The rounds that led to it.
     pub rounds: Rounds<'a>,
 }
 
@@ -136,7 +138,9 @@ pub fn nested(
 
 /// Which sampler, with which random numbers, and for whom.
 pub struct Sampling {
+    /// Which sampler.
     pub sampler: Sampler,
+    /// Seed of all random numbers.
     pub seed: u64,
     /// For `infer`, not as a reference.
     pub infers: bool,

@@ -24,7 +24,7 @@ use crate::kernels::{gather, random, reduce};
 use crate::nn::{Epoch, FitSettings, History};
 use crate::refine::Importance;
 use crate::simulate::{Coordinates, Observed, Simulator};
-use crate::{Error, Result};
+use crate::{Error, InferError, Result};
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 use std::sync::Arc;
@@ -384,7 +384,7 @@ pub(crate) fn retriever(
     analysis: &Analysis<'_>,
     n: usize,
     seed: u64,
-    on_epoch: &mut dyn FnMut(&Epoch) -> Result<()>,
+    on_epoch: &mut dyn FnMut(&Epoch) -> Result<(), InferError>,
 ) -> Result<(Retrieved, History)> {
     let (device, simulator) = (analysis.context.device, analysis.context.simulator);
     let cube = analysis.prior(simulator, n, seed, RETRIEVER_STREAM)?;
@@ -393,7 +393,7 @@ pub(crate) fn retriever(
     let summaries = analysis.networks.encode(&analysis.context, &counts, &factors)?;
     let defaults = RetrieverSettings::default();
     let settings = RetrieverSettings { fit: FitSettings { seed, ..defaults.fit }, ..defaults };
-    retrieve(device, &summaries, &cube, &settings, on_epoch)
+    Ok(retrieve(device, &summaries, &cube, &settings, on_epoch)?)
 }
 
 /// Poisson spectra at rows of a cube with relative exposures.

@@ -19,11 +19,13 @@
 //! | `amortised`, `adapt` | the networks on other spectra, and proposals that adapt to each of them |
 //! | `spectra` | folded and unfolded spectrum with their bands and components |
 //! | `evaluate` | likelihoods and simulations at points, on a device or in f64 |
+//! | `derive` | fluxes, luminosities and equivalent widths of a posterior's draws |
 
 pub(crate) mod adapt;
 pub mod amortised;
 pub(crate) mod calibration;
 pub(crate) mod context;
+pub mod derive;
 pub(crate) mod emulate;
 pub mod evaluate;
 pub(crate) mod exposure;

@@ -105,8 +105,8 @@ pub(crate) fn untrained_estimator(context: &Context<'_>, summaries: usize) -> Re
         }
         DensityKind::Maf => {
             let flow = FlowSettings { transforms, hidden, layers };
-            Estimator::ensemble(device, parameters, summaries, flow, ensemble, run.seed)
+            Ok(Estimator::ensemble(device, parameters, summaries, flow, ensemble, run.seed)?)
         }
-        _ => Estimator::of(device, parameters, summaries, &settings, run.seed),
+        _ => Ok(Estimator::of(device, parameters, summaries, &settings, run.seed)?),
     }
 }

@@ -1,6 +1,6 @@
 //! What an analysis tells whoever watches it, and whether it is to stop.
 
-use crate::{Error, Result};
+use crate::{InferError, Result};
 
 /// Watches an analysis. Everything has a default that does nothing, so that `()` is the observer of whom nobody asks.
 ///
@@ -33,9 +33,9 @@ pub trait Observer: Sync {
     /// Ends the work of the caller once it is to stop.
     ///
     /// # Errors
-    /// [`Error::Interrupted`].
-    fn check(&self) -> Result<()> {
-        if self.interrupted() { Err(Error::Interrupted) } else { Ok(()) }
+    /// [`InferError::Interrupted`], which `?` makes [`crate::Error::Interrupted`].
+    fn check(&self) -> Result<(), InferError> {
+        if self.interrupted() { Err(InferError::Interrupted) } else { Ok(()) }
     }
 }
 

@@ -4,8 +4,8 @@ use super::context::log_likelihood_at;
 use super::extension;
 use super::statistic::StatisticSettings;
 use crate::device::Device;
-use crate::model::{MapEntry, Model, Parameters, Prior, Program};
-use crate::observation::{Dataset, Observations};
+use crate::model::{MapEntry, Model, ParameterInfo, Parameters, Prior, Program};
+use crate::observation::{Dataset, FoldedResponse, Observations};
 use crate::refine::poisson_constant;
 use crate::result::GridSummary;
 use crate::simulate::{ArmSpec, Compression, Simulator, Statistic, compress, oracle};
@@ -19,7 +19,9 @@ use std::sync::{Arc, OnceLock};
 pub struct Description {
     /// The model in XSPEC's notation.
     pub expression: String,
+    /// Name of the table of abundances.
     pub abundances: String,
+    /// Name of the photoelectric cross sections.
     pub cross_sections: String,
     /// How channels were put into bins.
     pub grouping: String,
@@ -28,12 +30,51 @@ pub struct Description {
 /// The model as one data set sees it.
 #[derive(Debug, Clone)]
 pub struct SetModel {
+    /// The model, with what the parameters fix of its tables.
+    pub model: Model,
+    /// The name of the model, where it is a named one: then this is the background spectrum of a data set.
+    pub named: Option<String>,
     /// All free parameters of the problem, and the map from them to those of this data set's model.
     pub parameters: Parameters,
     /// The model on the energies of the data set's response; data sets with the same of both share it.
     pub program: Arc<Program>,
     /// What compares expected with observed counts.
     pub statistic: Statistic,
+}
+
+/// What [`Problem::joint`] takes for each data set.
+#[derive(Debug, Clone)]
+pub struct SetSpec {
+    /// The model, with what the parameters fix of its tables.
+    pub model: Model,
+    /// All free parameters, and the map from them to those of the model.
+    pub parameters: Parameters,
+    /// What compares counts and model.
+    pub statistic: StatisticSettings,
+    /// The name of the model, where it is a named one.
+    pub named: Option<String>,
+}
+
+/// A further model that adds to the counts of a data set, through a response of its own.
+#[derive(Debug, Clone)]
+pub struct Addition {
+    /// The name of the model.
+    pub name: String,
+    /// The data set, from 0.
+    pub set: usize,
+    /// The model.
+    pub model: Model,
+    /// All free parameters, and the map from them to those of the model.
+    pub parameters: Parameters,
+    /// Its response in the bins of the data set.
+    pub folded: FoldedResponse,
+}
+
+/// An addition with its model on the energies of its response.
+#[derive(Debug, Clone)]
+pub(crate) struct Added {
+    pub spec: Addition,
+    pub program: Arc<Program>,
 }
 
 /// Spectra, their responses and the model that is to describe them, with priors on its free parameters.
@@ -49,6 +90,7 @@ pub struct Problem {
     pub parameters: Parameters,
     /// One for each data set.
     sets: Vec<SetModel>,
+    added: Vec<Added>,
     /// What the files and parameters gave occasion to say.
     pub warnings: Vec<String>,
     /// Whether the model is evaluated at every energy of the response, not only at those that the folded spectrum notices.
@@ -73,12 +115,13 @@ impl Problem {
         if dataset.bins.is_empty() {
             return Err(Error::Input(format!("{name}: no bin of the spectrum is left in the asked energies")));
         }
-        let sets = vec![(model.clone(), parameters, StatisticSettings::default())];
-        Self::joint(name, Observations::try_from(dataset)?, model, sets)
+        let statistic = StatisticSettings::default();
+        let set = SetSpec { model: model.clone(), parameters, statistic, named: None };
+        Self::joint(name, Observations::try_from(dataset)?, model, vec![set], Vec::new())
     }
 
-    /// States a problem of several data sets: for each the model (with what its parameters fix of the tables), its parameters, and what compares it
-    /// with the counts. The parameters share one list of free ones ([`crate::model::resolve_sets`]).
+    /// States a problem of several data sets: for each the model, its parameters, and what compares it with the counts; and what else adds to
+    /// them. The parameters share one list of free ones ([`crate::model::resolve_models`]).
     ///
     /// # Errors
     /// As [`Problem::new`]; another number of models than data sets, and statistics that a data set cannot have.
@@ -86,23 +129,27 @@ impl Problem {
         name: &str,
         observations: Observations,
         model: Model,
-        models: Vec<(Model, Parameters, StatisticSettings)>,
+        models: Vec<SetSpec>,
+        additions: Vec<Addition>,
     ) -> Result<Problem> {
-        let Some((_, parameters, _)) = models.first() else {
+        let Some(first) = models.first() else {
             return Err(Error::Input(format!("{name}: no model for any data set")));
         };
-        something_is_free(name, parameters)?;
-        let parameters = parameters.clone();
+        something_is_free(name, &first.parameters)?;
+        let parameters = first.parameters.clone();
         if models.len() != observations.len() {
             return Err(Error::Input(format!("{name}: {} models for {} data sets", models.len(), observations.len())));
         }
         let several = models.len() > 1;
         let mut warnings: Vec<String> = Vec::new();
         let mut sets: Vec<SetModel> = Vec::with_capacity(models.len());
-        for (at, ((model, parameters, statistic), set)) in models.into_iter().zip(observations.sets()).enumerate() {
+        for (at, (spec, set)) in models.into_iter().zip(observations.sets()).enumerate() {
+            let SetSpec { model, parameters, statistic, named } = spec;
             let twin = (0..at).find(|&k| {
                 let other: &SetModel = &sets[k];
-                other.parameters.map() == parameters.map() && observations.sets()[k].folded.edges == set.folded.edges
+                other.named == named
+                    && other.parameters.map() == parameters.map()
+                    && observations.sets()[k].folded.edges == set.folded.edges
             });
             let program = match twin {
                 Some(k) => sets[k].program.clone(),
@@ -110,19 +157,39 @@ impl Problem {
             };
             let of_set = |text: String| if several { format!("{}: {text}", set.name) } else { text };
             warnings.extend(set.warnings.iter().cloned().map(of_set));
-            let (statistic, remarks) = statistic.of(set)?;
+            let modelled: Vec<&str> =
+                additions.iter().filter(|added| added.set == at).map(|added| added.name.as_str()).collect();
+            let (statistic, remarks) = statistic.of(set, &modelled)?;
             warnings.extend(remarks.into_iter().map(of_set));
-            sets.push(SetModel { parameters, program, statistic });
+            sets.push(SetModel { model, named, parameters, program, statistic });
         }
         warnings.extend(parameters.warnings().iter().cloned());
         warnings.extend(model.remarks());
         warnings.extend(degenerate(&model, &sets));
+        let mut added: Vec<Added> = Vec::with_capacity(additions.len());
+        for spec in additions {
+            if spec.set >= observations.len() {
+                return Err(Error::Input(format!("{name}: the model '{}' adds to data set {}", spec.name, spec.set)));
+            }
+            // The background spectrum that is made of the same model has the same response.
+            let twin = sets.iter().find(|set| {
+                set.named.as_deref() == Some(&spec.name)
+                    && set.parameters.map() == spec.parameters.map()
+                    && set.program.energies() == spec.folded.energies()
+            });
+            let program = match twin {
+                Some(set) => set.program.clone(),
+                None => Arc::new(Program::new(&spec.model, &spec.folded.edges)?),
+            };
+            added.push(Added { spec, program });
+        }
         Ok(Problem {
             name: name.into(),
             observations,
             model,
             parameters,
             sets,
+            added,
             warnings,
             exact_grid: false,
             idle: false,
@@ -135,6 +202,11 @@ impl Problem {
     /// The models of the data sets, in their order.
     pub fn sets(&self) -> &[SetModel] {
         &self.sets
+    }
+
+    /// What else adds to the counts of the data sets.
+    pub(crate) fn added(&self) -> &[Added] {
+        &self.added
     }
 
     /// Whether every data set is compared by C-STAT, without a background.
@@ -186,6 +258,7 @@ impl Problem {
     pub(crate) fn set_prior(&mut self, free: usize, prior: Prior) {
         self.parameters.set_prior(free, prior);
         self.sets.iter_mut().for_each(|set| set.parameters.set_prior(free, prior));
+        self.added.iter_mut().for_each(|added| added.spec.parameters.set_prior(free, prior));
     }
 
     /// Moves the bounds of the norms apart until the observed counts lie in the middle of the prior's ([`extension`]).
@@ -245,7 +318,7 @@ impl Problem {
         compression: &dyn Fn(usize) -> Option<&'a Compression>,
     ) -> Result<Simulator> {
         let arms: Vec<ArmSpec<'_>> = self.arms(compression);
-        Simulator::joint(device, &arms, &self.observations.counts(), &self.statistics())
+        Ok(Simulator::joint(device, &arms, &self.observations.counts(), &self.statistics())?)
     }
 
     fn arms<'a>(&'a self, compression: &dyn Fn(usize) -> Option<&'a Compression>) -> Vec<ArmSpec<'a>> {
@@ -254,7 +327,12 @@ impl Problem {
                 Some(compression) => ArmSpec::compressed(compression, &set.parameters, columns),
                 None => ArmSpec::new(&set.program, &set.parameters, &data.folded, columns),
             };
-        self.observations.iter().zip(&self.sets).enumerate().map(arm).collect()
+        let mut arms: Vec<ArmSpec<'a>> = self.observations.iter().zip(&self.sets).enumerate().map(arm).collect();
+        arms.extend(self.added.iter().map(|Added { spec, program }| {
+            let columns = self.observations.columns()[spec.set].clone();
+            ArmSpec::new(program, &spec.parameters, &spec.folded, columns).added()
+        }));
+        arms
     }
 
     /// The same for points that need not lie in the prior.
@@ -262,14 +340,21 @@ impl Problem {
     /// # Errors
     /// Those of [`Program::new`] and [`Simulator::new`].
     pub fn simulator_beyond_priors(&self, device: &Device) -> Result<Simulator> {
-        let model = self.model.beyond_priors();
-        let programs = self.observations.sets().iter().map(|data| Program::new(&model, &data.folded.edges));
+        let pairs = self.observations.sets().iter().zip(&self.sets);
+        let programs = pairs.map(|(data, set)| Program::new(&set.model.beyond_priors(), &data.folded.edges));
         let programs = programs.collect::<Result<Vec<_>, _>>()?;
+        let further =
+            self.added.iter().map(|one| Program::new(&one.spec.model.beyond_priors(), &one.spec.folded.edges));
+        let further = further.collect::<Result<Vec<_>, _>>()?;
         let pairs = self.observations.iter().zip(&self.sets).zip(&programs);
-        let arms: Vec<ArmSpec<'_>> = pairs
+        let mut arms: Vec<ArmSpec<'_>> = pairs
             .map(|(((data, columns), set), program)| ArmSpec::new(program, &set.parameters, &data.folded, columns))
             .collect();
-        Simulator::joint(device, &arms, &self.observations.counts(), &self.statistics())
+        arms.extend(self.added.iter().zip(&further).map(|(Added { spec, .. }, program)| {
+            let columns = self.observations.columns()[spec.set].clone();
+            ArmSpec::new(program, &spec.parameters, &spec.folded, columns).added()
+        }));
+        Ok(Simulator::joint(device, &arms, &self.observations.counts(), &self.statistics())?)
     }
 
     /// Expected source counts of the D bins in f64 on every energy, at physical parameters (n x P): n x D.
@@ -338,22 +423,39 @@ impl Problem {
     /// Parameters that are not free and how they are fixed: ("tbabs.nH", "0.2") or ("bvapec_2.Redshift", "= bvapec.Redshift"). What a data set has of
     /// its own is called NAME@SET.
     pub fn fixed(&self) -> Vec<(String, String)> {
+        let sources = self.sets.iter().zip(self.observations.sets()).filter(|(set, _)| set.named.is_none());
+        let sources: Vec<(&Parameters, &str)> =
+            sources.map(|(set, data)| (&set.parameters, data.name.as_str())).collect();
+        let mut all = self.fixed_of("", &self.model, &sources);
+        let mut told: Vec<&str> = Vec::new();
+        for Added { spec, .. } in &self.added {
+            if told.contains(&spec.name.as_str()) {
+                continue;
+            }
+            told.push(&spec.name);
+            let own = self.added.iter().filter(|other| other.spec.name == spec.name);
+            let own: Vec<(&Parameters, &str)> =
+                own.map(|a| (&a.spec.parameters, self.observations.sets()[a.spec.set].name.as_str())).collect();
+            all.extend(self.fixed_of(&format!("{}:", spec.name), &spec.model, &own));
+        }
+        all
+    }
+
+    fn fixed_of(&self, prefix: &str, model: &Model, sets: &[(&Parameters, &str)]) -> Vec<(String, String)> {
         let free = self.parameters.free();
         let mut all = Vec::new();
-        for (at, info) in self.model.parameters().iter().enumerate() {
-            let entries: Vec<MapEntry> =
-                self.sets.iter().filter_map(|set| set.parameters.map().get(at).copied()).collect();
+        for (at, info) in model.parameters().iter().enumerate() {
+            let plain = format!("{prefix}{}", info.name);
+            let entries: Vec<MapEntry> = sets.iter().filter_map(|(set, _)| set.map().get(at).copied()).collect();
             let Some(first) = entries.first() else { continue };
             let shared = entries.iter().all(|entry| entry == first);
-            for (entry, set) in
-                entries.iter().zip(self.observations.sets()).take(if shared { 1 } else { entries.len() })
-            {
-                let name = if shared { info.name.clone() } else { format!("{}@{}", info.name, set.name) };
+            for (entry, (_, set)) in entries.iter().zip(sets).take(if shared { 1 } else { entries.len() }) {
+                let name = if shared { plain.clone() } else { format!("{plain}@{set}") };
                 let leader = usize::try_from(entry.free).ok().and_then(|at| free.get(at));
                 let text = match leader {
                     None => format!("{}", entry.offset),
                     Some(leader) if (entry.scale, entry.offset) == (1.0, 0.0) => {
-                        if leader.name == name || leader.name == info.name {
+                        if leader.name == name || leader.name == plain {
                             continue;
                         }
                         format!("= {}", leader.name)
@@ -369,10 +471,28 @@ impl Problem {
     /// The number that XSPEC gives a free parameter: parameters of the model one after another, data group after data group; 0 for one of no model.
     pub fn number(&self, free: usize) -> u32 {
         let m = self.model.parameters().len();
-        let own = |entry: &MapEntry| entry.free == free as i32 && (entry.scale, entry.offset) == (1.0, 0.0);
         let index = self.parameters.free()[free].model_index;
-        let group = self.sets.iter().position(|set| set.parameters.map().get(index).is_some_and(own));
-        group.map_or(0, |group| (group * m + index + 1) as u32)
+        let sources = self.sets.iter().filter(|set| set.named.is_none());
+        let group = sources.map(|set| &set.parameters).position(|parameters| leads(parameters, index, free));
+        if let Some(group) = group {
+            return (group * m + index + 1) as u32;
+        }
+        // Named models count by themselves, data group after data group.
+        let added = self.added.iter().find(|added| leads(&added.spec.parameters, index, free));
+        added.map_or(0, |one| {
+            let before =
+                self.added.iter().filter(|other| other.spec.name == one.spec.name && other.spec.set < one.spec.set);
+            (before.count() * one.spec.model.parameters().len() + index + 1) as u32
+        })
+    }
+
+    /// What a model's catalogue says of a free parameter; `None` for one of no model.
+    pub(crate) fn info(&self, free: usize) -> Option<&ParameterInfo> {
+        let index = self.parameters.free()[free].model_index;
+        let sets = self.sets.iter().map(|set| (&set.model, &set.parameters));
+        let all = sets.chain(self.added.iter().map(|added| (&added.spec.model, &added.spec.parameters)));
+        let mut all = all.filter(|(_, parameters)| leads(parameters, index, free));
+        all.next().and_then(|(model, _)| model.parameters().get(index))
     }
 
     /// Digest of what is analysed: bins, counts and folded response. Files that changed under the same name change it.
@@ -397,13 +517,25 @@ impl Problem {
                 numbers.for_each(|x| hash.update(x.to_le_bytes()));
             }
         }
+        for Added { spec, .. } in &self.added {
+            spec.folded.edges.iter().for_each(|e| hash.update(e.to_le_bytes()));
+            spec.folded.row_start.iter().chain(&spec.folded.column).for_each(|i| hash.update(i.to_le_bytes()));
+            spec.folded.value.iter().for_each(|v| hash.update(v.to_le_bytes()));
+        }
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
+}
+
+/// Whether parameter `index` of a model is free parameter `free` itself.
+fn leads(parameters: &Parameters, index: usize, free: usize) -> bool {
+    let own = |entry: &MapEntry| entry.free == free as i32 && (entry.scale, entry.offset) == (1.0, 0.0);
+    parameters.map().get(index).is_some_and(own)
 }
 
 /// Warns of a factor that is free in every data set beside free norms: only their products are known.
 fn degenerate(model: &Model, sets: &[SetModel]) -> Vec<String> {
     let mut warnings = Vec::new();
+    let sets: Vec<&SetModel> = sets.iter().filter(|set| set.named.is_none()).collect();
     let Some(first) = sets.first().filter(|_| sets.len() > 1) else { return warnings };
     let free = first.parameters.free();
     let norms: Vec<&str> = free.iter().filter(|p| p.is_norm).map(|p| p.name.as_str()).collect();

@@ -18,7 +18,7 @@ use crate::result::{
     AgreementSummary, EmulatorSummary, FallbackStep, ProposalSummary, RefineSummary, Samples, Verdict, VerdictStatus,
     WeightedSamples,
 };
-use crate::{Error, Result};
+use crate::{Error, InferError, Result};
 use std::cell::OnceCell;
 use std::time::Instant;
 
@@ -37,12 +37,12 @@ impl<'a> Flow<'a> {
 }
 
 impl Proposal for Flow<'_> {
-    fn draw(&mut self, first: usize, n: usize) -> Result<(Vec<f32>, Vec<f64>)> {
+    fn draw(&mut self, first: usize, n: usize) -> Result<(Vec<f32>, Vec<f64>), InferError> {
         let draws = self.posterior.sample(self.seed, self.stream, first, n);
         Ok((draws.cube.download()?, wide(&draws.log_q)?))
     }
 
-    fn log_density(&mut self, cube: &[f32]) -> Result<Vec<f64>> {
+    fn log_density(&mut self, cube: &[f32]) -> Result<Vec<f64>, InferError> {
         let p = self.posterior.parameters();
         let mut all = Vec::with_capacity(cube.len() / p);
         for rows in cube.chunks(BATCH * p) {
@@ -235,7 +235,7 @@ impl<'a> Draws<'a> {
         let settings = self.settings();
         let rounds = self.rounds;
         let (run, observer, context) = (rounds.settings, rounds.observer, rounds.context());
-        let mut exact = |cube: &[f32]| context.log_likelihood(cube);
+        let mut exact = |cube: &[f32]| Ok(context.log_likelihood(cube)?);
         let mut tick = |rows: usize| {
             observer.advance(rows as u64);
             observer.check()
@@ -276,7 +276,7 @@ impl<'a> Draws<'a> {
                         return Ok(());
                     }
                 }
-                pool.fill(&settings, &mut exact, &mut tick)
+                Ok(pool.fill(&settings, &mut exact, &mut tick)?)
             }
             Means::AllRounds => {
                 let flows = self.names.len();

@@ -138,7 +138,12 @@ fn observation(problem: &Problem, set: &Dataset, model: &SetModel) -> Observatio
         name.map_or_else(String::new, |name| name.to_string_lossy().into_owned())
     };
     let used = set.background.as_ref().filter(|_| model.statistic != Statistic::Poisson);
+    let at = problem.observations.find(&set.name);
+    let modelled: Vec<&str> =
+        problem.added().iter().filter(|a| Some(a.spec.set) == at).map(|a| a.spec.name.as_str()).collect();
     let background = match (used, &set.background, &set.backfile) {
+        _ if model.named.is_some() => "this is a background spectrum, with a model of its own".into(),
+        _ if !modelled.is_empty() => format!("modelled: {}", modelled.join(", ")),
         (Some(background), ..) => format!(
             "{}: {} counts, {:.1} scaled to the source",
             background.file.file_name().map_or_else(|| "in the spectrum's file".into(), |name| name.to_string_lossy()),
@@ -185,12 +190,11 @@ pub(crate) fn parameters(
     effective: f64,
 ) -> Vec<(String, ParameterSummary)> {
     let free = problem.parameters.free();
-    let infos = problem.model.parameters();
     free.iter()
         .enumerate()
         .map(|(i, parameter)| {
             let column: Vec<f64> = posterior.iter().skip(i).step_by(free.len()).copied().collect();
-            let info = infos.get(parameter.model_index);
+            let info = problem.info(i);
             let number = problem.number(i);
             let mut summary = ParameterSummary::of(&column, &parameter.unit, parameter.prior.into(), number);
             summary.best = best.get(i).copied().unwrap_or(f64::NAN);

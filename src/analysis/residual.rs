@@ -37,7 +37,7 @@ pub(crate) fn of(context: &Context<'_>, posterior: &[f64]) -> Result<Option<Resi
         rows.for_each(|row| row.iter_mut().zip(&background).for_each(|(mu, mean)| *mu += *mean as f32));
     }
     let (counts, edges, sets) = (problem.observations.counts(), problem.edges(), problem.named_columns());
-    examine(&counts, &edges, &sets, &means, &mut |k, means, starts| {
+    let found = examine(&counts, &edges, &sets, &means, &mut |k, means, starts| {
         let groups = means.len() / n;
         let mut drawn = Vec::with_capacity(means.len());
         // With a background bin by bin: it has a law of its own in each.
@@ -74,5 +74,6 @@ pub(crate) fn of(context: &Context<'_>, posterior: &[f64]) -> Result<Option<Resi
             drawn.extend(counts.download()?);
         }
         Ok(drawn)
-    })
+    })?;
+    Ok(found)
 }

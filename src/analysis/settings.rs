@@ -11,6 +11,7 @@ macro_rules! named {
         pub enum $type { $($(#[$doc])* $value,)+ }
 
         impl $type {
+            /// All values, in the order of the documentation.
             pub const ALL: &'static [$type] = &[$($type::$value),+];
 
             /// The word in a run file.
@@ -38,10 +39,15 @@ pub use refine::{Fallback, LikelihoodChoice, Proposals, Refine, RefineMethod};
 /// Everything that decides an analysis beside the problem itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
+    /// Simulations, summaries and densities.
     pub inference: Inference,
+    /// Likelihoods and weights of the refinement.
     pub refine: Refine,
+    /// Reference samplers.
     pub reference: Reference,
+    /// What the result is judged by.
     pub verdict: Judging,
+    /// What is written beside the posterior.
     pub output: Output,
 }
 
@@ -65,6 +71,7 @@ pub struct Judging {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Output {
+    /// Equal-weight samples of the posterior.
     pub posterior_samples: usize,
     /// Mocks of the quick calibration after the refinement; 0: none.
     pub calibration: usize,

@@ -1,7 +1,7 @@
 //! The tables behind the pictures of the spectrum: counts with the posterior of the expected ones, and the model before the instrument.
 
 use super::Context;
-use super::problem::SetModel;
+use super::problem::{Added, SetModel};
 use crate::Result;
 use crate::model::{Scratch, additive_parts};
 use crate::observation::Dataset;
@@ -30,10 +30,21 @@ pub(crate) fn tables(context: &Context<'_>, posterior: &[f64], best: &[f64]) -> 
         };
         let band: Vec<f32> = band.chunks_exact(columns).flat_map(own).collect();
         let mut spectrum = SpectrumTable::from_expected(&edges, &dataset.counts, dataset.exposure, &band)?;
-        let parts = additive_parts(&problem.model, &set.program, &set.parameters.full(best)).unwrap_or_default();
+        let parts = additive_parts(&set.model, &set.program, &set.parameters.full(best)).unwrap_or_default();
         let finite = parts.iter().all(|(_, flux)| flux.iter().all(|photons| photons.is_finite()));
         let parts = if parts.len() > 1 && finite { parts } else { Vec::new() };
         spectrum.components = parts.iter().map(|(name, flux)| (name.clone(), dataset.folded.fold(flux))).collect();
+        let at = problem.observations.find(&dataset.name);
+        for Added { spec, program } in problem.added().iter().filter(|added| Some(added.spec.set) == at) {
+            let mut flux = vec![0.0; program.energies()];
+            program.evaluate(&spec.parameters.full(best), &mut flux);
+            if spectrum.components.is_empty() {
+                let mut own = vec![0.0; set.program.energies()];
+                set.program.evaluate(&set.parameters.full(best), &mut own);
+                spectrum.components.push(("source".into(), dataset.folded.fold(&own)));
+            }
+            spectrum.components.push((spec.name.clone(), spec.folded.fold(&flux)));
+        }
         if background[range.clone()].iter().any(|mean| *mean > 0.0) {
             if spectrum.components.is_empty() {
                 let mut flux = vec![0.0; set.program.energies()];

@@ -152,15 +152,22 @@ pub(crate) fn at(problem: &Problem, means: &[f64]) -> StatisticSummary {
 }
 
 impl StatisticSettings {
-    /// The statistic of a data set, and what there is to say of it.
+    /// The statistic of a data set, and what there is to say of it. `modelled`: the named models that add to it, which take the place of a
+    /// background spectrum.
     ///
     /// # Errors
     /// A statistic that the data do not fit.
-    pub(crate) fn of(self, set: &Dataset) -> Result<(Statistic, Vec<String>)> {
+    pub(crate) fn of(self, set: &Dataset, modelled: &[&str]) -> Result<(Statistic, Vec<String>)> {
         let refuse = |text: &str| {
             Err(Error::Input(format!("data set '{}', statistic = \"{}\": {text}", set.name, self.choice.word())))
         };
         let choice = match (self.choice, &set.background) {
+            (StatisticChoice::Auto | StatisticChoice::Cstat, _) if !modelled.is_empty() => {
+                return Ok((Statistic::Poisson, Vec::new()));
+            }
+            (_, Some(_)) if !modelled.is_empty() => {
+                return refuse(&format!("the background is modelled by {}; take \"cstat\"", modelled.join(", ")));
+            }
             (StatisticChoice::Auto, None) => StatisticChoice::Cstat,
             (StatisticChoice::Auto, Some(Background { errors: None, .. })) => StatisticChoice::Marginal,
             (StatisticChoice::Auto, Some(_)) => StatisticChoice::Pgstat,

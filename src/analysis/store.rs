@@ -6,9 +6,11 @@ use crate::{Error, Result};
 
 /// The newest state that could be read, and what there is to say of newer ones that could not.
 pub struct Kept {
+    /// The state.
     pub state: Record<'static>,
     /// Where it was found, for messages.
     pub place: String,
+    /// What is to be said of newer states that could not be read.
     pub warnings: Vec<String>,
 }
 
@@ -16,10 +18,13 @@ pub struct Kept {
 pub struct RoundRecord<'a> {
     /// From 1.
     pub round: usize,
+    /// Networks of the round.
     pub networks: Record<'static>,
+    /// Losses of its trainings, epoch by epoch.
     pub losses: &'a [LossRow],
     /// Equal-weight draws of the round's posterior, and the parameters that its spectra were simulated at; physical.
     pub posterior: Samples,
+    /// Parameters that its spectra were simulated at; physical.
     pub proposal: Samples,
 }
 

@@ -15,6 +15,7 @@ mod bench;
 mod common;
 pub mod compare;
 mod demo;
+mod derive;
 mod devices;
 mod diagnose;
 mod environment;
@@ -76,6 +77,8 @@ enum Command {
     Study(study::Args),
     /// Calibration of a finished run on mock data, and predictive checks of its observation
     Diagnose(diagnose::Args),
+    /// Fluxes, luminosities and equivalent widths of every draw of a finished run's posterior
+    Derive(derive::Args),
     /// (Re)write report.html and plots/ of a finished run
     Report(report::Args),
     /// A finished run for other programs: XSPEC, GetDist, LaTeX
@@ -108,6 +111,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Compare(args) => compare::run(args),
         Command::Study(args) => study::run(args),
         Command::Diagnose(args) => diagnose::run(args),
+        Command::Derive(args) => derive::run(args),
         Command::Report(args) => report::run(args),
         Command::Export(args) => export::run(args),
         Command::Group(args) => group::run(args),

@@ -17,6 +17,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 /// Where progress goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
+    /// Nothing is written.
     Silent,
     /// A line per finished stage.
     Lines,
@@ -79,6 +80,7 @@ struct Stage {
 }
 
 impl Progress {
+    /// Makes an observer that shows progress in this way.
     pub fn new(mode: Mode) -> Progress {
         let bar = match mode {
             Mode::Terminal => ProgressBar::with_draw_target(Some(STEPS), ProgressDrawTarget::stderr_with_hz(10)),

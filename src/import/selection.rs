@@ -89,9 +89,13 @@ pub type Sets = Option<(usize, usize)>;
 /// What one range of `ignore` or `notice` changes, in the order of the file. Energies ascend whatever the unit was.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Selection {
+    /// Data sets that are meant.
     pub sets: Sets,
+    /// Whether channels are noticed; else they are ignored.
     pub notice: bool,
+    /// Lower end.
     pub from: End,
+    /// Upper end.
     pub to: End,
     /// As it was written, for messages.
     pub text: String,

@@ -8,8 +8,11 @@ use std::collections::BTreeMap;
 /// What a link comes to: `scale` times parameter number `parameter` (from 1) plus `offset`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tie {
+    /// Number of the other parameter, from 1.
     pub parameter: usize,
+    /// Factor on the other parameter.
     pub scale: f64,
+    /// Number that is added.
     pub offset: f64,
 }
 

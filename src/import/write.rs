@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 /// A run file in the making.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Imported {
+    /// Text of the run file.
     pub toml: String,
     /// What could not be carried over, and what has to be confirmed.
     pub remarks: Vec<String>,

@@ -16,7 +16,12 @@ pub enum Parameter {
     /// `= 2 * p3 + 1` without the `=`.
     Tied(String),
     /// Tied, then untied again: it keeps the value of the link, and the numbers it had before.
-    Untied { tie: String, numbers: Vec<f64> },
+    Untied {
+        /// The link, without the `=`.
+        tie: String,
+        /// Numbers that the parameter had before.
+        numbers: Vec<f64>,
+    },
     /// `/` or `/*`: the component's defaults.
     Default,
 }
@@ -24,8 +29,11 @@ pub enum Parameter {
 /// A prior of `bayes N KIND ...`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BayesPrior {
+    /// Number of the parameter, from 1.
     pub parameter: usize,
+    /// Word for the kind of prior.
     pub kind: String,
+    /// Numbers of the prior.
     pub numbers: Vec<f64>,
 }
 
@@ -51,24 +59,35 @@ pub struct Save {
     pub data: BTreeMap<usize, String>,
     /// Data set number -> data group.
     pub groups: BTreeMap<usize, usize>,
+    /// Data set number -> file of the response.
     pub response: BTreeMap<usize, String>,
+    /// Data set number -> file of the effective area.
     pub arf: BTreeMap<usize, String>,
+    /// Data set number -> file of the background.
     pub background: BTreeMap<usize, String>,
+    /// Ranges of `ignore` and `notice`, in the order of the file.
     pub selections: Vec<Selection>,
     /// Data set number -> how many of `selections` came before it was loaded and no longer count.
     pub loaded_after: BTreeMap<usize, usize>,
+    /// Whether `ignore bad` was said.
     pub ignore_bad: bool,
-    /// Of every spectrum.
+    /// Fit statistic that `statistic` chose for every spectrum.
     pub statistic: Option<String>,
     /// Data set number -> the statistic of that one alone.
     pub statistics: BTreeMap<usize, String>,
+    /// Table of abundances that `abund` chose.
     pub abund: Option<String>,
+    /// Photoelectric cross sections that `xsect` chose.
     pub xsect: Option<String>,
+    /// Numbers of `cosmo`: H0, q0, Lambda0.
     pub cosmo: Vec<f64>,
+    /// Keys and values of `xset`.
     pub xset: Vec<(String, String)>,
+    /// Fractional systematic error of `systematic`.
     pub systematic: f64,
     /// NAME of `model 1:NAME`.
     pub model_name: Option<String>,
+    /// Expression of the model.
     pub expression: Option<String>,
     /// Of all data groups, one after the other.
     pub parameters: Vec<Parameter>,
@@ -80,6 +99,7 @@ pub struct Save {
     pub groups_of_model: usize,
     /// What a parameter was before it was tied, by its number from 1.
     pub(super) beneath: BTreeMap<usize, Vec<f64>>,
+    /// Priors of `bayes`.
     pub priors: Vec<BayesPrior>,
     /// Names that `mdefine` gave.
     pub defined: Vec<String>,

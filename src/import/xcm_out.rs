@@ -4,7 +4,7 @@
 //! ([`Problem::number`]): parameter i of data group g is i + (g - 1) n.
 
 use crate::{
-    analysis::Problem,
+    analysis::{Problem, problem::SetModel},
     kernels::background_stat::BackgroundStatistic,
     model::{MapEntry, ParameterInfo, Prior},
     observation::Dataset,
@@ -20,6 +20,8 @@ pub struct Origin<'a> {
     pub grouping: Vec<Option<String>>,
     /// Where a table model's file was found.
     pub find_file: &'a dyn Fn(&str) -> Option<PathBuf>,
+    /// Named models.
+    pub named: Vec<String>,
     /// Components that XSPEC does not have.
     pub unknown: Vec<String>,
 }
@@ -40,6 +42,11 @@ fn absolute(path: &Path) -> String {
         false => std::path::absolute(path),
     };
     plain.unwrap_or_else(|_| path.to_path_buf()).display().to_string()
+}
+
+/// The data sets of the source's model; background spectra that named models are fitted to follow them.
+fn sources(problem: &Problem) -> impl Iterator<Item = (&Dataset, &SetModel)> {
+    problem.observations.sets().iter().zip(problem.sets()).filter(|(_, set)| set.named.is_none())
 }
 
 /// XSPEC's name of the statistic.
@@ -71,12 +78,12 @@ pub fn write(problem: &Problem, origin: &Origin<'_>, theta: &[f64], notes: &[Str
 }
 
 fn data(problem: &Problem, origin: &Origin<'_>, remarks: &mut Vec<String>) -> String {
-    let sets = problem.observations.sets();
+    let sets: Vec<&Dataset> = sources(problem).map(|(set, _)| set).collect();
     if sets.iter().any(|set| set.files.is_empty()) {
         remarks.push("The built-in instrument has no files: load data of your own before the model.".into());
         return "statistic cstat\n".into();
     }
-    let names: Vec<&str> = problem.sets().iter().map(|set| statistic(&set.statistic)).collect();
+    let names: Vec<&str> = sources(problem).map(|(_, set)| statistic(&set.statistic)).collect();
     let mut out = String::new();
     match names.split_first() {
         Some((first, rest)) if rest.iter().all(|name| name == first) => out.push_str(&format!("statistic {first}\n")),
@@ -89,7 +96,7 @@ fn data(problem: &Problem, origin: &Origin<'_>, remarks: &mut Vec<String>) -> St
     }
     out.push_str(&list);
     out.push('\n');
-    for (k, (set, model)) in sets.iter().zip(problem.sets()).enumerate() {
+    for (k, (set, model)) in sources(problem).enumerate() {
         files(&mut out, k + 1, set, &model.statistic, remarks);
         if let Some(grouping) = origin.grouping.get(k).cloned().flatten() {
             remarks.push(format!(
@@ -173,6 +180,12 @@ fn expression(text: &str, origin: &Origin<'_>) -> String {
 
 fn model(problem: &Problem, origin: &Origin<'_>, theta: &[f64], remarks: &mut Vec<String>) -> String {
     let about = &problem.description;
+    for name in &origin.named {
+        remarks.push(format!(
+            "The named model {name} of the run file, with its response, is not written: set it up (response 2:N, arf 2:N, model 2:{name}) before \
+             the chain is loaded, and a background spectrum that it was fitted to as a spectrum of its own."
+        ));
+    }
     for name in &origin.unknown {
         remarks.push(format!("{name} is computed by a command of the run file; XSPEC has no such component."));
     }
@@ -184,9 +197,9 @@ fn model(problem: &Problem, origin: &Origin<'_>, theta: &[f64], remarks: &mut Ve
     );
     let infos = problem.model.parameters();
     let m = infos.len();
-    let first: Option<&[MapEntry]> = problem.sets().first().map(|set| set.parameters.map());
+    let first: Option<&[MapEntry]> = sources(problem).next().map(|(_, set)| set.parameters.map());
     let (mut later, mut priors) = (String::new(), String::new());
-    for (group, set) in problem.sets().iter().enumerate() {
+    for (group, (_, set)) in sources(problem).enumerate() {
         for (k, (info, entry)) in infos.iter().zip(set.parameters.map()).enumerate() {
             let place = group * m + k + 1;
             if group > 0 && first.and_then(|map| map.get(k)) == Some(entry) {
@@ -197,6 +210,13 @@ fn model(problem: &Problem, origin: &Origin<'_>, theta: &[f64], remarks: &mut Ve
             let free = usize::try_from(entry.free).ok();
             let leader = free.map_or(0, |free| problem.number(free) as usize);
             match free.and_then(|free| problem.parameters.free().get(free)) {
+                Some(own) if own.name.contains(':') => {
+                    remarks.push(format!(
+                        "{} is tied to {}, which is not written: its value stands for it.",
+                        info.name, own.name
+                    ));
+                    out.push_str(&line(info, value, None));
+                }
                 Some(own) if leader == place => {
                     out.push_str(&line(info, value, Some(&own.prior)));
                     priors.push_str(&bayes(place, &own.prior));

@@ -26,8 +26,11 @@ use crate::result::WeightedSamples;
 /// A column of the chain: the full name of the parameter (`tbabs.nH`) and its number in XSPEC's list, from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChainColumn {
+    /// Full name of the parameter.
     pub name: String,
+    /// Number of the parameter in XSPEC's list, from 1.
     pub number: u32,
+    /// Unit; empty for none.
     pub unit: String,
 }
 
@@ -37,7 +40,15 @@ impl ChainColumn {
         let own = own_name(&self.name).unwrap_or(&self.name);
         let own: String =
             own.chars().map(|c| if c.is_ascii_graphic() && c != '\'' { c } else { '_' }).take(50).collect();
-        format!("{own}__{}", self.number)
+        match self.model() {
+            "" => format!("{own}__{}", self.number),
+            model => format!("{model}:{own}__{}", self.number),
+        }
+    }
+
+    /// The named model that the parameter belongs to, which numbers its own; empty for the model of the source.
+    fn model(&self) -> &str {
+        self.name.split_once(':').map_or("", |(model, _)| model)
     }
 }
 
@@ -74,7 +85,9 @@ pub fn write_chain_and_draws(
         return Err(ReportError::file(path, message));
     }
     for (i, column) in columns.iter().enumerate() {
-        if column.number == 0 || columns.iter().take(i).any(|c| c.number == column.number) {
+        if column.number == 0
+            || columns.iter().take(i).any(|c| (c.model(), c.number) == (column.model(), column.number))
+        {
             let message =
                 format!("parameter {} has number {}; expected XSPEC's, from 1, each once", column.name, column.number);
             return Err(ReportError::file(path, message));

@@ -1,7 +1,7 @@
-//! Documents of the output folder in JSON: the result of a run, and what `rontgen diagnose` found.
+//! Documents of the output folder in JSON: the result of a run, and what `rontgen diagnose` and `rontgen derive` found.
 
 use super::{ReportError, write_atomically};
-use crate::result::{Diagnosis, Summary};
+use crate::result::{Derived, Diagnosis, Summary};
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::Path;
 
@@ -30,6 +30,9 @@ pub trait Document: Serialize + DeserializeOwned {
 
 /// `summary.json`
 impl Document for Summary {}
+
+/// `derived.json`
+impl Document for Derived {}
 
 /// `diagnose.json`
 impl Document for Diagnosis {}

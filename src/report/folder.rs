@@ -2,38 +2,72 @@
 
 use std::path::{Path, PathBuf};
 
+/// The run as resolved, with every default.
 pub const RUN_FILE: &str = "run.toml";
 /// A folder with this file is that of a finished run: it is written last.
 pub const SUMMARY: &str = "summary.json";
+/// Equal-weight samples of the posterior.
 pub const POSTERIOR: &str = "posterior.csv";
+/// Equal-weight samples as a chain of XSPEC's.
 pub const CHAIN: &str = "posterior.fits";
 /// XSPEC's commands that load data and model of the chain.
 pub const COMMANDS: &str = "model.xcm";
+/// All draws of the refinement with their weights.
 pub const WEIGHTED: &str = "weighted.csv";
+/// The folded spectrum with the band of its expected counts.
 pub const SPECTRUM: &str = "spectrum.csv";
+/// The model before the instrument, with its band.
 pub const UNFOLDED: &str = "unfolded.csv";
+/// Quantiles of the spectra that each round simulated.
 pub const COVERAGE: &str = "coverage.csv";
+/// The report for people.
 pub const REPORT: &str = "report.html";
+/// What `rontgen diagnose` found.
 pub const DIAGNOSIS: &str = "diagnose.json";
 /// The mocks of a diagnosis.
 pub const MOCKS: &str = "calibration.csv";
+/// Of `rontgen derive`: a row per draw of the posterior, and what there is to say of them.
+pub const DERIVED_TABLE: &str = "derived.csv";
+/// What `rontgen derive` says of them.
+pub const DERIVED: &str = "derived.json";
+/// The folder of the pictures.
 pub const PLOTS: &str = "plots";
+/// The folder of the states that a run goes on from.
 pub const CHECKPOINTS: &str = "checkpoints";
+/// The folder of the rounds.
 pub const ROUNDS: &str = "rounds";
 /// In the folder of a round, which also has a [`POSTERIOR`].
 pub const LOSSES: &str = "losses.csv";
+/// Parameters that a round simulated its spectra at; in the folder of the round.
 pub const PROPOSAL: &str = "proposal.csv";
+/// Networks of a round; in its folder.
 pub const NETWORKS: &str = "network.checkpoint";
 /// Of `rontgen apply`, with the samples of each spectrum in a folder.
 pub const APPLIED: &str = "apply.json";
+/// The table of `rontgen apply`, one line per spectrum.
 pub const APPLIED_TABLE: &str = "apply.csv";
 /// What is done of an `apply` that has not ended.
 pub const APPLIED_SO_FAR: &str = "apply.part";
+/// The folder of the samples of `rontgen apply`.
 pub const SAMPLES: &str = "samples";
 
 /// Everything that a run writes at the top of its folder; `--force` removes these and nothing else.
-pub const OF_A_RUN: &[&str] =
-    &[RUN_FILE, POSTERIOR, CHAIN, COMMANDS, WEIGHTED, SPECTRUM, COVERAGE, UNFOLDED, SUMMARY, REPORT, DIAGNOSIS, MOCKS];
+pub const OF_A_RUN: &[&str] = &[
+    RUN_FILE,
+    POSTERIOR,
+    CHAIN,
+    COMMANDS,
+    WEIGHTED,
+    SPECTRUM,
+    COVERAGE,
+    UNFOLDED,
+    SUMMARY,
+    REPORT,
+    DIAGNOSIS,
+    MOCKS,
+    DERIVED_TABLE,
+    DERIVED,
+];
 /// The folders that a run makes in its own.
 pub const FOLDERS_OF_A_RUN: &[&str] = &[ROUNDS, PLOTS, CHECKPOINTS];
 

@@ -21,6 +21,9 @@ pub fn html(data: &ReportData, plots: &Plots) -> String {
     header::section(&mut body, s);
     verdict(&mut body, s);
     parameters(&mut body, s);
+    if let Some(derived) = &data.derived {
+        super::derived::section(&mut body, derived);
+    }
     figures::posterior(&mut body, s, plots);
     figures::fit(&mut body, data, plots);
     match &s.reference {
@@ -164,7 +167,7 @@ fn parameters(out: &mut String, s: &Summary) {
 }
 
 /// Median with its 68 % errors set above each other, or in one when they agree in the digits shown; or a limit.
-fn estimate(p: &ParameterSummary) -> String {
+pub(super) fn estimate(p: &ParameterSummary) -> String {
     let estimate = Estimate::of(p);
     let Some([value, up, down, power]) = estimate.parts() else { return escape(&estimate.pretty()) };
     let text = match up == down {
@@ -184,7 +187,7 @@ fn light(name: &str, status: &str, reasons: &[String], good: &str, is_good: bool
     format!("<div class=\"light\"><p><b>{name}: {}</b></p>{text}</div>", escape(status))
 }
 
-fn interval(p: &ParameterSummary) -> String {
+pub(super) fn interval(p: &ParameterSummary) -> String {
     // Decades apart, each end has two digits of its own.
     if p.prior.logarithmic() && p.q05 > 0.0 && p.q95 > 30.0 * p.q05 && p.q95.is_finite() {
         let two = |x: f64| Estimate::with_errors(x, x, x).pretty_value(x);

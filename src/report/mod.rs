@@ -12,6 +12,7 @@
 //! | `unfolded.csv` | [`tables::write_unfolded`] | per energy: quantiles of the model's E^2 F(E), components |
 //! | `spectrum-NAME.csv`, `unfolded-NAME.csv` | [`write_further`] | the same of the data sets after the first |
 //! | `coverage.csv` | [`tables::write_coverage`] | per stage and group of bins: quantiles of simulated counts |
+//! | `derived.csv`, `derived.json` | [`tables::write_samples`], [`Derived`] | fluxes and the like, once asked for |
 //! | `diagnose.json` | [`Diagnosis`] | calibration and predictive checks, once asked for |
 //! | `report.html`, `plots/*.svg` | [`ReportData::write_report`] ([`html`], [`plots`]) | for people |
 //!
@@ -23,6 +24,7 @@ pub mod atomic;
 mod calibration;
 pub mod chain;
 mod chain_read;
+mod derived;
 mod document;
 
 mod figures;
@@ -36,7 +38,7 @@ pub mod tables;
 use std::path::{Path, PathBuf};
 
 use crate::result::{
-    Coverage, Diagnosis, LossRow, ReportError, Samples, SetPictures, SpectrumTable, Summary, UnfoldedTable,
+    Coverage, Derived, Diagnosis, LossRow, ReportError, Samples, SetPictures, SpectrumTable, Summary, UnfoldedTable,
 };
 pub use atomic::{write_atomically, write_atomically_at};
 pub use chain_read::read_chain;
@@ -46,16 +48,22 @@ pub use folder::round_folder;
 /// Everything that the report shows. Empty or `None` parts are left out of it.
 #[derive(Debug, Clone)]
 pub struct ReportData {
+    /// The result in one document.
     pub summary: Summary,
+    /// Equal-weight samples of the posterior.
     pub posterior: Samples,
     /// In the order of the rounds; `summary.rounds` has the numbers of the same rounds.
     pub rounds: Vec<RoundData>,
+    /// The folded spectrum.
     pub spectrum: Option<SpectrumTable>,
+    /// The model before the instrument.
     pub unfolded: Option<UnfoldedTable>,
     /// The data sets after the first.
     pub further: Vec<SetPictures>,
     /// Prior first, then the proposals of later rounds, then (optionally) "posterior".
     pub coverage: Vec<Coverage>,
+    /// What `rontgen derive` computed.
+    pub derived: Option<Derived>,
     /// What `rontgen diagnose` found.
     pub diagnosis: Option<Diagnosis>,
 }
@@ -63,7 +71,9 @@ pub struct ReportData {
 /// One round's posterior (before refinement) and training history.
 #[derive(Debug, Clone, Default)]
 pub struct RoundData {
+    /// Equal-weight samples before the refinement.
     pub posterior: Option<Samples>,
+    /// Losses of the trainings, epoch by epoch.
     pub losses: Vec<LossRow>,
 }
 
@@ -102,6 +112,7 @@ impl ReportData {
             unfolded: optional(&folder.join(folder::UNFOLDED), tables::read_unfolded)?,
             further: further(folder, &summary)?,
             coverage: optional(&folder.join(folder::COVERAGE), tables::read_coverage)?.unwrap_or_default(),
+            derived: optional(&folder.join(folder::DERIVED), Derived::read)?,
             diagnosis: optional(&folder.join(folder::DIAGNOSIS), Diagnosis::read)?,
             summary,
             posterior,

@@ -63,15 +63,20 @@ impl Default for Settings {
 /// One spectrum's result.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Applied {
+    /// File of the spectrum.
     pub spectrum: String,
+    /// Exposure time \[s\].
     #[serde(deserialize_with = "crate::result::json::number_or_nan")]
     pub exposure: f64,
+    /// Counts in the bins.
     pub counts: u64,
     /// `None` where the spectrum could not be analysed; `error` says why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<SpectrumResult>,
+    /// Why the spectrum could not be analysed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What is to be said of it besides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
@@ -79,19 +84,31 @@ pub struct Applied {
 /// The table of all spectra.
 #[derive(Debug, Clone, Serialize)]
 pub struct Table {
+    /// Folder of the run whose networks were used.
     pub run: String,
+    /// Spectra whose draws are trusted.
     pub trusted: usize,
+    /// Spectra whose draws are to be taken with care.
     pub with_care: usize,
+    /// Spectra whose draws are not to be used.
     pub not_trusted: usize,
+    /// Spectra that could not be analysed.
     pub refused: usize,
     /// Spectra whose posterior needed more than the flow, and those that needed nested sampling.
     pub polished: usize,
+    /// Spectra that needed nested sampling.
     pub nested: usize,
+    /// Exact likelihoods in all.
     pub likelihoods: u64,
+    /// Seconds in all.
     pub seconds: f64,
+    /// Spectra per second.
     pub per_second: f64,
+    /// Name of the device.
     pub device: String,
+    /// Version of rontgen.
     pub version: String,
+    /// One entry per spectrum, in the order they were given.
     pub spectra: Vec<Applied>,
 }
 

@@ -32,16 +32,42 @@ pub const FORMAT_VERSION: u32 = 1;
 /// Elements are converted in pieces of this many bytes; a count that a damaged file claims is never allocated at once.
 const CHUNK: usize = 1 << 20;
 
+/// A checkpoint cannot be written, read or used.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
+    /// The file is damaged or no checkpoint.
     #[error("{path}: not a usable checkpoint: {what}")]
-    Damaged { path: PathBuf, what: String },
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The file has another layout.
     #[error("{path}: checkpoint layout version {found}; this rontgen reads version {FORMAT_VERSION}")]
-    Version { path: PathBuf, found: u32 },
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+    /// The file belongs to another run.
     #[error("{path}: not a checkpoint of this run: {differences}; --force starts the run anew")]
-    Foreign { path: PathBuf, differences: String },
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Keys that differ.
+        differences: String,
+    },
+    /// The file could not be read or written.
     #[error("{path}: {source}")]
-    Io { path: PathBuf, source: io::Error },
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said of it.
+        source: io::Error,
+    },
+    /// None of the checkpoints of a folder can be used; each with its reason.
     #[error("no usable checkpoint is left (--force starts the run anew):\n  {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  "))]
     NoneLeft(Vec<CheckpointError>),
 }
@@ -278,6 +304,7 @@ const SHOWN_DIFFERENCES: usize = 3;
 pub struct Owner {
     /// `(section.key, value)` as [`super::run_file::RunFile::identity`] lists them.
     pub run: Vec<(String, String)>,
+    /// Digest of the observed counts and the folded response.
     pub data_sha256: String,
 }
 
@@ -333,7 +360,9 @@ pub struct CheckpointStore {
 /// The newest checkpoint that could be used.
 #[derive(Debug)]
 pub struct Loaded {
+    /// Its arrays.
     pub checkpoint: Record<'static>,
+    /// Its file.
     pub path: PathBuf,
     /// Newer ones that could not.
     pub warnings: Vec<String>,

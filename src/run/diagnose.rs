@@ -41,7 +41,9 @@ const RETRIEVER_POINTS: usize = 300;
 pub struct Settings {
     /// Mocks to rank, mocks for the expected coverage (the same ones, as far as they go), replicated spectra; 0: none.
     pub sbc: usize,
+    /// Mocks for the expected coverage.
     pub tarp: usize,
+    /// Replicated spectra.
     pub ppc: usize,
     /// Draws of the flow per mock.
     pub draws: usize,
@@ -59,8 +61,11 @@ impl Default for Settings {
 
 /// A finished run's folder opened again.
 pub struct Finished {
+    /// The folder.
     pub folder: PathBuf,
+    /// The run that is in it, opened again.
     pub case: Case,
+    /// What the run found.
     pub summary: Summary,
 }
 

@@ -62,6 +62,7 @@ pub(super) fn write(
         unfolded: first.unfolded,
         further,
         coverage,
+        derived: None,
         diagnosis: None,
         summary,
     };

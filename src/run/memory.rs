@@ -14,7 +14,9 @@ use crate::{Error, Result};
 /// One array or group of arrays.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
+    /// What it is, for people.
     pub what: &'static str,
+    /// Bytes in all.
     pub bytes: u128,
     /// The largest of them that a kernel sees as one.
     pub largest: u128,
@@ -25,6 +27,7 @@ pub struct Item {
 /// What is in memory at the same time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
+    /// Arrays and groups of arrays.
     pub items: Vec<Item>,
 }
 
@@ -51,6 +54,7 @@ impl Plan {
         self.add("response, tables, one tile of spectra", u128::from(bytes), 0, "observation.energies");
     }
 
+    /// Returns the bytes of all items.
     pub fn bytes(&self) -> u128 {
         self.items.iter().map(|item| item.bytes).sum()
     }

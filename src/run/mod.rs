@@ -14,12 +14,15 @@
 //! | `study` | runs with keys varied, beside a reference posterior |
 //! | `apply`, `trained` | the networks of an amortised run on other spectra; whether a spectrum's response is the one they were trained for |
 //! | `diagnose` | calibration of a finished run |
+//! | `derive` | fluxes, luminosities and equivalent widths of a finished run's draws |
 //! | `bench` | throughput of the stages, for `rontgen bench` |
 
 pub mod apply;
 mod apply_record;
+mod backgrounds;
 pub mod bench;
 pub mod checkpoint;
+pub mod derive;
 pub mod diagnose;
 pub mod export;
 mod finish;

@@ -20,31 +20,74 @@ const RUN_FILE: &str = folder::RUN_FILE;
 pub(crate) const FINISHED: &str = folder::SUMMARY;
 const LOCK: &str = ".lock";
 
+/// An output folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
+    /// The folder holds another run.
     #[error("{path}: holds a different run ({differences}); give another --out, or --force to replace it")]
-    DifferentRun { path: PathBuf, differences: String },
+    DifferentRun {
+        /// The folder.
+        path: PathBuf,
+        /// Keys that differ.
+        differences: String,
+    },
+    /// The folder holds this run, not finished.
     #[error("{path}: holds this run, not finished; --resume goes on with it, --force starts anew")]
-    Unfinished { path: PathBuf },
+    Unfinished {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder holds this run, finished.
     #[error(
         "{path}: holds this run, finished; give another --out, or --force to compute it again (`rontgen report` only redraws)"
     )]
-    Finished { path: PathBuf },
+    Finished {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder is not one of rontgen's.
     #[error("{path}: holds files but no {RUN_FILE}, so it is not a folder of rontgen's; give another --out")]
-    Foreign { path: PathBuf },
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another process is at work in the folder.
     #[error("{path}: another rontgen is at work in this folder")]
-    Locked { path: PathBuf },
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The name is that of no folder.
     #[error("{path}: not a folder; --out names the folder to write to")]
-    NotAFolder { path: PathBuf },
+    NotAFolder {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// The data are not those that the run was started with.
     #[error("{path}: this run was started with other data under the same names (counts or response have changed)")]
-    DataChanged { path: PathBuf },
+    DataChanged {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file could not be read or written.
     #[error("{path}: {source}")]
-    Io { path: PathBuf, source: std::io::Error },
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said of it.
+        source: std::io::Error,
+    },
+    /// A file of the folder is not what it should be.
     #[error(transparent)]
     Report(#[from] ReportError),
     /// The folder's own `run.toml` cannot be read.
     #[error("{path} is damaged: {message}; --force starts anew")]
-    DamagedRunFile { path: PathBuf, message: String },
+    DamagedRunFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
 }
 
 impl From<OutputError> for Error {
@@ -60,6 +103,7 @@ impl From<OutputError> for Error {
 /// What to do with a folder that holds a run already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Existing {
+    /// Refuse to touch it.
     Refuse,
     /// Go on with the same run; start anew where there is none.
     Resume,
@@ -70,8 +114,11 @@ pub enum Existing {
 /// How the folder was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
+    /// It holds no run: a new one begins.
     Fresh,
+    /// It holds the run, not finished.
     Unfinished,
+    /// It holds the run, finished.
     Finished,
 }
 
@@ -163,6 +210,7 @@ impl OutputFolder {
         RunFile::read(&self.path.join(RUN_FILE), &[]).ok()?.written_by?.expected
     }
 
+    /// Returns the folder's name.
     pub fn path(&self) -> &Path {
         &self.path
     }

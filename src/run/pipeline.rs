@@ -19,10 +19,15 @@ use std::time::Instant;
 
 /// Where and how to run.
 pub struct Execution<'a> {
+    /// Output folder.
     pub out: &'a Path,
+    /// Device that computes.
     pub device: Device,
+    /// Folder of data files: `--data` or `RONTGEN_DATA`.
     pub data: Option<&'a Path>,
+    /// What to do with a run that the folder holds already.
     pub existing: Existing,
+    /// Who is told of progress, and may stop the work.
     pub observer: &'a dyn Observer,
 }
 

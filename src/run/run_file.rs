@@ -17,6 +17,7 @@ mod key;
 mod keys;
 mod listing;
 mod model;
+mod models;
 mod observation;
 mod output;
 mod parameters;
@@ -37,6 +38,7 @@ pub use crate::observation::{FileChoice, Grouping};
 pub use files::BUILT_IN_SPECTRUM;
 pub use listing::{Listed, listing, markdown, plain};
 pub use model::ModelChoice;
+pub use models::{NamedModel, Part};
 pub use observation::Observation;
 pub use parameters::ParameterEntry;
 pub use provenance::Provenance;
@@ -48,16 +50,56 @@ use super::permission::Commands;
 /// What can be wrong with a run file; every message starts with the file and line (or the option) to mend.
 #[derive(Debug, thiserror::Error)]
 pub enum RunFileError {
+    /// The text is not TOML.
     #[error("{place}: {message}{}", place.excerpt())]
-    Syntax { place: Place, message: String },
+    Syntax {
+        /// Where it stands.
+        place: Place,
+        /// What is wrong.
+        message: String,
+    },
+    /// There is no such key.
     #[error("{place}: unknown key {key:?} in {section}{hint}{}", place.excerpt())]
-    UnknownKey { place: Place, key: String, section: String, hint: String },
+    UnknownKey {
+        /// Where it stands.
+        place: Place,
+        /// The key.
+        key: String,
+        /// Section that it stands in.
+        section: String,
+        /// The nearest known key, as a question; empty where none is near.
+        hint: String,
+    },
+    /// A value is not what it may be.
     #[error("{place}: {key} is {found}; expected {expected}{}", place.excerpt())]
-    Wrong { place: Place, key: String, found: String, expected: String },
+    Wrong {
+        /// Where it stands.
+        place: Place,
+        /// The key.
+        key: String,
+        /// What was found.
+        found: String,
+        /// What was expected.
+        expected: String,
+    },
+    /// A key that has no default is not there.
     #[error("{place}: {key} is missing; expected {expected}{}", place.excerpt())]
-    Missing { place: Place, key: String, expected: String },
+    Missing {
+        /// Where its section begins.
+        place: Place,
+        /// The key.
+        key: String,
+        /// What was expected.
+        expected: String,
+    },
+    /// The file itself cannot be read.
     #[error("{path}: {message}")]
-    File { path: String, message: String },
+    File {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        message: String,
+    },
 }
 
 impl From<RunFileError> for Error {
@@ -75,13 +117,21 @@ pub struct RunFile {
     pub observation: Observation,
     /// The data sets after the first, where `[[observation]]` is a list.
     pub further: Vec<Observation>,
+    /// `[model]`.
     pub model: ModelChoice,
+    /// `[models.NAME]`, in the order of the file.
+    pub models: Vec<NamedModel>,
     /// Parameter names as written (`tbabs.nH`, compared without regard to case), in the order of the file.
     pub parameters: Vec<(String, ParameterEntry)>,
+    /// `[inference]`.
     pub inference: Inference,
+    /// `[refine]`.
     pub refine: Refine,
+    /// `[reference]`.
     pub reference: Reference,
+    /// `[verdict]`.
     pub verdict: Judging,
+    /// `[output]`.
     pub output: Output,
     /// Present when this is a `run.toml` that rontgen wrote.
     pub written_by: Option<Provenance>,

@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use super::backgrounds;
 use super::checkpoint::Owner;
 use super::permission::Commands;
 use super::run_file::{FileChoice, ParameterEntry, RunFile};
@@ -14,9 +15,9 @@ use crate::{
     Error, Result,
     analysis::{
         Context, Observer, Problem, Settings, StatisticSettings,
-        problem::{self, Description},
+        problem::{self, Description, SetSpec},
     },
-    model::{self, Extensions, Model, ModelError, Parameters, Setting, UserComponent, external::External},
+    model::{self, Extensions, Model, ModelError, ModelGroup, Parameters, Setting, UserComponent, external::External},
     observation::{self, Dataset, Observations},
     simulate::Simulator,
 };
@@ -24,8 +25,11 @@ use crate::{
 /// A run file with everything it names read and checked; nothing is computed yet.
 #[derive(Debug)]
 pub struct Case {
+    /// The run file.
     pub run: RunFile,
+    /// What is to be analysed.
     pub problem: Problem,
+    /// How it is to be analysed.
     pub settings: Settings,
 }
 
@@ -45,8 +49,8 @@ impl Case {
     /// As [`Self::open`].
     pub fn open_with(mut run: RunFile, data: Option<&Path>, own: &[Arc<dyn UserComponent>]) -> Result<Case> {
         // The model first: its mistakes are found in no time, while a response may take seconds to read.
-        let (model, models) = models(&run, data, own)?;
-        if let Some((_, parameters)) = models.first() {
+        let Models { model, sets, named } = models(&run, data, own)?;
+        if let Some((_, parameters)) = sets.first() {
             problem::something_is_free(&run.path, parameters)?;
         }
         if run.is_built_in() && !run.further.is_empty() {
@@ -78,10 +82,14 @@ impl Case {
             }
         }
         let statistics: Vec<StatisticSettings> = run.observations().map(|one| one.statistic).collect();
-        let models = models.into_iter().zip(statistics);
-        let models = models.map(|((model, parameters), statistic)| (model, parameters, statistic)).collect();
+        let mut specs: Vec<SetSpec> = sets
+            .into_iter()
+            .zip(statistics)
+            .map(|((model, parameters), statistic)| SetSpec { model, parameters, statistic, named: None })
+            .collect();
+        let additions = backgrounds::add(&run, data, named, &mut datasets, &mut specs)?;
         let observations = Observations::new(datasets).map_err(|e| Error::Input(format!("{}: {e}", run.path)))?;
-        let mut problem = Problem::joint(&run.path, observations, model, models)?;
+        let mut problem = Problem::joint(&run.path, observations, model, specs, additions)?;
         problem.exact_grid = run.model.exact_grid;
         problem.idle = run.commands == Commands::Never && !run.model.external.is_empty();
         problem.description = Description {
@@ -151,16 +159,21 @@ fn grouping_words(run: &RunFile) -> String {
 /// The model of a run file and its parameters, of several data sets those of the first. Files of table models are looked for as those of the
 /// observation; `own`: components beside those that the run file defines.
 pub fn model(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComponent>]) -> Result<(Model, Parameters)> {
-    let (model, mut sets) = models(run, data, own)?;
-    Ok(sets.drain(..).next().unwrap_or_else(|| unreachable!("{}: there is a data set", model.canonical())))
+    let mut sets = models(run, data, own)?.sets;
+    Ok(sets.drain(..).next().unwrap_or_else(|| unreachable!("there is a data set")))
 }
 
-/// The model of a run file, and for each data set the model with what its parameters fix of the tables.
-fn models(
-    run: &RunFile,
-    data: Option<&Path>,
-    own: &[Arc<dyn UserComponent>],
-) -> Result<(Model, Vec<(Model, Parameters)>)> {
+/// The models of a run file with their parameters.
+pub(super) struct Models {
+    pub model: Model,
+    /// For each data set the model with what its parameters fix of the tables.
+    pub sets: Vec<(Model, Parameters)>,
+    /// For each named model its data sets (from 0), with the same.
+    pub named: Vec<Vec<(usize, Model, Parameters)>>,
+}
+
+/// Reads the models of a run file.
+pub(super) fn models(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComponent>]) -> Result<Models> {
     let settings = model::Settings::new(&run.model.abundances, &run.model.cross_sections)?;
     // AtomDB's tables are looked for only where they are needed: the search reads folders.
     let settings = settings.with_atomdb(if run.needs_atomdb() { run.atomdb_folder(data) } else { None });
@@ -188,17 +201,53 @@ fn models(
             )));
         }
     }
-    let settings = parameter_settings(run);
-    let sets = model::resolve_sets(&model, &names, &settings).map_err(|error| match error {
+    let mut others = Vec::with_capacity(run.models.len());
+    for (k, named) in run.models.iter().enumerate() {
+        let refuse = |text: String| Error::Input(format!("{}, [models.{}]: {text}", run.path, named.name));
+        if run.models[..k].iter().any(|other| other.name.eq_ignore_ascii_case(&named.name)) {
+            return Err(refuse("there are two of this name (capital and small letters do not matter)".into()));
+        }
+        let parsed = Model::parse_with(&named.expression, &settings, &extensions).map_err(|e| refuse(e.to_string()))?;
+        let place = |wanted: &String| {
+            names.iter().position(|name| name.eq_ignore_ascii_case(wanted)).ok_or_else(|| {
+                refuse(format!("no data set is called '{wanted}'; expected one of {}", names.join(", ")))
+            })
+        };
+        let mut members: Vec<usize> = match named.data.is_empty() {
+            true => (0..names.len()).collect(),
+            false => named.data.iter().map(place).collect::<Result<_>>()?,
+        };
+        members.sort_unstable();
+        members.dedup();
+        others.push((parsed, members));
+    }
+    let mut groups = vec![ModelGroup { name: "", model: &model, sets: (0..names.len()).collect() }];
+    groups.extend(run.models.iter().zip(&others).map(|(named, (parsed, members))| ModelGroup {
+        name: &named.name,
+        model: parsed,
+        sets: members.clone(),
+    }));
+    let resolved = model::resolve_models(&groups, &names, &parameter_settings(run)).map_err(|error| match error {
         ModelError::Parameter(text) => ModelError::Parameter(format!("{}, [parameters]: {text}", run.path)),
         other => other,
     })?;
-    let fixed = sets.into_iter().map(|parameters| {
+    let fixed = |model: &Model, parameters: &Parameters| {
         let mut own = model.clone();
-        own.fix_tables(&parameters);
-        (own, parameters)
-    });
-    Ok((model.clone(), fixed.collect()))
+        own.fix_tables(parameters);
+        own
+    };
+    let mut resolved = resolved.into_iter();
+    let sets = resolved.next().unwrap_or_default();
+    let sets = sets.into_iter().map(|parameters| (fixed(&model, &parameters), parameters)).collect();
+    let named = others
+        .iter()
+        .zip(resolved)
+        .map(|((parsed, members), all)| {
+            let one = |(&set, parameters): (&usize, Parameters)| (set, fixed(parsed, &parameters), parameters);
+            members.iter().zip(all).map(one).collect()
+        })
+        .collect();
+    Ok(Models { model, sets, named })
 }
 
 /// `[parameters]` in the model's terms.

@@ -24,7 +24,9 @@ use std::path::{Path, PathBuf};
 /// A key of the run file and the values that it takes in turn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Varied {
+    /// Name of the key, as `section.key`.
     pub key: String,
+    /// Values, as they are written.
     pub values: Vec<String>,
 }
 
@@ -39,15 +41,21 @@ pub enum Against {
 
 /// A study.
 pub struct Study<'a> {
+    /// The run file.
     pub run: &'a Path,
     /// Laid over the run file everywhere, the reference included.
     pub sets: &'a [String],
+    /// Keys that are varied.
     pub varied: &'a [Varied],
     /// Every variant runs with each; empty: the run file's own.
     pub seeds: &'a [u64],
+    /// What the posteriors are held against.
     pub against: Against,
+    /// Folder of data files: `--data` or `RONTGEN_DATA`.
     pub data: Option<&'a Path>,
+    /// Device that computes.
     pub device: Device,
+    /// Folder of the study.
     pub out: &'a Path,
     /// Compute again what is finished.
     pub force: bool,
@@ -60,47 +68,65 @@ pub struct Study<'a> {
 pub struct Row {
     /// The keys varied, with their values; `inference.seed` last where there are several.
     pub settings: Vec<(String, String)>,
+    /// Folder of the variant's run.
     pub folder: PathBuf,
     /// Why there is no posterior.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What the run found; absent where it gave no posterior.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<Outcome>,
 }
 
+/// A variant's run found this.
 #[derive(Debug, Clone, Serialize)]
 pub struct Outcome {
     /// Draws and model in one word, and each alone.
     pub verdict: VerdictStatus,
+    /// Verdict on the draws.
     pub sampling: VerdictStatus,
+    /// Verdict on the model.
     pub model: ModelStatus,
     /// The step of the fall-back that gave the posterior, where there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback: Option<String>,
     /// Efficiencies of the rounds' posteriors, and of the refinement.
     pub rounds: Vec<f64>,
+    /// Efficiency of the refinement: effective over all draws.
     pub efficiency: f64,
+    /// Effective sample size.
     pub ess: f64,
+    /// Pareto k-hat of the weights.
     pub pareto_k: f64,
+    /// ln Z, likelihoods being -C-STAT/2.
     pub log_z: f64,
+    /// Standard error of `log_z`.
     pub log_z_err: f64,
+    /// Exact likelihoods that were computed.
     pub likelihoods: usize,
     /// Standard deviation of emulated minus exact ln L, over unseen draws as they come and with their weights.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub emulator_error: Option<[f64; 2]>,
+    /// Seconds of the run.
     pub seconds: f64,
     /// Of the flow's draws before the refinement, and of the posterior.
     pub before: Vec<Divergence>,
+    /// Divergences of the posterior from the reference, parameter by parameter.
     pub after: Vec<Divergence>,
 }
 
 /// The whole table.
 #[derive(Debug, Clone, Serialize)]
 pub struct Table {
+    /// Name of the run file.
     pub run: String,
+    /// Folder of the reference posterior.
     pub against: PathBuf,
+    /// Name of the device.
     pub device: String,
+    /// Version of rontgen.
     pub version: String,
+    /// One row per variant.
     pub rows: Vec<Row>,
 }
 

@@ -70,6 +70,7 @@ fn written(case: &Case, theta: &[f64]) -> String {
         energies: case.run.observations().map(|one| one.energies.clone()).collect(),
         grouping: vec![None; case.problem.observations.len()],
         find_file: &|_| None,
+        named: case.run.models.iter().map(|named| named.name.clone()).collect(),
         unknown: Vec::new(),
     };
     write_commands(&case.problem, &origin, theta, &[])
@@ -157,6 +158,38 @@ fn what_xspec_does_not_know_is_said() {
     let (back, values) = again(folder.path(), &commands);
     let (a, b) = (ln_likelihood(&back.problem, &values), ln_likelihood(&case.problem, &[0.1, 1.7, 0.02, 1.0, 3.4]));
     assert!((a / b - 1.0).abs() < 1e-6, "{a} for {b}");
+}
+
+/// A named model is told, and the background spectrum that it is fitted to is no data set of the source's model.
+#[test]
+fn named_models_are_told() {
+    let folder = toys();
+    let text = RUN.replace("statistic = \"wstat\"", "").replace(
+        "[parameters]",
+        "[models.nxb]\nexpression = \"powerlaw\"\ndata = [\"pn\", \"mos1\"]\n[parameters]\n\"nxb:powerlaw.PhoIndex\" = 0.5\n\
+         \"nxb:powerlaw.norm\" = { log_uniform = [1e-4, 1.0] }",
+    );
+    fs::write(folder.path().join("r.toml"), text).unwrap();
+    let case = Case::open(RunFile::read(&folder.path().join("r.toml"), &[]).unwrap(), None).unwrap();
+    let at = |name: &str| match name {
+        "tbabs.nH" => 0.1,
+        "powerlaw.PhoIndex" => 1.7,
+        "powerlaw.norm" => 0.02,
+        "constant.factor@mos1" => 1.1,
+        "gaussian.LineE@mos1" => 3.4,
+        _ => 0.01,
+    };
+    let theta: Vec<f64> = case.problem.names().iter().map(|name| at(name)).collect();
+    assert!(theta.len() == 6 && case.problem.observations.len() == 5, "{:?}", case.problem.names());
+    let commands = written(&case, &theta);
+    assert!(
+        commands.contains("# The named model nxb of the run file, with its response, is not written"),
+        "{commands}"
+    );
+    assert!(commands.contains("backgrnd 1 none\n") && !commands.contains("response 1:4"), "{commands}");
+    let block = commands.lines().skip_while(|line| !line.starts_with("model")).skip(1);
+    assert_eq!(block.take_while(|line| !line.starts_with("newpar")).count(), 3 * 7, "{commands}");
+    assert!(commands.contains("\nnewpar 5 = 1.01*p12\n"), "{commands}");
 }
 
 /// EPIC-pn and MOS1 with backgrounds: W there and back, at the published best fit.

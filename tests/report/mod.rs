@@ -138,6 +138,7 @@ fn example() -> ReportData {
         further: Vec::new(),
         spectrum: Some(SpectrumTable { exposure: 1000.0, rows, components: Vec::new() }),
         coverage,
+        derived: None,
         diagnosis: None,
     }
 }

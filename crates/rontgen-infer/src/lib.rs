@@ -1,5 +1,7 @@
 //! Parameters to counts, counts to summaries, summaries to a posterior, and its refinement, references and diagnostics.
 
+#![warn(missing_docs)]
+
 pub mod diagnose;
 pub mod error;
 pub mod infer;
@@ -10,7 +12,7 @@ pub mod result;
 pub mod simulate;
 pub mod summarize;
 
-pub use error::{Error, Result};
+pub use error::{InferError, Result};
 use rontgen_device::device;
 use rontgen_kernels::kernels;
 use rontgen_model::model;

@@ -1,5 +1,7 @@
 //! XSPEC model expressions, parameters, priors, components and the tables they read. Knows no device: it hands out WGSL as text.
 
+#![warn(missing_docs)]
+
 pub mod atomic;
 pub mod model;
 

@@ -6,11 +6,11 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// The longest text that is read whole [bytes]: run files, save files, lists, expressions.
+/// The longest text that is read whole \[bytes\]: run files, save files, lists, expressions.
 pub const LARGEST_TEXT: u64 = 64 << 20;
-/// The longest table of numbers as text (CSV) [bytes].
+/// The longest table of numbers as text (CSV) \[bytes\].
 pub const LARGEST_TABLE: u64 = 1 << 30;
-/// The longest FITS file, unpacked [bytes].
+/// The longest FITS file, unpacked \[bytes\].
 pub const LARGEST_FITS: u64 = 4 << 30;
 
 /// A size in words: `64 MiB`.
@@ -87,7 +87,7 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The same for text in UTF-8.
+/// Reads a whole file of text in UTF-8, of at most `limit` bytes.
 ///
 /// # Errors
 /// As [`open`]; text that is not UTF-8.

@@ -22,7 +22,7 @@ impl Replacement {
     /// Begins a file that is to become `target`, in a folder that is there.
     ///
     /// # Errors
-    /// Those of the file system, and a target that is not the name of a file.
+    /// What the file system refuses, and a target that is not the name of a file.
     pub fn of(target: &Path) -> io::Result<Replacement> {
         let name =
             target.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not the name of a file"))?;
@@ -48,7 +48,7 @@ impl Replacement {
     /// Opens the temporary file for writing.
     ///
     /// # Errors
-    /// Those of the file system.
+    /// What the file system refuses.
     pub fn open(&self) -> io::Result<File> {
         File::options().write(true).truncate(true).open(&self.temporary)
     }
@@ -56,7 +56,7 @@ impl Replacement {
     /// Flushes what was written to the disk and puts it in the place of the target, or writes it into the device or pipe there.
     ///
     /// # Errors
-    /// Those of the file system; the target is then what it was.
+    /// What the file system refuses; the target is then what it was.
     pub fn finish(self) -> io::Result<()> {
         if is_special(&self.target) {
             let mut target = File::options().write(true).open(&self.target)?;

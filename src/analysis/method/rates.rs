@@ -16,7 +16,7 @@ use crate::reference::{Likelihood, NestedSettings};
 use crate::refine::{Pool, PoolSettings, Student, StudentMixture};
 use crate::simulate::{Source, no_tick};
 use crate::summarize::{Encoder, Spectra, Summary, TrainingData};
-use crate::{Error, Result};
+use crate::{Error, InferError, Result};
 use nalgebra::{DMatrix, SymmetricEigen};
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
@@ -178,7 +178,7 @@ impl Likelihood for Ball {
         self.p
     }
 
-    fn evaluate(&mut self, cube: &[f64]) -> Result<Vec<f64>> {
+    fn evaluate(&mut self, cube: &[f64]) -> Result<Vec<f64>, InferError> {
         self.batches += 1.0;
         self.evaluations += (cube.len() / self.p) as f64;
         Ok(cube.chunks_exact(self.p).map(Self::at).collect())
@@ -216,11 +216,11 @@ pub(crate) fn sampler(p: usize, chosen: &Reference, seed: u64) -> Result<Sampler
     let ended = nested::sample(&mut ball, &settings, Some(state), &mut |now| {
         (iterations, seconds) = (now.state.iteration, start.elapsed().as_secs_f64());
         let enough = iterations >= ITERATIONS || (iterations > 0 && seconds > 2.0 * LONGEST);
-        if enough { Err(Error::Interrupted) } else { Ok(()) }
+        if enough { Err(InferError::Interrupted) } else { Ok(()) }
     });
     match ended {
-        Ok(_) | Err(Error::Interrupted) => {}
-        Err(error) => return Err(error),
+        Ok(_) | Err(InferError::Interrupted) => {}
+        Err(error) => return Err(error.into()),
     }
     let per = 1.0 / (iterations.max(1) as f64);
     // Distances between all live points; likelihoods and batches are those of a share of them.
@@ -372,7 +372,7 @@ impl Stamps {
         Self { start: Instant::now(), at: Vec::new() }
     }
 
-    fn stamp(&mut self) -> Result<()> {
+    fn stamp(&mut self) -> Result<(), InferError> {
         self.at.push(self.start.elapsed().as_secs_f64());
         Ok(())
     }

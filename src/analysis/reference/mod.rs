@@ -13,11 +13,11 @@ mod saved;
 pub(crate) use nested::{likelihoods_of_rescue, rescue, settings as nested_settings};
 
 use super::context::{BATCH, Context};
-use crate::Result;
 use crate::device::Tensor;
 use crate::infer::Posterior;
 use crate::reference::Likelihood;
 use crate::result::{ReferenceSummary, Verdict, VerdictStatus};
+use crate::{InferError, Result};
 
 /// Rank scores beyond this are no chance.
 const RANK_SCORE: f64 = 4.5;
@@ -38,7 +38,7 @@ impl Likelihood for OnDevice<'_> {
         self.context.simulator.names().len()
     }
 
-    fn evaluate(&mut self, cube: &[f64]) -> Result<Vec<f64>> {
+    fn evaluate(&mut self, cube: &[f64]) -> Result<Vec<f64>, InferError> {
         let p = self.parameters();
         let cube: Vec<f32> = cube.iter().map(|&u| u as f32).collect();
         let mut log_l = self.context.log_likelihood(&cube)?;

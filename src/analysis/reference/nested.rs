@@ -265,6 +265,7 @@ pub(crate) fn rescue(
     };
     let mut doubts = Vec::new();
     let inside = Region::of(&posterior, context.settings.inference.truncation, settings.seed, REGION_STREAM)
+        .map_err(Error::from)
         .and_then(|region| nest(&context, Some((&posterior, region)), run(), &mut doubts, &mut |_| Ok(())));
     match inside {
         Ok((refined, summary)) if summary.polish.is_some() => {
@@ -371,7 +372,7 @@ fn polish(
     };
     let first = mixture_name(mixture.components());
     let mut pool = Pool::new(p, vec![Box::new(Student { mixture, seed })]);
-    pool.fill(&settings, &mut |cube| context.log_likelihood(cube), &mut |rows| {
+    pool.fill(&settings, &mut |cube| Ok(context.log_likelihood(cube)?), &mut |rows| {
         observer.advance(rows as u64);
         observer.check()
     })?;

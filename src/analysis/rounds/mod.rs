@@ -379,7 +379,7 @@ impl<'a> Rounds<'a> {
             }
             self.count_checkpoint(before);
         }
-        self.observer.check()
+        Ok(self.observer.check()?)
     }
 
     /// Goes on from the newest usable state of the store, if there is one; returns warnings about unusable ones.
@@ -453,7 +453,7 @@ impl<'a> Rounds<'a> {
     /// # Errors
     /// Those of the device.
     pub(crate) fn record(&self) -> Result<Record<'static>> {
-        self.estimator.put(self.encoder.put(Record::new())?)
+        Ok(self.estimator.put(self.encoder.put(Record::new())?)?)
     }
 
     /// Keeps what a finished round leaves. Its downloads are the checkpoint's.
@@ -501,6 +501,7 @@ impl<'a> Rounds<'a> {
         Ok(out.download()?)
     }
 
+    /// Returns the simulator of the rounds.
     pub fn simulator(&self) -> &Simulator {
         &self.simulator
     }
@@ -511,6 +512,7 @@ impl<'a> Rounds<'a> {
         told.map(|(k, round)| format!("round {}: {}", k + 1, round.beyond_range_text)).collect()
     }
 
+    /// Returns what each finished round did.
     pub fn summaries(&self) -> &[RoundSummary] {
         &self.done
     }
@@ -531,7 +533,7 @@ impl<'a> Rounds<'a> {
 /// # Errors
 /// Those of the device.
 pub(crate) fn region(context: &Context<'_>, posterior: &Posterior<'_>, round: usize) -> Result<Region> {
-    Region::of(posterior, context.settings.inference.truncation, context.seed(), Streams(round as u32).region())
+    Ok(Region::of(posterior, context.settings.inference.truncation, context.seed(), Streams(round as u32).region())?)
 }
 
 /// Unit-cube rows as physical parameters, row-major, in f64.

@@ -1,7 +1,6 @@
 //! What a round trains: summaries, then the density of the parameters given them, and how good a proposal that makes.
 
 use super::{Rounds, Streams};
-use crate::Result;
 use crate::analysis::Observer;
 use crate::analysis::exposure::with_exposures;
 use crate::analysis::networks::untrained_estimator;
@@ -13,6 +12,7 @@ use crate::refine::{Importance, foretell};
 use crate::result::LossRow;
 use crate::simulate::Source;
 use crate::summarize::{Encoder, Spectra, TrainingData};
+use crate::{InferError, Result};
 use std::time::Instant;
 
 /// Posterior draws whose likelihoods tell a round's efficiency, and as many where it decides when the rounds end.
@@ -26,7 +26,7 @@ impl Rounds<'_> {
         network: &'static str,
         max: usize,
         losses: &'b mut Vec<LossRow>,
-    ) -> impl FnMut(&Epoch) -> Result<()> + 'b {
+    ) -> impl FnMut(&Epoch) -> Result<(), InferError> + 'b {
         move |epoch| {
             observer.epoch(epoch.epoch + 1, max, epoch.train, epoch.valid);
             losses.push(LossRow {

@@ -6,15 +6,21 @@ use crate::summarize::Targets;
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Autoencoder {
+    /// Widths of the encoder's hidden layers.
     pub hidden: Hidden,
+    /// Numbers per summary.
     pub latent: usize,
     /// What the output is compared with.
     pub target: Targets,
+    /// Rows of a batch, at most.
     pub batch: usize,
+    /// Epochs, at most.
     pub epochs: usize,
+    /// Epochs without a new best validation loss before training stops.
     pub patience: usize,
     /// Patience in all rounds but the last: their networks only have to point the way.
     pub early_patience: usize,
+    /// Learning rate of Adam at the start.
     pub learning_rate: f64,
     /// Share of the simulations kept for validation.
     pub validation: f64,
@@ -26,9 +32,11 @@ pub struct Autoencoder {
     pub from_signal: bool,
     /// As for the flow.
     pub anneal: Option<usize>,
+    /// Epochs of `anneal` in all rounds but the last.
     pub early_anneal: Option<usize>,
     /// On a plateau of `reduce_patience` epochs the learning rate is multiplied by this.
     pub reduce_factor: f64,
+    /// Epochs without a new best before the learning rate is reduced.
     pub reduce_patience: usize,
 }
 
@@ -38,6 +46,7 @@ pub enum Hidden {
     /// One layer of half the number of bins.
     #[default]
     Half,
+    /// Widths, layer by layer.
     Units(Vec<usize>),
 }
 

@@ -11,9 +11,11 @@ use crate::summarize::SummaryKind;
 pub struct Inference {
     /// Which way leads to the posterior: networks that are trained, nested sampling, or the quicker one.
     pub method: Method,
+    /// Rounds.
     pub rounds: usize,
     /// Rounds that the fall-back of the refinement may go on to.
     pub max_rounds: usize,
+    /// When the rounds end.
     pub stop: Stop,
     /// Spectra per round after the first.
     pub simulations: usize,
@@ -23,14 +25,19 @@ pub struct Inference {
     pub prior_extension: f64,
     /// Quantile of log q below which a proposal is cut off.
     pub truncation: f64,
+    /// Seed of all random numbers.
     pub seed: u64,
+    /// How a spectrum becomes a few numbers.
     pub summary: SummaryKind,
     /// What `summary = "signal"` makes of counts.
     pub signal: SignalForm,
     /// Share of the variance that the principal components are to hold (`summary = "pca"`).
     pub pca_variance: f64,
+    /// Kind of density.
     pub density: DensityKind,
+    /// Auto-encoders and their training.
     pub autoencoder: Autoencoder,
+    /// The density and its training.
     pub flow: Flow,
     /// Networks for any spectrum of this response and model, not for the observed one alone.
     pub amortised: Option<Amortised>,

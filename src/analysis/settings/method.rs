@@ -28,7 +28,9 @@ impl Method {
 /// Seconds that both ways were expected to take when "auto" chose one of them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Expected {
+    /// Networks, training included.
     pub npe: f64,
+    /// Nested sampling.
     pub nested: f64,
 }
 

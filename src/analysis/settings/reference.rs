@@ -14,18 +14,22 @@ pub struct Reference {
     pub remain: f64,
     /// Walkers of each ensemble, and independent ensembles.
     pub walkers: usize,
+    /// Independent ensembles.
     pub ensembles: usize,
     /// Draws of each ensemble that are thrown away first, and that are kept then.
     pub burn_in: usize,
+    /// Draws of each ensemble that are kept after `burn_in`.
     pub length: usize,
     /// Draw the posterior's samples from a mixture fitted to the nested samples, weighed with the exact likelihood.
     pub polish: bool,
+    /// Where the sampler starts.
     pub start: Start,
 }
 
 /// Where a sampler starts.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Start {
+    /// The whole prior.
     #[default]
     Prior,
     /// Nested sampling: within the truncated prior after this round (from 1) of the finished run in a folder.
@@ -38,11 +42,14 @@ named! {
     /// A reference sampler.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum Sampler {
+        /// Nested sampling.
         Nested = "nested",
+        /// Ensembles of walkers (Goodman & Weare 2010).
         Ensemble = "ensemble",
     }
 }
 
 impl Sampler {
+    /// Words of the samplers in a run file.
     pub const NAMES: &'static [&'static str] = &["nested", "ensemble"];
 }

@@ -4,9 +4,11 @@
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Refine {
+    /// How draws become the posterior's samples.
     pub method: RefineMethod,
     /// Likelihoods to compute.
     pub samples: usize,
+    /// How likelihoods are computed.
     pub likelihood: LikelihoodChoice,
     /// Exact likelihoods that an emulator is trained on.
     pub emulator_samples: usize,
@@ -28,10 +30,12 @@ named! {
     /// How draws become the posterior's samples.
     #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
     pub enum RefineMethod {
+        /// All draws are kept with their importance weights.
         #[default]
         Weighted = "weighted",
         /// Sampling-importance-resampling: one draw of each batch is kept.
         Sir = "sir",
+        /// The draws of the network are taken as they are.
         None = "none",
     }
 }
@@ -40,6 +44,7 @@ named! {
     /// How likelihoods are computed.
     #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
     pub enum LikelihoodChoice {
+        /// By the simulator.
         #[default]
         Exact = "exact",
         /// By a network that has learnt them from the first draws.
@@ -53,8 +58,10 @@ named! {
     /// Which rounds' flows the refinement draws from.
     #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
     pub enum Proposals {
+        /// That of the last round.
         #[default]
         Last = "last",
+        /// Those of all rounds.
         All = "all",
     }
 }
@@ -63,6 +70,7 @@ named! {
     /// What follows on weights that are refused.
     #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
     pub enum Fallback {
+        /// Nothing: the weights are told as they are.
         None = "none",
         /// A polish, then more rounds as long as the weights are refused.
         Rounds = "rounds",

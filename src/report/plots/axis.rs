@@ -5,16 +5,22 @@ use super::canvas::{Align, Canvas, FRAME, GRID, Ink, Lettering, MUTED, TEXT, tex
 /// A linear or logarithmic axis from `lo` to `hi`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Axis {
+    /// Value at the lower end.
     pub lo: f64,
+    /// Value at the upper end.
     pub hi: f64,
+    /// Whether it is logarithmic.
     pub log: bool,
+    /// Title.
     pub label: String,
     /// Tick labels keep to the axis' length: panels stand side by side and their labels must not meet.
     pub tight: bool,
 }
 
+/// A tick is a value of an axis with what stands beside it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tick {
+    /// Value of the tick.
     pub value: f64,
     /// Empty for a minor tick.
     pub label: String,
@@ -23,8 +29,11 @@ pub struct Tick {
 /// The ticks of an axis. A label is (value - `offset`) / 10^`exponent`; the axis' title tells both.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ticks {
+    /// Ticks, ascending.
     pub ticks: Vec<Tick>,
+    /// Power of ten that labels are divided by.
     pub exponent: i32,
+    /// Number that labels are less.
     pub offset: f64,
 }
 
@@ -242,19 +251,28 @@ pub fn superscript(n: i32) -> String {
 
 /// A panel: pixels from (x0, y0), its upper left corner, to (x1, y1).
 pub struct Panel {
+    /// Left edge.
     pub x0: f64,
+    /// Upper edge.
     pub y0: f64,
+    /// Right edge.
     pub x1: f64,
+    /// Lower edge.
     pub y1: f64,
+    /// Horizontal axis.
     pub x: Axis,
+    /// Vertical axis.
     pub y: Axis,
 }
 
 /// Which labels a panel carries.
 #[derive(Debug, Clone, Copy)]
 pub struct Labels {
+    /// Whether the horizontal axis has labels.
     pub bottom: bool,
+    /// Whether the vertical axis has labels.
     pub left: bool,
+    /// Size of the letters.
     pub size: f64,
     /// Whether the vertical axis has ticks at all.
     pub scale: bool,
@@ -266,10 +284,12 @@ impl Panel {
         (self.px(x), self.py(y))
     }
 
+    /// Returns the horizontal pixel of a value.
     pub fn px(&self, x: f64) -> f64 {
         self.x0 + self.x.fraction(x) * (self.x1 - self.x0)
     }
 
+    /// Returns the vertical pixel of a value.
     pub fn py(&self, y: f64) -> f64 {
         self.y1 - self.y.fraction(y) * (self.y1 - self.y0)
     }
@@ -279,6 +299,7 @@ impl Panel {
         self.py(y).clamp(self.y0, self.y1)
     }
 
+    /// Returns the horizontal pixel of a value, moved to the nearest edge when outside.
     pub fn px_inside(&self, x: f64) -> f64 {
         self.px(x).clamp(self.x0, self.x1)
     }
@@ -334,6 +355,7 @@ impl Panel {
         }
     }
 
+    /// Draws a dashed line through data points, cut at the frame; points that are not finite interrupt it.
     pub fn dashed_curve(&self, canvas: &mut Canvas, points: &[(f64, f64)], ink: Ink, width: f64) {
         for piece in self.cut(points) {
             canvas.dashes(&piece, ink, width, 4.0, 3.0);

@@ -19,6 +19,7 @@ const FONT: &str = "Helvetica Neue, Helvetica, Arial, sans-serif";
 pub struct Ink(pub u8, pub u8, pub u8, pub f64);
 
 impl Ink {
+    /// Returns the colour with another opacity, 0 to 1.
     pub fn opacity(self, a: f64) -> Ink {
         Ink(self.0, self.1, self.2, a)
     }
@@ -47,6 +48,7 @@ pub const FRAME: Ink = Ink(150, 160, 171, 1.0);
 pub const POSTERIOR: Ink = Ink(29, 91, 143, 1.0);
 /// The first round; later rounds move from here to `ROUND_LAST`.
 pub const ROUND_FIRST: Ink = Ink(240, 190, 120, 1.0);
+/// The last round.
 pub const ROUND_LAST: Ink = Ink(190, 96, 48, 1.0);
 /// Observed data.
 pub const DATA: Ink = Ink(24, 28, 34, 1.0);
@@ -61,32 +63,44 @@ pub fn round_ink(k: usize, n: usize) -> Ink {
     ROUND_FIRST.mix(ROUND_LAST, t)
 }
 
+/// A line of text stands so to its point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {
+    /// The text begins at the point.
     Start,
+    /// The text has its middle at the point.
     Middle,
+    /// The text ends at the point.
     End,
 }
 
 /// How a line of text is set. `rotated`: reading upwards.
 #[derive(Debug, Clone, Copy)]
 pub struct Lettering {
+    /// Size of the letters.
     pub size: f64,
+    /// Colour.
     pub ink: Ink,
+    /// Where the text stands to its point.
     pub align: Align,
+    /// Whether the letters are bold.
     pub bold: bool,
+    /// Whether the text reads upwards.
     pub rotated: bool,
 }
 
 impl Lettering {
+    /// Makes plain lettering that reads from left to right.
     pub fn new(size: f64, ink: Ink, align: Align) -> Lettering {
         Lettering { size, ink, align, bold: false, rotated: false }
     }
 
+    /// Returns the lettering in bold.
     pub fn bold(self) -> Lettering {
         Lettering { bold: true, ..self }
     }
 
+    /// Returns the lettering reading upwards.
     pub fn rotated(self) -> Lettering {
         Lettering { rotated: true, ..self }
     }
@@ -120,6 +134,7 @@ pub fn text_width(text: &str, size: f64) -> f64 {
     size * text.chars().map(unit).sum::<f64>()
 }
 
+/// A drawing surface takes CSS pixels and makes an SVG document; [`draw`] opens one.
 pub struct Canvas<'a> {
     backend: SVGBackend<'a>,
 }
@@ -147,6 +162,7 @@ fn fine(p: (f64, f64)) -> (i32, i32) {
 }
 
 impl Canvas<'_> {
+    /// Draws a line through points.
     pub fn line(&mut self, points: &[(f64, f64)], ink: Ink, width: f64) {
         if points.len() > 1 {
             let _ = self.backend.draw_path(points.iter().map(|&p| fine(p)), &ink.style(width, false));
@@ -183,12 +199,14 @@ impl Canvas<'_> {
         self.line(&dash, ink, width);
     }
 
+    /// Fills a polygon.
     pub fn polygon(&mut self, points: &[(f64, f64)], ink: Ink) {
         if points.len() > 2 {
             let _ = self.backend.fill_polygon(points.iter().map(|&p| fine(p)), &ink.style(0.0, true));
         }
     }
 
+    /// Fills a rectangle between two corners.
     pub fn rectangle(&mut self, a: (f64, f64), b: (f64, f64), ink: Ink) {
         let _ = self.backend.draw_rect(
             fine((a.0.min(b.0), a.1.min(b.1))),
@@ -198,6 +216,7 @@ impl Canvas<'_> {
         );
     }
 
+    /// Fills a circle; nothing where the point is not finite.
     pub fn dot(&mut self, at: (f64, f64), radius: f64, ink: Ink) {
         if !(at.0.is_finite() && at.1.is_finite()) {
             return;

@@ -8,7 +8,9 @@ use super::canvas::{Align, Canvas, DATA, Ink, Lettering, POSTERIOR, TEXT, text_w
 pub enum Sample {
     /// A data point with its errors.
     Point(Ink),
+    /// A line of this width.
     Line(Ink, f64),
+    /// A dashed line of this width.
     Dashes(Ink, f64),
     /// The 68 % and 95 % bands of the posterior.
     Bands,
@@ -16,6 +18,7 @@ pub enum Sample {
     Pointer(Ink),
 }
 
+/// A legend tells what is what in a panel.
 #[derive(Debug, Clone, Default)]
 pub struct Legend {
     entries: Vec<(Sample, String)>,
@@ -30,6 +33,7 @@ const INSET: f64 = 12.0;
 const MARGIN: f64 = 6.0;
 
 impl Legend {
+    /// Adds an entry.
     pub fn add(&mut self, sample: Sample, words: impl Into<String>) {
         self.entries.push((sample, words.into()));
     }

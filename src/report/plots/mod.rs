@@ -35,22 +35,32 @@ use super::{ReportData, ReportError, folder, write_atomically};
 /// All plots of a run that its data allow, as SVG documents.
 #[derive(Debug, Clone, Default)]
 pub struct Plots {
+    /// Marginals and pairs of the posterior.
     pub corner: Option<String>,
     /// The corner plot with the posterior of every round: a diagnostic.
     pub rounds: Option<String>,
+    /// The folded fit.
     pub spectrum: Option<String>,
+    /// The model before the instrument.
     pub unfolded: Option<String>,
     /// Of each data set after the first: its name, the folded spectrum, the model before the instrument.
     pub further: Vec<(String, Option<String>, Option<String>)>,
+    /// The spectra that each round simulated about the observed one.
     pub coverage: Option<String>,
+    /// Losses of the trainings.
     pub losses: Option<String>,
+    /// Efficiency of every round.
     pub efficiency: Option<String>,
+    /// Ranks of the mocks' truths.
     pub ranks: Option<String>,
+    /// Expected coverage.
     pub calibration: Option<String>,
+    /// Guesses of the parameter retriever against the truth.
     pub retriever: Option<String>,
 }
 
 impl Plots {
+    /// Draws all plots that the data allow.
     pub fn draw(data: &ReportData) -> Plots {
         let spectrum = data.spectrum.as_ref();
         Plots {

@@ -6,11 +6,17 @@ use super::canvas::{Align, DATA, Lettering, MUTED, POSTERIOR, TEXT, draw};
 /// One panel: points (size, seconds) and `seconds = fixed + slope size`.
 #[derive(Debug, Clone)]
 pub struct ScalingPanel {
+    /// Title.
     pub title: String,
+    /// Name of the swept quantity.
     pub variable: String,
+    /// What a unit of cost is.
     pub unit: String,
+    /// Sizes, each with its seconds.
     pub points: Vec<(f64, f64)>,
+    /// Seconds of the line at size 0.
     pub fixed: f64,
+    /// Seconds of the line per size.
     pub slope: f64,
 }
 

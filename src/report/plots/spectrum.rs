@@ -9,7 +9,9 @@ use crate::result::Residuals;
 
 /// Widths that the folded and the unfolded plot share, so that their energies lie below each other.
 pub const WIDTH: f64 = 820.0;
+/// Left edge of the panels.
 pub const LEFT: f64 = 84.0;
+/// Right edge of the panels.
 pub const RIGHT: f64 = WIDTH - 18.0;
 const TALL: f64 = 360.0;
 

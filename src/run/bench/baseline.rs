@@ -41,6 +41,7 @@ struct RecordedRow {
 /// One row beside its baseline.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Comparison {
+    /// Stage, case and what was done.
     pub row: String,
     /// Rate per peak of now, over that of the baseline: 1 is as before, 0.5 half as fast.
     pub ratio: f64,

@@ -30,7 +30,9 @@ const MOST_REPETITIONS: usize = 50;
 /// One kernel's part in a repetition.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct KernelShare {
+    /// Name of the kernel.
     pub kernel: String,
+    /// Launches of it.
     pub launches: f64,
     /// Device time [s]: by timestamps on a GPU.
     pub seconds: f64,
@@ -39,17 +41,21 @@ pub struct KernelShare {
 /// One measurement.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Row {
+    /// Stage of the program.
     pub stage: &'static str,
+    /// Instrument that the sizes are those of.
     pub case: &'static str,
     /// What was done.
     pub what: &'static str,
     /// What [`Row::per_second`] counts.
     pub unit: &'static str,
+    /// Units per second.
     pub per_second: f64,
     /// Median time of a repetition [s].
     pub seconds: f64,
     /// Time of the fastest repetition [s].
     pub fastest_seconds: f64,
+    /// Repetitions that were timed.
     pub repetitions: usize,
     /// Launches of kernels per step: a batch of training, else a repetition.
     pub launches_per_step: f64,
@@ -79,10 +85,15 @@ pub struct Peaks {
 /// Everything measured on one device.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Report {
+    /// Name of the device.
     pub device: String,
+    /// Interface to it.
     pub backend: String,
+    /// Kind of device.
     pub kind: String,
+    /// Rates that the device reaches at best.
     pub peaks: Peaks,
+    /// Measurements.
     pub rows: Vec<Row>,
 }
 

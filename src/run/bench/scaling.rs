@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 /// One swept quantity.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Sweep {
+    /// Stage of the program.
     pub stage: &'static str,
     /// What is varied.
     pub variable: String,
@@ -27,12 +28,16 @@ pub struct Sweep {
     pub unit: &'static str,
     /// What stays as it is.
     pub fixed: String,
+    /// Measurements, ascending in size.
     pub points: Vec<Point>,
+    /// Line and power law through them.
     pub fit: Fit,
 }
 
+/// One size was timed.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
 pub struct Point {
+    /// Size.
     pub x: f64,
     /// Of one unit; of the whole call where the number of spectra itself is swept.
     pub seconds: f64,
@@ -43,8 +48,11 @@ pub struct Point {
 /// `seconds = fixed + slope x`, and `seconds ~ x^exponent`.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Fit {
+    /// Seconds at size 0.
     pub fixed: f64,
+    /// Seconds per size.
     pub slope: f64,
+    /// Exponent of the power law.
     pub exponent: f64,
     /// Largest relative distance of a point from the line.
     pub worst: f64,
@@ -53,17 +61,24 @@ pub struct Fit {
 /// Everything of one device.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Scaling {
+    /// Name of the device.
     pub device: String,
+    /// Kind of device.
     pub kind: String,
+    /// One sweep per quantity.
     pub sweeps: Vec<Sweep>,
+    /// What very many simulations take.
     pub plans: Vec<Plan>,
 }
 
 /// What a very large number of simulations takes, by the slope of the sweep over the number of spectra.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Plan {
+    /// Instrument that the sizes are those of.
     pub case: &'static str,
+    /// Number of simulations.
     pub simulations: f64,
+    /// Seconds that they take.
     pub seconds: f64,
     /// Expected counts of all of them, if they were kept [bytes].
     pub stored_bytes: f64,
@@ -242,7 +257,7 @@ fn simulate(observer: &dyn Observer, device: &Device, simulator: &Simulator, n: 
     random::fill_uniform(device, 1, 0, 0, &mut cube);
     let mut counts = RowBlocks::empty(device, n, simulator.bins(), usize::MAX);
     measure(observer, device, if each { n } else { 1 }, &mut || {
-        simulator.simulate(&cube, SOURCE, &mut counts, None, None, &mut no_tick)
+        Ok(simulator.simulate(&cube, SOURCE, &mut counts, None, None, &mut no_tick)?)
     })
 }
 
@@ -258,7 +273,7 @@ fn power_laws(device: &Device, bins: usize, energies: usize, components: usize) 
     let parameters = Parameters::resolve(&model, &settings)?;
     let folded = calorimeter(bins, energies);
     let program = Program::new(&model, &folded.edges)?;
-    Simulator::new(device, &program, &parameters, &folded, &vec![20; folded.bins()])
+    Ok(Simulator::new(device, &program, &parameters, &folded, &vec![20; folded.bins()])?)
 }
 
 /// One epoch of the auto-encoder on stored counts, per training row.
@@ -276,7 +291,7 @@ fn autoencoder(observer: &dyn Observer, device: &Device, bins: usize, latent: us
     let split = Split::new(rows, fit.batch, fit.validation_fraction)?;
     let weights = network.parameters();
     let point = measure(observer, device, split.train_rows, &mut || {
-        network.train(device, &data, &fit, &mut |_| Ok(())).map(drop)
+        Ok(network.train(device, &data, &fit, &mut |_| Ok(())).map(drop)?)
     })?;
     Ok((point, weights))
 }
@@ -298,7 +313,7 @@ fn train_flow(
     let fit = FitSettings { batch: 256, max_epochs: 1, ..FitSettings::default() };
     let split = Split::new(rows, fit.batch, fit.validation_fraction)?;
     measure(observer, device, split.train_rows, &mut || {
-        flow.train(&cube, vec![context.first_rows(rows)], &fit, &mut |_| Ok(())).map(drop)
+        Ok(flow.train(&cube, vec![context.first_rows(rows)], &fit, &mut |_| Ok(())).map(drop)?)
     })
 }
 

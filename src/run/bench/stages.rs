@@ -152,10 +152,10 @@ pub(super) fn simulate(bench: &mut Bench<'_>) -> Result<()> {
     for Subject { name, simulator, cube } in subjects(bench)? {
         let mut counts = RowBlocks::empty(&bench.device, cube.rows(), simulator.bins(), usize::MAX);
         bench.measure(["simulate", name, "expected counts", "spectra"], Work::units(cube.rows()), &mut || {
-            simulator.expected(Coordinates::Cube, &cube, &mut counts)
+            Ok(simulator.expected(Coordinates::Cube, &cube, &mut counts)?)
         })?;
         bench.measure(["simulate", name, "Poisson counts", "spectra"], Work::units(cube.rows()), &mut || {
-            simulator.simulate(&cube, SOURCE, &mut counts, None, None, &mut no_tick)
+            Ok(simulator.simulate(&cube, SOURCE, &mut counts, None, None, &mut no_tick)?)
         })?;
     }
     Ok(())
@@ -166,7 +166,7 @@ pub(super) fn likelihood(bench: &mut Bench<'_>) -> Result<()> {
         let what = if name.ends_with("kept") { "C-STAT" } else { "exact C-STAT" };
         let work = Work::units(cube.rows());
         bench.measure(["likelihood", name, what, "spectra"], work, &mut || {
-            simulator.log_likelihood(&cube, &mut no_tick).map(drop)
+            Ok(simulator.log_likelihood(&cube, &mut no_tick).map(drop)?)
         })?;
     }
     Ok(())
@@ -222,14 +222,14 @@ pub(super) fn summarize(bench: &mut Bench<'_>) -> Result<()> {
         };
         let data = TrainingData { spectra, rows: None };
         bench.measure(["summarize", case, "training", "rows"], work, &mut || {
-            network.train(&device, &data, &fit, &mut |_| Ok(())).map(drop)
+            Ok(network.train(&device, &data, &fit, &mut |_| Ok(())).map(drop)?)
         })?;
         let all: Vec<u32> = (0..rows as u32).collect();
         let all = Tensor::from_slice(&device, rows, 1, &all);
         let steps = rows.div_ceil(ENCODE_ROWS) as f64;
         let work = Work { steps, ..Work::units(rows).flop(weights * rows as f64) };
         bench.measure(["summarize", case, "encoding", "rows"], work, &mut || {
-            network.encode(&device, spectra, &all).map(drop)
+            Ok(network.encode(&device, spectra, &all).map(drop)?)
         })?;
     }
     Ok(())
@@ -244,7 +244,7 @@ fn useful_weights() -> (f64, f64) {
 }
 
 fn estimator(device: &Device) -> Result<Estimator> {
-    Estimator::new(device, PARAMETERS, SUMMARIES, FLOW, 1)
+    Ok(Estimator::new(device, PARAMETERS, SUMMARIES, FLOW, 1)?)
 }
 
 pub(super) fn infer(bench: &mut Bench<'_>) -> Result<()> {
@@ -263,7 +263,7 @@ pub(super) fn infer(bench: &mut Bench<'_>) -> Result<()> {
         ..Work::units(rows).flop(2.0 * useful_weights().0 * (3.0 * trained as f64 + validated as f64))
     };
     bench.measure(["infer", "flow 10 x 2 x 100", "training", "pairs"], work, &mut || {
-        flow.train(&cube, vec![summaries.first_rows(rows)], &fit, &mut |_| Ok(())).map(drop)
+        Ok(flow.train(&cube, vec![summaries.first_rows(rows)], &fit, &mut |_| Ok(())).map(drop)?)
     })
 }
 
@@ -307,9 +307,9 @@ pub(super) fn emulate(bench: &mut Bench<'_>) -> Result<()> {
     let weights = emulator.parameters() as f64;
     let work = Work { steps: split.train_batches as f64, ..Work::units(rows) };
     let work = work.flop(2.0 * weights * (3.0 * trained as f64 + validated as f64));
-    bench.measure(["emulate", "5-128-64-32-1", "training", "draws"], work, &mut || train(1).map(drop))?;
+    bench.measure(["emulate", "5-128-64-32-1", "training", "draws"], work, &mut || Ok(train(1).map(drop)?))?;
     let work = Work::units(rows).flop(2.0 * weights * rows as f64);
     bench.measure(["emulate", "5-128-64-32-1", "evaluation", "draws"], work, &mut || {
-        emulator.log_likelihood(&cube).map(drop)
+        Ok(emulator.log_likelihood(&cube).map(drop)?)
     })
 }

@@ -8,7 +8,7 @@
 use super::{
     Provenance, RunFile, RunFileError, autoencoder, external, flow, inference,
     key::{Draft, Key},
-    model, observation, output, parameters, provenance, reference, refine,
+    model, models, observation, output, parameters, provenance, reference, refine,
     section::Section,
     tree::Table,
     verdict,
@@ -78,6 +78,14 @@ pub(super) const TABLE: &[SectionKeys] = &[
             "model.external.NAME.parameters.PARAMETER",
             "A parameter of that component; an additive one has a norm besides.",
             external::PARAMETER_KEYS,
+        )
+    },
+    SectionKeys {
+        form: Form::Free,
+        ..section(
+            "models.NAME",
+            "A named model NAME with a response of its own that adds to the counts: a background, say.",
+            models::KEYS,
         )
     },
     SectionKeys {
@@ -159,6 +167,7 @@ pub(super) fn read(tree: &Table, name: &str) -> Result<RunFile, RunFileError> {
     let root = Section::root(tree, name)?;
     let sets = root.sets(OBSERVATION)?;
     let mut run = read_with(&root, sets.first().cloned(), name)?;
+    run.models = models::read(&root)?;
     for set in sets.into_iter().skip(1) {
         let other = read_with(&root, Some(set), name)?;
         run.further.push(other.observation);

@@ -5,10 +5,15 @@ use super::keys::{SectionKeys, TABLE};
 /// A key as it is told to people.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Listed {
+    /// Section of the run file.
     pub section: &'static str,
+    /// Name of the key.
     pub key: &'static str,
+    /// Default, as it is written; in words where it follows from other keys.
     pub default: String,
+    /// What is allowed, in words.
     pub allowed: String,
+    /// What it is for, in one sentence.
     pub help: &'static str,
 }
 

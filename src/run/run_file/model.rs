@@ -10,8 +10,11 @@ use crate::atomic::abundance_tables;
 /// `[model]`
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ModelChoice {
+    /// Expression in XSPEC's language.
     pub expression: String,
+    /// Name of the table of abundances.
     pub abundances: String,
+    /// Name of the photoelectric cross sections.
     pub cross_sections: String,
     /// Folder with AtomDB's tables; looked for like a data file. `None`: `--data`, then what the environment names.
     pub atomdb: Option<String>,

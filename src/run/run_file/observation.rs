@@ -16,13 +16,17 @@ use crate::observation::{FileChoice, Grouping, Mismatch};
 pub struct Observation {
     /// Name for plots and tables; the spectrum's file name if absent.
     pub name: Option<String>,
+    /// File of the spectrum.
     pub spectrum: String,
     /// Files as they are named, not yet found.
     pub response: FileChoice,
+    /// File of the effective area, as it is named.
     pub arf: FileChoice,
+    /// File of the background, as it is named.
     pub background: FileChoice,
     /// Ranges \[keV\], ascending and disjoint; empty: every channel of the response.
     pub energies: Vec<[f64; 2]>,
+    /// How channels are joined to bins.
     pub grouping: Grouping,
     /// Background counts that a bin of `{ min_counts, min_background }` holds at least; 0: no demand.
     pub min_background: u32,

@@ -13,13 +13,17 @@ use super::{
 /// One entry of `[parameters]`; its name is `COMPONENT.PARAMETER` as XSPEC spells it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ParameterEntry {
+    /// Frozen at this value.
     Frozen(f64),
     /// As it is written, without limits.
     Free(Prior),
     /// `scale` times the parameter `to`, plus `offset`.
     Tied {
+        /// Name of the other parameter.
         to: String,
+        /// Factor on the other parameter.
         scale: f64,
+        /// Number that is added.
         offset: f64,
     },
 }

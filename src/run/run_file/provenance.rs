@@ -24,6 +24,7 @@ pub struct Provenance {
     /// `run_file` and `data` as they are reached from the folder of the `run.toml`: these come first, so that a folder that is moved
     /// together with its data still finds them.
     pub run_file_from_here: Option<String>,
+    /// `data` as it is reached from the folder of the `run.toml`.
     pub data_from_here: Option<String>,
     /// Digest of the observed counts and the folded response, to notice data that changed under the same name.
     pub data_sha256: Option<String>,

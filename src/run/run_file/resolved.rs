@@ -7,6 +7,7 @@ use super::{
     Provenance, RunFile,
     key::Identity,
     keys::{self, BACKGROUND_PRIOR, Form, OBSERVATION, PARAMETERS, SectionKeys, WRITTEN_BY},
+    models,
 };
 
 /// A TOML basic string.
@@ -31,7 +32,8 @@ impl RunFile {
         let run = RunFile { written_by: Some(provenance.clone()), ..self.clone() };
         let remark = |text: &str| if text.is_empty() { String::new() } else { format!("   # {text}") };
         let mut out = String::from("# A run of rontgen as it was resolved: every default is written out.\n");
-        let mut put = |run: &RunFile, section: &SectionKeys, head: String| {
+        let mut put = |run: &RunFile, section: &SectionKeys, head: String, before: &str| {
+            out.push_str(before);
             let entries = run.entries(section);
             if section.form == Form::IfAny && entries.is_empty() {
                 return;
@@ -50,11 +52,26 @@ impl RunFile {
             let own = run.of_set(k);
             for section in keys::read_sections().filter(of_a_set) {
                 let list = section.name == OBSERVATION;
-                put(&own, section, if list { format!("[[{}]]", section.name) } else { format!("[{}]", section.name) });
+                put(
+                    &own,
+                    section,
+                    if list { format!("[[{}]]", section.name) } else { format!("[{}]", section.name) },
+                    "",
+                );
+            }
+        }
+        let mut models = String::new();
+        for model in &run.models {
+            models.push_str(&format!("\n[models.{}]\n", text(&model.name)));
+            for (key, value) in models::entries(model) {
+                models.push_str(&format!("{key} = {value}\n"));
             }
         }
         for section in keys::read_sections().filter(|section| !(several && of_a_set(section))) {
-            put(&run, section, format!("[{}]", section.name));
+            let head = format!("[{}]", section.name);
+            // Named models stand between the source's and the parameters of both.
+            let before = if section.name == PARAMETERS { std::mem::take(&mut models) } else { String::new() };
+            put(&run, section, head, &before);
         }
         out
     }
@@ -69,6 +86,10 @@ impl RunFile {
                 Some((format!("{OBSERVATION}[{}]{rest}", k + 1), value))
             });
             identity.extend(own);
+        }
+        for model in &self.models {
+            let entries = models::entries(model).into_iter();
+            identity.extend(entries.map(|(key, value)| (format!("models.{}.{key}", model.name.to_lowercase()), value)));
         }
         identity
     }

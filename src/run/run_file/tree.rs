@@ -13,7 +13,14 @@ use super::RunFileError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// A line (from 1) of the named file, and where in it.
-    Line { file: String, line: usize, at: Box<Span> },
+    Line {
+        /// Name of the file.
+        file: String,
+        /// Line, from 1.
+        line: usize,
+        /// The stretch of the line that is meant.
+        at: Box<Span>,
+    },
     /// A `--set` option, as it was typed.
     Option(String),
 }
@@ -21,9 +28,11 @@ pub enum Place {
 /// A stretch of a line, with the line's text for a message. Without text nothing is shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Span {
+    /// Text of the line; empty where nothing is shown.
     pub text: String,
     /// Character (from 1) at which it begins, and how many there are.
     pub column: usize,
+    /// Characters that are meant.
     pub width: usize,
 }
 

@@ -16,7 +16,7 @@ pub enum DeviceError {
     /// The adapter is there but cannot be opened.
     #[error("the adapter {adapter:?} gave no device: {message}")]
     Refused {
-        /// Its name.
+        /// Name of the adapter.
         adapter: String,
         /// What the driver says.
         message: String,

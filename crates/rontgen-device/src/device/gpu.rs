@@ -197,7 +197,7 @@ impl Gpu {
         self.info.device_type == wgpu::DeviceType::Cpu
     }
 
-    /// Opened with cooperative matrices: allowed by the user, and the adapter has those that [`crate::kernels::gemm_half`] takes.
+    /// Opened with cooperative matrices: allowed by the user, and the adapter has those that products of f16 take.
     pub fn cooperative(&self) -> bool {
         self.cooperative
     }

@@ -15,13 +15,13 @@ pub struct AdapterSummary {
     pub driver: String,
     /// Features that the adapter has, by their names in wgpu.
     pub features: Vec<String>,
-    /// Largest buffer [bytes].
+    /// Largest buffer \[bytes\].
     pub max_buffer_bytes: u64,
-    /// Largest part of a buffer that a kernel may see [bytes].
+    /// Largest part of a buffer that a kernel may see \[bytes\].
     pub max_binding_bytes: u64,
     /// Most invocations of a workgroup.
     pub max_workgroup_invocations: u32,
-    /// Memory that the invocations of a workgroup share [bytes].
+    /// Memory that the invocations of a workgroup share \[bytes\].
     pub workgroup_memory_bytes: u32,
     /// Cooperative matrices, and whether they may be used.
     pub cooperative_matrix: String,

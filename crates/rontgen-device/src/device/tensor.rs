@@ -17,7 +17,7 @@ enum Storage<T> {
 }
 
 /// `rows x cols` numbers on a device. Launches take `&Tensor` for what they read and `&mut Tensor` for what they write, so that
-/// the borrow checker sees the same hazards on both devices. Not `Clone`: copies are explicit ([`crate::kernels::copy`]).
+/// the borrow checker sees the same hazards on both devices. Not `Clone`: copies are explicit (a kernel makes them).
 #[derive(Debug)]
 pub struct Tensor<T: Element> {
     rows: usize,
@@ -79,7 +79,7 @@ impl<T: Element> Tensor<T> {
     /// Waits for the device and copies everything to a host array.
     ///
     /// # Errors
-    /// Those of the device.
+    /// A device that failed.
     pub fn to_array(&self) -> Result<Array2<T>, DeviceError> {
         Ok(array(self.rows, self.cols, self.download()?))
     }
@@ -169,7 +169,7 @@ impl<T: Element> Tensor<T> {
         &self.device
     }
 
-    /// The same numbers under another shape of the same size.
+    /// Returns the numbers under another shape of the same size.
     ///
     /// # Panics
     /// When `rows * cols` differs.
@@ -221,9 +221,9 @@ pub struct Binding<'a> {
 #[derive(Debug)]
 #[must_use = "a download that nobody waits for costs bandwidth for nothing"]
 pub enum Download<T> {
-    /// It is there: elements in row-major order.
+    /// The elements are there, in row-major order.
     Ready(Vec<T>),
-    /// It waits for a GPU.
+    /// The elements are on their way from a GPU.
     Pending(Arc<super::gpu::Gpu>, PendingRead),
 }
 
@@ -282,7 +282,7 @@ impl<T: Element> RowBlocks<T> {
     /// Copies all rows to a host array.
     ///
     /// # Errors
-    /// Those of the device.
+    /// A device that failed.
     pub fn to_array(&self) -> Result<Array2<T>, DeviceError> {
         Ok(array(self.rows, self.cols, self.download()?))
     }
@@ -290,7 +290,7 @@ impl<T: Element> RowBlocks<T> {
     /// All rows on the host, row-major.
     ///
     /// # Errors
-    /// Those of the device.
+    /// A device that failed.
     pub fn download(&self) -> Result<Vec<T>, DeviceError> {
         let mut all = Vec::with_capacity(self.rows * self.cols);
         for block in &self.blocks {

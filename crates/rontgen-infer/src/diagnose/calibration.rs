@@ -31,7 +31,7 @@ pub fn rank(truth: f64, draws: impl Iterator<Item = f64>) -> usize {
 }
 
 impl Sbc {
-    /// From the numbers that [`spread_rank`] gives: for each quantity its name and one number per mock. `None` for too few mocks.
+    /// Tests the numbers that [`spread_rank`] gives: for each quantity its name and one number per mock. `None` for too few mocks.
     pub fn of(ranks: &[(String, Vec<f64>)]) -> Option<Self> {
         let tests = 2.0 * ranks.len() as f64;
         let quantities: Vec<Quantity> = ranks
@@ -56,7 +56,7 @@ impl Sbc {
 }
 
 impl Tarp {
-    /// From the share of draws nearer to the reference point than the truth, one number per mock. `None` for too few mocks.
+    /// Tests the shares of draws nearer to the reference point than the truth, one number per mock. `None` for too few mocks.
     pub fn of(shares: &[f64], seed: u64) -> Option<Self> {
         let uniformity = Uniformity::of(shares)?;
         let credibility: Vec<f64> = (1..=LEVELS).map(|k| k as f64 / (LEVELS + 1) as f64).collect();

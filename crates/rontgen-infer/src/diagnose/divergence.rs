@@ -16,21 +16,24 @@ use crate::result::Samples;
 pub const BINS: usize = 100;
 /// At most so many samples of each set are used.
 pub const MAX_SAMPLES: usize = 50_000;
-/// Two posteriors are the same up to this divergence [nat] (Dax et al. 2023).
+/// Two posteriors are the same up to this divergence \[nat\] (Dax et al. 2023).
 pub const SAME: f64 = 2e-3;
 
-/// The divergence of one parameter between sets A and B.
+/// This is the divergence of one parameter between sets A and B of samples.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Divergence {
+    /// Name of the parameter.
     pub parameter: String,
-    /// Jensen-Shannon divergence [nat], 0 to ln 2.
+    /// Jensen-Shannon divergence \[nat\], 0 to ln 2.
     pub jsd: f64,
     /// What samples of one distribution would give: the same estimator between two random halves of one set, the larger of A's and
     /// B's, or, where that is known to be more, what their effective sample sizes make (samples may repeat each other).
     pub noise_floor: f64,
+    /// Whether the two sets are the same.
     pub verdict: Sameness,
 }
 
+/// Two sets of samples are judged by their divergence (jsd) and its noise floor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sameness {
@@ -43,6 +46,7 @@ pub enum Sameness {
 }
 
 impl Sameness {
+    /// Returns `"same"`, `"different"` or `"undecided"`.
     pub fn as_str(self) -> &'static str {
         match self {
             Sameness::Same => "same",
@@ -97,7 +101,7 @@ fn shuffled(samples: &[f64], limit: usize, stream: u64) -> Vec<f64> {
     sample_indices(&mut rng, samples.len(), keep).into_iter().filter_map(|i| samples.get(i).copied()).collect()
 }
 
-/// Jensen-Shannon divergence [nat] of two sets: histograms over [`BINS`] bins of equal mass, the mass being half of each set's.
+/// Jensen-Shannon divergence \[nat\] of two sets: histograms over [`BINS`] bins of equal mass, the mass being half of each set's.
 /// `None` when a set is empty or holds a value that is not finite. Two constant and equal sets give 0.
 pub fn jensen_shannon(a: &[f64], b: &[f64]) -> Option<f64> {
     if a.is_empty() || b.is_empty() || a.iter().chain(b).any(|x| !x.is_finite()) {

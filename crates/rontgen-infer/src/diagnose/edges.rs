@@ -14,11 +14,11 @@ use crate::result::{Bounds, Contact, Edge, Limit, ParameterSummary, Side};
 /// Share of the samples in the interval that sets the scale, and level of a one-sided limit.
 pub const LEVEL: f64 = 0.9;
 /// Ratio of densities from which a posterior reaches the edge, and from which it gives a limit.
-const REACHES: f64 = 0.2;
-const LIMIT: f64 = 0.6;
+const REACHING_RATIO: f64 = 0.2;
+const LIMIT_RATIO: f64 = 0.6;
 /// A posterior rises towards the edge when the quarter of W next to it holds this many times as many samples as the next quarter, and as
 /// many standard deviations of their counts more.
-const RISE: f64 = 1.3;
+const RISE_RATIO: f64 = 1.3;
 const RISE_SIGMA: f64 = 3.0;
 /// Largest distance of the cumulative distributions of prior and posterior that is no information worth the name.
 const NOTHING_LEARNT: f64 = 0.05;
@@ -56,20 +56,21 @@ fn contact(sorted: &[f64], edge: f64, effective: f64) -> Option<Contact> {
         most = most.max(last - first);
     }
     let ratio = 2.0 * within(width / 10.0) / most as f64;
-    if ratio < REACHES {
+    if ratio < REACHING_RATIO {
         return None;
     }
     let (first, second) = (within(width / 4.0), within(width / 2.0) - within(width / 4.0));
     let noise = (effective.min(n) / n).sqrt();
-    let rises = first > RISE * second && (first - second) * noise > RISE_SIGMA * (first + second).sqrt();
-    Some(match (ratio >= LIMIT, rises) {
+    let rises = first > RISE_RATIO * second && (first - second) * noise > RISE_SIGMA * (first + second).sqrt();
+    Some(match (ratio >= LIMIT_RATIO, rises) {
         (true, true) => Contact::Rises,
         (true, false) => Contact::Limit,
         (false, _) => Contact::Reaches,
     })
 }
 
-/// The same where the posterior is up against both edges besides, so that no value of the prior is excluded.
+/// Largest distance of the cumulative distributions of prior and posterior that is no information where the posterior is up against both edges
+/// besides, so that no value of the prior is excluded.
 pub const HARDLY_LEARNT: f64 = 0.2;
 
 /// Whether the data have not constrained a parameter: the cumulative distribution of its samples in the unit cube, where the prior is

@@ -4,30 +4,37 @@
 //! under the one than under the other, averaged over the prior of each. With equal odds before the data it is the odds after them, and
 //! the probability of a model is its share of the sum of all Z (Kass & Raftery 1995, J. Am. Stat. Assoc. 90, 773).
 
-/// The evidence of one model: ln Z and its standard error.
+/// The evidence of one model is ln Z with its standard error.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Evidence {
+    /// ln Z.
     pub log_z: f64,
+    /// Standard error of `log_z`.
     pub error: f64,
 }
 
-/// A model against the best of those compared.
+/// A model stands against the best of those compared as these numbers say.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Standing {
+    /// ln Z.
     pub log_z: f64,
+    /// Standard error of `log_z`.
     pub log_z_err: f64,
-    /// ln of the Bayes factor of this model against the best one, 0 or less, with its standard error.
+    /// ln of the Bayes factor of this model against the best one, 0 or less.
     pub ln_bayes_factor: f64,
+    /// Standard error of `ln_bayes_factor`.
     pub ln_bayes_factor_err: f64,
-    /// The same as odds: exp of the above, and a standard error up and down.
+    /// Odds of this model against the best one: exp of `ln_bayes_factor`.
     pub odds: f64,
+    /// Odds one standard error of `ln_bayes_factor` down and up.
     pub odds_range: [f64; 2],
-    /// Among the models compared, all equally probable before, with its standard error to first order.
+    /// Probability among the models compared, all equally probable before the data.
     pub probability: f64,
+    /// Standard error of `probability`, to first order.
     pub probability_err: f64,
 }
 
-/// How the models stand, in their order. An empty list gives an empty one; every ln Z must be finite.
+/// Computes how the models stand, in their order. An empty list gives an empty one; every ln Z must be finite.
 pub fn standings(models: &[Evidence]) -> Vec<Standing> {
     let best = models.iter().enumerate().max_by(|a, b| a.1.log_z.total_cmp(&b.1.log_z));
     let Some((best_at, best)) = best else { return Vec::new() };

@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`statistics`] | mean, standard deviation, quantiles (weighted or not), shortest intervals, effective sample size |
+//! | [`crate::numerics::statistics`] | mean, standard deviation, quantiles (weighted or not), shortest intervals, effective sample size |
 //! | [`edges`] | where a posterior stands against the edges of its prior: value, one-sided limit, or cut off |
 //! | [`divergence`] | Jensen-Shannon divergence of two sets of samples, with the noise floor of the estimator |
 //! | [`evidence`] | models of the same data by their evidence: Bayes factors, odds, probabilities |

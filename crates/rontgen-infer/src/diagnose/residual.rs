@@ -9,13 +9,13 @@
 //! their p-values conservative.)
 //!
 //! Two statistics per band: chi-square of r, for whatever is spread out, and the largest sum of r over any window of adjacent bins, in standard
-//! deviations, for lines and edges. Bins are first taken together until [`LEAST`] counts are expected, so that no single count in a bin
+//! deviations, for lines and edges. Bins are first taken together until [`LEAST_GROUP_COUNTS`] counts are expected, so that no single count in a bin
 //! that expects none is all that a statistic sees.
 
 use crate::Result;
 use crate::kernels::stabilize::Form;
 use crate::result::{Band, Residual, Window};
-use crate::summarize::{FEW, kept, moments_of_few};
+use crate::summarize::{FEW_COUNTS, kept, moments_of_few};
 use nalgebra::{DMatrix, SymmetricEigen};
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
@@ -23,17 +23,18 @@ use rayon::prelude::*;
 use std::ops::Range;
 
 /// Expected counts that adjacent bins are taken together for.
-pub const LEAST: f64 = 2.0;
-/// Draws of the posterior, and mock spectra of each of them: a global p-value is 1/2049 at least.
+pub const LEAST_GROUP_COUNTS: f64 = 2.0;
+/// Draws of the posterior, at most.
 pub const DRAWS: usize = 512;
+/// Mock spectra of each draw: with [`DRAWS`] of them a global p-value is 1/2049 at least.
 pub const MOCKS_PER_DRAW: usize = 4;
 /// Bands of equal expected counts, at most, and groups of bins in each, at least.
-const BANDS: usize = 8;
-const BAND_GROUPS: usize = 5;
+const MOST_BANDS: usize = 8;
+const LEAST_BAND_GROUPS: usize = 5;
 /// Directions that are looked for.
-const DIRECTIONS: usize = 48;
+const MOST_DIRECTIONS: usize = 48;
 /// A window of which less is left outside of the signal says nothing.
-const LEFT: f64 = 0.1;
+const LEAST_WINDOW_SHARE: f64 = 0.1;
 
 /// Draws counts of groups of bins (n x groups) for the expected ones of as many, other ones for every number; the last argument holds the first bins of
 /// the groups, and the number of bins.
@@ -44,7 +45,7 @@ pub type Counts<'a> = dyn FnMut(usize, &[f32], &[usize]) -> Result<Vec<f32>> + '
 /// groups are left than the directions and one band take.
 ///
 /// # Errors
-/// Those of `draw`.
+/// Whatever `draw` returns.
 pub fn examine(
     counts: &[u32],
     edges: &[(f64, f64)],
@@ -91,10 +92,10 @@ pub fn examine(
     Ok(Some(frame.judge(&observed, &mocks, &limits, &name)))
 }
 
-/// Mean and standard deviation of 2 sqrt(X + 3/8) of X ~ Poisson(mean): sums below a mean of [`FEW`], above it the series in the moments of
+/// Mean and standard deviation of 2 sqrt(X + 3/8) of X ~ Poisson(mean): sums below a mean of [`FEW_COUNTS`], above it the series in the moments of
 /// X (to 3e-5).
 fn root_moments(mean: f64) -> (f64, f64) {
-    if mean < FEW {
+    if mean < FEW_COUNTS {
         return moments_of_few(Form::Root, mean);
     }
     let (m, mu) = (mean + 0.375, mean);
@@ -109,7 +110,7 @@ fn root_moments(mean: f64) -> (f64, f64) {
     (2.0 * m.sqrt() * (1.0 + sum), (1.0 + 1.0 / (16.0 * mu * mu)).sqrt())
 }
 
-/// First bins of groups that expect [`LEAST`] counts each, and the number of bins; what is left at the end joins the last.
+/// First bins of groups that expect [`LEAST_GROUP_COUNTS`] counts each, and the number of bins; what is left at the end joins the last.
 fn groups(mean: &[f64], sets: &[(String, Range<usize>)]) -> Vec<usize> {
     let of_set = |(_, columns): &(String, Range<usize>)| {
         let mut own = groups_of_one(&mean[columns.clone()]);
@@ -126,7 +127,7 @@ fn groups_of_one(mean: &[f64]) -> Vec<usize> {
     let mut sum = 0.0;
     for (i, mu) in mean.iter().enumerate() {
         sum += mu;
-        if sum >= LEAST {
+        if sum >= LEAST_GROUP_COUNTS {
             starts.push(i + 1);
             sum = 0.0;
         }
@@ -147,7 +148,7 @@ fn together(starts: &[usize], values: impl Iterator<Item = f64>) -> Vec<f64> {
 /// [`crate::summarize::Signal`], on the host).
 fn directions(z: &DMatrix<f64>) -> DMatrix<f64> {
     let (groups, n) = z.shape();
-    let l = DIRECTIONS.min(groups).min(n);
+    let l = MOST_DIRECTIONS.min(groups).min(n);
     let mut random = Pcg64::seed_from_u64(groups as u64);
     let mut basis = DMatrix::from_fn(groups, l, |_, _| random.random_range(-1.0..1.0));
     for _ in 0..3 {
@@ -186,7 +187,7 @@ struct Statistics {
 impl Frame {
     fn new(expected: &[f64], draws: &[f32], sides: &[Range<usize>]) -> Option<Frame> {
         let groups = expected.len();
-        if groups < BAND_GROUPS {
+        if groups < LEAST_BAND_GROUPS {
             return None;
         }
         let moments: Vec<(f64, f64)> = expected.iter().map(|&mu| root_moments(mu)).collect();
@@ -197,7 +198,7 @@ impl Frame {
             })
             .collect();
         let v = directions(&DMatrix::from_vec(groups, z.len() / groups, z));
-        if groups < v.ncols() + BAND_GROUPS {
+        if groups < v.ncols() + LEAST_BAND_GROUPS {
             return None;
         }
         let mut frame = Frame {
@@ -234,7 +235,7 @@ impl Frame {
             for from in (0..=groups - width).step_by((width / 4).max(1)) {
                 let (sd, left) = self.sum_sd(from, from + width);
                 let whole = sides.iter().any(|side| side.start <= from && from + width <= side.end);
-                if left >= LEFT && whole {
+                if left >= LEAST_WINDOW_SHARE && whole {
                     windows.push((from, from + width, band_of(from + width / 2), sd));
                 }
             }
@@ -355,7 +356,7 @@ fn bands_of_sets(expected: &[f64], sides: &[Range<usize>]) -> Vec<(usize, usize)
 /// The whole range, then bands of about equal expected counts where there is room for more than one.
 fn bands(expected: &[f64]) -> Vec<(usize, usize)> {
     let groups = expected.len();
-    let wanted = (groups / BAND_GROUPS).min(BANDS);
+    let wanted = (groups / LEAST_BAND_GROUPS).min(MOST_BANDS);
     let mut bands = vec![(0, groups)];
     if wanted < 2 {
         return bands;
@@ -365,9 +366,9 @@ fn bands(expected: &[f64]) -> Vec<(usize, usize)> {
     for (i, mu) in expected.iter().enumerate() {
         sum += mu;
         let done = bands.len();
-        let room = groups - (i + 1) >= BAND_GROUPS * (wanted - done);
-        let forced = groups - (i + 1) == BAND_GROUPS * (wanted - done);
-        let full = sum * wanted as f64 >= total * done as f64 && i + 1 - from >= BAND_GROUPS;
+        let room = groups - (i + 1) >= LEAST_BAND_GROUPS * (wanted - done);
+        let forced = groups - (i + 1) == LEAST_BAND_GROUPS * (wanted - done);
+        let full = sum * wanted as f64 >= total * done as f64 && i + 1 - from >= LEAST_BAND_GROUPS;
         if done < wanted && room && (full || forced) {
             bands.push((from, i + 1));
             from = i + 1;

@@ -10,12 +10,14 @@ use crate::kernels::activation::Activation;
 use crate::kernels::mlp::MlpShape;
 use crate::kernels::{gather, moments};
 use crate::nn::{Epoch, FitSettings, History, Regression};
-use crate::{Error, Result};
+use crate::{InferError, Result};
 
-/// Shape and training; the defaults are the paper's.
+/// These settings give the shape and the training of a retriever; the defaults are the paper's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RetrieverSettings {
+    /// Widths of the hidden layers.
     pub hidden: Vec<usize>,
+    /// Training.
     pub fit: FitSettings,
     /// Share of the spectra that only test.
     pub test: f64,
@@ -35,10 +37,12 @@ impl Default for RetrieverSettings {
     }
 }
 
-/// True and guessed coordinates (n x P, unit cube) of spectra that the training has not seen.
+/// This holds true and guessed coordinates (n x P, unit cube) of spectra that the training has not seen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Retrieved {
+    /// True coordinates, n x P row-major.
     pub truth: Vec<f32>,
+    /// Guessed coordinates, n x P row-major.
     pub guess: Vec<f32>,
     /// Per parameter, the share of the variance that the guesses explain: 0 for no constraint at all, 1 for a perfect one. Below 0
     /// where the guesses are worse than the mean.
@@ -48,7 +52,7 @@ pub struct Retrieved {
 /// Trains on the first spectra and tests on the last: `summaries` is `N x C`, `cube` `N x P`.
 ///
 /// # Errors
-/// [`Error::Input`] for fewer than 100 spectra; those of the training.
+/// [`InferError::Unfit`] for fewer than 100 spectra; those of the training.
 pub fn retrieve(
     device: &Device,
     summaries: &Tensor<f32>,
@@ -58,7 +62,7 @@ pub fn retrieve(
 ) -> Result<(Retrieved, History)> {
     let (n, p) = (cube.rows(), cube.cols());
     if n < 100 || summaries.rows() != n {
-        return Err(Error::Input(format!(
+        return Err(InferError::Unfit(format!(
             "retriever: {n} parameters and {} summaries; expected at least 100, of each the same",
             summaries.rows()
         )));

@@ -7,7 +7,7 @@ use crate::numerics::special::ln_gamma;
 use crate::result::Uniformity;
 
 impl Uniformity {
-    /// Of numbers in \[0, 1\]. `None` for fewer than 20 of them: no histogram is worth having then.
+    /// Describes numbers in \[0, 1\]. `None` for fewer than 20 of them: no histogram is worth having then.
     pub fn of(values: &[f64]) -> Option<Self> {
         let n = values.len();
         if n < 20 || values.iter().any(|v| !(0.0..=1.0).contains(v)) {

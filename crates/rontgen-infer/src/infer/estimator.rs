@@ -15,13 +15,16 @@ use crate::nn::{
     epoch_step_by_step, fit,
 };
 use crate::summarize::{AutoEncoder, Downstream, TrainingData};
-use crate::{Error, Result};
+use crate::{InferError, Result};
 
-/// Size of the flow (defaults: Papamakarios-style MAF of the paper).
+/// These settings are the size of a masked autoregressive flow; the defaults are the paper's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlowSettings {
+    /// Autoregressive transforms.
     pub transforms: usize,
+    /// Units per hidden layer.
     pub hidden: usize,
+    /// Hidden layers per transform.
     pub layers: usize,
 }
 
@@ -48,11 +51,14 @@ pub struct Estimator {
     summary_moments: Tensor<f32>,
 }
 
-/// What a checkpoint keeps of an [`Estimator`]; its shape comes from the run.
+/// A checkpoint keeps this of an [`Estimator`]; its shape comes from the run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EstimatorState {
+    /// Weights and optimiser.
     pub store: StoreState,
+    /// Means, then standard deviations, of the logits of the parameters, 2 x P.
     pub theta_moments: Vec<f32>,
+    /// Means, then standard deviations, of the summaries, 2 x C.
     pub summary_moments: Vec<f32>,
 }
 
@@ -60,7 +66,7 @@ impl Estimator {
     /// Adds what the estimator is to a record, under names that begin with `flow.`.
     ///
     /// # Errors
-    /// Those of the device.
+    /// A device that failed.
     pub fn put(&self, record: Record<'static>) -> Result<Record<'static>> {
         let state = self.state()?;
         Ok(state
@@ -82,7 +88,7 @@ impl Estimator {
         })
     }
 
-    /// An untrained flow for `parameters` parameters and `summaries` summaries; `seed` fixes orders and starting weights.
+    /// Makes an untrained flow for `parameters` parameters and `summaries` summaries; `seed` fixes orders and starting weights.
     ///
     /// # Errors
     /// When the device cannot hold a flow of this size.
@@ -96,9 +102,9 @@ impl Estimator {
         Self::ensemble(device, parameters, summaries, settings, 1, seed)
     }
 
-    /// The same of `flows` flows, each with orders and starting weights of its own (the first has those of a flow alone). They see
-    /// the same batches; training stops, and weights are kept, by the mean of their validation losses. The posterior is their
-    /// equal mixture.
+    /// Makes an ensemble of untrained flows, `flows` of them, each with orders and starting weights of its own (the first has those of a
+    /// flow alone). They see the same batches; training stops, and weights are kept, by the mean of their validation losses. The posterior
+    /// is their equal mixture.
     ///
     /// # Errors
     /// When the device cannot hold flows of this size.
@@ -120,10 +126,10 @@ impl Estimator {
         Ok(Self::holding(device, density, &initial, (parameters, summaries)))
     }
 
-    /// An untrained density of any kind; the masked autoregressive flow is that of [`Estimator::new`].
+    /// Makes an untrained density of any kind; the masked autoregressive flow is that of [`Estimator::new`].
     ///
     /// # Errors
-    /// As [`Estimator::new`].
+    /// When the device cannot hold a density of this size.
     pub fn of(
         device: &Device,
         parameters: usize,
@@ -138,7 +144,8 @@ impl Estimator {
         Ok(Self::joint(device, parameters, summaries, settings, seed))
     }
 
-    /// An untrained density of any kind, an ensemble excepted, that tells the gradient at its context: for [`Estimator::train_jointly`].
+    /// Makes an untrained density of any kind, an ensemble excepted, that tells the gradient at its context: for
+    /// [`Estimator::train_jointly`].
     pub fn joint(device: &Device, parameters: usize, summaries: usize, settings: &DensitySettings, seed: u64) -> Self {
         let (composed, initial) = Composed::new(device, parameters, summaries, settings, seed);
         Self::holding(device, Density::Composed(composed), &initial, (parameters, summaries))
@@ -159,7 +166,7 @@ impl Estimator {
     /// weights but not the scales.
     ///
     /// # Errors
-    /// Those of [`fit`].
+    /// Whatever [`fit`] returns.
     pub fn train(
         &mut self,
         cube: &Tensor<f32>,
@@ -171,7 +178,7 @@ impl Estimator {
         let rows = cube.rows();
         let x = self.scored(cube);
         let Some(first) = summaries.first() else {
-            return Err(Error::Input("the flow needs at least one realisation of the summaries".into()));
+            return Err(InferError::Unfit("the flow needs at least one realisation of the summaries".into()));
         };
         moments::measure(&device, first, &mut self.summary_moments);
         let s: Vec<Tensor<f32>> = summaries
@@ -199,7 +206,7 @@ impl Estimator {
     /// as they come, since the encoder finds their scale itself.
     ///
     /// # Errors
-    /// [`Error::Input`] for a density that was not made for this, else those of [`AutoEncoder::train_with`].
+    /// [`InferError::Unfit`] for a density that was not made for this, else those of [`AutoEncoder::train_with`].
     pub fn train_jointly(
         &mut self,
         cube: &Tensor<f32>,
@@ -212,7 +219,7 @@ impl Estimator {
         let x = self.scored(cube);
         self.summary_moments.upload(&identity_moments(self.summary_moments.cols()));
         let Density::Composed(composed) = &self.density else {
-            return Err(Error::Input("a density that cannot be trained together with its summaries".into()));
+            return Err(InferError::Unfit("a density that cannot be trained together with its summaries".into()));
         };
         let mut joint = Joint { composed, store: &mut self.store, x: &x, batch: None, train: None, valid: None };
         encoder.train_with(&device, data, settings, &mut joint, on_epoch)
@@ -229,7 +236,7 @@ impl Estimator {
         x
     }
 
-    /// The posterior at one observation, given its summary (`1 x C`).
+    /// Returns the posterior at one observation, given its summary (`1 x C`).
     pub fn at(&self, summary: &Tensor<f32>) -> Posterior<'_> {
         let mut scored = Tensor::empty(&self.device, 1, self.summary_moments.cols());
         moments::apply(&self.device, summary, &self.summary_moments, &mut scored);
@@ -245,11 +252,12 @@ impl Estimator {
         Posterior { estimator: self, folded, tails: Tails::NONE }
     }
 
+    /// Returns the number of parameters, P.
     pub fn parameters(&self) -> usize {
         self.theta_moments.cols()
     }
 
-    /// Flows in the ensemble; 1 for every other density.
+    /// Returns the number of flows in the ensemble; 1 for every other density.
     pub fn flows(&self) -> usize {
         match &self.density {
             Density::Maf(tables) => tables.flows(),
@@ -257,11 +265,12 @@ impl Estimator {
         }
     }
 
-    /// Number of weights, of all flows.
+    /// Returns the number of weights, of all flows.
     pub fn len(&self) -> usize {
         self.store.len()
     }
 
+    /// Returns whether there are no weights.
     pub fn is_empty(&self) -> bool {
         self.store.is_empty()
     }
@@ -278,13 +287,13 @@ impl Estimator {
     /// Brings a checkpoint's state back.
     ///
     /// # Errors
-    /// [`Error::Input`] when the state belongs to a flow of another shape.
+    /// [`InferError::Unfit`] when the state belongs to a flow of another shape.
     pub fn restore(&mut self, state: &EstimatorState) -> Result<()> {
         let fits = state.store.value.len() == self.store.len()
             && state.theta_moments.len() == self.theta_moments.len()
             && state.summary_moments.len() == self.summary_moments.len();
         let store = ParameterStore::from_state(&self.device, &state.store).filter(|_| fits);
-        self.store = store.ok_or_else(|| Error::Input("a checkpoint of a flow of another shape".into()))?;
+        self.store = store.ok_or_else(|| InferError::Unfit("a checkpoint of a flow of another shape".into()))?;
         self.theta_moments.upload(&state.theta_moments);
         self.summary_moments.upload(&state.summary_moments);
         Ok(())

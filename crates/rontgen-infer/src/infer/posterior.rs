@@ -8,7 +8,7 @@ use crate::kernels::random::{self, RandomRows};
 use crate::kernels::truncate::Candidates;
 use crate::kernels::{truncate, unbounded};
 
-/// The density at one observation.
+/// This is the density at one observation, in the prior's unit cube.
 pub struct Posterior<'a> {
     pub(super) estimator: &'a Estimator,
     /// The context, as biases or more.
@@ -17,10 +17,10 @@ pub struct Posterior<'a> {
     pub(super) tails: Tails,
 }
 
-/// Those of proposals whose draws are weighed.
+/// Tails of proposals whose draws are weighed.
 pub const TAILS: Tails = Tails { share: 0.2 };
 
-/// Draws from a [`Posterior`].
+/// These are draws from a [`Posterior`].
 pub struct Samples {
     /// In the unit cube: `N x P`.
     pub cube: Tensor<f32>,
@@ -29,15 +29,17 @@ pub struct Samples {
 }
 
 impl Posterior<'_> {
-    /// The same density with heavier tails, a masked autoregressive flow alone.
+    /// Returns the density with heavier tails, of a masked autoregressive flow alone.
     pub fn with_tails(self, tails: Tails) -> Self {
         Self { tails, ..self }
     }
 
+    /// Returns the device that holds it.
     pub fn device(&self) -> &Device {
         &self.estimator.device
     }
 
+    /// Returns the number of parameters, P.
     pub fn parameters(&self) -> usize {
         self.estimator.parameters()
     }
@@ -46,7 +48,7 @@ impl Posterior<'_> {
         AtContext { weights: &self.estimator.store.value, folded: &self.folded }
     }
 
-    /// `n` draws; row `r` depends on (`seed`, `stream`, `first_row + r`) alone.
+    /// Draws `n` rows; row `r` depends on (`seed`, `stream`, `first_row + r`) alone.
     pub fn sample(&self, seed: u64, stream: u32, first_row: usize, n: usize) -> Samples {
         let device = self.device();
         match &self.estimator.density {
@@ -130,7 +132,7 @@ impl Posterior<'_> {
         (Candidates::LogDensity(log_density), samples)
     }
 
-    /// Log-density in the unit cube (`N x 1`) at given points of it (`N x P`).
+    /// Computes the log-density in the unit cube (`N x 1`) at given points of it (`N x P`).
     pub fn log_density(&self, cube: &Tensor<f32>) -> Tensor<f32> {
         let (device, n) = (self.device(), cube.rows());
         let Estimator { density, theta_moments, .. } = self.estimator;

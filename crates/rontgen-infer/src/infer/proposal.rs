@@ -10,7 +10,7 @@ use super::posterior::Posterior;
 use crate::device::{Device, RowBlocks, Tensor};
 use crate::kernels::truncate::{self, Ask, Candidates};
 use crate::kernels::{compact, random, reduce};
-use crate::{Error, Result};
+use crate::{InferError, Result};
 
 /// Rows per batch of candidates.
 const BATCH: usize = 16_384;
@@ -18,28 +18,32 @@ const BATCH: usize = 16_384;
 const PRIOR_ACCEPTANCE: f64 = 0.03;
 /// Share of the candidates in the region whose weight may exceed the thinning limit (they are kept with certainty, thus
 /// under-represented).
-const CLIPPED: f64 = 5e-4;
+const CLIPPED_SHARE: f64 = 5e-4;
 /// Smallest share of candidates to be accepted before the limit is lowered further.
 const THINNED_ACCEPTANCE: f64 = 2e-3;
 
-/// The truncation region {log q > threshold}, densities relative to the prior.
+/// The truncation region is {log q > threshold}, with densities relative to the prior.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Region {
+    /// ln q at the region's edge, relative to the prior.
     pub threshold: f32,
 }
 
-/// Where a proposal's candidates came from.
+/// A proposal's candidates came from one of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
+    /// The prior itself.
     Prior,
+    /// A ball in the flow's base space, or balls of a mixture's components.
     Ball,
 }
 
-/// A round's parameters: uniform within a [`Region`].
+/// A round's parameters are uniform within a [`Region`].
 pub struct Proposed {
-    /// `n x P`.
+    /// Parameters in the unit cube, `n x P`.
     pub cube: Tensor<f32>,
+    /// Where the candidates came from.
     pub origin: Origin,
     /// Accepted share of the candidates.
     pub acceptance: f64,
@@ -96,18 +100,18 @@ impl<'a> Counter<'a> {
     }
 }
 
-fn lost() -> Error {
-    Error::Inference("the flow's log-densities are out of all range: its training has failed".into())
+fn lost() -> InferError {
+    InferError::Failed("the flow's log-densities are out of all range: its training has failed".into())
 }
 
 impl Region {
-    /// The whole prior.
+    /// The whole prior is the region.
     pub const PRIOR: Region = Region { threshold: f32::NEG_INFINITY };
 
-    /// The region that keeps all but `quantile` of the posterior estimate's own mass.
+    /// Finds the region that keeps all but `quantile` of the posterior estimate's own mass.
     ///
     /// # Errors
-    /// Device errors, or [`Error::Inference`] when the densities are not finite.
+    /// A device that failed, or [`InferError::Failed`] when the densities are not finite.
     pub fn of(posterior: &Posterior<'_>, quantile: f64, seed: u64, stream: u32) -> Result<Self> {
         let rows = BATCH;
         let log_q = posterior.sample(seed, stream, 0, rows).log_q;
@@ -156,7 +160,7 @@ impl<'a> Collector<'a> {
 /// Draws `n` rows of the prior restricted to a region. `stream` and the one after it are used.
 ///
 /// # Errors
-/// Device errors; interruptions that `check` reports.
+/// A device that failed, and whatever `check` reports.
 pub fn propose(
     posterior: &Posterior<'_>,
     region: Region,
@@ -208,7 +212,7 @@ pub fn propose(
         collector.take(&samples.cube, &counter.keep)?;
         batch += 1;
         if batch == 64 && collector.kept == 0 {
-            return Err(Error::Inference("no candidate of 10^6 lies in the truncated proposal".into()));
+            return Err(InferError::Failed("no candidate of 10^6 lies in the truncated proposal".into()));
         }
     }
     let acceptance = collector.kept as f64 / collector.candidates as f64;
@@ -232,7 +236,7 @@ impl Ball<'_> {
         let (candidates, samples) = pilot;
         let threshold = region.threshold;
         let inside = counter.count(&samples.log_q, threshold, Ask::Inside)?;
-        let clipped = ((inside as f64 * CLIPPED) as usize).max(1);
+        let clipped = ((inside as f64 * CLIPPED_SHARE) as usize).max(1);
         let mut limit = counter.bisect(|counter, t| {
             Ok(counter.count(&samples.log_q, threshold, Ask::Above { candidates, limit: t })? >= clipped)
         })?;
@@ -261,11 +265,11 @@ fn radius(p: usize) -> f32 {
     (p * root.powi(3)).sqrt() as f32
 }
 
-/// Rows of `cubes` inside the region, in order: rows of earlier rounds are prior-distributed there as the new ones are, and may be
-/// trained on together. Rows from `certain_from` on are taken unasked (they were drawn inside).
+/// Returns the rows of `cubes` inside the region, in order: rows of earlier rounds are prior-distributed there as the new ones are, and may
+/// be trained on together. Rows from `certain_from` on are taken unasked (they were drawn inside).
 ///
 /// # Errors
-/// Device errors.
+/// A device that failed.
 pub fn select_inside(
     posterior: &Posterior<'_>,
     region: Region,

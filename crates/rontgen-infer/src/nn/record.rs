@@ -1,38 +1,51 @@
 //! Named arrays: what networks and samplers keep of themselves, wherever it is kept.
 
-use crate::Error;
+use crate::InferError;
 use std::borrow::Cow;
 
-/// A record lacks what is asked of it.
+/// A record does not hold what is asked of it.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
+    /// No array of this name and type is there.
     #[error("checkpoint: no array {name:?} of type {kind}{found}")]
-    Missing { name: String, kind: &'static str, found: String },
+    Missing {
+        /// Name that was asked for.
+        name: String,
+        /// Type that was asked for.
+        kind: &'static str,
+        /// What is there instead, with a space before it; empty for nothing.
+        found: String,
+    },
 }
 
-impl From<RecordError> for Error {
-    fn from(error: RecordError) -> Error {
-        Error::Input(error.to_string())
+impl From<RecordError> for InferError {
+    fn from(error: RecordError) -> InferError {
+        InferError::Unfit(error.to_string())
     }
 }
 
-/// The numbers or texts of one entry.
+/// One entry holds numbers of one type, or texts.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Array<'a> {
+    /// Numbers of 32 bits.
     F32(Cow<'a, [f32]>),
+    /// Numbers of 64 bits.
     F64(Cow<'a, [f64]>),
+    /// Unsigned integers of 32 bits.
     U32(Cow<'a, [u32]>),
+    /// Unsigned integers of 64 bits.
     U64(Cow<'a, [u64]>),
+    /// Texts.
     Text(Vec<String>),
 }
 
 impl Array<'_> {
-    /// The name of the type of its elements.
+    /// Returns the name of the type of its elements.
     pub fn kind(&self) -> &'static str {
         ["f32", "f64", "u32", "u64", "text"][usize::from(self.tag() - 1)]
     }
 
-    /// The number of that type, from 1.
+    /// Returns the number of that type, from 1.
     pub fn tag(&self) -> u8 {
         match self {
             Array::F32(_) => 1,
@@ -79,6 +92,7 @@ macro_rules! typed {
 }
 
 impl<'a> Record<'a> {
+    /// Makes a record without entries.
     pub fn new() -> Self {
         Record::default()
     }
@@ -93,7 +107,7 @@ impl<'a> Record<'a> {
         self.put(name, Array::Text(values.iter().map(|v| v.as_ref().to_string()).collect()))
     }
 
-    /// The texts called `name`.
+    /// Returns the texts called `name`.
     pub fn text(&self, name: &str) -> Result<&[String], RecordError> {
         match self.find(name) {
             Some(Array::Text(values)) => Ok(values),
@@ -101,7 +115,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// A single number that was put as an array of one.
+    /// Returns a single number that was put as an array of one.
     pub fn number(&self, name: &str) -> Result<u64, RecordError> {
         match self.u64(name)? {
             [value] => Ok(*value),
@@ -109,11 +123,12 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Whether an array of this name is there.
+    /// Returns whether an array of this name is there.
     pub fn contains(&self, name: &str) -> bool {
         self.find(name).is_some()
     }
 
+    /// Returns the names of all entries, in the order they were put.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.arrays.iter().map(|(name, _)| name.as_str())
     }
@@ -125,7 +140,7 @@ impl<'a> Record<'a> {
         self
     }
 
-    /// All entries with their names, in the order they were put.
+    /// Returns all entries with their names, in the order they were put.
     pub fn entries(&self) -> impl ExactSizeIterator<Item = &(String, Array<'a>)> {
         self.arrays.iter()
     }

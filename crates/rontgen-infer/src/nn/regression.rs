@@ -65,7 +65,7 @@ impl Regression {
     /// Learns `y` (`N x outputs`) from `x` (`N x inputs`); starting weights come from the fit's seed.
     ///
     /// # Errors
-    /// Those of [`fit`].
+    /// Whatever [`fit`] returns.
     pub fn train(
         device: &Device,
         shape: MlpShape,

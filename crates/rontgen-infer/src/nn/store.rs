@@ -6,15 +6,17 @@ use super::Record;
 use crate::device::{Device, DeviceError, Tensor};
 use crate::kernels::adam::{self, AdamSettings, AdamTensors, PARTIALS, STATE};
 use crate::kernels::rescale::{self, Block, Scales, Side};
-use crate::{Error, Result};
+use crate::{InferError, Result};
 
 /// Snapshots that a store can hold; the training loop needs three (best, awaited, newest).
 pub const SNAPSHOTS: usize = 3;
 
-/// Parameters of one network. `value` and `gradient` are open to layers; both are `1 x n`.
+/// This holds the parameters of one network, n numbers in one flat vector, with gradient, optimiser and snapshots on the device.
 #[derive(Debug)]
 pub struct ParameterStore {
+    /// Values, 1 x n; open to layers.
     pub value: Tensor<f32>,
+    /// Gradient of the loss, 1 x n; open to layers.
     pub gradient: Tensor<f32>,
     first: Tensor<f32>,
     second: Tensor<f32>,
@@ -25,12 +27,16 @@ pub struct ParameterStore {
     device: Device,
 }
 
-/// What a checkpoint keeps: with it, training goes on bit for bit as if it had never stopped.
+/// A checkpoint keeps this of a store: with it, training goes on bit for bit as if it had never stopped.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StoreState {
+    /// Values, n.
     pub value: Vec<f32>,
+    /// Adam's first moments, n.
     pub first: Vec<f32>,
+    /// Adam's second moments, n.
     pub second: Vec<f32>,
+    /// Optimiser steps so far.
     pub step: u64,
 }
 
@@ -44,10 +50,10 @@ impl StoreState {
             .put_u64(&format!("{name}.step"), vec![self.step])
     }
 
-    /// The state that a record holds under names that begin with `name`.
+    /// Takes the state out of a record that holds it under names that begin with `name`.
     ///
     /// # Errors
-    /// Where there is none.
+    /// [`crate::nn::RecordError`] where there is none.
     pub fn take(record: &mut Record<'static>, name: &str) -> Result<StoreState> {
         Ok(StoreState {
             value: record.take_f32(&format!("{name}.value"))?,
@@ -57,7 +63,7 @@ impl StoreState {
                 .u64(&format!("{name}.step"))?
                 .first()
                 .copied()
-                .ok_or_else(|| Error::Input(format!("{name:?} in the checkpoint does not fit this run")))?,
+                .ok_or_else(|| InferError::Unfit(format!("{name:?} in the checkpoint does not fit this run")))?,
         })
     }
 }
@@ -75,7 +81,7 @@ pub(crate) struct StoreParts<'a> {
 }
 
 impl ParameterStore {
-    /// A store with these initial values, no gradient and a fresh optimiser.
+    /// Makes a store with these initial values, no gradient and a fresh optimiser.
     pub fn new(device: &Device, initial: &[f32]) -> Self {
         let n = initial.len();
         Self {
@@ -91,7 +97,7 @@ impl ParameterStore {
         }
     }
 
-    /// A store as a checkpoint left it. Returns `None` when the vectors' lengths differ.
+    /// Makes a store as a checkpoint left it. Returns `None` when the vectors' lengths differ.
     pub fn from_state(device: &Device, state: &StoreState) -> Option<Self> {
         let n = state.value.len();
         if state.first.len() != n || state.second.len() != n {
@@ -111,20 +117,22 @@ impl ParameterStore {
         Ok(StoreState { value: value.wait()?, first: first.wait()?, second: second.wait()?, step: self.step })
     }
 
-    /// Number of parameters.
+    /// Returns the number of parameters, n.
     pub fn len(&self) -> usize {
         self.value.len()
     }
 
+    /// Returns whether there are no parameters.
     pub fn is_empty(&self) -> bool {
         self.value.is_empty()
     }
 
-    /// Optimiser steps so far.
+    /// Returns the number of optimiser steps so far.
     pub fn step(&self) -> u64 {
         self.step
     }
 
+    /// Returns the device that holds it.
     pub fn device(&self) -> &Device {
         &self.device
     }
@@ -136,12 +144,13 @@ impl ParameterStore {
         self.step = 0;
     }
 
+    /// Sets the gradient to zero.
     pub fn zero_gradient(&mut self) {
         adam::clear(&self.device, &mut self.gradient);
     }
 
-    /// One Adam step along the present gradient. A gradient that is not finite raises the device's status word and changes
-    /// nothing; [`ParameterStore::norm_and_faults`] counts how often.
+    /// Makes one Adam step along the present gradient. A gradient that is not finite raises the device's status word and changes nothing;
+    /// [`ParameterStore::norm_and_faults`] counts how often.
     pub fn adam_step(&mut self, settings: &AdamSettings) {
         self.step += 1;
         let tensors = AdamTensors {
@@ -179,7 +188,7 @@ impl ParameterStore {
         self.step += steps;
     }
 
-    /// On the device: `[gradient norm of the last step, clipping factor, steps refused so far, -]`.
+    /// Returns `[gradient norm of the last step, clipping factor, steps refused so far, -]`, on the device.
     pub fn norm_and_faults(&self) -> &Tensor<f32> {
         &self.state
     }

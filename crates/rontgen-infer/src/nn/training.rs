@@ -8,42 +8,46 @@ use crate::device::{Device, Download, Tensor};
 use crate::kernels::adam::AdamSettings;
 pub use crate::kernels::reduce::{EpochLosses, LossSlot};
 use crate::kernels::{reduce, shuffle};
-use crate::{Error, Result};
+use crate::{InferError, Result};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_pcg::Pcg64;
 
-/// A batch: the data rows `index[start .. start + n]`.
+/// A batch is the data rows `index[start .. start + n]`.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchRows<'a> {
+    /// Numbers of data rows.
     pub index: &'a Tensor<u32>,
+    /// Position in `index` of the first row.
     pub start: usize,
+    /// Rows in the batch.
     pub n: usize,
 }
 
-/// A network with its loss and its data: what the loop asks of it.
+/// An objective is a network with its loss and its data: what the loop asks of it.
 pub trait Objective {
+    /// Returns the parameters that are trained.
     fn store(&mut self) -> &mut ParameterStore;
 
-    /// Whether [`Objective::train_step`] adds to the store's gradient, which the loop then clears before; else it writes all of it.
+    /// Returns whether [`Objective::train_step`] adds to the store's gradient, which the loop then clears before; else it writes all of it.
     fn adds_to_gradient(&self) -> bool {
         true
     }
 
-    /// Forward and backward on a batch: adds the gradient of the loss's MEAN over these rows
-    /// (or a constant multiple of it) to the store's (zeroed) gradient and writes the SUM of the loss. The loop makes the optimiser step.
-    /// The number of rows is the same for all calls of one fit.
+    /// Goes forward and backward through a batch: adds the gradient of the loss's MEAN over these rows (or a constant multiple of it) to
+    /// the store's (zeroed) gradient and writes the SUM of the loss. The loop makes the optimiser step. The number of rows is the same for
+    /// all calls of one fit.
     fn train_step(&mut self, device: &Device, rows: BatchRows<'_>, loss: LossSlot<'_>);
 
-    /// The sum of the loss over a batch, as at inference. The number of rows is the same for all calls of one fit, but may
-    /// differ from that of [`Objective::train_step`].
+    /// Writes the sum of the loss over a batch, as at inference. The number of rows is the same for all calls of one fit, but may differ
+    /// from that of [`Objective::train_step`].
     fn validate(&mut self, device: &Device, rows: BatchRows<'_>, loss: LossSlot<'_>);
 
-    /// The optimiser's step after each batch of training.
+    /// Makes the optimiser's step after each batch of training.
     fn adam_step(&mut self, settings: &AdamSettings) {
         self.store().adam_step(settings);
     }
 
-    /// All steps of an epoch, and its validation. Whoever overrides this does in fewer launches what [`epoch_step_by_step`] does.
+    /// Makes all steps of an epoch, and its validation. Whoever overrides this does in fewer launches what [`epoch_step_by_step`] does.
     fn epoch(&mut self, device: &Device, epoch: &EpochPlan<'_>, losses: EpochLosses<'_>) {
         epoch_step_by_step(self, device, epoch, losses);
     }
@@ -58,13 +62,13 @@ pub trait Objective {
         self.store().restore(slot);
     }
 
-    /// Called once at the end of a fit, after the best weights are back.
+    /// Cleans up. It is called once at the end of a fit, after the best weights are back.
     fn finish(&mut self) {
         self.store().drop_snapshots();
     }
 }
 
-/// The steps of an epoch one by one, then its validation.
+/// Makes the steps of an epoch one by one, then its validation.
 pub fn epoch_step_by_step<O: Objective + ?Sized>(
     objective: &mut O,
     device: &Device,
@@ -86,22 +90,27 @@ pub fn epoch_step_by_step<O: Objective + ?Sized>(
     }
 }
 
-/// What an epoch goes through.
+/// An epoch goes through these rows.
 #[derive(Debug, Clone, Copy)]
 pub struct EpochPlan<'a> {
+    /// How the rows are split into batches.
     pub split: &'a Split,
-    /// Training rows in the order of the batches, and those to validate on.
+    /// Training rows in the order of the batches.
     pub index: &'a Tensor<u32>,
+    /// Rows to validate on.
     pub valid_index: &'a Tensor<u32>,
+    /// Optimiser settings of this epoch.
     pub adam: &'a AdamSettings,
 }
 
-/// Halving (say) of the learning rate when the validation loss stays.
+/// The learning rate is made smaller when the validation loss stays.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Plateau {
+    /// Factor on the learning rate.
     pub factor: f64,
     /// Epochs without a new best before a reduction.
     pub patience: usize,
+    /// Learning rate below which it is not made smaller.
     pub min_learning_rate: f64,
 }
 
@@ -111,10 +120,12 @@ impl Default for Plateau {
     }
 }
 
+/// These settings say how a network is trained.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FitSettings {
     /// Largest number of rows in a batch.
     pub batch: usize,
+    /// Epochs at most.
     pub max_epochs: usize,
     /// Epochs without a new best validation loss before stopping.
     pub patience: usize,
@@ -123,15 +134,18 @@ pub struct FitSettings {
     pub min_improvement: f64,
     /// Share of the rows that is only validated on.
     pub validation_fraction: f64,
+    /// Learning rate of Adam at the start.
     pub learning_rate: f64,
+    /// When the learning rate is reduced; `None`: never.
     pub plateau: Option<Plateau>,
     /// Instead of plateaus and patience: the learning rate falls to 0 along half a cosine over so many epochs, which are all run (Loshchilov
     /// & Hutter 2017).
     pub anneal: Option<usize>,
     /// Largest global norm of the gradient; 0 means no clipping.
     pub clip: f64,
+    /// Seed of the split and of the shuffles.
     pub seed: u64,
-    /// Tells fits of one run apart: same seed and stream give the same split and the same shuffles.
+    /// Number that tells fits of one run apart: same seed and stream give the same split and the same shuffles.
     pub stream: u64,
 }
 
@@ -153,56 +167,70 @@ impl Default for FitSettings {
     }
 }
 
-/// What is known of a finished epoch: losses per row.
+/// This is known of a finished epoch: losses per row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Epoch {
-    /// From 0.
+    /// Number of the epoch, from 0.
     pub epoch: usize,
+    /// Mean loss over the training rows.
     pub train: f64,
+    /// Mean loss over the validation rows.
     pub valid: f64,
+    /// Learning rate that it had.
     pub learning_rate: f64,
 }
 
-/// Losses per row of every epoch; `best_epoch` is the one whose weights were kept.
+/// This holds the losses per row of every epoch.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct History {
+    /// Mean loss over the training rows, epoch by epoch.
     pub train: Vec<f64>,
+    /// Mean loss over the validation rows, epoch by epoch.
     pub valid: Vec<f64>,
+    /// Epoch (from 0) whose weights were kept.
     pub best_epoch: usize,
 }
 
 impl History {
-    /// The smallest validation loss, NaN when there was no epoch.
+    /// Returns the smallest validation loss, NaN when there was no epoch.
     pub fn best(&self) -> f64 {
         self.valid.get(self.best_epoch).copied().unwrap_or(f64::NAN)
     }
 }
 
-/// How rows are split. All batches of one kind have the same number of rows, so that a network needs one set of buffers for
-/// each: `ceil(rows / batch)` batches share the rows, and fewer rows than there are batches are left over. Of the
-/// training rows other ones are left out in every epoch; of the validation rows they go to training.
+/// Rows are split like this. All batches of one kind have the same number of rows, so that a network needs one set of buffers for each:
+/// `ceil(rows / batch)` batches share the rows, and fewer rows than there are batches are left over. Of the training rows other ones are
+/// left out in every epoch; of the validation rows they go to training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Split {
+    /// Training rows.
     pub train_rows: usize,
+    /// Training batches.
     pub train_batches: usize,
+    /// Rows of a training batch.
     pub train_batch: usize,
+    /// Validation rows.
     pub valid_rows: usize,
+    /// Validation batches.
     pub valid_batches: usize,
+    /// Rows of a validation batch.
     pub valid_batch: usize,
 }
 
 impl Split {
+    /// Splits `rows` rows into batches of at most `batch`.
+    ///
     /// # Errors
-    /// [`Error::Input`] for fewer than four rows, an empty batch or a fraction outside (0, 1).
+    /// [`InferError::Unfit`] for fewer than four rows, an empty batch or a fraction outside (0, 1).
     pub fn new(rows: usize, batch: usize, validation_fraction: f64) -> Result<Self> {
         if rows < 4 {
-            return Err(Error::Input(format!("training on {rows} rows; at least 4 are needed")));
+            return Err(InferError::Unfit(format!("training on {rows} rows; at least 4 are needed")));
         }
         if batch < 2 {
-            return Err(Error::Input(format!("a training batch of {batch} rows; at least 2 are needed")));
+            return Err(InferError::Unfit(format!("a training batch of {batch} rows; at least 2 are needed")));
         }
         if !(validation_fraction > 0.0 && validation_fraction < 1.0) {
-            return Err(Error::Input(format!(
+            return Err(InferError::Unfit(format!(
                 "a validation fraction of {validation_fraction}, expected within (0, 1)"
             )));
         }
@@ -243,7 +271,7 @@ struct Progress {
 /// so far in place.
 ///
 /// # Errors
-/// [`Error::Input`] for settings that make no sense, [`Error::Device`] with the fault of the kernel when a loss or gradient is
+/// [`InferError::Unfit`] for settings that make no sense, [`InferError::Device`] with the fault of the kernel when a loss or gradient is
 /// not finite or the device fails, and whatever `on_epoch` returns.
 pub fn fit(
     device: &Device,
@@ -329,11 +357,11 @@ impl Progress {
     ) -> Result<bool> {
         let numbers = awaited.numbers.wait()?;
         let [train, valid, faults] = numbers[..] else {
-            return Err(Error::Input("training: an epoch's numbers are missing".into()));
+            return Err(InferError::Unfit("training: an epoch's numbers are missing".into()));
         };
         if faults != 0.0 || !train.is_finite() || !valid.is_finite() {
             device.check()?;
-            return Err(Error::Device(crate::device::DeviceError::Fault {
+            return Err(InferError::Device(crate::device::DeviceError::Fault {
                 stage: "training",
                 what: "the loss of an epoch is not finite",
                 row: awaited.epoch as u32,

@@ -8,7 +8,7 @@ use super::{Likelihood, generator, rounded};
 use crate::Result;
 use rand::Rng;
 
-/// How to sample. Lengths count draws of all walkers of an ensemble together, as XSPEC's do.
+/// These settings say how ensembles sample. Lengths count draws of all walkers of an ensemble together, as XSPEC's do.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EnsembleSettings {
     /// Walkers per ensemble; even, more than twice the parameters.
@@ -22,6 +22,7 @@ pub struct EnsembleSettings {
     /// Start every walker of an ensemble around the best of the ensemble's first draws, as chains started around a fit: a mode that
     /// this one is not of may never be found.
     pub gathered: bool,
+    /// Seed of all random numbers.
     pub seed: u64,
 }
 
@@ -31,24 +32,27 @@ impl Default for EnsembleSettings {
     }
 }
 
-/// Stretches are drawn from `1/sqrt(z)` on `1/STRETCH..STRETCH`.
-const STRETCH: f64 = 2.0;
+/// Stretches are drawn from `1/sqrt(z)` on `1/MOST_STRETCH..MOST_STRETCH`.
+const MOST_STRETCH: f64 = 2.0;
 /// Draws from the prior per walker, of which the best become the walkers' starts.
-const STARTS: usize = 64;
+const STARTS_PER_WALKER: usize = 64;
 /// Spread of gathered walkers around their start, in widths of the prior.
-const GATHERED: f64 = 0.01;
+const GATHERED_SPREAD: f64 = 0.01;
 
-/// What an ensemble run gives.
+/// An ensemble run gives these draws and what they say of themselves.
 #[derive(Debug, Clone)]
 pub struct Ensemble {
     /// Draws of all ensembles after burn-in, N x P: ensemble by ensemble, step by step, walker by walker.
     pub cube: Vec<f64>,
+    /// ln L of each draw, N.
     pub log_l: Vec<f64>,
+    /// Likelihoods that were computed.
     pub evaluations: u64,
+    /// Share of the moves that were accepted.
     pub acceptance: f64,
-    /// Per parameter: Gelman and Rubin's R-hat over the ensembles' halves (split), 1 when they agree.
+    /// Gelman and Rubin's R-hat of each parameter over the ensembles' halves (split), 1 when they agree.
     pub r_hat: Vec<f64>,
-    /// Per parameter: integrated autocorrelation time of the ensembles [steps], after Goodman & Weare of the walkers' mean.
+    /// Integrated autocorrelation time of each parameter \[steps\], after Goodman & Weare of the walkers' mean.
     pub autocorrelation: Vec<f64>,
     /// Smallest effective sample size of any parameter: draws over autocorrelation time.
     pub ess: f64,
@@ -62,10 +66,10 @@ fn hopeless(p: usize) -> f64 {
     p as f64 + 15.0
 }
 
-/// Samples; `watch` is called after every step with the share done, and its error ends the sampling.
+/// Draws walks through the prior's unit cube; `watch` is called after every step with the share done, and its error ends the sampling.
 ///
 /// # Errors
-/// Those of the likelihood and of `watch`; [`crate::Error::Input`] for settings that make no ensemble.
+/// Whatever the likelihood or `watch` returns; [`crate::InferError::Unfit`] for settings that make no ensemble.
 pub fn sample(
     likelihood: &mut dyn Likelihood,
     settings: &EnsembleSettings,
@@ -75,7 +79,7 @@ pub fn sample(
     let (walkers, ensembles) = (settings.walkers, settings.ensembles);
     if !walkers.is_multiple_of(2) || walkers < 2 * (p + 1) || ensembles < 1 {
         let least = 2 * (p + 1);
-        return Err(crate::Error::Input(format!(
+        return Err(crate::InferError::Unfit(format!(
             "{walkers} walkers in {ensembles} ensembles; expected an even number of at least {least} walkers for {p} parameters"
         )));
     }
@@ -95,8 +99,8 @@ pub fn sample(
                 for k in 0..half {
                     let own = first + side * half + k;
                     let other = first + (1 - side) * half + generator.random_range(0..half);
-                    let root = 1.0 + (STRETCH - 1.0) * generator.random::<f64>();
-                    let z = root * root / STRETCH;
+                    let root = 1.0 + (MOST_STRETCH - 1.0) * generator.random::<f64>();
+                    let z = root * root / MOST_STRETCH;
                     let lot = (1.0 - generator.random::<f64>()).ln();
                     let point: Vec<f64> =
                         (0..p).map(|i| x[other * p + i] + z * (x[own * p + i] - x[other * p + i])).collect();
@@ -171,7 +175,8 @@ fn starts(
     let (mut x, mut log_l) = (Vec::new(), Vec::new());
     for ensemble in 0..settings.ensembles {
         let mut generator = generator(settings.seed, 0, 16 + ensemble as u64);
-        let cube: Vec<f64> = (0..settings.walkers * STARTS * p).map(|_| rounded(generator.random())).collect();
+        let cube: Vec<f64> =
+            (0..settings.walkers * STARTS_PER_WALKER * p).map(|_| rounded(generator.random())).collect();
         let values = likelihood.evaluate(&cube)?;
         *evaluations += values.len() as u64;
         let mut order: Vec<usize> = (0..values.len()).collect();
@@ -182,7 +187,7 @@ fn starts(
             let mut around = Vec::with_capacity(settings.walkers * p);
             for _ in 0..settings.walkers {
                 crate::numerics::matrix::normals(&mut generator, &mut shift);
-                around.extend(best.iter().zip(&shift).map(|(u, z)| rounded((u + GATHERED * z).clamp(0.0, 1.0))));
+                around.extend(best.iter().zip(&shift).map(|(u, z)| rounded((u + GATHERED_SPREAD * z).clamp(0.0, 1.0))));
             }
             log_l.extend(likelihood.evaluate(&around)?);
             *evaluations += settings.walkers as u64;
@@ -234,7 +239,7 @@ fn free_the_caught(
     Ok(values.len() as u64)
 }
 
-/// R-hat of chains that are each cut into two halves (Gelman et al. 2013).
+/// Computes R-hat of chains that are each cut into two halves (Gelman et al. 2013).
 pub fn split_r_hat(chains: &[Vec<f64>]) -> f64 {
     let halves: Vec<&[f64]> = chains
         .iter()
@@ -255,7 +260,7 @@ pub fn split_r_hat(chains: &[Vec<f64>]) -> f64 {
     (((n - 1.0) / n * within + between) / within).sqrt()
 }
 
-/// Integrated autocorrelation time of several series of one kind, with Sokal's window of five times itself.
+/// Computes the integrated autocorrelation time of several series of one kind, with Sokal's window of five times itself.
 pub fn autocorrelation_time(series: &[Vec<f64>]) -> f64 {
     let total: usize = series.iter().map(Vec::len).sum();
     let mean = series.iter().flatten().sum::<f64>() / total as f64;

@@ -17,7 +17,7 @@ pub struct Evidence {
     pub log_z: f64,
     /// Standard deviation of `ln Z` over draws of the volumes.
     pub log_z_err: f64,
-    /// Information `H`: prior to posterior [nat]. `sqrt(H / n)` is the error that Skilling estimates.
+    /// Information `H`: prior to posterior \[nat\]. `sqrt(H / n)` is the error that Skilling estimates.
     pub information: f64,
     /// Posterior weights of the dead points; their sum is one.
     pub weights: Vec<f64>,

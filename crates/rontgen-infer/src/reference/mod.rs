@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`nested`] | nested sampling: live points, batch removal, when to stop |
 //! | [`region`] | candidates from a region around the live points (friends' balls and bounding ellipsoids) |
-//! | [`slice`] | the fall-back where regions are hopeless: many slice-sampling walkers in lockstep |
+//! | [`mod@slice`] | the fall-back where regions are hopeless: many slice-sampling walkers in lockstep |
 //! | [`evidence`] | volumes, evidence with its error, posterior weights |
 //! | [`ensemble`] | affine-invariant ensembles of walkers (Goodman & Weare 2010), R-hat and autocorrelation |
 

@@ -9,10 +9,10 @@ use super::evidence::{Evidence, integrate};
 use super::region::Region;
 use super::slice::{Slices, Walk};
 use super::{Likelihood, generator, rounded};
-use crate::{Error, Result};
+use crate::{InferError, Result};
 use rand::Rng;
 
-/// How to sample.
+/// These settings say how nested sampling samples.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NestedSettings {
     /// Live points, N.
@@ -25,6 +25,7 @@ pub struct NestedSettings {
     pub batch: f64,
     /// Draw from regions while that is cheaper; `false`: walkers slice from the start.
     pub region: bool,
+    /// Seed of all random numbers.
     pub seed: u64,
 }
 
@@ -39,18 +40,22 @@ impl Default for NestedSettings {
     }
 }
 
-/// Points with their likelihoods: `cube` is N x P.
+/// Points are kept with their likelihoods.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Points {
+    /// Coordinates in the unit cube, N x P row-major.
     pub cube: Vec<f64>,
+    /// ln L of each point, N.
     pub log_l: Vec<f64>,
 }
 
 impl Points {
+    /// Returns the number of points, N.
     pub fn len(&self) -> usize {
         self.log_l.len()
     }
 
+    /// Returns whether there are no points.
     pub fn is_empty(&self) -> bool {
         self.log_l.is_empty()
     }
@@ -88,17 +93,20 @@ impl Points {
     }
 }
 
-/// Everything that an interrupted run needs to go on.
+/// An interrupted run needs this to go on.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct NestedState {
+    /// Iterations so far.
     pub iteration: u64,
     /// Live points in ascending order of likelihood.
     pub live: Points,
+    /// Points that were removed, in the order of their removal.
     pub dead: Points,
     /// Live points when each dead point was removed.
     pub counts: Vec<u32>,
     /// Points above the last bound that no place was free for.
     pub spare: Points,
+    /// Likelihoods so far.
     pub evaluations: u64,
     /// Iterations for which slices gave points.
     pub sliced: u64,
@@ -112,13 +120,16 @@ pub struct NestedState {
     pub acceptance: f64,
 }
 
-/// What a run of nested sampling gives.
+/// A run of nested sampling gives these points and numbers.
 #[derive(Debug, Clone)]
 pub struct Nested {
     /// All points, ascending in likelihood.
     pub points: Points,
+    /// ln Z with its error, weights and information.
     pub evidence: Evidence,
+    /// Likelihoods that were computed.
     pub evaluations: u64,
+    /// Iterations that were made.
     pub iterations: u64,
     /// Iterations in which walkers had to slice, because candidates from a region were too rarely above the bound.
     pub sliced: u64,
@@ -127,18 +138,20 @@ pub struct Nested {
     pub rank_score: f64,
 }
 
-/// The state of things after an iteration, for progress displays and checkpoints.
+/// Things stand like this after an iteration, for progress displays and checkpoints.
 pub struct Progress<'a> {
+    /// State that a checkpoint keeps.
     pub state: &'a NestedState,
-    /// `ln Z` so far, and the log of the share of it that is still in the live points.
+    /// ln Z so far.
     pub log_z: f64,
+    /// ln of the share of the evidence that is still in the live points.
     pub remaining: f64,
 }
 
 /// Samples from the start, or goes on from a state. `watch` is called between iterations; its error ends the sampling.
 ///
 /// # Errors
-/// Those of the likelihood and of `watch`; [`Error::Inference`] for a likelihood that is zero nearly everywhere.
+/// Whatever the likelihood or `watch` returns; [`InferError::Failed`] for a likelihood that is zero nearly everywhere.
 pub fn sample(
     likelihood: &mut dyn Likelihood,
     settings: &NestedSettings,
@@ -173,11 +186,11 @@ struct Sampler<'a> {
 /// Draws from the prior per live point after which a likelihood counts as zero everywhere.
 const MOST_STARTS: usize = 2000;
 /// Candidates of one batch, at least and at most.
-const BATCH: (usize, usize) = (128, 16_384);
+const BATCH_CANDIDATES: (usize, usize) = (128, 16_384);
 /// Evaluations that one slice step takes, for the choice between region and slices.
 pub const STEP_COST: f64 = 3.0;
 /// Iterations that slice after a region was too large; then it is tried again.
-const PAUSE: u64 = 5;
+const PAUSE_ITERATIONS: u64 = 5;
 
 impl Sampler<'_> {
     fn steps(&self) -> usize {
@@ -203,7 +216,7 @@ impl Sampler<'_> {
             batch += 1;
             self.state.evaluations += n as u64;
             if tried > n * MOST_STARTS {
-                return Err(Error::Inference(format!(
+                return Err(InferError::Failed(format!(
                     "nested sampling: only {} of {tried} draws from the prior have a likelihood",
                     live.len()
                 )));
@@ -267,7 +280,8 @@ impl Sampler<'_> {
         let mut give_up = false;
         while self.state.spare.len() < wanted && !give_up {
             let missing = (wanted - self.state.spare.len()) as f64;
-            let n = ((1.1 * missing / self.state.acceptance.max(1e-4)) as usize).clamp(BATCH.0, BATCH.1);
+            let n = ((1.1 * missing / self.state.acceptance.max(1e-4)) as usize)
+                .clamp(BATCH_CANDIDATES.0, BATCH_CANDIDATES.1);
             let cube = region.sample(n, seed, iteration, piece);
             piece += 1;
             let log_l = if cube.is_empty() { Vec::new() } else { self.likelihood.evaluate(&cube)? };
@@ -284,7 +298,7 @@ impl Sampler<'_> {
             give_up = log_l.len() < n / 2 || (tried >= 1000 && self.state.acceptance < worth);
         }
         if give_up {
-            self.state.region_from = iteration + PAUSE;
+            self.state.region_from = iteration + PAUSE_ITERATIONS;
         }
         Ok(())
     }
@@ -320,7 +334,7 @@ impl Sampler<'_> {
         let NestedState { live, dead: mut points, mut counts, log_volume, ranks, .. } = self.state;
         counts.extend((1..=live.len() as u32).rev());
         points.extend(&live);
-        let nothing = || Error::Inference("nested sampling: no point has a finite likelihood".into());
+        let nothing = || InferError::Failed("nested sampling: no point has a finite likelihood".into());
         let evidence = integrate(&points.log_l, &counts, log_volume, self.settings.seed).ok_or_else(nothing)?;
         Ok(Nested {
             points,
@@ -360,11 +374,11 @@ mod tests {
             let stopped = sample(&mut target, &settings, None, &mut |progress| {
                 if progress.state.iteration == whole.iterations / 2 {
                     saved = Some(progress.state.clone());
-                    return Err(Error::Interrupted);
+                    return Err(InferError::Interrupted);
                 }
                 Ok(())
             });
-            assert!(matches!(stopped, Err(Error::Interrupted)));
+            assert!(matches!(stopped, Err(InferError::Interrupted)));
             let resumed = sample(&mut target, &settings, saved, &mut |_| Ok(())).unwrap();
             assert_eq!((&whole.points, &whole.evidence), (&resumed.points, &resumed.evidence));
             assert_eq!(whole.evaluations, resumed.evaluations);
@@ -408,6 +422,6 @@ mod tests {
         assert!(evidence.log_z.abs() < 4.0 * evidence.log_z_err, "{} +- {}", evidence.log_z, evidence.log_z_err);
         let nowhere =
             sample(&mut Function(2, |_: &[f64]| f64::NEG_INFINITY), &NestedSettings::default(), None, &mut |_| Ok(()));
-        assert!(matches!(nowhere, Err(Error::Inference(_))));
+        assert!(matches!(nowhere, Err(InferError::Failed(_))));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The region is the union of balls around the live points (Buchner 2014, 2019: "friends"), in coordinates whitened by the covariance
 //! within clusters, cut by the bounding ellipsoid of each cluster. Both sizes come from bootstraps: a size is large enough when it
-//! would have held every left-out point, in every one of [`BOOTSTRAPS`] resamplings. Points leave such a region too small with a
+//! would have held every left-out point, in every one of 30 resamplings. Points leave such a region too small with a
 //! probability that falls with their number, which is why it is a method for few parameters.
 
 use super::{generator, rounded};
@@ -18,21 +18,23 @@ const NEIGHBOURS: usize = 24;
 /// Clusters with fewer points than this many per parameter (and one) have an ellipsoid that just holds all of their balls.
 const POINTS_PER_PARAMETER: usize = 4;
 /// Host-side draws behind the choice between balls and ellipsoids.
-const PILOT: usize = 256;
+const PILOT_DRAWS: usize = 256;
 /// Draws per candidate wanted after which a region gives up.
-const PATIENCE: usize = 400;
+const MOST_DRAWS_PER_CANDIDATE: usize = 400;
 
-/// A bounding ellipsoid: `|L^-1 (x - mean)|^2 <= enlargement`.
+/// A bounding ellipsoid is `|L^-1 (x - mean)|^2 <= enlargement`.
 #[derive(Debug, Clone)]
 pub struct Ellipsoid {
+    /// Centre, P.
     pub mean: Vec<f64>,
-    /// Cholesky factor of the covariance.
+    /// Cholesky factor L of the covariance, P x P row-major.
     pub lower: Vec<f64>,
+    /// Square of the radius in the metric of the covariance.
     pub enlargement: f64,
 }
 
 impl Ellipsoid {
-    /// Of `points` (N x P), enlarged so that left-out points of every bootstrap are inside.
+    /// Makes an ellipsoid around `points` (N x P), enlarged so that left-out points of every bootstrap are inside.
     pub fn bounding(points: &[f64], p: usize, generator: &mut Pcg64) -> Self {
         let n = points.len() / p;
         let (mean, covariance) = matrix::moments(p, points.chunks_exact(p).map(|x| (x, 1.0)));
@@ -122,7 +124,7 @@ pub struct Region {
 }
 
 impl Region {
-    /// Around `points` (N x P, in the unit cube).
+    /// Makes the region around `points` (N x P, in the unit cube).
     pub fn new(points: &[f64], p: usize, seed: u64, iteration: u64) -> Self {
         let mut generator = generator(seed, iteration, 1 << 32);
         let n = points.len() / p;
@@ -164,7 +166,7 @@ impl Region {
         let mut region = Self { p, lower, friends, radius2, cluster, ellipsoids, shares, source: Source::Balls };
         let accepted = |source| {
             let region = Self { source, ..region.clone() };
-            region.draw(&mut super::generator(seed, iteration, 2 << 32), PILOT).len()
+            region.draw(&mut super::generator(seed, iteration, 2 << 32), PILOT_DRAWS).len()
         };
         if accepted(Source::Ellipsoids) >= accepted(Source::Balls) {
             region.source = Source::Ellipsoids;
@@ -172,12 +174,13 @@ impl Region {
         region
     }
 
+    /// Returns the number of clusters.
     pub fn clusters(&self) -> usize {
         self.ellipsoids.len()
     }
 
-    /// `n` points that are uniform in the region and the unit cube (n x P); fewer where the region lies mostly outside the cube or its
-    /// parts overlap too much.
+    /// Draws `n` points that are uniform in the region and the unit cube (n x P); fewer where the region lies mostly outside the cube or
+    /// its parts overlap too much.
     pub fn sample(&self, n: usize, seed: u64, iteration: u64, piece: u64) -> Vec<f64> {
         const CHUNK: usize = 64;
         let chunks = n.div_ceil(CHUNK);
@@ -186,7 +189,7 @@ impl Region {
             .map(|chunk| {
                 let mut generator = generator(seed, iteration, (3 << 32) + (piece << 20) + chunk as u64);
                 let (mut points, mut tries) = (Vec::with_capacity(CHUNK * self.p), 0);
-                while points.len() < CHUNK * self.p && tries < PATIENCE * CHUNK {
+                while points.len() < CHUNK * self.p && tries < MOST_DRAWS_PER_CANDIDATE * CHUNK {
                     points.extend(self.draw(&mut generator, CHUNK));
                     tries += CHUNK;
                 }
@@ -240,7 +243,7 @@ impl Region {
         kept
     }
 
-    /// Whether a point of the cube lies in the region.
+    /// Returns whether a point of the cube lies in the region.
     pub fn contains(&self, x: &[f64]) -> bool {
         let (mut white, mut z) = (vec![0.0; self.p], vec![0.0; self.p]);
         matrix::whiten(&self.lower, &vec![0.0; self.p], x, &mut white);

@@ -13,9 +13,9 @@ use rand::Rng;
 use rand_pcg::Pcg64;
 
 /// Factor on the squared radius of the bootstrapped ellipsoid: here it only bounds brackets, and a wide one costs a halving.
-const MARGIN: f64 = 2.0;
+const RADIUS_MARGIN: f64 = 2.0;
 /// Share of directions that are differences of live points: they follow curved and multi-scale shapes.
-const DIFFERENCES: f64 = 0.5;
+const DIFFERENCE_SHARE: f64 = 0.5;
 
 struct Walker {
     generator: Pcg64,
@@ -27,7 +27,7 @@ struct Walker {
     steps: usize,
 }
 
-/// The bound, and what the live points tell about the shape of what is above it.
+/// This holds the bound, and what the live points tell about the shape of what is above it.
 pub struct Slices<'a> {
     p: usize,
     survivors: &'a [f64],
@@ -35,39 +35,42 @@ pub struct Slices<'a> {
     bound: f64,
 }
 
-/// A number of walks.
+/// A number of walks is asked for by these.
 #[derive(Debug, Clone, Copy)]
 pub struct Walk {
     /// How many new points.
     pub n: usize,
     /// Steps of each.
     pub steps: usize,
-    /// Of the sampler; with the iteration it decides every random number.
+    /// Seed of the sampler; with the iteration it decides every random number.
     pub seed: u64,
     /// The sampler's iteration.
     pub iteration: u64,
 }
 
-/// Points above the bound with their likelihoods, and how many evaluations they took.
+/// Walks end at these points above the bound.
 pub struct Moved {
+    /// Coordinates in the unit cube, n x P row-major.
     pub cube: Vec<f64>,
+    /// ln L of each point, n.
     pub log_l: Vec<f64>,
+    /// Likelihoods that the walks took.
     pub evaluations: u64,
 }
 
 impl<'a> Slices<'a> {
-    /// `survivors`: live points above `bound` (N x P).
+    /// Takes `survivors`, the live points above `bound` (N x P).
     pub fn new(survivors: &'a [f64], p: usize, bound: f64, seed: u64, iteration: u64) -> Self {
         let mut generator = generator(seed, iteration, 4 << 32);
         let mut ellipsoid = Ellipsoid::bounding(survivors, p, &mut generator);
-        ellipsoid.enlargement *= MARGIN;
+        ellipsoid.enlargement *= RADIUS_MARGIN;
         Self { p, survivors, ellipsoid, bound }
     }
 
-    /// New points, each some steps away from a live point (`log_l`: those of the survivors).
+    /// Makes new points, each some steps away from a live point (`log_l`: ln L of the survivors).
     ///
     /// # Errors
-    /// Those of the likelihood.
+    /// Whatever the likelihood returns.
     pub fn walk(&self, likelihood: &mut dyn Likelihood, log_l: &[f64], work: Walk) -> Result<Moved> {
         let Walk { n, steps, seed, iteration } = work;
         let p = self.p;
@@ -146,7 +149,7 @@ impl<'a> Slices<'a> {
         let (mut z, mut unit) = (vec![0.0; p], vec![0.0; p]);
         let origin = vec![0.0; p];
         direction.fill(0.0);
-        if generator.random::<f64>() < DIFFERENCES {
+        if generator.random::<f64>() < DIFFERENCE_SHARE {
             let (a, b) = (generator.random_range(0..n), generator.random_range(0..n));
             let pair = self.survivors[a * p..][..p].iter().zip(&self.survivors[b * p..][..p]);
             direction.iter_mut().zip(pair).for_each(|(d, (a, b))| *d = a - b);

@@ -12,7 +12,7 @@
 //! has expectation zero in every region `B` when `q` is right (the identity behind bridge sampling, Meng & Wong 1996): both sums are
 //! the integral of `n q m r / (n q + m r)`. Its terms lie in [-1, 1], and the sum of their second moments is that same integral, at most
 //! `n m R(B) / (n + m R(B))` with `R(B)` the partner's known mass. Bernstein's inequality then bounds the probability of a false
-//! alarm whatever the densities are; [`ALARM`] is shared out among all regions. Draws that pile up make `r` large where `q` is small:
+//! alarm whatever the densities are; [`ALARM_PROBABILITY`] is shared out among all regions. Draws that pile up make `r` large where `q` is small:
 //! there `T` is minus their number. Regions are the boxes of the tree and bands of every coordinate.
 //!
 //! Rows on a clamp of the coordinates are left out of the sums, where the place of a draw is not what its density was computed at;
@@ -27,40 +27,44 @@ use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 
 /// Probability of a false alarm of one proposal; runs have some ten of them at most.
-const ALARM: f64 = 1e-8;
+const ALARM_PROBABILITY: f64 = 1e-8;
 /// Relative error that a stated density may have everywhere (f32 densities; the share of a mixture inside the cube is measured).
-const ERROR: f64 = 0.01;
+const DENSITY_ERROR: f64 = 0.01;
 /// Draws that build the partner, draws that are tested, and the partner's own, at most.
-const BUILDING: usize = 4096;
-const TESTED: usize = 131_072;
-const PARTNER: usize = 2048;
+const BUILDING_DRAWS: usize = 4096;
+const TESTED_DRAWS: usize = 131_072;
+const PARTNER_DRAWS: usize = 2048;
 /// Fewer draws than this make no partner.
-const LEAST: usize = 128;
+const LEAST_DRAWS: usize = 128;
 /// Boxes of the tree, draws in one of them at least, and their least width: 64 steps of an f32 just below one.
-const BOXES: usize = 96;
-const IN_BOX: usize = 12;
-const NARROWEST: f64 = 64.0 / 16_777_216.0;
-/// Bands of a coordinate hold shares 1/2, 1/4, ... 1/2^DEPTH of the building draws from either end, and 1/BANDS in between.
-const DEPTH: u32 = 7;
-const BANDS: usize = 32;
+const MOST_BOXES: usize = 96;
+const LEAST_BOX_DRAWS: usize = 12;
+const LEAST_BOX_WIDTH: f64 = 64.0 / 16_777_216.0;
+/// Bands of a coordinate hold shares 1/2, 1/4, ... 1/2^BAND_DEPTH of the building draws from either end, and 1/MIDDLE_BANDS in between.
+const BAND_DEPTH: u32 = 7;
+const MIDDLE_BANDS: usize = 32;
 
-/// What the test found in the region where stated density and draws differ most.
+/// The test found this in the region where stated density and draws differ most.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Agreement {
-    /// Draws that were tested, and draws of the partner.
+    /// Draws of the proposal that were tested.
     pub draws: usize,
+    /// Draws of the partner.
     pub partner: usize,
+    /// Regions that were compared.
     pub regions: usize,
     /// Largest `|T|` over its limit: above one, the density is not that of the draws.
     pub score: f64,
-    /// Draws there, and as many as the density states.
+    /// Draws of the proposal in the region.
     pub found: f64,
+    /// Draws that the density states there.
     pub stated: f64,
     /// The region: a range of every coordinate of the unit cube.
     pub region: Vec<(f64, f64)>,
 }
 
 impl Agreement {
+    /// Returns whether the density is that of the draws (a score of at most one).
     pub fn holds(&self) -> bool {
         self.score <= 1.0
     }
@@ -113,7 +117,7 @@ impl Tree {
         let root = Cell { range: vec![(0.0, 1.0); p], sorted, cut: None, parent: None, children: None };
         let mut cells = vec![root];
         cells[0].cut = best_cut(draws, p, &cells[0]);
-        for _ in 1..BOXES {
+        for _ in 1..MOST_BOXES {
             let gains = cells.iter().enumerate().filter_map(|(i, cell)| cell.cut.map(|(gain, ..)| (gain, i)));
             let Some((_, at)) = gains.max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1))) else { break };
             let Some((_, axis, place)) = cells[at].cut.take() else { break };
@@ -188,14 +192,14 @@ impl Tree {
 /// The cut of a cell that makes its draws most likely under a constant density on either side.
 fn best_cut(draws: &[f32], p: usize, cell: &Cell) -> Option<(f64, usize, f64)> {
     let n = cell.draws();
-    if n < 2 * IN_BOX {
+    if n < 2 * LEAST_BOX_DRAWS {
         return None;
     }
     let mut best: Option<(f64, usize, f64)> = None;
     for axis in 0..p {
         let values: Vec<f64> = cell.sorted[axis].iter().map(|&row| f64::from(draws[row as usize * p + axis])).collect();
         let (lo, hi) = cell.range[axis];
-        for below in IN_BOX..=n - IN_BOX {
+        for below in LEAST_BOX_DRAWS..=n - LEAST_BOX_DRAWS {
             let (left, right) = (values[below - 1], values[below]);
             if left == right {
                 continue;
@@ -203,7 +207,7 @@ fn best_cut(draws: &[f32], p: usize, cell: &Cell) -> Option<(f64, usize, f64)> {
             let place = 0.5 * (left + right);
             let share = (place - lo) / (hi - lo);
             // Draws of f32 below it must be told apart from those above.
-            if place - lo < NARROWEST || hi - place < NARROWEST || !(left < place && place < right) {
+            if place - lo < LEAST_BOX_WIDTH || hi - place < LEAST_BOX_WIDTH || !(left < place && place < right) {
                 continue;
             }
             let (a, b) = (below as f64, (n - below) as f64);
@@ -228,7 +232,7 @@ struct Sums {
 /// made of, against `density`, the proposal's log-density at any rows. `None` for too few draws to tell anything.
 ///
 /// # Errors
-/// Those of `density`.
+/// Whatever `density` returns.
 pub fn agreement(
     cube: &[f32],
     log_q: &[f64],
@@ -236,13 +240,13 @@ pub fn agreement(
     seed: u64,
     density: &mut dyn FnMut(&[f32]) -> Result<Vec<f64>>,
 ) -> Result<Option<Agreement>> {
-    agreement_within(cube, log_q, p, seed, ERROR, density)
+    agreement_within(cube, log_q, p, seed, DENSITY_ERROR, density)
 }
 
-/// The same for densities with a relative error of their own.
+/// Tests draws as [`agreement`] does, for stated densities that may have the relative error `error`.
 ///
 /// # Errors
-/// Those of `density`.
+/// Whatever `density` returns.
 pub fn agreement_within(
     cube: &[f32],
     log_q: &[f64],
@@ -252,17 +256,17 @@ pub fn agreement_within(
     density: &mut dyn FnMut(&[f32]) -> Result<Vec<f64>>,
 ) -> Result<Option<Agreement>> {
     let rows = log_q.len();
-    let building = BUILDING.min(rows / 2);
-    if building < LEAST {
+    let building = BUILDING_DRAWS.min(rows / 2);
+    if building < LEAST_DRAWS {
         return Ok(None);
     }
     let (first, rest) = cube.split_at(building * p);
-    let (rest, log_q) = (&rest[..(rows - building).min(TESTED) * p], &log_q[building..]);
+    let (rest, log_q) = (&rest[..(rows - building).min(TESTED_DRAWS) * p], &log_q[building..]);
     let tree = Tree::grow(first, p);
     let mut generator = Pcg64::seed_from_u64(seed ^ 0x6167_7265_656d);
-    let partner = tree.draw(PARTNER, &mut generator);
+    let partner = tree.draw(PARTNER_DRAWS, &mut generator);
     let stated = density(&partner)?;
-    let (n, m) = (rest.len() / p, PARTNER);
+    let (n, m) = (rest.len() / p, PARTNER_DRAWS);
 
     // Bands of every coordinate between quantiles of the building draws.
     let mut bands: Vec<(usize, (f64, f64))> = Vec::new();
@@ -270,13 +274,13 @@ pub fn agreement_within(
         let mut values: Vec<f64> = first.iter().skip(axis).step_by(p).map(|&u| f64::from(u)).collect();
         values.sort_unstable_by(f64::total_cmp);
         let at = |share: f64| values[((share * building as f64) as usize).min(building - 1)];
-        for depth in 1..=DEPTH {
+        for depth in 1..=BAND_DEPTH {
             let share = 0.5f64.powi(depth as i32);
             bands.push((axis, (0.0, at(share))));
             bands.push((axis, (at(1.0 - share), 1.0)));
         }
-        let edge = |k: usize| at(k as f64 / BANDS as f64);
-        bands.extend((1..BANDS - 1).map(|k| (axis, (edge(k), edge(k + 1)))));
+        let edge = |k: usize| at(k as f64 / MIDDLE_BANDS as f64);
+        bands.extend((1..MIDDLE_BANDS - 1).map(|k| (axis, (edge(k), edge(k + 1)))));
     }
     let mut sums = vec![Sums::default(); tree.cells.len() + bands.len()];
     let mut count = |u: &[f32], leaf: usize, term: Sums| {
@@ -322,7 +326,7 @@ pub fn agreement_within(
     }
 
     let regions = sums.len();
-    let log = (2.0 * (regions + CEILINGS) as f64 / ALARM).ln();
+    let log = (2.0 * (regions + DENSITY_CEILINGS) as f64 / ALARM_PROBABILITY).ln();
     let limit = |mass: f64| {
         let variance = n as f64 * m as f64 * mass / (n as f64 + m as f64 * mass);
         log / 3.0 + (log * log / 9.0 + 2.0 * log * variance).sqrt() + error * variance
@@ -342,13 +346,17 @@ pub fn agreement_within(
         }
     };
     let Sums { found, stated, .. } = sums[worst];
-    let told = Agreement { draws: n, partner: m, regions, score, found, stated, region };
+    let in_boxes = Agreement { draws: n, partner: m, regions, score, found, stated, region };
     let at_clamps = clamps(&mut heaped, n, p, log);
-    Ok(Some(if at_clamps.score > told.score { Agreement { draws: n, partner: m, regions, ..at_clamps } } else { told }))
+    Ok(Some(if at_clamps.score > in_boxes.score {
+        Agreement { draws: n, partner: m, regions, ..at_clamps }
+    } else {
+        in_boxes
+    }))
 }
 
 /// Densities below which draws at the clamps are counted: powers of ten from 1 to 1e12.
-const CEILINGS: usize = 13;
+const DENSITY_CEILINGS: usize = 13;
 
 /// The bound of the draws at the clamps, whose densities are `heaped`.
 fn clamps(heaped: &mut [f64], n: usize, p: usize, log: f64) -> Agreement {
@@ -357,7 +365,7 @@ fn clamps(heaped: &mut [f64], n: usize, p: usize, log: f64) -> Agreement {
     let volume = p as f64 * 2.0 * 1.25 * f64::from(LOWEST);
     let mut worst =
         Agreement { draws: n, partner: 0, regions: 0, score: 0.0, found: 0.0, stated: 0.0, region: Vec::new() };
-    for power in 0..CEILINGS {
+    for power in 0..DENSITY_CEILINGS {
         let ceiling = 10f64.powi(power as i32);
         let found = heaped.partition_point(|q| *q < ceiling.ln()) as f64;
         let most = ceiling * volume * n as f64;

@@ -9,14 +9,16 @@ use crate::kernels::activation::Activation;
 use crate::kernels::gather;
 use crate::kernels::mlp::MlpShape;
 use crate::nn::{Epoch, FitSettings, History, Regression};
-use crate::{Error, Result};
+use crate::{InferError, Result};
 
-/// Shape and training; the defaults are the paper's.
+/// These settings give the shape and the training of an emulator; the defaults are the paper's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EmulatorSettings {
+    /// Widths of the hidden layers.
     pub hidden: Vec<usize>,
     /// Share of the draws, those of the lowest likelihood, that is left out.
     pub drop_lowest: f64,
+    /// Training.
     pub fit: FitSettings,
 }
 
@@ -43,11 +45,14 @@ pub struct Emulator {
     deviation: f64,
 }
 
-/// Difference of emulated and exact ln L over a set of draws.
+/// Emulated and exact ln L differ so much over a set of draws.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EmulatorError {
+    /// Mean of emulated minus exact ln L.
     pub mean: f64,
+    /// Standard deviation of emulated minus exact ln L.
     pub standard_deviation: f64,
+    /// Largest absolute difference.
     pub largest: f64,
 }
 
@@ -55,7 +60,7 @@ impl Emulator {
     /// Learns `log_likelihood` (N numbers) at `cube` (N x P, unit cube).
     ///
     /// # Errors
-    /// [`Error::Input`] when the numbers do not match, too few are finite or all are equal; those of [`fit`].
+    /// [`InferError::Unfit`] when the numbers do not match, too few are finite or all are equal, else whatever [`crate::nn::fit`] returns.
     pub fn train(
         device: &Device,
         cube: &Tensor<f32>,
@@ -65,12 +70,12 @@ impl Emulator {
     ) -> Result<(Self, History)> {
         if log_likelihood.len() != cube.rows() {
             let (found, expected) = (log_likelihood.len(), cube.rows());
-            return Err(Error::Input(format!("emulator: {found} likelihoods for {expected} draws")));
+            return Err(InferError::Unfit(format!("emulator: {found} likelihoods for {expected} draws")));
         }
         let chosen = keep(log_likelihood, settings.drop_lowest);
         if chosen.len() < 10 {
             let found = chosen.len();
-            return Err(Error::Input(format!(
+            return Err(InferError::Unfit(format!(
                 "emulator: {found} draws with a finite likelihood, expected at least 10"
             )));
         }
@@ -79,7 +84,7 @@ impl Emulator {
         let mean = kept.iter().sum::<f64>() / n;
         let deviation = (kept.iter().map(|l| (l - mean).powi(2)).sum::<f64>() / n).sqrt();
         if deviation <= 0.0 {
-            return Err(Error::Input("emulator: all likelihoods are equal".into()));
+            return Err(InferError::Unfit("emulator: all likelihoods are equal".into()));
         }
         let target: Vec<f32> = kept.iter().map(|l| ((l - mean) / deviation) as f32).collect();
 
@@ -95,7 +100,7 @@ impl Emulator {
         Ok((Self { network, mean, deviation }, history))
     }
 
-    /// Emulated ln L at `cube` (N x P, unit cube).
+    /// Emulates ln L at `cube` (N x P, unit cube).
     ///
     /// # Errors
     /// A device that failed.
@@ -104,7 +109,7 @@ impl Emulator {
         Ok(values.iter().map(|&y| self.mean + self.deviation * f64::from(y)).collect())
     }
 
-    /// How far the emulator is from exact likelihoods that it has not seen; those that are not finite do not count.
+    /// Measures how far the emulator is from exact likelihoods that it has not seen; those that are not finite do not count.
     ///
     /// # Errors
     /// A device that failed.
@@ -119,7 +124,7 @@ impl Emulator {
         Ok(EmulatorError { mean, standard_deviation: variance.sqrt(), largest })
     }
 
-    /// Weights and biases.
+    /// Returns the number of weights and biases.
     pub fn parameters(&self) -> usize {
         self.network.parameters()
     }

@@ -11,15 +11,16 @@ use rand_pcg::Pcg64;
 /// Resamplings behind the lower bound.
 const RESAMPLINGS: usize = 200;
 
-/// Efficiency of a proposal in a sample of another size.
+/// A proposal is expected to have this efficiency in a sample of another size.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Foretold {
+    /// Effective over all draws.
     pub efficiency: f64,
     /// 5 % quantile over bootstraps of the pilot.
     pub lower: f64,
 }
 
-/// The efficiency that `n` draws are going to have, from the log-weights of fewer. Zero when no weight is finite.
+/// Computes the efficiency that `n` draws are going to have, from the log-weights of fewer. Zero when no weight is finite.
 pub fn foretell(log_weights: &[f64], n: usize, seed: u64) -> Foretold {
     let Some(top) = log_weights.iter().copied().filter(|w| w.is_finite()).reduce(f64::max) else {
         return Foretold { efficiency: 0.0, lower: 0.0 };
@@ -84,11 +85,14 @@ mod tests {
             let truth = large[4];
             for run in 0..runs {
                 let pilot = heavy(1024, k, &mut generator);
-                let told = foretell(&pilot, 200_000, run);
-                assert!(told.lower <= told.efficiency + 1e-12 && told.efficiency <= plain(&pilot) + 1e-12, "{told:?}");
-                below += usize::from(told.lower <= truth);
+                let found = foretell(&pilot, 200_000, run);
+                assert!(
+                    found.lower <= found.efficiency + 1e-12 && found.efficiency <= plain(&pilot) + 1e-12,
+                    "{found:?}"
+                );
+                below += usize::from(found.lower <= truth);
                 optimistic += plain(&pilot) / runs as f64;
-                foretold += told.efficiency / runs as f64;
+                foretold += found.efficiency / runs as f64;
             }
             // A lower bound of 95 %, but for what a fit to a hundred draws leaves open.
             assert!(below >= 34, "k = {k}: {below} of {runs} lower bounds are below {truth}");
@@ -101,8 +105,8 @@ mod tests {
 
     #[test]
     fn equal_and_hopeless_weights() {
-        let told = foretell(&[3.0; 1000], 100_000, 1);
-        assert!((told.efficiency - 1.0).abs() < 1e-12 && (told.lower - 1.0).abs() < 1e-12);
+        let found = foretell(&[3.0; 1000], 100_000, 1);
+        assert!((found.efficiency - 1.0).abs() < 1e-12 && (found.lower - 1.0).abs() < 1e-12);
         assert_eq!(foretell(&[f64::NEG_INFINITY; 10], 100, 1), Foretold { efficiency: 0.0, lower: 0.0 });
         assert_eq!(foretell(&[], 100, 1).lower, 0.0);
         let mut one = vec![0.0; 1000];

@@ -16,38 +16,38 @@ use rand_pcg::Pcg64;
 use rayon::prelude::*;
 
 /// Rows per piece of parallel work; sums are added up piece by piece, so that they do not depend on the number of threads.
-const CHUNK: usize = 512;
+const CHUNK_ROWS: usize = 512;
 /// Numbers of components that are tried, in turn, while they gain.
-const COMPONENTS: [usize; 5] = [1, 2, 4, 8, 16];
+const TRIED_COMPONENTS: [usize; 5] = [1, 2, 4, 8, 16];
 /// Degrees of freedom of the fitted components and of the defensive one, whose share and covariance (over that of all draws) follow.
-const FREEDOM: u32 = 16;
+const FITTED_FREEDOM: u32 = 16;
 const DEFENSIVE_FREEDOM: u32 = 4;
 const DEFENSIVE_SHARE: f64 = 0.1;
 const DEFENSIVE_WIDTH: f64 = 1.5;
-const ITERATIONS: usize = 25;
-/// Gain in mean log-likelihood [nat] per iteration below which a fit has converged, and per doubling of components below which it stops.
-const CONVERGED: f64 = 5e-4;
-const WORTH: f64 = 2e-3;
+const MOST_ITERATIONS: usize = 25;
+/// Gain in mean log-likelihood \[nat\] per iteration below which a fit has converged, and per doubling of components below which it stops.
+const CONVERGED_GAIN: f64 = 5e-4;
+const LEAST_DOUBLING_GAIN: f64 = 2e-3;
 /// Effective draws per free number of a component below which it is dropped.
-const SUPPORT: f64 = 2.0;
+const LEAST_DRAWS_PER_NUMBER: f64 = 2.0;
 /// Draws that a fit uses, at most.
-const MOST: usize = 12_288;
+const MOST_MIXTURE_DRAWS: usize = 12_288;
 /// A parameter is near an edge of its prior when this many standard deviations from its mean are.
-const EDGE: f64 = 8.0;
+const EDGE_DEVIATIONS: f64 = 8.0;
 /// Draws of a component behind the share of it that lies inside the cube, at least and at most, the error of the whole that is aimed at,
 const INSIDE_DRAWS: (usize, usize) = (512, 32_768);
 const INSIDE_ERROR: f64 = 1e-3;
 /// and tries to draw a row inside.
-const TRIES: usize = 100_000;
+const MOST_ROW_TRIES: usize = 100_000;
 /// Coordinates are those that an f32 logit can tell apart from the edges, as the flow's are: draws beyond are drawn again.
-const LOWEST: f64 = f32::EPSILON as f64;
-const HIGHEST: f64 = 1.0 - f32::EPSILON as f64 / 2.0;
+const LOWEST_COORDINATE: f64 = f32::EPSILON as f64;
+const HIGHEST_COORDINATE: f64 = 1.0 - f32::EPSILON as f64 / 2.0;
 /// Least standard deviation of a component, in any direction, in steps of the f32 coordinates: the density of a draw that is rounded
 /// by up to half a step is then on average right to (1/5)^2/24, 0.2 %.
-const RESOLVED: f64 = 5.0;
+const RESOLVED_STEPS: f64 = 5.0;
 /// Share of the mass that a component has outside the cube, bounded from above by its margins, from which on it is measured: the bound
 /// itself is at most that wrong.
-const LEAK: f64 = 1e-4;
+const MEASURED_LEAK: f64 = 1e-4;
 
 #[derive(Debug, Clone)]
 struct Component {
@@ -59,7 +59,7 @@ struct Component {
     log_norm: f64,
 }
 
-/// The mixture.
+/// This is a mixture of multivariate Student-t densities in the prior's unit cube.
 #[derive(Debug, Clone)]
 pub struct StudentMixture {
     p: usize,
@@ -77,9 +77,9 @@ impl StudentMixture {
         Self::fit_small(cube, weights, p, usize::MAX, seed)
     }
 
-    /// The same with at most so many components, the defensive one apart.
+    /// Fits as [`StudentMixture::fit`], with at most `most` components, the defensive one apart.
     pub fn fit_small(cube: &[f64], weights: &[f64], p: usize, most: usize, seed: u64) -> Option<Self> {
-        let every = weights.len().div_ceil(MOST).max(1);
+        let every = weights.len().div_ceil(MOST_MIXTURE_DRAWS).max(1);
         let rows = cube.chunks_exact(p).zip(weights).step_by(every).filter(|(_, w)| **w > 0.0);
         let linear: Vec<bool> = (0..p).map(|i| is_linear(rows.clone().map(|(u, w)| (u[i], *w)))).collect();
         // Every fourth draw judges what is learnt from the others.
@@ -100,10 +100,10 @@ impl StudentMixture {
             let score = mean(&mixture.log_densities(&held), &held_w);
             (score, mixture)
         };
-        let (mut best, mut mixture) = fitted(COMPONENTS[0]);
-        for &components in COMPONENTS[1..].iter().take_while(|components| **components <= most) {
+        let (mut best, mut mixture) = fitted(TRIED_COMPONENTS[0]);
+        for &components in TRIED_COMPONENTS[1..].iter().take_while(|components| **components <= most) {
             let (score, candidate) = fitted(components);
-            if score <= best + WORTH {
+            if score <= best + LEAST_DOUBLING_GAIN {
                 break;
             }
             (best, mixture) = (score, candidate);
@@ -136,7 +136,7 @@ impl StudentMixture {
             .map(|(i, c)| {
                 let share = c.log_share.exp();
                 let bound = c.outside(&self.linear);
-                if share * bound < LEAK {
+                if share * bound < MEASURED_LEAK {
                     return share * bound;
                 }
                 let draws = (share * share * bound.min(1.0) / (INSIDE_ERROR * INSIDE_ERROR)) as usize;
@@ -145,7 +145,7 @@ impl StudentMixture {
                 let seed = seed.wrapping_add(i as u64) ^ 0x696e_7369_6465;
                 let beyond: usize = (0..draws)
                     .into_par_iter()
-                    .with_min_len(CHUNK)
+                    .with_min_len(CHUNK_ROWS)
                     .map_init(room, |(z, x), row| {
                         c.draw(&mut generator_of(seed, row), z, x);
                         usize::from(!self.is_inside(x))
@@ -157,7 +157,7 @@ impl StudentMixture {
         self.log_inside = (1.0 - outside).max(1.0 / INSIDE_DRAWS.1 as f64).ln();
     }
 
-    /// Number of components, the defensive one among them.
+    /// Returns the number of components, the defensive one among them.
     pub fn components(&self) -> usize {
         self.components.len()
     }
@@ -171,9 +171,9 @@ impl StudentMixture {
     ) -> Self {
         let mut mixture = Self::start(points, weights, linear, components, seed);
         let mut last = f64::NEG_INFINITY;
-        for _ in 0..ITERATIONS {
+        for _ in 0..MOST_ITERATIONS {
             let (log_likelihood, next) = mixture.improved(points, weights);
-            if log_likelihood < last + CONVERGED {
+            if log_likelihood < last + CONVERGED_GAIN {
                 break;
             }
             last = log_likelihood;
@@ -219,7 +219,7 @@ impl StudentMixture {
         let log_share = -(components as f64).ln();
         let components = means
             .into_iter()
-            .map(|mean| Component::resolved(log_share, mean, covariance.clone(), FREEDOM, linear))
+            .map(|mean| Component::resolved(log_share, mean, covariance.clone(), FITTED_FREEDOM, linear))
             .collect();
         Self { p, linear: linear.to_vec(), log_inside: 0.0, components }
     }
@@ -230,8 +230,8 @@ impl StudentMixture {
         let width = SUMS + p + p * (p + 1) / 2;
         let packed = Packed::new(&self.components, p);
         let pieces: Vec<(f64, Vec<f64>)> = points
-            .par_chunks(CHUNK * p)
-            .zip(weights.par_chunks(CHUNK))
+            .par_chunks(CHUNK_ROWS * p)
+            .zip(weights.par_chunks(CHUNK_ROWS))
             .map(|(points, weights)| {
                 let mut sums = vec![0.0; k * width];
                 let log_likelihood = packed.accumulate(points, weights, &mut sums);
@@ -244,7 +244,7 @@ impl StudentMixture {
             sums.iter_mut().zip(piece).for_each(|(a, b)| *a += b);
         }
         // Of its own draws: the effective number of all of them says nothing of a component that a few heavy ones make up.
-        let least = SUPPORT * (p * (p + 3) / 2) as f64;
+        let least = LEAST_DRAWS_PER_NUMBER * (p * (p + 3) / 2) as f64;
         let mut components: Vec<Component> = sums
             .chunks_exact(width)
             .zip(&self.components)
@@ -253,7 +253,7 @@ impl StudentMixture {
                 let shift: Vec<f64> = sums[SUMS..SUMS + p].iter().map(|s| s / sums[1]).collect();
                 let mean: Vec<f64> = old.mean.iter().zip(&shift).map(|(m, s)| m + s).collect();
                 let covariance = covariance_of(sums, &shift);
-                Component::resolved(sums[0].ln(), mean, covariance, FREEDOM, &self.linear)
+                Component::resolved(sums[0].ln(), mean, covariance, FITTED_FREEDOM, &self.linear)
             })
             .collect();
         if components.is_empty() {
@@ -273,24 +273,28 @@ impl StudentMixture {
         let mut logs = vec![0.0; points.len() / p];
         let packed = Packed::new(&self.components, p);
         points
-            .par_chunks(CHUNK * p)
-            .zip(logs.par_chunks_mut(CHUNK))
+            .par_chunks(CHUNK_ROWS * p)
+            .zip(logs.par_chunks_mut(CHUNK_ROWS))
             .for_each(|(points, logs)| packed.log_densities(points, logs));
         logs
     }
 
-    /// Log-densities in the unit cube at the rows of `cube` (N x P).
+    /// Computes log-densities in the unit cube at the rows of `cube` (N x P).
     pub fn log_density(&self, cube: &[f32]) -> Vec<f64> {
         self.log_density_at(&Logits::of(cube, self.p))
     }
 
-    /// The same at points whose logits are known.
+    /// Computes log-densities in the unit cube at points whose logits are known.
     pub fn log_density_at(&self, at: &Logits) -> Vec<f64> {
         let p = self.p;
         let packed = Packed::new(&self.components, p);
         let mut logs = vec![0.0; at.linear.len() / p];
-        let rows = (at.linear.par_chunks(CHUNK * p), at.logit.par_chunks(CHUNK * p), at.slope.par_chunks(CHUNK * p));
-        rows.into_par_iter().zip(logs.par_chunks_mut(CHUNK)).for_each(|((linear, logit, slope), logs)| {
+        let rows = (
+            at.linear.par_chunks(CHUNK_ROWS * p),
+            at.logit.par_chunks(CHUNK_ROWS * p),
+            at.slope.par_chunks(CHUNK_ROWS * p),
+        );
+        rows.into_par_iter().zip(logs.par_chunks_mut(CHUNK_ROWS)).for_each(|((linear, logit, slope), logs)| {
             let mut points = linear.to_vec();
             let mut slopes = vec![0.0; logs.len()];
             for (a, linear) in self.linear.iter().enumerate() {
@@ -325,20 +329,24 @@ impl StudentMixture {
         c.draw(generator, z, x);
     }
 
-    /// `n` draws in the unit cube (n x P), and the log-densities (n) of the points that were drawn, before they were rounded to f32; row
-    /// `r` depends on (`seed`, `first + r`) alone.
+    /// Draws `n` points in the unit cube (n x P), with the log-densities (n) of the points before they were rounded to f32; row `r` depends
+    /// on (`seed`, `first + r`) alone.
     pub fn draw(&self, seed: u64, first: usize, n: usize) -> (Vec<f32>, Vec<f64>) {
         let p = self.p;
         let mut points = vec![0.0; n * p];
         let (mut cube, mut slopes) = (vec![0f32; n * p], vec![0.0; n]);
-        let pieces = (points.par_chunks_mut(CHUNK * p), cube.par_chunks_mut(CHUNK * p), slopes.par_chunks_mut(CHUNK));
+        let pieces = (
+            points.par_chunks_mut(CHUNK_ROWS * p),
+            cube.par_chunks_mut(CHUNK_ROWS * p),
+            slopes.par_chunks_mut(CHUNK_ROWS),
+        );
         pieces.into_par_iter().enumerate().for_each(|(piece, (points, cube, slopes))| {
             let mut z = vec![0.0; p];
             let rows = points.chunks_exact_mut(p).zip(cube.chunks_exact_mut(p)).zip(slopes);
             for (row, ((x, u), slope)) in rows.enumerate() {
-                let mut generator = generator_of(seed, first + piece * CHUNK + row);
+                let mut generator = generator_of(seed, first + piece * CHUNK_ROWS + row);
                 self.raw(&mut generator, &mut z, x);
-                for _ in 0..TRIES {
+                for _ in 0..MOST_ROW_TRIES {
                     if self.is_inside(x) {
                         break;
                     }
@@ -372,14 +380,19 @@ pub struct Logits {
 }
 
 impl Logits {
+    /// Computes the logits of the rows of `cube` (N x P) and their derivatives.
     pub fn of(cube: &[f32], p: usize) -> Self {
         let linear: Vec<f64> = cube.iter().map(|&u| f64::from(u)).collect();
         let (mut logit, mut slope) = (vec![0.0; cube.len()], vec![0.0; cube.len()]);
-        let pieces = (linear.par_chunks(CHUNK * p), logit.par_chunks_mut(CHUNK * p), slope.par_chunks_mut(CHUNK * p));
+        let pieces = (
+            linear.par_chunks(CHUNK_ROWS * p),
+            logit.par_chunks_mut(CHUNK_ROWS * p),
+            slope.par_chunks_mut(CHUNK_ROWS * p),
+        );
         pieces.into_par_iter().for_each(|(u, logit, slope)| {
             for ((u, logit), slope) in u.chunks(LANES).zip(logit.chunks_mut(LANES)).zip(slope.chunks_mut(LANES)) {
                 let mut block = [0.5; LANES];
-                block.iter_mut().zip(u).for_each(|(to, u)| *to = u.clamp(LOWEST, HIGHEST));
+                block.iter_mut().zip(u).for_each(|(to, u)| *to = u.clamp(LOWEST_COORDINATE, HIGHEST_COORDINATE));
                 let (y, s) = lanes::logits(&block);
                 logit.copy_from_slice(&y[..logit.len()]);
                 slope.copy_from_slice(&s[..slope.len()]);
@@ -416,7 +429,7 @@ fn is_linear(values: impl Iterator<Item = (f64, f64)> + Clone) -> bool {
         (mean, sd, skewness * skewness / 6.0 + excess * excess / 24.0)
     };
     let (mean, sd, as_it_is) = moments(&mut values.clone());
-    let far = mean - EDGE * sd > 0.0 && mean + EDGE * sd < 1.0;
+    let far = mean - EDGE_DEVIATIONS * sd > 0.0 && mean + EDGE_DEVIATIONS * sd < 1.0;
     far && as_it_is <= moments(&mut values.map(|(u, w)| (logit(u), w))).2
 }
 
@@ -439,7 +452,7 @@ impl Component {
             let own = &mut covariance[i * p + i];
             // Logits are coarser towards the upper edge.
             let coarsest = (mean[i] + own.max(0.0).sqrt()).min(highest);
-            *own += (RESOLVED * step(coarsest, linear)).powi(2);
+            *own += (RESOLVED_STEPS * step(coarsest, linear)).powi(2);
         }
         Self::new(log_share, mean, matrix::factor(&covariance, p), freedom)
     }
@@ -486,12 +499,12 @@ fn half_gamma_ratio(freedom: u32, p: usize) -> f64 {
 
 /// The range of a coordinate that is taken as it is, or as its logit.
 fn limits(linear: bool) -> (f64, f64) {
-    if linear { (LOWEST, HIGHEST) } else { (logit(LOWEST), logit(HIGHEST)) }
+    if linear { (LOWEST_COORDINATE, HIGHEST_COORDINATE) } else { (logit(LOWEST_COORDINATE), logit(HIGHEST_COORDINATE)) }
 }
 
 /// The distance of neighbouring f32 numbers around a coordinate, in the coordinate's own units.
 fn step(x: f64, linear: bool) -> f64 {
-    let u = if linear { x } else { logistic(x) }.clamp(LOWEST, HIGHEST);
+    let u = if linear { x } else { logistic(x) }.clamp(LOWEST_COORDINATE, HIGHEST_COORDINATE);
     let step = (u.log2().floor() - 23.0).exp2();
     if linear { step } else { step / (u * (1.0 - u)) }
 }
@@ -514,7 +527,7 @@ fn logistic(y: f64) -> f64 {
 }
 
 fn logit(u: f64) -> f64 {
-    let u = u.clamp(LOWEST, HIGHEST);
+    let u = u.clamp(LOWEST_COORDINATE, HIGHEST_COORDINATE);
     u.ln() - (-u).ln_1p()
 }
 

@@ -25,7 +25,7 @@ use rand_pcg::Pcg64;
 /// Weights of a set of draws and what they tell.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Importance {
-    /// Normalised to a sum of one.
+    /// Weights, normalised to a sum of one.
     pub weights: Vec<f64>,
     /// Effective sample size `(sum w)^2 / sum w^2`.
     pub ess: f64,
@@ -37,12 +37,12 @@ pub struct Importance {
     pub pareto_k: f64,
     /// `ln` of the mean weight: the evidence, with `ln L = -C-STAT / 2`.
     pub log_z: f64,
-    /// Its standard error, by the delta method: `sqrt((n / ess - 1) / n)`.
+    /// Standard error of `log_z`, by the delta method: `sqrt((n / ess - 1) / n)`.
     pub log_z_err: f64,
 }
 
 impl Importance {
-    /// From log-weights; draws outside the prior come in as negative infinity and count as zero. `None` when there is no draw or
+    /// Makes weights of log-weights; draws outside the prior come in as negative infinity and count as zero. `None` when there is no draw or
     /// no weight is finite.
     pub fn new(log_weights: &[f64]) -> Option<Self> {
         let n = log_weights.len() as f64;

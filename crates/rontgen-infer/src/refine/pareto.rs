@@ -1,7 +1,8 @@
 //! The upper tail of importance weights: generalised Pareto fit of Zhang & Stephens (2009) with the weak prior of Vehtari et al. (2024,
 //! Pareto smoothed importance sampling), and the smoothing itself.
 
-/// k-hat of the largest `min(n/5, 3 sqrt n)` weights; infinite when fewer than five draws have a weight there, NaN for none at all.
+/// Computes k-hat of the largest `min(n/5, 3 sqrt n)` weights; infinite when fewer than five draws have a weight there, NaN for none at
+/// all.
 pub fn pareto_k(log_weights: &[f64]) -> f64 {
     let mut sorted: Vec<f64> = log_weights.iter().copied().filter(|w| w.is_finite()).collect();
     let n = log_weights.len() as f64;
@@ -25,8 +26,8 @@ pub fn pareto_k(log_weights: &[f64]) -> f64 {
     shape(&exceedances)
 }
 
-/// Pareto-smoothed log-weights: the largest `min(n/5, 3 sqrt n)` are replaced by the expected order statistics of the fitted
-/// distribution, in their order, none above the largest raw one. Where there is no tail to fit, the weights as they are.
+/// Smooths log-weights: the largest `min(n/5, 3 sqrt n)` are replaced by the expected order statistics of the fitted generalised Pareto
+/// distribution, in their order, none above the largest raw one. Where there is no tail to fit, the weights are returned as they are.
 pub fn smooth(log_weights: &[f64]) -> Vec<f64> {
     let mut smoothed = log_weights.to_vec();
     let n = log_weights.len() as f64;

@@ -11,32 +11,34 @@ use rand::Rng;
 use rand_pcg::Pcg64;
 use std::cell::OnceCell;
 
-/// Something to draw from. Densities are those in the unit cube of the prior.
+/// A proposal is something to draw from. Densities are those in the unit cube of the prior.
 pub trait Proposal: Send {
-    /// Rows `first .. first + n` of the proposal's draws: cube (n x P) and log-density (n).
+    /// Draws the rows `first .. first + n` of the proposal: cube (n x P) and log-density (n).
     ///
     /// # Errors
-    /// Those of the device.
+    /// A device that failed.
     fn draw(&mut self, first: usize, n: usize) -> Result<(Vec<f32>, Vec<f64>)>;
 
-    /// Log-density at the rows of `cube`.
+    /// Computes the log-density at the rows of `cube` (N x P).
     ///
     /// # Errors
-    /// Those of the device.
+    /// A device that failed.
     fn log_density(&mut self, cube: &[f32]) -> Result<Vec<f64>>;
 
-    /// The same where the logits of the cube are known, for proposals that need them.
+    /// Computes the log-density at the rows of `cube` where their logits are known, for proposals that need them.
     ///
     /// # Errors
-    /// Those of the device.
+    /// A device that failed.
     fn log_density_with(&mut self, cube: &[f32], _logits: &Logits) -> Result<Vec<f64>> {
         self.log_density(cube)
     }
 }
 
-/// A mixture as a proposal.
+/// A mixture of Student-t densities serves as a proposal.
 pub struct Student {
+    /// Mixture that is drawn from.
     pub mixture: StudentMixture,
+    /// Seed of its draws.
     pub seed: u64,
 }
 
@@ -54,9 +56,11 @@ impl Proposal for Student {
     }
 }
 
-/// The prior as a proposal: wherever the others are too narrow it bounds the weights.
+/// The prior serves as a proposal: wherever the others are too narrow it bounds the weights.
 pub struct Uniform {
+    /// Number of parameters, P.
     pub p: usize,
+    /// Seed of its draws.
     pub seed: u64,
 }
 
@@ -76,40 +80,41 @@ impl Proposal for Uniform {
     }
 }
 
-/// How to spend likelihoods.
+/// These settings say how to spend likelihoods.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PoolSettings {
     /// Likelihoods at most.
     pub samples: usize,
-    /// Stop once the lower bound of the effective sample size is this; 0: never before `samples`.
+    /// Lower bound of the effective sample size at which to stop; 0: never before `samples`.
     pub ess: f64,
-    /// Fit mixtures to what is known and draw from them, too.
+    /// Whether to fit mixtures to what is known and draw from them, too.
     pub polish: bool,
     /// Rows per batch.
     pub batch: usize,
+    /// Seed of fits, mixtures and bootstraps.
     pub seed: u64,
 }
 
 /// Share of the likelihoods spent before each fit of a mixture.
-const FITS: [f64; 2] = [0.05, 0.25];
+const FIT_SHARES: [f64; 2] = [0.05, 0.25];
 /// Least share of the draws that a proposal already in use goes on getting when mixtures are better everywhere.
 const LEAST_SHARE: f64 = 0.01;
 /// Effective draws per parameter that a fit needs.
-const FITTABLE: f64 = 50.0;
+const FITTABLE_DRAWS: f64 = 50.0;
 /// A fit to tempered weights leaves out draws whose weight is below this share of the mean weight of an effective draw, and takes
 /// so many at most: one of many spectra has milliseconds. With 2048 a quarter more likelihoods were needed than with 4096, with 8192 a tenth fewer.
-const NEGLIGIBLE: f64 = 1e-4;
+const NEGLIGIBLE_WEIGHT: f64 = 1e-4;
 const FIT_ROWS: usize = 8192;
 
-/// Draws that wait for their likelihoods.
+/// These draws wait for their likelihoods.
 pub struct Proposed {
-    /// `n x P`.
+    /// Rows in the unit cube, `n x P`.
     pub cube: Vec<f32>,
     /// Of each proposal that was drawn from: its number, and its own log-density at its rows.
     parts: Vec<(usize, Vec<f64>)>,
 }
 
-/// All draws, their likelihoods, and every proposal's density at every one of them.
+/// A pool holds all draws, their likelihoods, and every proposal's density at every one of them.
 pub struct Pool<'a> {
     p: usize,
     proposals: Vec<Box<dyn Proposal + 'a>>,
@@ -119,7 +124,9 @@ pub struct Pool<'a> {
     log_q: Vec<Vec<f64>>,
     /// The proposal that each row is a draw of.
     owner: Vec<u32>,
+    /// All draws in the unit cube, N x P row-major.
     pub cube: Vec<f32>,
+    /// ln L of every draw, N.
     pub log_l: Vec<f64>,
     /// Components of the mixtures that were fitted.
     pub mixtures: Vec<usize>,
@@ -130,6 +137,7 @@ pub struct Pool<'a> {
 }
 
 impl<'a> Pool<'a> {
+    /// Makes a pool without draws for `p` parameters.
     pub fn new(p: usize, proposals: Vec<Box<dyn Proposal + 'a>>) -> Self {
         let (drawn, log_q) = (vec![0; proposals.len()], vec![Vec::new(); proposals.len()]);
         let forgotten = drawn.clone();
@@ -148,20 +156,22 @@ impl<'a> Pool<'a> {
         }
     }
 
-    /// Number of parameters, P.
+    /// Returns the number of parameters, P.
     pub fn parameters(&self) -> usize {
         self.p
     }
 
+    /// Returns the number of draws, N.
     pub fn len(&self) -> usize {
         self.log_l.len()
     }
 
+    /// Returns whether there are no draws.
     pub fn is_empty(&self) -> bool {
         self.log_l.is_empty()
     }
 
-    /// Draws of each proposal.
+    /// Returns the number of draws of each proposal.
     pub fn drawn(&self) -> &[usize] {
         &self.drawn
     }
@@ -169,7 +179,7 @@ impl<'a> Pool<'a> {
     /// Draws, computes and weighs as the settings say. `likelihood` gives ln L at rows of a cube; `tick` is told every batch's rows.
     ///
     /// # Errors
-    /// Those of the likelihood, the proposals and of `tick`.
+    /// Whatever the likelihood, a proposal or `tick` returns.
     pub fn fill(
         &mut self,
         settings: &PoolSettings,
@@ -180,7 +190,7 @@ impl<'a> Pool<'a> {
         let mut shares = vec![1.0 / self.proposals.len() as f64; self.proposals.len()];
         // Several proposals: a first lot tells how much of the rest each should give.
         let stages: Vec<usize> = match settings.polish || shares.len() > 1 {
-            true => FITS.iter().map(|share| (share * n as f64) as usize).chain([n]).collect(),
+            true => FIT_SHARES.iter().map(|share| (share * n as f64) as usize).chain([n]).collect(),
             false => vec![n],
         };
         for (k, &until) in stages.iter().enumerate() {
@@ -209,7 +219,7 @@ impl<'a> Pool<'a> {
     /// Draws in proportion to the shares until there are so many in all, or `settings.ess` effective ones for certain.
     ///
     /// # Errors
-    /// As [`Pool::fill`].
+    /// Whatever the likelihood, a proposal or `tick` returns.
     pub fn fill_until(
         &mut self,
         until: usize,
@@ -244,7 +254,7 @@ impl<'a> Pool<'a> {
     /// Draws `rows` rows in proportion to the shares; they count once [`Pool::take`] has their likelihoods.
     ///
     /// # Errors
-    /// Those of the proposals.
+    /// Whatever a proposal returns.
     pub fn propose(&mut self, shares: &[f64], rows: usize) -> Result<Proposed> {
         let mut proposed = Proposed { cube: Vec::with_capacity(rows * self.p), parts: Vec::new() };
         let mut left = rows;
@@ -265,7 +275,7 @@ impl<'a> Pool<'a> {
     /// Adds proposed draws with their likelihoods.
     ///
     /// # Errors
-    /// Those of the proposals.
+    /// Whatever a proposal returns.
     pub fn take(&mut self, proposed: Proposed, log_l: Vec<f64>) -> Result<()> {
         let Proposed { cube, parts } = proposed;
         let mut rows: Vec<std::ops::Range<usize>> = Vec::with_capacity(parts.len());
@@ -296,10 +306,11 @@ impl<'a> Pool<'a> {
         Ok(())
     }
 
-    /// Fits a mixture to all draws so far and adds it to the proposals, unless there is too little to fit; whether there was enough.
+    /// Fits a mixture to all draws so far and adds it to the proposals, unless there is too little to fit; returns whether there was
+    /// enough.
     pub fn fit_mixture(&mut self, seed: u64) -> bool {
         let Some(importance) = Importance::new(&self.log_weights()) else { return false };
-        if importance.ess < FITTABLE * self.p as f64 {
+        if importance.ess < FITTABLE_DRAWS * self.p as f64 {
             return false;
         }
         let cube: Vec<f64> = self.cube.iter().map(|&u| f64::from(u)).collect();
@@ -319,7 +330,7 @@ impl<'a> Pool<'a> {
     fn fit_to(&mut self, weights: &[f64], components: usize, seed: u64) -> bool {
         // What has next to no weight costs as much time in a fit as what has.
         let (sum, squares) = weights.iter().fold((0.0, 0.0), |(s, q), w| (s + w, q + w * w));
-        let rows: Vec<usize> = (0..weights.len()).filter(|&i| weights[i] > NEGLIGIBLE * squares / sum).collect();
+        let rows: Vec<usize> = (0..weights.len()).filter(|&i| weights[i] > NEGLIGIBLE_WEIGHT * squares / sum).collect();
         let rows = rows.iter().copied().step_by(rows.len().div_ceil(FIT_ROWS).max(1));
         let cube: Vec<f64> =
             rows.clone().flat_map(|i| &self.cube[i * self.p..][..self.p]).map(|&u| f64::from(u)).collect();
@@ -344,7 +355,7 @@ impl<'a> Pool<'a> {
     /// Adds a proposal, before the mixtures.
     ///
     /// # Errors
-    /// Those of its density at the draws so far.
+    /// Whatever its density returns at the draws so far.
     pub fn add_proposal(&mut self, mut proposal: Box<dyn Proposal + 'a>) -> Result<()> {
         let at = self.proposals.len() - self.mixtures.len();
         let log_q = if self.is_empty() { Vec::new() } else { proposal.log_density(&self.cube)? };
@@ -380,10 +391,10 @@ impl<'a> Pool<'a> {
         retain(&mut self.log_q, kept);
     }
 
-    /// Whether the density of each proposal is that of its draws; `None` where it has too few to tell.
+    /// Tests whether the density of each proposal is that of its draws; `None` where it has too few to tell.
     ///
     /// # Errors
-    /// Those of the proposals.
+    /// Whatever a proposal returns.
     pub fn agreement(&mut self, seed: u64) -> Result<Vec<Option<Agreement>>> {
         let Self { p, proposals, log_q, owner, cube, .. } = self;
         let mut all = Vec::with_capacity(proposals.len());
@@ -408,7 +419,7 @@ impl<'a> Pool<'a> {
         self.log_l.clear();
     }
 
-    /// Log-density of the mixture of all draws, at every draw.
+    /// Computes the log-density of the mixture of all draws, at every draw.
     pub fn log_q(&self) -> Vec<f64> {
         self.mixed.get_or_init(|| self.mix()).clone()
     }
@@ -433,7 +444,7 @@ impl<'a> Pool<'a> {
             .collect()
     }
 
-    /// `ln L - ln q`.
+    /// Computes the log-weights `ln L - ln q`, N.
     pub fn log_weights(&self) -> Vec<f64> {
         self.log_l.iter().zip(self.log_q()).map(|(l, q)| l - q).collect()
     }
@@ -442,13 +453,13 @@ impl<'a> Pool<'a> {
         Importance::new(&self.log_weights()).map_or(0.0, |importance| importance.bootstrap(seed).ess_lower)
     }
 
-    /// Shares of the proposals among the draws to come that make the variance of the weights, foretold from the present draws,
+    /// Computes the shares of the proposals among the draws to come that make the variance of the weights, foretold from the present draws,
     /// smallest: `sum of c_i / q(x_i)` with `c_i = L_i^2 / q_now(x_i)` is convex in the shares.
     pub fn best_shares(&self) -> Vec<f64> {
         self.best_shares_of(8192, 60)
     }
 
-    /// The same from so many draws at most, in so many steps.
+    /// Computes the shares of [`Pool::best_shares`] from `most` draws at most, in `steps` steps.
     pub fn best_shares_of(&self, most: usize, steps: usize) -> Vec<f64> {
         let log_now = self.log_q();
         let logs: Vec<f64> = self.log_l.iter().zip(&log_now).map(|(l, q)| 2.0 * (l - q)).collect();

@@ -3,7 +3,7 @@
 /// Halvings of the interval of powers: to a millionth of it on either scale.
 const HALVINGS: usize = 40;
 /// The smallest power: weights that differ by a factor of e^700 differ by less than two.
-const LEAST: f64 = 1e-3;
+const LEAST_POWER: f64 = 1e-3;
 
 /// The weights `w^b` with the largest power b, at most 1, that leaves `ess` of them effective, and b: of draws from q, weighed with
 /// L/q, these are weights for `q^(1 - b) L^b`, on the way from q to the posterior (annealed importance sampling; Neal 2001). Where no power
@@ -23,7 +23,7 @@ pub fn temper(log_weights: &[f64], ess: f64) -> Option<(f64, Vec<f64>)> {
         return Some((1.0, whole));
     }
     // Powers are sought on a logarithmic scale; a smaller one never has fewer effective draws.
-    let (mut low, mut high) = (LEAST.ln(), 0.0);
+    let (mut low, mut high) = (LEAST_POWER.ln(), 0.0);
     for _ in 0..HALVINGS {
         let middle = 0.5 * (low + high);
         match effective(&weights(middle.exp())) >= ess {
@@ -81,6 +81,6 @@ mod tests {
         assert!(temper(&[], 5.0).is_none() && temper(&[f64::NEG_INFINITY, f64::NAN], 5.0).is_none());
         // One weight alone cannot be made two.
         let (power, weights) = temper(&[-1e9, f64::NEG_INFINITY, 3.0], 2.0).unwrap();
-        assert!(power < 1.01 * LEAST && weights == [0.0, 0.0, 1.0], "{power} {weights:?}");
+        assert!(power < 1.01 * LEAST_POWER && weights == [0.0, 0.0, 1.0], "{power} {weights:?}");
     }
 }

@@ -2,18 +2,21 @@
 
 use serde::{Deserialize, Serialize};
 
-/// One proposal, and the region where its density and its draws differ most.
+/// This says how well the stated density of one proposal agrees with its draws, in the region where the two differ most.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct AgreementSummary {
+    /// Name of the proposal.
     pub proposal: String,
     /// Above one, the density is not that of the draws (fewer than one right proposal of 10^8).
     #[serde(deserialize_with = "super::json::number_or_nan")]
     pub score: f64,
-    /// Draws that were tested, and regions.
+    /// Draws that were tested.
     pub draws: usize,
+    /// Regions that were compared.
     pub regions: usize,
-    /// Draws in the region of the largest score, and as many as the density states.
+    /// Draws in the region of the largest score.
     pub found: f64,
+    /// Draws that the density states there.
     #[serde(deserialize_with = "super::json::number_or_nan")]
     pub stated: f64,
     /// The parameters that bound it, with their ranges as cumulative probabilities of the prior.
@@ -21,6 +24,7 @@ pub struct AgreementSummary {
 }
 
 impl AgreementSummary {
+    /// Returns whether the draws are as frequent as the density says (a score of at most one).
     pub fn holds(&self) -> bool {
         self.score <= 1.0
     }

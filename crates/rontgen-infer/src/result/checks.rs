@@ -3,16 +3,18 @@
 use super::limits;
 use serde::{Deserialize, Serialize};
 
-/// A histogram of numbers in (0, 1) and what it and the numbers themselves say.
+/// This is a histogram of numbers in (0, 1) with what it and the numbers themselves say of their uniformity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Uniformity {
     /// Counts in bins of equal width.
     pub histogram: Vec<usize>,
-    /// Pearson's chi-square of the histogram and its p-value.
+    /// Pearson's chi-square of the histogram.
     pub chi2: f64,
+    /// p-value of `chi2`.
     pub chi2_p: f64,
-    /// Largest distance of the numbers' distribution from the diagonal (Kolmogorov and Smirnov), and its p-value.
+    /// Largest distance of the numbers' distribution from the diagonal (Kolmogorov and Smirnov).
     pub ks: f64,
+    /// p-value of `ks`.
     pub ks_p: f64,
     /// Mean minus 1/2 in units of its standard error: the posterior's values are too low (positive) or too high.
     pub shift: f64,
@@ -20,14 +22,16 @@ pub struct Uniformity {
     pub spread: f64,
 }
 
-/// Simulation-based calibration: one entry per test quantity.
+/// Simulation-based calibration gives one entry per test quantity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sbc {
+    /// Test quantities, one entry each.
     pub quantities: Vec<Quantity>,
     /// Mocks behind it.
     pub mocks: usize,
     /// The smallest p-value times the number of tests, at most 1.
     pub p: f64,
+    /// Whether no quantity failed.
     pub passed: bool,
     /// Counts of a bin of the histograms within which 99 % of calibrated bins lie (binomial).
     pub band: (usize, usize),
@@ -36,15 +40,17 @@ pub struct Sbc {
 /// One function of the parameters (and the data) whose ranks were taken.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Quantity {
+    /// Name of the quantity: a parameter, or a function of several and of the data.
     pub name: String,
+    /// Histogram and tests of the ranks, scaled to (0, 1).
     #[serde(flatten)]
     pub uniformity: Uniformity,
-    /// Below the level that all tests together allow.
+    /// True where the p-value is below the level that all tests together allow.
     pub failed: bool,
 }
 
 impl Sbc {
-    /// What is wrong, in words.
+    /// Says what is wrong in words, one sentence per quantity that failed.
     pub fn failures(&self) -> Vec<String> {
         let words = |q: &Quantity| {
             let u = &q.uniformity;
@@ -66,22 +72,28 @@ impl Sbc {
     }
 }
 
-/// Expected coverage with random reference points.
+/// Expected coverage is tested with random reference points (TARP; Lemos et al. 2023).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tarp {
+    /// Mocks behind it.
     pub mocks: usize,
-    /// Credibility levels, the share of mocks whose truth lies inside, and its bootstrap error.
+    /// Credibility levels, ascending.
     pub credibility: Vec<f64>,
+    /// Share of the mocks whose truth lies inside the region of each level.
     pub coverage: Vec<f64>,
+    /// Bootstrap error of each `coverage`.
     pub error: Vec<f64>,
+    /// Histogram and tests of the credibilities at which the regions reach the truth.
     #[serde(flatten)]
     pub uniformity: Uniformity,
+    /// p-value that decides.
     pub p: f64,
+    /// Whether the coverage agrees with the credibility.
     pub passed: bool,
 }
 
 impl Tarp {
-    /// What is wrong, in words.
+    /// Says what is wrong in words; `None` when it passed.
     pub fn failure(&self) -> Option<String> {
         let worst = self
             .credibility
@@ -95,32 +107,38 @@ impl Tarp {
     }
 }
 
-/// A check: what was compared, and how often a replicated spectrum was at least as extreme.
+/// One check says what was compared, and how often a replicated spectrum was at least as extreme.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Check {
+    /// Name of the statistic that was compared.
     pub name: String,
-    /// Means over the draws.
+    /// Statistic of the observed spectrum, mean over the draws.
     pub observed: f64,
+    /// Statistic of replicated spectra, mean over the draws.
     pub replicated: f64,
+    /// Posterior predictive p-value.
     pub p: f64,
+    /// Whether the p-value is below the level that all checks together allow.
     pub failed: bool,
 }
 
-/// All checks of one observation.
+/// The posterior predictive checks of one observation are here, all together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Predictive {
+    /// Posterior draws that were replicated.
     pub draws: usize,
     /// C-STAT (two-sided), the largest C-STAT of a bin, the correlation of neighbouring bins, and C-STAT band by band.
     pub checks: Vec<Check>,
     /// The smallest p-value times the number of checks, at most 1.
     pub p: f64,
+    /// Whether no check failed.
     pub passed: bool,
     /// Bands: first and last bin (from 0).
     pub bands: Vec<(usize, usize)>,
 }
 
 impl Predictive {
-    /// What is wrong, in words.
+    /// Says what is wrong in words, one sentence per check that failed.
     pub fn failures(&self) -> Vec<String> {
         let failed = self.checks.iter().filter(|check| check.failed);
         failed
@@ -131,39 +149,47 @@ impl Predictive {
     }
 }
 
-/// The residual of an observed spectrum, and how odd it is.
+/// This holds the residual of an observed spectrum outside of what the parameters can change, and how odd it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Residual {
     /// Share of the mock spectra whose oddest band is as odd as that of the observed one: the p-value of all bands and both statistics
     /// together.
     pub p: f64,
+    /// Mock spectra behind `p`.
     pub mocks: usize,
-    /// Groups of bins that were compared, and directions that the parameters move them in.
+    /// Groups of bins that were compared.
     pub groups: usize,
+    /// Directions in the space of spectra that the parameters move the expected counts in.
     pub directions: usize,
     /// The whole range, then bands of equal expected counts where there are several.
     pub bands: Vec<Band>,
-    /// The place in `bands` of the oddest, and which statistic is: the largest window, or else chi-square.
+    /// Position in `bands` of the oddest one.
     pub oddest: usize,
+    /// Whether the oddest statistic is the largest window; else it is chi-square.
     pub by_window: bool,
 }
 
-/// The residual in one band.
+/// The residual in one band of energies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Band {
     /// The data set, where there are several; empty for the whole of them.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub set: String,
-    /// Limits \[keV\].
+    /// Lower limit \[keV\].
     pub e_min: f64,
+    /// Upper limit \[keV\].
     pub e_max: f64,
+    /// Groups of bins in the band.
     pub groups: usize,
-    /// Chi-square of the residual, its mean over mock spectra, and the share of them with as large a one.
+    /// Chi-square of the residual.
     pub chi_square: f64,
+    /// Mean of chi-square over mock spectra.
     pub expected: f64,
+    /// Share of the mock spectra with as large a chi-square.
     pub p: f64,
     /// Sum of the residual in its own standard deviations: above zero where there are more counts than expected.
     pub excess: f64,
+    /// Window of the largest sum of the residual.
     pub window: Window,
 }
 
@@ -173,11 +199,13 @@ pub struct Window {
     /// The data set, where there are several.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub set: String,
-    /// Limits \[keV\].
+    /// Lower limit \[keV\].
     pub e_min: f64,
+    /// Upper limit \[keV\].
     pub e_max: f64,
-    /// The sum in its own standard deviations, with its sign, and the share of mock spectra with as large a one in any window of the band.
+    /// Sum of the residual over the window in its own standard deviations, with its sign.
     pub excess: f64,
+    /// Share of the mock spectra with as large a sum in any window of the band.
     pub p: f64,
 }
 
@@ -187,7 +215,7 @@ fn named(set: &str) -> String {
 }
 
 impl Residual {
-    /// What is wrong, in words; `None` where the residual is like noise.
+    /// Says what is wrong in words; `None` where the residual is like noise.
     pub fn failure(&self) -> Option<String> {
         let band = self.bands.get(self.oddest).filter(|_| self.p < limits::RESIDUAL_P)?;
         let than = |excess: f64| if excess > 0.0 { "more" } else { "fewer" };
@@ -219,7 +247,7 @@ impl Residual {
         ))
     }
 
-    /// In one line: `p = 0.41, oddest 5.1-6.2 keV`.
+    /// Returns the residual in one line: `p = 0.41, oddest at 5.100-6.200 keV (+1.2 standard deviations)`.
     pub fn text(&self) -> String {
         let band = self.bands.get(self.oddest).map(|band| match self.by_window {
             true => (named(&band.window.set), band.window.e_min, band.window.e_max, band.window.excess),

@@ -20,7 +20,9 @@ pub struct MethodSummary {
 /// Seconds that both ways are expected to take.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct ExpectedSeconds {
+    /// Neural posterior estimation, training included \[s\].
     pub npe: f64,
+    /// Nested sampling \[s\].
     pub nested: f64,
 }
 
@@ -29,16 +31,19 @@ pub struct ExpectedSeconds {
 pub struct Estimate {
     /// "npe" or "nested".
     pub method: String,
+    /// Seconds in all.
     pub seconds: f64,
-    /// Exact likelihoods (of training: simulations and those of the refinement), and seconds of each in large batches.
+    /// Exact likelihoods that are computed (with networks: simulations and those of the refinement).
     pub likelihoods: f64,
+    /// Seconds of one likelihood in large batches.
     pub seconds_per_likelihood: f64,
     /// Information \[nat\] from prior to posterior that nested sampling was taken to gain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub information: Option<f64>,
-    /// Spectra that the density estimator is shown, every one in every epoch, and seconds of each.
+    /// Spectra that the density estimator is shown, every one in every epoch; absent without networks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shown: Option<f64>,
+    /// Seconds of one spectrum shown; absent without networks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds_per_shown: Option<f64>,
 }
@@ -58,13 +63,18 @@ impl MethodSummary {
             "nested" => (("nested", expected.nested), ("npe", expected.npe)),
             _ => (("npe", expected.npe), ("nested", expected.nested)),
         };
-        let told = |(method, seconds): (&str, f64)| format!("{} {}", words(method), about(seconds));
-        Some(format!("{}, chosen as the quicker way: {} expected, {}", words(taken.0), about(taken.1), told(left)))
+        let with_seconds = |(method, seconds): (&str, f64)| format!("{} {}", words(method), about(seconds));
+        Some(format!(
+            "{}, chosen as the quicker way: {} expected, {}",
+            words(taken.0),
+            about(taken.1),
+            with_seconds(left)
+        ))
     }
 }
 
 impl MethodSummary {
-    /// The same and what the other way would take, as sentences of the report.
+    /// Says what was chosen, why, and what the other way would take, as sentences of the report.
     pub fn sentences(&self) -> String {
         let way = self.choice().unwrap_or_else(|| words(&self.used).into());
         let other = self.other.as_ref().map_or(String::new(), |other| {

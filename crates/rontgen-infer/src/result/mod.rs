@@ -3,6 +3,7 @@
 
 mod agreement;
 mod checks;
+mod derived;
 mod diagnosis;
 mod edge;
 mod error;
@@ -19,6 +20,7 @@ mod verdict;
 
 pub use agreement::AgreementSummary;
 pub use checks::{Band, Check, Predictive, Quantity, Residual, Sbc, Tarp, Uniformity, Window};
+pub use derived::{Derived, DerivedQuantity, Distance};
 pub use diagnosis::{
     Calibrated, Diagnosis, DiagnosisSeconds, MockWeights, QuickCalibration, RetrievedParameter, RetrieverSummary,
 };
@@ -40,29 +42,32 @@ pub use tables::{
 };
 pub use verdict::{Light, ModelLight, ModelStatus, Sampling, Verdict, VerdictStatus, limits};
 
-/// Equal-weight samples: `values` is row-major, one row per sample, one column per name; physical units.
+/// Equal-weight samples are stored row by row in physical units.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Samples {
+    /// Names of the P parameters, the columns.
     pub names: Vec<String>,
+    /// Row-major values, N x P.
     pub values: Vec<f64>,
 }
 
 impl Samples {
-    /// Number of samples.
+    /// Returns the number of samples, N.
     pub fn len(&self) -> usize {
         self.values.len().checked_div(self.names.len()).unwrap_or(0)
     }
 
+    /// Returns whether there is no sample.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Position of a parameter, whatever its letters' case.
+    /// Returns the position of a parameter, whatever its letters' case.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.names.iter().position(|n| n.eq_ignore_ascii_case(name))
     }
 
-    /// All samples, one row each and one column per name.
+    /// Returns all samples, one row each and one column per name.
     pub fn array(&self) -> ndarray::ArrayView2<'_, f64> {
         let (n, p) = (self.len(), self.names.len());
         match ndarray::ArrayView2::from_shape((n, p), &self.values[..n * p]) {
@@ -71,7 +76,7 @@ impl Samples {
         }
     }
 
-    /// All samples of column `j`; empty when there is no such column.
+    /// Returns all samples of column `j`; empty when there is no such column.
     pub fn column(&self, j: usize) -> Vec<f64> {
         match self.names.len() {
             p if j < p => self.values.iter().skip(j).step_by(p).copied().collect(),

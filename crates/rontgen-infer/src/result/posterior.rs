@@ -20,12 +20,12 @@ pub struct Posterior {
 }
 
 impl Posterior {
-    /// Whether the posterior is to be used.
+    /// Returns the verdict: whether the posterior is to be used.
     pub fn verdict(&self) -> &Verdict {
         &self.summary.verdict
     }
 
-    /// The statistic (C-STAT where there is no background) of each equal-weight sample.
+    /// Returns the statistic (C-STAT where there is no background) of each equal-weight sample.
     pub fn cstat(&self) -> Vec<f64> {
         self.chosen.iter().map(|&row| -2.0 * self.weighted.log_likelihood[row as usize]).collect()
     }

@@ -9,7 +9,9 @@ use std::str::FromStr;
 /// The prior of a parameter in a summary. `Text` keeps what another program wrote: it is printed and simply not drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StatedPrior {
+    /// A prior whose density is known.
     Known(Prior),
+    /// Text that is no prior of this program.
     Text(String),
 }
 
@@ -20,13 +22,13 @@ impl From<Prior> for StatedPrior {
 }
 
 impl StatedPrior {
-    /// Density at `x`, per unit of the parameter; `None` where the prior is not known or the density is not finite.
+    /// Returns the density at `x`, per unit of the parameter; `None` where the prior is not known or the density is not finite.
     pub fn density(&self, x: f64) -> Option<f64> {
         let StatedPrior::Known(prior) = self else { return None };
         Some(prior.ln_pdf(x).exp()).filter(|density| density.is_finite())
     }
 
-    /// An interval that holds (nearly) all of the prior: its edges, or five standard deviations to either side.
+    /// Returns an interval that holds (nearly) all of the prior: its edges, or five standard deviations to either side.
     pub fn range(&self) -> Option<(f64, f64)> {
         let StatedPrior::Known(prior) = self else { return None };
         let Written { kind, numbers: (a, b), .. } = prior.written();
@@ -36,14 +38,14 @@ impl StatedPrior {
         Some((lo.max(least), hi.min(most)))
     }
 
-    /// The edges of a prior that ends at both.
+    /// Returns the edges of a prior that ends at both.
     pub fn edges(&self) -> Option<(f64, f64)> {
         let StatedPrior::Known(prior) = self else { return None };
         let written = prior.written();
         (!written.kind.spread).then_some(written.numbers)
     }
 
-    /// True for priors that are flat or bell-shaped in the logarithm: these parameters are drawn on a logarithmic axis.
+    /// Returns true for priors that are flat or bell-shaped in the logarithm: these parameters are drawn on a logarithmic axis.
     pub fn logarithmic(&self) -> bool {
         matches!(self, StatedPrior::Known(prior) if prior.written().kind.log)
     }

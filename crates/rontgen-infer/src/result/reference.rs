@@ -5,27 +5,36 @@ use serde::{Deserialize, Serialize};
 use super::json::number_or_nan;
 use super::numbers::signed;
 
-/// `reference` in `summary.json`.
+/// This is `reference` in `summary.json`: what the reference sampler did.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "sampler", rename_all = "lowercase")]
 pub enum ReferenceSummary {
+    /// Nested sampling.
     Nested(NestedSummary),
+    /// Ensembles of walkers.
     Ensemble(EnsembleSummary),
 }
 
-/// Nested sampling: `log_z` and its error from draws of the volumes, information [nat], effective size of the nested samples
-/// themselves, likelihoods and seconds until they were there.
+/// These numbers describe a run of nested sampling, up to the moment when its own samples were there.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NestedSummary {
+    /// Live points.
     pub live: usize,
+    /// Iterations.
     pub iterations: u64,
+    /// Exact likelihoods.
     pub evaluations: u64,
+    /// Seconds.
     pub seconds: f64,
+    /// ln Z, likelihoods being -C-STAT/2.
     pub log_z: f64,
+    /// Standard error of `log_z`, from draws of the volumes.
     pub log_z_err: f64,
+    /// Information from the prior to the posterior \[nat\].
     pub information: f64,
+    /// Effective sample size of the nested samples.
     pub ess: f64,
-    /// Standard normal when new points were uniform above their bounds.
+    /// Score of the new points' ranks: standard normal when they were uniform above their bounds.
     pub rank_score: f64,
     /// Iterations in which walkers had to slice instead of drawing from a region.
     pub sliced: u64,
@@ -34,30 +43,46 @@ pub struct NestedSummary {
     pub polish: Option<PolishSummary>,
 }
 
-/// Importance sampling from a mixture fitted to the nested samples: an evidence of its own.
+/// These numbers describe importance sampling from a mixture fitted to the nested samples, with an evidence of its own.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PolishSummary {
+    /// Exact likelihoods.
     pub evaluations: u64,
+    /// Seconds.
     pub seconds: f64,
+    /// ln Z, likelihoods being -C-STAT/2.
     pub log_z: f64,
+    /// Standard error of `log_z`.
     pub log_z_err: f64,
+    /// Effective over all draws.
     pub efficiency: f64,
+    /// Pareto k-hat of the weights.
     pub pareto_k: f64,
 }
 
-/// Ensembles of walkers. Lengths are draws of each ensemble; `autocorrelation` [steps] and `r_hat` are per parameter.
+/// These numbers describe ensembles of walkers. Lengths are draws of each ensemble, those of all its walkers together.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EnsembleSummary {
+    /// Walkers per ensemble.
     pub walkers: usize,
+    /// Independent ensembles.
     pub ensembles: usize,
+    /// Draws of each ensemble that were thrown away first.
     pub burn_in: usize,
+    /// Draws of each ensemble after burn-in.
     pub length: usize,
+    /// Exact likelihoods.
     pub evaluations: u64,
+    /// Seconds.
     pub seconds: f64,
+    /// Share of the moves that were accepted.
     #[serde(deserialize_with = "number_or_nan")]
     pub acceptance: f64,
+    /// Gelman and Rubin's R-hat of each parameter, between the ensembles' halves.
     pub r_hat: Vec<f64>,
+    /// Integrated autocorrelation time of each parameter \[steps\].
     pub autocorrelation: Vec<f64>,
+    /// Effective sample size of the slowest parameter.
     pub ess: f64,
     /// Share of the draws whose likelihood no draw of the posterior has.
     #[serde(default)]
@@ -65,7 +90,7 @@ pub struct EnsembleSummary {
 }
 
 impl ReferenceSummary {
-    /// Name, value and meaning, for the report.
+    /// Returns name, value and meaning of each number, for the report.
     pub fn rows(&self) -> Vec<(&'static str, String, &'static str)> {
         match self {
             ReferenceSummary::Nested(n) => {

@@ -14,8 +14,10 @@ pub enum Residuals {
 }
 
 impl Residuals {
+    /// Names of all kinds, as the run file writes them.
     pub const NAMES: [&'static str; 2] = ["delta", "ratio"];
 
+    /// Returns the name, as the run file writes it.
     pub fn name(self) -> &'static str {
         match self {
             Residuals::Delta => "delta",
@@ -23,7 +25,7 @@ impl Residuals {
         }
     }
 
-    /// The formula as it stands on the axis.
+    /// Returns the formula as it stands on the axis.
     pub fn formula(self) -> &'static str {
         match self {
             Residuals::Delta => "(data − model) / √model",
@@ -31,7 +33,7 @@ impl Residuals {
         }
     }
 
-    /// Where a perfect model lies.
+    /// Returns the residual of a perfect model.
     pub fn level(self) -> f64 {
         match self {
             Residuals::Delta => 0.0,
@@ -39,8 +41,8 @@ impl Residuals {
         }
     }
 
-    /// The residual of counts from expected counts; infinite where counts were observed and none are expected, `None` where there are
-    /// neither.
+    /// Returns the residual of counts from expected counts; infinite where counts were observed and none are expected, `None` where there
+    /// are neither.
     pub fn of(self, counts: f64, expected: f64) -> Option<f64> {
         match self {
             _ if !(counts.is_finite() && expected.is_finite()) => None,

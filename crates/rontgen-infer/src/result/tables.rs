@@ -2,43 +2,62 @@
 
 use super::{ReportError, Samples};
 
-/// Samples of the refinement with everything that their weights came from. The weights sum to 1 or are unnormalised; never negative.
+/// This holds the samples of the refinement with everything that their weights came from. The weights sum to 1 or are unnormalised; they are never
+/// negative.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct WeightedSamples {
+    /// Samples in physical units, N x P.
     pub samples: Samples,
+    /// ln of the prior density, per unit of the parameters, of each sample (N).
     pub log_prior: Vec<f64>,
+    /// -C-STAT/2 of each sample (N).
     pub log_likelihood: Vec<f64>,
+    /// ln of the density that the samples were drawn from, per unit of the parameters (N).
     pub log_q: Vec<f64>,
+    /// Importance weights (N).
     pub weight: Vec<f64>,
 }
 
-/// One epoch of one network's training. `round` counts from 1.
+/// One epoch of one network's training is a row of `losses.csv`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LossRow {
     /// "autoencoder" or "flow".
     pub network: String,
+    /// Epoch, from 1.
     pub epoch: usize,
+    /// Mean loss over the training rows.
     pub train: f64,
+    /// Mean loss over the validation rows.
     pub validation: f64,
 }
 
-/// One kept bin: its energies [keV], observed counts, and quantiles of the EXPECTED counts over the posterior.
+/// One kept bin: its energies, observed counts, and quantiles of the EXPECTED counts over the posterior.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct SpectrumRow {
+    /// Lower edge \[keV\].
     pub e_min: f64,
+    /// Upper edge \[keV\].
     pub e_max: f64,
+    /// Observed counts.
     pub counts: f64,
+    /// Quantile 0.025.
     pub q025: f64,
+    /// Quantile 0.16.
     pub q16: f64,
+    /// Median.
     pub median: f64,
+    /// Quantile 0.84.
     pub q84: f64,
+    /// Quantile 0.975.
     pub q975: f64,
 }
 
-/// spectrum.csv: the observation beside the model's posterior. `exposure` [s] stands in a column of its own, the same in all rows.
+/// The table `spectrum.csv` holds the observation beside the model's posterior.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SpectrumTable {
+    /// Exposure time \[s\], the same in all rows.
     pub exposure: f64,
+    /// Kept bins, ascending in channel.
     pub rows: Vec<SpectrumRow>,
     /// Expected counts per row from each additive component alone, with all that multiplies it in the expression, at the best sample
     /// of the posterior. Empty where a model has but one, or where the components do not add up to the model.
@@ -63,14 +82,15 @@ pub struct SetPictures {
 pub struct Coverage {
     /// "prior", "round 2", ..., "posterior".
     pub stage: String,
+    /// Groups of bins, at most [`COVERAGE_BINS`].
     pub rows: Vec<SpectrumRow>,
 }
 
-/// As many points as a plot can show.
+/// Groups of bins in a [`Coverage`], at most: as many points as a plot can show.
 pub const COVERAGE_BINS: usize = 260;
 
 impl Coverage {
-    /// From the kept bins' edges [keV], observed counts, and counts simulated at this stage (row-major, spectra x bins).
+    /// Makes the table from the kept bins' edges \[keV\], observed counts, and counts simulated at this stage (row-major, spectra x bins).
     ///
     /// # Errors
     /// [`ReportError::Invalid`] when the lengths do not belong together.
@@ -117,18 +137,24 @@ impl Coverage {
     }
 }
 
-/// Quantiles 0.025, 0.16, 0.5, 0.84, 0.975.
+/// These five quantiles describe a distribution by its median and bands of 68 % and 95 %.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Quantiles {
+    /// Quantile 0.025.
     pub q025: f64,
+    /// Quantile 0.16.
     pub q16: f64,
+    /// Median.
     pub median: f64,
+    /// Quantile 0.84.
     pub q84: f64,
+    /// Quantile 0.975.
     pub q975: f64,
 }
 
 impl Quantiles {
-    /// Quantiles of every column of a row-major matrix with `columns` columns (spectra as rows). Incomplete last rows are ignored.
+    /// Computes the quantiles of every column of a row-major matrix with `columns` columns (spectra as rows). Incomplete last rows are
+    /// ignored.
     pub fn of_columns(matrix: &[f32], columns: usize) -> Vec<Quantiles> {
         use rayon::prelude::*;
         (0..columns)
@@ -146,7 +172,7 @@ impl Quantiles {
 }
 
 impl SpectrumTable {
-    /// From the kept bins' edges [keV], observed counts, exposure [s] and expected counts of posterior samples (row-major,
+    /// Makes the table from the kept bins' edges \[keV\], observed counts, exposure \[s\] and expected counts of posterior samples (row-major,
     /// samples x bins).
     ///
     /// # Errors
@@ -180,28 +206,38 @@ impl SpectrumTable {
     }
 }
 
-/// One energy bin of the response [keV] with quantiles over the posterior of E^2 F(E) = E x E F(E), in keV^2 photons/cm2/s/keV (XSPEC's
+/// One energy bin of the response \[keV\] with quantiles over the posterior of E^2 F(E) = E x E F(E), in keV^2 photons/cm2/s/keV (XSPEC's
 /// `eemodel`; the same as keV/cm2/s per unit of ln E). F is the mean over the bin, E its geometric middle.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct UnfoldedRow {
+    /// Lower edge \[keV\].
     pub e_min: f64,
+    /// Upper edge \[keV\].
     pub e_max: f64,
+    /// Quantile 0.025.
     pub q025: f64,
+    /// Quantile 0.16.
     pub q16: f64,
+    /// Median.
     pub median: f64,
+    /// Quantile 0.84.
     pub q84: f64,
+    /// Quantile 0.975.
     pub q975: f64,
 }
 
-/// The table; `components` as in [`SpectrumTable`], in the unit of the rows.
+/// The table `unfolded.csv` holds the model before the instrument, with its band over the posterior.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UnfoldedTable {
+    /// Energy bins, ascending.
     pub rows: Vec<UnfoldedRow>,
+    /// Each additive component alone at the best sample of the posterior, one number per row in the unit of the rows; empty where
+    /// [`SpectrumTable::components`] is.
     pub components: Vec<(String, Vec<f64>)>,
 }
 
 impl UnfoldedRow {
-    /// Factor from photons/cm2/s in a bin to E^2 F(E).
+    /// Returns the factor from photons/cm2/s in a bin with these edges \[keV\] to E^2 F(E).
     pub fn factor(e_min: f64, e_max: f64) -> f64 {
         let middle = if e_min > 0.0 { e_min * e_max } else { 0.25 * (e_min + e_max).powi(2) };
         middle / (e_max - e_min)

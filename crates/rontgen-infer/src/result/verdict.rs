@@ -12,40 +12,48 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub struct Verdict {
     /// Both in one word, the worse of the two: "refused" goes with exit status 4.
     pub status: VerdictStatus,
+    /// Whether the draws are those of the posterior.
     pub sampling: Sampling,
+    /// Whether the model can have made the data.
     pub model: ModelLight,
     /// What gave the draws, where it was not the refinement as the run file has it: a step of the fall-back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<String>,
 }
 
-/// Are these draws of the posterior?
+/// This light answers: are these draws of the posterior?
 pub type Sampling = Light<VerdictStatus>;
 
-/// Can this model have made the data?
+/// This light answers: can this model have made the data?
 pub type ModelLight = Light<ModelStatus>;
 
-/// A status, and why it is not better.
+/// A light is a status with the reasons why it is not better.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Light<S> {
+    /// Status, the worst of all reasons.
     pub status: S,
+    /// Reasons, one sentence each; empty where nothing is to be said.
     #[serde(default = "Vec::new")]
     pub reasons: Vec<String>,
 }
 
+/// A result can be believed to one of three degrees, from good to bad.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum VerdictStatus {
+    /// Nothing speaks against it.
     #[serde(rename = "trusted")]
     Trusted,
+    /// Something is to be known before it is used.
     #[default]
     #[serde(rename = "with care")]
     WithCare,
-    /// Earlier versions wrote "not trusted".
+    /// It is not to be used ("refused"; earlier versions wrote "not trusted").
     #[serde(rename = "refused", alias = "not trusted")]
     NotTrusted,
 }
 
 impl VerdictStatus {
+    /// Returns the status as `summary.json` writes it.
     pub fn as_str(self) -> &'static str {
         match self {
             VerdictStatus::Trusted => "trusted",
@@ -55,18 +63,23 @@ impl VerdictStatus {
     }
 }
 
+/// A model describes the data to one of three degrees, from good to bad.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ModelStatus {
+    /// C-STAT is what the model predicts.
     #[serde(rename = "fits")]
     Fits,
+    /// Something in the data is unlike what the model makes.
     #[default]
     #[serde(rename = "poor")]
     Poor,
+    /// The data cannot come from the model.
     #[serde(rename = "does not describe")]
     DoesNotDescribe,
 }
 
 impl ModelStatus {
+    /// Returns the status as `summary.json` writes it.
     pub fn as_str(self) -> &'static str {
         match self {
             ModelStatus::Fits => "fits",
@@ -116,7 +129,7 @@ impl Verdict {
         verdict
     }
 
-    /// The light of the draws, as far as their weights tell: what more or other draws can mend.
+    /// Judges the draws as far as their weights tell: what more or other draws can mend.
     pub fn of_weights(refine: &RefineSummary) -> Sampling {
         let mut light = Sampling { status: VerdictStatus::Trusted, reasons: Vec::new() };
         if refine.method == "none" {
@@ -149,17 +162,17 @@ impl Verdict {
         self.model.add(ModelStatus::Poor, reason);
     }
 
-    /// True when the result is written but its diagnostics say not to use it (exit status 4).
+    /// Returns true when the result is written but its diagnostics say not to use it (exit status 4).
     pub fn refused(&self) -> bool {
         self.status == NotTrusted
     }
 
-    /// True when the model lies beyond the limit of misfit: then that is what to say first.
+    /// Returns true when the model lies beyond the limit of misfit: then that is what to say first.
     pub fn model_is_hopeless(&self) -> bool {
         self.model.status == ModelStatus::DoesNotDescribe
     }
 
-    /// True when the draws are no posterior: then no chain is written, which other programs would take as it is.
+    /// Returns true when the draws are no posterior: then no chain is written, which other programs would take as it is.
     pub fn withholds_chain(&self) -> bool {
         self.sampling.status == NotTrusted
     }
@@ -333,29 +346,38 @@ impl Verdict {
 
 /// The limits that [`Verdict::judge`] applies.
 pub mod limits {
-    /// The global p-value below which the model is doubted: one right model in a thousand.
+    /// The model is doubted below this global p-value: one right model in a thousand.
     pub const RESIDUAL_P: f64 = 1e-3;
-    /// Vehtari et al. 2024: importance-sampling estimates are reliable below 0.7, and have no finite mean from 1.
+    /// Importance-sampling estimates are reliable below this Pareto k-hat (Vehtari et al. 2024).
     pub const PARETO_K: f64 = 0.7;
+    /// Importance-sampling estimates have no finite mean from this Pareto k-hat on (Vehtari et al. 2024): refused.
     pub const PARETO_K_BAD: f64 = 1.0;
+    /// Importance weights have no finite variance from this Pareto k-hat on.
     pub const NO_VARIANCE: f64 = 0.5;
-    /// Where the weights have no variance: EPIC-pn with few simulations was off by 7e-3 nat at an efficiency of 0.03, by at most 1.6e-3
-    /// from 0.08 on.
+    /// Efficiency below which weights without a variance are to be taken with care: EPIC-pn with few simulations was off by 7e-3 nat at an
+    /// efficiency of 0.03, by at most 1.6e-3 from 0.08 on.
     pub const EFFICIENCY: f64 = 0.05;
-    /// Below 1000 effective samples the 5 % and 95 % quantiles wander by more than a twentieth of their standard deviation or so.
+    /// Effective sample size below which draws are to be taken with care: the 5 % and 95 % quantiles wander by more than a twentieth of
+    /// their standard deviation or so.
     pub const ESS: f64 = 1000.0;
+    /// Effective sample size below which draws are refused.
     pub const ESS_BAD: f64 = 100.0;
+    /// Share of all weight in one sample above which draws are to be taken with care.
     pub const SHARE: f64 = 0.02;
+    /// Share of all weight in one sample above which draws are refused.
     pub const SHARE_BAD: f64 = 0.2;
     /// Distance of C-STAT from its expectation, in standard deviations, beyond which a fit is poor.
     pub const CSTAT_PULL: f64 = 4.0;
-    /// The same, beyond which the model does not describe the data: the default of `[verdict] misfit`.
+    /// Distance of C-STAT from its expectation, in standard deviations, beyond which the model does not describe the data: the default of
+    /// `[verdict] misfit`.
     pub const MISFIT: f64 = 10.0;
-    /// Error of an emulated ln L, as a standard deviation s over the posterior: the density is wrong by s, and the Jensen-Shannon
-    /// divergence from the right one about s^2/8. At 0.1 that is 1.3e-3 nat, below the 2e-3 that make two posteriors the same.
+    /// Error of an emulated ln L above which draws are to be taken with care. As a standard deviation s over the posterior the density is
+    /// wrong by s, and the Jensen-Shannon divergence from the right one is about s^2/8: at 0.1 that is 1.3e-3 nat, below the 2e-3 that make
+    /// two posteriors the same.
     pub const EMULATOR_ERROR: f64 = 0.1;
+    /// Error of an emulated ln L, as a standard deviation, above which draws are refused.
     pub const EMULATOR_ERROR_BAD: f64 = 0.5;
-    /// Share of the candidates that a truncated proposal accepts.
+    /// Share of the candidates that a truncated proposal accepts, below which its region may not have been filled evenly.
     pub const ACCEPTANCE: f64 = 1e-3;
     /// Share of simulated spectra that lie farther out than the observed one: one right run in a thousand is called odd.
     pub const SHARE_BEYOND: f64 = 1e-3;

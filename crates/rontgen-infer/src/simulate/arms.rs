@@ -15,7 +15,7 @@ use crate::kernels::model_fold::ModelFoldPlan;
 use crate::kernels::parameters::{Coordinates, ParameterPlan};
 use crate::model::{FreeParameter, MapEntry, Parameters, Program};
 use crate::observation::FoldedResponse;
-use crate::{Error, Result};
+use crate::{InferError, Result};
 
 /// An arm as it is asked for.
 #[derive(Debug, Clone)]
@@ -47,8 +47,8 @@ impl<'a> ArmSpec<'a> {
         Self { program, parameters, csr, least: f32::MIN, columns, accumulate: false, factor: None }
     }
 
-    /// The same on the energies that a compression kept, which was found for this model and response; where an analysis has several arms,
-    /// with the bound of [`super::compress::share`].
+    /// Sets the expected counts of `columns` as [`ArmSpec::new`] does, on the energies that a compression kept, which was found for this model
+    /// and response; where an analysis has several arms, with the bound of [`super::compress::share`].
     pub fn compressed(compression: &'a Compression, parameters: &'a Parameters, columns: Range<usize>) -> Self {
         let (program, csr) = (&compression.program, compression.csr());
         // Interpolation may dip below zero next to a feature that stands on nothing.
@@ -89,12 +89,12 @@ impl<'a> ArmSpec<'a> {
 
 /// Checks that arms fill the columns of one axis: each is set once, and by an arm before those that add to it.
 pub(super) fn check(arms: &[ArmSpec<'_>], columns: usize) -> Result<()> {
-    let Some(first) = arms.first() else { return Err(Error::Input("no arm; expected at least one".into())) };
+    let Some(first) = arms.first() else { return Err(InferError::Unfit("no arm; expected at least one".into())) };
     let named = |free: &FreeParameter| (free.name.clone(), free.prior);
     let list: Vec<_> = first.parameters.free().iter().map(named).collect();
     let mut set = vec![false; columns];
     for (k, arm) in arms.iter().enumerate() {
-        let refuse = |text: String| Err(Error::Input(format!("arm {}: {text}", k + 1)));
+        let refuse = |text: String| Err(InferError::Unfit(format!("arm {}: {text}", k + 1)));
         if arm.program.energies() != arm.csr.columns {
             return refuse(format!(
                 "the model has {} energies, the response {}",
@@ -127,7 +127,7 @@ pub(super) fn check(arms: &[ArmSpec<'_>], columns: usize) -> Result<()> {
         set[start..end].fill(true);
     }
     match set.iter().position(|set| !set) {
-        Some(column) => Err(Error::Input(format!("no arm sets column {column} of {columns}"))),
+        Some(column) => Err(InferError::Unfit(format!("no arm sets column {column} of {columns}"))),
         None => Ok(()),
     }
 }
@@ -169,7 +169,7 @@ impl Arm {
         let software = matches!(device, Device::Gpu(gpu) if gpu.is_software());
         let one_kernel = !software && model_fold.as_ref().is_some_and(ModelFoldPlan::narrow);
         if fold.largest_binding() > device.binding_limit() {
-            return Err(Error::Device(DeviceError::TooLarge {
+            return Err(InferError::Device(DeviceError::TooLarge {
                 what: "the response (group its channels, or use --device cpu)".into(),
                 requested: fold.largest_binding(),
                 available: device.binding_limit(),
@@ -245,7 +245,7 @@ fn model_plan(device: &Device, program: &Program) -> Result<ModelPlan> {
             ),
             None => "the tables of the model (use --device cpu)".into(),
         };
-        return Err(Error::Device(DeviceError::TooLarge {
+        return Err(InferError::Device(DeviceError::TooLarge {
             what,
             requested: bytes,
             available: limit,

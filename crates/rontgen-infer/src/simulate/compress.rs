@@ -26,26 +26,26 @@ use crate::observation::FoldedResponse;
 pub const MOST_CHANGE: f64 = 0.01;
 
 /// Kept bins that an interpolation reads.
-const POINTS: usize = 6;
+const STENCIL_POINTS: usize = 6;
 /// Bins between two kept ones before any is divided.
-const WIDEST: usize = 256;
+const WIDEST_INTERVAL: usize = 256;
 /// Draws from the prior that choose the bins, and others that judge the choice.
-const CHOOSING: usize = 256;
-const JUDGING: usize = 512;
+const CHOOSING_DRAWS: usize = 256;
+const JUDGING_DRAWS: usize = 512;
 /// What the choosing draws aim at, in units of the bound: unseen draws are somewhat worse than the worst seen.
-const AIM: f64 = 0.5;
+const AIMED_SHARE: f64 = 0.5;
 /// Attempts, each with the draws that refuted the one before and half its aim.
-const ATTEMPTS: usize = 3;
+const MOST_ATTEMPTS: usize = 3;
 /// Squared errors this much smaller than they may be are worth a second, coarser choice.
-const ROOM: f64 = 4.0;
+const SPARE_ERROR_FACTOR: f64 = 4.0;
 /// Kept bins as a fraction of all, above which compression is not worth having.
-const WORTH: f64 = 0.75;
+const MOST_KEPT_SHARE: f64 = 0.75;
 /// Counts in a bin below which changes count as if it had these: there the change is 2 e, not e^2/m.
-const FEW: f32 = 1e-6;
+const FEWEST_COUNTS: f32 = 1e-6;
 /// Random numbers of the draws; no stage of a run has them.
 const SEED: u64 = 0x636f_6d70_7265_7373;
 
-/// Bound on the change of C-STAT for `q = sum(e^2/m)`: the shift and three standard deviations of the noise.
+/// Returns the bound on the change of C-STAT for `q = sum(e^2/m)`: the shift and three standard deviations of the noise.
 pub fn change(q: f64) -> f64 {
     q + 6.0 * q.sqrt()
 }
@@ -61,11 +61,12 @@ pub fn share(bound: f64, arms: usize) -> f64 {
     change(squared_error(bound) / arms.max(1) as f64)
 }
 
-/// What a compression kept and what it costs.
+/// A compression kept so much, and costs so much.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Report {
-    /// Model energies of the exact grid, and those kept.
+    /// Model energies of the exact grid.
     pub energies: usize,
+    /// Model energies that were kept.
     pub kept: usize,
     /// Draws from the prior that judged it.
     pub draws: usize,
@@ -73,13 +74,15 @@ pub struct Report {
     pub largest_change: f64,
 }
 
-/// A model on its kept bins with the response that belongs to them.
+/// This is a model on its kept bins with the response that belongs to them.
 #[derive(Debug, Clone)]
 pub struct Compression {
+    /// Model on the kept bins.
     pub program: Program,
     row_start: Vec<u32>,
     column: Vec<u32>,
     value: Vec<f32>,
+    /// What was kept, and what that costs.
     pub report: Report,
 }
 
@@ -104,28 +107,28 @@ impl Compression {
         }
         let counts = counts.max(1) as f64;
         let mut draws = Draws::new(program, folded, counts);
-        draws.extend(program, parameters, (0..CHOOSING).collect());
-        if draws.scale.len() < CHOOSING / 2 {
+        draws.extend(program, parameters, (0..CHOOSING_DRAWS).collect());
+        if draws.scale.len() < CHOOSING_DRAWS / 2 {
             return Err("most draws from the prior have no counts".into());
         }
         let reference = draws.reference(program, parameters);
         let mut grid = Grid::new(program.energies());
         let mut worst = f64::INFINITY;
-        for attempt in 0..ATTEMPTS {
-            let aim = squared_error(bound * AIM * 0.5f64.powi(attempt as i32));
+        for attempt in 0..MOST_ATTEMPTS {
+            let aim = squared_error(bound * AIMED_SHARE * 0.5f64.powi(attempt as i32));
             grid.refine(&draws, &reference, aim);
-            if grid.kept.len() as f64 > WORTH * program.energies() as f64 {
+            if grid.kept.len() as f64 > MOST_KEPT_SHARE * program.energies() as f64 {
                 break;
             }
             let Some(mut compression) = grid.compression(program, folded, &reference) else { break };
-            let first = CHOOSING + attempt * JUDGING;
+            let first = CHOOSING_DRAWS + attempt * JUDGING_DRAWS;
             let changes = compression.judge(program, parameters, folded, counts, first);
             worst = largest(&changes);
             if worst < bound {
                 compression.report.largest_change = worst;
                 // A response much wider than its energies averages errors that the aim counts one by one.
-                let room = squared_error(bound * AIM) / squared_error(worst).max(f64::MIN_POSITIVE);
-                if room < ROOM {
+                let room = squared_error(bound * AIMED_SHARE) / squared_error(worst).max(f64::MIN_POSITIVE);
+                if room < SPARE_ERROR_FACTOR {
                     return Ok(compression);
                 }
                 let mut coarser = Grid::new(program.energies());
@@ -150,7 +153,7 @@ impl Compression {
         })
     }
 
-    /// Expected counts per bin in f64, as [`super::oracle::expected_counts`] on the exact grid. `points`: n x P.
+    /// Computes expected counts per bin in f64, as [`super::oracle::expected_counts`] does on the exact grid. `points`: n x P.
     pub fn expected_counts(&self, parameters: &Parameters, points: &[Vec<f64>]) -> Vec<Vec<f64>> {
         let bins = self.row_start.windows(2);
         let fold = |flux: &[f64], w: &[u32]| -> f64 {
@@ -173,7 +176,7 @@ impl Compression {
         Csr { columns: self.program.energies(), row_start: &self.row_start, column: &self.column, value: &self.value }
     }
 
-    /// [`change`] for each of [`JUDGING`] draws from `first` on, with the arithmetic of the devices.
+    /// [`change`] for each of [`JUDGING_DRAWS`] draws from `first` on, with the arithmetic of the devices.
     fn judge(
         &self,
         program: &Program,
@@ -187,7 +190,7 @@ impl Compression {
         let compressed = FoldPlan::new(&cpu, self.csr());
         let bins = folded.bins();
         let group = CPU_SPECTRA;
-        let judged = (0..JUDGING / group).into_par_iter().flat_map_iter(|g| {
+        let judged = (0..JUDGING_DRAWS / group).into_par_iter().flat_map_iter(|g| {
             let means = |program: &Program, plan: &FoldPlan| {
                 let stride = cpu_stride(program.energies());
                 let mut flux = vec![0f32; group * stride];
@@ -221,7 +224,7 @@ fn judged_change(exact: &[f32], compressed: &[f32], counts: f64) -> f64 {
     }
     let term = |(&m, &c): (&f32, &f32)| {
         let (m, c) = (scale * f64::from(m), scale * f64::from(c));
-        (c - m) * (c - m) / (m + f64::from(FEW))
+        (c - m) * (c - m) / (m + f64::from(FEWEST_COUNTS))
     };
     let change = change(exact.iter().zip(compressed).map(term).sum());
     // Means that are not numbers where the exact ones are: the worst that can be.
@@ -304,33 +307,33 @@ impl Draws {
 /// One fine bin's photons as a sum over kept bins: where they start in the list of kept bins, and the weights.
 struct Stencil {
     first: usize,
-    weights: [f64; POINTS],
+    weights: [f64; STENCIL_POINTS],
 }
 
 /// The kept bins, first and last included.
 struct Grid {
     kept: Vec<u32>,
     /// Per interval (its first bin and the kept bins it reads): the squared error of each draw.
-    known: HashMap<(u32, [u32; POINTS]), Vec<f32>>,
+    known: HashMap<(u32, [u32; STENCIL_POINTS]), Vec<f32>>,
 }
 
 impl Grid {
     fn new(energies: usize) -> Self {
         let last = energies as u32 - 1;
-        let mut kept: Vec<u32> = (0..last).step_by(WIDEST).collect();
+        let mut kept: Vec<u32> = (0..last).step_by(WIDEST_INTERVAL).collect();
         kept.push(last);
         Self { kept, known: HashMap::new() }
     }
 
     /// The first of the kept bins that interval `a` (from kept bin a to a + 1) reads, and how many.
     fn reads(&self, a: usize) -> (usize, usize) {
-        let points = POINTS.min(self.kept.len());
-        ((a + 1).saturating_sub(POINTS / 2).min(self.kept.len() - points), points)
+        let points = STENCIL_POINTS.min(self.kept.len());
+        ((a + 1).saturating_sub(STENCIL_POINTS / 2).min(self.kept.len() - points), points)
     }
 
-    fn key(&self, a: usize) -> (u32, [u32; POINTS]) {
+    fn key(&self, a: usize) -> (u32, [u32; STENCIL_POINTS]) {
         let (first, points) = self.reads(a);
-        let mut read = [u32::MAX; POINTS];
+        let mut read = [u32::MAX; STENCIL_POINTS];
         read[..points].copy_from_slice(&self.kept[first..first + points]);
         (self.kept[a], read)
     }
@@ -339,8 +342,9 @@ impl Grid {
     fn stencil(&self, a: usize, j: usize, reference: &[f64], bins: &[(f64, f64)]) -> Stencil {
         let (first, points) = self.reads(a);
         let middle = |j: usize| 0.5 * (bins[j].0 + bins[j].1);
-        let at: [usize; POINTS] = std::array::from_fn(|p| self.kept[(first + p).min(self.kept.len() - 1)] as usize);
-        let mut weights = [0.0; POINTS];
+        let at: [usize; STENCIL_POINTS] =
+            std::array::from_fn(|p| self.kept[(first + p).min(self.kept.len() - 1)] as usize);
+        let mut weights = [0.0; STENCIL_POINTS];
         for (p, weight) in weights.iter_mut().enumerate().take(points) {
             *weight = reference[j] / reference[at[p]];
             for q in (0..points).filter(|&q| q != p) {
@@ -422,7 +426,7 @@ impl Grid {
             for (((out, sum), flux), scale) in out.iter_mut().zip(&sum).zip(&draws.flux[j]).zip(&draws.scale) {
                 let per_photon = area * scale;
                 let error = per_photon * (sum - flux);
-                *out += error * error / (per_photon * flux + FEW);
+                *out += error * error / (per_photon * flux + FEWEST_COUNTS);
             }
         }
         out
@@ -462,7 +466,7 @@ impl Grid {
             row_start.push(column.len() as u32);
         }
         let report =
-            Report { energies: bins.len(), kept: self.kept.len(), draws: JUDGING, largest_change: f64::INFINITY };
+            Report { energies: bins.len(), kept: self.kept.len(), draws: JUDGING_DRAWS, largest_change: f64::INFINITY };
         Some(Compression { program: program.thinned(&self.kept)?, row_start, column, value, report })
     }
 }

@@ -26,7 +26,7 @@ use crate::kernels::cstat::{self, Form, Rows};
 use crate::kernels::poisson;
 use crate::model::{ModelError, Parameters, Program};
 use crate::observation::{FoldedResponse, Observations};
-use crate::{Error, Result};
+use crate::{InferError, Result};
 use arms::Arm;
 use rayon::prelude::*;
 use statistic::Prepared;
@@ -99,7 +99,7 @@ impl Simulator {
         counts: &[u32],
     ) -> Result<Self> {
         if program.energies() != folded.energies() {
-            return Err(Error::Input(format!(
+            return Err(InferError::Unfit(format!(
                 "the model has {} energies, the response {}",
                 program.energies(),
                 folded.energies()
@@ -108,7 +108,7 @@ impl Simulator {
         Self::one(device, ArmSpec::new(program, parameters, folded, 0..folded.bins()), counts)
     }
 
-    /// The same on the energies that a compression kept: `parameters` and `counts` are those it was found for.
+    /// Lays out one model for one data set on the energies that a compression kept: `parameters` and `counts` are those it was found for.
     ///
     /// # Errors
     /// As [`Simulator::new`].
@@ -125,7 +125,7 @@ impl Simulator {
     fn one(device: &Device, arm: ArmSpec<'_>, counts: &[u32]) -> Result<Self> {
         let bins = arm.columns.end;
         if counts.len() != bins {
-            return Err(Error::Input(format!("{} counts for {bins} bins of the response", counts.len())));
+            return Err(InferError::Unfit(format!("{} counts for {bins} bins of the response", counts.len())));
         }
         Self::joint(device, &[arm], counts, &[(0..bins, Statistic::Poisson)])
     }
@@ -171,16 +171,18 @@ impl Simulator {
         Self::joint(device, arms, &observations.counts(), &[(0..observations.bins(), Statistic::Poisson)])
     }
 
+    /// Returns the device that everything is laid out on.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// Kept bins of all data sets, D.
+    /// Returns the number of kept bins of all data sets, D.
     pub fn bins(&self) -> usize {
         self.observed.counts.cols()
     }
 
-    /// Model energies at which the models are evaluated for one spectrum, E: those of all arms that have a flux of their own.
+    /// Returns the number of model energies at which the models are evaluated for one spectrum, E: those of all arms that have a flux of
+    /// their own.
     pub fn energies(&self) -> usize {
         self.with_flux().map(|arm| arm.fold.energies()).sum()
     }
@@ -189,12 +191,12 @@ impl Simulator {
         self.arms.iter().enumerate().filter(|(k, arm)| arm.flux_of == *k).map(|(_, arm)| arm)
     }
 
-    /// Names of the P free parameters, the columns of every theta.
+    /// Returns the names of the P free parameters, the columns of every theta.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// The observed counts on the device, 1 x D.
+    /// Returns the observed counts on the device, 1 x D.
     pub fn observed(&self) -> &Tensor<f32> {
         &self.observed.counts
     }
@@ -210,7 +212,7 @@ impl Simulator {
     /// Another number of counts, and numbers that a statistic cannot use.
     pub fn prepare(&self, counts: &[u32]) -> Result<Observed> {
         if counts.len() != self.bins() {
-            return Err(Error::Input(format!("{} counts for {} columns", counts.len(), self.bins())));
+            return Err(InferError::Unfit(format!("{} counts for {} columns", counts.len(), self.bins())));
         }
         Observed::new(&self.device, counts, &self.statistics)
     }
@@ -275,7 +277,7 @@ impl Simulator {
         self.arms.iter().all(|arm| arm.one_kernel == on)
     }
 
-    /// Bytes on the device for `rows` spectra, without the outputs: tables and one tile.
+    /// Returns the bytes on the device for `rows` spectra, without the outputs: tables and one tile.
     pub fn working_bytes(&self, rows: usize) -> u64 {
         let tile = match &self.device {
             Device::Gpu(_) => self.gpu_tile.min(rows.next_multiple_of(4)) as u64,
@@ -407,7 +409,7 @@ impl Simulator {
     /// A row of another length.
     pub fn physical(&self, rows: &[Vec<f64>]) -> Result<Tensor<f32>> {
         if let Some(row) = rows.iter().find(|row| row.len() != self.names.len()) {
-            return Err(Error::Input(format!("{} values for {} free parameters", row.len(), self.names.len())));
+            return Err(InferError::Unfit(format!("{} values for {} free parameters", row.len(), self.names.len())));
         }
         let values: Vec<f32> = rows.iter().flatten().map(|&x| x as f32).collect();
         Ok(Tensor::from_slice(&self.device, rows.len(), self.names.len(), &values))
@@ -479,7 +481,7 @@ impl Simulator {
     }
 
     /// Adds to a fault the parameters of its row.
-    fn explain(&self, error: DeviceError, offset: usize, coordinates: Coordinates, theta: &Tensor<f32>) -> Error {
+    fn explain(&self, error: DeviceError, offset: usize, coordinates: Coordinates, theta: &Tensor<f32>) -> InferError {
         let DeviceError::Fault { stage, what, row } = &error else { return error.into() };
         let Ok(values) = theta.download() else { return error.into() };
         let start = (*row as usize).checked_sub(offset).map(|local| local * theta.cols());
@@ -494,7 +496,7 @@ impl Simulator {
             self.names.iter().zip(&shown).map(|(name, value)| format!("{name} = {value}")).collect();
         let trouble = self.arms.iter().find_map(|arm| arm.program.take_trouble());
         let why = trouble.map_or(String::new(), |text| format!("\n  {text}"));
-        Error::Model(ModelError::Parameter(format!(
+        InferError::Model(ModelError::Parameter(format!(
             "{stage}: {what}, for spectrum {row} with {}{why}",
             list.join(", ")
         )))

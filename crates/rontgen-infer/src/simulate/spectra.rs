@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::{
-    Error, Result,
+    InferError, Result,
     device::{Device, DeviceError, Tensor},
     kernels::{
         fold::FluxTile,
@@ -12,7 +12,7 @@ use crate::{
     model::{ModelError, Program, Scratch},
 };
 
-/// Photons/cm2/s in every bin of `program` for each of `points` (all M parameters of the model): points x E, in f64.
+/// Computes photons/cm2/s in every bin of `program` for each of `points` (all M parameters of the model): points x E, in f64.
 pub fn oracle(program: &Program, points: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let spectrum = |full: &Vec<f64>| {
         let mut flux = vec![0.0; program.energies()];
@@ -22,7 +22,8 @@ pub fn oracle(program: &Program, points: &[Vec<f64>]) -> Vec<Vec<f64>> {
     points.par_iter().map(spectrum).collect()
 }
 
-/// The same in f32 as `device` computes it in a run: the shader on a GPU, the vectorised form on the CPU.
+/// Computes photons/cm2/s in every bin of `program` for each of `points` (all M parameters of the model), points x E, in f32 as `device`
+/// does in a run: the shader on a GPU, the vectorised form on the CPU.
 ///
 /// # Errors
 /// Parameters for which the flux is not finite or negative (the message lists them), tables that do not fit, a device that failed.
@@ -30,7 +31,7 @@ pub fn on_device(device: &Device, program: &Program, points: &[Vec<f64>]) -> Res
     let bins = program.bin_table();
     let bytes = 4 * program.tables().len() as u64;
     if bytes > device.binding_limit() {
-        return Err(Error::Device(DeviceError::TooLarge {
+        return Err(InferError::Device(DeviceError::TooLarge {
             what: "the tables of the model (use --device cpu)".into(),
             requested: bytes,
             available: device.binding_limit(),
@@ -69,12 +70,12 @@ pub fn on_device(device: &Device, program: &Program, points: &[Vec<f64>]) -> Res
 }
 
 /// Adds to a fault the parameters of its spectrum; `first` is the number of the tile's first.
-fn explain(error: DeviceError, program: &Program, points: &[Vec<f64>], first: usize) -> Error {
+fn explain(error: DeviceError, program: &Program, points: &[Vec<f64>], first: usize) -> InferError {
     let DeviceError::Fault { stage, what, row } = &error else { return error.into() };
     let Some(point) = (*row as usize).checked_sub(first).and_then(|k| points.get(k)) else { return error.into() };
     let why = program.take_trouble().map_or(String::new(), |text| format!("\n  {text}"));
     let list: Vec<String> = point.iter().map(|x| format!("{x}")).collect();
-    Error::Model(ModelError::Parameter(format!(
+    InferError::Model(ModelError::Parameter(format!(
         "{stage}: {what}, for spectrum {row} with the model's parameters {}{why}",
         list.join(", ")
     )))

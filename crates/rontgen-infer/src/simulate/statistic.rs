@@ -5,7 +5,7 @@ use crate::device::{Device, Tensor};
 use crate::kernels::background_draw::{BackgroundTable, ColumnBackground};
 use crate::kernels::background_stat::{BackgroundBin, BackgroundData, BackgroundStatistic};
 use crate::numerics::special::ln_gamma;
-use crate::{Error, Result};
+use crate::{InferError, Result};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -84,7 +84,7 @@ impl Observed {
     /// Prepares counts; `statistics` cover all columns.
     pub(super) fn new(device: &Device, counts: &[u32], statistics: &[(Range<usize>, Statistic)]) -> Result<Self> {
         if let Some((bin, count)) = counts.iter().enumerate().find(|(_, count)| **count > MOST_COUNTS) {
-            return Err(Error::Input(format!(
+            return Err(InferError::Unfit(format!(
                 "bin {bin} holds {count} counts; expected at most {MOST_COUNTS}: choose narrower bins"
             )));
         }
@@ -95,7 +95,7 @@ impl Observed {
                     let own = bins.iter().zip(&counts[columns.clone()]);
                     let own: Vec<BackgroundBin> = own.map(|(bin, count)| with_source(bin, *count)).collect();
                     let data = BackgroundData::new(device, *statistic, &own);
-                    Prepared::Background(data.map_err(|error| Error::Input(format!("background: {error}")))?)
+                    Prepared::Background(data.map_err(|error| InferError::Unfit(format!("background: {error}")))?)
                 }
             };
             Ok((columns.clone(), prepared))
@@ -120,7 +120,7 @@ pub(super) fn side_by_side(
     let mut at = 0;
     for (range, statistic) in statistics {
         if range.start != at || range.end < at || range.end > columns {
-            return Err(Error::Input(format!(
+            return Err(InferError::Unfit(format!(
                 "a statistic of columns {} to {}; expected them to start at {at}, and to end at {columns} at most",
                 range.start, range.end
             )));
@@ -128,7 +128,7 @@ pub(super) fn side_by_side(
         if let Statistic::Background(_, bins) = statistic
             && bins.len() != range.len()
         {
-            return Err(Error::Input(format!(
+            return Err(InferError::Unfit(format!(
                 "a statistic of columns {} to {} with {} bins",
                 range.start,
                 range.end,
@@ -142,7 +142,7 @@ pub(super) fn side_by_side(
         }
     }
     if at != columns {
-        return Err(Error::Input(format!("columns {at} to {columns} have no statistic")));
+        return Err(InferError::Unfit(format!("columns {at} to {columns} have no statistic")));
     }
     Ok(merged)
 }

@@ -17,7 +17,7 @@ use crate::kernels::gemm::{Epilogue, Matrix, MatrixMut, gemm};
 use crate::kernels::{loss, reduce, standardize};
 use crate::nn::store::SNAPSHOTS;
 use crate::nn::{Epoch, FitSettings, History, ParameterStore, StoreState, fit};
-use crate::{Error, Result};
+use crate::{InferError, Result};
 use batch::Batch;
 use fused::{Columns, Weights};
 use inference::Inference;
@@ -46,15 +46,18 @@ mod workspace;
 /// Smallest weight of a new batch in the running statistics; the first batches are averaged evenly.
 const MOMENTUM: f32 = 0.1;
 
-/// Shape and initialisation; how long to train is in [`FitSettings`].
+/// These settings give shape and initialisation; how long to train is in [`FitSettings`].
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct AutoEncoderSettings {
     /// Widths of the encoder's hidden layers; the decoder mirrors them. Empty: one layer of half the bins.
     pub hidden: Vec<usize>,
+    /// Numbers per summary.
     pub latent: usize,
+    /// What a reconstruction is compared with.
     pub targets: Targets,
     /// Whether every training starts from the best linear summaries of its own spectra, where the spectra are drawn from expected counts.
     pub from_signal: bool,
+    /// Seed of the starting weights.
     pub seed: u64,
 }
 
@@ -102,14 +105,20 @@ pub struct AutoEncoder {
     fusion: Fusion,
 }
 
-/// Everything that [`AutoEncoder::from_state`] needs to go on bit for bit.
+/// [`AutoEncoder::from_state`] needs this to go on bit for bit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AutoEncoderState {
+    /// Shape and initialisation.
     pub settings: AutoEncoderSettings,
+    /// Bins of the spectra, D.
     pub bins: usize,
+    /// Weights and optimiser.
     pub store: StoreState,
+    /// Running means, then variances, of each layer; empty where there is no normalisation.
     pub running: Vec<Vec<f32>>,
+    /// Batches that the running statistics have seen.
     pub updates: u64,
+    /// Means, then standard deviations, of ln(1 + x) per bin, 2 x D; `None` before any training.
     pub scale: Option<Vec<f32>>,
 }
 
@@ -134,14 +143,14 @@ impl AutoEncoderSettings {
 }
 
 impl AutoEncoder {
-    /// A network for spectra of `bins` bins with fresh weights.
+    /// Makes a network for spectra of `bins` bins with fresh weights.
     ///
     /// # Errors
-    /// [`Error::Input`] for a width of 0.
+    /// [`InferError::Unfit`] for a width of 0.
     pub fn new(device: &Device, bins: usize, settings: &AutoEncoderSettings) -> Result<Self> {
         let hidden = settings.widths(bins);
         if bins == 0 || settings.latent == 0 || hidden.contains(&0) {
-            return Err(Error::Input(format!(
+            return Err(InferError::Unfit(format!(
                 "auto-encoder: widths {bins} (bins), {hidden:?} (hidden), {} (latent); each must be at least 1",
                 settings.latent
             )));
@@ -193,10 +202,10 @@ impl AutoEncoder {
         })
     }
 
-    /// The network as a checkpoint left it.
+    /// Makes the network as a checkpoint left it.
     ///
     /// # Errors
-    /// [`Error::Input`] when the state's vectors do not fit its own settings.
+    /// [`InferError::Unfit`] when the state's vectors do not fit its own settings.
     pub fn from_state(device: &Device, state: &AutoEncoderState) -> Result<Self> {
         let whole = Self::new(device, state.bins, &state.settings)?;
         // A state without a decoder is an embedding's.
@@ -204,7 +213,8 @@ impl AutoEncoder {
             true => Self::embedding(device, state.bins, &state.settings)?,
             false => whole,
         };
-        let misfit = |what: &str| Error::Input(format!("auto-encoder: the state's {what} do not fit its settings"));
+        let misfit =
+            |what: &str| InferError::Unfit(format!("auto-encoder: the state's {what} do not fit its settings"));
         let store = ParameterStore::from_state(device, &state.store).filter(|store| store.len() == network.store.len());
         network.store = store.ok_or_else(|| misfit("weights"))?;
         if state.running.len() != network.running.len()
@@ -239,12 +249,12 @@ impl AutoEncoder {
         })
     }
 
-    /// Bins of the spectra it takes.
+    /// Returns the bins of the spectra it takes, D.
     pub fn bins(&self) -> usize {
         self.bins
     }
 
-    /// Weights, biases, gammas and betas, padding included.
+    /// Returns the number of weights, biases, gammas and betas, padding included.
     pub fn parameters(&self) -> usize {
         self.store.len()
     }
@@ -264,7 +274,7 @@ impl AutoEncoder {
         }
     }
 
-    /// The spectra as the network reconstructs them from their summaries: N x D expected counts.
+    /// Computes the spectra as the network reconstructs them from their summaries: N x D expected counts.
     ///
     /// # Errors
     /// As [`Summary::encode`].
@@ -288,7 +298,7 @@ impl AutoEncoder {
         Ok(out)
     }
 
-    /// Has it been trained (or restored from one that was)?
+    /// Returns whether it has been trained (or restored from one that was).
     pub fn trained(&self) -> bool {
         self.scale.is_some()
     }
@@ -296,9 +306,9 @@ impl AutoEncoder {
     fn ready(&self, found: usize) -> Result<&Tensor<f32>> {
         if found != self.bins {
             let expected = self.bins;
-            return Err(Error::Input(format!("auto-encoder: spectra of {found} bins, expected {expected}")));
+            return Err(InferError::Unfit(format!("auto-encoder: spectra of {found} bins, expected {expected}")));
         }
-        self.scale.as_ref().ok_or_else(|| Error::Input("auto-encoder: encoding before any training".into()))
+        self.scale.as_ref().ok_or_else(|| InferError::Unfit("auto-encoder: encoding before any training".into()))
     }
 
     /// Layers `0 .. layers` at inference, from `work.input`.
@@ -420,21 +430,21 @@ impl Summary for AutoEncoder {
         let blocks = data.spectra.blocks();
         let (rows, bins) = (blocks.rows(), blocks.cols());
         if bins != self.bins {
-            return Err(Error::Input(format!("auto-encoder: spectra of {bins} bins, expected {}", self.bins)));
+            return Err(InferError::Unfit(format!("auto-encoder: spectra of {bins} bins, expected {}", self.bins)));
         }
         if let Spectra::Stored { targets, .. } = data.spectra {
             let wanted = self.settings.targets != Targets::Counts;
             match targets {
                 Some(targets) if (targets.rows(), targets.cols()) != (rows, bins) => {
                     let found = (targets.rows(), targets.cols());
-                    return Err(Error::Input(format!(
+                    return Err(InferError::Unfit(format!(
                         "auto-encoder: targets of {found:?}, spectra of ({rows}, {bins})"
                     )));
                 }
                 targets if targets.is_some() != wanted => {
                     let verb = if wanted { "need" } else { "allow no" };
                     let kind = self.settings.targets;
-                    return Err(Error::Input(format!("auto-encoder: targets {kind:?} {verb} separate targets")));
+                    return Err(InferError::Unfit(format!("auto-encoder: targets {kind:?} {verb} separate targets")));
                 }
                 _ => {}
             }

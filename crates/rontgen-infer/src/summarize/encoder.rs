@@ -5,15 +5,20 @@ use crate::Result;
 use crate::device::Device;
 use crate::nn::{Record, StoreState};
 
-/// One of them.
+/// A run chooses one of these summaries.
 #[derive(Debug)]
 pub enum Encoder {
+    /// Auto-encoder that reconstructs the spectrum.
     AutoEncoder(Box<AutoEncoder>),
     /// The encoder alone, trained together with the density.
     Embedding(Box<AutoEncoder>),
+    /// Principal components of the noisy spectra.
     Pca(Pca),
+    /// Directions in which the expected counts vary.
     Signal(Signal),
+    /// Sums and ratios of bands.
     Spectral(Spectral),
+    /// Standardised spectrum itself.
     Raw(Raw),
 }
 
@@ -47,7 +52,7 @@ impl Encoder {
     /// Adds what a trained encoder is to a record, under names that begin with `encoder.`; an untrained one adds nothing.
     ///
     /// # Errors
-    /// Those of the device.
+    /// A device that failed.
     pub fn put(&self, record: Record<'static>) -> Result<Record<'static>> {
         Ok(match self {
             Encoder::AutoEncoder(encoder) | Encoder::Embedding(encoder) if encoder.trained() => {

@@ -19,15 +19,15 @@ pub use projection::ProjectionState;
 pub use raw::Raw;
 pub use rows::ENCODE_ROWS;
 pub use signal::Signal;
-pub(crate) use signal::{FEW, kept, moments_of_few};
+pub(crate) use signal::{FEW_COUNTS, kept, moments_of_few};
 pub use spectral::Spectral;
 
 use crate::device::{Device, RowBlocks, Tensor};
 use crate::kernels::poisson::Source;
 use crate::nn::{Epoch, FitSettings, History};
-use crate::{Error, Result};
+use crate::{InferError, Result};
 
-/// The ways from a spectrum to a few numbers.
+/// A spectrum becomes a few numbers in one of these ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SummaryKind {
     /// Directions in which the expected counts vary ([`Signal`]).
@@ -35,7 +35,7 @@ pub enum SummaryKind {
     Signal,
     /// A network trained to reconstruct the spectrum ([`AutoEncoder`]).
     AutoEncoder,
-    /// Its encoder, trained together with the density.
+    /// The encoder of such a network alone, trained together with the density.
     Embedding,
     /// Principal components of the noisy spectra ([`Pca`]).
     Pca,
@@ -46,6 +46,7 @@ pub enum SummaryKind {
 }
 
 impl SummaryKind {
+    /// All kinds, the network first.
     pub const ALL: [SummaryKind; 6] = [
         SummaryKind::AutoEncoder,
         SummaryKind::Signal,
@@ -55,7 +56,7 @@ impl SummaryKind {
         SummaryKind::None,
     ];
 
-    /// As the run file writes it.
+    /// Returns the name as the run file writes it.
     pub fn name(self) -> &'static str {
         match self {
             SummaryKind::Signal => "signal",
@@ -68,7 +69,7 @@ impl SummaryKind {
     }
 }
 
-/// What a reconstruction is compared with.
+/// A reconstruction is compared with one of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Targets {
@@ -82,9 +83,10 @@ pub enum Targets {
 }
 
 impl Targets {
+    /// All kinds.
     pub const ALL: [Targets; 3] = [Targets::Counts, Targets::Twin, Targets::Expected];
 
-    /// As the run file writes it.
+    /// Returns the name as the run file writes it.
     pub fn name(self) -> &'static str {
         match self {
             Targets::Counts => "counts",
@@ -98,10 +100,20 @@ impl Targets {
 #[derive(Debug, Clone, Copy)]
 pub enum Spectra<'a> {
     /// Counts as they are, and what to reconstruct where that is something else (`None` for [`Targets::Counts`]).
-    Stored { counts: &'a RowBlocks<f32>, targets: Option<&'a RowBlocks<f32>> },
+    Stored {
+        /// Counts, N x D.
+        counts: &'a RowBlocks<f32>,
+        /// What to reconstruct, N x D; `None`: the counts themselves.
+        targets: Option<&'a RowBlocks<f32>>,
+    },
     /// Expected counts: every use draws its own Poisson counts from them, keyed by `source`, so that a network never sees the
     /// same noise twice. Whatever the targets, nothing else is needed.
-    Drawn { expected: &'a RowBlocks<f32>, source: Source },
+    Drawn {
+        /// Expected counts, N x D.
+        expected: &'a RowBlocks<f32>,
+        /// Random numbers of the draws.
+        source: Source,
+    },
 }
 
 impl<'a> Spectra<'a> {
@@ -118,20 +130,21 @@ impl<'a> Spectra<'a> {
     }
 }
 
-/// What one training sees.
+/// One training sees this.
 #[derive(Debug, Clone, Copy)]
 pub struct TrainingData<'a> {
+    /// Spectra, N x D.
     pub spectra: Spectra<'a>,
     /// Rows to train on; all of them without.
     pub rows: Option<&'a Tensor<u32>>,
 }
 
-/// A learned compression of spectra.
+/// A summary is a learned compression of spectra.
 pub trait Summary {
-    /// Numbers per spectrum; a training may change it where summaries do not last.
+    /// Returns the numbers per spectrum; a training may change it where summaries do not last.
     fn size(&self) -> usize;
 
-    /// Whether a summary keeps its meaning from one training to the next, so that a density estimator can go on from its weights.
+    /// Returns whether a summary keeps its meaning from one training to the next, so that a density estimator can go on from its weights.
     fn lasting(&self) -> bool {
         true
     }
@@ -139,7 +152,7 @@ pub trait Summary {
     /// Trains on these spectra, from where the last training ended (weights and optimiser state are kept).
     ///
     /// # Errors
-    /// [`crate::Error::Input`] when shapes or settings do not fit, else as [`crate::nn::fit`].
+    /// [`crate::InferError::Unfit`] when shapes or settings do not fit, else as [`crate::nn::fit`].
     fn train(
         &mut self,
         device: &Device,
@@ -151,7 +164,7 @@ pub trait Summary {
     /// Encodes the spectra `rows` of `spectra` into `rows x` [`Summary::size`]; a row's result does not depend on its neighbours.
     ///
     /// # Errors
-    /// [`crate::Error::Input`] when the number of bins differs from the one trained on, or before any training.
+    /// [`crate::InferError::Unfit`] when the number of bins differs from the one trained on, or before any training.
     fn encode(&self, device: &Device, spectra: Spectra<'_>, rows: &Tensor<u32>) -> Result<Tensor<f32>>;
 
     /// Encodes one spectrum (`1 x D`), the observed one.
@@ -164,7 +177,7 @@ pub trait Summary {
 fn check_bins(what: &str, found: usize, expected: usize) -> Result<()> {
     match found == expected {
         true => Ok(()),
-        false => Err(Error::Input(format!("{what}: spectra of {found} bins, expected {expected}"))),
+        false => Err(InferError::Unfit(format!("{what}: spectra of {found} bins, expected {expected}"))),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::device::{Device, Tensor};
 use crate::kernels::gemm::{Epilogue, Matrix, MatrixMut, gemm};
 use crate::kernels::standardize;
 use crate::nn::{Epoch, FitSettings, History};
-use crate::{Error, Result};
+use crate::{InferError, Result};
 use nalgebra::{DMatrix, SymmetricEigen};
 
 /// Most spectra whose covariance is taken.
@@ -39,14 +39,16 @@ impl Pca {
     /// Brings a checkpoint's state back.
     ///
     /// # Errors
-    /// [`Error::Input`] when it belongs to spectra of other bins.
+    /// [`InferError::Unfit`] when it belongs to spectra of other bins.
     pub fn restore(&mut self, state: &ProjectionState) -> Result<()> {
         self.fitted = Some(Projection::restored(&self.device, "principal components", self.bins, state)?);
         Ok(())
     }
 
     fn fitted(&self) -> Result<&Projection> {
-        self.fitted.as_ref().ok_or_else(|| Error::Input("principal components: encoding before any training".into()))
+        self.fitted
+            .as_ref()
+            .ok_or_else(|| InferError::Unfit("principal components: encoding before any training".into()))
     }
 
     /// Sum of z z^T over the spectra of up to [`COVARIANCE_ROWS`] rows (the last ones: the newest), and their number.
@@ -83,7 +85,7 @@ fn principal(second_moments: &[f32], bins: usize, share: f64) -> Result<Vec<f32>
     let at = |i: usize, j: usize| f64::from(second_moments[i * bins + j]);
     let matrix = DMatrix::from_fn(bins, bins, |i, j| 0.5 * (at(i, j) + at(j, i)));
     let unfound =
-        || Error::Input("principal components: the covariance has no eigenvectors that could be found".into());
+        || InferError::Unfit("principal components: the covariance has no eigenvectors that could be found".into());
     // Many times what any matrix takes; what is not finite would never end.
     let eigen = SymmetricEigen::try_new(matrix, f64::EPSILON, 1000 * bins).ok_or_else(unfound)?;
     let mut order: Vec<usize> = (0..bins).collect();

@@ -4,12 +4,14 @@ use super::Spectra;
 use super::rows::for_batches;
 use crate::device::{Device, Tensor};
 use crate::kernels::gemm::{Epilogue, Matrix, MatrixMut, gemm};
-use crate::{Error, Result};
+use crate::{InferError, Result};
 
-/// What a checkpoint keeps of a projection.
+/// A checkpoint keeps this of a projection.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProjectionState {
+    /// Two numbers per bin that the transformation takes, 2 x D.
     pub scale: Vec<f32>,
+    /// Directions, D x k row-major.
     pub basis: Vec<f32>,
 }
 
@@ -34,10 +36,10 @@ impl Projection {
     /// Brings a checkpoint's state back; `what` names the summary in an error.
     ///
     /// # Errors
-    /// [`Error::Input`] when it belongs to spectra of other bins.
+    /// [`InferError::Unfit`] when it belongs to spectra of other bins.
     pub fn restored(device: &Device, what: &str, bins: usize, state: &ProjectionState) -> Result<Self> {
         if state.scale.len() != 2 * bins || state.basis.is_empty() || !state.basis.len().is_multiple_of(bins) {
-            return Err(Error::Input(format!("{what} of a checkpoint: not those of {bins} bins")));
+            return Err(InferError::Unfit(format!("{what} of a checkpoint: not those of {bins} bins")));
         }
         Ok(Self {
             scale: Tensor::from_slice(device, 1, 2 * bins, &state.scale),

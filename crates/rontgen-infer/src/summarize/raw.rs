@@ -6,9 +6,9 @@ use crate::device::{Device, Tensor};
 use crate::kernels::gather;
 use crate::kernels::standardize;
 use crate::nn::{Epoch, FitSettings, History};
-use crate::{Error, Result};
+use crate::{InferError, Result};
 
-/// Spectra as they are, standardised.
+/// This summary is the spectrum as it is, standardised.
 #[derive(Debug)]
 pub struct Raw {
     device: Device,
@@ -17,6 +17,7 @@ pub struct Raw {
 }
 
 impl Raw {
+    /// Makes a summary of spectra of `bins` bins, which has its scale from its first training.
     pub fn new(device: &Device, bins: usize) -> Self {
         Self { device: device.clone(), bins, scale: None }
     }
@@ -29,7 +30,7 @@ impl Raw {
     /// Brings a checkpoint's state back.
     ///
     /// # Errors
-    /// [`Error::Input`] when it belongs to spectra of other bins.
+    /// [`InferError::Unfit`] when it belongs to spectra of other bins.
     pub fn restore(&mut self, scale: &[f32]) -> Result<()> {
         super::check_bins("statistics of a checkpoint", scale.len() / 2, self.bins)?;
         self.scale = Some(Tensor::from_slice(&self.device, 1, scale.len(), scale));
@@ -37,7 +38,7 @@ impl Raw {
     }
 
     fn scale(&self) -> Result<&Tensor<f32>> {
-        self.scale.as_ref().ok_or_else(|| Error::Input("spectra as they are: encoding before any training".into()))
+        self.scale.as_ref().ok_or_else(|| InferError::Unfit("spectra as they are: encoding before any training".into()))
     }
 }
 

@@ -5,7 +5,7 @@
 //! makes noise white. The principal directions of the z of noise-free spectra come from a randomised range finder (Halko, Martinsson &
 //! Tropp 2011): a few products on the device, orthogonalised on the host in f64 between them, so that directions a ten thousandth as
 //! strong as the first keep their digits in f32. A direction in which expected spectra scatter by s noise standard deviations tells
-//! 1/2 ln(1 + s^2) nat at most; as many are kept as leave only [`SPARE`] nat behind. Principal components of *noisy* spectra
+//! 1/2 ln(1 + s^2) nat at most; as many are kept as leave only [`SPARE_INFORMATION`] nat behind. Principal components of *noisy* spectra
 //! ([`super::Pca`]) spend most of theirs on noise.
 
 use super::projection::{Projection, ProjectionState};
@@ -16,17 +16,17 @@ use crate::kernels::gather;
 use crate::kernels::gemm::{Epilogue, Matrix, MatrixMut, gemm};
 use crate::kernels::stabilize::{self, Form};
 use crate::nn::{Epoch, FitSettings, History};
-use crate::{Error, Result};
+use crate::{InferError, Result};
 use nalgebra::{DMatrix, SymmetricEigen};
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 
 /// Directions that are looked for, of which the last few only help the others.
-const DIRECTIONS: usize = 48;
+const TRIED_DIRECTIONS: usize = 48;
 /// Products with Z^T Z, the first two of which are the range finder's power iterations.
 const ITERATIONS: usize = 3;
 /// What all directions left out may tell together \[nat\].
-const SPARE: f64 = 0.02;
+const SPARE_INFORMATION: f64 = 0.02;
 
 /// A projection onto the directions of the signal.
 #[derive(Debug)]
@@ -45,16 +45,16 @@ pub struct Signal {
 pub(super) fn noise(form: Form, mean: f64) -> f64 {
     match form {
         Form::Linear => mean.sqrt(),
-        Form::Root if mean >= FEW => 1.0,
-        Form::Log if mean >= FEW => mean.sqrt() / (1.0 + mean),
+        Form::Root if mean >= FEW_COUNTS => 1.0,
+        Form::Log if mean >= FEW_COUNTS => mean.sqrt() / (1.0 + mean),
         Form::Root | Form::Log => moments_of_few(form, mean).1,
     }
 }
 
 /// Below this mean, [`moments_of_few`] are exact.
-pub(crate) const FEW: f64 = 30.0;
+pub(crate) const FEW_COUNTS: f64 = 30.0;
 
-/// Mean and standard deviation of a form of X ~ Poisson(mean), for means below [`FEW`].
+/// Mean and standard deviation of a form of X ~ Poisson(mean), for means below [`FEW_COUNTS`].
 pub(crate) fn moments_of_few(form: Form, mean: f64) -> (f64, f64) {
     let of: fn(f64) -> f64 = match form {
         Form::Linear => |x| x,
@@ -93,7 +93,7 @@ impl Signal {
     /// Brings a checkpoint's state back; `turned` is as [`Signal::state`] gives it.
     ///
     /// # Errors
-    /// [`Error::Input`] when it belongs to spectra of other bins.
+    /// [`InferError::Unfit`] when it belongs to spectra of other bins.
     pub fn restore(&mut self, state: &ProjectionState, turned: bool) -> Result<()> {
         self.fitted = Some(Projection::restored(&self.device, "signal directions", self.bins, state)?);
         self.turned = turned;
@@ -101,13 +101,13 @@ impl Signal {
     }
 
     fn fitted(&self) -> Result<&Projection> {
-        self.fitted.as_ref().ok_or_else(|| Error::Input("signal directions: encoding before any training".into()))
+        self.fitted.as_ref().ok_or_else(|| InferError::Unfit("signal directions: encoding before any training".into()))
     }
 
-    /// The directions of the newest of the spectra, as many as leave [`SPARE`] nat behind.
+    /// The directions of the newest of the spectra, as many as leave [`SPARE_INFORMATION`] nat behind.
     ///
     /// # Errors
-    /// [`Error::Input`] for expected counts that are not finite, and device failures.
+    /// [`InferError::Unfit`] for expected counts that are not finite, and device failures.
     pub(super) fn find(&self, device: &Device, data: &TrainingData<'_>) -> Result<Directions> {
         let rows = chosen(device, data);
         let n = rows.len().min(Self::ROWS);
@@ -185,7 +185,7 @@ impl Signal {
         scale: &Tensor<f32>,
     ) -> Result<(DMatrix<f64>, Vec<f64>)> {
         let (device, bins) = (&self.device, self.bins);
-        let l = DIRECTIONS.min(bins).min(rows.len());
+        let l = TRIED_DIRECTIONS.min(bins).min(rows.len());
         // Any start will do; the same one makes the same directions.
         let mut random = Pcg64::seed_from_u64(bins as u64);
         let mut basis = DMatrix::from_fn(bins, l, |_, _| random.random_range(-1.0..1.0));
@@ -212,7 +212,7 @@ impl Signal {
         let at = |i: usize, j: usize| f64::from(gram[i * l + j]) / rows.len() as f64;
         let matrix = DMatrix::from_fn(l, l, |i, j| 0.5 * (at(i, j) + at(j, i)));
         if matrix.iter().any(|value| !value.is_finite()) {
-            return Err(Error::Input("signal directions: expected counts that are not finite".into()));
+            return Err(InferError::Unfit("signal directions: expected counts that are not finite".into()));
         }
         let eigen = SymmetricEigen::new(matrix);
         let mut order: Vec<usize> = (0..l).collect();
@@ -264,13 +264,13 @@ fn onto(directions: DMatrix<f64>, before: &DMatrix<f64>) -> DMatrix<f64> {
     }
 }
 
-/// How many directions leave at most [`SPARE`] nat to those after them.
+/// How many directions leave at most [`SPARE_INFORMATION`] nat to those after them.
 pub(crate) fn kept(scatter: &[f64]) -> usize {
     let mut spare = 0.0;
     let mut k = scatter.len();
     while k > 1 {
         spare += 0.5 * (scatter[k - 1] * scatter[k - 1]).ln_1p();
-        if spare > SPARE {
+        if spare > SPARE_INFORMATION {
             break;
         }
         k -= 1;

@@ -9,7 +9,7 @@ use crate::device::{Device, Tensor};
 use crate::kernels::gemm::{Epilogue, Matrix, MatrixMut, gemm};
 use crate::kernels::spectral::{Bands, STATISTICS, spectral};
 use crate::nn::{Epoch, FitSettings, History};
-use crate::{Error, Result};
+use crate::{InferError, Result};
 
 /// Most spectra whose range is looked at.
 const RANGE_ROWS: usize = 8192;
@@ -31,7 +31,7 @@ impl Spectral {
     /// For spectra with these bins (E_min, E_max in keV), to be compared with `observed` (1 x D counts).
     ///
     /// # Errors
-    /// [`Error::Input`] when the number of bins differs; a failing download.
+    /// [`InferError::Unfit`] when the number of bins differs; a failing download.
     pub fn new(device: &Device, bins: &[(f64, f64)], observed: &Tensor<f32>) -> Result<Self> {
         super::check_bins("spectral summaries", observed.cols(), bins.len())?;
         let bands = Bands::new(device, bins);
@@ -49,10 +49,10 @@ impl Spectral {
     /// Brings a checkpoint's state back.
     ///
     /// # Errors
-    /// [`Error::Input`] for statistics that there are not.
+    /// [`InferError::Unfit`] for statistics that there are not.
     pub fn restore(&mut self, kept: &[u32]) -> Result<()> {
         if kept.iter().any(|&k| k as usize >= STATISTICS) {
-            return Err(Error::Input(format!("spectral summaries of a checkpoint: {kept:?}, of {STATISTICS}")));
+            return Err(InferError::Unfit(format!("spectral summaries of a checkpoint: {kept:?}, of {STATISTICS}")));
         }
         self.keep(kept.iter().map(|&k| k as usize).collect());
         Ok(())
@@ -68,7 +68,7 @@ impl Spectral {
     }
 
     fn select(&self, device: &Device, statistics: &Tensor<f32>, out: &mut MatrixMut<'_>) -> Result<()> {
-        let unfitted = || Error::Input("spectral summaries: encoding before any training".into());
+        let unfitted = || InferError::Unfit("spectral summaries: encoding before any training".into());
         let selection = self.selection.as_ref().ok_or_else(unfitted)?;
         gemm(device, Matrix::whole(statistics), Matrix::whole(selection), out, Epilogue::default());
         Ok(())
@@ -112,7 +112,7 @@ impl Summary for Spectral {
         let covered = |&k: &usize| low[k] < high[k] && (low[k]..=high[k]).contains(&self.observed[k]);
         let kept: Vec<usize> = (0..STATISTICS).filter(covered).collect();
         if kept.is_empty() {
-            return Err(Error::Input(
+            return Err(InferError::Unfit(
                 "spectral summaries: no statistic of the simulated spectra reaches the observed value: the prior does not cover \
                  the observation"
                     .into(),

@@ -22,21 +22,25 @@ pub fn kernels() -> Vec<Kernel> {
     [&FORWARD, &BACKWARD].map(|kernel| (**kernel).clone()).into()
 }
 
-/// The backward pass needs what the forward pass saved: the INPUT of GELU, the OUTPUT of tanh, either of ReLU.
-/// The discriminant is the code in WGSL.
+/// A layer's output passes through one of these functions. The backward pass needs what the forward pass saved: the INPUT of GELU, the
+/// OUTPUT of tanh, either of ReLU. The discriminant is the code in WGSL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(u32)]
 pub enum Activation {
+    /// x itself.
     #[default]
     Linear = 0,
+    /// [`gelu`].
     Gelu = 1,
+    /// tanh(x).
     Tanh = 2,
+    /// max(x, 0).
     Relu = 3,
 }
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     n: u32,
     kind: u32,
 }
@@ -44,20 +48,20 @@ struct Parameters {
 const LINEAR_TERM: f32 = 1.595_769;
 const CUBIC_TERM: f32 = 0.071_354_814;
 
-/// GELU, tanh form.
+/// Computes GELU in its tanh form (Hendrycks & Gimpel 2016).
 #[inline(always)]
 pub fn gelu(x: f32) -> f32 {
     x * vector::sigmoid(x * (LINEAR_TERM + CUBIC_TERM * x * x))
 }
 
-/// Derivative of [`gelu`].
+/// Computes the derivative of [`gelu`].
 #[inline(always)]
 pub fn gelu_derivative(x: f32) -> f32 {
     let s = vector::sigmoid(x * (LINEAR_TERM + CUBIC_TERM * x * x));
     s + x * s * (1.0 - s) * (LINEAR_TERM + 3.0 * CUBIC_TERM * x * x)
 }
 
-/// [`gelu`] and [`gelu_derivative`], which share their exponential.
+/// Computes [`gelu`] and [`gelu_derivative`], which share their exponential.
 #[inline(always)]
 pub fn gelu_with_derivative(x: f32) -> (f32, f32) {
     let s = vector::sigmoid(x * (LINEAR_TERM + CUBIC_TERM * x * x));
@@ -102,8 +106,8 @@ pub fn forward(device: &Device, kind: Activation, input: &Tensor<f32>, out: &mut
             });
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters { n: out.len() as u32, kind: kind as u32 };
-            gpu.dispatch(&FORWARD, &parameters, &[input.gpu(), out.gpu()], grid_1d(out.len(), 256));
+            let launch = Launch { n: out.len() as u32, kind: kind as u32 };
+            gpu.dispatch(&FORWARD, &launch, &[input.gpu(), out.gpu()], grid_1d(out.len(), 256));
         }
     }
 }
@@ -121,8 +125,8 @@ pub fn backward(device: &Device, kind: Activation, saved: &Tensor<f32>, gradient
             chunks.for_each(|(gradient, saved)| derive_slice(kind, saved, gradient));
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters { n: gradient.len() as u32, kind: kind as u32 };
-            gpu.dispatch(&BACKWARD, &parameters, &[saved.gpu(), gradient.gpu()], grid_1d(gradient.len(), 256));
+            let launch = Launch { n: gradient.len() as u32, kind: kind as u32 };
+            gpu.dispatch(&BACKWARD, &launch, &[saved.gpu(), gradient.gpu()], grid_1d(gradient.len(), 256));
         }
     }
 }

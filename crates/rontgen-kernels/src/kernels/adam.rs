@@ -12,7 +12,7 @@ const SOURCE: &str = include_str!("../../../../shaders/adam.wgsl");
 /// Workgroups of the first reduction, and lanes of the second.
 const GROUPS: usize = 256;
 /// Numbers that an invocation updates, so that a workgroup's share of the second reduction is small beside its update.
-const EACH: usize = 8;
+const NUMBERS_EACH: usize = 8;
 /// Numbers that one task of the CPU twin works on.
 const CHUNK: usize = 1 << 14;
 
@@ -25,7 +25,7 @@ fn variant(name: &str, define: &'static str) -> Kernel {
     Kernel::variant(
         name.into(),
         SOURCE,
-        vec![(define, String::new()), ("GROUPS", GROUPS.to_string()), ("EACH", EACH.to_string())],
+        vec![(define, String::new()), ("GROUPS", GROUPS.to_string()), ("EACH", NUMBERS_EACH.to_string())],
     )
 }
 static FILL: LazyLock<Kernel> = LazyLock::new(|| variant("adam.clear", "FILL"));
@@ -37,12 +37,16 @@ pub fn kernels() -> Vec<Kernel> {
     [&FILL, &PARTIAL, &UPDATE].map(|kernel| (**kernel).clone()).into()
 }
 
-/// Constants of the optimiser (Kingma & Ba 2015, arXiv:1412.6980).
+/// These are the constants of the optimiser (Kingma & Ba 2015, arXiv:1412.6980).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamSettings {
+    /// Learning rate.
     pub learning_rate: f64,
+    /// Decay rate of the first moments.
     pub beta1: f64,
+    /// Decay rate of the second moments.
     pub beta2: f64,
+    /// Number added to the root of the second moments.
     pub epsilon: f64,
     /// Largest global norm of the gradient; 0 leaves the gradient alone.
     pub clip: f64,
@@ -56,7 +60,7 @@ impl Default for AdamSettings {
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-pub(crate) struct Parameters {
+pub(crate) struct AdamLaunch {
     n: u32,
     step: u32,
     clip: f32,
@@ -67,7 +71,7 @@ pub(crate) struct Parameters {
     second_scale: f32,
 }
 
-impl Parameters {
+impl AdamLaunch {
     fn new(n: usize, settings: &AdamSettings, step: u64) -> Self {
         // Bias corrections in f64 on the host: beta2^step would lose its digits in f32.
         let power = step.min(i32::MAX as u64) as i32;
@@ -88,17 +92,17 @@ impl Parameters {
 
 /// The constants of one step, for a twin that updates a vector piece by piece.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Step(Parameters);
+pub(crate) struct Step(AdamLaunch);
 
 impl Step {
     /// `number` counts from 1.
     pub fn new(settings: &AdamSettings, number: u64) -> Self {
-        Self(Parameters::new(0, settings, number))
+        Self(AdamLaunch::new(0, settings, number))
     }
 
     /// As the shaders take them, for `n` numbers.
-    pub fn parameters(&self, n: usize) -> Parameters {
-        Parameters { n: n as u32, ..self.0 }
+    pub fn launch(&self, n: usize) -> AdamLaunch {
+        AdamLaunch { n: n as u32, ..self.0 }
     }
 
     pub fn number(&self) -> u64 {
@@ -117,20 +121,24 @@ impl Step {
     }
 }
 
-/// What one step reads and writes; all vectors have the same length.
+/// One step reads and writes these; all vectors have the same length n.
 #[derive(Debug)]
 pub struct AdamTensors<'a> {
+    /// Gradient, 1 x n.
     pub gradient: &'a Tensor<f32>,
+    /// Parameters, 1 x n.
     pub value: &'a mut Tensor<f32>,
+    /// First moments, 1 x n.
     pub first: &'a mut Tensor<f32>,
+    /// Second moments, 1 x n.
     pub second: &'a mut Tensor<f32>,
-    /// 1 x [`PARTIALS`], scratch.
+    /// Scratch, 1 x [`PARTIALS`].
     pub partial: &'a mut Tensor<f32>,
-    /// 1 x [`STATE`].
+    /// State of the optimiser on the device, 1 x [`STATE`].
     pub state: &'a mut Tensor<f32>,
 }
 
-/// One optimiser step; `step` counts from 1.
+/// Makes one optimiser step; `step` counts from 1.
 ///
 /// # Panics
 /// When the tensors' lengths differ.
@@ -139,28 +147,28 @@ pub fn adam(device: &Device, settings: &AdamSettings, step: u64, tensors: AdamTe
     let n = value.len();
     assert!(gradient.len() == n && first.len() == n && second.len() == n, "adam: lengths differ");
     assert!(partial.len() == PARTIALS && state.len() == STATE, "adam: scratch sizes");
-    let parameters = Parameters::new(n, settings, step);
+    let launch = AdamLaunch::new(n, settings, step);
     match device {
         Device::Cpu(cpu) => cpu.run("adam", || {
             let norm2 = norm_squared(gradient.cpu());
             let state = state.cpu_mut();
             state[0] = norm2.sqrt() as f32;
-            let Some(factor) = Step(parameters).factor(state[0]) else {
+            let Some(factor) = Step(launch).factor(state[0]) else {
                 state[1] = -1.0;
                 state[2] += 1.0;
                 cpu.status.raise(Fault::Gradient, step as usize);
                 return;
             };
             state[1] = factor;
-            twin(&parameters, state[1], gradient.cpu(), value.cpu_mut(), first.cpu_mut(), second.cpu_mut());
+            twin(&launch, state[1], gradient.cpu(), value.cpu_mut(), first.cpu_mut(), second.cpu_mut());
         }),
         Device::Gpu(gpu) => {
             let groups = [GROUPS as u32, 1, 1];
-            gpu.dispatch(&PARTIAL, &parameters, &[gradient.gpu(), partial.gpu()], groups);
+            gpu.dispatch(&PARTIAL, &launch, &[gradient.gpu(), partial.gpu()], groups);
             let moments = [first.gpu(), second.gpu()];
             let bindings =
                 [gradient.gpu(), partial.gpu(), state.gpu(), value.gpu(), moments[0], moments[1], gpu.status()];
-            gpu.dispatch(&UPDATE, &parameters, &bindings, grid_1d(n, GROUPS * EACH));
+            gpu.dispatch(&UPDATE, &launch, &bindings, grid_1d(n, GROUPS * NUMBERS_EACH));
         }
     }
 }
@@ -172,8 +180,8 @@ pub fn clear(device: &Device, tensor: &mut Tensor<f32>) {
             cpu.run("adam.clear", || tensor.cpu_mut().par_chunks_mut(CHUNK).for_each(|part| part.fill(0.0)))
         }
         Device::Gpu(gpu) => {
-            let parameters = Parameters::new(tensor.len(), &AdamSettings::default(), 1);
-            gpu.dispatch(&FILL, &parameters, &[tensor.gpu()], grid_1d(tensor.len(), 256));
+            let launch = AdamLaunch::new(tensor.len(), &AdamSettings::default(), 1);
+            gpu.dispatch(&FILL, &launch, &[tensor.gpu()], grid_1d(tensor.len(), 256));
         }
     }
 }
@@ -198,7 +206,7 @@ vectorised! {
     }
 }
 
-fn twin(p: &Parameters, factor: f32, gradient: &[f32], value: &mut [f32], first: &mut [f32], second: &mut [f32]) {
+fn twin(p: &AdamLaunch, factor: f32, gradient: &[f32], value: &mut [f32], first: &mut [f32], second: &mut [f32]) {
     value
         .par_chunks_mut(CHUNK)
         .zip(first.par_chunks_mut(CHUNK))
@@ -208,7 +216,7 @@ fn twin(p: &Parameters, factor: f32, gradient: &[f32], value: &mut [f32], first:
 }
 
 vectorised! {
-    fn update(p: &Parameters, factor: f32, gradient: &[f32], value: &mut [f32], first: &mut [f32], second: &mut [f32]) {
+    fn update(p: &AdamLaunch, factor: f32, gradient: &[f32], value: &mut [f32], first: &mut [f32], second: &mut [f32]) {
         for (((value, m), v), &g) in value.iter_mut().zip(first).zip(second).zip(gradient) {
             let g = g * factor;
             *m = p.beta1 * *m + (1.0 - p.beta1) * g;

@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 const SOURCE: &str = include_str!("../../../../shaders/batchnorm.wgsl");
 /// Columns of a workgroup that sums over rows.
 const COLUMNS: usize = 16;
-/// Added to variances.
+/// Number that is added to variances.
 pub const EPSILON: f32 = 1e-5;
 
 fn variant(name: &str, define: &'static str) -> Kernel {
@@ -33,18 +33,22 @@ pub fn kernels() -> Vec<Kernel> {
     [&STATISTICS, &FORWARD, &BACKWARD, &APPLY, &FROM_MOMENTS, &FROM_PRODUCTS].map(|kernel| (**kernel).clone()).into()
 }
 
-/// One layer of batch normalisation: its width and where gamma and beta lie in the flat store.
+/// One layer of batch normalisation knows its width and where gamma and beta lie in the flat store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchNorm {
+    /// Columns.
     pub cols: usize,
+    /// Offset of gamma in the flat store.
     pub gamma: usize,
+    /// Offset of beta in the flat store.
     pub beta: usize,
+    /// Activation behind the normalisation.
     pub activation: Activation,
 }
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     rows: u32,
     cols: u32,
     gamma: u32,
@@ -57,14 +61,14 @@ struct Parameters {
     chunk: u32,
 }
 
-/// Numbers of scratch for a batch of this shape.
+/// Returns the numbers of scratch that a batch of this shape needs.
 pub fn scratch(rows: usize, cols: usize) -> usize {
     2 * reduce::columns_scratch(rows, cols)
 }
 
 impl BatchNorm {
-    fn parameters(&self, rows: usize, momentum: f32, running: bool) -> Parameters {
-        Parameters {
+    fn launch(&self, rows: usize, momentum: f32, running: bool) -> Launch {
+        Launch {
             rows: rows as u32,
             cols: self.cols as u32,
             gamma: self.gamma as u32,
@@ -78,7 +82,7 @@ impl BatchNorm {
         }
     }
 
-    /// Statistics of a batch `h` (`rows x cols`) into `statistics` (1 x 2 cols: means, inverse standard deviations), and with
+    /// Computes the statistics of a batch `h` (`rows x cols`) into `statistics` (1 x 2 cols: means, inverse standard deviations), and with
     /// weight `momentum` into `running` (1 x 2 cols: means, variances). `parts` holds [`scratch`] numbers.
     pub fn statistics(
         &self,
@@ -91,7 +95,7 @@ impl BatchNorm {
     ) {
         let (rows, cols) = (h.rows(), self.cols);
         assert!(h.cols() == cols && statistics.len() == 2 * cols && running.len() == 2 * cols, "batchnorm: shapes");
-        let p = self.parameters(rows, momentum, false);
+        let p = self.launch(rows, momentum, false);
         match device {
             Device::Cpu(cpu) => cpu.run("batchnorm.statistics", || {
                 reduce::chunked_moments(Matrix::whole(h), false, parts);
@@ -114,7 +118,7 @@ impl BatchNorm {
         }
     }
 
-    /// `out = activation(gamma * normalised h + beta)`, by the batch's statistics, or with `running` by the running averages.
+    /// Computes `out = activation(gamma * normalised h + beta)`, by the batch's statistics, or with `running` by the running averages.
     pub fn forward(
         &self,
         device: &Device,
@@ -126,7 +130,7 @@ impl BatchNorm {
     ) {
         let cols = self.cols;
         assert!(h.cols() == cols && out.len() == h.len() && statistics.len() == 2 * cols, "batchnorm: shapes");
-        let p = self.parameters(h.rows(), 0.0, running);
+        let p = self.launch(h.rows(), 0.0, running);
         match device {
             Device::Cpu(cpu) => cpu.run("batchnorm", || {
                 let (mean, spread) = statistics.cpu().split_at(cols);
@@ -165,7 +169,7 @@ impl BatchNorm {
         let (rows, cols) = (h.rows(), self.cols);
         assert!(h.cols() == cols && d.len() == h.len() && statistics.len() == 2 * cols, "batchnorm: shapes");
         assert!(parts.len() >= scratch(rows, cols), "batchnorm: scratch too short");
-        let p = self.parameters(rows, 0.0, false);
+        let p = self.launch(rows, 0.0, false);
         match device {
             Device::Cpu(cpu) => cpu.run("batchnorm.backward", || {
                 let (mean, inverse) = statistics.cpu().split_at(cols);
@@ -211,7 +215,7 @@ impl BatchNorm {
     }
 }
 
-/// Partial sums that a product left behind ([`super::gemm::gemm_fused`]).
+/// A product left these partial sums behind ([`super::gemm::gemm_fused`]).
 #[derive(Debug, Clone, Copy)]
 pub struct Parts<'a> {
     /// Two rows of `cols` numbers per chunk.
@@ -220,9 +224,9 @@ pub struct Parts<'a> {
     pub chunk: usize,
 }
 
-/// The same on a GPU in one pass each, from [`Parts`].
 impl BatchNorm {
-    /// [`BatchNorm::statistics`] and [`BatchNorm::forward`] by them, from means and sums of squared deviations.
+    /// Does what [`BatchNorm::statistics`] and then [`BatchNorm::forward`] do on a GPU in one pass, from means and sums of squared
+    /// deviations.
     #[allow(clippy::too_many_arguments)]
     pub fn forward_from_moments(
         &self,
@@ -238,13 +242,13 @@ impl BatchNorm {
         let (cols, Parts { sums: parts, chunk }) = (self.cols, parts);
         assert!(h.cols() == cols && statistics.len() == 2 * cols && running.len() == 2 * cols, "batchnorm: shapes");
         assert!(out.len() == h.len() && parts.len() >= 2 * h.rows().div_ceil(chunk) * cols, "batchnorm: shapes");
-        let p = Parameters { chunk: chunk as u32, ..self.parameters(h.rows(), momentum, false) };
+        let p = Launch { chunk: chunk as u32, ..self.launch(h.rows(), momentum, false) };
         let bindings = [h.gpu(), parts.gpu(), statistics.gpu(), running.gpu(), value.gpu(), out.gpu()];
         gpu.dispatch(&FROM_MOMENTS, &p, &bindings, from_parts(h));
     }
 
-    /// The rest of [`BatchNorm::backward`] where `d` is the gradient before the activation already, from the sums of `d` and of `d`
-    /// times the normalised `h`.
+    /// Does the rest of [`BatchNorm::backward`] on a GPU in one pass where `d` is the gradient before the activation already, from the sums
+    /// of `d` and of `d` times the normalised `h`.
     #[allow(clippy::too_many_arguments)]
     pub fn backward_from_products(
         &self,
@@ -259,7 +263,7 @@ impl BatchNorm {
         let (cols, Parts { sums: parts, chunk }) = (self.cols, parts);
         assert!(h.cols() == cols && d.len() == h.len() && statistics.len() == 2 * cols, "batchnorm: shapes");
         assert!(parts.len() >= 2 * h.rows().div_ceil(chunk) * cols, "batchnorm: shapes");
-        let p = Parameters { chunk: chunk as u32, ..self.parameters(h.rows(), 0.0, false) };
+        let p = Launch { chunk: chunk as u32, ..self.launch(h.rows(), 0.0, false) };
         let bindings = [h.gpu(), statistics.gpu(), value.gpu(), parts.gpu(), d.gpu(), gradient.gpu()];
         gpu.dispatch(&FROM_PRODUCTS, &p, &bindings, from_parts(h));
     }
@@ -312,7 +316,7 @@ vectorised! {
 }
 
 vectorised! {
-    pub fn apply_row(
+    fn apply_row(
         h: &[f32],
         mean: &[f32],
         inverse: &[f32],

@@ -12,7 +12,7 @@ pub fn kernels() -> Vec<Kernel> {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     rows: u32,
     cols: u32,
     capacity: u32,
@@ -38,8 +38,8 @@ pub fn scan(device: &Device, keep: &Tensor<u32>, rank: &mut Tensor<u32>, total: 
             }
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters { rows: keep.len() as u32, cols: 1, capacity: 0 };
-            gpu.dispatch(&SCAN, &parameters, &[keep.gpu(), rank.gpu(), total.gpu()], [1, 1, 1]);
+            let launch = Launch { rows: keep.len() as u32, cols: 1, capacity: 0 };
+            gpu.dispatch(&SCAN, &launch, &[keep.gpu(), rank.gpu(), total.gpu()], [1, 1, 1]);
         }
     }
 }
@@ -58,8 +58,8 @@ pub fn scatter<T: Element>(device: &Device, rank: &Tensor<u32>, source: &Tensor<
         }),
         Device::Gpu(gpu) => {
             let (rows, cols) = (source.rows() as u32, source.cols() as u32);
-            let parameters = Parameters { rows, cols, capacity: out.rows() as u32 };
-            gpu.dispatch(&SCATTER, &parameters, &[rank.gpu(), source.gpu(), out.gpu()], grid_1d(source.len(), 256));
+            let launch = Launch { rows, cols, capacity: out.rows() as u32 };
+            gpu.dispatch(&SCATTER, &launch, &[rank.gpu(), source.gpu(), out.gpu()], grid_1d(source.len(), 256));
         }
     }
 }

@@ -20,7 +20,7 @@ pub fn kernels() -> Vec<Kernel> {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     rows: u32,
     cols: u32,
     mean_row: u32,
@@ -34,9 +34,10 @@ struct Parameters {
     accumulate: u32,
 }
 
-/// What is written of a spectrum's statistic.
+/// One of these is written of a spectrum's statistic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
+    /// C-STAT.
     Cstat,
     /// -C-STAT/2.
     LogLikelihood,
@@ -52,9 +53,10 @@ impl Form {
     }
 }
 
-/// Which rows a launch works on.
+/// A launch works on these rows.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Rows {
+    /// Rows.
     pub rows: usize,
     /// First row of the means.
     pub mean_row: usize,
@@ -66,7 +68,7 @@ pub struct Rows {
     pub first_row: usize,
     /// The columns that are compared, first and how many; all of them by default.
     pub columns: Option<(usize, usize)>,
-    /// Whether the numbers are added to those in the result: the statistic of other columns, say.
+    /// Whether the numbers are added to those in the result (the statistic of other columns, say).
     pub accumulate: bool,
 }
 
@@ -91,7 +93,7 @@ pub fn cstat(device: &Device, form: Form, mean: &Tensor<f32>, observed: &Tensor<
             twin(cpu, form, means, observed, Layout { stride, step: step * stride, column, cols }, out, at);
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters {
+            let launch = Launch {
                 rows: at.rows as u32,
                 cols: cols as u32,
                 mean_row: at.mean_row as u32,
@@ -105,7 +107,7 @@ pub fn cstat(device: &Device, form: Form, mean: &Tensor<f32>, observed: &Tensor<
                 accumulate: u32::from(at.accumulate),
             };
             let bindings = [mean.gpu(), observed.gpu(), out.gpu(), gpu.status()];
-            gpu.dispatch(&CSTAT, &parameters, &bindings, crate::device::grid_1d(at.rows, 1));
+            gpu.dispatch(&CSTAT, &launch, &bindings, crate::device::grid_1d(at.rows, 1));
         }
     }
 }
@@ -133,13 +135,13 @@ fn twin(cpu: &Cpu, form: Form, means: &[f32], observed: &[f32], layout: Layout, 
     });
 }
 
-/// The number that a form makes of [`half_deviance_row`]'s sum.
+/// Turns the sum of the half deviances of one spectrum into the number that is asked for.
 pub fn finish(form: Form, sum: f64) -> f32 {
     (f64::from(form.factor()) * sum) as f32
 }
 
 vectorised! {
-    /// Sum of the half deviances of one spectrum; NaN when a mean is NaN, infinite or negative.
+    /// Sums the half deviances of one spectrum; NaN when a mean is NaN, infinite or negative.
     pub fn half_deviance_row(means: &[f32], observed: &[f32]) -> f64 {
         // Lanes in f32 over at most 8 terms, then f64: rounding never accumulates.
         let mut total = [0f64; LANES];

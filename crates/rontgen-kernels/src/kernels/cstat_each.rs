@@ -16,7 +16,7 @@ pub fn kernels() -> Vec<Kernel> {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     rows: u32,
     cols: u32,
     first_row: u32,
@@ -56,10 +56,9 @@ pub fn cstat_each(
             twin(cpu, mean.cpu(), observed, out.cpu_mut(), first_row);
         }),
         Device::Gpu(gpu) => {
-            let parameters =
-                Parameters { rows: rows as u32, cols: cols as u32, first_row: first_row as u32, padding: 0 };
+            let launch = Launch { rows: rows as u32, cols: cols as u32, first_row: first_row as u32, padding: 0 };
             let bindings = [mean.gpu(), counts.gpu(), exposures.gpu(), spectrum.gpu(), out.gpu(), gpu.status()];
-            gpu.dispatch(&CSTAT_EACH, &parameters, &bindings, crate::device::grid_1d(rows, 1));
+            gpu.dispatch(&CSTAT_EACH, &launch, &bindings, crate::device::grid_1d(rows, 1));
         }
     }
 }

@@ -12,7 +12,7 @@ pub fn kernels() -> Vec<Kernel> {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     first: u32,
     block_rows: u32,
     cols: u32,
@@ -35,7 +35,7 @@ pub fn gather<T: Element>(
     }
 }
 
-/// As [`gather`], from one tensor that holds the rows `first ..` of the whole.
+/// Gathers as [`gather`] does, from one tensor that holds the rows `first ..` of the whole.
 pub fn gather_block<T: Element>(
     device: &Device,
     block: &Tensor<T>,
@@ -52,14 +52,14 @@ pub fn gather_block<T: Element>(
             twin(block.cpu(), first, cols, &index.cpu()[index_start..], out.cpu_mut());
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters {
+            let launch = Launch {
                 first: first as u32,
                 block_rows: block.rows() as u32,
                 cols: out.cols() as u32,
                 out_rows: out.rows() as u32,
                 index_start: index_start as u32,
             };
-            gpu.dispatch(&GATHER, &parameters, &[block.gpu(), index.gpu(), out.gpu()], grid_1d(out.len(), 256));
+            gpu.dispatch(&GATHER, &launch, &[block.gpu(), index.gpu(), out.gpu()], grid_1d(out.len(), 256));
         }
     }
 }

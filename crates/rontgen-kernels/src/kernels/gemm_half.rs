@@ -33,7 +33,7 @@ pub fn kernels() -> Vec<Kernel> {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     m: u32,
     n: u32,
     k: u32,
@@ -64,7 +64,7 @@ pub fn gemm_half<'a>(
     let ((m, k), (k_b, n)) = (a.shape(), b.shape());
     assert!(k == k_b && c.shape() == (m, n), "gemm_half: {m} x {k} times {k_b} x {n} into {:?}", c.shape());
     assert!(gpu.cooperative(), "gemm_half: a device without cooperative matrices");
-    let parameters = Parameters {
+    let launch = Launch {
         m: m as u32,
         n: n as u32,
         k: k as u32,
@@ -80,7 +80,7 @@ pub fn gemm_half<'a>(
     };
     let kernel = &KERNELS[usize::from(a.transposed) + 2 * usize::from(b.transposed)];
     let bindings = [a.matrix.tensor().gpu(), b.matrix.tensor().gpu(), c.tensor().gpu()];
-    gpu.dispatch(kernel, &parameters, &bindings, [n.div_ceil(TILE) as u32, m.div_ceil(TILE) as u32, 1]);
+    gpu.dispatch(kernel, &launch, &bindings, [n.div_ceil(TILE) as u32, m.div_ceil(TILE) as u32, 1]);
 }
 
 /// Whether this adapter's cooperative matrices do what they should: `Ok(None)`, or what was found instead.

@@ -2,7 +2,7 @@
 //!
 //! The network's output y is turned back into counts by z = y sd + mean (z being ln(1 + m)) and m = expm1(s softplus(z/s)) + floor: m
 //! is smooth in y and never 0, and where z is negative its gradient keeps -2t/s, so that a bin whose reconstruction fell to
-//! nothing is pulled up again. Above [`CEILING`] z is bent so that it never exceeds `CEILING + ROOM`: no y overflows.
+//! nothing is pulled up again. Above [`CEILING`] z is bent so that it never exceeds `CEILING + MOST_EXCESS`: no y overflows.
 //! Deviances are Loader's (2000) where t is near m: f32 is enough at a million counts.
 
 use super::vector::{self, vectorised};
@@ -17,11 +17,11 @@ const FLOOR: f32 = 1e-8;
 /// ln(1 + counts) is not bent below this: 2.6e10 counts.
 pub const CEILING: f32 = 24.0;
 /// How far above the ceiling the bend can lead.
-const ROOM: f32 = 4.0;
+const MOST_EXCESS: f32 = 4.0;
 const SOURCE: &str = include_str!("../../../../shaders/loss.wgsl");
 
 fn variant(name: &str, define: &'static str) -> Kernel {
-    let constants = [("SOFTNESS", SOFTNESS), ("FLOOR", FLOOR), ("CEILING", CEILING), ("ROOM", ROOM)];
+    let constants = [("SOFTNESS", SOFTNESS), ("FLOOR", FLOOR), ("CEILING", CEILING), ("ROOM", MOST_EXCESS)];
     let defines = constants.iter().map(|&(key, value)| (key, format!("{value:?}")));
     Kernel::variant(name.into(), SOURCE, defines.chain([(define, String::new())]).collect())
 }
@@ -35,7 +35,7 @@ pub fn kernels() -> Vec<Kernel> {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     rows: u32,
     cols: u32,
     stride: u32,
@@ -47,8 +47,8 @@ struct Parameters {
 /// m and dm/dz.
 #[inline(always)]
 fn counts(raw: f32) -> (f32, f32) {
-    let u = 1.0 + (raw - CEILING).max(0.0) / ROOM;
-    let z = if raw > CEILING { CEILING + ROOM - ROOM / u } else { raw };
+    let u = 1.0 + (raw - CEILING).max(0.0) / MOST_EXCESS;
+    let z = if raw > CEILING { CEILING + MOST_EXCESS - MOST_EXCESS / u } else { raw };
     let (m, slope) = low_counts(z);
     (m, slope / (u * u))
 }
@@ -128,7 +128,7 @@ pub fn cstat(
             });
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters {
+            let launch = Launch {
                 rows: rows as u32,
                 cols: cols as u32,
                 stride: stride as u32,
@@ -137,15 +137,15 @@ pub fn cstat(
                 slot: 0,
             };
             let bindings = [targets.gpu(), scale.gpu(), y.gpu(), losses.gpu(), gpu.status()];
-            gpu.dispatch(&LOSS, &parameters, &bindings, grid_1d(rows, 1));
+            gpu.dispatch(&LOSS, &launch, &bindings, grid_1d(rows, 1));
         }
     }
 }
 
 /// Columns that share the choice of a formula.
-const SPAN: usize = 32;
+const SPAN_COLUMNS: usize = 32;
 /// From here on ln(1 + counts) is not bent at 0 in f32: the bend and 1 - its slope are e^(-q) < 5e-8 (times [`SOFTNESS`]).
-const BRIGHT: f32 = 17.0 * SOFTNESS;
+const BRIGHT_LOG: f32 = 17.0 * SOFTNESS;
 
 vectorised! {
     /// CPU twin of one row: adds to `sum`; with `gradient`, y becomes the gradient.
@@ -158,14 +158,14 @@ vectorised! {
         sum: &mut f64,
     ) {
         let factor = 2.0 * gradient.unwrap_or(0.0);
-        let columns = y[..targets.len()].chunks_mut(SPAN).zip(targets.chunks(SPAN));
-        for ((y, targets), (means, sds)) in columns.zip(means.chunks(SPAN).zip(sds.chunks(SPAN))) {
-            let (mut raw, mut deviances, mut slopes) = ([0.0f32; SPAN], [0.0f32; SPAN], [0.0f32; SPAN]);
+        let columns = y[..targets.len()].chunks_mut(SPAN_COLUMNS).zip(targets.chunks(SPAN_COLUMNS));
+        for ((y, targets), (means, sds)) in columns.zip(means.chunks(SPAN_COLUMNS).zip(sds.chunks(SPAN_COLUMNS))) {
+            let (mut raw, mut deviances, mut slopes) = ([0.0f32; SPAN_COLUMNS], [0.0f32; SPAN_COLUMNS], [0.0f32; SPAN_COLUMNS]);
             let n = y.len();
             let (mut faint, mut high) = (0u32, 0u32);
             for (raw, ((&y, &sd), &mean)) in raw.iter_mut().zip(y.iter().zip(sds).zip(means)) {
                 *raw = y * sd + mean;
-                faint |= u32::from(*raw < BRIGHT);
+                faint |= u32::from(*raw < BRIGHT_LOG);
                 high |= u32::from((*raw >= CEILING) | raw.is_nan());
             }
             let outputs = deviances.iter_mut().zip(&mut slopes).zip(&raw).zip(targets);
@@ -228,7 +228,7 @@ pub fn reconstruct(device: &Device, y: &Tensor<f32>, scale: &Tensor<f32>, out: &
             pairs.for_each(|(out, y)| reconstruct_row(y, means, sds, out));
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters {
+            let launch = Launch {
                 rows: rows as u32,
                 cols: cols as u32,
                 stride: stride as u32,
@@ -236,7 +236,7 @@ pub fn reconstruct(device: &Device, y: &Tensor<f32>, scale: &Tensor<f32>, out: &
                 scale: 0.0,
                 slot: 0,
             };
-            gpu.dispatch(&RECONSTRUCT, &parameters, &[y.gpu(), scale.gpu(), out.gpu()], grid_1d(out.len(), 256));
+            gpu.dispatch(&RECONSTRUCT, &launch, &[y.gpu(), scale.gpu(), out.gpu()], grid_1d(out.len(), 256));
         }
     }
 }
@@ -266,10 +266,10 @@ mod tests {
     /// The formulas for bright, faint and outrageous bins meet where they take over from each other.
     #[test]
     fn formulas_agree_where_they_meet() {
-        for z in [-0.5f32, 0.0, 0.3, BRIGHT, 1.0, 5.0, 20.0, 23.9] {
+        for z in [-0.5f32, 0.0, 0.3, BRIGHT_LOG, 1.0, 5.0, 20.0, 23.9] {
             let ((m, slope), (low, low_slope)) = (counts(z), low_counts(z));
             assert!((m / low - 1.0).abs() < 1e-6 && (slope / low_slope - 1.0).abs() < 1e-6, "{z}");
-            if z >= BRIGHT {
+            if z >= BRIGHT_LOG {
                 let grown = vector::bounded_exp(z);
                 assert!((m / (grown - 1.0) - 1.0).abs() < 1e-6 && (slope / grown - 1.0).abs() < 1e-6, "{z}");
             }

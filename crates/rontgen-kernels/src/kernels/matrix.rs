@@ -2,7 +2,7 @@
 
 use crate::device::Tensor;
 
-/// A matrix inside a tensor, to read: `rows x cols` numbers from `offset`, `stride` numbers from row to row.
+/// This is a matrix inside a tensor, to read: `rows x cols` numbers from `offset`, `stride` numbers from row to row.
 #[derive(Debug, Clone, Copy)]
 pub struct Matrix<'a> {
     tensor: &'a Tensor<f32>,
@@ -12,7 +12,7 @@ pub struct Matrix<'a> {
     stride: usize,
 }
 
-/// As [`Matrix`], to write.
+/// This is a matrix inside a tensor, to write: `rows x cols` numbers from `offset`, `stride` numbers from row to row.
 #[derive(Debug)]
 pub struct MatrixMut<'a> {
     tensor: &'a mut Tensor<f32>,
@@ -28,12 +28,12 @@ fn check(len: usize, offset: usize, rows: usize, cols: usize, stride: usize) {
 }
 
 impl<'a> Matrix<'a> {
-    /// The whole tensor.
+    /// Views the whole tensor.
     pub fn whole(tensor: &'a Tensor<f32>) -> Self {
         Self { tensor, offset: 0, rows: tensor.rows(), cols: tensor.cols(), stride: tensor.cols() }
     }
 
-    /// `rows x cols` numbers in row-major order from `offset`: the weights of a layer in the flat store.
+    /// Views `rows x cols` numbers in row-major order from `offset`: the weights of a layer in the flat store.
     ///
     /// # Panics
     /// When the view reaches beyond the tensor.
@@ -41,7 +41,7 @@ impl<'a> Matrix<'a> {
         Self::strided(tensor, offset, rows, cols, cols)
     }
 
-    /// As [`Matrix::at`], with `stride` numbers from row to row: some columns of a wider matrix.
+    /// Views `rows x cols` numbers from `offset` with `stride` numbers from row to row: some columns of a wider matrix.
     ///
     /// # Panics
     /// When the view reaches beyond the tensor.
@@ -50,30 +50,33 @@ impl<'a> Matrix<'a> {
         Self { tensor, offset, rows, cols, stride }
     }
 
+    /// Returns the tensor.
     pub fn tensor(&self) -> &'a Tensor<f32> {
         self.tensor
     }
 
+    /// Returns the place of the first number in the tensor.
     pub fn offset(&self) -> usize {
         self.offset
     }
 
+    /// Returns the numbers from row to row.
     pub fn stride(&self) -> usize {
         self.stride
     }
 
-    /// Rows and columns.
+    /// Returns rows and columns.
     pub fn shape(&self) -> (usize, usize) {
         (self.rows, self.cols)
     }
 
-    /// The transposed matrix as an operand of a product.
+    /// Returns the transposed matrix as an operand of a product.
     pub fn t(self) -> Operand<'a> {
         Operand { matrix: self, transposed: true }
     }
 }
 
-/// A factor of a product.
+/// This is a factor of a product, a matrix or its transposed.
 #[derive(Debug, Clone, Copy)]
 pub struct Operand<'a> {
     pub(super) matrix: Matrix<'a>,
@@ -87,7 +90,7 @@ impl<'a> From<Matrix<'a>> for Operand<'a> {
 }
 
 impl Operand<'_> {
-    /// Rows and columns of the factor.
+    /// Returns rows and columns of the factor.
     pub fn shape(&self) -> (usize, usize) {
         let (rows, cols) = self.matrix.shape();
         if self.transposed { (cols, rows) } else { (rows, cols) }
@@ -101,13 +104,13 @@ impl Operand<'_> {
 }
 
 impl<'a> MatrixMut<'a> {
-    /// The whole tensor.
+    /// Views the whole tensor.
     pub fn whole(tensor: &'a mut Tensor<f32>) -> Self {
         let (rows, cols) = (tensor.rows(), tensor.cols());
         Self { tensor, offset: 0, rows, cols, stride: cols }
     }
 
-    /// See [`Matrix::at`].
+    /// Views `rows x cols` numbers in row-major order from `offset`, as [`Matrix::at`] does.
     ///
     /// # Panics
     /// When the view reaches beyond the tensor.
@@ -115,7 +118,7 @@ impl<'a> MatrixMut<'a> {
         Self::strided(tensor, offset, rows, cols, cols)
     }
 
-    /// See [`Matrix::strided`].
+    /// Views numbers with `stride` from row to row, as [`Matrix::strided`] does.
     ///
     /// # Panics
     /// When the view reaches beyond the tensor.
@@ -124,6 +127,7 @@ impl<'a> MatrixMut<'a> {
         Self { tensor, offset, rows, cols, stride }
     }
 
+    /// Returns the tensor.
     pub fn tensor(&mut self) -> &mut Tensor<f32> {
         self.tensor
     }
@@ -132,15 +136,17 @@ impl<'a> MatrixMut<'a> {
         self.tensor
     }
 
+    /// Returns the place of the first number in the tensor.
     pub fn offset(&self) -> usize {
         self.offset
     }
 
+    /// Returns the numbers from row to row.
     pub fn stride(&self) -> usize {
         self.stride
     }
 
-    /// Rows and columns.
+    /// Returns rows and columns.
     pub fn shape(&self) -> (usize, usize) {
         (self.rows, self.cols)
     }

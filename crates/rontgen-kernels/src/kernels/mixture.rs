@@ -15,11 +15,14 @@ const HALF_LN_TWO_PI: f32 = 0.918_938_5;
 /// Rows of one task.
 const ROWS: usize = 32;
 
-/// How many mixtures, of how many components in how many dimensions.
+/// This says how many mixtures there are, of how many components in how many dimensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MixtureShape {
+    /// Mixtures, each over its own parameters.
     pub sites: usize,
+    /// Dimensions of each mixture.
     pub dims: usize,
+    /// Components of each mixture.
     pub components: usize,
 }
 
@@ -29,12 +32,12 @@ impl MixtureShape {
         2 * self.dims + self.dims * (self.dims - 1) / 2
     }
 
-    /// Numbers per site.
+    /// Returns the numbers per site.
     pub fn per(&self) -> usize {
         self.components * (1 + self.each())
     }
 
-    /// Places of the means among the numbers of a site.
+    /// Returns the places of the means among the numbers of a site.
     pub fn means(&self) -> impl Iterator<Item = usize> + use<> {
         let Self { dims, components, .. } = *self;
         let each = self.each();
@@ -72,7 +75,7 @@ pub fn kernels() -> Vec<Kernel> {
 
 #[repr(C)]
 #[derive(Clone, Copy, Default, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     rows: u32,
     shared_row: u32,
     level: u32,
@@ -81,7 +84,7 @@ struct Parameters {
     radius: f32,
 }
 
-/// `log_q` (`n x 1`) at the rows of `x` (`n x P`); a single row of `out` serves them all.
+/// Computes `log_q` (`n x 1`) at the rows of `x` (`n x P`); a single row of `out` serves them all.
 ///
 /// # Panics
 /// When shapes do not agree.
@@ -105,13 +108,13 @@ pub fn log_density(device: &Device, shape: MixtureShape, out: &Tensor<f32>, x: &
         }),
         Device::Gpu(gpu) => {
             let shared_row = u32::from(out.rows() == 1);
-            let size = Parameters { rows: rows as u32, shared_row, ..Default::default() };
+            let size = Launch { rows: rows as u32, shared_row, ..Default::default() };
             gpu.dispatch(&shape.kernel(DENSITY), &size, &[out.gpu(), x.gpu(), log_q.gpu()], grid_1d(rows, 64));
         }
     }
 }
 
-/// `loss` (`n x 1`) = `-log q` at the rows of `x`, and `scale` times its gradient by `out` in place of it.
+/// Computes `loss` (`n x 1`) = `-log q` at the rows of `x`, and `scale` times its gradient by `out` in place of it.
 ///
 /// # Panics
 /// When shapes do not agree.
@@ -143,32 +146,33 @@ pub fn loss(
             );
         }),
         Device::Gpu(gpu) => {
-            let size = Parameters { rows: rows as u32, scale, ..Default::default() };
+            let size = Launch { rows: rows as u32, scale, ..Default::default() };
             let bindings = [out.gpu(), x.gpu(), loss.gpu(), gpu.status()];
             gpu.dispatch(&shape.kernel(LOSS), &size, &bindings, grid_1d(rows, 64));
         }
     }
 }
 
-/// What a draw is made of.
+/// A draw is made of these numbers.
 #[derive(Debug, Clone, Copy)]
 pub struct Draws<'a> {
-    /// One uniform number per row and site: it chooses the component.
+    /// Uniform numbers, one per row and site: each chooses the component.
     pub choice: &'a Tensor<f32>,
-    /// `n x P`: standard normal, or uniform in a ball of every site.
+    /// Numbers that are standard normal, or uniform in a ball of every site: `n x P`.
     pub base: &'a Tensor<f32>,
 }
 
-/// Where the log-densities of draws go (`n x 1` each).
+/// The log-densities of draws go here (`n x 1` each).
 #[derive(Debug)]
 pub struct Densities<'a> {
+    /// Log-density of the mixture.
     pub log_q: &'a mut Tensor<f32>,
     /// Radius of the ball that `base` is uniform in, and the log-density of such draws up to a constant.
     pub ball: Option<(f32, &'a mut Tensor<f32>)>,
 }
 
-/// The numbers of `x` that belong to the sites of one level, drawn; the densities of these sites are added to what is there but for
-/// level 0, which begins.
+/// Draws the numbers of `x` that belong to the sites of one level; the densities of these sites are added to what is there but for level 0,
+/// which begins.
 ///
 /// # Panics
 /// When shapes do not agree.
@@ -217,7 +221,7 @@ pub fn draw(
             );
         }),
         Device::Gpu(gpu) => {
-            let size = Parameters {
+            let size = Launch {
                 rows: rows as u32,
                 shared_row: u32::from(out.rows() == 1),
                 level: level as u32,

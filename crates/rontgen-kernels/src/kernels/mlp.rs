@@ -32,10 +32,12 @@ const TILE: usize = 256;
 /// Rows that a GPU evaluates at a time.
 const GPU_ROWS: usize = 1 << 16;
 
-/// Widths from the input to the output, and what stands behind every layer but the last.
+/// This gives the widths of a network from the input to the output, and what stands behind every layer but the last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MlpShape {
+    /// Widths, from the input to the output.
     pub widths: Vec<usize>,
+    /// Activation behind every layer but the last.
     pub activation: Activation,
 }
 
@@ -68,11 +70,12 @@ impl MlpShape {
         self.widths.windows(2).map(place).collect()
     }
 
-    /// Weights and biases.
+    /// Returns the number of weights and biases.
     pub fn len(&self) -> usize {
         self.layers().last().map_or(0, LayerAt::end)
     }
 
+    /// Returns whether there are no weights.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -85,7 +88,7 @@ impl MlpShape {
         self.widths.last().copied().unwrap_or(0)
     }
 
-    /// Starting weights, uniform within 1 / sqrt(inputs) as is usual for such layers.
+    /// Draws starting weights, uniform within 1 / sqrt(inputs) as is usual for such layers.
     pub fn initial(&self, seed: u64) -> Vec<f32> {
         let mut rng = Pcg64::seed_from_u64(seed);
         let mut values = vec![0.0; self.len()];
@@ -97,7 +100,7 @@ impl MlpShape {
     }
 }
 
-/// Buffers for batches of one size, made on demand.
+/// These are buffers for batches of one size, made on demand.
 #[derive(Debug, Default)]
 pub struct MlpScratch {
     tiles: Mutex<Vec<Tile>>,
@@ -163,18 +166,18 @@ fn grow(values: &mut Vec<f32>, n: usize) {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     rows: u32,
     cols: u32,
     scale: f32,
 }
 
-/// Examples that a network learns from.
+/// A network learns from these examples.
 #[derive(Debug, Clone, Copy)]
 pub struct Pairs<'a> {
-    /// What it is given: `n x inputs`.
+    /// Inputs of the network, `n x inputs`.
     pub x: &'a Tensor<f32>,
-    /// What it is to say: `n x outputs`.
+    /// Outputs that it is to give, `n x outputs`.
     pub y: &'a Tensor<f32>,
 }
 
@@ -211,10 +214,10 @@ pub fn loss(
             let Some(buffers) = &mut scratch.gpu else { return };
             forward(device, shape, weights, Matrix::whole(x), buffers, None);
             let n = x.rows();
-            let parameters = Parameters { rows: n as u32, cols: shape.output() as u32, scale: 2.0 / n as f32 };
+            let launch = Launch { rows: n as u32, cols: shape.output() as u32, scale: 2.0 / n as f32 };
             let Some(out) = buffers.active.last() else { return };
             let bindings = [y.gpu(), out.gpu(), buffers.losses.gpu(), gpu.status()];
-            gpu.dispatch(&SQUARE, &parameters, &bindings, grid_1d(n, 64));
+            gpu.dispatch(&SQUARE, &launch, &bindings, grid_1d(n, 64));
             reduce::total(device, &buffers.losses, 0, n, losses, slot);
             if let Some(gradient) = gradient {
                 backward(device, shape, weights, Matrix::whole(x), buffers, gradient);
@@ -223,7 +226,7 @@ pub fn loss(
     }
 }
 
-/// `out` (`n x outputs`) = f(`x`), `x` being `n x inputs`.
+/// Computes `out` (`n x outputs`) = f(`x`), `x` being `n x inputs`.
 ///
 /// # Panics
 /// When shapes do not agree.

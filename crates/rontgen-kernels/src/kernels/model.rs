@@ -10,10 +10,10 @@ use sha2::{Digest, Sha256};
 
 const SOURCE: &str = include_str!("../../../../shaders/model.wgsl");
 /// Energies per invocation.
-const RUN: usize = 64;
+const RUN_ENERGIES: usize = 64;
 /// Bins that an invocation may visit on a software adapter: Mesa's ends an invocation's loops after 65535 turns in all, and a
 /// convolution, which takes four bins per turn, may visit every bin of the grid for each of its energies.
-const VISITS: usize = 120_000;
+const MOST_VISITS: usize = 120_000;
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -74,12 +74,12 @@ impl ModelPlan {
         (bins, tables)
     }
 
-    /// Stages whose output a later one reads.
+    /// Returns the number of stages whose output a later one reads.
     pub fn slots(&self) -> usize {
         self.hosts + self.stages.len() - 1
     }
 
-    /// Those of them that the host computes.
+    /// Returns the number of stages that the host computes.
     pub fn hosts(&self) -> usize {
         self.hosts
     }
@@ -192,7 +192,11 @@ pub fn model(
         (Device::Gpu(gpu), Some((bins, tables))) => {
             let stride = flux.tensor().cols();
             assert_eq!(full.cols(), stride, "model: parameters and flux of tiles of one size");
-            let run = if gpu.is_software() && plan.slots() > 0 { (VISITS / energies).clamp(1, RUN) } else { RUN };
+            let run = if gpu.is_software() && plan.slots() > 0 {
+                (MOST_VISITS / energies).clamp(1, RUN_ENERGIES)
+            } else {
+                RUN_ENERGIES
+            };
             let grid = [rows.div_ceil(64) as u32, energies.div_ceil(run) as u32, 1];
             for (k, stage) in plan.stages.iter().enumerate() {
                 let slot = plan.hosts + k;

@@ -10,7 +10,7 @@ use super::model::ModelPlan;
 use crate::device::{Device, Gpu, Kernel, Tensor};
 
 const SOURCE: &str = include_str!("../../../../shaders/model_fold.wgsl");
-/// Bins of a workgroup, in strips of [`STRIP`].
+/// Bins of a workgroup, in strips of `STRIP`.
 pub const BLOCK: usize = 512;
 const STRIP: usize = 8;
 const STRIPS: usize = BLOCK / STRIP;

@@ -17,7 +17,7 @@ pub fn kernels() -> Vec<Kernel> {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     rows: u32,
     cols: u32,
 }
@@ -42,8 +42,8 @@ pub fn measure(device: &Device, x: &Tensor<f32>, moments: &mut Tensor<f32>) {
             }
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters { rows: rows as u32, cols: cols as u32 };
-            gpu.dispatch(&MEASURE, &parameters, &[x.gpu(), moments.gpu()], [cols as u32, 1, 1]);
+            let launch = Launch { rows: rows as u32, cols: cols as u32 };
+            gpu.dispatch(&MEASURE, &launch, &[x.gpu(), moments.gpu()], [cols as u32, 1, 1]);
         }
     }
 }
@@ -81,8 +81,8 @@ pub fn apply(device: &Device, x: &Tensor<f32>, moments: &Tensor<f32>, out: &mut 
             );
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters { rows: x.rows() as u32, cols: cols as u32 };
-            gpu.dispatch(&APPLY, &parameters, &[x.gpu(), moments.gpu(), out.gpu()], grid_1d(x.len(), 256));
+            let launch = Launch { rows: x.rows() as u32, cols: cols as u32 };
+            gpu.dispatch(&APPLY, &launch, &[x.gpu(), moments.gpu(), out.gpu()], grid_1d(x.len(), 256));
         }
     }
 }

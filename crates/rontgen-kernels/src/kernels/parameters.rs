@@ -13,44 +13,60 @@ pub fn kernels() -> Vec<Kernel> {
     vec![PARAMETERS.clone()]
 }
 
-/// Shape of one free coordinate's distribution.
+/// One free coordinate has one of these distributions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Shape {
+    /// Uniform in x.
     Uniform {
+        /// Lower end.
         lo: f64,
+        /// Upper end.
         hi: f64,
     },
+    /// Uniform in ln x.
     LogUniform {
+        /// Lower end, above 0.
         lo: f64,
+        /// Upper end.
         hi: f64,
     },
     /// Normal in x, or in ln x if `log`, between the cumulative probabilities `below` and `below + mass` of the untruncated
     /// normal (0 and 1 when it is not truncated), clamped to lo .. hi.
     Normal {
+        /// Whether ln x is normal.
         log: bool,
+        /// Mean of x or ln x.
         mean: f64,
+        /// Standard deviation of x or ln x.
         sd: f64,
+        /// Cumulative probability at the lower end.
         below: f64,
+        /// Probability between the ends.
         mass: f64,
+        /// Lower end.
         lo: f64,
+        /// Upper end.
         hi: f64,
     },
 }
 
-/// Where one model parameter comes from: `scale * x[free] + offset`, or `offset` alone.
+/// One model parameter comes from here: `scale * x[free] + offset`, or `offset` alone.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Entry {
+    /// Number of the free coordinate; `None` for a parameter that is frozen.
     pub free: Option<usize>,
+    /// Factor on the free coordinate.
     pub scale: f64,
+    /// Number that is added.
     pub offset: f64,
 }
 
-/// What a coordinate of the input means.
+/// A coordinate of the input means one of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coordinates {
-    /// Unit cube.
+    /// The prior's cumulative probability, in the unit cube.
     Cube,
-    /// The physical values themselves.
+    /// The physical value itself.
     Physical,
 }
 
@@ -78,7 +94,7 @@ struct EntryRow {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     rows: u32,
     first_row: u32,
     free: u32,
@@ -87,7 +103,7 @@ struct Parameters {
     physical: u32,
 }
 
-/// The tables of one parameter map on a device.
+/// These are the tables of one parameter map on a device.
 #[derive(Debug)]
 pub struct ParameterPlan {
     shapes: Vec<Shape>,
@@ -136,7 +152,7 @@ impl Shape {
         }
     }
 
-    /// The value at a cube coordinate.
+    /// Computes the value at a cube coordinate.
     pub fn quantile(self, u: f32) -> f32 {
         let u = f64::from(u);
         let clamp = |x: f64, lo: f64, hi: f64| match x {
@@ -179,6 +195,8 @@ fn lower_quantile(p: f64) -> f64 {
 }
 
 impl ParameterPlan {
+    /// Lays a parameter map out on a device.
+    ///
     /// # Panics
     /// When an entry names a free coordinate that does not exist.
     pub fn new(device: &Device, shapes: Vec<Shape>, entries: Vec<Entry>) -> Self {
@@ -208,17 +226,17 @@ impl ParameterPlan {
         Self { shapes, entries, gpu }
     }
 
-    /// Free coordinates, P.
+    /// Returns the number of free coordinates, P.
     pub fn free(&self) -> usize {
         self.shapes.len()
     }
 
-    /// Model parameters, M.
+    /// Returns the number of model parameters, M.
     pub fn count(&self) -> usize {
         self.entries.len()
     }
 
-    /// One spectrum on the CPU; `full` is M long.
+    /// Maps one spectrum on the CPU; `full` is M long.
     pub fn map_row(&self, coordinates: Coordinates, theta: &[f32], full: &mut [f32]) {
         for (slot, entry) in full.iter_mut().zip(&self.entries) {
             *slot = match entry.free {
@@ -234,12 +252,12 @@ impl ParameterPlan {
         }
     }
 
-    /// Physical values of the free coordinates of one spectrum.
+    /// Computes the physical values of the free coordinates of one spectrum.
     pub fn free_values(&self, cube: &[f32]) -> Vec<f32> {
         self.shapes.iter().zip(cube).map(|(shape, &u)| shape.quantile(u)).collect()
     }
 
-    /// A tensor that holds the parameters of `spectra` spectra.
+    /// Makes a tensor that holds the parameters of `spectra` spectra.
     pub fn room(&self, device: &Device, spectra: usize) -> Tensor<f32> {
         match device {
             Device::Cpu(_) => Tensor::zeros(device, spectra, self.count()),
@@ -275,7 +293,7 @@ pub fn parameters(
             });
         }),
         (Device::Gpu(gpu), Some((priors, entries))) => {
-            let launch = Parameters {
+            let launch = Launch {
                 rows: rows as u32,
                 first_row: first_row as u32,
                 free: plan.free() as u32,

@@ -15,23 +15,25 @@ pub fn kernels() -> Vec<Kernel> {
     vec![POISSON.clone()]
 }
 
-/// The largest mean that can be drawn from.
+/// Largest mean that can be drawn from.
 pub const LARGEST: f32 = 16_777_216.0;
 /// Inversion below, transformed rejection from here on (the method needs at least 10).
-const SWITCH: f32 = 10.0;
+const REJECTION_MEAN: f32 = 10.0;
 /// Words from here on (the uppermost 2^-12 of the uniform) are redrawn with 32 more bits.
-const TAIL: u32 = 0xfff0_0000;
+const TAIL_WORD: u32 = 0xfff0_0000;
 
-/// Where the numbers come from: equal keys give equal counts, whatever the batch.
+/// Random numbers come from here: equal keys give equal counts, whatever the batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Source {
+    /// Seed of the run.
     pub seed: u64,
+    /// Stream of the run's random numbers.
     pub stream: u32,
 }
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     seed: [u32; 2],
     stream: u32,
     first_row: u32,
@@ -67,7 +69,7 @@ pub fn poisson(
             twin(cpu, source, first_row, cols, means, counts);
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters {
+            let launch = Launch {
                 seed: random::key(source.seed),
                 stream: source.stream,
                 first_row: first_row as u32,
@@ -77,12 +79,12 @@ pub fn poisson(
                 out_row: out_row as u32,
             };
             let bindings = [mean.gpu(), counts.gpu(), gpu.status()];
-            gpu.dispatch(&POISSON, &parameters, &bindings, grid_1d(rows * cols, 256));
+            gpu.dispatch(&POISSON, &launch, &bindings, grid_1d(rows * cols, 256));
         }
     }
 }
 
-/// CPU twin on slices of whole rows.
+/// Draws on the CPU, from slices of whole rows: the twin of [`poisson()`].
 pub fn twin(cpu: &Cpu, source: Source, first_row: usize, cols: usize, means: &[f32], counts: &mut [f32]) {
     if cols == 0 {
         return;
@@ -98,15 +100,15 @@ pub fn twin(cpu: &Cpu, source: Source, first_row: usize, cols: usize, means: &[f
 
 /// Columns that share one vector of random blocks: lane `l` of the first half takes the block's first two words, lane `l` of the
 /// second half the other two.
-const SHARED: usize = 2 * LANES;
+const SHARED_COLUMNS: usize = 2 * LANES;
 
 vectorised! {
-    /// One row; `false` when a mean was NaN, negative or too large (its count is then 0).
+    /// Draws one row; `false` when a mean was NaN, negative or too large (its count is then 0).
     pub fn draw_row(source: Source, row: u32, means: &[f32], counts: &mut [f32]) -> bool {
         let key = RowKey { seed: random::key(source.seed), stream: source.stream, row };
         let mut good = true;
         let mut waiting = Waiting::default();
-        for start in (0..means.len().min(counts.len())).step_by(SHARED) {
+        for start in (0..means.len().min(counts.len())).step_by(SHARED_COLUMNS) {
             let mut shared = [0u32; LANES];
             for (l, column) in shared.iter_mut().enumerate() {
                 *column = (start / 2 + l) as u32;
@@ -146,7 +148,7 @@ fn draw_lanes(means: &[f32], counts: &mut [f32], at: usize, first: &U, second: &
     let mut seen = 0u32;
     for m in &mu {
         let valid = (*m >= 0.0) & (*m <= LARGEST);
-        seen |= u32::from(!valid) | u32::from(*m < SWITCH) << 1 | u32::from(*m >= SWITCH) << 2;
+        seen |= u32::from(!valid) | u32::from(*m < REJECTION_MEAN) << 1 | u32::from(*m >= REJECTION_MEAN) << 2;
     }
     let good = seen & 1 == 0;
     if !good {
@@ -183,15 +185,15 @@ impl RowKey {
     }
 }
 
-/// The sequential search in all lanes at once; lanes whose mean is not below [`SWITCH`] idle.
+/// The sequential search in all lanes at once; lanes whose mean is not below [`REJECTION_MEAN`] idle.
 #[inline(always)]
 fn invert(mu: &F, first: &U, second: &U, k: &mut F) {
     let mut u = [0f32; LANES];
     let mut p = [0f32; LANES];
     let mut rare = 0u32;
     for l in 0..LANES {
-        let mine = (mu[l] < SWITCH) & (first[l] < TAIL);
-        rare |= u32::from(first[l] >= TAIL);
+        let mine = (mu[l] < REJECTION_MEAN) & (first[l] < TAIL_WORD);
+        rare |= u32::from(first[l] >= TAIL_WORD);
         u[l] = if mine { random::unit(first[l]) } else { 0.0 };
         p[l] = bounded_exp(if mine { -mu[l] } else { 0.0 });
     }
@@ -214,7 +216,7 @@ fn invert(mu: &F, first: &U, second: &U, k: &mut F) {
     }
     if rare != 0 {
         for l in 0..LANES {
-            if first[l] >= TAIL && mu[l] > 0.0 && mu[l] < SWITCH {
+            if first[l] >= TAIL_WORD && mu[l] > 0.0 && mu[l] < REJECTION_MEAN {
                 k[l] = tail(mu[l], (second[l] as f32 + 0.5) * 5.684_342e-14);
             }
         }
@@ -315,8 +317,8 @@ fn attempt(mu: f32, hat: Hat, first: u32, second: u32) -> (bool, f32) {
 fn squeeze(mu: &F, first: &U, second: &U, k: &mut F, at: usize, waiting: &mut Waiting) {
     let mut open = [0u32; LANES];
     for l in 0..LANES {
-        let large = mu[l] >= SWITCH;
-        let hat = hat(if large { mu[l] } else { SWITCH });
+        let large = mu[l] >= REJECTION_MEAN;
+        let hat = hat(if large { mu[l] } else { REJECTION_MEAN });
         let (us, v, offset) = proposal(hat, first[l], second[l]);
         let count = hat.base + offset;
         let count = if count < LARGEST { count } else { LARGEST };
@@ -343,7 +345,7 @@ fn bits(lanes: &U) -> u32 {
 
 /// A vector's worth from `from` on.
 #[inline(always)]
-fn window<T>(all: &[T; SHARED], from: usize) -> &[T; LANES] {
+fn window<T>(all: &[T; SHARED_COLUMNS], from: usize) -> &[T; LANES] {
     let from = from & (LANES - 1);
     all[from..].first_chunk().unwrap_or_else(|| unreachable!("a window starts in the first half"))
 }
@@ -352,17 +354,17 @@ fn window<T>(all: &[T; SHARED], from: usize) -> &[T; LANES] {
 #[derive(Default)]
 struct List {
     n: usize,
-    column: [u32; SHARED],
-    mu: [f32; SHARED],
-    first: [u32; SHARED],
-    second: [u32; SHARED],
+    column: [u32; SHARED_COLUMNS],
+    mu: [f32; SHARED_COLUMNS],
+    first: [u32; SHARED_COLUMNS],
+    second: [u32; SHARED_COLUMNS],
 }
 
 impl List {
     #[inline(always)]
     fn push(&mut self, column: u32, mu: f32, first: u32, second: u32) {
         // Never full: a vector's worth is taken out as soon as there is one.
-        let n = self.n & (SHARED - 1);
+        let n = self.n & (SHARED_COLUMNS - 1);
         self.column[n] = column;
         self.mu[n] = mu;
         self.first[n] = first;
@@ -433,7 +435,7 @@ vectorised! {
 fn trial(mu: &F, first: &U, second: &U, value: &mut F) -> u32 {
     let mut rejected = [0u32; LANES];
     for l in 0..LANES {
-        let mu = if mu[l] >= SWITCH { mu[l] } else { SWITCH };
+        let mu = if mu[l] >= REJECTION_MEAN { mu[l] } else { REJECTION_MEAN };
         let (accepted, count) = attempt(mu, hat(mu), first[l], second[l]);
         value[l] = if count < LARGEST { count } else { LARGEST };
         rejected[l] = u32::from(!accepted);

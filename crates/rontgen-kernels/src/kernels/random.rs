@@ -26,7 +26,7 @@ pub fn kernels() -> Vec<Kernel> {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     seed: [u32; 2],
     stream: u32,
     first_row: u32,
@@ -195,14 +195,9 @@ fn fill(
             });
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters {
-                seed: key(seed),
-                stream,
-                first_row: first_row as u32,
-                rows: rows as u32,
-                cols: cols as u32,
-            };
-            gpu.dispatch(kernel, &parameters, &[out.gpu()], grid_1d(rows * cols.div_ceil(4), 256));
+            let launch =
+                Launch { seed: key(seed), stream, first_row: first_row as u32, rows: rows as u32, cols: cols as u32 };
+            gpu.dispatch(kernel, &launch, &[out.gpu()], grid_1d(rows * cols.div_ceil(4), 256));
         }
     }
 }

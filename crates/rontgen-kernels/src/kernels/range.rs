@@ -13,7 +13,7 @@ pub fn kernels() -> Vec<Kernel> {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     rows: u32,
     cols: u32,
     out_row: u32,
@@ -38,8 +38,8 @@ pub fn range(device: &Device, mean: &Tensor<f32>, limit: f32, beyond: &mut Tenso
             });
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters { rows: rows as u32, cols: cols as u32, out_row: out_row as u32, limit };
-            gpu.dispatch(&RANGE, &parameters, &[mean.gpu(), beyond.gpu()], crate::device::grid_1d(rows, 1));
+            let launch = Launch { rows: rows as u32, cols: cols as u32, out_row: out_row as u32, limit };
+            gpu.dispatch(&RANGE, &launch, &[mean.gpu(), beyond.gpu()], crate::device::grid_1d(rows, 1));
         }
     }
 }

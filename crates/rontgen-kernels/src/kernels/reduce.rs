@@ -33,7 +33,7 @@ pub fn kernels() -> Vec<Kernel> {
 pub struct LossSlot<'a> {
     /// One number per batch.
     pub losses: &'a mut Tensor<f32>,
-    /// Which of them is written.
+    /// Number of the batch, whose entry is written.
     pub slot: usize,
 }
 
@@ -48,7 +48,7 @@ pub struct EpochLosses<'a> {
 
 #[repr(C)]
 #[derive(Clone, Copy, Default, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     offset: u32,
     rows: u32,
     cols: u32,
@@ -70,7 +70,7 @@ pub fn total(device: &Device, source: &Tensor<f32>, start: usize, n: usize, out:
             out.cpu_mut()[slot] = sum(&source.cpu()[start..start + n]) as f32;
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters {
+            let launch = Launch {
                 offset: start as u32,
                 rows: 1,
                 cols: n as u32,
@@ -78,7 +78,7 @@ pub fn total(device: &Device, source: &Tensor<f32>, start: usize, n: usize, out:
                 scale: 1.0,
                 ..Default::default()
             };
-            gpu.dispatch(&TOTAL, &parameters, &[source.gpu(), out.gpu()], [1, 1, 1]);
+            gpu.dispatch(&TOTAL, &launch, &[source.gpu(), out.gpu()], [1, 1, 1]);
         }
     }
 }
@@ -96,9 +96,9 @@ pub fn count(device: &Device, source: &Tensor<u32>, out: &mut Tensor<u32>, slot:
                     as u32;
         }),
         Device::Gpu(gpu) => {
-            let parameters =
-                Parameters { rows: 1, cols: source.len() as u32, out: slot as u32, scale: 1.0, ..Default::default() };
-            gpu.dispatch(&COUNT, &parameters, &[source.gpu(), out.gpu()], [1, 1, 1]);
+            let launch =
+                Launch { rows: 1, cols: source.len() as u32, out: slot as u32, scale: 1.0, ..Default::default() };
+            gpu.dispatch(&COUNT, &launch, &[source.gpu(), out.gpu()], [1, 1, 1]);
         }
     }
 }
@@ -118,7 +118,7 @@ pub fn rows(device: &Device, source: Matrix<'_>, scale: f32, out: &mut Tensor<f3
             });
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters {
+            let launch = Launch {
                 offset: source.offset() as u32,
                 rows: rows as u32,
                 cols: cols as u32,
@@ -128,7 +128,7 @@ pub fn rows(device: &Device, source: Matrix<'_>, scale: f32, out: &mut Tensor<f3
                 ..Default::default()
             };
             let grid = crate::device::grid_1d(rows, 1);
-            gpu.dispatch(&ROWS, &parameters, &[source.tensor().gpu(), out.gpu()], grid);
+            gpu.dispatch(&ROWS, &launch, &[source.tensor().gpu(), out.gpu()], grid);
         }
     }
 }
@@ -175,7 +175,7 @@ pub fn columns(
             }
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters {
+            let launch = Launch {
                 offset: source.offset() as u32,
                 rows: rows as u32,
                 cols: cols as u32,
@@ -186,7 +186,7 @@ pub fn columns(
                 chunk: 0,
             };
             let grid = [cols.div_ceil(16) as u32, 1, 1];
-            gpu.dispatch(&COLUMNS, &parameters, &[source.tensor().gpu(), out.tensor().gpu()], grid);
+            gpu.dispatch(&COLUMNS, &launch, &[source.tensor().gpu(), out.tensor().gpu()], grid);
         }
     }
 }
@@ -203,7 +203,7 @@ pub fn moments(device: &Device, source: Matrix<'_>, log: bool, parts: &mut Tenso
     match device {
         Device::Cpu(cpu) => cpu.run("reduce.moments", || chunked_moments(source, log, parts)),
         Device::Gpu(gpu) => {
-            let parameters = Parameters {
+            let launch = Launch {
                 offset: source.offset() as u32,
                 rows: rows as u32,
                 cols: cols as u32,
@@ -213,7 +213,7 @@ pub fn moments(device: &Device, source: Matrix<'_>, log: bool, parts: &mut Tenso
                 ..Default::default()
             };
             let grid = [cols.div_ceil(64) as u32, chunks as u32, 1];
-            gpu.dispatch(&MOMENTS, &parameters, &[source.tensor().gpu(), parts.gpu()], grid);
+            gpu.dispatch(&MOMENTS, &launch, &[source.tensor().gpu(), parts.gpu()], grid);
         }
     }
 }

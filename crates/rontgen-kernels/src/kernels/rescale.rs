@@ -13,7 +13,7 @@ pub fn kernels() -> Vec<Kernel> {
     vec![RESCALE.clone()]
 }
 
-/// What the statistics' columns belong to.
+/// The statistics' columns belong to one of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     /// Weights that read z: a row for each column of it.
@@ -24,18 +24,22 @@ pub enum Side {
     Bias,
 }
 
-/// Weights within the flat store: from `offset`, `rows` rows of `cols` numbers, `stride` from row to row.
+/// A block of weights lies within the flat store: from `offset`, `rows` rows of `cols` numbers, `stride` from row to row.
 #[derive(Debug, Clone, Copy)]
 pub struct Block {
+    /// Place of the first number.
     pub offset: usize,
+    /// Rows.
     pub rows: usize,
+    /// Columns.
     pub cols: usize,
+    /// Numbers from row to row.
     pub stride: usize,
 }
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     offset: u32,
     rows: u32,
     cols: u32,
@@ -44,12 +48,12 @@ struct Parameters {
     bias: u32,
 }
 
-/// The statistics of a change: `1 x 2D` each, means, then standard deviations, none of them 0.
+/// A change of statistics is given by two tensors: `1 x 2D` each, means, then standard deviations, none of them 0.
 #[derive(Debug, Clone, Copy)]
 pub struct Scales<'a> {
-    /// Those that the weights stand next to.
+    /// Statistics that the weights stand next to.
     pub before: &'a Tensor<f32>,
-    /// Those that they are to stand next to.
+    /// Statistics that the weights are to stand next to.
     pub after: &'a Tensor<f32>,
 }
 
@@ -92,7 +96,7 @@ pub fn rescale(
             }
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters {
+            let launch = Launch {
                 offset: offset as u32,
                 rows: rows as u32,
                 cols: cols as u32,
@@ -101,7 +105,7 @@ pub fn rescale(
                 bias: u32::from(side == Side::Bias),
             };
             let bindings = [before.gpu(), after.gpu(), value.gpu(), first.gpu(), second.gpu()];
-            gpu.dispatch(&RESCALE, &parameters, &bindings, grid_1d(rows * cols, 256));
+            gpu.dispatch(&RESCALE, &launch, &bindings, grid_1d(rows * cols, 256));
         }
     }
 }

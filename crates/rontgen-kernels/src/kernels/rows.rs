@@ -22,7 +22,7 @@ const GRAIN: usize = 1 << 14;
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     rows: u32,
     cols: u32,
     first: u32,
@@ -45,8 +45,8 @@ pub fn scale_rows(device: &Device, matrix: &mut Tensor<f32>, factors: &Tensor<f3
             all.for_each(|(row, factor)| row.iter_mut().for_each(|x| *x *= factor));
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters { rows: rows as u32, cols: cols as u32, first: first as u32 };
-            gpu.dispatch(&SCALE, &parameters, &[factors.gpu(), matrix.gpu()], grid_1d(rows * cols, 256));
+            let launch = Launch { rows: rows as u32, cols: cols as u32, first: first as u32 };
+            gpu.dispatch(&SCALE, &launch, &[factors.gpu(), matrix.gpu()], grid_1d(rows * cols, 256));
         }
     }
 }
@@ -72,9 +72,9 @@ pub fn append_column(device: &Device, matrix: &Tensor<f32>, column: &Tensor<f32>
             });
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters { rows: rows as u32, cols: cols as u32, first: 0 };
+            let launch = Launch { rows: rows as u32, cols: cols as u32, first: 0 };
             let bindings = [column.gpu(), matrix.gpu(), out.gpu()];
-            gpu.dispatch(&APPEND, &parameters, &bindings, grid_1d(rows * (cols + 1), 256));
+            gpu.dispatch(&APPEND, &launch, &bindings, grid_1d(rows * (cols + 1), 256));
         }
     }
     out

@@ -16,7 +16,7 @@ pub fn kernels() -> Vec<Kernel> {
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     keys: [u32; 8],
     rows: u32,
     half: u32,
@@ -26,7 +26,7 @@ struct Parameters {
 /// Words of the draw counter that no fill and no Poisson draw uses.
 const DRAW_SHUFFLE: u32 = 0xc000_0000;
 
-impl Parameters {
+impl Launch {
     fn new(rows: usize, seed: u64, turn: u32) -> Self {
         let [first, second] = [0, 1].map(|column| random::block(random::key(seed), 0, turn, column, DRAW_SHUFFLE));
         let mut keys = [0; 8];
@@ -61,18 +61,18 @@ fn mix(mut x: u32) -> u32 {
 pub fn shuffle(device: &Device, source: &Tensor<u32>, seed: u64, turn: u32, out: &mut Tensor<u32>) {
     let rows = source.len();
     assert!(rows == out.len() && rows < 1 << 31, "shuffle: {rows} numbers into {}", out.len());
-    let parameters = Parameters::new(rows, seed, turn);
+    let launch = Launch::new(rows, seed, turn);
     match device {
         Device::Cpu(cpu) => cpu.run("shuffle", || {
             let source = source.cpu();
             out.cpu_mut().par_iter_mut().with_min_len(2048).enumerate().for_each(|(i, slot)| {
-                let mut at = parameters.permute(i as u32);
-                while at >= parameters.rows {
-                    at = parameters.permute(at);
+                let mut at = launch.permute(i as u32);
+                while at >= launch.rows {
+                    at = launch.permute(at);
                 }
                 *slot = source[at as usize];
             });
         }),
-        Device::Gpu(gpu) => gpu.dispatch(&SHUFFLE, &parameters, &[source.gpu(), out.gpu()], grid_1d(rows, 64)),
+        Device::Gpu(gpu) => gpu.dispatch(&SHUFFLE, &launch, &[source.gpu(), out.gpu()], grid_1d(rows, 64)),
     }
 }

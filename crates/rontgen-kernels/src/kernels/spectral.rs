@@ -30,14 +30,14 @@ pub fn kernels() -> Vec<Kernel> {
 /// Where the bands lie, on the device.
 #[derive(Debug)]
 pub struct Bands {
-    /// Middle of each bin [keV].
+    /// Middle of each bin \[keV\].
     energies: Tensor<f32>,
     /// First bin of each band, and the end of the last.
     edges: Tensor<u32>,
 }
 
 impl Bands {
-    /// Bands of equal width in ln E, each of them at least the bins whose middle lies in it; `bins` are (E_min, E_max) [keV],
+    /// Bands of equal width in ln E, each of them at least the bins whose middle lies in it; `bins` are (E_min, E_max) \[keV\],
     /// ascending. A band may hold no bin.
     pub fn new(device: &Device, bins: &[(f64, f64)]) -> Self {
         let middles: Vec<f64> = bins.iter().map(|(lo, hi)| 0.5 * (lo + hi)).collect();
@@ -63,7 +63,7 @@ impl Bands {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     rows: u32,
     cols: u32,
 }
@@ -82,9 +82,9 @@ pub fn spectral(device: &Device, counts: &Tensor<f32>, bands: &Bands, out: &mut 
             each.for_each_init(Vec::new, |sorted, (out, counts)| row(counts, energies, edges, sorted, out));
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters { rows: rows as u32, cols: cols as u32 };
+            let launch = Launch { rows: rows as u32, cols: cols as u32 };
             let bindings = [counts.gpu(), bands.energies.gpu(), bands.edges.gpu(), out.gpu()];
-            gpu.dispatch(&SPECTRAL, &parameters, &bindings, grid_1d(rows, 1));
+            gpu.dispatch(&SPECTRAL, &launch, &bindings, grid_1d(rows, 1));
         }
     }
 }

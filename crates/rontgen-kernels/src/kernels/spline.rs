@@ -17,22 +17,24 @@ pub const BOUND: f32 = 5.0;
 /// Most bins of a spline.
 pub const MAX_BINS: usize = 32;
 /// Least share of a bin, and least slope.
-const FLOOR: f32 = 1e-3;
-/// softplus of this is 1 - FLOOR.
+const LEAST_SHARE: f32 = 1e-3;
+/// softplus of this is 1 - LEAST_SHARE.
 const SLOPE_OFFSET: f32 = 0.539_742_4;
 const HALF_LN_TWO_PI: f32 = 0.918_938_5;
 /// Rows of one task.
 const ROWS: usize = 32;
 
-/// How many parameters, and bins of their splines; without bins a step is affine.
+/// This says how many parameters there are, and bins of their splines; without bins a step is affine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SplineShape {
+    /// Parameters, P.
     pub parameters: usize,
+    /// Bins of a spline; 0: no splines.
     pub bins: usize,
 }
 
 impl SplineShape {
-    /// Numbers per parameter.
+    /// Returns the numbers per parameter.
     pub fn per(&self) -> usize {
         if self.bins == 0 { 2 } else { 3 * self.bins + 1 }
     }
@@ -55,21 +57,21 @@ impl SplineShape {
     }
 }
 
-/// Where log-determinants go.
+/// Log-determinants go here.
 #[derive(Debug)]
 pub struct LogDet<'a> {
-    /// `n x 1`.
+    /// Log-determinants, `n x 1`.
     pub sum: &'a mut Tensor<f32>,
     /// Whether they are added to what is there, instead of written.
     pub add: bool,
 }
 
-/// One level of an autoregressive order.
+/// This is one level of an autoregressive order.
 #[derive(Debug, Clone, Copy)]
 pub struct Level<'a> {
-    /// Of every parameter or site its place in the order: `1 x P`.
+    /// Place of every parameter or site in the order: `1 x P`.
     pub order: &'a Tensor<u32>,
-    /// The place whose parameters are meant.
+    /// Place whose parameters are meant.
     pub level: usize,
 }
 
@@ -89,7 +91,7 @@ pub fn kernels() -> Vec<Kernel> {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     rows: u32,
     p: u32,
     level: u32,
@@ -97,7 +99,7 @@ struct Parameters {
     scale: f32,
 }
 
-/// `y` (`n x P`) from `x` (`n x P`), with the log-determinant.
+/// Computes `y` (`n x P`) from `x` (`n x P`), with the log-determinant.
 ///
 /// # Panics
 /// When shapes do not agree.
@@ -133,14 +135,14 @@ pub fn forward(
             });
         }),
         Device::Gpu(gpu) => {
-            let size = Parameters { rows: rows as u32, p: p as u32, level: 0, add: u32::from(add), scale: 0.0 };
+            let size = Launch { rows: rows as u32, p: p as u32, level: 0, add: u32::from(add), scale: 0.0 };
             let bindings = [out.gpu(), x.gpu(), y.gpu(), log_det.gpu()];
             gpu.dispatch(&shape.kernel("FORWARD", "DOWN"), &size, &bindings, grid_1d(rows, 64));
         }
     }
 }
 
-/// The parameters of one level of `x` from those of `y`; the FORWARD map's log-determinant as in [`forward`].
+/// Computes the parameters of one level of `x` from those of `y`; the FORWARD map's log-determinant as in [`forward`].
 ///
 /// # Panics
 /// When shapes do not agree.
@@ -178,16 +180,15 @@ pub fn inverse(
             });
         }),
         Device::Gpu(gpu) => {
-            let size =
-                Parameters { rows: rows as u32, p: p as u32, level: level as u32, add: u32::from(add), scale: 0.0 };
+            let size = Launch { rows: rows as u32, p: p as u32, level: level as u32, add: u32::from(add), scale: 0.0 };
             let bindings = [out.gpu(), order.gpu(), y.gpu(), x.gpu(), log_det.gpu()];
             gpu.dispatch(&shape.kernel("INVERSE", "UP"), &size, &bindings, grid_1d(rows, 64));
         }
     }
 }
 
-/// Backward through [`forward`]: `d`, the loss's gradient at `y`, becomes that at `x` (but for what reaches it through the conditioner), and
-/// `out` its own gradient. Every row's log-determinant enters the loss with `-scale`.
+/// Goes backward through [`forward`]: `d`, the loss's gradient at `y`, becomes that at `x` (but for what reaches it through the
+/// conditioner), and `out` its own gradient. Every row's log-determinant enters the loss with `-scale`.
 ///
 /// # Panics
 /// When shapes do not agree.
@@ -220,14 +221,14 @@ pub fn backward(
             });
         }),
         Device::Gpu(gpu) => {
-            let size = Parameters { rows: rows as u32, p: p as u32, level: 0, add: 0, scale };
+            let size = Launch { rows: rows as u32, p: p as u32, level: 0, add: 0, scale };
             let bindings = [out.gpu(), x.gpu(), d.gpu()];
             gpu.dispatch(&shape.kernel("BACK", "BACKWARD"), &size, &bindings, grid_1d(rows, 64));
         }
     }
 }
 
-/// `loss` (`n x 1`) = `-log q` from base-space points (`n x P`) and log-determinants, and `d` = `scale` times its gradient there.
+/// Computes `loss` (`n x 1`) = `-log q` from base-space points (`n x P`) and log-determinants, and `d` = `scale` times its gradient there.
 ///
 /// # Panics
 /// When shapes do not agree.
@@ -254,14 +255,14 @@ pub fn base(
             }
         }),
         Device::Gpu(gpu) => {
-            let size = Parameters { rows: rows as u32, p: p as u32, level: 0, add: 0, scale };
+            let size = Launch { rows: rows as u32, p: p as u32, level: 0, add: 0, scale };
             let bindings = [base.gpu(), log_det.gpu(), loss.gpu(), d.gpu(), gpu.status()];
             gpu.dispatch(&plain("BASE"), &size, &bindings, grid_1d(rows, 64));
         }
     }
 }
 
-/// `log_q` (`n x 1`) from base-space points (`n x P`) and log-determinants.
+/// Computes `log_q` (`n x 1`) from base-space points (`n x P`) and log-determinants.
 ///
 /// # Panics
 /// When shapes do not agree.
@@ -276,13 +277,13 @@ pub fn log_density(device: &Device, base: &Tensor<f32>, log_det: &Tensor<f32>, l
             }
         }),
         Device::Gpu(gpu) => {
-            let size = Parameters { rows: rows as u32, p: p as u32, level: 0, add: 0, scale: 0.0 };
+            let size = Launch { rows: rows as u32, p: p as u32, level: 0, add: 0, scale: 0.0 };
             gpu.dispatch(&plain("DENSITY"), &size, &[base.gpu(), log_det.gpu(), log_q.gpu()], grid_1d(rows, 64));
         }
     }
 }
 
-/// `gradient *= mask`: weights that do not exist stay what they are.
+/// Multiplies `gradient` by `mask`: weights that do not exist stay what they are.
 ///
 /// # Panics
 /// When lengths differ.
@@ -293,7 +294,7 @@ pub fn mask(device: &Device, mask: &Tensor<f32>, gradient: &mut Tensor<f32>) {
             gradient.cpu_mut().iter_mut().zip(mask.cpu()).for_each(|(gradient, mask)| *gradient *= mask);
         }),
         Device::Gpu(gpu) => {
-            let size = Parameters { rows: mask.len() as u32, p: 1, level: 0, add: 0, scale: 0.0 };
+            let size = Launch { rows: mask.len() as u32, p: 1, level: 0, add: 0, scale: 0.0 };
             gpu.dispatch(&plain("MASK"), &size, &[mask.gpu(), gradient.gpu()], grid_1d(mask.len(), 64));
         }
     }
@@ -317,7 +318,7 @@ fn shares(raw: &[f32]) -> Shares {
 }
 
 fn length_of(bins: usize, share: f32) -> f32 {
-    2.0 * BOUND * (FLOOR + (1.0 - FLOOR * bins as f32) * share)
+    2.0 * BOUND * (LEAST_SHARE + (1.0 - LEAST_SHARE * bins as f32) * share)
 }
 
 /// The bin of a value and its left edge.
@@ -343,7 +344,7 @@ fn slope(raw: &[f32], bins: usize, knot: usize) -> (f32, f32) {
     }
     let t = raw[knot - 1] + SLOPE_OFFSET;
     let e = vector::exp(-t.abs());
-    (FLOOR + t.max(0.0) + vector::ln(1.0 + e), if t > 0.0 { 1.0 } else { e } / (1.0 + e))
+    (LEAST_SHARE + t.max(0.0) + vector::ln(1.0 + e), if t > 0.0 { 1.0 } else { e } / (1.0 + e))
 }
 
 /// What is left of `out` after the affine part's numbers: widths, heights, slopes.
@@ -441,7 +442,7 @@ fn spline_back(raw: &mut [f32], bins: usize, v: f32, g: f32, gl: f32) -> f32 {
 /// Gradients by the raw numbers of lengths: `before` is that of every length left of the bin, `own` that of the bin's.
 fn softmax_back(raw: &mut [f32], share: &Shares, bin: usize, before: f32, own: f32) {
     let bins = raw.len();
-    let scale = 2.0 * BOUND * (1.0 - FLOOR * bins as f32);
+    let scale = 2.0 * BOUND * (1.0 - LEAST_SHARE * bins as f32);
     let mean = share[bin] * own + before * share[..bin].iter().sum::<f32>();
     for (k, (raw, share)) in raw.iter_mut().zip(share).enumerate() {
         let of = if k < bin { before } else { f32::from(u8::from(k == bin)) * own };

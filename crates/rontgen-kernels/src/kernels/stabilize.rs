@@ -45,7 +45,7 @@ pub fn kernels() -> Vec<Kernel> {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     rows: u32,
     cols: u32,
     first: u32,
@@ -83,9 +83,9 @@ pub fn apply(
                 Form::Linear => &LINEAR,
                 Form::Log => &LOG,
             };
-            let parameters = Parameters { rows: out.rows() as u32, cols: cols as u32, first: first as u32, pad: 0 };
+            let launch = Launch { rows: out.rows() as u32, cols: cols as u32, first: first as u32, pad: 0 };
             let bindings = [counts.gpu(), scale.gpu(), out.gpu()];
-            gpu.dispatch(kernel, &parameters, &bindings, grid_1d(out.len(), 256));
+            gpu.dispatch(kernel, &launch, &bindings, grid_1d(out.len(), 256));
         }
     }
 }

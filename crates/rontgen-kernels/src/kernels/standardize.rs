@@ -25,7 +25,7 @@ pub fn kernels() -> Vec<Kernel> {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     rows: u32,
     cols: u32,
     out_cols: u32,
@@ -63,7 +63,7 @@ pub fn statistics(device: &Device, counts: &RowBlocks<f32>) -> Tensor<f32> {
             }
         }
         Device::Gpu(gpu) => {
-            let parameters = Parameters {
+            let launch = Launch {
                 rows: 0,
                 cols: cols as u32,
                 out_cols: 0,
@@ -72,7 +72,7 @@ pub fn statistics(device: &Device, counts: &RowBlocks<f32>) -> Tensor<f32> {
                 total: before.max(1) as f32,
                 first: 0,
             };
-            gpu.dispatch(&CLOSE, &parameters, &[scale.gpu()], [cols.div_ceil(64) as u32, 1, 1]);
+            gpu.dispatch(&CLOSE, &launch, &[scale.gpu()], [cols.div_ceil(64) as u32, 1, 1]);
         }
     }
     scale
@@ -88,7 +88,7 @@ fn merge(device: &Device, rows: usize, cols: usize, before: usize, parts: &Tenso
             });
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters {
+            let launch = Launch {
                 rows: rows as u32,
                 cols: cols as u32,
                 out_cols: 0,
@@ -97,7 +97,7 @@ fn merge(device: &Device, rows: usize, cols: usize, before: usize, parts: &Tenso
                 total: 0.0,
                 first: 0,
             };
-            gpu.dispatch(&MERGE, &parameters, &[parts.gpu(), scale.gpu()], [cols.div_ceil(64) as u32, 1, 1]);
+            gpu.dispatch(&MERGE, &launch, &[parts.gpu(), scale.gpu()], [cols.div_ceil(64) as u32, 1, 1]);
         }
     }
 }
@@ -122,7 +122,7 @@ pub fn apply(device: &Device, counts: &Tensor<f32>, first: usize, scale: &Tensor
             });
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters {
+            let launch = Launch {
                 rows: out.rows() as u32,
                 cols: cols as u32,
                 out_cols: out_cols as u32,
@@ -132,7 +132,7 @@ pub fn apply(device: &Device, counts: &Tensor<f32>, first: usize, scale: &Tensor
                 first: first as u32,
             };
             let bindings = [counts.gpu(), scale.gpu(), out.gpu()];
-            gpu.dispatch(&APPLY, &parameters, &bindings, grid_1d(out.len(), 256));
+            gpu.dispatch(&APPLY, &launch, &bindings, grid_1d(out.len(), 256));
         }
     }
 }

@@ -20,11 +20,12 @@ const ROWS: usize = 6;
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 struct Line([f32; 16]);
 
-/// Zeroed numbers that begin on a cache line: vectors then never straddle two.
+/// These are numbers, zero at first, that begin on a cache line: vectors then never straddle two.
 #[derive(Debug, Clone, Default)]
 pub struct Lines(Vec<Line>);
 
 impl Lines {
+    /// Makes room for `len` numbers, rounded up to whole cache lines.
     pub fn new(len: usize) -> Self {
         Self(vec![Line([0.0; 16]); len.div_ceil(16)])
     }
@@ -43,13 +44,13 @@ impl DerefMut for Lines {
     }
 }
 
-/// Numbers from row to row of a tile: whole vectors, an odd number of them, so that the rows of a column do not share a few sets
-/// of the cache.
+/// Returns the numbers from row to row of a tile: whole vectors, an odd number of them, so that the rows of a column do not share a few
+/// sets of the cache.
 pub fn stride(width: usize) -> usize {
     (width.div_ceil(LANES) | 1) * LANES
 }
 
-/// The right factor of a product, `depth x width`, in panels of 16 columns (the last may have 8), rows of a panel contiguous.
+/// This is the right factor of a product, `depth x width`, in panels of 16 columns (the last may have 8), rows of a panel contiguous.
 #[derive(Debug, Clone)]
 pub struct Panels {
     depth: usize,
@@ -58,11 +59,12 @@ pub struct Panels {
 }
 
 impl Panels {
+    /// Makes room for a factor of `depth x width`, all zero.
     pub fn new(depth: usize, width: usize) -> Self {
         Self { depth, width, values: Lines::new(depth * width.next_multiple_of(LANES)) }
     }
 
-    /// From a matrix of `depth x width` in row-major order.
+    /// Packs a matrix of `depth x width` in row-major order.
     pub fn pack(&mut self, matrix: &[f32]) {
         let (depth, width) = (self.depth, self.width);
         let each = self.values[..depth * width.next_multiple_of(LANES)].chunks_mut(depth * PANEL);
@@ -75,7 +77,7 @@ impl Panels {
         }
     }
 
-    /// From the transposed of a matrix of `width x depth` in row-major order.
+    /// Packs the transposed of a matrix of `width x depth` in row-major order.
     pub fn pack_transposed(&mut self, matrix: &[f32]) {
         let (depth, width) = (self.depth, self.width);
         let each = self.values[..depth * width.next_multiple_of(LANES)].chunks_mut(depth * PANEL);
@@ -90,7 +92,7 @@ impl Panels {
     }
 }
 
-/// `C = A B` for `rows` rows: row `r` of A lies at `a[r a_stride ..]`, of C at `c[r c_stride ..]`; C is written up to the next
+/// Computes `C = A B` for `rows` rows: row `r` of A lies at `a[r a_stride ..]`, of C at `c[r c_stride ..]`; C is written up to the next
 /// multiple of 8 columns (zeros beyond B).
 ///
 /// # Panics
@@ -113,10 +115,10 @@ pub fn product(rows: usize, a: &[f32], a_stride: usize, b: &Panels, c: &mut [f32
     }
 }
 
-/// A matrix on a slice.
+/// This is a matrix on a slice.
 #[derive(Debug, Clone, Copy)]
 pub struct Rows<'a> {
-    /// Row `r` begins at `r stride`.
+    /// Numbers; row `r` begins at `r stride`.
     pub values: &'a [f32],
     /// Numbers from row to row.
     pub stride: usize,
@@ -124,7 +126,7 @@ pub struct Rows<'a> {
     pub cols: usize,
 }
 
-/// `C = A^T B`, or with `add` `C += A^T B`, over `rows` rows of A (`m` columns) and B (`n` columns); C is `m x n`, its rows
+/// Computes `C = A^T B`, or with `add` `C += A^T B`, over `rows` rows of A (`m` columns) and B (`n` columns); C is `m x n`, its rows
 /// `c_stride` apart. B is read and C written up to the next multiple of 8 columns.
 ///
 /// # Panics

@@ -24,22 +24,34 @@ pub fn kernels() -> Vec<Kernel> {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     rows: u32,
     cols: u32,
     threshold: f32,
     limit: f32,
 }
 
-/// What to ask of a candidate besides `log_q > threshold`.
+/// A candidate is asked this besides `log_q > threshold`.
 #[derive(Debug, Clone, Copy)]
 pub enum Ask<'a> {
     /// Nothing more: candidates come from the prior.
     Inside,
     /// Is the log importance weight of a candidate above the limit?
-    Above { candidates: &'a Candidates, limit: f32 },
+    Above {
+        /// How the candidates were drawn.
+        candidates: &'a Candidates,
+        /// Log-weight.
+        limit: f32,
+    },
     /// Keep with probability `w / exp(limit)`, given one uniform number per row (`N x 1`).
-    Thin { candidates: &'a Candidates, limit: f32, uniform: &'a Tensor<f32> },
+    Thin {
+        /// How the candidates were drawn.
+        candidates: &'a Candidates,
+        /// Log-weight from which on candidates are kept with certainty.
+        limit: f32,
+        /// Uniform numbers, `N x 1`.
+        uniform: &'a Tensor<f32>,
+    },
 }
 
 /// How candidates were drawn, from which follows their weight: the prior's density over theirs, up to a constant.
@@ -47,7 +59,7 @@ pub enum Ask<'a> {
 pub enum Candidates {
     /// Carried by one flow from these points (`N x P`), which are uniform in a ball of base space.
     Base(Tensor<f32>),
-    /// With this log-density (`N x 1`) in the unit cube, up to a constant.
+    /// Drawn with this log-density (`N x 1`) in the unit cube, up to a constant.
     LogDensity(Tensor<f32>),
 }
 
@@ -90,7 +102,7 @@ pub fn truncate(device: &Device, log_q: &Tensor<f32>, threshold: f32, ask: Ask<'
             );
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters { rows: log_q.len() as u32, cols: cols as u32, threshold, limit };
+            let launch = Launch { rows: log_q.len() as u32, cols: cols as u32, threshold, limit };
             let kernel = match ask {
                 Ask::Inside => &INSIDE,
                 Ask::Above { .. } => &LIMIT,
@@ -99,7 +111,7 @@ pub fn truncate(device: &Device, log_q: &Tensor<f32>, threshold: f32, ask: Ask<'
             let mut bindings = vec![log_q.gpu(), keep.gpu()];
             bindings.extend(base.map(Tensor::gpu));
             bindings.extend(uniform.map(Tensor::gpu));
-            gpu.dispatch(kernel, &parameters, &bindings, grid_1d(log_q.len(), 256));
+            gpu.dispatch(kernel, &launch, &bindings, grid_1d(log_q.len(), 256));
         }
     }
 }
@@ -120,9 +132,9 @@ pub fn widen(device: &Device, tails: Tails, uniform: &Tensor<f32>, points: &mut 
             }
         }),
         Device::Gpu(gpu) => {
-            let parameters =
-                Parameters { rows: points.rows() as u32, cols: cols as u32, threshold: tails.share, limit: TAIL_SCALE };
-            gpu.dispatch(&WIDEN, &parameters, &[uniform.gpu(), points.gpu()], grid_1d(points.rows(), 256));
+            let launch =
+                Launch { rows: points.rows() as u32, cols: cols as u32, threshold: tails.share, limit: TAIL_SCALE };
+            gpu.dispatch(&WIDEN, &launch, &[uniform.gpu(), points.gpu()], grid_1d(points.rows(), 256));
         }
     }
 }
@@ -143,9 +155,8 @@ pub fn ball(device: &Device, radius: f32, uniform: &Tensor<f32>, points: &mut Te
             }
         }),
         Device::Gpu(gpu) => {
-            let parameters =
-                Parameters { rows: points.rows() as u32, cols: cols as u32, threshold: radius, limit: 0.0 };
-            gpu.dispatch(&BALL, &parameters, &[uniform.gpu(), points.gpu()], grid_1d(points.rows(), 256));
+            let launch = Launch { rows: points.rows() as u32, cols: cols as u32, threshold: radius, limit: 0.0 };
+            gpu.dispatch(&BALL, &launch, &[uniform.gpu(), points.gpu()], grid_1d(points.rows(), 256));
         }
     }
 }

@@ -27,19 +27,21 @@ fn variant(name: &str, defines: &[&'static str], jacobian: Option<u32>) -> Kerne
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     rows: u32,
     cols: u32,
 }
 
+/// Least coordinate of the unit cube, 2^-23.
 pub const LOWEST: f32 = f32::EPSILON;
+/// Largest coordinate of the unit cube, 1 - 2^-24.
 pub const HIGHEST: f32 = 1.0 - f32::EPSILON / 2.0;
 
 fn softplus(t: f32) -> f32 {
     t.max(0.0) + (-t.abs()).exp().ln_1p()
 }
 
-/// `cube` (`N x P`) -> `x` (`N x P`); `moments` is `2 x P`: means, standard deviations of logit(u).
+/// Computes `x` (`N x P`) from `cube` (`N x P`); `moments` is `2 x P`: means, standard deviations of logit(u).
 pub fn from_cube(device: &Device, moments: &Tensor<f32>, cube: &Tensor<f32>, x: &mut Tensor<f32>) {
     assert_eq!((cube.rows(), cube.cols()), (x.rows(), x.cols()), "unbounded: shapes");
     match device {
@@ -61,7 +63,7 @@ pub fn from_cube(device: &Device, moments: &Tensor<f32>, cube: &Tensor<f32>, x: 
     }
 }
 
-/// `x` -> `cube`; `log_q` (`N x 1`), a log-density of `x`, becomes that of `u`.
+/// Computes `cube` (`N x P`) from `x`; `log_q` (`N x 1`), a log-density of `x`, becomes that of `u`.
 pub fn to_cube(
     device: &Device,
     moments: &Tensor<f32>,
@@ -85,7 +87,7 @@ pub fn to_cube(
     }
 }
 
-/// `log_q` (`N x 1`), a log-density of `x` at the rows of `x`, becomes that of `u`.
+/// Turns `log_q` (`N x 1`), a log-density of `x` at the rows of `x`, into that of `u`.
 pub fn density_in_cube(device: &Device, moments: &Tensor<f32>, x: &Tensor<f32>, log_q: &mut Tensor<f32>) {
     assert_eq!(log_q.len(), x.rows(), "unbounded: shapes");
     match device {
@@ -100,8 +102,8 @@ pub fn density_in_cube(device: &Device, moments: &Tensor<f32>, x: &Tensor<f32>, 
     }
 }
 
-fn size(points: &Tensor<f32>) -> Parameters {
-    Parameters { rows: points.rows() as u32, cols: points.cols() as u32 }
+fn size(points: &Tensor<f32>) -> Launch {
+    Launch { rows: points.rows() as u32, cols: points.cols() as u32 }
 }
 
 vectorised! {

@@ -10,7 +10,9 @@
 
 /// Numbers that move together where a twin keeps its state in arrays.
 pub const LANES: usize = 16;
+/// A vector of numbers.
 pub type F = [f32; LANES];
+/// A vector of words.
 pub type U = [u32; LANES];
 
 /// Defines a function whose body is compiled twice, for AVX2 + FMA where the machine has them, and plainly. What the body calls
@@ -42,7 +44,7 @@ macro_rules! vectorised {
 }
 pub use vectorised;
 
-/// e^x within 2 ulp for -87.3 < x < 88, nonsense outside.
+/// Computes e^x within 2 ulp for -87.3 < x < 88, nonsense outside.
 #[inline(always)]
 pub fn bounded_exp(x: f32) -> f32 {
     // 1.5 * 2^23: the sum has the rounded exponent in its lowest bits, without a conversion that would not vectorise.
@@ -58,14 +60,14 @@ pub fn bounded_exp(x: f32) -> f32 {
     (p * r * r + r + 1.0) * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
 }
 
-/// e^x; 0 below -87.3, 1.7e38 or so above 88.
+/// Computes e^x; 0 below -87.3, 1.7e38 or so above 88.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
     let y = bounded_exp(x.clamp(-87.3, 88.0));
     if x < -87.3 { 0.0 } else { y }
 }
 
-/// Natural logarithm of a normal positive number, branch-free (Cephes polynomial), relative error below 2e-7 away from 1.
+/// Computes the natural logarithm of a normal positive number, branch-free (Cephes polynomial), relative error below 2e-7 away from 1.
 #[inline(always)]
 pub fn ln(x: f32) -> f32 {
     let bits = x.to_bits();
@@ -86,14 +88,14 @@ pub fn ln(x: f32) -> f32 {
     (m + tail) + exponent * 0.693_359_375
 }
 
-/// ln(1 + x) for x > -1: the rounding of 1 + x is put back.
+/// Computes ln(1 + x) for x > -1: the rounding of 1 + x is put back.
 #[inline(always)]
 pub fn ln_1p(x: f32) -> f32 {
     let u = 1.0 + x;
     ln(u) + (x - (u - 1.0)) / u
 }
 
-/// e^x - 1.
+/// Computes e^x - 1.
 #[inline(always)]
 pub fn exp_m1(x: f32) -> f32 {
     let p = 1.984_127e-4 * x + 1.388_888_9e-3;
@@ -106,13 +108,13 @@ pub fn exp_m1(x: f32) -> f32 {
     if x.abs() < 0.35 { near } else { far }
 }
 
-/// Logistic function.
+/// Computes the logistic function.
 #[inline(always)]
 pub fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
-/// Hyperbolic tangent, accurate near 0 too.
+/// Computes the hyperbolic tangent, accurate near 0 too.
 #[inline(always)]
 pub fn tanh(x: f32) -> f32 {
     let s = x * x;
@@ -125,8 +127,8 @@ pub fn tanh(x: f32) -> f32 {
     if x.abs() < 0.625 { near } else { far.copysign(x) }
 }
 
-/// `d ln(d/m) - (d - m)` for `d, m > 0`, given `d - m`: half of a bin's C-STAT, without cancellation near `d = m`.
-/// See `shaders/include/deviance.wgsl`.
+/// Computes `d ln(d/m) - (d - m)` for `d, m > 0`, given `d - m`: half of a bin's C-STAT, without cancellation near `d = m`. See
+/// `shaders/include/deviance.wgsl`.
 #[inline(always)]
 pub fn half_deviance(d: f32, m: f32, difference: f32) -> f32 {
     let v = difference / (d + m);

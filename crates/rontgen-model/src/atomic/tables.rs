@@ -7,7 +7,7 @@ use std::io::Read;
 use std::sync::LazyLock;
 
 /// Rows closer than this, relative, are the two sides of a jump.
-const JUMP: f64 = 3e-7;
+const JUMP_DISTANCE: f64 = 3e-7;
 /// Where the rows of a jump stand, relative to the first: just below it, so that an energy that stands for the edge, in single precision,
 /// lies above. Energies of edges are round numbers, and so are those of many bins.
 const SIDES: [f64; 2] = [-1.7e-7, -0.7e-7];
@@ -56,7 +56,7 @@ impl CrossSections {
 
     /// Edges of every species but helium, ascending in energy: two rows next to each other between which it jumps.
     pub fn jumps(&self) -> Vec<Jump> {
-        let near = |i: &usize| self.energies[i + 1] < self.energies[*i] * (1.0 + JUMP);
+        let near = |i: &usize| self.energies[i + 1] < self.energies[*i] * (1.0 + JUMP_DISTANCE);
         let rows: Vec<usize> = (0..self.energies.len().saturating_sub(1)).filter(near).collect();
         let edges = |row: usize| {
             let jumps = move |(_, (name, column)): &(usize, &(String, Vec<f32>))| {
@@ -81,7 +81,7 @@ impl CrossSections {
         let last = self.energies.partition_point(|e| *e < hi).min(self.energies.len().saturating_sub(1));
         // Jumps: two rows next to each other.
         let pairs: Vec<usize> =
-            (first..last).filter(|&i| self.energies[i + 1] < self.energies[i] * (1.0 + JUMP)).collect();
+            (first..last).filter(|&i| self.energies[i + 1] < self.energies[i] * (1.0 + JUMP_DISTANCE)).collect();
         if pairs.is_empty() {
             return out;
         }
@@ -128,7 +128,7 @@ fn unpack(packed: &[u8]) -> Option<BTreeMap<String, CrossSections>> {
             (0..rows).map(|i| f64::from_le_bytes(std::array::from_fn(|k| planes[k * rows + i]))).collect();
         for k in 1..energies.len() {
             let jump = energies[k - 1];
-            if energies[k] < jump * (1.0 + JUMP) {
+            if energies[k] < jump * (1.0 + JUMP_DISTANCE) {
                 (energies[k - 1], energies[k]) = (jump * (1.0 + SIDES[0]), jump * (1.0 + SIDES[1]));
             }
         }

@@ -7,7 +7,7 @@ use super::{components, elsewhere, norms};
 use serde::Deserialize;
 use std::sync::LazyLock;
 
-/// What a component does.
+/// A component does one of these things to a spectrum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub enum Kind {
     /// Emits photons.
@@ -22,7 +22,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The word used in messages.
+    /// Returns the word used in messages.
     pub fn word(self) -> &'static str {
         match self {
             Kind::Additive => "additive",
@@ -32,26 +32,34 @@ impl Kind {
     }
 }
 
-/// One parameter of a component or, named in full, of a model.
+/// This describes one parameter of a component or, named in full, of a model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ParameterInfo {
-    /// `PhoIndex` in the catalogue, `powerlaw.PhoIndex` in a model.
+    /// Name: `PhoIndex` in the catalogue, `powerlaw.PhoIndex` in a model.
     pub name: String,
+    /// Unit as XSPEC writes it; empty for none.
     pub unit: String,
+    /// Value by default.
     pub default: f64,
+    /// Least value that is possible (XSPEC's hard limit).
     pub hard_min: f64,
+    /// Least value that XSPEC's fits go to by default.
     pub soft_min: f64,
+    /// Largest value that XSPEC's fits go to by default.
     pub soft_max: f64,
+    /// Largest value that is possible (XSPEC's hard limit).
     pub hard_max: f64,
+    /// Whether XSPEC freezes it by default.
     pub frozen_by_default: bool,
+    /// Whether it is a component's norm.
     pub is_norm: bool,
-    /// Switches and scales that a fit never varies.
+    /// Whether it is a switch or a scale that a fit never varies.
     pub never_free: bool,
 }
 
 impl ParameterInfo {
-    /// Whether a value lies inside the hard limits. Where the lower limit only keeps XSPEC away from an undefined value
-    /// at 0 (temperatures, cutoffs), 0 is allowed: components have a finite limit there.
+    /// Returns whether a value lies inside the hard limits. Where the lower limit only keeps XSPEC away from an undefined value at 0
+    /// (temperatures, cutoffs), 0 is allowed: components have a finite limit there.
     pub fn allows(&self, value: f64) -> bool {
         (value >= self.hard_min || (value == 0.0 && self.zero_is_fine())) && value <= self.hard_max
     }
@@ -65,20 +73,25 @@ impl ParameterInfo {
     }
 }
 
-/// One component of the catalogue.
+/// This describes one component of the catalogue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Component {
-    /// XSPEC's spelling; compare without case.
+    /// Name in XSPEC's spelling; compare without case.
     pub name: String,
+    /// Kind.
     pub kind: Kind,
+    /// Parameters in XSPEC's order; the norm of an additive component is the last one.
     pub parameters: Vec<ParameterInfo>,
+    /// Formula, or what it does in words.
     pub formula: String,
+    /// Publication, or a dash.
     pub reference: String,
+    /// Remark; empty for none.
     pub note: String,
 }
 
 impl Component {
-    /// Whether this version can evaluate it.
+    /// Returns whether this version can evaluate it.
     pub fn available(&self) -> bool {
         components::implemented(&self.name.to_lowercase())
     }
@@ -99,7 +112,7 @@ const TABLES: [(&str, &str); 10] = [
 ];
 
 impl Component {
-    /// Why this version cannot evaluate the component; `None` if it can.
+    /// Returns why this version cannot evaluate the component; `None` if it can.
     pub fn missing(&self) -> Option<String> {
         if self.available() {
             return None;
@@ -175,15 +188,16 @@ static COMPONENTS: LazyLock<Vec<Component>> = LazyLock::new(|| {
         .collect()
 });
 
-/// All components, in XSPEC's usual order (additive, multiplicative, convolution, tables).
+/// Returns all components, in XSPEC's usual order (additive, multiplicative, convolution, tables).
 pub fn components() -> &'static [Component] {
     &COMPONENTS
 }
 
-/// How a name was understood.
+/// A name was understood in one of these ways.
 pub enum Lookup {
+    /// A component.
     Found(&'static Component),
-    /// An abbreviation of several components.
+    /// An abbreviation of several components: their names.
     Ambiguous(Vec<&'static str>),
     /// A component of XSPEC that is not here, with the one here that comes nearest in kind; empty: none does.
     Elsewhere(&'static str),
@@ -227,7 +241,7 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>)
         .map(|(_, c)| c)
 }
 
-/// What to say of a component that only XSPEC has.
+/// Returns what to say of a component that only XSPEC has.
 pub fn elsewhere_hint(nearest: &str) -> String {
     match nearest {
         "" => "XSPEC has it, but there is none like it here".into(),

@@ -13,13 +13,16 @@ use super::{
 };
 use std::sync::Arc;
 
-/// A model expression; numbers are positions in [`super::Model::components`].
+/// This is a model expression; numbers are positions in [`super::Model::components`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Expr {
+    /// A component alone.
     Component(usize),
+    /// Photons of two additive expressions.
     Sum(Box<Expr>, Box<Expr>),
+    /// A factor and what it multiplies, or two factors.
     Product(Box<Expr>, Box<Expr>),
-    /// Convolution component and what it acts on.
+    /// A convolution component and what it acts on.
     Convolve(usize, Box<Expr>),
 }
 
@@ -46,7 +49,7 @@ impl Expr {
 }
 
 /// Deeper nesting or more components than this is refused: recursion over the tree stays bounded.
-const DEEPEST: usize = 50;
+const DEEPEST_NESTING: usize = 50;
 const MOST_COMPONENTS: usize = 200;
 
 /// A component as it appears in the text.
@@ -201,8 +204,8 @@ impl Parser<'_> {
     fn bracket(&mut self) -> Result<Part, ModelError> {
         let open = self.at;
         self.depth += 1;
-        if self.depth > DEEPEST {
-            return Err(self.error(open, 1, format!("more than {DEEPEST} nested parentheses")));
+        if self.depth > DEEPEST_NESTING {
+            return Err(self.error(open, 1, format!("more than {DEEPEST_NESTING} nested parentheses")));
         }
         self.at += 1;
         if self.peek() == Some(')') {

@@ -8,43 +8,61 @@ use super::{ModelError, real::Real};
 /// Bins per tile: enough to amortise the dispatch over components, few enough to stay in the first-level cache.
 pub const TILE: usize = 128;
 /// Tiles with a bin of larger ln(hi/lo) use the closed forms for wide bins.
-const WIDE: f64 = 0.1;
+const WIDE_BIN: f64 = 0.1;
 
-/// One bin, as a component sees it. Energies in keV.
+/// This is one bin as a component sees it. Energies are in keV.
 #[derive(Debug, Clone, Copy)]
 pub struct Bin<R> {
+    /// Lower edge.
     pub lo: R,
+    /// Upper edge.
     pub hi: R,
+    /// Width.
     pub width: R,
-    /// Arithmetic middle = mid_hi + mid_lo.
+    /// High part of the arithmetic middle, which is mid_hi + mid_lo.
     pub mid_hi: R,
+    /// Low part of the arithmetic middle.
     pub mid_lo: R,
-    /// Geometric middle sqrt(lo hi) and its logarithm.
+    /// Geometric middle sqrt(lo hi).
     pub centre: R,
+    /// ln of the geometric middle.
     pub ln_centre: R,
-    /// ln(hi/lo).
+    /// Logarithmic width, ln(hi/lo).
     pub log_width: R,
 }
 
-/// Up to [`TILE`] consecutive bins.
+/// This holds up to [`TILE`] consecutive bins; the places beyond `len` are padding with plausible energies. Energies are in keV.
 #[derive(Debug, Clone)]
 pub struct Tile<S> {
-    /// Number of the first bin, and how many are real; the rest is padding with plausible energies.
+    /// Number of the first bin.
     pub start: usize,
+    /// Bins that are real.
     pub len: usize,
+    /// Whether a bin is so wide that the closed forms for wide bins are used.
     pub wide: bool,
+    /// Lowest edge.
     pub e_min: f64,
+    /// Highest edge.
     pub e_max: f64,
-    /// Widest bin, keV, and largest ln(hi/lo).
+    /// Width of the widest bin.
     pub broadest: f64,
+    /// Largest ln(hi/lo).
     pub broadest_log: f64,
+    /// Lower edges.
     pub lo: [S; TILE],
+    /// Upper edges.
     pub hi: [S; TILE],
+    /// Widths.
     pub width: [S; TILE],
+    /// High parts of the arithmetic middles.
     pub mid_hi: [S; TILE],
+    /// Low parts of the arithmetic middles.
     pub mid_lo: [S; TILE],
+    /// Geometric middles.
     pub centre: [S; TILE],
+    /// ln of the geometric middles.
     pub ln_centre: [S; TILE],
+    /// Logarithmic widths, ln(hi/lo).
     pub log_width: [S; TILE],
 }
 
@@ -99,7 +117,7 @@ impl<S: Copy + Default> Tile<S> {
             let (lo, hi) = bins.get(j).copied().unwrap_or(last);
             let n = numbers(lo, hi);
             let (mid_hi, mid_lo) = split::<R>(n.mid);
-            tile.wide |= n.log_width > WIDE;
+            tile.wide |= n.log_width > WIDE_BIN;
             tile.broadest = tile.broadest.max(n.width);
             tile.broadest_log = tile.broadest_log.max(n.log_width);
             tile.lo[j] = store(lo);
@@ -129,13 +147,16 @@ impl<S: Copy + Default> Tile<S> {
     }
 }
 
-/// A whole energy grid in one number type.
+/// This is a whole energy grid of E bins in one number type.
 #[derive(Debug, Clone)]
 pub struct Grid<S> {
+    /// Edges \[keV\], E + 1 where the bins touch.
     pub edges: Vec<S>,
-    /// The edges unrounded, for what moves them against each other.
+    /// Edges unrounded, for what moves them against each other \[keV\].
     pub exact: Vec<f64>,
+    /// Widths \[keV\], E.
     pub widths: Vec<S>,
+    /// Bins, tile by tile.
     pub tiles: Vec<Tile<S>>,
 }
 
@@ -171,7 +192,7 @@ pub(crate) fn check_edges(edges: &[f64]) -> Result<Vec<f64>, ModelError> {
     Ok(checked)
 }
 
-/// Numbers per bin handed to a device; [`super::Program::bin_table`] says which.
+/// Numbers per bin that are handed to a device; [`super::Program::bin_table`] says which.
 pub const BIN_ROW: usize = 8;
 
 /// [lower edge, width, middle (high part), middle (low part), ln of the geometric middle, ln(hi/lo), geometric middle,

@@ -8,7 +8,9 @@
 
 pub mod catalogue;
 pub mod components;
+pub mod cosmology;
 pub mod elsewhere;
+mod excerpt;
 pub mod expression;
 pub mod extension;
 pub mod external;
@@ -27,6 +29,8 @@ mod wgsl;
 
 pub(crate) use crate::numerics::special;
 pub use catalogue::{Kind, ParameterInfo};
+pub use cosmology::Cosmology;
+pub use excerpt::Tabulated;
 pub use expression::Expr;
 pub use extension::{Extensions, UserComponent};
 pub use joint::JointParameters;
@@ -34,19 +38,29 @@ pub use parameters::{FreeParameter, MapEntry, Parameters, Setting};
 pub use parts::additive_parts;
 pub use prior::Prior;
 pub use program::{Program, Scratch};
-pub use sets::resolve_sets;
+pub use sets::{ModelGroup, resolve_models, resolve_sets};
 pub use wgsl::Stage;
 
 use crate::atomic;
 use components::plasma::Frozen;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
+/// erg per keV.
+pub const ERG_PER_KEV: f64 = 1.602_176_634e-9;
+
 /// A model expression, parameter or prior that makes no sense.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ModelError {
     /// The expression cannot be read; the text shows it with a caret under the place.
     #[error("model expression: {message}\n  {text}\n  {marker}")]
-    Expression { message: String, text: String, marker: String },
+    Expression {
+        /// What is wrong.
+        message: String,
+        /// The expression.
+        text: String,
+        /// Spaces and carets that mark the place below `text`.
+        marker: String,
+    },
     /// A parameter is unknown, unset, given twice or given a value it cannot have. The text names it.
     #[error("{0}")]
     Parameter(String),
@@ -55,7 +69,12 @@ pub enum ModelError {
     Settings(String),
     /// The file of a table model cannot be found, read or used. The text names HDU, keyword or row.
     #[error("{}: {message}", path.display())]
-    Table { path: PathBuf, message: String },
+    Table {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
     /// The energy grid cannot carry a model.
     #[error("energy grid: {0}")]
     Grid(String),
@@ -64,7 +83,7 @@ pub enum ModelError {
     Atomic(#[from] atomic::atomdb::AtomDbError),
 }
 
-/// The tables that XSPEC keeps as global settings.
+/// XSPEC keeps these tables as global settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Abundance table (`abund`): angr, aspl, feld, aneb, grsa, wilm, lodd, lpgp, lpgs.
@@ -93,7 +112,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The same with the folder of AtomDB's tables.
+    /// Returns the settings with the folder of AtomDB's tables.
     pub fn with_atomdb(self, folder: Option<PathBuf>) -> Self {
         Self { atomdb: folder, ..self }
     }
@@ -119,13 +138,14 @@ impl Settings {
     }
 }
 
-/// Where a component of an expression comes from.
+/// A component of an expression comes from one of these.
 #[derive(Debug, Clone)]
 pub enum Origin {
+    /// The catalogue of XSPEC's components.
     Catalogue,
-    /// A table model's file.
+    /// The file of a table model.
     Table(Arc<table::TableModel>),
-    /// The user's own code.
+    /// Code of the user's own.
     User(Arc<dyn UserComponent>),
 }
 
@@ -140,13 +160,14 @@ impl PartialEq for Origin {
     }
 }
 
-/// One component of an expression.
+/// This is one component of an expression.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ComponentInstance {
-    /// Name used in parameter names: `powerlaw`, then `powerlaw_2`, ...
+    /// Name that its parameters' names begin with: `powerlaw`, then `powerlaw_2`, ...
     pub name: String,
     /// The component's entry in the catalogue, or what its file or code says.
     pub component: Arc<catalogue::Component>,
+    /// Where it comes from.
     pub origin: Origin,
     /// Position of its first parameter among the model's.
     pub first_parameter: usize,
@@ -156,11 +177,14 @@ pub struct ComponentInstance {
     pub(crate) frozen: Option<Arc<Frozen>>,
 }
 
-/// A parsed and type-checked model.
+/// This is a parsed and type-checked model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
+    /// Tree of the expression.
     pub expression: Expr,
+    /// Components in the order of the expression.
     pub components: Vec<ComponentInstance>,
+    /// Abundances, cross sections and tables.
     pub settings: Settings,
     parameters: Vec<ParameterInfo>,
 }
@@ -173,7 +197,7 @@ impl Model {
         Self::parse_with(text, settings, &Extensions::default())
     }
 
-    /// The same with components of the user's own and another place for files.
+    /// Parses as [`Model::parse`], with components of the user's own and another place for files.
     pub fn parse_with(text: &str, settings: &Settings, extensions: &Extensions<'_>) -> Result<Self, ModelError> {
         settings.validate()?;
         extensions.check()?;
@@ -193,19 +217,19 @@ impl Model {
         Ok(Self { expression, components, settings: settings.clone(), parameters })
     }
 
-    /// All M parameters in XSPEC's order: by component as written, each component's own order inside.
+    /// Returns all M parameters in XSPEC's order: by component as written, each component's own order inside.
     pub fn parameters(&self) -> &[ParameterInfo] {
         &self.parameters
     }
 
-    /// What is to be told of the files of its table models.
+    /// Returns what is to be said of the files of its table models.
     pub fn remarks(&self) -> Vec<String> {
         let tables = self.components.iter().filter(|c| matches!(c.origin, Origin::Table(_)));
-        let told = tables.filter(|c| !c.component.note.is_empty());
-        told.map(|c| format!("{}: {}", c.written, c.component.note)).collect()
+        let noted = tables.filter(|c| !c.component.note.is_empty());
+        noted.map(|c| format!("{}: {}", c.written, c.component.note)).collect()
     }
 
-    /// The expression in canonical spelling; parsing it again gives the same tree.
+    /// Returns the expression in canonical spelling; parsing it again gives the same tree.
     pub fn canonical(&self) -> String {
         let name = |c: &ComponentInstance| match c.origin {
             // The name of a file keeps its case.
@@ -215,7 +239,7 @@ impl Model {
         self.expression.print(&self.components.iter().map(name).collect::<Vec<_>>())
     }
 
-    /// The model for any values of its free parameters, also outside of the priors that [`Model::fix_tables`] was told.
+    /// Returns the model for any values of its free parameters, also outside of the priors that [`Model::fix_tables`] was given.
     pub fn beyond_priors(&self) -> Self {
         let mut model = self.clone();
         model.components.iter_mut().for_each(|instance| instance.frozen = None);
@@ -260,9 +284,10 @@ impl Model {
         })
     }
 
-    /// Position of a parameter by name, ignoring case; the component may be spelt as in the expression.
+    /// Finds the position of a parameter by name, ignoring case; the component may be spelt as in the expression.
     ///
-    /// Errors name the nearest known parameter.
+    /// # Errors
+    /// [`ModelError::Parameter`], which names the nearest known parameter.
     pub fn find(&self, name: &str) -> Result<usize, ModelError> {
         let wanted = name.trim().to_lowercase();
         if let Some(k) = self.parameters.iter().position(|p| p.name.to_lowercase() == wanted) {

@@ -6,47 +6,58 @@
 use super::{Model, ModelError, ParameterInfo, Prior};
 use std::collections::BTreeMap;
 
-/// What the user asked for one parameter.
+/// The user asked for this of one parameter.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Setting {
+    /// Free, with this prior.
     Free(Prior),
+    /// Frozen at this value.
     Frozen(f64),
-    /// `scale * other + offset`.
+    /// Tied to another parameter: `scale * other + offset`.
     Tied {
+        /// Name of the other parameter.
         to: String,
+        /// Factor on the other parameter.
         scale: f64,
+        /// Number that is added.
         offset: f64,
     },
 }
 
-/// One free parameter.
+/// This is one free parameter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FreeParameter {
-    /// `tbabs.nH`.
+    /// Name, as in `tbabs.nH`.
     pub name: String,
+    /// Unit as XSPEC writes it; empty for none.
     pub unit: String,
+    /// Prior.
     pub prior: Prior,
+    /// Whether it is a component's norm.
     pub is_norm: bool,
     /// Position among the parameters of its model, or [`FreeParameter::OF_NO_MODEL`].
     pub model_index: usize,
 }
 
 impl FreeParameter {
-    /// The position of a parameter that is an instrument's.
+    /// Position of a parameter that is an instrument's.
     pub const OF_NO_MODEL: usize = usize::MAX;
 }
 
-/// One row of the table that a device uses to build all parameters from the free ones:
-/// `value = scale * theta[free] + offset`, or `offset` alone where `free` is negative.
+/// This is one row of the table that a device uses to build all parameters from the free ones: `value = scale * theta[free] + offset`, or
+/// `offset` alone where `free` is negative.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MapEntry {
+    /// Number of the free parameter; negative for none.
     pub free: i32,
+    /// Factor on the free parameter.
     pub scale: f64,
+    /// Number that is added.
     pub offset: f64,
 }
 
 impl MapEntry {
-    /// The value for free parameters `theta`.
+    /// Computes the value for free parameters `theta`.
     pub fn value(&self, theta: &[f64]) -> f64 {
         match usize::try_from(self.free).ok().and_then(|k| theta.get(k)) {
             Some(x) => self.scale * x + self.offset,
@@ -55,7 +66,7 @@ impl MapEntry {
     }
 }
 
-/// The resolved parameters of a model.
+/// These are the resolved parameters of a model: P free ones and the map to all M.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parameters {
     free: Vec<FreeParameter>,
@@ -200,7 +211,7 @@ impl Parameters {
         Ok(())
     }
 
-    /// The P free parameters, in the model's order.
+    /// Returns the P free parameters, in the model's order.
     pub fn free(&self) -> &[FreeParameter] {
         &self.free
     }
@@ -212,17 +223,17 @@ impl Parameters {
         }
     }
 
-    /// Remarks for the user (priors that start at 0 below a hard limit).
+    /// Returns remarks for the user (priors that start at 0 below a hard limit).
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// Per model parameter (M rows) where its value comes from.
+    /// Returns where the value of each of the M model parameters comes from.
     pub fn map(&self) -> &[MapEntry] {
         &self.map
     }
 
-    /// Least and largest value that a model parameter can have by its prior, or by that of what it is tied to.
+    /// Returns the least and largest value that a model parameter can have by its prior, or by that of what it is tied to.
     pub fn range(&self, parameter: usize) -> Option<(f64, f64)> {
         let entry = self.map.get(parameter)?;
         let Some(free) = usize::try_from(entry.free).ok().and_then(|k| self.free.get(k)) else {
@@ -233,22 +244,22 @@ impl Parameters {
         Some((a.min(b), a.max(b)))
     }
 
-    /// All M parameters from the P free ones.
+    /// Computes all M parameters from the P free ones.
     pub fn full(&self, theta: &[f64]) -> Vec<f64> {
         self.map.iter().map(|entry| entry.value(theta)).collect()
     }
 
-    /// Unit cube to physical values; coordinates are clamped to 0..1.
+    /// Maps the unit cube to physical values; coordinates are clamped to 0..1.
     pub fn from_cube(&self, u: &[f64]) -> Vec<f64> {
         self.free.iter().zip(u).map(|(p, u)| p.prior.quantile(*u)).collect()
     }
 
-    /// Physical values to the unit cube (0 or 1 outside the prior).
+    /// Maps physical values to the unit cube (0 or 1 outside the prior).
     pub fn to_cube(&self, theta: &[f64]) -> Vec<f64> {
         self.free.iter().zip(theta).map(|(p, x)| p.prior.cdf(*x)).collect()
     }
 
-    /// Log density of the joint prior; -infinity outside its support.
+    /// Computes the log density of the joint prior; -infinity outside its support.
     pub fn ln_prior(&self, theta: &[f64]) -> f64 {
         self.free.iter().zip(theta).map(|(p, x)| p.prior.ln_pdf(*x)).sum()
     }

@@ -5,25 +5,24 @@
 
 use super::special::{normal_cdf, normal_quantile};
 
-/// A kind of prior as run files, summaries and pages write it: a name and two numbers. Whatever has to list the kinds goes by
-/// [`KINDS`].
+/// A kind of prior is a name and two numbers, as run files, summaries and pages write it. Whatever has to list the kinds goes by [`KINDS`].
 #[derive(Debug)]
 pub struct PriorKind {
-    /// In run files and summaries.
+    /// Name in run files and summaries.
     pub name: &'static str,
-    /// Which two numbers, for people.
+    /// Which two numbers it has, for people.
     pub numbers: &'static str,
-    /// One sentence.
+    /// What it is, in one sentence.
     pub help: &'static str,
-    /// The numbers are a middle and a spread; else the ends.
+    /// Whether the numbers are a middle and a spread; else they are the ends.
     pub spread: bool,
-    /// It is flat, or a bell, in ln x.
+    /// Whether it is flat, or a bell, in ln x.
     pub log: bool,
-    /// The prior of two numbers, without limits; [`Prior::problem`] says whether they make sense.
+    /// Function that makes the prior of two numbers, without limits; [`Prior::problem`] says whether they make sense.
     pub of: fn(f64, f64) -> Prior,
 }
 
-/// Every kind, in the order of documentation.
+/// All kinds, in the order of documentation.
 pub const KINDS: [PriorKind; 4] = [UNIFORM, LOG_UNIFORM, NORMAL, LOG_NORMAL];
 
 const UNIFORM: PriorKind = PriorKind {
@@ -59,54 +58,74 @@ const LOG_NORMAL: PriorKind = PriorKind {
     of: |mean_ln, sd_ln| Prior::LogNormal { mean_ln, sd_ln },
 };
 
-/// A prior taken apart: what its writing says.
+/// This is a prior taken apart as its writing has it.
 #[derive(Debug)]
 pub struct Written {
-    /// Its kind.
+    /// Kind.
     pub kind: &'static PriorKind,
-    /// The two numbers of the kind.
+    /// Two numbers of the kind.
     pub numbers: (f64, f64),
-    /// What it is truncated to.
+    /// Limits that it is truncated to.
     pub within: Option<(f64, f64)>,
 }
 
-/// A proper one-dimensional prior.
+/// This is a proper one-dimensional prior.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Prior {
+    /// Uniform in x.
     Uniform {
+        /// Lower end.
         lo: f64,
+        /// Upper end.
         hi: f64,
     },
     /// Uniform in ln x.
     LogUniform {
+        /// Lower end, above 0.
         lo: f64,
+        /// Upper end.
         hi: f64,
     },
+    /// Normal.
     Normal {
+        /// Mean.
         mean: f64,
+        /// Standard deviation.
         sd: f64,
     },
     /// ln x is normal with this mean and standard deviation.
     LogNormal {
+        /// Mean of ln x.
         mean_ln: f64,
+        /// Standard deviation of ln x.
         sd_ln: f64,
     },
+    /// Normal between two limits, renormalised.
     TruncatedNormal {
+        /// Mean of the untruncated normal.
         mean: f64,
+        /// Standard deviation of the untruncated normal.
         sd: f64,
+        /// Lower limit.
         lo: f64,
+        /// Upper limit.
         hi: f64,
     },
+    /// Log-normal between two limits, renormalised.
     TruncatedLogNormal {
+        /// Mean of ln x, untruncated.
         mean_ln: f64,
+        /// Standard deviation of ln x, untruncated.
         sd_ln: f64,
+        /// Lower limit.
         lo: f64,
+        /// Upper limit.
         hi: f64,
     },
 }
 
 impl Prior {
-    /// What is wrong with the numbers themselves, if anything.
+    /// Returns what is wrong with the numbers themselves, if anything.
     pub fn problem(&self) -> Option<String> {
         match *self {
             Prior::Uniform { lo, hi } | Prior::LogUniform { lo, hi } if !(lo.is_finite() && hi.is_finite()) => {
@@ -140,7 +159,7 @@ impl Prior {
         }
     }
 
-    /// The same prior cut to lo..hi where it reaches further; box priors are returned as they are.
+    /// Returns the prior cut to lo..hi where it reaches further; box priors are returned as they are.
     pub fn truncated(self, lo: f64, hi: f64) -> Self {
         match self {
             Prior::Normal { mean, sd } if lo.is_finite() || hi.is_finite() => {
@@ -153,7 +172,7 @@ impl Prior {
         }
     }
 
-    /// Smallest and largest value with non-zero density (infinite where there is none).
+    /// Returns the smallest and largest value with non-zero density (infinite where there is none).
     pub fn support(&self) -> (f64, f64) {
         match *self {
             Prior::Uniform { lo, hi }
@@ -181,7 +200,7 @@ impl Prior {
         }
     }
 
-    /// The value below which a fraction u (clamped to 0..1) of the prior lies. Always finite.
+    /// Computes the value below which a fraction u (clamped to 0..1) of the prior lies. Always finite.
     pub fn quantile(&self, u: f64) -> f64 {
         let u = u.clamp(0.0, 1.0);
         let (lo, hi) = self.support();
@@ -210,7 +229,7 @@ impl Prior {
         if p <= 0.5 { normal_quantile(p) } else { -normal_quantile(above + (1.0 - u) * mass) }
     }
 
-    /// Fraction of the prior below x, 0 to 1.
+    /// Computes the fraction of the prior below x, 0 to 1.
     pub fn cdf(&self, x: f64) -> f64 {
         let (lo, hi) = self.support();
         if x <= lo {
@@ -234,7 +253,7 @@ impl Prior {
         .clamp(0.0, 1.0)
     }
 
-    /// Natural log of the normalised density at x; -infinity outside the support, NaN for NaN.
+    /// Computes the natural log of the normalised density at x; -infinity outside the support, NaN for NaN.
     pub fn ln_pdf(&self, x: f64) -> f64 {
         if x.is_nan() {
             return f64::NAN;
@@ -271,7 +290,7 @@ fn pair(text: &str, open: char, close: char) -> Option<(&str, f64, f64)> {
 }
 
 impl Prior {
-    /// Takes it apart.
+    /// Takes the prior apart.
     pub fn written(&self) -> Written {
         let (kind, numbers, within) = match *self {
             Prior::Uniform { lo, hi } => (&UNIFORM, (lo, hi), None),

@@ -20,7 +20,7 @@ use super::{
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The oracle divides bins until ln(hi/lo) is below this.
-const FINEST: f64 = 0.005;
+const FINEST_BIN: f64 = 0.005;
 const MOST_PARTS: usize = 64;
 
 /// A component with its place in the parameter vector and the tables.
@@ -69,7 +69,7 @@ struct Plan {
     tree: Tree,
 }
 
-/// A model compiled on an energy grid.
+/// This is a model compiled on an energy grid.
 #[derive(Debug, Clone)]
 pub struct Program {
     instances: Vec<Instance>,
@@ -86,7 +86,7 @@ pub struct Program {
     trouble: Arc<Mutex<Option<String>>>,
 }
 
-/// Working memory of [`Program::evaluate_f32`]; one per thread.
+/// This is the working memory of [`Program::evaluate_f32`]; each thread has one.
 #[derive(Debug, Clone, Default)]
 pub struct Scratch {
     slots: Vec<Vec<f32>>,
@@ -107,12 +107,15 @@ impl Program {
             Origin::Table(file) => Some(file.clone()),
             _ => None,
         };
-        for file in model.components.iter().filter_map(file) {
+        // An excerpt of a model lists components that it does not hold: no table is made for them.
+        let held: Vec<bool> = (0..model.components.len()).map(|k| model.expression.holds(k)).collect();
+        let with_held = || model.components.iter().zip(&held);
+        for file in with_held().filter(|(_, held)| **held).filter_map(|(component, _)| file(component)) {
             file.check_size(edges.len() - 1)?;
         }
-        let own = model.components.iter().enumerate().filter(|(_, c)| user(c).is_some());
+        let own = model.components.iter().enumerate().filter(|(k, c)| held[*k] && user(c).is_some());
         let mut trees: Vec<Tree> = own.map(|(k, _)| Tree::Leaf(Leaf::Host(k))).collect();
-        if model.components.iter().any(|c| plasma::is_plasma(&c.component.name.to_lowercase())) {
+        if with_held().any(|(c, held)| *held && plasma::is_plasma(&c.component.name.to_lowercase())) {
             plasma::check(&model.settings)?;
         }
         let whole = stages_of(&model.expression, &mut trees);
@@ -137,28 +140,28 @@ impl Program {
         }
         let bins: Vec<(f64, f64)> = edges.windows(2).map(|w| (w[0], w[1])).collect();
         let mut frozen = plasma::Tables::new(&bins, &model.settings);
-        let mut instance = |component: &super::ComponentInstance| Instance {
-            code: code(component),
-            frozen: component.frozen.clone().filter(|plasma| frozen.take(plasma)),
-            convolution: Convolution::of(&component.component.name.to_lowercase()),
+        let mut instance = |(component, held): (&super::ComponentInstance, &bool)| Instance {
+            code: code(component).filter(|_| *held),
+            frozen: component.frozen.clone().filter(|plasma| *held && frozen.take(plasma)),
+            convolution: Convolution::of(&component.component.name.to_lowercase()).filter(|_| *held),
             additive: component.component.kind == Kind::Additive,
             first_parameter: component.first_parameter,
             parameters: component.component.parameters.len(),
             table: 0..0,
-            file: file(component),
+            file: file(component).filter(|_| *held),
             user: user(component),
             oracle_table: 0..0,
         };
-        let mut instances: Vec<Instance> = model.components.iter().map(&mut instance).collect();
+        let mut instances: Vec<Instance> = with_held().map(&mut instance).collect();
         for instance in instances.iter_mut().filter(|i| i.frozen.is_some()) {
             instance.code = Some(Code::PlasmaCells);
         }
         Ok(Self::lay_out(trees, instances, model.parameters().len(), model.settings.clone(), bins, (&[], &[])))
     }
 
-    /// The same model on some of its bins only, which then need not touch: `kept` are their numbers, ascending. In each of
-    /// them the photons are those of the whole program. `None` for a model with convolutions or code of the user's own, which
-    /// take all bins, and when a number is out of range or order.
+    /// Returns the model on some of its bins only, which then need not touch: `kept` are their numbers, ascending. In each of them the
+    /// photons are those of the whole program. `None` for a model with convolutions or code of the user's own, which take all bins, and
+    /// when a number is out of range or order.
     pub fn thinned(&self, kept: &[u32]) -> Option<Self> {
         let ascend = kept.windows(2).all(|w| w[0] < w[1]);
         if self.plans.len() > 1 || kept.is_empty() || !ascend {
@@ -239,55 +242,55 @@ impl Program {
         }
     }
 
-    /// Energy bins E.
+    /// Returns the number of energy bins, E.
     pub fn energies(&self) -> usize {
         self.bins.len()
     }
 
-    /// Model parameters M (free, frozen and tied).
+    /// Returns the number of model parameters, M (free, frozen and tied).
     pub fn parameters(&self) -> usize {
         self.parameters
     }
 
-    /// The E bins in use (keV, lower and upper edge); a first edge at 0 has been replaced.
+    /// Returns the E bins in use (keV, lower and upper edge); a first edge at 0 has been replaced.
     pub fn bins(&self) -> &[(f64, f64)] {
         &self.bins
     }
 
-    /// Per energy bin: lower edge, width, middle (high part), middle (low part), ln of the geometric middle, ln(hi/lo),
-    /// geometric middle, upper edge. keV; E rows.
+    /// Returns for each of the E bins (keV): lower edge, width, middle (high part), middle (low part), ln of the geometric middle,
+    /// ln(hi/lo), geometric middle, upper edge.
     pub fn bin_table(&self) -> Vec<[f32; BIN_ROW]> {
         self.bins.iter().map(|&(lo, hi)| bin_row(lo, hi)).collect()
     }
 
-    /// The flat table that the stages' `table(k)` reads.
+    /// Returns the flat table that the stages' `table(k)` reads.
     pub fn tables(&self) -> &[f32] {
         &self.tables
     }
 
-    /// The GPU form: stages in the order they must run; see [`Stage`].
+    /// Returns the GPU form: stages in the order they must run; see [`Stage`].
     pub fn stages(&self) -> &[Stage] {
         &self.stages
     }
 
-    /// The largest table of a file, in words, with its size on this grid; `None` without table models.
+    /// Returns the largest table of a file, in words, with its size on this grid; `None` without table models.
     pub fn largest_file(&self) -> Option<(String, usize)> {
         let files =
             self.instances.iter().filter_map(|i| Some((i.file.as_ref()?.path.display().to_string(), i.table.len())));
         files.max_by_key(|(_, numbers)| *numbers)
     }
 
-    /// What the user's own code complained about, if anything, since this was last asked.
+    /// Returns what the user's own code complained about, if anything, since this was last asked.
     pub fn take_trouble(&self) -> Option<String> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Stages of code of the user's own: they come before all others.
+    /// Returns the number of stages of code of the user's own: they come before all others.
     pub fn host_stages(&self) -> usize {
         self.plans.iter().filter(|plan| matches!(plan.tree, Tree::Leaf(Leaf::Host(_)))).count()
     }
 
-    /// The output of host stage `stage` (E bins) for all M parameters; NaN where the user's code fails.
+    /// Computes the output of host stage `stage` (E bins) for all M parameters; NaN where the user's code fails.
     pub fn host_stage(&self, stage: usize, full: &[f64], out: &mut [f64]) {
         match self.plans.get(stage).map(|plan| &plan.tree) {
             Some(Tree::Leaf(Leaf::Host(k))) => self.host(*k, full, out),
@@ -314,13 +317,13 @@ impl Program {
         }
     }
 
-    /// The oracle: photons/cm2/s in each of the E bins for all M parameters. Fills `flux` with NaN when lengths differ.
+    /// Evaluates the oracle: photons/cm2/s in each of the E bins for all M parameters. Fills `flux` with NaN when lengths differ.
     pub fn evaluate(&self, full: &[f64], flux: &mut [f64]) {
         let mut slots = Vec::new();
         self.run::<f64>(full, &self.oracle, &self.oracle_tables, &mut slots, flux);
     }
 
-    /// The same in vectorised f32 for one spectrum; uses AVX2 and FMA where the machine has them.
+    /// Evaluates in vectorised f32 for one spectrum, photons/cm2/s in each of the E bins; uses AVX2 and FMA where the machine has them.
     pub fn evaluate_f32(&self, full: &[f32], flux: &mut [f32], scratch: &mut Scratch) {
         let mut parameters = std::mem::take(&mut scratch.full);
         parameters.clear();
@@ -566,7 +569,7 @@ fn refined<R: Real>(component: &Prepared<R>, tile: &Tile<R::Store>, table: &[R::
     // REFINE is only true for f64, where the tile holds the edges exactly.
     let to_f64 = |s: R::Store| R::load(s).to_f64();
     let widest = tile.log_width.iter().map(|w| to_f64(*w)).fold(0.0, f64::max);
-    let parts = ((widest / FINEST).ceil() as usize).clamp(1, MOST_PARTS);
+    let parts = ((widest / FINEST_BIN).ceil() as usize).clamp(1, MOST_PARTS);
     if parts == 1 {
         return apart(component, tile, table, out);
     }

@@ -18,40 +18,51 @@ pub trait Real:
     /// Whether the code runs only where AVX2 and fused multiply-add were found.
     const FUSED: bool = false;
 
-    /// What is stored as f32, where it is: for a component whose fast form is a function of its own.
+    /// Returns what is stored as f32, where it is: for a component whose fast form is a function of its own.
     fn singles(_stored: &[Self::Store]) -> Option<&[f32]> {
         None
     }
+    /// Returns what is stored as f32, to write, where it is.
     fn singles_mut(_stored: &mut [Self::Store]) -> Option<&mut [f32]> {
         None
     }
+    /// Returns a tile whose numbers are stored as f32, where they are.
     fn single_tile(_tile: &Tile<Self::Store>) -> Option<&Tile<f32>> {
         None
     }
 
+    /// Reads a stored number.
     fn load(stored: Self::Store) -> Self;
+    /// Returns the number as it is stored.
     fn store(self) -> Self::Store;
+    /// Makes a number of an f64, rounded where it has to be.
     fn of(value: f64) -> Self;
+    /// Returns the number in f64.
     fn to_f64(self) -> f64;
-    /// `self * b + c`, fused where the machine does it in one step.
+    /// Computes `self * b + c`, fused where the machine does it in one step.
     fn fma(self, b: Self, c: Self) -> Self;
+    /// Returns whether it is less than another number.
     fn lt(self, other: Self) -> bool;
-    /// `a` where the condition holds, else `b`; both are evaluated.
+    /// Returns `a` where the condition holds, else `b`; both are evaluated.
     fn pick(condition: bool, a: Self, b: Self) -> Self;
+    /// Computes the absolute value.
     fn abs(self) -> Self;
+    /// Returns the larger of two numbers.
     fn max(self, other: Self) -> Self;
+    /// Returns the smaller of two numbers.
     fn min(self, other: Self) -> Self;
+    /// Computes the square root.
     fn sqrt(self) -> Self;
-    /// e^x; 0 below the smallest normal number, finite (never infinite) above the largest.
+    /// Computes e^x; 0 below the smallest normal number, finite (never infinite) above the largest.
     fn exp(self) -> Self;
-    /// e^x - 1 without cancellation near 0.
+    /// Computes e^x - 1 without cancellation near 0.
     fn exp_m1(self) -> Self;
-    /// Natural logarithm of a positive normal number.
+    /// Computes the natural logarithm of a positive normal number.
     fn ln(self) -> Self;
-    /// erfc(x) for x >= 0, relatively accurate until it underflows.
+    /// Computes erfc(x) for x >= 0, relatively accurate until it underflows.
     fn erfc(self) -> Self;
-    /// Largest integer not above x (0 below 0, at most 65535), as a number and as an index. An exact integer may come out
-    /// one low: callers' formulas must agree on both sides of it.
+    /// Returns the largest integer not above x (0 below 0, at most 65535), as a number and as an index. An exact integer may come out one
+    /// low: callers' formulas must agree on both sides of it.
     fn floor(self) -> (Self, usize);
 
     /// sinh(q)/q: the ratio of the mean of e^(q s), s in -1..1, to its middle value.

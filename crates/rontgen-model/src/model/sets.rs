@@ -7,152 +7,223 @@ fn error(text: String) -> ModelError {
     ModelError::Parameter(text)
 }
 
+/// A model and the data sets that it stands in.
+#[derive(Debug, Clone)]
+pub struct ModelGroup<'a> {
+    /// Its name, before its parameters' names and a colon; empty for the model of the source.
+    pub name: &'a str,
+    /// The model.
+    pub model: &'a Model,
+    /// Its data sets, ascending.
+    pub sets: Vec<usize>,
+}
+
+impl ModelGroup<'_> {
+    /// A parameter's name on the list of all.
+    fn called(&self, parameter: &str) -> String {
+        if self.name.is_empty() { parameter.to_owned() } else { format!("{}:{parameter}", self.name) }
+    }
+}
+
 /// One setting of one data set, or of all.
 struct Said<'a> {
     /// As it was written.
     key: &'a str,
+    group: usize,
     parameter: usize,
     /// `None`: every data set that has none of its own.
     set: Option<usize>,
     setting: &'a Setting,
 }
 
-/// A tie where there are several data sets; it may lead from one to another.
+/// A tie where there are several models or data sets; it may lead from one to another.
 struct Across {
-    set: usize,
+    owner: usize,
     parameter: usize,
     to: (usize, usize),
     scale: f64,
     offset: f64,
 }
 
-/// Splits `NAME@SET`.
-fn split(name: &str) -> (&str, Option<&str>) {
-    match name.split_once('@') {
-        Some((parameter, set)) => (parameter.trim(), Some(set.trim())),
+/// `MODEL:NAME@SET` in its parts.
+struct Name<'a> {
+    model: Option<&'a str>,
+    parameter: &'a str,
+    set: Option<&'a str>,
+}
+
+fn split(name: &str) -> Name<'_> {
+    let (front, set) = match name.split_once('@') {
+        Some((front, set)) => (front, Some(set.trim())),
         None => (name, None),
+    };
+    match front.split_once(':') {
+        Some((model, parameter)) => Name { model: Some(model.trim()), parameter: parameter.trim(), set },
+        None => Name { model: None, parameter: front.trim(), set },
     }
 }
 
-/// Resolves the parameters of `model` for each of the data sets: all share one list of free parameters, and have maps of their own.
-///
-/// `settings` are (name, setting); `NAME@SET` stands beside `NAME` and is that data set's alone. A tie names a parameter of the same data set, or
-/// `NAME@SET`; a data set's own parameter that is tied to its own name follows the one that the other data sets share. Names are compared
-/// without regard to case. Free parameters of a data set's own are called `NAME@SET`.
+/// Resolves the parameters of `model` for each of the data sets: [`resolve_models`] with one model.
 ///
 /// # Errors
-/// Those of [`Parameters::resolve`], unknown data sets, settings that no data set uses, ties across data sets in a circle or beyond hard limits.
+/// Those of [`resolve_models`].
 pub fn resolve_sets(
     model: &Model,
     sets: &[String],
     settings: &[(String, Setting)],
 ) -> Result<Vec<Parameters>, ModelError> {
+    let group = ModelGroup { name: "", model, sets: (0..sets.len()).collect() };
+    Ok(resolve_models(&[group], sets, settings)?.remove(0))
+}
+
+/// Resolves the parameters of models in data sets: all share one list of free parameters, and have maps of their own, one for each model and
+/// data set of it.
+///
+/// `settings` are (name, setting), with `MODEL:NAME` for named models; `NAME@SET` stands beside `NAME` and is that data set's alone. A tie names
+/// a parameter as settings do, of the same data set unless `@SET` says another; a data set's own parameter that is tied to its own
+/// name follows the one that the other data sets share. Names are compared without regard to case. Free parameters are called as their settings are.
+///
+/// # Errors
+/// Those of [`Parameters::resolve`], unknown models and data sets, settings that no data set uses, ties in a circle or beyond hard limits.
+pub fn resolve_models(
+    groups: &[ModelGroup<'_>],
+    sets: &[String],
+    settings: &[(String, Setting)],
+) -> Result<Vec<Vec<Parameters>>, ModelError> {
     let place = |name: &str, key: &str| {
         sets.iter().position(|set| set.eq_ignore_ascii_case(name)).ok_or_else(|| {
             error(format!("'{key}': no data set is called '{name}'; expected one of {}", sets.join(", ")))
         })
     };
+    let group_of = |name: Option<&str>, key: &str| {
+        let found = groups.iter().position(|group| group.name.eq_ignore_ascii_case(name.unwrap_or("")));
+        found.ok_or_else(|| {
+            let known: Vec<&str> = groups.iter().map(|group| group.name).filter(|name| !name.is_empty()).collect();
+            let known =
+                if known.is_empty() { "there is none".to_owned() } else { format!("there is {}", known.join(", ")) };
+            error(format!("'{key}': no named model is called '{}'; {known}", name.unwrap_or("")))
+        })
+    };
     let mut said: Vec<Said<'_>> = Vec::with_capacity(settings.len());
     for (key, setting) in settings {
-        let (name, set) = split(key);
-        let parameter = model.find(name)?;
-        let set = set.map(|set| place(set, key)).transpose()?;
-        if let Some(other) = said.iter().find(|other| (other.parameter, other.set) == (parameter, set)) {
+        let name = split(key);
+        let group = group_of(name.model, key)?;
+        let parameter = groups[group].model.find(name.parameter)?;
+        let set = name.set.map(|set| place(set, key)).transpose()?;
+        if let Some(set) = set.filter(|set| !groups[group].sets.contains(set)) {
+            return Err(error(format!("'{key}': the model '{}' is none of '{}'", groups[group].name, sets[set])));
+        }
+        if let Some(other) =
+            said.iter().find(|other| (other.group, other.parameter, other.set) == (group, parameter, set))
+        {
             return Err(error(format!("'{}' and '{key}' are the same parameter", other.key)));
         }
-        said.push(Said { key, parameter, set, setting });
+        said.push(Said { key, group, parameter, set, setting });
     }
+    let own = |group: usize, parameter: usize, set: usize| {
+        said.iter().find(|one| (one.group, one.parameter, one.set) == (group, parameter, Some(set)))
+    };
     for one in said.iter().filter(|one| one.set.is_none()) {
-        let own = |set: usize| said.iter().any(|other| (other.parameter, other.set) == (one.parameter, Some(set)));
-        if (0..sets.len()).all(own) {
+        let members = &groups[one.group].sets;
+        if members.iter().all(|&set| own(one.group, one.parameter, set).is_some()) {
+            let first = members.first().map_or("", |&set| sets[set].as_str());
             return Err(error(format!(
-                "'{}' is said for no data set: each has a setting of its own ({}@{}, ...)",
-                one.key, one.key, sets[0]
+                "'{}' is said for no data set: each has a setting of its own ({}@{first}, ...)",
+                one.key, one.key
             )));
         }
     }
-    let infos = model.parameters();
+    // Every model in every data set of it, in the order of the list.
+    let owners: Vec<(usize, usize)> =
+        groups.iter().enumerate().flat_map(|(g, group)| group.sets.iter().map(move |&set| (g, set))).collect();
+    let owner_of = |group: usize, set: usize| owners.iter().position(|owner| *owner == (group, set));
     let mut joint = JointParameters::new();
     let mut across: Vec<Across> = Vec::new();
-    for (set, name) in sets.iter().enumerate() {
-        let mut own: BTreeMap<String, Setting> = BTreeMap::new();
-        let mut free_here: Vec<&str> = Vec::new();
-        let here = |parameter: usize| {
-            let mine = said.iter().find(|one| (one.parameter, one.set) == (parameter, Some(set)));
-            mine.or_else(|| said.iter().find(|one| one.parameter == parameter && one.set.is_none()))
-        };
+    for (owner, &(g, set)) in owners.iter().enumerate() {
+        let (group, infos) = (&groups[g], groups[g].model.parameters());
+        let mut here: BTreeMap<String, Setting> = BTreeMap::new();
+        let mut of_its_own: Vec<&str> = Vec::new();
         for (parameter, info) in infos.iter().enumerate() {
-            let Some(one) = here(parameter) else { continue };
+            let shared = || said.iter().find(|one| (one.group, one.parameter, one.set) == (g, parameter, None));
+            let Some(one) = own(g, parameter, set).or_else(shared) else { continue };
             let mut setting = one.setting.clone();
             if one.set.is_some() {
-                free_here.push(&info.name);
+                of_its_own.push(&info.name);
             }
             if let Setting::Tied { to, scale, offset } = one.setting {
-                let (target, other) = split(to);
-                let target = model.find(target).map_err(|e| error(format!("{} is tied to '{to}': {e}", one.key)))?;
-                let other = match other {
-                    Some(other) => Some(place(other, to)?),
+                let name = split(to);
+                let target_group = group_of(name.model, to)?;
+                let target = groups[target_group].model.find(name.parameter);
+                let target = target.map_err(|e| error(format!("{} is tied to '{to}': {e}", one.key)))?;
+                let target_set = match name.set {
+                    Some(other) => place(other, to)?,
                     // Its own name: the parameter that the others share.
-                    None if target == parameter && one.set.is_some() => {
-                        let own = |k: usize| said.iter().any(|s| (s.parameter, s.set) == (parameter, Some(k)));
-                        let shared = (0..sets.len()).find(|&k| !own(k));
-                        Some(shared.ok_or_else(|| {
+                    None if (target_group, target) == (g, parameter) && one.set.is_some() => {
+                        let shared = group.sets.iter().find(|&&k| own(g, parameter, k).is_none());
+                        *shared.ok_or_else(|| {
                             error(format!("{} is tied to '{to}', which every data set has one of its own of", one.key))
-                        })?)
+                        })?
                     }
-                    None => None,
+                    None => set,
                 };
-                if sets.len() > 1 {
+                let Some(target_owner) = owner_of(target_group, target_set) else {
+                    return Err(error(format!(
+                        "{} is tied to '{to}', whose model is none of '{}'",
+                        one.key, sets[target_set]
+                    )));
+                };
+                if owners.len() > 1 {
                     if !(scale.is_finite() && offset.is_finite()) {
                         return Err(error(format!("{}: scale {scale} and offset {offset} must be finite", one.key)));
                     }
-                    // Followed when all maps are known: what it leads to may itself follow another data set.
-                    across.push(Across {
-                        set,
-                        parameter,
-                        to: (other.unwrap_or(set), target),
-                        scale: *scale,
-                        offset: *offset,
-                    });
+                    // Followed when all maps are known: what it leads to may itself follow another one.
+                    let to = (target_owner, target);
+                    across.push(Across { owner, parameter, to, scale: *scale, offset: *offset });
                     setting = Setting::Frozen(info.default);
                 } else {
                     setting = Setting::Tied { to: infos[target].name.clone(), scale: *scale, offset: *offset };
                 }
             }
-            own.insert(info.name.clone(), setting);
+            here.insert(info.name.clone(), setting);
         }
-        let parameters = Parameters::resolve(model, &own).map_err(|e| match sets.len() {
-            1 => e,
-            _ => error(format!("data set '{name}': {e}")),
+        let parameters = Parameters::resolve(group.model, &here).map_err(|e| match (owners.len(), group.name) {
+            (1, _) => e,
+            (_, "") => error(format!("data set '{}': {e}", sets[set])),
+            (_, name) => error(format!("model '{name}' of data set '{}': {e}", sets[set])),
         })?;
-        let rename = |free: &str| match free_here.contains(&free) {
-            true => format!("{free}@{name}"),
-            false => free.to_owned(),
+        let rename = |free: &str| match of_its_own.contains(&free) {
+            true => format!("{}@{}", group.called(free), sets[set]),
+            false => group.called(free),
         };
         joint.add_model(&parameters, &rename)?;
     }
-    follow(model, sets, &mut joint, across)?;
-    Ok((0..sets.len()).filter_map(|set| joint.of(set)).collect())
+    follow(groups, sets, &owners, &mut joint, across)?;
+    let mut all = (0..owners.len()).filter_map(|owner| joint.of(owner));
+    Ok(groups.iter().map(|group| all.by_ref().take(group.sets.len()).collect()).collect())
 }
 
-/// Puts what ties across data sets lead to into the maps: first those that lead to no other such tie.
+/// Puts what ties lead to into the maps: first those that lead to no other tie.
 fn follow(
-    model: &Model,
+    groups: &[ModelGroup<'_>],
     sets: &[String],
+    owners: &[(usize, usize)],
     joint: &mut JointParameters,
     mut waiting: Vec<Across>,
 ) -> Result<(), ModelError> {
-    let infos = model.parameters();
+    let info = |tie: &Across| &groups[owners[tie.owner].0].model.parameters()[tie.parameter];
+    let called = |tie: &Across| {
+        let (group, set) = owners[tie.owner];
+        format!("{}@{}", groups[group].called(&info(tie).name), sets[set])
+    };
     while !waiting.is_empty() {
-        let open: Vec<(usize, usize)> = waiting.iter().map(|tie| (tie.set, tie.parameter)).collect();
+        let open: Vec<(usize, usize)> = waiting.iter().map(|tie| (tie.owner, tie.parameter)).collect();
         let (ready, rest): (Vec<Across>, Vec<Across>) = waiting.into_iter().partition(|tie| !open.contains(&tie.to));
         if ready.is_empty() {
-            let names: Vec<String> =
-                rest.iter().map(|tie| format!("{}@{}", infos[tie.parameter].name, sets[tie.set])).collect();
+            let names: Vec<String> = rest.iter().map(called).collect();
             return Err(error(format!("these parameters are tied in a circle: {}", names.join(" -> "))));
         }
         for tie in ready {
-            let (name, info) = (format!("{}@{}", infos[tie.parameter].name, sets[tie.set]), &infos[tie.parameter]);
+            let (name, info) = (called(&tie), info(&tie));
             let Some(root) = joint.entry(tie.to.0, tie.to.1) else { continue };
             let entry = MapEntry {
                 free: root.free,
@@ -170,7 +241,7 @@ fn follow(
                     info.hard_min, info.hard_max
                 )));
             }
-            joint.set_entry(tie.set, tie.parameter, entry);
+            joint.set_entry(tie.owner, tie.parameter, entry);
         }
         waiting = rest;
     }
@@ -251,6 +322,43 @@ mod tests {
         assert_eq!(names(&sets[1]), ["tbabs.nH", "powerlaw.PhoIndex", "powerlaw.norm"]);
         assert_eq!(sets[1].full(&theta), [1.0, 0.05, 1.7, 0.2]);
         assert_eq!(sets[2].full(&theta), [1.0, 0.3, 1.7, 0.1]);
+    }
+
+    #[test]
+    fn named_models_have_their_own() {
+        let (source, background) = (model(), Model::parse("powerlaw+gaussian", &Settings::default()).unwrap());
+        let sets = ["pn".to_owned(), "mos1".to_owned()];
+        let groups = [
+            ModelGroup { name: "", model: &source, sets: vec![0, 1] },
+            ModelGroup { name: "nxb", model: &background, sets: vec![1] },
+        ];
+        let mut settings = base();
+        settings.extend(
+            [
+                ("nxb:powerlaw.PhoIndex", tied("powerlaw.PhoIndex", 0.5)),
+                ("NXB:powerlaw.norm", free(0.0, 5.0)),
+                ("nxb:gaussian.LineE", Setting::Frozen(1.5)),
+                ("nxb:gaussian.Sigma", Setting::Frozen(0.1)),
+                ("nxb:gaussian.norm@mos1", free(0.0, 2.0)),
+                ("powerlaw.norm@mos1", tied("nxb:powerlaw.norm", 2.0)),
+            ]
+            .map(|(name, setting)| (name.to_owned(), setting)),
+        );
+        let all = resolve_models(&groups, &sets, &settings).unwrap();
+        assert_eq!((all[0].len(), all[1].len()), (2, 1));
+        let wanted = ["tbabs.nH", "powerlaw.PhoIndex", "powerlaw.norm", "nxb:powerlaw.norm", "nxb:gaussian.norm@mos1"];
+        assert_eq!(names(&all[1][0]), wanted);
+        let theta = [0.3, 1.8, 0.1, 0.4, 0.7];
+        assert_eq!(all[0][0].full(&theta), [1.0, 0.3, 1.8, 0.1]);
+        assert_eq!(all[0][1].full(&theta), [1.0, 0.3, 1.8, 0.8]);
+        assert_eq!(all[1][0].full(&theta), [0.9, 0.4, 1.5, 0.1, 0.7]);
+        let wrong = |name: &str| {
+            let mut settings = settings.clone();
+            settings.push((name.to_owned(), Setting::Frozen(1.0)));
+            resolve_models(&groups, &sets, &settings).unwrap_err().to_string()
+        };
+        assert!(wrong("sky:powerlaw.norm").contains("no named model is called 'sky'; there is nxb"));
+        assert!(wrong("nxb:powerlaw.norm@pn").contains("none of 'pn'"));
     }
 
     #[test]

@@ -31,10 +31,12 @@ const ROOM: (&str, &str) = ("room", include_str!("../../../../shaders/model/room
 /// Names in use: those above, `stage_*`, `c0`, `c1`, ..., `a0`, `a1`, ... (the components' rooms) and the functions of `shaders/include` and `shaders/model`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stage {
+    /// Text of the stage.
     pub wgsl: String,
-    /// Where the output goes: later stages read it by this number; the last stage's output is the model.
+    /// Number of the output: later stages read it by this number; the last stage's output is the model.
     pub slot: u32,
-    /// The output does not come from a shader but from [`super::Program::host_stages`]; `wgsl` is empty. Such stages come first.
+    /// Whether the output does not come from a shader but from [`super::Program::host_stages`]; then `wgsl` is empty. Such stages come
+    /// first.
     pub host: bool,
 }
 

@@ -25,7 +25,7 @@ pub struct Description {
 impl Description {
     const LEVELS: [f64; 5] = [0.05, 0.16, 0.5, 0.84, 0.95];
 
-    /// Of equal-weight samples; the standard deviation divides by n - 1.
+    /// Describes equal-weight samples; the standard deviation divides by n - 1.
     pub fn of(samples: &[f64]) -> Description {
         let n = samples.len() as f64;
         let (mean, square) = moments(samples.iter().map(|&x| (x, 1.0)));
@@ -33,7 +33,7 @@ impl Description {
         Self::build(mean, std, &quantiles(samples, &Self::LEVELS))
     }
 
-    /// Of weighted samples; weights need not be normalised.
+    /// Describes weighted samples; weights need not be normalised.
     pub fn weighted(samples: &[f64], weights: &[f64]) -> Description {
         let (mean, square) = moments(samples.iter().copied().zip(weights.iter().copied()));
         Self::build(mean, square.sqrt(), &weighted_quantiles(samples, weights, &Self::LEVELS))

@@ -139,7 +139,7 @@ pub struct Hdu {
     pub kind: HduKind,
     /// EXTNAME in upper case; empty where absent.
     pub name: String,
-    /// Its keywords.
+    /// Keywords of the HDU.
     pub header: Header,
     /// Rows of a table; 0 of anything else.
     pub rows: usize,

@@ -196,7 +196,7 @@ impl FitsFile {
         &self.notes
     }
 
-    /// Size of the unpacked file [bytes].
+    /// Size of the unpacked file \[bytes\].
     pub fn bytes(&self) -> usize {
         self.memory.1
     }

@@ -194,7 +194,7 @@ impl FitsWriter {
         })
     }
 
-    /// The same for reals.
+    /// Writes reals into column `number` from row `first` (1-based) on, whole rows of a vector column; rows are added as needed.
     pub fn real_rows(&mut self, number: usize, first: usize, values: &[f64]) -> Result<(), FitsError> {
         let mut copy = values.to_vec();
         // SAFETY: the array holds `values.len()` elements.

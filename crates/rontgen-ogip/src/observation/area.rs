@@ -15,9 +15,9 @@ use crate::fits::{FitsFile, Hdu, HduKind};
 pub struct Area {
     /// The file read.
     pub path: PathBuf,
-    /// Lower energies [keV], ascending.
+    /// Lower energies \[keV\], ascending.
     pub e_lo: Vec<f64>,
-    /// Upper energies [keV].
+    /// Upper energies \[keV\].
     pub e_hi: Vec<f64>,
     /// cm2.
     pub area: Vec<f64>,

@@ -48,7 +48,7 @@ impl Companions {
     /// The response that RESPFILE names.
     ///
     /// # Errors
-    /// It is not there.
+    /// A response that is not there.
     pub fn response(&self, spectrum: &Spectrum) -> Result<&PathBuf, ObservationError> {
         self.response.as_ref().ok_or_else(|| self.gone(spectrum, "RESPFILE", spectrum.respfile.as_deref()))
     }
@@ -56,7 +56,7 @@ impl Companions {
     /// The area that ANCRFILE names.
     ///
     /// # Errors
-    /// It is not there.
+    /// An area that is not there.
     pub fn area(&self, spectrum: &Spectrum) -> Result<&PathBuf, ObservationError> {
         self.area.as_ref().ok_or_else(|| self.gone(spectrum, "ANCRFILE", spectrum.ancrfile.as_deref()))
     }

@@ -8,7 +8,7 @@ use super::{Dataset, FoldedResponse, Grouping, Identity, ObservationSpec, assemb
 
 /// Exposure of the built-in observation [s]: an absorbed power law with norm 1e-3 gives 5000 to 10 000 counts.
 const EXPOSURE: f64 = 8_000.0;
-/// Channel width [keV].
+/// Channel width \[keV\].
 const CHANNEL: f64 = 0.01;
 const CHANNELS: usize = 1100;
 

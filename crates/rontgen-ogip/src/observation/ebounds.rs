@@ -10,7 +10,7 @@ pub(super) struct Ebounds {
     pub first: Option<i64>,
     /// The CHANNEL column is junk: the rows are taken to be in order.
     pub junk: bool,
-    /// Limits [keV], E_MIN <= E_MAX.
+    /// Limits \[keV\], E_MIN <= E_MAX.
     pub e_min: Vec<f64>,
     pub e_max: Vec<f64>,
 }

@@ -8,7 +8,7 @@ use super::response::Response;
 /// `G R A T` as a compressed sparse row matrix: rows = bins, columns = model energy bins, value = counts per (photon/cm2/s).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FoldedResponse {
-    /// Energy edges [keV], E + 1, ascending.
+    /// Energy edges \[keV\], E + 1, ascending.
     pub edges: Vec<f64>,
     /// D + 1 offsets into `column` and `value`.
     pub row_start: Vec<u32>,

@@ -69,7 +69,7 @@ pub struct Channels<'a> {
     pub number: &'a [i64],
     /// Counts.
     pub counts: &'a [u32],
-    /// Limits [keV].
+    /// Limits \[keV\].
     pub e_min: &'a [f64],
     /// Lower limits.
     pub e_max: &'a [f64],
@@ -82,7 +82,7 @@ pub struct Channels<'a> {
 /// QUALITY of a channel that ends the group it is in.
 const DUBIOUS: i32 = 2;
 
-/// Whether the energies `lo` to `hi` [keV] lie inside a range; limits agree where they are the same number in single precision.
+/// Whether the energies `lo` to `hi` \[keV\] lie inside a range; limits agree where they are the same number in single precision.
 pub fn within(lo: f64, hi: f64, range: &[f64; 2]) -> bool {
     let slack = |limit: f64| 2.0 * f64::from(f32::EPSILON) * limit.abs();
     lo >= range[0] - slack(range[0]) && hi <= range[1] + slack(range[1])
@@ -142,7 +142,7 @@ impl Channels<'_> {
         out.into_iter().map(|(_, run)| run).collect()
     }
 
-    /// The kept groups, in channel order, each from its first good channel to its last: bad ones between are no part of it. `ranges` [keV], empty for all energies; `fwhm` in keV per channel is needed by `Optimal`.
+    /// The kept groups, in channel order, each from its first good channel to its last: bad ones between are no part of it. `ranges` \[keV\], empty for all energies; `fwhm` in keV per channel is needed by `Optimal`.
     pub fn groups(&self, grouping: &Grouping, ranges: &[[f64; 2]], fwhm: &[f64]) -> Vec<Range<usize>> {
         self.groups_with(grouping, ranges, fwhm, None)
     }
@@ -199,7 +199,7 @@ impl Channels<'_> {
         self.kept(out, ranges)
     }
 
-    /// Optimal bin width [keV] per channel, Kaastra & Bleeker 2016 (A&A 587, A151): with N_r the counts inside one FWHM and R the number
+    /// Optimal bin width \[keV\] per channel, Kaastra & Bleeker 2016 (A&A 587, A151): with N_r the counts inside one FWHM and R the number
     /// of resolution elements, x = ln[N_r (1 + 0.2 ln R)]; width / FWHM = 1 where x < 2.119, else
     /// (0.08 + 7.0 / x + 1.8 / x^2) / (1 + 5.9 / x).
     fn optimal_width(&self, stretches: &[Range<usize>], fwhm: &[f64]) -> Vec<f64> {

@@ -62,7 +62,7 @@ pub struct FileReport {
     /// "COUNTS" or "RATE", as a spectrum stores them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<&'static str>,
-    /// Exposure [s].
+    /// Exposure \[s\].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exposure: Option<f64>,
     /// Groups over all channels, bad ones included.
@@ -80,13 +80,13 @@ pub struct FileReport {
     /// Stored matrix elements, zeros included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nnz: Option<usize>,
-    /// Sum of the matrix, or of the area [cm2].
+    /// Sum of the matrix, or of the area \[cm2\].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sum: Option<f64>,
-    /// Energies [keV] covered by the photon grid.
+    /// Energies \[keV\] covered by the photon grid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub energy_range: Option<[f64; 2]>,
-    /// Energies [keV] covered by the channels.
+    /// Energies \[keV\] covered by the channels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel_range: Option<[f64; 2]>,
     /// RESPFILE of a spectrum.

@@ -114,7 +114,7 @@ pub(super) fn match_channels(spectrum: &Spectrum, response: &Response) -> Result
 /// A group is kept only where it lies wholly inside an asked range (limits included); its bad channels are left out.
 ///
 /// # Errors
-/// Files that cannot be read or used, a response, area or background of another instrument (unless [`Mismatch::Warn`]), nothing left.
+/// Files that cannot be read or used, a response, area or background of another instrument (unless [`super::Mismatch::Warn`]), nothing left.
 pub fn load(spec: &ObservationSpec) -> Result<Dataset, ObservationError> {
     check_ranges(&spec.energies)?;
     // Background counts alone may make a group.

@@ -26,7 +26,7 @@ pub(super) struct Matrix {
     pub area_unit: bool,
 }
 
-/// Lower and upper edges [keV] of an energy grid, ascending, and the row of the table that each bin comes from.
+/// Lower and upper edges \[keV\] of an energy grid, ascending, and the row of the table that each bin comes from.
 pub(super) type Grid = (Vec<f64>, Vec<f64>, Vec<usize>);
 
 /// The ascending energy grid of a table and the rows that it is made of; rows without width are left out.

@@ -104,7 +104,7 @@ pub struct ObservationSpec {
     pub arf: FileChoice,
     /// Background spectrum; of the keyword also columns BACKGROUND_UP and BACKGROUND_DOWN of the spectrum's own file.
     pub background: FileChoice,
-    /// Asked energy ranges [keV]; empty for all channels.
+    /// Asked energy ranges \[keV\]; empty for all channels.
     pub energies: Vec<[f64; 2]>,
     /// How channels are grouped to bins.
     pub grouping: Grouping,
@@ -119,10 +119,10 @@ pub struct ObservationSpec {
 /// What to do about files that do not belong together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mismatch {
-    /// They are refused.
+    /// Such files are refused.
     #[default]
     Error,
-    /// They are used, with a warning.
+    /// Such files are used, with a warning.
     Warn,
 }
 
@@ -154,9 +154,9 @@ impl Mismatch {
 /// One kept bin of the spectrum (after grouping and energy selection).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bin {
-    /// Limits [keV], from EBOUNDS.
+    /// Limits \[keV\], from EBOUNDS.
     pub e_min: f64,
-    /// Upper limit [keV].
+    /// Upper limit \[keV\].
     pub e_max: f64,
     /// Channel numbers as in the file, both included.
     pub first_channel: i64,
@@ -173,7 +173,7 @@ pub struct Dataset {
     pub bins: Vec<Bin>,
     /// D counts.
     pub counts: Vec<u32>,
-    /// Exposure [s]; already part of `folded`.
+    /// Exposure \[s\]; already part of `folded`.
     pub exposure: f64,
     /// Expected counts per bin from photons/cm2/s per energy bin.
     pub folded: FoldedResponse,
@@ -202,7 +202,7 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// The same data set with other counts (a mock).
+    /// Returns the data set with other counts (a mock).
     ///
     /// # Errors
     /// Another number of counts than bins.
@@ -217,6 +217,48 @@ impl Dataset {
         }
         self.counts = counts;
         Ok(self)
+    }
+
+    /// Folds another response into the bins of this data set: for a model that is seen through it, of a background say. `factor` multiplies the
+    /// expected counts of each of the D bins for an exposure \[s\].
+    ///
+    /// # Errors
+    /// A response without the channels of a bin, or that gives none of the bins anything.
+    pub fn folded_through(
+        &self,
+        response: &Response,
+        exposure: f64,
+        factor: &[f64],
+    ) -> Result<FoldedResponse, ObservationError> {
+        let first = response.channel.first().copied().unwrap_or(0);
+        let mut bin_of = vec![u32::MAX; response.channels()];
+        let mut scale = vec![1.0; response.channels()];
+        for (d, bin) in self.bins.iter().enumerate() {
+            for channel in (bin.first_channel..=bin.last_channel).filter(|channel| !self.left_out.contains(channel)) {
+                let row = usize::try_from(channel - first).ok().filter(|&row| row < bin_of.len()).ok_or_else(|| {
+                    refused(
+                        &response.path,
+                        format!(
+                            "channels {first} to {}, but the data set '{}' has channel {channel}",
+                            response.channel.last().copied().unwrap_or(-1),
+                            self.name
+                        ),
+                    )
+                })?;
+                (bin_of[row], scale[row]) = (d as u32, factor[d]);
+            }
+        }
+        if let Some(text) = response.undefined_in(&bin_of) {
+            return Err(refused(&response.path, text));
+        }
+        FoldedResponse::build(response, &bin_of, &scale, self.bins.len(), exposure)
+            .map_err(|text| refused(&response.path, text))?
+            .ok_or_else(|| {
+                refused(
+                    &response.path,
+                    format!("matrix times area is zero for all bins of the data set '{}'", self.name),
+                )
+            })
     }
 
     /// Total counts in the kept bins.
@@ -234,7 +276,7 @@ pub fn load_response(rmf: &Path, arf: &FileChoice) -> Result<Response, Observati
     load_response_with(rmf, arf, Mismatch::Error)
 }
 
-/// The same with a choice about an ARF of another instrument.
+/// Loads a response as [`load_response`] does, with a choice about an ARF of another instrument.
 ///
 /// # Errors
 /// As [`load_response`].

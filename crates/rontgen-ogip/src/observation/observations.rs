@@ -94,7 +94,7 @@ impl Observations {
         self.sets.iter().position(|set| set.name == name)
     }
 
-    /// The same data sets with other counts (a mock), D of them.
+    /// Returns the data sets with other counts (a mock), D of them.
     ///
     /// # Errors
     /// Another number of counts than columns.

@@ -46,7 +46,7 @@ pub fn regroup(
     regroup_with(path, response, grouping, energies, Mismatch::Error)
 }
 
-/// The same with a choice about a response of another instrument.
+/// Regroups as [`regroup`] does, with a choice about a response of another instrument.
 ///
 /// # Errors
 /// As [`regroup`].

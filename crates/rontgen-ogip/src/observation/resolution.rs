@@ -3,7 +3,7 @@
 use super::response::Response;
 
 impl Response {
-    /// Full width at half maximum of the redistribution [keV] at each channel: of the row whose energy is nearest to the channel's centre,
+    /// Full width at half maximum of the redistribution \[keV\] at each channel: of the row whose energy is nearest to the channel's centre,
     /// around its highest element, with linear interpolation of the half-maximum crossings. Never below the channel's width; channels
     /// whose row is empty take the nearest one that is not.
     pub fn fwhm(&self) -> Vec<f64> {

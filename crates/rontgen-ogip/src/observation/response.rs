@@ -45,13 +45,13 @@ pub struct Undefined {
 pub struct Response {
     /// The file read.
     pub path: PathBuf,
-    /// Photon energy edges [keV], E + 1, ascending. A first edge of 0 is replaced, see [`Response::read`].
+    /// Photon energy edges \[keV\], E + 1, ascending. A first edge of 0 is replaced, see [`Response::read`].
     pub edges: Vec<f64>,
     /// Runs ordered by energy; several matrices of one file follow each other within an energy and add up.
     pub runs: Vec<Run>,
     /// What the runs point into.
     pub values: Vec<f64>,
-    /// Channel numbers and limits [keV] as in EBOUNDS.
+    /// Channel numbers and limits \[keV\] as in EBOUNDS.
     pub channel: Vec<i64>,
     /// Lower limits.
     pub e_min: Vec<f64>,
@@ -65,7 +65,7 @@ pub struct Response {
     pub warnings: Vec<String>,
     /// What is odd about the file but handled as it stands.
     pub notes: Vec<String>,
-    /// The effective area [cm2] per energy, 1 before an ARF is attached.
+    /// The effective area \[cm2\] per energy, 1 before an ARF is attached.
     pub area: Vec<f64>,
     /// Elements that are no numbers, see [`Response::undefined_in`].
     pub undefined: Vec<Undefined>,

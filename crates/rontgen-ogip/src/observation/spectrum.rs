@@ -29,7 +29,7 @@ pub struct Spectrum {
     pub quality: Vec<i32>,
     /// The file's flags put channels together.
     pub has_grouping: bool,
-    /// Exposure [s].
+    /// Exposure \[s\].
     pub exposure: f64,
     /// Relative size of the extraction region, per channel.
     pub backscal: Vec<f64>,

@@ -14,7 +14,7 @@ pub struct PhaFile<'a> {
     pub first_channel: i64,
     /// Counts of every channel.
     pub counts: &'a [u32],
-    /// Exposure [s].
+    /// Exposure \[s\].
     pub exposure: f64,
     /// File names for RESPFILE and ANCRFILE; empty is written as "none".
     pub respfile: &'a str,

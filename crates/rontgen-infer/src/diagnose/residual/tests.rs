@@ -128,7 +128,7 @@ fn groups_and_bands_hold_every_bin_once() {
             assert_eq!(bands.len() - 1, if groups < 10 { 0 } else { (groups as usize / 5).min(8) }, "{groups} {tilt}");
             let mut next = 0;
             for band in &bands[1..] {
-                assert!(band.0 == next && band.1 >= next + BAND_GROUPS, "{groups} {tilt} {bands:?}");
+                assert!(band.0 == next && band.1 >= next + LEAST_BAND_GROUPS, "{groups} {tilt} {bands:?}");
                 next = band.1;
             }
             assert!(bands.len() == 1 || next == expected.len());

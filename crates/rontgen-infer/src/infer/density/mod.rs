@@ -32,22 +32,28 @@ const CHUNK: usize = 16_384;
 /// Streams of the numbers that choose a mixture's components, apart from the caller's.
 pub const CHOICE_STREAM: u32 = 0x0400_0000;
 
-/// Which of them.
+/// A density estimator is one of these kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DensityKind {
+    /// Masked autoregressive flow, affine (Papamakarios et al. 2017).
     #[default]
     Maf,
+    /// Neural spline flow: coupling transforms with rational-quadratic splines (Durkan et al. 2019).
     Nsf,
+    /// Masked autoregressive flow with rational-quadratic splines.
     MafRqs,
+    /// Mixture density network: full-covariance Gaussians (Bishop 1994).
     Mdn,
+    /// Masked autoencoder: a mixture of Gaussians per parameter, autoregressive (Germain et al. 2015).
     Made,
 }
 
 impl DensityKind {
+    /// All kinds, in the order of the documentation.
     pub const ALL: [DensityKind; 5] =
         [DensityKind::Maf, DensityKind::Nsf, DensityKind::MafRqs, DensityKind::Mdn, DensityKind::Made];
 
-    /// As the run file writes it.
+    /// Returns the name as the run file writes it.
     pub fn name(self) -> &'static str {
         match self {
             DensityKind::Maf => "maf",
@@ -58,30 +64,32 @@ impl DensityKind {
         }
     }
 
-    /// The density of a name.
+    /// Returns the kind of a name; `None` for no such name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// Whether it has splines, whose bins can be set.
+    /// Returns whether it has splines, whose bins can be set.
     pub fn has_splines(self) -> bool {
         matches!(self, DensityKind::Nsf | DensityKind::MafRqs)
     }
 
-    /// Whether it is a mixture, whose components can be set.
+    /// Returns whether it is a mixture, whose components can be set.
     pub fn is_mixture(self) -> bool {
         matches!(self, DensityKind::Mdn | DensityKind::Made)
     }
 }
 
-/// A density and its size.
+/// These settings choose a density and its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DensitySettings {
+    /// Kind of density.
     pub kind: DensityKind,
     /// Transforms of a flow; a mixture has none.
     pub transforms: usize,
-    /// Units per hidden layer, and hidden layers, of every network in it.
+    /// Units per hidden layer, of every network in it.
     pub hidden: usize,
+    /// Hidden layers of every network in it.
     pub layers: usize,
     /// Bins of a spline.
     pub bins: usize,

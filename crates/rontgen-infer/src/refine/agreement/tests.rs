@@ -43,9 +43,9 @@ fn right_mixtures_agree() {
         let seed = k as u64 + 1;
         let mixture = StudentMixture::fit(&points(6000, p, at, width, seed), &vec![1.0; 6000], p, seed).unwrap();
         for n in [600, 20_000] {
-            let told = tested(p, seed, mixture.draw(seed, 0, n), &mut |cube| mixture.log_density(cube));
-            println!("{p} parameters at {at} +- {width}, {n} draws: {told:?}");
-            worst = worst.max(told.score);
+            let found = tested(p, seed, mixture.draw(seed, 0, n), &mut |cube| mixture.log_density(cube));
+            println!("{p} parameters at {at} +- {width}, {n} draws: {found:?}");
+            worst = worst.max(found.score);
         }
     }
     assert!(worst < 0.8, "{worst}");
@@ -105,12 +105,12 @@ fn right_flows_agree() {
             let draws = posterior.sample(3, 1, 0, 20_000);
             let wide = |values: Vec<f32>| values.into_iter().map(f64::from).collect::<Vec<f64>>();
             let own = (draws.cube.download().unwrap(), wide(draws.log_q.download().unwrap()));
-            let told = tested(p, 1, own, &mut |cube| {
+            let found = tested(p, 1, own, &mut |cube| {
                 let rows = Tensor::from_slice(&device, cube.len() / p, p, cube);
                 wide(posterior.log_density(&rows).download().unwrap())
             });
-            println!("{name} {factor} at {shift}: {told:?}");
-            assert!(told.score < 0.9, "{name}: {told:?}");
+            println!("{name} {factor} at {shift}: {found:?}");
+            assert!(found.score < 0.9, "{name}: {found:?}");
         }
     }
 }
@@ -136,10 +136,10 @@ fn a_component_below_the_rounding_is_caught() {
                 mixture.log_density(cube).into_iter().map(|q| q + f64::ln(1.0 - share)).collect()
             };
             let log_q = stated(&cube);
-            let told = tested(p, 1, (cube, log_q), &mut |cube| stated(cube));
-            println!("coordinate {axis}, share {share}: {told:?}");
-            assert!(told.score > 1.5, "{told:?}");
-            assert!(!told.holds() && told.found > told.stated, "{told:?}");
+            let found = tested(p, 1, (cube, log_q), &mut |cube| stated(cube));
+            println!("coordinate {axis}, share {share}: {found:?}");
+            assert!(found.score > 1.5, "{found:?}");
+            assert!(!found.holds() && found.found > found.stated, "{found:?}");
         }
     }
 }
@@ -162,9 +162,9 @@ fn other_faults_are_caught() {
     for factor in [0.7f64, 1.4] {
         let off = |q: &f64| q + factor.ln();
         let stated = log_q.iter().map(off).collect();
-        let told =
+        let found =
             tested(p, 1, (cube.clone(), stated), &mut |cube| mixture.log_density(cube).iter().map(off).collect());
-        assert!(!told.holds(), "{factor}: {told:?}");
+        assert!(!found.holds(), "{factor}: {found:?}");
     }
 
     let shifted: Vec<f32> = cube
@@ -204,11 +204,11 @@ fn candidates_of_nested_regions_agree() {
         let inside = (0..n).filter(|_| region.contains(&[generator.random(), generator.random()])).count();
         let log_q = -(inside as f64 / f64::from(n)).ln();
         let cube: Vec<f32> = region.sample(20_000, 7, 1, 0).into_iter().map(|u| u as f32).collect();
-        let told = tested(p, 1, (cube.clone(), vec![log_q; cube.len() / p]), &mut |cube| {
+        let found = tested(p, 1, (cube.clone(), vec![log_q; cube.len() / p]), &mut |cube| {
             let at = |u: &[f32]| region.contains(&[f64::from(u[0]), f64::from(u[1])]);
             cube.chunks_exact(p).map(|u| if at(u) { log_q } else { f64::NEG_INFINITY }).collect()
         });
-        println!("{centre}: {told:?}");
-        assert!(told.score < 0.9, "{told:?}");
+        println!("{centre}: {found:?}");
+        assert!(found.score < 0.9, "{found:?}");
     }
 }

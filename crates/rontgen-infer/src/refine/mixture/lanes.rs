@@ -14,7 +14,7 @@ use crate::numerics::matrix;
 pub(super) const LANES: usize = 8;
 type F = [f64; LANES];
 /// A sum of components below this, relative to the largest of their norms, is made of logarithms.
-const TINY: f64 = 1e-280;
+const TINY_SUM: f64 = 1e-280;
 /// Numbers before the mean's sum among those of [`Packed::accumulate`]: of w r, of w r u and of (w r)^2.
 pub(super) const SUMS: usize = 3;
 
@@ -60,7 +60,7 @@ impl<'a> Packed<'a> {
         let mut logs = ln(&room.total);
         for l in 0..LANES {
             logs[l] += self.top;
-            if room.total[l] < TINY || room.total[l].is_nan() {
+            if room.total[l] < TINY_SUM || room.total[l].is_nan() {
                 let x: Vec<f64> = room.x.iter().map(|x| x[l]).collect();
                 let mut z = vec![0.0; self.p];
                 let own: Vec<f64> = self.components.iter().map(|c| c.log_density(&x, &mut z).0).collect();
@@ -230,15 +230,15 @@ vectorised! {
     pub(super) fn ln(x: &[f64; 8]) -> [f64; 8] {
         const HALF_ROOT: u64 = std::f64::consts::FRAC_1_SQRT_2.to_bits();
         // ln 2 in two parts, the first short enough that its product with an exponent is exact.
-        const HIGH: f64 = 0.693_147_180_369_123_8;
-        const LOW: f64 = std::f64::consts::LN_2 - HIGH;
+        const LN_2_HIGH: f64 = 0.693_147_180_369_123_8;
+        const LN_2_LOW: f64 = std::f64::consts::LN_2 - LN_2_HIGH;
         // 2^52 + 2^51: an exponent in the lowest bits becomes a number without a conversion.
-        const MAGIC: f64 = 6_755_399_441_055_744.0;
+        const ROUNDING_NUMBER: f64 = 6_755_399_441_055_744.0;
         let mut out = [0.0; 8];
         for l in 0..8 {
             let shifted = x[l].to_bits().wrapping_sub(HALF_ROOT);
             let exponent = (shifted >> 52).wrapping_sub((shifted >> 63) << 12);
-            let exponent = f64::from_bits(exponent.wrapping_add(MAGIC.to_bits())) - MAGIC;
+            let exponent = f64::from_bits(exponent.wrapping_add(ROUNDING_NUMBER.to_bits())) - ROUNDING_NUMBER;
             let m = f64::from_bits((shifted & 0x000f_ffff_ffff_ffff).wrapping_add(HALF_ROOT));
             let f = m - 1.0;
             let s = f / (m + 1.0);
@@ -249,7 +249,7 @@ vectorised! {
             }
             // 2 s = f - s f; the series adds what is beyond.
             let rest = 2.0 * s * z * series - s * f;
-            out[l] = exponent * HIGH + (f + (rest + exponent * LOW));
+            out[l] = exponent * LN_2_HIGH + (f + (rest + exponent * LN_2_LOW));
         }
         out
     }

@@ -122,10 +122,10 @@ fn a_collapsed_component_is_caught_and_a_resolved_one_is_not() {
         StudentMixture { p: 2, linear: linear.to_vec(), log_inside: 0.0, components }
     };
     let score = |mixture: &StudentMixture, log_q: Vec<f64>, cube: &[f32]| {
-        let told = crate::refine::agreement(cube, &log_q, 2, 1, &mut |cube| Ok(mixture.log_density(cube)));
-        let told = told.unwrap().unwrap();
-        println!("{told:?}");
-        told.score
+        let found = crate::refine::agreement(cube, &log_q, 2, 1, &mut |cube| Ok(mixture.log_density(cube)));
+        let found = found.unwrap().unwrap();
+        println!("{found:?}");
+        found.score
     };
     let collapsed = made(false);
     let (cube, _) = collapsed.draw(1, 0, 10_000);

@@ -24,7 +24,7 @@ const LEAST_ROWS: usize = 48;
 /// threads.
 const MOST_BLOCKS: usize = 12;
 /// Rows that are asked for before they are used.
-const AHEAD: usize = 2;
+const PREFETCHED_ROWS: usize = 2;
 /// Widest networks, by the number of their weights: beyond, a tile's weight gradients leave the caches.
 pub(super) const MOST_WEIGHTS: usize = 1 << 18;
 
@@ -379,7 +379,7 @@ impl Block {
         for r in tile.first..tile.first + tile.rows {
             let kept = if self.kept.is_empty() { &mut [][..] } else { &mut self.kept[r * width..][..bins] };
             let input = &mut self.input[r * width..][..bins];
-            batch.prefetch(self.first + r + AHEAD);
+            batch.prefetch(self.first + r + PREFETCHED_ROWS);
             batch.fetch(cpu, self.first + r, &mut self.counts, kept, input);
         }
     }
@@ -444,7 +444,7 @@ impl Block {
             let kept = if self.kept.is_empty() { &[][..] } else { &self.kept[row * width..][..bins] };
             let y = &mut self.scratch[0][r * width..][..width];
             let mut sum = 0.0;
-            batch.prefetch(self.first + row + AHEAD);
+            batch.prefetch(self.first + row + PREFETCHED_ROWS);
             loss::loss_row(batch.target(self.first + row, kept), means, sds, Some(factor), y, &mut sum);
             y[bins..].fill(0.0);
             self.loss += check_loss(cpu, sum, self.first + row);

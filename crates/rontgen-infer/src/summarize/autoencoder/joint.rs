@@ -5,11 +5,12 @@ use super::{AutoEncoder, AutoEncoderSettings};
 use crate::device::{Device, Tensor};
 use crate::nn::{AdamSettings, BatchRows, Epoch, FitSettings, History, LossSlot, Objective, ParameterStore, fit};
 use crate::summarize::TrainingData;
-use crate::{Error, Result};
+use crate::{InferError, Result};
 use std::collections::BTreeMap;
 
-/// What an encoder is trained for: it sees the encoder's output and tells the loss and its gradient there.
+/// An encoder is trained for this: it sees the encoder's output and tells the loss and its gradient there.
 pub trait Downstream {
+    /// Returns the parameters that are trained with the encoder.
     fn store(&mut self) -> &mut ParameterStore;
 
     /// The sum of the loss over these rows, whose summaries are `latent` (`n x` [`crate::summarize::Summary::size`]). With `d_latent`, the
@@ -50,7 +51,7 @@ impl AutoEncoder {
     /// Trains the encoder and `downstream` together, each by its own Adam with the same settings.
     ///
     /// # Errors
-    /// [`Error::Input`] for spectra of other bins or a network with a decoder, else those of [`fit`].
+    /// [`InferError::Unfit`] for spectra of other bins or a network with a decoder, else those of [`fit`].
     pub fn train_with(
         &mut self,
         device: &Device,
@@ -62,7 +63,7 @@ impl AutoEncoder {
         let blocks = data.spectra.blocks();
         if blocks.cols() != self.bins || !self.alone() {
             let (found, expected) = (blocks.cols(), self.bins);
-            return Err(Error::Input(format!(
+            return Err(InferError::Unfit(format!(
                 "embedding: spectra of {found} bins, expected {expected}, and no decoder"
             )));
         }

@@ -22,6 +22,7 @@ pub enum Fusion {
     Auto,
     /// On every adapter, all of it.
     Always,
+    /// On no adapter.
     Never,
 }
 

@@ -19,7 +19,7 @@ impl AutoEncoder {
     /// change nothing.
     ///
     /// # Errors
-    /// Those of [`Signal::find`].
+    /// Whatever [`Signal::find`] returns.
     pub(super) fn start_from_signal(&mut self, device: &Device, data: &TrainingData<'_>) -> Result<()> {
         if !matches!(data.spectra, Spectra::Drawn { .. }) {
             return Ok(());

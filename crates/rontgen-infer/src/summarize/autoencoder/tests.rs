@@ -258,11 +258,11 @@ fn the_start_is_the_best_linear_network() {
                 let n = counts.rows();
                 crate::kernels::poisson::poisson(&device, source, 5000 + 97 * k, means, 0, counts, 0, n);
             }
-            let told = network.reconstruct(&device, &counts).unwrap();
+            let rebuilt = network.reconstruct(&device, &counts).unwrap();
             let mut squares = 0.0;
-            for (told, means) in told.blocks.iter().zip(&means.blocks) {
+            for (rebuilt, means) in rebuilt.blocks.iter().zip(&means.blocks) {
                 squares +=
-                    told.cpu().iter().zip(means.cpu()).map(|(m, mu)| f64::from((m - mu).powi(2) / mu)).sum::<f64>();
+                    rebuilt.cpu().iter().zip(means.cpu()).map(|(m, mu)| f64::from((m - mu).powi(2) / mu)).sum::<f64>();
             }
             (squares / (600.0 * 40.0)).sqrt()
         };

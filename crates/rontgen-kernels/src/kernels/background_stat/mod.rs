@@ -12,7 +12,7 @@ use super::cstat::CEILING;
 use super::vector::{F, LANES, half_deviance, ln, vectorised};
 use crate::device::{Cpu, Device, Fault, Kernel, Tensor, grid_1d};
 pub use expected::Background;
-use prepare::{CONSTANTS, TURN};
+use prepare::{CONSTANTS, TURN_SCALE};
 use rayon::prelude::*;
 use std::sync::LazyLock;
 
@@ -35,8 +35,8 @@ pub fn kernels() -> Vec<Kernel> {
     [&W, &MARGINAL, &PGSTAT, &GAUSSIAN].map(|kernel| (**kernel).clone()).into()
 }
 
-/// How a spectrum with a background is compared with expected source counts m. Per bin: S and B counts in the source's and the background's region,
-/// a the factor by which the background's expected counts x are multiplied in the source's region.
+/// A spectrum with a background is compared with expected source counts m by one of these. Per bin: S and B are the counts in the source's
+/// and the background's region, a the factor by which the background's expected counts x are multiplied in the source's region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BackgroundStatistic {
     /// XSPEC's `cstat` with a Poisson background: `2 [D(S, m + a x) + D(B, x)]` at the x that makes it least, `D(n, l) = l - n + n ln(n/l)`
@@ -55,7 +55,7 @@ pub enum BackgroundStatistic {
     Gaussian,
 }
 
-/// What was observed in one bin. A statistic reads the fields that it names; the others may be anything.
+/// This was observed in one bin. A statistic reads the fields that it names; the others may be anything.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct BackgroundBin {
     /// Counts S in the source's region (Gaussian: the net datum).
@@ -68,7 +68,8 @@ pub struct BackgroundBin {
     pub error: f64,
     /// Shape k of the Gamma prior of the background's expected counts (marginal).
     pub shape: f64,
-    /// Mean of that prior, in counts of the background's region: its rate per unit of t_b is k/mean.
+    /// Mean of the Gamma prior of the background's expected counts, in counts of the background's region: its rate per unit of t_b is
+    /// k/mean (marginal).
     pub prior_mean: f64,
 }
 
@@ -79,13 +80,16 @@ impl BackgroundBin {
     }
 }
 
-/// A number of a bin that its statistic cannot use.
+/// A number of a bin cannot be used by its statistic.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BinError {
-    /// From 0.
+    /// Number of the bin, from 0.
     pub bin: usize,
+    /// Name of the number.
     pub what: &'static str,
+    /// Value that was found.
     pub found: f64,
+    /// Values that are possible, in words.
     pub expected: &'static str,
 }
 
@@ -97,7 +101,7 @@ impl std::fmt::Display for BinError {
 
 impl std::error::Error for BinError {}
 
-/// A spectrum that is ready to be compared.
+/// This is a spectrum that is ready to be compared.
 #[derive(Debug)]
 pub struct BackgroundData {
     statistic: BackgroundStatistic,
@@ -120,15 +124,17 @@ impl BackgroundData {
         Ok(Self { statistic, bins: bins.len(), table, stride, terms, constant })
     }
 
+    /// Returns the statistic that it was prepared for.
     pub fn statistic(&self) -> BackgroundStatistic {
         self.statistic
     }
 
+    /// Returns the number of bins.
     pub fn bins(&self) -> usize {
         self.bins
     }
 
-    /// Half the statistic of one spectrum of expected counts, on the CPU; NaN when a mean is NaN, infinite or negative.
+    /// Computes half the statistic of one spectrum of expected counts, on the CPU; NaN when a mean is NaN, infinite or negative.
     ///
     /// # Panics
     /// When the data were prepared for a GPU, or for another number of bins.
@@ -140,7 +146,7 @@ impl BackgroundData {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     rows: u32,
     cols: u32,
     mean_cols: u32,
@@ -155,9 +161,10 @@ struct Parameters {
     padding: u32,
 }
 
-/// Which rows and columns a launch works on.
+/// A launch works on these rows and columns.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Place {
+    /// Rows.
     pub rows: usize,
     /// First row of the means.
     pub mean_row: usize,
@@ -165,7 +172,7 @@ pub struct Place {
     pub mean_col: usize,
     /// First entry of the result.
     pub out_row: usize,
-    /// Added to the row that a fault names.
+    /// Number that is added to the row that a fault names.
     pub first_row: usize,
     /// Whether the result is added to what is there (several data sets) or replaces it.
     pub add: bool,
@@ -185,7 +192,7 @@ pub fn background_stat(device: &Device, data: &BackgroundData, mean: &Tensor<f32
             twin(cpu, data, means, mean.cols(), out, at);
         }),
         Device::Gpu(gpu) => {
-            let parameters = Parameters {
+            let launch = Launch {
                 rows: at.rows as u32,
                 cols: data.bins as u32,
                 mean_cols: mean.cols() as u32,
@@ -206,7 +213,7 @@ pub fn background_stat(device: &Device, data: &BackgroundData, mean: &Tensor<f32
                 BackgroundStatistic::Gaussian => &GAUSSIAN,
             };
             let bindings = [mean.gpu(), data.table.gpu(), out.gpu(), gpu.status()];
-            gpu.dispatch(kernel, &parameters, &bindings, grid_1d(at.rows, 1));
+            gpu.dispatch(kernel, &launch, &bindings, grid_1d(at.rows, 1));
         }
     }
 }
@@ -318,7 +325,7 @@ fn marginal(m: &F, table: &[f32], stride: usize, terms: usize, column: usize) ->
         let q = share[l];
         value[l] += 0.5 * ln(1.0 + ratio[l] * q * q);
         let w = q * most[l];
-        node[l] = w / (TURN as f32 + w) * stretch[l] - 1.0;
+        node[l] = w / (TURN_SCALE as f32 + w) * stretch[l] - 1.0;
     }
     // Clenshaw's recurrence.
     let (mut next, mut after) = ([0f32; LANES], [0f32; LANES]);
@@ -375,11 +382,11 @@ fn gaussian(m: &F, table: &[f32], stride: usize, column: usize) -> F {
     for l in 0..LANES {
         let deviation = ((datum[l] - m[l]) + rest[l]) * inverse[l];
         // As with large means elsewhere: the sum over bins stays finite.
-        let held = deviation.clamp(-FARTHEST, FARTHEST);
+        let held = deviation.clamp(-FARTHEST_DEVIATION, FARTHEST_DEVIATION);
         value[l] = 0.5 * held * held;
     }
     value
 }
 
 /// The most standard deviations that count as they are.
-const FARTHEST: f32 = 1e15;
+const FARTHEST_DEVIATION: f32 = 1e15;

@@ -14,13 +14,13 @@ use std::f64::consts::PI;
 /// Rows of constants before the polynomial's coefficients; see `shaders/background_stat.wgsl`.
 pub(super) const CONSTANTS: usize = 8;
 /// The scale of w where t is 1/2, by 4.
-pub(super) const TURN: f64 = 4.0;
+pub(super) const TURN_SCALE: f64 = 4.0;
 /// Nodes that a polynomial is fitted to.
 const NODES: usize = 64;
 /// What the omitted coefficients of a bin may add up to: three thousand bins of it are a thousandth in ln L.
-const OMITTED: f64 = 3e-7;
+const OMITTED_SUM: f64 = 3e-7;
 /// What the last coefficients may add up to; beyond, no polynomial is good enough.
-const REFUSED: f64 = 1e-5;
+const REFUSED_SUM: f64 = 1e-5;
 
 /// Columns (bins) and rows (constants, coefficients) of a table, and what all bins together add to the statistic's half.
 pub(super) struct Table {
@@ -62,7 +62,7 @@ fn constants(statistic: BackgroundStatistic, bin: &BackgroundBin) -> [f64; CONST
         BackgroundStatistic::Marginal => {
             let counts = bin.shape + background;
             let most = (source / counts).sqrt();
-            let end = most / (TURN + most);
+            let end = most / (TURN_SCALE + most);
             let stretch = if end > 0.0 { 2.0 / end } else { 0.0 };
             profile(source, counts, scale, bin.rate(), [source / counts, most, stretch])
         }
@@ -94,10 +94,10 @@ fn remainder(at: usize, bin: &BackgroundBin) -> Result<Vec<f64>, BinError> {
         return Ok(Vec::new());
     }
     let most = (source / counts).sqrt();
-    let end = most / (TURN + most);
+    let end = most / (TURN_SCALE + most);
     let value = |node: f64| {
         let t = 0.5 * (node + 1.0) * end;
-        let share = (TURN * t / (1.0 - t) / most).min(1.0);
+        let share = (TURN_SCALE * t / (1.0 - t) / most).min(1.0);
         // The mean whose best background has this share: X = S q + K expected in all, of which the source's part is the rest.
         let mean = bin.scale / (bin.scale + rate) * (source * share + counts) * (1.0 - share) / share;
         let profile = Profile::new(mean, source, counts, bin.scale, rate);
@@ -112,18 +112,18 @@ fn remainder(at: usize, bin: &BackgroundBin) -> Result<Vec<f64>, BinError> {
     };
     let series: Vec<f64> = (0..NODES).map(coefficient).collect();
     let last: f64 = series[NODES - 8..].iter().map(|value| value.abs()).sum();
-    if last < REFUSED {
+    if last < REFUSED_SUM {
         return Ok(series);
     }
     Err(BinError { bin: at, what: "the prior's shape plus the background counts", found: counts, expected: "more" })
 }
 
-/// Terms after which the rest adds up to less than [`OMITTED`].
+/// Terms after which the rest adds up to less than [`OMITTED_SUM`].
 fn needed(series: &[f64]) -> usize {
     let mut rest = 0.0;
     let keep = series.iter().rposition(|value| {
         rest += value.abs();
-        rest > OMITTED
+        rest > OMITTED_SUM
     });
     keep.map_or(0, |last| last + 1)
 }

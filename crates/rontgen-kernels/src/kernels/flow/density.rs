@@ -96,7 +96,7 @@ pub fn check_size(device: &Device, shape: &FlowShape) -> Result<(), DeviceError>
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct ContextParameters {
+struct ContextLaunch {
     p: u32,
     c: u32,
     h: u32,
@@ -121,7 +121,7 @@ pub fn context_biases(
             biases.cpu_mut().copy_from_slice(&tile::shared_context(&tables.plans[0], weights.cpu(), context.cpu()));
         }),
         Device::Gpu(gpu) => {
-            let parameters = ContextParameters {
+            let parameters = ContextLaunch {
                 p: shape.parameters as u32,
                 c: shape.context as u32,
                 h: shape.hidden as u32,
@@ -134,7 +134,7 @@ pub fn context_biases(
     }
 }
 
-/// Heavier tails than a normal base space has: a share of the points comes from Student's distribution.
+/// Tails heavier than a normal base space has come from Student's distribution: a share of the points is drawn from it.
 ///
 /// A flow is trained to have its mass where the posterior has it, and knows next to nothing of what lies beyond three or four standard
 /// deviations, where the weights of importance sampling grow without bound. With tails they are bounded by what Student's share has there,
@@ -148,7 +148,7 @@ pub struct Tails {
 /// Degrees of freedom of Student's part: few, since a posterior that ends at its prior's edge falls like exp(-|logit|), and an even
 /// number, since then chi^2 is a product of uniform numbers.
 const FREEDOM: f32 = 4.0;
-/// Its scale: what a flow gets wrong first is the flanks.
+/// Scale of Student's distribution in the tails: what a flow gets wrong first is the flanks.
 pub const TAIL_SCALE: f32 = 1.3;
 
 /// The logarithms of the normal part's share and of Student's (less normalisations), and p of -p ln(1 + h reach), which the latter has in
@@ -166,7 +166,7 @@ struct Correction {
 const NO_TAILS: f32 = -1e30;
 
 impl Tails {
-    /// The flow as it was trained.
+    /// No tails: the flow as it was trained.
     pub const NONE: Self = Self { share: 0.0 };
 
     fn correction(self, parameters: usize) -> Correction {
@@ -211,7 +211,7 @@ impl Correction {
     }
 }
 
-/// A density at one context.
+/// This is a density at one context.
 #[derive(Debug, Clone, Copy)]
 pub struct AtContext<'a> {
     /// Weights of everything: `1 x weights`.
@@ -220,7 +220,7 @@ pub struct AtContext<'a> {
     pub folded: &'a Tensor<f32>,
 }
 
-/// Points in base space.
+/// These are points in base space.
 #[derive(Debug, Clone, Copy)]
 pub struct BaseRows<'a> {
     /// `N x P`.
@@ -229,23 +229,23 @@ pub struct BaseRows<'a> {
     pub first_row: usize,
 }
 
-/// Where log-densities go.
+/// Log-densities go here.
 #[derive(Debug)]
 pub struct Densities<'a> {
-    /// The density's own: `N x 1`.
+    /// Log-density of the flow's distribution, `N x 1`.
     pub log_q: &'a mut Tensor<f32>,
-    /// That of points which are uniform in a ball of base space.
+    /// Log-density of points which are uniform in a ball of base space, where it is wanted.
     pub ball: Option<Ball<'a>>,
 }
 
-/// `log_q` (`N x 1`) of the rows of `x` (`N x P`) in the flow's input space.
+/// Computes `log_q` (`N x 1`) of the rows of `x` (`N x P`) in the flow's input space.
 pub fn log_density(device: &Device, tables: &FlowTables, at: AtContext<'_>, x: &Tensor<f32>, log_q: &mut Tensor<f32>) {
     density(device, tables, at, x, Tails::NONE, Densities { log_q, ball: None });
 }
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct MixtureParameters {
+struct MixtureLaunch {
     rows: u32,
     flows: u32,
     /// Half the squared radius, negative where no ball is asked for.
@@ -255,14 +255,15 @@ struct MixtureParameters {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct DensityParameters {
+struct DensityLaunch {
     rows: u32,
     correction: Correction,
 }
 
-/// A ball in base space, for [`density`].
+/// A ball in base space is what [`density`] and [`sample`] may compare with.
 #[derive(Debug)]
 pub struct Ball<'a> {
+    /// Radius in base space.
     pub radius: f32,
     /// `N x 1`, written: the logarithm of the density that rows would have if their points in base space were uniform in the ball
     /// instead of normal, up to a constant.
@@ -270,11 +271,11 @@ pub struct Ball<'a> {
 }
 
 /// Log-density of a point outside the balls of all flows.
-const NOWHERE: f32 = -1e30;
+const NOWHERE_LOG_DENSITY: f32 = -1e30;
 /// A point that came from a ball's edge is back inside in spite of rounding.
-const EDGE: f32 = 1.0 + 1e-4;
+const EDGE_SLACK: f32 = 1.0 + 1e-4;
 
-/// As [`log_density`], with [`Tails`], and with that of the samples of a [`Ball`] beside it.
+/// Computes log-densities as [`log_density`] does, with [`Tails`], and that of the samples of a [`Ball`] beside it.
 pub fn density(
     device: &Device,
     tables: &FlowTables,
@@ -287,7 +288,7 @@ pub fn density(
     let (shape, flows, rows) = (&tables.shape, tables.flows(), x.rows());
     assert_eq!((x.cols(), log_q.len(), weights.len()), (shape.parameters, rows, tables.weights()), "flow: shapes");
     assert!(ball.as_ref().is_none_or(|ball| ball.log_density.len() == rows), "flow: shapes");
-    let half_square = ball.as_ref().map_or(-1.0, |ball| 0.5 * (ball.radius * EDGE).powi(2));
+    let half_square = ball.as_ref().map_or(-1.0, |ball| 0.5 * (ball.radius * EDGE_SLACK).powi(2));
     let correction = tails.correction(shape.parameters);
     // Something to write where nothing was asked for.
     let mut unused = Tensor::empty(device, if ball.is_some() { 0 } else { rows }, 1);
@@ -312,7 +313,11 @@ pub fn density(
                         let balls: Vec<f32> = densities
                             .iter()
                             .zip(&*squares)
-                            .map(|(density, &square)| if square <= half_square { density + square } else { NOWHERE })
+                            .map(
+                                |(density, &square)| {
+                                    if square <= half_square { density + square } else { NOWHERE_LOG_DENSITY }
+                                },
+                            )
                             .collect();
                         mix(&balls, log_ball);
                     }
@@ -327,14 +332,14 @@ pub fn density(
             if flows == 1 {
                 assert!(half_square < 0.0, "flow: of one flow the base-space points tell the density in the ball");
                 let bindings = [&operands[..], &[log_q.gpu(), gpu.status()]].concat();
-                let parameters = DensityParameters { rows: rows as u32, correction };
+                let parameters = DensityLaunch { rows: rows as u32, correction };
                 return gpu.dispatch(kernel, &parameters, &bindings, grid_1d(rows, 64));
             }
             let parts = Tensor::<f32>::empty(device, flows * rows, 2);
             let bindings = [&operands[..], &[parts.gpu(), gpu.status()]].concat();
-            let parameters = DensityParameters { rows: rows as u32, correction };
+            let parameters = DensityLaunch { rows: rows as u32, correction };
             gpu.dispatch(kernel, &parameters, &bindings, grid_1d(flows * rows, 64));
-            let parameters = MixtureParameters { rows: rows as u32, flows: flows as u32, half_square, correction };
+            let parameters = MixtureLaunch { rows: rows as u32, flows: flows as u32, half_square, correction };
             let bindings = [parts.gpu(), log_q.gpu(), log_ball.gpu()];
             gpu.dispatch(&MIXTURE, &parameters, &bindings, grid_1d(rows, 64));
         }
@@ -376,7 +381,7 @@ fn mix(parts: &[f32], out: &mut [f32]) {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct SampleParameters {
+struct SampleLaunch {
     rows: u32,
     /// The flow that row 0 comes from.
     first: u32,
@@ -435,7 +440,7 @@ pub fn sample(
         }),
         Device::Gpu(gpu) => {
             let first = (first_row % flows) as u32;
-            let parameters = SampleParameters { rows: x.rows() as u32, first, correction };
+            let parameters = SampleLaunch { rows: x.rows() as u32, first, correction };
             let bindings =
                 [weights.gpu(), biases.gpu(), tables.orders.gpu(), base.gpu(), x.gpu(), log_q.gpu(), gpu.status()];
             let invocations = x.rows().div_ceil(flows) * flows;

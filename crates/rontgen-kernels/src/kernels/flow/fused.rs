@@ -8,10 +8,10 @@ use super::density::{SOFTWARE_LOOP_TURNS, defines};
 use super::shape::FlowShape;
 use super::{EpochWork, FlowTables, Optimised};
 use crate::device::{Device, Gpu, Kernel, Tensor, grid_1d};
-use crate::kernels::adam::{Parameters as AdamParameters, Step};
+use crate::kernels::adam::{AdamLaunch, Step};
 use crate::kernels::reduce::EpochLosses;
 
-/// How the fused kernels run.
+/// The fused kernels run in one of these ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fusing {
     /// Activations in workgroup memory.
@@ -61,7 +61,7 @@ pub(super) struct FusedBuffers {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct CarryParameters {
+struct CarryLaunch {
     rows: u32,
     start: u32,
     tiles: u32,
@@ -70,15 +70,15 @@ struct CarryParameters {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct OuterParameters {
+struct OuterLaunch {
     rows: u32,
     blocks: u32,
 }
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct StepParameters {
-    adam: AdamParameters,
+struct StepLaunch {
+    adam: AdamLaunch,
     parts: u32,
     rows: u32,
     slot: u32,
@@ -249,8 +249,8 @@ pub(super) fn epoch(
     crate::kernels::adam::clear(device, gradient);
     let weights = tables.weights();
     let whole = |step: &Step, rows: usize, slot: usize| {
-        let adam = step.parameters(weights);
-        StepParameters { adam, parts: fused.parts() as u32, rows: rows as u32, slot: slot as u32, unused: 0 }
+        let adam = step.launch(weights);
+        StepLaunch { adam, parts: fused.parts() as u32, rows: rows as u32, slot: slot as u32, unused: 0 }
     };
     let first_step = Step::new(work.adam, step + 1);
     gpu.dispatch(&fused.pack, &whole(&first_step, 0, 0), &[value.gpu(), buffers.packed.gpu()], grid_1d(weights, 64));
@@ -258,20 +258,20 @@ pub(super) fn epoch(
         let n = work.batch;
         let context = &work.contexts[(work.turn + batch) % work.contexts.len()];
         carry(gpu, fused, (tables, value), (work, context, batch * n, n), buffers, true);
-        let parameters = OuterParameters { rows: n as u32, blocks: fused.blocks.rows() as u32 };
+        let launch = OuterLaunch { rows: n as u32, blocks: fused.blocks.rows() as u32 };
         let bindings = [&buffers.kept, &tables.mask].map(Tensor::gpu);
         let bindings = [bindings[0], fused.blocks.gpu(), bindings[1], gradient.gpu(), buffers.squares.gpu()];
         let grid = match fused.fusing {
             Fusing::Workgroups => [(fused.blocks.rows() * flows) as u32, 1, 1],
             _ => grid_1d(fused.parts() * flows, 8),
         };
-        gpu.dispatch(&fused.outer, &parameters, &bindings, grid);
-        let parameters = whole(&Step::new(work.adam, step + 1 + batch as u64), n, batch);
+        gpu.dispatch(&fused.outer, &launch, &bindings, grid);
+        let launch = whole(&Step::new(work.adam, step + 1 + batch as u64), n, batch);
         let bindings = [&buffers.losses, losses, &buffers.squares, &buffers.factors, state].map(Tensor::gpu);
-        gpu.dispatch(&fused.norm, &parameters, &[&bindings[..], &[gpu.status()]].concat(), [1, 1, 1]);
+        gpu.dispatch(&fused.norm, &launch, &[&bindings[..], &[gpu.status()]].concat(), [1, 1, 1]);
         let bindings =
             [value, &buffers.packed, gradient, &buffers.factors, first, second].map(|t: &Tensor<f32>| t.gpu());
-        gpu.dispatch(&fused.adam, &parameters, &bindings, grid_1d(weights, 64));
+        gpu.dispatch(&fused.adam, &launch, &bindings, grid_1d(weights, 64));
     }
     for batch in 0..work.valid_batches {
         let n = work.valid_batch;
@@ -293,8 +293,7 @@ fn carry(
     train: bool,
 ) {
     let tiles = n.div_ceil(fused.tile);
-    let parameters =
-        CarryParameters { rows: n as u32, start: start as u32, tiles: tiles as u32, scale: 1.0 / n as f32 };
+    let parameters = CarryLaunch { rows: n as u32, start: start as u32, tiles: tiles as u32, scale: 1.0 / n as f32 };
     let mut bindings = vec![value.gpu(), work.x.gpu(), context.gpu(), work.index.gpu(), buffers.losses.gpu()];
     let grid = if fused.fusing == Fusing::Workgroups {
         if train {

@@ -25,7 +25,7 @@ pub(super) fn kernels() -> Vec<Kernel> {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     rows: u32,
     p: u32,
     /// BASE: the share of a flow in the loss, and whether others have been there before it.
@@ -33,7 +33,7 @@ struct Parameters {
     add: u32,
 }
 
-/// Activations and gradients of one batch size.
+/// These are the activations and gradients of one batch size.
 #[derive(Debug)]
 pub struct LayeredBuffers {
     rows: usize,
@@ -54,6 +54,7 @@ pub struct LayeredBuffers {
 }
 
 impl LayeredBuffers {
+    /// Makes buffers for `rows` rows.
     pub fn new(device: &Device, shape: &FlowShape, flows: usize, rows: usize) -> Self {
         let (p, h, k) = (shape.parameters, shape.hidden, shape.transforms());
         let empty = |cols: usize| Tensor::empty(device, rows, cols);
@@ -72,6 +73,7 @@ impl LayeredBuffers {
         }
     }
 
+    /// Returns the rows that they are for.
     pub fn rows(&self) -> usize {
         self.rows
     }
@@ -97,9 +99,9 @@ pub(super) fn loss(
     reduce::total(device, &buffers.loss, 0, buffers.rows, sum.losses, sum.slot);
     if let Some(gradient) = gradient {
         let n = tables.weights();
-        let parameters = Parameters { rows: n as u32, p: 1, share: 0.0, add: 0 };
+        let launch = Launch { rows: n as u32, p: 1, share: 0.0, add: 0 };
         let bindings = [tables.mask.gpu(), buffers.fresh.gpu(), gradient.gpu()];
-        gpu.dispatch(&MASK, &parameters, &bindings, grid_1d(n, 64));
+        gpu.dispatch(&MASK, &launch, &bindings, grid_1d(n, 64));
     }
 }
 
@@ -117,7 +119,7 @@ fn forward(
     let (dense, len) = (shape.dense(), shape.transform_len());
     let start = flow * shape.len();
     let share = 1.0 / tables.flows() as f32;
-    let size = Parameters { rows: rows as u32, p: p as u32, share, add: u32::from(flow > 0) };
+    let size = Launch { rows: rows as u32, p: p as u32, share, add: u32::from(flow > 0) };
     let grid = grid_1d(rows, 64);
     let tanh = Activation::Tanh;
     adam::clear(device, &mut buffers.log_det);
@@ -173,7 +175,7 @@ fn backward(
     let of_flow = flow * shape.len();
     let (rows, p, c, h) = (buffers.rows, shape.parameters, shape.context, shape.hidden);
     let (dense, len) = (shape.dense(), shape.transform_len());
-    let size = Parameters { rows: rows as u32, p: p as u32, share: 0.0, add: 0 };
+    let size = Launch { rows: rows as u32, p: p as u32, share: 0.0, add: 0 };
     let plain = Epilogue::default;
     let LayeredBuffers { y, hidden, out, d, d_out, d_hidden, fresh, scratch, .. } = buffers;
     for k in (0..shape.transforms()).rev() {

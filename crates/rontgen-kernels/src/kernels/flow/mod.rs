@@ -2,8 +2,8 @@
 //!
 //! At ONE context (the observation) every sample is independent and the context is a bias, so densities and samples run with one
 //! invocation (GPU) or one lane of a tile (CPU) per sample through all transforms. In training the CPU carries tiles through all
-//! transforms and back ([`train`]), and the GPU in a few dispatches per step ([`fused`]); the plain path, layer by layer
-//! ([`layered`]), serves shapes that do not fit, and the tests.
+//! transforms and back (`train`), and the GPU in a few dispatches per step (`fused`); the plain path, layer by layer
+//! (`layered`), serves shapes that do not fit, and the tests.
 //!
 //! The flows of an ensemble have one shape, but orders of their own. Their weights follow one another in one vector, and so do
 //! the biases of [`context_biases`]. Their density is the equal mixture.
@@ -34,10 +34,10 @@ use plan::Plan;
 use std::sync::RwLock;
 use train::{Member, Pairs, Tile, Work};
 
-/// Constants of flows on a device: the orders of the parameters, the masks, and kernels compiled for their shape.
+/// These are the constants of flows on a device: the orders of the parameters, the masks, and kernels compiled for their shape.
 #[derive(Debug)]
 pub struct FlowTables {
-    /// The shape of all (with the orders of the first).
+    /// Shape of all flows (with the orders of the first).
     pub shape: FlowShape,
     plans: Vec<Plan>,
     orders: Tensor<u32>,
@@ -46,7 +46,7 @@ pub struct FlowTables {
     fused: Option<Fused>,
 }
 
-/// The kernels that are compiled for a shape, and those beside them, for the shader checks.
+/// Returns the kernels that are compiled for a shape, and those beside them, for the shader checks.
 pub fn kernels(shape: &FlowShape) -> Vec<Kernel> {
     let mut all = density::kernels(shape);
     all.extend(layered::kernels());
@@ -55,12 +55,12 @@ pub fn kernels(shape: &FlowShape) -> Vec<Kernel> {
 }
 
 impl FlowTables {
-    /// Those of one flow.
+    /// Makes the tables of one flow.
     pub fn new(device: &Device, shape: FlowShape) -> Self {
         Self::ensemble(device, vec![shape])
     }
 
-    /// Those of an ensemble.
+    /// Makes the tables of an ensemble.
     ///
     /// # Panics
     /// For no flow, or for flows that differ in more than their orders.
@@ -86,22 +86,23 @@ impl FlowTables {
         self.fused = Fused::new(device, &self.shape, self.flows(), fusing);
     }
 
+    /// Returns how it trains on a GPU; [`Fusing::Off`] means layer by layer.
     pub fn fusing(&self) -> Fusing {
         self.fused.as_ref().map_or(Fusing::Off, Fused::fusing)
     }
 
-    /// Flows.
+    /// Returns the number of flows.
     pub fn flows(&self) -> usize {
         self.plans.len()
     }
 
-    /// Weights of all flows.
+    /// Returns the number of weights of all flows.
     pub fn weights(&self) -> usize {
         self.shape.len() * self.flows()
     }
 }
 
-/// What loss and gradient need besides the data: made once, grown on demand.
+/// Loss and gradient need this besides the data: made once, grown on demand.
 #[derive(Debug, Default)]
 pub struct TrainingScratch {
     tiles: Vec<RwLock<Tile>>,
@@ -109,7 +110,7 @@ pub struct TrainingScratch {
     fused: Option<FusedBuffers>,
 }
 
-/// The rows that a density is trained on or asked about: parameters, each with its context.
+/// A density is trained on or asked about these rows: parameters, each with its context.
 #[derive(Debug, Clone, Copy)]
 pub struct Inputs<'a> {
     /// Parameters, z-scored: `n x P`.
@@ -163,40 +164,51 @@ pub fn loss(
     }
 }
 
-/// The vectors that the optimiser works on (all `1 x weights`), and its state (see [`crate::kernels::adam::STATE`]).
+/// The optimiser works on these vectors.
 #[derive(Debug)]
 pub struct Optimised<'a> {
+    /// Weights, 1 x weights.
     pub value: &'a mut Tensor<f32>,
+    /// Gradient, 1 x weights.
     pub gradient: &'a mut Tensor<f32>,
+    /// Adam's first moments, 1 x weights.
     pub first: &'a mut Tensor<f32>,
+    /// Adam's second moments, 1 x weights.
     pub second: &'a mut Tensor<f32>,
+    /// State of the optimiser, 1 x [`crate::kernels::adam::STATE`].
     pub state: &'a mut Tensor<f32>,
-    /// Steps before these.
+    /// Steps before those of this epoch.
     pub step: u64,
 }
 
-/// What an epoch goes through.
+/// An epoch goes through these rows.
 #[derive(Debug, Clone, Copy)]
 pub struct EpochWork<'a> {
-    /// `N x P`, and realisations of the contexts (`N x C` each), which the batches take in turn.
+    /// Parameters, z-scored, `N x P`.
     pub x: &'a Tensor<f32>,
+    /// Realisations of the contexts, `N x C` each, which the batches take in turn.
     pub contexts: &'a [Tensor<f32>],
-    /// Batches before these.
+    /// Batches before those of this epoch.
     pub turn: usize,
-    /// Rows of the training batches, one batch after the other; how many make one, and how many batches there are.
+    /// Rows of the training batches, one batch after the other.
     pub index: &'a Tensor<u32>,
+    /// Rows of a training batch.
     pub batch: usize,
+    /// Training batches.
     pub batches: usize,
-    /// Rows to validate on (with the first realisation), after the last step; how many at a time, and how often.
+    /// Rows to validate on (with the first realisation), after the last step.
     pub valid: &'a Tensor<u32>,
+    /// Rows of a validation batch.
     pub valid_batch: usize,
+    /// Validation batches.
     pub valid_batches: usize,
+    /// Settings of the optimiser.
     pub adam: &'a AdamSettings,
 }
 
-/// One epoch: a step of Adam per batch, every flow's gradient clipped by its own norm. The sum of `-log q` of batch `b` (the mean over
-/// the flows) goes to `losses.train[b]`, those of the validation batches to `losses.valid`. `false` when nothing was done, since the
-/// device can train flows of this shape layer by layer only ([`loss`]).
+/// Trains for one epoch: a step of Adam per batch, every flow's gradient clipped by its own norm. The sum of `-log q` of batch `b` (the
+/// mean over the flows) goes to `losses.train[b]`, those of the validation batches to `losses.valid`. `false` when nothing was done, since
+/// the device can train flows of this shape layer by layer only ([`loss`]).
 ///
 /// A gradient that is not finite raises [`Fault::Gradient`] and leaves its flow as it was.
 pub fn train_epoch(

@@ -239,7 +239,7 @@ unsafe fn outer_block<V: Lanes, const I: usize, const J: usize>(
 }
 
 /// Rows and columns of [`outer`] that fill the registers.
-const OUTER: (usize, usize) = (3, 4);
+const OUTER_EXTENT: (usize, usize) = (3, 4);
 /// Columns whose panels stay in the nearest cache while all rows pass.
 const STRIP: usize = 16;
 
@@ -260,20 +260,20 @@ pub(super) unsafe fn outer<V>(
     let ((x, rows), (d, cols), (out, ld)) = (xs, ds, target);
     for strip in (0..cols).step_by(STRIP) {
         let end = (strip + STRIP).min(cols);
-        for i in (0..rows).step_by(OUTER.0) {
+        for i in (0..rows).step_by(OUTER_EXTENT.0) {
             let from = first.get(i).copied().unwrap_or_default();
             if from >= end {
                 break;
             }
-            for j in (strip..end).step_by(OUTER.1) {
-                if j + OUTER.1 <= from {
+            for j in (strip..end).step_by(OUTER_EXTENT.1) {
+                if j + OUTER_EXTENT.1 <= from {
                     continue;
                 }
                 let operands = (x.from(i), d.from(j), panels);
                 let target = (out.wrapping_add(i * ld + j), ld);
                 // SAFETY: the caller's promise, for a part of the features.
                 unsafe {
-                    match ((rows - i).min(OUTER.0), (end - j).min(OUTER.1)) {
+                    match ((rows - i).min(OUTER_EXTENT.0), (end - j).min(OUTER_EXTENT.1)) {
                         (3, 4) => outer_block::<V, 3, 4>(operands, target, add),
                         (3, 2) => outer_block::<V, 3, 2>(operands, target, add),
                         (2, 4) => outer_block::<V, 2, 4>(operands, target, add),

@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 use std::ops::Range;
 
-/// The numbers that define a flow but for its weights.
+/// These numbers define a flow but for its weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FlowShape {
     /// Number of parameters `P` whose density is modelled.
@@ -26,19 +26,24 @@ pub struct FlowShape {
     pub orders: Vec<Vec<u32>>,
 }
 
-/// One dense layer inside a transform's slice of the parameter vector: weights `rows x cols` row-major, then `cols` biases.
+/// One dense layer lies inside a transform's slice of the parameter vector: weights `rows x cols` row-major, then `cols` biases.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DenseAt {
+    /// Offset of the first weight from the transform's start.
     pub offset: usize,
+    /// Inputs of the layer.
     pub rows: usize,
+    /// Outputs of the layer.
     pub cols: usize,
 }
 
 impl DenseAt {
+    /// Returns the places of the weights.
     pub fn weights(&self) -> Range<usize> {
         self.offset..self.offset + self.rows * self.cols
     }
 
+    /// Returns the places of the biases.
     pub fn bias(&self) -> Range<usize> {
         self.offset + self.rows * self.cols..self.end()
     }
@@ -49,7 +54,7 @@ impl DenseAt {
 }
 
 impl FlowShape {
-    /// A flow of `transforms` transforms; each has its own fixed random order of the parameters, drawn from `seed`.
+    /// Makes a flow of `transforms` transforms; each has its own fixed random order of the parameters, drawn from `seed`.
     pub fn new(parameters: usize, context: usize, hidden: usize, layers: usize, transforms: usize, seed: u64) -> Self {
         let mut generator = Pcg64::seed_from_u64(seed ^ 0x666c_6f77);
         let orders = (0..transforms)
@@ -62,12 +67,13 @@ impl FlowShape {
         Self { parameters, context, hidden, layers: layers.max(1), orders }
     }
 
+    /// Returns the number of transforms.
     pub fn transforms(&self) -> usize {
         self.orders.len()
     }
 
-    /// The dense layers of one transform, offsets relative to the transform's start. The first takes `[x, context]`, the last
-    /// gives `[shift, raw log-scale]`.
+    /// Returns the dense layers of one transform, offsets relative to the transform's start. The first takes `[x, context]`, the last gives
+    /// `[shift, raw log-scale]`.
     pub fn dense(&self) -> Vec<DenseAt> {
         let mut layers = Vec::with_capacity(self.layers + 1);
         let mut offset = 0;
@@ -82,28 +88,29 @@ impl FlowShape {
         layers
     }
 
-    /// Weights of one transform.
+    /// Returns the number of weights of one transform.
     pub fn transform_len(&self) -> usize {
         self.dense().last().map_or(0, DenseAt::end)
     }
 
-    /// Weights of the whole flow.
+    /// Returns the number of weights of the whole flow.
     pub fn len(&self) -> usize {
         self.transform_len() * self.transforms()
     }
 
+    /// Returns whether there are no weights.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Columns of the hidden units of degree `m`.
+    /// Returns the columns of the hidden units of degree `m`.
     pub fn group(&self, degree: usize) -> Range<usize> {
         let start = |m: usize| (m * self.hidden).div_ceil(self.parameters.max(1));
         start(degree)..start(degree + 1)
     }
 
-    /// Hidden units in one or two blocks that end with a group. Between hidden layers, a block sees the units up to its end
-    /// alone: a dense product that goes block by block skips about a quarter of what the mask forbids anyway.
+    /// Returns hidden units in one or two blocks that end with a group. Between hidden layers, a block sees the units up to its end alone:
+    /// a dense product that goes block by block skips about a quarter of what the mask forbids anyway.
     pub fn blocks(&self) -> Vec<Range<usize>> {
         let h = self.hidden;
         let half = (0..self.parameters).map(|m| self.group(m).end).find(|end| 2 * end >= h).unwrap_or(h);
@@ -116,7 +123,7 @@ impl FlowShape {
         (0..self.parameters).flat_map(|m| self.group(m).map(move |_| m)).collect()
     }
 
-    /// 1 where a weight exists, 0 where the autoregressive structure forbids it; same layout as the weights.
+    /// Returns 1 where a weight exists, 0 where the autoregressive structure forbids it; same layout as the weights.
     pub fn mask(&self) -> Vec<f32> {
         let degrees = self.degrees();
         let mut mask = vec![1.0; self.len()];
@@ -141,8 +148,8 @@ impl FlowShape {
         mask
     }
 
-    /// Starting weights: hidden layers uniform within `1/sqrt(fan in)`, output layers a hundredth of that, so that the flow
-    /// starts near the identity.
+    /// Draws starting weights: hidden layers uniform within `1/sqrt(fan in)`, output layers a hundredth of that, so that the flow starts
+    /// near the identity.
     pub fn initial(&self, seed: u64) -> Vec<f32> {
         let mut generator = Pcg64::seed_from_u64(seed);
         let mut weights = vec![0.0; self.len()];

@@ -5,7 +5,7 @@
 
 use super::{CPU_ROWS, CPU_SPECTRA, FoldPlan, PlanForm, Segment};
 
-/// Working memory of [`fold_tile`]; one per thread.
+/// This is the working memory of [`fold_tile`]; each thread has one.
 #[derive(Debug, Default)]
 pub struct Scratch {
     /// Energies x [`CPU_SPECTRA`].
@@ -16,23 +16,25 @@ pub struct Scratch {
     rows: Vec<f32>,
 }
 
-/// Where the counts of a tile go in rows of `cols` numbers; see [`super::Window`].
+/// The counts of a tile go here in rows of `cols` numbers; see [`super::Window`].
 #[derive(Debug, Clone, Copy)]
 pub struct TileWindow<'a> {
-    /// Numbers of a row of the output, and the first of them that is written.
+    /// Numbers of a row of the output.
     pub cols: usize,
+    /// First number of a row that is written.
     pub column: usize,
-    /// One per spectrum of the tile.
+    /// Numbers that multiply the rows, one per spectrum of the tile; `None`: one.
     pub weights: Option<&'a [f32]>,
+    /// Whether the counts are added to what is there, instead of replacing it.
     pub accumulate: bool,
 }
 
 type Lanes = [f32; CPU_SPECTRA];
 /// Columns that are summed on their own before they are added to the rest: rounding then grows with the root of 32, not with that
 /// of a thousand columns, and stays below what a million counts notice.
-const PART: usize = 32;
+const PART_COLUMNS: usize = 32;
 /// Side of the squares that are transposed in registers.
-const SIDE: usize = 8;
+const SQUARE_SIDE: usize = 8;
 
 /// Folds up to [`CPU_SPECTRA`] spectra on one thread: `flux` holds that many rows of `stride` (see [`super::cpu_stride`])
 /// numbers, `out` as many rows of D as are wanted.
@@ -59,7 +61,7 @@ pub fn fold_tile_into(
     assert!(window.column + plan.bins <= window.cols, "fold: columns");
     let PlanForm::Cpu(strips) = &plan.form else { panic!("fold: the plan was made for another device") };
     let wide = wide();
-    let energies = plan.energies.next_multiple_of(SIDE);
+    let energies = plan.energies.next_multiple_of(SQUARE_SIDE);
     scratch.flux.resize(energies * CPU_SPECTRA, 0.0);
     scratch.means.resize(plan.bins.next_multiple_of(CPU_ROWS) * CPU_SPECTRA, 0.0);
     transpose(wide, &flux[..CPU_SPECTRA * stride], stride, energies, &mut scratch.flux, CPU_SPECTRA);
@@ -71,7 +73,7 @@ pub fn fold_tile_into(
         for &Segment { column, columns: n, offset } in &strips.segments[range[0] as usize..range[1] as usize] {
             let (values, _) = strips.values[offset as usize..][..n as usize * CPU_ROWS].as_chunks::<CPU_ROWS>();
             let flux = &columns[column as usize..][..n as usize];
-            for (values, flux) in values.chunks(PART).zip(flux.chunks(PART)) {
+            for (values, flux) in values.chunks(PART_COLUMNS).zip(flux.chunks(PART_COLUMNS)) {
                 accumulate(wide, values, flux, &mut sums);
             }
         }
@@ -149,7 +151,7 @@ fn accumulate_avx2(values: &[[f32; CPU_ROWS]], flux: &[Lanes], sums: &mut [Lanes
     };
     let load = |lanes: &Lanes| {
         // SAFETY: sixteen numbers are there, and any alignment will do.
-        unsafe { [_mm256_loadu_ps(lanes.as_ptr()), _mm256_loadu_ps(lanes.as_ptr().add(SIDE))] }
+        unsafe { [_mm256_loadu_ps(lanes.as_ptr()), _mm256_loadu_ps(lanes.as_ptr().add(SQUARE_SIDE))] }
     };
     let mut registers = [[_mm256_setzero_ps(); 2]; CPU_ROWS];
     for (values, flux) in values.iter().zip(flux) {
@@ -165,7 +167,7 @@ fn accumulate_avx2(values: &[[f32; CPU_ROWS]], flux: &[Lanes], sums: &mut [Lanes
         // SAFETY: room for sixteen numbers.
         unsafe {
             _mm256_storeu_ps(lanes.as_mut_ptr(), _mm256_add_ps(before[0], low));
-            _mm256_storeu_ps(lanes.as_mut_ptr().add(SIDE), _mm256_add_ps(before[1], high));
+            _mm256_storeu_ps(lanes.as_mut_ptr().add(SQUARE_SIDE), _mm256_add_ps(before[1], high));
         }
     }
 }
@@ -173,9 +175,9 @@ fn accumulate_avx2(values: &[[f32; CPU_ROWS]], flux: &[Lanes], sums: &mut [Lanes
 /// `to[c][r] = from[r][c]` for all rows of `from` (as many as fill it) and its first `columns` columns.
 fn transpose(wide: bool, from: &[f32], from_stride: usize, columns: usize, to: &mut [f32], to_stride: usize) {
     let rows = from.len() / from_stride;
-    let (whole_rows, whole_columns) = (rows / SIDE * SIDE, columns / SIDE * SIDE);
-    for r in (0..whole_rows).step_by(SIDE) {
-        for c in (0..whole_columns).step_by(SIDE) {
+    let (whole_rows, whole_columns) = (rows / SQUARE_SIDE * SQUARE_SIDE, columns / SQUARE_SIDE * SQUARE_SIDE);
+    for r in (0..whole_rows).step_by(SQUARE_SIDE) {
+        for c in (0..whole_columns).step_by(SQUARE_SIDE) {
             let (from, to) = (&from[r * from_stride + c..], &mut to[c * to_stride + r..]);
             #[cfg(target_arch = "x86_64")]
             if wide {
@@ -184,8 +186,8 @@ fn transpose(wide: bool, from: &[f32], from_stride: usize, columns: usize, to: &
                 continue;
             }
             let _ = wide;
-            for i in 0..SIDE {
-                for j in 0..SIDE {
+            for i in 0..SQUARE_SIDE {
+                for j in 0..SQUARE_SIDE {
                     to[j * to_stride + i] = from[i * from_stride + j];
                 }
             }
@@ -207,25 +209,25 @@ fn square_avx2(from: &[f32], from_stride: usize, to: &mut [f32], to_stride: usiz
         __m256, _mm256_loadu_ps, _mm256_permute2f128_ps, _mm256_shuffle_ps, _mm256_storeu_ps, _mm256_unpackhi_ps,
         _mm256_unpacklo_ps,
     };
-    let rows: [__m256; SIDE] = std::array::from_fn(|i| {
-        let row = &from[i * from_stride..][..SIDE];
+    let rows: [__m256; SQUARE_SIDE] = std::array::from_fn(|i| {
+        let row = &from[i * from_stride..][..SQUARE_SIDE];
         // SAFETY: eight numbers are there, and any alignment will do.
         unsafe { _mm256_loadu_ps(row.as_ptr()) }
     });
-    let pairs: [__m256; SIDE] = std::array::from_fn(|i| {
+    let pairs: [__m256; SQUARE_SIDE] = std::array::from_fn(|i| {
         let (a, b) = (rows[i / 2 * 2], rows[i / 2 * 2 + 1]);
         if i % 2 == 0 { _mm256_unpacklo_ps(a, b) } else { _mm256_unpackhi_ps(a, b) }
     });
     // Columns 0 and 4, 1 and 5, 2 and 6, 3 and 7 of four rows each.
-    let quads: [__m256; SIDE] = std::array::from_fn(|i| {
+    let quads: [__m256; SQUARE_SIDE] = std::array::from_fn(|i| {
         let (half, column) = (i / 4 * 4, i % 4);
         let (a, b) = (pairs[half + column / 2], pairs[half + column / 2 + 2]);
         if column % 2 == 0 { _mm256_shuffle_ps::<0x44>(a, b) } else { _mm256_shuffle_ps::<0xee>(a, b) }
     });
-    for column in 0..SIDE {
+    for column in 0..SQUARE_SIDE {
         let (a, b) = (quads[column % 4], quads[column % 4 + 4]);
         let line = if column < 4 { _mm256_permute2f128_ps::<0x20>(a, b) } else { _mm256_permute2f128_ps::<0x31>(a, b) };
-        let slot = &mut to[column * to_stride..][..SIDE];
+        let slot = &mut to[column * to_stride..][..SQUARE_SIDE];
         // SAFETY: room for eight numbers.
         unsafe { _mm256_storeu_ps(slot.as_mut_ptr(), line) };
     }

@@ -32,7 +32,7 @@ const CPU_ROWS: usize = 4;
 /// A run of this many empty columns starts a new segment.
 const GPU_GAP: u32 = 24;
 const CPU_GAP: u32 = 6;
-/// Spectra that the CPU folds at once.
+/// Spectra that the CPU folds at once, side by side in vectors.
 pub const CPU_SPECTRA: usize = 16;
 
 /// One run of columns of one strip.
@@ -53,16 +53,21 @@ struct Strips {
     values: Vec<f32>,
 }
 
-/// A sparse matrix by rows, as the observation gives it.
+/// This is a sparse matrix by rows, as the observation gives it.
 #[derive(Debug, Clone, Copy)]
 pub struct Csr<'a> {
+    /// Columns, E.
     pub columns: usize,
+    /// Place in `column` and `value` where each row begins, and the end: D + 1 numbers.
     pub row_start: &'a [u32],
+    /// Column of each value, ascending within a row.
     pub column: &'a [u32],
+    /// Values, row by row.
     pub value: &'a [f32],
 }
 
 impl Csr<'_> {
+    /// Returns the number of rows, D.
     pub fn rows(&self) -> usize {
         self.row_start.len().saturating_sub(1)
     }
@@ -73,7 +78,7 @@ impl Csr<'_> {
     }
 }
 
-/// A response in the form that a device folds fastest with. Built once per observation.
+/// This is a response in the form that a device folds fastest with. It is built once per observation.
 #[derive(Debug)]
 pub struct FoldPlan {
     bins: usize,
@@ -89,6 +94,8 @@ enum PlanForm {
 }
 
 impl FoldPlan {
+    /// Lays a response out on a device.
+    ///
     /// # Panics
     /// When `csr` is not a matrix (offsets that fall, columns out of range): the observation guarantees one.
     pub fn new(device: &Device, csr: Csr<'_>) -> Self {
@@ -112,27 +119,27 @@ impl FoldPlan {
         Self { bins: csr.rows(), energies: csr.columns, least: f32::MIN, form }
     }
 
-    /// Expected counts below `least` become it (NaN stays). Without this, none are changed.
+    /// Returns the plan with a floor: expected counts below `least` become it (NaN stays). Without this, none are changed.
     pub fn at_least(self, least: f32) -> Self {
         Self { least, ..self }
     }
 
-    /// What smaller expected counts become.
+    /// Returns what smaller expected counts become.
     pub fn least(&self) -> f32 {
         self.least
     }
 
-    /// Kept bins, D.
+    /// Returns the number of kept bins, D.
     pub fn bins(&self) -> usize {
         self.bins
     }
 
-    /// Model energies, E.
+    /// Returns the number of model energies, E.
     pub fn energies(&self) -> usize {
         self.energies
     }
 
-    /// Bytes of the largest buffer that a launch binds (0 on the CPU, which binds none).
+    /// Returns the bytes of the largest buffer that a launch binds (0 on the CPU, which binds none).
     pub fn largest_binding(&self) -> u64 {
         match &self.form {
             PlanForm::Cpu(_) => 0,
@@ -140,7 +147,7 @@ impl FoldPlan {
         }
     }
 
-    /// Bytes of the matrix as stored.
+    /// Returns the bytes of the matrix as stored.
     pub fn bytes(&self) -> usize {
         4 * match &self.form {
             PlanForm::Cpu(strips) => strips.values.len() + 3 * strips.segments.len() + strips.start.len(),
@@ -188,7 +195,7 @@ fn strips(csr: Csr<'_>, rows: usize, gap: u32) -> Strips {
     out
 }
 
-/// Photon fluxes of a tile of spectra on the grid of model energies.
+/// These are the photon fluxes of a tile of spectra on the grid of model energies.
 #[derive(Debug)]
 pub struct FluxTile {
     spectra: usize,
@@ -197,13 +204,13 @@ pub struct FluxTile {
     tensor: Tensor<f32>,
 }
 
-/// Distance between two spectra on the CPU: energies in whole vectors.
+/// Returns the distance between two spectra on the CPU: energies in whole vectors.
 pub fn cpu_stride(energies: usize) -> usize {
     energies.next_multiple_of(8)
 }
 
 impl FluxTile {
-    /// Room for `spectra` spectra.
+    /// Makes room for `spectra` spectra.
     pub fn zeros(device: &Device, spectra: usize, energies: usize) -> Self {
         let tensor = match device {
             Device::Cpu(_) => Tensor::zeros(device, spectra.next_multiple_of(CPU_SPECTRA), cpu_stride(energies)),
@@ -212,7 +219,7 @@ impl FluxTile {
         Self { spectra, energies, tensor }
     }
 
-    /// A tile of given spectra, row-major (spectra x energies).
+    /// Makes a tile of given spectra, row-major (spectra x energies).
     pub fn from_rows(device: &Device, spectra: usize, energies: usize, rows: &[f32]) -> Self {
         let mut tile = Self::zeros(device, spectra, energies);
         let mut all = vec![0f32; tile.tensor.len()];
@@ -227,19 +234,22 @@ impl FluxTile {
         tile
     }
 
+    /// Returns the number of spectra.
     pub fn spectra(&self) -> usize {
         self.spectra
     }
 
+    /// Returns the number of model energies, E.
     pub fn energies(&self) -> usize {
         self.energies
     }
 
-    /// The numbers with their layout, for the kernel that writes them.
+    /// Returns the numbers with their layout, for the kernel that writes them.
     pub fn tensor_mut(&mut self) -> &mut Tensor<f32> {
         &mut self.tensor
     }
 
+    /// Returns the numbers with their layout.
     pub fn tensor(&self) -> &Tensor<f32> {
         &self.tensor
     }
@@ -256,14 +266,16 @@ impl FluxTile {
     }
 }
 
-/// One number per row, contiguous in a tensor: entry `first + i` belongs to row `i` of the launch.
+/// One number per row lies in a tensor without gaps: entry `first + i` belongs to row `i` of the launch.
 #[derive(Debug, Clone, Copy)]
 pub struct Weights<'a> {
+    /// The tensor.
     pub numbers: &'a Tensor<f32>,
+    /// Entry of the launch's first row.
     pub first: usize,
 }
 
-/// Where the counts of a launch go in a wider matrix of expected counts, and how.
+/// The counts of a launch go here in a wider matrix of expected counts.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Window<'a> {
     /// First row of the output.
@@ -274,12 +286,12 @@ pub struct Window<'a> {
     pub weights: Option<Weights<'a>>,
     /// Whether the counts are added to what is there, instead of replacing it.
     pub accumulate: bool,
-    /// Added to the row that a fault names.
+    /// Number that is added to the row that a fault names.
     pub first_row: usize,
 }
 
 impl Window<'_> {
-    /// Whole rows from `row` on, replaced; a fault names its row plus `first_row`.
+    /// Makes the window of whole rows from `row` on, which are replaced; a fault names its row plus `first_row`.
     pub fn rows(row: usize, first_row: usize) -> Self {
         Self { row, first_row, ..Self::default() }
     }
@@ -294,7 +306,7 @@ impl Window<'_> {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     quads: u32,
     rows: u32,
     bins: u32,
@@ -330,7 +342,7 @@ pub fn fold(device: &Device, plan: &FoldPlan, flux: &FluxTile, rows: usize, out:
         }),
         (Device::Gpu(gpu), PlanForm::Gpu { start, segments, values }) => {
             let quads = flux.tensor.cols() / 4;
-            let parameters = Parameters {
+            let launch = Launch {
                 quads: quads as u32,
                 rows: rows as u32,
                 bins: plan.bins as u32,
@@ -350,7 +362,7 @@ pub fn fold(device: &Device, plan: &FoldPlan, flux: &FluxTile, rows: usize, out:
             let weights = window.weights.map_or(values, |weights| weights.numbers);
             let bindings =
                 [flux.tensor.gpu(), start.gpu(), segments.gpu(), values.gpu(), out.gpu(), gpu.status(), weights.gpu()];
-            gpu.dispatch(kernel, &parameters, &bindings, grid);
+            gpu.dispatch(kernel, &launch, &bindings, grid);
         }
         _ => panic!("fold: the plan was made for another device"),
     }

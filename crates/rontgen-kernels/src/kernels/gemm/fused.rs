@@ -10,27 +10,28 @@ use super::{Epilogue, MatrixMut, Operand, Shape, TILES, launch};
 use crate::device::{Device, Gpu, Tensor};
 use crate::kernels::batchnorm::BatchNorm;
 
-/// The left operand holds counts; the product takes `(ln(1 + x) - mean) / sd` by the columns of the matrix as stored. 1 x 2 columns:
-/// means, then standard deviations.
+/// This says that the left operand holds counts: the product takes `(ln(1 + x) - mean) / sd` by the columns of the matrix as stored. The
+/// tensor is 1 x 2 columns: means, then standard deviations.
 #[derive(Debug, Clone, Copy)]
 pub struct Standardised<'a>(pub &'a Tensor<f32>);
 
-/// The batch normalisation whose output's gradient the product is: it stores the gradient before the activation.
+/// The product is the gradient at the output of this batch normalisation: it stores the gradient before the activation.
 #[derive(Debug, Clone, Copy)]
 pub struct Back<'a> {
+    /// The batch normalisation.
     pub norm: BatchNorm,
-    /// Its input, as large as the product.
+    /// Input of the batch normalisation, as large as the product.
     pub h: &'a Tensor<f32>,
-    /// 1 x 2 columns: means, then inverse standard deviations.
+    /// Means, then inverse standard deviations: 1 x 2 columns.
     pub statistics: &'a Tensor<f32>,
-    /// The flat store that holds gamma and beta.
+    /// Flat store that holds gamma and beta.
     pub value: &'a Tensor<f32>,
 }
 
-/// Two numbers for every column in every chunk of rows; chunk `i` is `parts[2 i n ..]`.
+/// The product leaves two numbers for every column in every chunk of rows; chunk `i` is `parts[2 i n ..]`.
 #[derive(Debug)]
 pub struct Columns<'a> {
-    /// At least [`Columns::room`] numbers.
+    /// Tensor for the numbers, at least [`Columns::room`] of them.
     pub parts: &'a mut Tensor<f32>,
     /// `None`: means and sums of squared deviations of what is stored. Else sums of what is stored, and of that times the
     /// normalised `h`.
@@ -38,21 +39,24 @@ pub struct Columns<'a> {
 }
 
 impl Columns<'_> {
-    /// Numbers that `parts` must hold for a product of this shape, whatever the tiles.
+    /// Returns the numbers that `parts` must hold for a product of this shape, whatever the tiles.
     pub fn room(m: usize, n: usize) -> usize {
         2 * m.div_ceil(32) * n
     }
 }
 
+/// A product may do this on its way; by default nothing.
 #[derive(Debug, Default)]
 pub struct Extra<'a> {
+    /// Standardises the counts of the left operand.
     pub standardised: Option<Standardised<'a>>,
+    /// Leaves partial moments of the product's columns.
     pub columns: Option<Columns<'a>>,
     /// Where in C's tensor the sums of the right operand's columns go.
     pub sums: Option<usize>,
 }
 
-/// `C = op(A) op(B)` and `extra` on a GPU, always through tiles. Returns the rows of a chunk of [`Columns::parts`].
+/// Computes `C = op(A) op(B)` and `extra` on a GPU, always through tiles. Returns the rows of a chunk of [`Columns::parts`].
 ///
 /// # Panics
 /// When shapes do not agree.
@@ -69,7 +73,7 @@ pub fn gemm_fused<'a>(
     gemm_fused_shaped(device, gpu, Shape::tiles(gpu.limits(), [m, k, n]), a, b, c, extra)
 }
 
-/// As [`gemm_fused`], with the tiles given: for tests and measurements.
+/// Computes what [`gemm_fused`] does, with the tiles given: for tests and measurements.
 ///
 /// # Panics
 /// When shapes do not agree, or for [`Shape::Direct`].

@@ -2,7 +2,7 @@
 //!
 //! A forward layer is X W (+ bias, activation), its backward pass dY W^T and X^T dY. The CPU twin is the crate `gemm` with the
 //! epilogue as one more pass. On a GPU the shape of the work is chosen from a table by the adapter's limits and the problem
-//! ([`tile`]): tiles in workgroup memory, or no workgroup memory at all on software adapters, where a barrier costs more than it
+//! ([`TILES`]): tiles in workgroup memory, or no workgroup memory at all on software adapters, where a barrier costs more than it
 //! saves; reads of four numbers where offsets, strides and extents are multiples of 4 (pad!), else of one; and the sum over K split
 //! among workgroups where C is small. The order of every sum is fixed by the shapes.
 
@@ -23,19 +23,20 @@ use rayon::prelude::*;
 use variant::{Saved, Variant};
 
 /// Rows and columns of C per workgroup without tiles, and terms of K that are read at once.
-const DIRECT: (usize, usize) = (4, 32);
-const STEP: usize = 4;
+const DIRECT_EXTENT: (usize, usize) = (4, 32);
+const DIRECT_STEP: usize = 4;
 /// Rows of one pair of column sums where the parts of a split product are added.
 const FINISH_ROWS: usize = 32;
 
-/// What happens to a sum before it is stored, in this order: `+ C`, `+ bias`, keep in `save`, activation; or times the
-/// derivative of an activation.
+/// This happens to a sum before it is stored, in this order: `+ C`, `+ bias`, keep in `save`, activation; or times the derivative of an
+/// activation.
 #[derive(Debug, Default)]
 pub struct Epilogue<'a> {
     /// Adds what C holds.
     pub accumulate: bool,
-    /// One row, added to every row.
+    /// Row that is added to every row.
     pub bias: Option<Matrix<'a>>,
+    /// Activation that is applied.
     pub activation: Activation,
     /// Where the sum goes before the activation (the backward pass of GELU needs it).
     pub save: Option<MatrixMut<'a>>,
@@ -45,7 +46,7 @@ pub struct Epilogue<'a> {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Parameters {
+struct Launch {
     m: u32,
     n: u32,
     k: u32,
@@ -68,27 +69,28 @@ struct Parameters {
     beta: u32,
 }
 
-/// How the product itself is computed on a GPU.
+/// The product itself is computed on a GPU in one of these ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Shape {
-    /// Through workgroup memory: a place in [`TILES`].
+    /// Through workgroup memory; the number is a place in [`TILES`].
     Tiles(usize),
+    /// Without workgroup memory, as suits software adapters.
     Direct,
 }
 
 impl Shape {
-    /// What [`gemm`] takes on an adapter for `m x k` times `k x n`.
+    /// Returns what [`gemm`] takes on an adapter for `m x k` times `k x n`.
     pub fn choose(gpu: &Gpu, shape: [usize; 3]) -> Self {
         if gpu.is_software() { Shape::Direct } else { Shape::tiles(gpu.limits(), shape) }
     }
 
-    /// The tiles for a problem, within limits.
+    /// Returns the tiles for a problem, within limits.
     pub fn tiles(limits: &wgpu::Limits, shape: [usize; 3]) -> Self {
         let [m, k, n] = shape;
         Shape::Tiles(tile::choose(limits, m, k, n))
     }
 
-    /// Rows of C per workgroup.
+    /// Returns the rows of C per workgroup.
     pub fn rows(self) -> usize {
         self.extent().0
     }
@@ -97,12 +99,12 @@ impl Shape {
     fn extent(self) -> (usize, usize) {
         match self {
             Shape::Tiles(i) => (TILES[i].rows, TILES[i].cols),
-            Shape::Direct => DIRECT,
+            Shape::Direct => DIRECT_EXTENT,
         }
     }
 }
 
-/// `C = epilogue(op(A) op(B))`, with A, B and their transposes as operands ([`Matrix::t`]).
+/// Computes `C = epilogue(op(A) op(B))`, with A, B and their transposes as operands ([`Matrix::t`]).
 ///
 /// # Panics
 /// When shapes do not agree.
@@ -135,7 +137,7 @@ pub fn gemm<'a>(
     }
 }
 
-/// As [`gemm`] on a GPU, with the shape of the work given: for tests and measurements.
+/// Computes what [`gemm`] does on a GPU, with the shape of the work given: for tests and measurements.
 pub fn gemm_shaped<'a>(
     device: &Device,
     shape: Shape,
@@ -149,7 +151,7 @@ pub fn gemm_shaped<'a>(
     }
 }
 
-/// Into how many parts a GPU splits the sum over K of `m x k` times `k x n`; more than one cost a second dispatch.
+/// Returns into how many parts a GPU splits the sum over K of `m x k` times `k x n`; more than one cost a second dispatch.
 pub fn splits(shape: Shape, m: usize, k: usize, n: usize) -> usize {
     split(shape, m, k, n).0
 }
@@ -160,9 +162,9 @@ fn split(shape: Shape, m: usize, k: usize, n: usize) -> (usize, usize) {
         Shape::Tiles(i) => TILES[i].split(m, k, n),
         // A software adapter has few threads to feed: only the smallest results are split.
         Shape::Direct => {
-            let groups = m.div_ceil(DIRECT.0) * n.div_ceil(DIRECT.1);
+            let groups = m.div_ceil(DIRECT_EXTENT.0) * n.div_ceil(DIRECT_EXTENT.1);
             let most = if groups > 4 { 1 } else { (128 / groups).min(k / 128).max(1) };
-            let chunk = k.div_ceil(most).next_multiple_of(STEP).max(STEP);
+            let chunk = k.div_ceil(most).next_multiple_of(DIRECT_STEP).max(DIRECT_STEP);
             (k.div_ceil(chunk).max(1), chunk)
         }
     }
@@ -204,7 +206,7 @@ fn launch(
     };
     let split = splits > 1;
     let part_rows = m + usize::from(extra.sums.is_some());
-    let parameters = Parameters {
+    let launch = Launch {
         m: m as u32,
         n: n as u32,
         k: k as u32,
@@ -243,7 +245,7 @@ fn launch(
     let scratch = split.then(|| Tensor::<f32>::empty(device, splits * part_rows, n));
     if let Some(scratch) = &scratch {
         operands.push(scratch.gpu());
-        gpu.dispatch(&whole.partial().kernel(), &parameters, &operands, grid);
+        gpu.dispatch(&whole.partial().kernel(), &launch, &operands, grid);
         operands = vec![scratch.gpu()];
     }
     operands.push(c.tensor().gpu());
@@ -257,16 +259,16 @@ fn launch(
     operands.extend(extra.columns.as_ref().map(|columns| columns.parts.gpu()));
     match (split, columns) {
         (false, _) => {
-            gpu.dispatch(&whole.kernel(), &parameters, &operands, grid);
+            gpu.dispatch(&whole.kernel(), &launch, &operands, grid);
             rows
         }
         (true, variant::Columns::None) => {
-            gpu.dispatch(&whole.finish().kernel(), &parameters, &operands, grid_1d(part_rows * n, 64));
+            gpu.dispatch(&whole.finish().kernel(), &launch, &operands, grid_1d(part_rows * n, 64));
             rows
         }
         (true, _) => {
             let grid = [n.div_ceil(64) as u32, m.div_ceil(FINISH_ROWS) as u32, 1];
-            gpu.dispatch(&whole.finish().kernel(), &parameters, &operands, grid);
+            gpu.dispatch(&whole.finish().kernel(), &launch, &operands, grid);
             FINISH_ROWS
         }
     }

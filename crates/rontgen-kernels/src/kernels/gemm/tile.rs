@@ -5,15 +5,20 @@
 
 use std::fmt::Write;
 
-/// One way of cutting C: `rows x cols` per workgroup, `depth` of K per step, `each` rows and columns of C per invocation.
+/// One way of cutting C is `rows x cols` per workgroup, `depth` of K per step, `each` rows and columns of C per invocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tile {
+    /// Name, for messages and measurements.
     pub name: &'static str,
+    /// Rows of C per workgroup.
     pub rows: usize,
+    /// Columns of C per workgroup.
     pub cols: usize,
+    /// Terms of K per step.
     pub depth: usize,
+    /// Rows and columns of C per invocation.
     pub each: [usize; 2],
-    /// 1, or 2: the next step's operands are read while this one's are multiplied.
+    /// Buffers of the operands: 1, or 2, where the next step's operands are read while this one's are multiplied.
     pub buffers: usize,
 }
 
@@ -21,7 +26,7 @@ const fn tile(name: &'static str, [rows, cols, depth]: [usize; 3], each: [usize;
     Tile { name, rows, cols, depth, each, buffers }
 }
 
-/// From small to large. The first [`PORTABLE`] stay within WebGPU's default limits.
+/// All tiles, from small to large. The first [`PORTABLE`] stay within WebGPU's default limits.
 pub const TILES: [Tile; 6] = [
     tile("32x32", [32, 32, 32], [4, 4], 1),
     tile("64x64", [64, 64, 16], [8, 8], 1),
@@ -30,30 +35,33 @@ pub const TILES: [Tile; 6] = [
     tile("128x128x2", [128, 128, 16], [8, 8], 2),
     tile("256x128x2", [256, 128, 16], [8, 8], 2),
 ];
+/// Tiles of [`TILES`] that stay within WebGPU's default limits.
 pub const PORTABLE: usize = 4;
 /// Where no tile makes enough workgroups.
-const SMALL: usize = 0;
-const MIDDLE: usize = 1;
+const SMALL_TILE: usize = 0;
+const MIDDLE_TILE: usize = 1;
 /// Fewer workgroups than this leave a GPU idle: K is split until there are about so many.
 const ENOUGH_GROUPS: usize = 128;
 /// Smallest share of K worth a workgroup.
 const MIN_SPLIT: usize = 128;
 
 impl Tile {
-    /// Invocations along rows and along columns.
+    /// Returns the invocations along rows and along columns.
     pub fn lanes(&self) -> [usize; 2] {
         [self.rows / self.each[0], self.cols / self.each[1]]
     }
 
+    /// Returns the invocations of a workgroup.
     pub fn invocations(&self) -> usize {
         self.lanes().iter().product()
     }
 
-    /// Workgroup memory.
+    /// Returns the bytes of workgroup memory.
     pub fn bytes(&self) -> usize {
         4 * self.buffers * self.depth * (self.rows + self.cols)
     }
 
+    /// Returns whether an adapter with such limits can run it.
     pub fn fits(&self, limits: &wgpu::Limits) -> bool {
         let invocations = self.invocations() as u32;
         self.bytes() <= limits.max_compute_workgroup_storage_size as usize
@@ -65,7 +73,7 @@ impl Tile {
         m.div_ceil(self.rows) * n.div_ceil(self.cols)
     }
 
-    /// Parts of K, and terms in each.
+    /// Returns the parts of K, and the terms in each.
     pub fn split(&self, m: usize, k: usize, n: usize) -> (usize, usize) {
         let most = (ENOUGH_GROUPS / self.groups(m, n).max(1)).min(k / MIN_SPLIT).max(1);
         let chunk = k.div_ceil(most).next_multiple_of(self.depth).max(self.depth);
@@ -203,9 +211,9 @@ impl Tile {
 /// of the adapter idle.
 pub fn choose(limits: &wgpu::Limits, m: usize, k: usize, n: usize) -> usize {
     let enough = |i: &usize| TILES[*i].fits(limits) && TILES[*i].groups(m, n) >= ENOUGH_GROUPS;
-    (MIDDLE..TILES.len()).rev().find(enough).unwrap_or_else(|| {
-        let middle = &TILES[MIDDLE];
+    (MIDDLE_TILE..TILES.len()).rev().find(enough).unwrap_or_else(|| {
+        let middle = &TILES[MIDDLE_TILE];
         let groups = middle.groups(m, n) * middle.split(m, k, n).0;
-        if 2 * groups >= ENOUGH_GROUPS { MIDDLE } else { SMALL }
+        if 2 * groups >= ENOUGH_GROUPS { MIDDLE_TILE } else { SMALL_TILE }
     })
 }

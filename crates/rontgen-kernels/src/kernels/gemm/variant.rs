@@ -202,7 +202,7 @@ pub fn kernels() -> Vec<Kernel> {
     distinct((0..PORTABLE).map(Shape::Tiles).chain([Shape::Direct]))
 }
 
-/// Those that need larger limits. Some may also be among [`kernels`].
+/// Returns the shaders of this family that need larger limits than WebGPU's default ones. Some may also be among [`kernels`].
 pub fn large_kernels() -> Vec<Kernel> {
     distinct((PORTABLE..TILES.len()).map(Shape::Tiles))
 }

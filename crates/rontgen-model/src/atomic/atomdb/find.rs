@@ -3,14 +3,16 @@
 use super::AtomDbError;
 use std::path::{Path, PathBuf};
 
-/// The two files of one version of AtomDB.
+/// These are the two files of one version of AtomDB.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Files {
+    /// Lines, `..._line.fits`.
     pub line: PathBuf,
+    /// Continua, `..._coco.fits`.
     pub coco: PathBuf,
 }
 
-/// The newest version that has both files in one of `folders` or in a folder directly below; earlier folders first.
+/// Finds the newest version that has both files in one of `folders` or in a folder directly below; earlier folders first.
 ///
 /// # Errors
 /// Where there is none: the text says where AtomDB publishes them, and which options name a folder.

@@ -39,59 +39,72 @@ pub const HC: f64 = 12.398_419_84;
 /// Where the tables can be had, for messages.
 const SOURCE: &str = "AtomDB publishes them at https://www.atomdb.org (\"APEC line and continuum emissivity files\")";
 
-/// What can be wrong with the tables. Every text names the folder or the file.
+/// The tables of AtomDB cannot be had. Every text names the folder or the file.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum AtomDbError {
-    /// No folder with both files.
+    /// No folder holds both files.
     #[error(
         "the tables of AtomDB (apec_v*_line.fits and apec_v*_coco.fits, .gz too) are not found in {looked}. {SOURCE}; name \
          the folder by atomdb = \"DIR\" in [model] of the run file, by --atomdb DIR (rontgen spectrum), or in the environment \
          variable ATOMDB"
     )]
-    Missing { looked: String },
-    /// A file that cannot be read, or does not hold what it should.
+    Missing {
+        /// Folders that were searched, in words.
+        looked: String,
+    },
+    /// A file cannot be read, or does not hold what it should.
     #[error("{}: {text}", path.display())]
-    File { path: PathBuf, text: String },
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        text: String,
+    },
 }
 
-/// A piecewise linear spectrum: photons cm3/s/keV over keV, energies not descending.
+/// This is a piecewise linear spectrum.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Curve {
+    /// Energies \[keV\], not descending.
     pub energy: Vec<f32>,
+    /// Density at each energy \[photons cm3/s/keV\], linear between them.
     pub density: Vec<f32>,
 }
 
-/// Lines of one temperature, by energy.
+/// These are the lines of one temperature, by energy.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Lines {
-    /// keV, ascending.
+    /// Energies \[keV\], ascending.
     pub energy: Vec<f64>,
-    /// photons cm3/s.
+    /// Emissivities \[photons cm3/s\].
     pub emissivity: Vec<f32>,
-    /// Z - 1.
+    /// Element of each line as Z - 1.
     pub element: Vec<u8>,
 }
 
-/// All emission of one temperature of the tables.
+/// This is all emission of one temperature of the tables.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
-    /// keV.
+    /// Temperature kT \[keV\].
     pub kt: f64,
+    /// Lines.
     pub lines: Lines,
-    /// By Z - 1.
+    /// Continuum of each element, by Z - 1.
     pub continuum: Vec<Curve>,
+    /// Pseudo-continuum of each element (its lines too faint to be listed), by Z - 1.
     pub pseudo: Vec<Curve>,
 }
 
-/// The tables in memory: nodes by ascending temperature.
+/// These are the tables in memory.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AtomDb {
+    /// Nodes, by ascending temperature.
     pub nodes: Vec<Node>,
 }
 
 impl AtomDb {
-    /// The node at or below a temperature (keV) and the share of the node above it: XSPEC's rule, linear in kT. Outside the
-    /// table the nearest node.
+    /// Returns the node at or below a temperature (keV) and the share of the node above it: XSPEC's rule, linear in kT. Outside the table
+    /// the nearest node.
     pub fn bracket(&self, kt: f64) -> (usize, f64) {
         let last = self.nodes.len().saturating_sub(2);
         let below = self.nodes.partition_point(|n| n.kt <= kt).saturating_sub(1).min(last);
@@ -118,11 +131,12 @@ impl AtomDb {
     }
 }
 
-/// Where a program looks for the tables that no settings name, and where it keeps a copy of them.
+/// A program looks for the tables that no settings name in these places, and keeps a copy of them there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Places {
+    /// Folders to search, the first ones first.
     pub folders: Vec<PathBuf>,
-    /// `None`: the tables are read from their own files each time.
+    /// Folder of the copy; `None`: the tables are read from their own files each time.
     pub cache: Option<PathBuf>,
 }
 
@@ -140,10 +154,10 @@ fn places() -> Places {
 /// By the folders that were searched.
 static OPENED: Mutex<BTreeMap<Vec<PathBuf>, Arc<AtomDb>>> = Mutex::new(BTreeMap::new());
 
-/// The tables in `folder`, else in those that the program looks in ([`look_in`]). Searched for and read once per process.
+/// Opens the tables in `folder`, else in those that the program looks in ([`look_in`]). They are searched for and read once per process.
 ///
 /// # Errors
-/// Those of [`find`] and [`AtomDb::read`].
+/// Where [`find`] finds none, or [`AtomDb::read`] cannot read them.
 pub fn open(folder: Option<&Path>) -> Result<Arc<AtomDb>, AtomDbError> {
     let folders = match folder {
         Some(folder) => vec![folder.to_path_buf()],
@@ -159,7 +173,7 @@ pub fn open(folder: Option<&Path>) -> Result<Arc<AtomDb>, AtomDbError> {
     Ok(db)
 }
 
-/// The folder of the tables that the program finds where it looks by itself, where there are any.
+/// Returns the folder of the tables that the program finds where it looks by itself, where there are any.
 pub fn default_folder() -> Option<PathBuf> {
     find(&places().folders).ok()?.line.parent().map(Path::to_path_buf)
 }

@@ -5,7 +5,7 @@ use crate::fits::{FitsError, FitsFile, Hdu, HduKind};
 use std::path::Path;
 
 /// Temperatures of the two files may differ by this, relative.
-const SAME: f64 = 1e-5;
+const SAME_TEMPERATURE: f64 = 1e-5;
 
 struct Source {
     file: FitsFile,
@@ -125,7 +125,8 @@ impl Source {
 
 pub(super) fn read(files: &Files) -> Result<AtomDb, AtomDbError> {
     let (line, coco) = (Source::open(&files.line)?, Source::open(&files.coco)?);
-    let same = line.kt.len() == coco.kt.len() && line.kt.iter().zip(&coco.kt).all(|(a, b)| (a / b - 1.0).abs() < SAME);
+    let same = line.kt.len() == coco.kt.len()
+        && line.kt.iter().zip(&coco.kt).all(|(a, b)| (a / b - 1.0).abs() < SAME_TEMPERATURE);
     if !same {
         let text = format!("the temperatures differ from those of {}", files.line.display());
         return Err(AtomDbError::File { path: files.coco.clone(), text });

@@ -17,7 +17,7 @@ use crate::model::{
 };
 
 /// Largest exponent of a factor above 1 (negative columns): far beyond use, inside f32.
-pub(super) const LARGEST: f64 = 60.0;
+pub(super) const LARGEST_EXPONENT: f64 = 60.0;
 
 /// exp(-nH sigma), sigma from the component's table.
 #[derive(Debug, Clone, Copy)]
@@ -164,7 +164,7 @@ pub(crate) fn zphabs_table(bins: &[(f64, f64)], settings: &Settings) -> Vec<f64>
 
 /// Logarithms of energies are taken relative to this (keV): f32 is then finest at the oxygen resonances, where the cross
 /// section is steepest.
-pub(super) const ORIGIN: f64 = 0.55;
+pub(super) const ORIGIN_ENERGY: f64 = 0.55;
 
 /// Number of rows (exact in f32), of edges and of elements that have them; ln E of the rows in two parts, ln sigma of the rows, of all elements
 /// and of each of those; the edges; the bins' ends, and what the edges need of the bins.
@@ -176,7 +176,7 @@ fn rows_table(mixture: &Mixture, bins: &[(f64, f64)]) -> Vec<f64> {
     elements.sort_unstable();
     elements.dedup();
     let mut table = vec![kept.len() as f64, jumps.len() as f64, elements.len() as f64];
-    table.extend(in_parts(kept.iter().map(|&k| (all[k].0 / ORIGIN).ln())));
+    table.extend(in_parts(kept.iter().map(|&k| (all[k].0 / ORIGIN_ENERGY).ln())));
     table.extend(kept.iter().map(|&k| all[k].1.ln()));
     for species in &elements {
         let own = mixture.species_rows(*species);
@@ -202,7 +202,7 @@ pub(super) fn ends(mixture: &Mixture, bins: &[(f64, f64)]) -> Vec<f64> {
     let middle = mixture.takes_middle();
     let lower = bins.iter().map(|&(lo, hi)| if middle { 0.5 * (lo + hi) } else { lo });
     let upper = bins.iter().map(|&(lo, hi)| if middle { 0.5 * (lo + hi) } else { hi });
-    in_parts(lower.chain(upper).map(|e| (e / ORIGIN).ln())).collect()
+    in_parts(lower.chain(upper).map(|e| (e / ORIGIN_ENERGY).ln())).collect()
 }
 
 /// ln E of the rows of a table, and of a bin's end, in two parts each: near a resonance of oxygen f32 alone is 3e-8 off, which is a tenth

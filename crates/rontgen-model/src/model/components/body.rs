@@ -14,16 +14,16 @@ pub struct Body<R> {
 }
 
 /// Below this temperature (keV) there is no photon left in any X-ray band.
-const COLDEST: f64 = 1e-5;
+const COLDEST_KT: f64 = 1e-5;
 
 fn body<R: Real>(amplitude: f64, kt: f64) -> Body<R> {
-    Body { amplitude: R::of(if kt < COLDEST { 0.0 } else { amplitude }), inverse: R::of(1.0 / kt.max(COLDEST)) }
+    Body { amplitude: R::of(if kt < COLDEST_KT { 0.0 } else { amplitude }), inverse: R::of(1.0 / kt.max(COLDEST_KT)) }
 }
 
 /// kT, norm (L39 / D10^2): 8.0525 norm / kT^4.
 pub(crate) fn bbody<R: Real>(par: &[f64]) -> Body<R> {
     let &[kt, norm] = par else { return body(0.0, 1.0) };
-    body(8.0525 * norm / kt.max(COLDEST).powi(4), kt)
+    body(8.0525 * norm / kt.max(COLDEST_KT).powi(4), kt)
 }
 
 /// kT, norm (R_km^2 / D10^2): 1.0344e-3 norm.
@@ -36,7 +36,7 @@ pub(crate) fn bbodyrad<R: Real>(par: &[f64]) -> Body<R> {
 pub(crate) fn zbbody<R: Real>(par: &[f64]) -> Body<R> {
     let &[kt, redshift, norm] = par else { return body(0.0, 1.0) };
     let z = stretch(redshift);
-    body(8.0525 * norm * z * z / kt.max(COLDEST).powi(4), kt / z)
+    body(8.0525 * norm * z * z / kt.max(COLDEST_KT).powi(4), kt / z)
 }
 
 impl<R: Real> Component<R> for Body<R> {

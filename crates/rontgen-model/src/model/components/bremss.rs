@@ -16,9 +16,9 @@ use crate::model::{
 const HELIUM: f64 = 0.085;
 /// Ionisation energy of hydrogen as XSPEC rounds it, in units of 1e-3 keV.
 const RYDBERG: f64 = 13.58;
-const COLDEST: f64 = 1e-4;
+const COLDEST_KT: f64 = 1e-4;
 /// E/kT times the square of ln(hi/lo) from which on the slope of the Gaunt factor inside a bin counts: 1e-4 of the bin.
-const STEEP: f64 = 2.4e-3;
+const STEEP_BIN: f64 = 2.4e-3;
 const LN_50: f64 = 3.912_023_005_428_146;
 
 /// Correction polynomials: for 7 values of gamma, for the powers 0, 1, 2 of u = E/kT, 6 intervals of u.
@@ -57,7 +57,7 @@ const GAMMA_STEP: [f64; 6] = [0.7783, 1.2217, 2.6234, 4.3766, 20.0, 70.0];
 /// Upper ends of the first five intervals of u.
 const U_ENDS: [f64; 5] = [0.03, 0.3, 1.0, 5.0, 15.0];
 /// Low temperatures: 12 values of u (10^-4 to 10^1.5) by 7 of gamma (10^-1 to 10^2), half-decade steps.
-const COLD: [[f64; 7]; 12] = [
+const COLD_TABLE: [[f64; 7]; 12] = [
     [5.40, 5.25, 5.00, 4.69, 4.48, 4.16, 3.85],
     [4.77, 4.63, 4.40, 4.13, 3.87, 3.52, 3.27],
     [4.15, 4.02, 3.80, 3.57, 3.27, 2.98, 2.70],
@@ -76,7 +76,7 @@ const COLD: [[f64; 7]; 12] = [
 /// low-temperature table by u, gamma.
 pub(crate) fn table(_bins: &[(f64, f64)], _settings: &Settings) -> Vec<f64> {
     let polynomials = POLYNOMIALS.iter().flatten().flatten();
-    polynomials.chain(COLD.iter().flatten()).copied().collect()
+    polynomials.chain(COLD_TABLE.iter().flatten()).copied().collect()
 }
 
 /// The Gaunt factor of one charge at one temperature, as a function of u. Without look-ups, so that it vectorises.
@@ -97,7 +97,7 @@ impl<R: Real> Charge<R> {
             let place = 2.0 * (gamma * 1e-3).log10() + 2.0;
             let j = (place.max(0.0) as usize).min(5);
             let t = place - j as f64;
-            let at = COLD.map(|row| (1.0 - t) * row[j] + t * row[j + 1]);
+            let at = COLD_TABLE.map(|row| (1.0 - t) * row[j] + t * row[j + 1]);
             let slope = |k: usize| at[k + 1] - at[k];
             out.cold[0] = R::of(at[0]);
             out.cold[1] = R::of(slope(0));
@@ -122,8 +122,8 @@ impl<R: Real> Charge<R> {
     /// The factor, and with `BROAD` its derivative by ln u, from `u` (up to 50), its logarithm and Born's Gaunt factor there; `above`:
     /// with `BROAD`, the shares of the bin above the pieces' ends.
     #[inline(always)]
-    fn gaunt<const COLD: bool, const BROAD: bool>(&self, u: R, ln_u: R, born: R, above: &[R; 5]) -> (R, R) {
-        if COLD {
+    fn gaunt<const COLD_TABLE: bool, const BROAD: bool>(&self, u: R, ln_u: R, born: R, above: &[R; 5]) -> (R, R) {
+        if COLD_TABLE {
             // 2 log10 u + 8, the place in the table; the outer pieces extend beyond it.
             let place = ln_u.fma(R::of(2.0 / std::f64::consts::LN_10), R::of(8.0));
             let (mut sum, mut slope) = (self.cold[1].fma(place, self.cold[0]), self.cold[1]);
@@ -206,9 +206,9 @@ pub(crate) fn bremss<R: Real>(par: &[f64]) -> Bremss<R> {
 /// kT, Redshift, norm.
 pub(crate) fn zbremss<R: Real>(par: &[f64]) -> Bremss<R> {
     let &[kt, redshift, norm] = par else { return bremss(&[]) };
-    let (t, z) = (kt.max(COLDEST), stretch(redshift));
+    let (t, z) = (kt.max(COLDEST_KT), stretch(redshift));
     Bremss {
-        amplitude: R::of(if kt < COLDEST { 0.0 } else { norm / t.sqrt() / z }),
+        amplitude: R::of(if kt < COLDEST_KT { 0.0 } else { norm / t.sqrt() / z }),
         inverse: R::of(z / t),
         ln_inverse: R::of((z / t).ln()),
         hydrogen: Charge::new(t, 1.0),
@@ -263,7 +263,7 @@ impl<R: Real> Component<R> for Bremss<R> {
         let inside = |end: &f64| *end > 0.9999 * scale * tile.e_min && *end < 1.0001 * scale * tile.e_max;
         // Few tiles hold the end of a piece; the slope of the Gaunt factor, -1/2 or so, adds a twelfth of it times x L^2.
         let steepest = (scale * tile.e_max).min(50.0) * tile.broadest_log * tile.broadest_log;
-        let broad = steepest > STEEP || U_ENDS.iter().any(inside);
+        let broad = steepest > STEEP_BIN || U_ENDS.iter().any(inside);
         // Helium is cold whenever hydrogen is.
         match (self.hydrogen.is_cold, self.helium.is_cold, broad) {
             (true, _, false) => self.tile::<true, true, false>(tile, out),

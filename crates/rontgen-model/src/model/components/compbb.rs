@@ -11,7 +11,7 @@
 
 use super::{
     Component,
-    escape::{self, DEEP, DEEPEST, Depths, Escape, MOST, ROW, THIN, counted},
+    escape::{self, DEEP_DEPTHS, Depths, Escape, LARGEST_DEPTH, MOST_SCATTERINGS, ROW, THIN_DEPTHS, counted},
     thermal::MASS,
 };
 use crate::model::{
@@ -28,36 +28,36 @@ const STEPS: usize = 128;
 const CIRCLE: usize = 512;
 /// Shifts from -127 to 127 steps, and one that fills up.
 const SHIFTS: usize = 2 * STEPS;
-const MIDDLE: usize = STEPS - 1;
+const MIDDLE_SHIFT: usize = STEPS - 1;
 /// Photons of a black body per E^2/(e^(E/kT) - 1): a sphere of 1 km at 10 kpc, with XSPEC's digits.
 const SPHERE: f64 = 1.04e-3;
 /// Width of the distribution after the first, forward scattering, as a factor of the temperature.
-const FORWARD: f64 = 7.0 / 16.0;
+const FORWARD_WIDTH: f64 = 7.0 / 16.0;
 /// Where coarse steps make more photons than there are, the number of all scatterings would have no limit: their ratio is kept
 /// below this.
-const LARGEST: f64 = 0.995;
+const LARGEST_RATIO: f64 = 0.995;
 
 /// Nodes at equal steps of a power of the electrons' temperature, on which the logarithms are nearly linear.
-const COOLEST: f64 = 1.0;
-const HOTTEST: f64 = 200.0;
+const COOLEST_KT: f64 = 1.0;
+const HOTTEST_KT: f64 = 200.0;
 const POWER: f64 = -0.15;
 const NODES: usize = 64;
 /// Nodes in ln(1 - ratio) of the sums over all further scatterings.
 const RATIOS: usize = 16;
-const LOWEST: f64 = 0.4;
+const LOWEST_RATIO: f64 = 0.4;
 /// Distributions of a node.
-const ROWS: usize = MOST - 1 + RATIOS;
+const ROWS: usize = MOST_SCATTERINGS - 1 + RATIOS;
 /// Where the parts of the table start: after ln of the lowest energy and the step, the escape probabilities, ln of the nodes'
 /// gains, and the nodes' distributions.
 const HEADER: usize = 2;
-const GAINS: usize = HEADER + (THIN.rows + DEEP.rows) * ROW;
+const GAINS: usize = HEADER + (THIN_DEPTHS.rows + DEEP_DEPTHS.rows) * ROW;
 const DISTRIBUTIONS: usize = GAINS + NODES;
 /// Scatterings that do not matter: their probability over that of one.
-const RARE: f64 = 1e-10;
+const RARE_PROBABILITY: f64 = 1e-10;
 /// E/kT beyond which the f32 forms have no seeds.
-const DARK: f64 = 80.0;
+const DARK_ENERGY: f64 = 80.0;
 /// Below this share of its largest a distribution is the noise of the transforms.
-const NOISE: f64 = 1e-15;
+const NOISE_SHARE: f64 = 1e-15;
 
 type Complex = (f64, f64);
 type Circle = [Complex; CIRCLE];
@@ -100,7 +100,7 @@ fn shifts(spectrum: &Circle) -> [f64; SHIFTS] {
     // Real values: that of the conjugate is the inverse transform.
     let mut values = spectrum.map(|(re, im)| (re / CIRCLE as f64, -im / CIRCLE as f64));
     transform(&mut values);
-    let at = |k: usize| values[(CIRCLE + k - MIDDLE) % CIRCLE].0.max(0.0);
+    let at = |k: usize| values[(CIRCLE + k - MIDDLE_SHIFT) % CIRCLE].0.max(0.0);
     std::array::from_fn(|k| if k < SHIFTS - 1 { at(k) } else { 0.0 })
 }
 
@@ -144,7 +144,7 @@ impl Scattering {
         let theta = electrons / MASS;
         let later = scattering(theta, step);
         // All values are positive: the largest is that of no frequency.
-        Self { first: scattering(theta * FORWARD, step), gain: later[0].0, later }
+        Self { first: scattering(theta * FORWARD_WIDTH, step), gain: later[0].0, later }
     }
 
     /// Multiplied by 1 / (1 - ratio later).
@@ -170,24 +170,24 @@ pub(crate) fn table(bins: &[(f64, f64)], _settings: &Settings) -> Vec<f64> {
     let nodes: Vec<(f64, Vec<f64>)> = (0..NODES)
         .into_par_iter()
         .map(|node| {
-            let power = HOTTEST.powf(POWER) + node_step() * node as f64;
+            let power = HOTTEST_KT.powf(POWER) + node_step() * node as f64;
             let electrons = power.powf(1.0 / POWER);
             let scattering = Scattering::new(electrons, step);
             let mut rows = Vec::with_capacity(ROWS * SHIFTS);
             let mut add = |spectrum: &Circle| {
                 let values = shifts(spectrum);
-                let least = values.iter().fold(0.0f64, |m, v| m.max(*v)).max(1e-30) * NOISE;
+                let least = values.iter().fold(0.0f64, |m, v| m.max(*v)).max(1e-30) * NOISE_SHARE;
                 rows.extend(values.iter().map(|v| v.max(least).ln()));
             };
             add(&scattering.first);
             let mut power = scattering.later;
-            for _ in 2..MOST {
+            for _ in 2..MOST_SCATTERINGS {
                 scattering.again(&mut power);
                 add(&power);
             }
             scattering.again(&mut power);
             for k in 0..RATIOS {
-                let ratio = 1.0 - (1.0 - LOWEST) * (ratio_step() * k as f64).exp();
+                let ratio = 1.0 - (1.0 - LOWEST_RATIO) * (ratio_step() * k as f64).exp();
                 add(&scattering.summed(&power, ratio / scattering.gain));
             }
             (scattering.gain.ln(), rows)
@@ -201,12 +201,12 @@ pub(crate) fn table(bins: &[(f64, f64)], _settings: &Settings) -> Vec<f64> {
 }
 
 fn node_step() -> f64 {
-    (COOLEST.powf(POWER) - HOTTEST.powf(POWER)) / (NODES - 1) as f64
+    (COOLEST_KT.powf(POWER) - HOTTEST_KT.powf(POWER)) / (NODES - 1) as f64
 }
 
 /// Negative: ln(1 - ratio) falls.
 fn ratio_step() -> f64 {
-    ((1.0 - LARGEST) / (1.0 - LOWEST)).ln() / (RATIOS - 1) as f64
+    ((1.0 - LARGEST_RATIO) / (1.0 - LOWEST_RATIO)).ln() / (RATIOS - 1) as f64
 }
 
 /// The cubic through four of `count` values around a place among them: the first one's number, and their shares.
@@ -238,8 +238,8 @@ pub(crate) fn compbb<R: Real>(par: &[f64]) -> Scattered<R> {
     let &[seeds, electrons, tau, norm] = par else { return compbb(&[1.0, 50.0, 0.1, 0.0]) };
     Scattered {
         seeds: seeds.max(1e-5),
-        electrons: electrons.clamp(COOLEST, HOTTEST),
-        tau: tau.clamp(0.0, DEEPEST),
+        electrons: electrons.clamp(COOLEST_KT, HOTTEST_KT),
+        tau: tau.clamp(0.0, LARGEST_DEPTH),
         amplitude: SPHERE * norm,
         ln_first: R::of(0.0),
         inverse: R::of(1.0),
@@ -267,7 +267,7 @@ impl<R: Real> Scattered<R> {
         for (n, probability) in escape.after.iter().enumerate().skip(1) {
             scattering.again(&mut power);
             let last = n + 1 == escape.after.len();
-            let ratio = if last { escape.ratio.min(LARGEST / scattering.gain) } else { 0.0 };
+            let ratio = if last { escape.ratio.min(LARGEST_RATIO / scattering.gain) } else { 0.0 };
             for (sum, term) in sum.iter_mut().zip(scattering.summed(&power, ratio)) {
                 *sum = (sum.0 + probability * term.0, sum.1 + probability * term.1);
             }
@@ -275,30 +275,33 @@ impl<R: Real> Scattered<R> {
         let distribution = shifts(&sum);
         (0..STEPS)
             .map(|to| {
-                let arrived = seeds.iter().zip(distribution[..=MIDDLE + to].iter().rev());
+                let arrived = seeds.iter().zip(distribution[..=MIDDLE_SHIFT + to].iter().rev());
                 escape.direct * seeds[to] + arrived.map(|(seed, part)| seed * part).sum::<f64>()
             })
             .collect()
     }
 
-    /// Probabilities after 1, 2, .. scatterings with at least [`RARE`] of the first, at most 50; the last also stands for all further
+    /// Probabilities after 1, 2, .. scatterings with at least [`RARE_PROBABILITY`] of the first, at most 50; the last also stands for all further
     /// ones where there are 50 of them. The ratio of those, and the direct probability.
     fn probabilities(&self, table: &[f32], gain: f64) -> Option<(Vec<f32>, f64, f64)> {
-        let held = self.tau.max(THIN.from);
-        let (depths, start): (Depths, usize) =
-            if held < DEEP.from { (THIN, HEADER) } else { (DEEP, HEADER + THIN.rows * ROW) };
+        let held = self.tau.max(THIN_DEPTHS.from);
+        let (depths, start): (Depths, usize) = if held < DEEP_DEPTHS.from {
+            (THIN_DEPTHS, HEADER)
+        } else {
+            (DEEP_DEPTHS, HEADER + THIN_DEPTHS.rows * ROW)
+        };
         let (row, shares) = cubic((held / depths.from).ln() / depths.step(), depths.rows);
         let rows = table.get(start + row * ROW..start + (row + 4) * ROW)?;
         let at = |k: usize| (0..4).map(|j| shares[j] * f64::from(rows[j * ROW + k])).sum::<f64>().exp();
-        let ratio = at(MOST + 1).min(LARGEST / gain);
+        let ratio = at(MOST_SCATTERINGS + 1).min(LARGEST_RATIO / gain);
         // Thinner slabs scatter in proportion.
         let scale = self.tau / held;
-        let mut after: Vec<f32> = Vec::with_capacity(MOST);
+        let mut after: Vec<f32> = Vec::with_capacity(MOST_SCATTERINGS);
         let counted = counted(self.tau);
         let mut probability = 0.0;
-        for n in 1..=MOST {
+        for n in 1..=MOST_SCATTERINGS {
             probability = if n <= counted { scale * at(n) } else { probability * ratio };
-            if n > 1 && probability < RARE * f64::from(after[0]) {
+            if n > 1 && probability < RARE_PROBABILITY * f64::from(after[0]) {
                 break;
             }
             after.push(probability as f32);
@@ -330,7 +333,7 @@ fn add_exp<const FUSED: bool>(amount: f32, logarithms: &[f32; SHIFTS], sum: &mut
 #[inline(always)]
 fn mixed<R: Real, const FUSED: bool>(own: &Scattered<R>, table: &[f32]) -> Option<[f32; STEPS]> {
     let (ln_first, step) = (f64::from(*table.first()?), f64::from(*table.get(1)?));
-    let (node, shares) = cubic((own.electrons.powf(POWER) - HOTTEST.powf(POWER)) / node_step(), NODES);
+    let (node, shares) = cubic((own.electrons.powf(POWER) - HOTTEST_KT.powf(POWER)) / node_step(), NODES);
     let gains = table.get(GAINS + node..GAINS + node + 4)?;
     let mut gain = 0.0;
     for (gain_there, share) in gains.iter().zip(shares) {
@@ -342,7 +345,7 @@ fn mixed<R: Real, const FUSED: bool>(own: &Scattered<R>, table: &[f32]) -> Optio
     let mut distribution = [0.0; SHIFTS];
     let mut logarithms = [0.0; SHIFTS];
     if own.tau > 0.0 {
-        for (n, probability) in after.iter().enumerate().take(MOST - 1) {
+        for (n, probability) in after.iter().enumerate().take(MOST_SCATTERINGS - 1) {
             let mut four = [(0.0, rows.first()?); 4];
             for (k, (four, share)) in four.iter_mut().zip(shares).enumerate() {
                 *four = (share as f32, rows.get(k * ROWS + n)?);
@@ -350,12 +353,15 @@ fn mixed<R: Real, const FUSED: bool>(own: &Scattered<R>, table: &[f32]) -> Optio
             mix::<FUSED>(&four, &mut logarithms);
             add_exp::<FUSED>(*probability, &logarithms, &mut distribution);
         }
-        if let Some(last) = after.get(MOST - 1) {
-            let place = ((1.0 - ratio * gain) / (1.0 - LOWEST)).ln() / ratio_step();
+        if let Some(last) = after.get(MOST_SCATTERINGS - 1) {
+            let place = ((1.0 - ratio * gain) / (1.0 - LOWEST_RATIO)).ln() / ratio_step();
             let (first, ratios) = cubic(place.max(0.0), RATIOS);
             let mut all = [(0.0, rows.first()?); 16];
             for (k, all) in all.iter_mut().enumerate() {
-                *all = ((shares[k / 4] * ratios[k % 4]) as f32, rows.get(k / 4 * ROWS + MOST - 1 + first + k % 4)?);
+                *all = (
+                    (shares[k / 4] * ratios[k % 4]) as f32,
+                    rows.get(k / 4 * ROWS + MOST_SCATTERINGS - 1 + first + k % 4)?,
+                );
             }
             mix::<FUSED>(&all, &mut logarithms);
             add_exp::<FUSED>(*last, &logarithms, &mut distribution);
@@ -364,13 +370,13 @@ fn mixed<R: Real, const FUSED: bool>(own: &Scattered<R>, table: &[f32]) -> Optio
     let mut out = [0.0; STEPS];
     for from in 0..STEPS {
         let ln_e = ln_first + step * from as f64;
-        if ln_e.exp() > DARK * own.seeds {
+        if ln_e.exp() > DARK_ENERGY * own.seeds {
             break;
         }
         let seed = own.seed(ln_e);
         out[from] += (direct * seed) as f32;
         let seed = Single::<FUSED>(seed as f32);
-        let arrived = distribution.get(MIDDLE - from..MIDDLE - from + STEPS)?;
+        let arrived = distribution.get(MIDDLE_SHIFT - from..MIDDLE_SHIFT - from + STEPS)?;
         for (out, part) in out.iter_mut().zip(arrived) {
             *out = Single::<FUSED>(*part).fma(seed, Single(*out)).0;
         }
@@ -452,7 +458,7 @@ mod tests {
         for shift in [-60i32, -5, 0, 1, 33] {
             let at = |k: i32| once[k.rem_euclid(CIRCLE as i32) as usize];
             let want: f64 = (0..CIRCLE as i32).map(|k| at(k) * at(shift - k)).sum();
-            let got = twice[(MIDDLE as i32 + shift) as usize];
+            let got = twice[(MIDDLE_SHIFT as i32 + shift) as usize];
             assert!((got / want - 1.0).abs() < 1e-11, "{shift}: {got} {want}");
         }
     }

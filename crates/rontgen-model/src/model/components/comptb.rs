@@ -10,10 +10,10 @@ use super::{Component, four_point, log_integral};
 use crate::model::{grid::Bin, real::Real, special::ln_gamma};
 
 const STEPS: usize = 4000;
-const LOWEST: f64 = -10.0;
+const LOWEST_LOG: f64 = -10.0;
 const STEP: f64 = 20.0 / STEPS as f64;
 /// One value in so many is kept.
-const KEPT: usize = 9;
+const KEPT_EVERY: usize = 9;
 
 /// Riemann's zeta function as XSPEC has it: ten terms (0.4 % short at 3, and finite at 1).
 fn zeta(s: f64) -> f64 {
@@ -43,10 +43,10 @@ pub(crate) fn comptb<R: Real>(par: &[f64]) -> Bulk<R> {
     let (mut steps, mut ends) = (Vec::with_capacity(STEPS), Vec::with_capacity(STEPS));
     let (mut drop, mut above) = (0.0, 0.0);
     // The seeds over about their maximum, whose size cancels: in f32 they would underflow.
-    let top = (gamma / ratio).ln().clamp(LOWEST, -LOWEST);
+    let top = (gamma / ratio).ln().clamp(LOWEST_LOG, -LOWEST_LOG);
     let ln_top = gamma * top - ratio * top.exp();
     for n in 0..STEPS {
-        let t = LOWEST + STEP * n as f64;
+        let t = LOWEST_LOG + STEP * n as f64;
         let x = t.exp();
         // u_n = (1 - drop) u_(n+1) + above: the elimination in a form that keeps the digits of a small difference.
         let drift = 1.0 + (x - 3.0 - delta) * STEP;
@@ -60,12 +60,12 @@ pub(crate) fn comptb<R: Real>(par: &[f64]) -> Bulk<R> {
         ends.push(above);
     }
     let (mut u, mut sum) = (0.0, 0.0);
-    let mut values = vec![0.0; STEPS.div_ceil(KEPT)];
+    let mut values = vec![0.0; STEPS.div_ceil(KEPT_EVERY)];
     for (n, (drop, above)) in steps.iter().zip(&ends).enumerate().rev() {
         u = (u - drop * u + above).max(0.0);
         sum += u * STEP;
-        if n % KEPT == 0 {
-            values[n / KEPT] = u;
+        if n % KEPT_EVERY == 0 {
+            values[n / KEPT_EVERY] = u;
         }
     }
     // As many photons as there were seeds, by XSPEC's count of them.
@@ -78,7 +78,7 @@ pub(crate) fn comptb<R: Real>(par: &[f64]) -> Bulk<R> {
         gamma: R::of(gamma),
         inverse: R::of(1.0 / seeds),
         ln_inverse: R::of(-seeds.ln()),
-        ln_first: R::of(LOWEST + electrons.ln()),
+        ln_first: R::of(LOWEST_LOG + electrons.ln()),
         values: values.iter().map(|u| R::of((u * scattered).max(1e-300).ln())).collect(),
     }
 }
@@ -88,7 +88,7 @@ impl<R: Real> Component<R> for Bulk<R> {
 
     #[inline(always)]
     fn value<const WIDE: bool>(&self, bin: &Bin<R>) -> R {
-        let step = STEP * KEPT as f64;
+        let step = STEP * KEPT_EVERY as f64;
         let place = (bin.ln_centre - self.ln_first) * R::of(1.0 / step);
         // Clear of whole numbers, where the floor may be one low.
         let held = place.max(R::of(1.001)).min(R::of(self.values.len() as f64 - 2.001));

@@ -5,6 +5,8 @@
 
 use super::{Shader, TableFn, blur, no_table, reflect, scatter, shift, slab, smooth, stretch, thcomp};
 use crate::model::{
+    ERG_PER_KEV,
+    cosmology::{Cosmology, LOG_SPHERE},
     grid::{Grid, TILE, Tile},
     real::Real,
 };
@@ -66,6 +68,11 @@ impl Convolution {
         matches!(self, Self::Zmshift | Self::Partcov)
     }
 
+    /// Whether it gives the photons that it acts on a flux that is its parameter, whatever they are.
+    pub fn normalises(self) -> bool {
+        matches!(self, Self::Cflux | Self::Cpflux | Self::Clumin)
+    }
+
     /// Its file defines `struct STRUCT`, `NAME_setup(p, t, slot) -> STRUCT` and `VALUE(c, slot, i) -> f32`; with a room
     /// `NAME_setup(p, t, slot, a)` and `VALUE(c, a, slot, i)`.
     pub fn shader(self) -> Shader {
@@ -107,14 +114,14 @@ impl Convolution {
             Self::Zmshift => Prepared::ShiftFactor(shift::zmshift(par)),
             Self::Partcov => Prepared::Linear { offset: R::of(1.0 - at(0)), factor: R::of(at(0)) },
             Self::Cflux => {
-                let flux = ERG * band::<R>(grid, source, at(0), at(1), true);
+                let flux = ERG_PER_KEV * band::<R>(grid, source, at(0), at(1), true);
                 Prepared::scale(at(2) * std::f64::consts::LN_10, flux)
             }
             Self::Cpflux => Prepared::scale(at(2).max(0.0).ln(), band::<R>(grid, source, at(0), at(1), false)),
             Self::Clumin => {
                 let z = stretch(at(2));
-                let flux = ERG * band::<R>(grid, source, at(0) / z, at(1) / z, true);
-                let sphere = luminosity_distance(at(2)).powi(2);
+                let flux = ERG_PER_KEV * band::<R>(grid, source, at(0) / z, at(1) / z, true);
+                let sphere = Cosmology::default().luminosity_distance(at(2)).powi(2);
                 Prepared::scale((at(3) - LOG_SPHERE) * std::f64::consts::LN_10, flux * sphere)
             }
             Self::Gsmooth => Prepared::Smooth(smooth::Smooth::new(par, false, grid, source)),
@@ -173,11 +180,6 @@ impl<R: Real> Prepared<R> {
     }
 }
 
-/// erg per keV.
-const ERG: f64 = 1.602_176_634e-9;
-/// log10 of the sphere of 1 Gpc, cm2.
-const LOG_SPHERE: f64 = 56.077_909_4;
-
 /// Photons/cm2/s between two energies (keV), or keV/cm2/s: each bin's photons times its middle; bins partly inside count by the
 /// share of their width.
 fn band<R: Real>(grid: &Grid<R::Store>, source: &[R::Store], from: f64, to: f64, energy: bool) -> f64 {
@@ -192,27 +194,4 @@ fn band<R: Real>(grid: &Grid<R::Store>, source: &[R::Store], from: f64, to: f64,
         sum += R::load(*photons).to_f64() * inside * if energy { 0.5 * (lo + hi) } else { 1.0 };
     }
     sum
-}
-
-/// Luminosity distance in Gpc for H0 = 70 km/s/Mpc and a flat universe with Lambda = 0.73 (XSPEC's defaults). XSPEC's own
-/// distances are approximate: its luminosities differ by up to 1.3e-3.
-fn luminosity_distance(redshift: f64) -> f64 {
-    // c/H0 times the integral of 1/sqrt(0.27 (1+z)^3 + 0.73), Gauss-Legendre with eight points in ln(1+z).
-    const NODES: [(f64, f64); 4] = [
-        (0.183_434_642_495_649_8, 0.362_683_783_378_362),
-        (0.525_532_409_916_329, 0.313_706_645_877_887_3),
-        (0.796_666_477_413_626_7, 0.222_381_034_453_374_47),
-        (0.960_289_856_497_536_2, 0.101_228_536_290_376_26),
-    ];
-    let end = stretch(redshift.max(0.0));
-    let half = 0.5 * end.ln();
-    let sum: f64 = NODES
-        .iter()
-        .flat_map(|(n, w)| [(*n, *w), (-*n, *w)])
-        .map(|(n, w)| {
-            let s = (half * (1.0 + n)).exp();
-            w * s / (0.27 * s.powi(3) + 0.73).sqrt()
-        })
-        .sum();
-    4.282_749_4 * end * half * sum
 }

@@ -17,7 +17,7 @@ const LOWEST_X: f64 = 1e-6;
 const LN_LOWEST_X: f64 = -13.815_510_557_964_274;
 /// ln(200 / 1e-6) / PIECES.
 const STEP: f64 = 19.113_827_924_512_31 / PIECES as f64;
-const COLDEST: f64 = 1e-5;
+const COLDEST_KT: f64 = 1e-5;
 
 /// Gauss-Legendre nodes and weights on -1..1, eight points (Abramowitz & Stegun table 25.4).
 const NODES: [(f64, f64); 4] = [
@@ -75,9 +75,9 @@ pub struct Disk<R> {
 /// Tin, norm ((Rin/D10)^2 cos theta). At Tin = 0 the flux is zero.
 pub(crate) fn diskbb<R: Real>(par: &[f64]) -> Disk<R> {
     let &[tin, norm] = par else { return diskbb(&[1.0, 0.0]) };
-    let t = tin.max(COLDEST);
+    let t = tin.max(COLDEST_KT);
     Disk {
-        amplitude: R::of(if tin < COLDEST { 0.0 } else { norm / 361.0 * t * t * t }),
+        amplitude: R::of(if tin < COLDEST_KT { 0.0 } else { norm / 361.0 * t * t * t }),
         inverse: R::of(1.0 / t),
         ln_inverse: R::of(-t.ln()),
     }

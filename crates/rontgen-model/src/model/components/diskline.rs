@@ -16,7 +16,7 @@ use crate::model::{
 
 const RINGS: usize = 999;
 /// Widest part of a bin over its energy for which three angles are enough.
-const WIDEST: f64 = 0.02;
+const WIDEST_PART: f64 = 0.02;
 const MOST_PARTS: f64 = 256.0;
 /// Gauss-Legendre nodes and weights on -1..1, eight points, for the total.
 const NODES: [(f64, f64); 4] = [
@@ -190,7 +190,7 @@ impl<R: Real> Component<R> for DiskLine<R> {
             return;
         }
         let ratio = tile.broadest_log.exp_m1();
-        let parts = (ratio / WIDEST).ceil().clamp(1.0, MOST_PARTS);
+        let parts = (ratio / WIDEST_PART).ceil().clamp(1.0, MOST_PARTS);
         for ring in &self.rings {
             let (lowest, highest) = (R::of(ring.lowest * (1.0 - 1e-6)), R::of(ring.highest * (1.0 + 1e-6)));
             let from = tile.hi[..tile.len].partition_point(|e| R::load(*e).lt(lowest));

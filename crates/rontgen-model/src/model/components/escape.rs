@@ -9,13 +9,13 @@ use rayon::prelude::*;
 use std::sync::LazyLock;
 
 /// Most scatterings that are counted one by one.
-pub(super) const MOST: usize = 50;
+pub(super) const MOST_SCATTERINGS: usize = 50;
 /// Depths at which the scattered photons' source is known are a twentieth of the slab apart.
 const LAYERS: usize = 20;
 /// Where XSPEC's exponential integral changes its form.
-const SPLIT: f64 = 0.3;
+const SPLIT_DEPTH: f64 = 0.3;
 /// Largest optical depth (XSPEC's limit).
-pub(super) const DEEPEST: f64 = 10.0;
+pub(super) const LARGEST_DEPTH: f64 = 10.0;
 
 /// Gauss-Legendre nodes and weights on -1..1, ten points (Abramowitz & Stegun table 25.4).
 const NODES: [(f64, f64); 5] = [
@@ -41,7 +41,7 @@ fn e1(x: f64) -> f64 {
     if x >= 100.0 {
         return 0.0;
     }
-    if x < SPLIT {
+    if x < SPLIT_DEPTH {
         // Arguments grow by e from one to the next.
         let (mut sum, mut s) = (0.5 * (-x).exp(), x);
         for k in 1..=10 {
@@ -71,7 +71,7 @@ pub(super) fn counted(tau: f64) -> usize {
         t if t <= 3.0 => 9.3 * t.powf(0.855),
         t => 7.586 * t.powf(1.041),
     };
-    (count as usize).clamp(2, MOST)
+    (count as usize).clamp(2, MOST_SCATTERINGS)
 }
 
 #[derive(Debug, Clone)]
@@ -153,21 +153,21 @@ impl Depths {
 }
 
 /// Below and above the jump of XSPEC's exponential integral.
-pub(super) const THIN: Depths = Depths { from: 1e-5, to: SPLIT * (1.0 - 1e-12), rows: 173 };
-pub(super) const DEEP: Depths = Depths { from: SPLIT, to: DEEPEST, rows: 703 };
+pub(super) const THIN_DEPTHS: Depths = Depths { from: 1e-5, to: SPLIT_DEPTH * (1.0 - 1e-12), rows: 173 };
+pub(super) const DEEP_DEPTHS: Depths = Depths { from: SPLIT_DEPTH, to: LARGEST_DEPTH, rows: 703 };
 /// A row: ln of (1 - direct)/tau, of the probabilities, and of the ratio.
-pub(super) const ROW: usize = MOST + 2;
+pub(super) const ROW: usize = MOST_SCATTERINGS + 2;
 
-/// The rows of THIN, then those of DEEP.
+/// The rows of THIN_DEPTHS, then those of DEEP_DEPTHS.
 pub(super) fn rows() -> &'static [f64] {
     static ROWS: LazyLock<Vec<f64>> = LazyLock::new(|| {
-        let depths = [THIN, DEEP].into_iter().flat_map(|depths| {
+        let depths = [THIN_DEPTHS, DEEP_DEPTHS].into_iter().flat_map(|depths| {
             let step = depths.step();
             (0..depths.rows).map(move |k| (depths.from * (step * k as f64).exp()).min(depths.to))
         });
         let depths: Vec<f64> = depths.collect();
         let row = |tau: &f64| {
-            let escape = Escape::new(*tau, MOST);
+            let escape = Escape::new(*tau, MOST_SCATTERINGS);
             let first = (1.0 - escape.direct) / tau;
             [first].into_iter().chain(escape.after).chain([escape.ratio]).map(|x| x.max(1e-300).ln()).collect()
         };
@@ -195,8 +195,8 @@ mod tests {
     #[test]
     fn photons_leave_at_most_once() {
         for tau in [1e-4, 0.05, 0.29, 0.31, 1.0, 3.0, 10.0] {
-            let escape = Escape::new(tau, MOST);
-            let last = escape.after[MOST - 1];
+            let escape = Escape::new(tau, MOST_SCATTERINGS);
+            let last = escape.after[MOST_SCATTERINGS - 1];
             let rest = last * escape.ratio / (1.0 - escape.ratio);
             let top = escape.direct + escape.after.iter().sum::<f64>() + rest;
             // A conservative slab lets less than all pass; a thin one nearly all. Half of those scattered go back.
@@ -205,7 +205,7 @@ mod tests {
                 assert!((1.0 - top) < tau && (1.0 - top) > 0.8 * 0.5 * (1.0 - escape.direct), "{tau}: {top}");
             }
             // The fitted ratio is that of many scatterings; in a slab so thin that none happen twice it was not fitted.
-            let found = last / escape.after[MOST - 2];
+            let found = last / escape.after[MOST_SCATTERINGS - 2];
             if tau > 0.01 {
                 assert!((found / escape.ratio - 1.0).abs() < 0.02, "{tau}: {found} {}", escape.ratio);
             }

@@ -8,12 +8,12 @@ use super::four_point;
 /// Electron rest energy as XSPEC rounds it here, keV.
 pub(super) const MASS: f64 = 511.0;
 /// Shortest wavelength of incident photons.
-pub(super) const SHORTEST: f64 = 0.03333;
+pub(super) const SHORTEST_WAVE: f64 = 0.03333;
 /// Nodes of the integral over ln x, x = E/511 keV, and where they begin.
 const NODES: usize = 64;
-const STARTS: f64 = 0.0195;
+const LOWEST_NODE: f64 = 0.0195;
 /// Reflection is only needed to where detectors reach, E/511 keV.
-const ENDS: f64 = 4.0;
+const HIGHEST_NODE: f64 = 4.0;
 
 /// Gauss-Legendre nodes and weights on -1..1, eight points.
 pub(super) const LEGENDRE: [(f64, f64); 4] = [
@@ -220,7 +220,7 @@ impl Green {
 
     /// E F_E reflected at wavelength y of a smooth source that has no end; `source`: E F_E at x.
     fn reflected(&self, y: f64, source: &impl Fn(f64) -> f64) -> f64 {
-        let shortest = SHORTEST;
+        let shortest = SHORTEST_WAVE;
         let longest = y - self.least;
         let between = (y - 2.0).max(shortest);
         if longest <= between {
@@ -258,7 +258,7 @@ impl Green {
 
     /// The integral over a smooth source, E F_E at x.
     pub fn integral(&self, source: impl Fn(f64) -> f64) -> Integral {
-        let end = (1.0 / (SHORTEST + self.least)).min(ENDS);
+        let end = (1.0 / (SHORTEST_WAVE + self.least)).min(HIGHEST_NODE);
         Integral::new(end, |x| self.reflected(1.0 / x, &source))
     }
 }
@@ -271,14 +271,14 @@ pub(super) struct Integral {
 
 impl Integral {
     fn new(end: f64, at: impl Fn(f64) -> f64) -> Self {
-        let span = (end / STARTS).ln();
-        let x = |k: usize| STARTS * (span * k as f64 / (NODES - 1) as f64).exp();
+        let span = (end / LOWEST_NODE).ln();
+        let x = |k: usize| LOWEST_NODE * (span * k as f64 / (NODES - 1) as f64).exp();
         Self { nodes: std::array::from_fn(|k| at(x(k)).max(1e-30).ln()), span }
     }
 
     /// Reflected E F_E, by a cubic through four values of its logarithm, held between them; and its logarithmic slope and curvature.
     pub fn at(&self, x: f64) -> [f64; 3] {
-        let along = (x / STARTS).ln() / self.span;
+        let along = (x / LOWEST_NODE).ln() / self.span;
         if self.span <= 0.0 || along >= 1.0 {
             return [0.0; 3];
         }

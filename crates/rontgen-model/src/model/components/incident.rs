@@ -4,16 +4,16 @@
 //! from bin to bin against that series. So nothing that is narrow is missed, at no more values of the Green's function than a smooth
 //! spectrum needs.
 
-use super::green::{Green, LEGENDRE, SHORTEST};
+use super::green::{Green, LEGENDRE, SHORTEST_WAVE};
 
 /// Terms of a series, as many as a panel has nodes.
 const TERMS: usize = 8;
 /// Ends of the panels for few scatterings, shares of the range of what they add; the Green's function sets in steeply.
 const PANELS: [f64; 12] = [0.0, 0.004, 0.01, 0.02, 0.05, 0.1, 1.0 / 6.0, 1.0 / 3.0, 0.5, 2.0 / 3.0, 5.0 / 6.0, 1.0];
 /// Segments narrower than this part of a panel's half width are taken at their middle.
-const NARROW: f64 = 0.03;
+const NARROW_SEGMENT: f64 = 0.03;
 /// Gauss-Legendre nodes and weights on -1..1, three points.
-const THREE: [(f64, f64); 3] = [
+const LEGENDRE_THREE: [(f64, f64); 3] = [
     (-0.774_596_669_241_483_4, 0.555_555_555_555_555_6),
     (0.0, 0.888_888_888_888_888_8),
     (0.774_596_669_241_483_4, 0.555_555_555_555_555_6),
@@ -96,14 +96,14 @@ impl Incident {
                 let source = f0 + (f1 - f0) * ((x - x0) / (x1 - x0)).clamp(0.0, 1.0);
                 source * series.iter().zip(polynomials(t)).map(|(c, p)| c * p).sum::<f64>()
             };
-            if (b - a).abs() < NARROW {
+            if (b - a).abs() < NARROW_SEGMENT {
                 sum += (b - a).abs() * value(0.5 * (a + b));
                 continue;
             }
             let parts = (1.5 * (b - a).abs()).ceil().clamp(1.0, 3.0);
             let step = (b - a) / parts;
             for part in 0..parts as usize {
-                for (node, weight) in THREE {
+                for (node, weight) in LEGENDRE_THREE {
                     sum += 0.5 * step.abs() * weight * value(a + step * (part as f64 + 0.5 * (1.0 + node)));
                 }
             }
@@ -112,7 +112,7 @@ impl Incident {
     }
 
     fn shortest(&self) -> f64 {
-        SHORTEST.max(1.0 / self.points.last().map_or(1.0, |(x, _)| *x))
+        SHORTEST_WAVE.max(1.0 / self.points.last().map_or(1.0, |(x, _)| *x))
     }
 
     /// E F_E reflected at x. `kinks`: those of the Green's function.

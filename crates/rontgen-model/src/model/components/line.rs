@@ -30,13 +30,13 @@ pub struct Gauss<R> {
 /// Half width kept, in sigma: 2e-12 of the line lies outside. (XSPEC stops at about 5.6.)
 const REACH: f64 = 7.0;
 /// Bins up to this many sigma wide use the series.
-const NARROW: f64 = 0.3;
+const NARROW_BIN: f64 = 0.3;
 /// A line narrower than this fraction of its energy, which f32 cannot resolve, is put whole into the bin that holds it.
-const DELTA: f64 = 2e-7;
+const DELTA_WIDTH: f64 = 2e-7;
 
 fn line<R: Real>(energy: f64, sigma: f64, norm: f64) -> Gauss<R> {
-    let is_delta = sigma <= DELTA * energy;
-    let sigma = sigma.max(DELTA * energy).max(1e-9);
+    let is_delta = sigma <= DELTA_WIDTH * energy;
+    let sigma = sigma.max(DELTA_WIDTH * energy).max(1e-9);
     let above_zero = 1.0 - 0.5 * special::erfc(energy / sigma / std::f64::consts::SQRT_2);
     let high = if R::REFINE { energy } else { f64::from(energy as f32) };
     Gauss {
@@ -114,7 +114,7 @@ pub(super) fn broad_area<R: Real>(u: R, half: R) -> R {
 /// Any bin: the series where it is narrow, else the tails.
 #[inline(always)]
 pub(super) fn area<R: Real>(u: R, half: R) -> R {
-    R::pick(half.lt(R::of(0.5 * NARROW)), narrow_area(u, half), broad_area(u, half))
+    R::pick(half.lt(R::of(0.5 * NARROW_BIN)), narrow_area(u, half), broad_area(u, half))
 }
 
 /// Planck's constant times the speed of light, keV A.
@@ -137,8 +137,8 @@ pub(crate) fn agauss<R: Real>(par: &[f64]) -> Wavelength<R> {
     let &[wavelength, sigma, norm] = par else { return agauss(&[1.0, 1.0, 0.0]) };
     // A line at zero wavelength lies above every bin but for its width.
     let wavelength = wavelength.max(1e-6);
-    let is_delta = sigma <= DELTA * wavelength;
-    let sigma = sigma.max(DELTA * wavelength);
+    let is_delta = sigma <= DELTA_WIDTH * wavelength;
+    let sigma = sigma.max(DELTA_WIDTH * wavelength);
     let energy = HC / wavelength;
     let above_zero = 1.0 - 0.5 * special::erfc(wavelength / sigma / std::f64::consts::SQRT_2);
     let high = if R::REFINE { energy } else { f64::from(energy as f32) };
@@ -196,7 +196,7 @@ impl<R: Real> Component<R> for Gauss<R> {
                 let inside = !self.energy.lt(bin.lo) & self.energy.lt(bin.hi);
                 *out = R::pick(inside, self.norm, R::of(0.0)).store();
             }
-        } else if tile.broadest < NARROW * self.sigma {
+        } else if tile.broadest < NARROW_BIN * self.sigma {
             for (j, out) in out.iter_mut().enumerate() {
                 *out = self.narrow(&tile.bin(j)).store();
             }

@@ -49,13 +49,13 @@ pub struct Lorentz<R> {
 }
 
 /// A line narrower than this fraction of its energy, which f32 cannot resolve, is put whole into the bin that holds it.
-const DELTA: f64 = 4e-7;
+const DELTA_WIDTH: f64 = 4e-7;
 
 /// LineE, Width, norm.
 pub(crate) fn lorentz<R: Real>(par: &[f64]) -> Lorentz<R> {
     let &[energy, width, norm] = par else { return lorentz(&[1.0, 1.0, 0.0]) };
-    let is_delta = width <= DELTA * energy;
-    let width = width.max(DELTA * energy).max(1e-9);
+    let is_delta = width <= DELTA_WIDTH * energy;
+    let width = width.max(DELTA_WIDTH * energy).max(1e-9);
     let above_zero = 0.5 + (2.0 * energy / width).atan() / std::f64::consts::PI;
     let high = if R::REFINE { energy } else { f64::from(energy as f32) };
     Lorentz {

@@ -4,10 +4,10 @@
 //! the slab sends down from above the grid are missing unless the grid reaches far up.
 
 use super::{
-    absorption::ORIGIN,
+    absorption::ORIGIN_ENERGY,
     green::{Green, MASS},
     incident::Incident,
-    slab::{Edges, FROM, Row, Slab, share},
+    slab::{Edges, Row, Slab, TRANSITION_FROM, share},
 };
 use crate::model::{
     grid::{Grid, TILE, Tile},
@@ -32,7 +32,7 @@ impl<R: Real> Reflect<R> {
                 (middle * slab.stretch / MASS, density * middle * middle)
             })
             .collect();
-        let reaches = slab.amount > 0.0 && incident.last().is_some_and(|(x, _)| *x > FROM);
+        let reaches = slab.amount > 0.0 && incident.last().is_some_and(|(x, _)| *x > TRANSITION_FROM);
         let green = reaches.then(|| Green::new(slab.cosine, slab.asymptotic::<R>(table)));
         let incident = Incident { points: incident };
         let green = green.map(|green| (green.kinks(), green));
@@ -53,7 +53,7 @@ impl<R: Real> Reflect<R> {
                     let mut albedo = R::of(0.0);
                     edges.parts::<R>(table, exact, width, |part| {
                         if part.from <= 0.0 && part.to > 0.0 {
-                            let ln_e = middle.ln() + R::of((slab.stretch / ORIGIN).ln());
+                            let ln_e = middle.ln() + R::of((slab.stretch / ORIGIN_ENERGY).ln());
                             albedo = slab.albedo::<R>(table, &mut row, ln_e, &part);
                         }
                     });

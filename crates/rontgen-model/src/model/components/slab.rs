@@ -9,7 +9,7 @@
 
 use super::{
     Component,
-    absorption::ORIGIN,
+    absorption::ORIGIN_ENERGY,
     green::{Green, Integral, MASS},
     line::{Gauss, gaussian},
     log_integral,
@@ -30,19 +30,19 @@ use std::cell::OnceCell;
 const THOMSON: f64 = 150.3;
 const ELECTRONS: f64 = 1.21;
 /// Transition from one form to the other, E/511 keV.
-pub(super) const FROM: f64 = 0.01957;
-pub(super) const TO: f64 = 0.02348;
+pub(super) const TRANSITION_FROM: f64 = 0.01957;
+pub(super) const TRANSITION_TO: f64 = 0.02348;
 /// Nothing is reflected below, E/511 keV.
-const LOWEST: f64 = 2e-4;
+const LOWEST_ENERGY: f64 = 2e-4;
 /// Longest part of a bin that is taken whole, in ln E, below the transition and from there on: the reflected spectrum may rise as E^40.
-const LONGEST: f64 = 0.02;
+const LONGEST_PART: f64 = 0.02;
 const LONGEST_LATE: f64 = 0.005;
-/// Rows closer than this, relative, are the two sides of an edge where the opacity changes by more than [`STEP`]: half of a step that
+/// Rows closer than this, relative, are the two sides of an edge where the opacity changes by more than [`OPACITY_STEP`]: half of a step that
 /// is left out is the error of a bin around it.
-const NEAR: f64 = 3e-7;
-const STEP: f64 = 1e-5;
+const NEAR_ROWS: f64 = 3e-7;
+const OPACITY_STEP: f64 = 1e-5;
 /// Where the opacity that the Green's function is given is taken, E/511 keV.
-const AT: f64 = 0.01947;
+const OPACITY_ENERGY: f64 = 0.01947;
 
 /// Number of rows and of edges, ln E of the rows, ln of the cross section per H of the elements heavier than helium without iron, and
 /// of iron (1e-22 cm2): hydrogen and helium are taken to be ionised; then the edges' energies (keV) in two
@@ -63,11 +63,11 @@ pub(crate) fn table(_bins: &[(f64, f64)], settings: &Settings) -> Vec<f64> {
             *sum += abundance * f64::from(*sigma);
         }
     }
-    let jumps = |column: &[f64], k: usize| (column[k + 1] / column[k].max(1e-30) - 1.0).abs() > STEP;
+    let jumps = |column: &[f64], k: usize| (column[k + 1] / column[k].max(1e-30) - 1.0).abs() > OPACITY_STEP;
     let e = &sections.energies;
     let mut edges: Vec<(usize, usize)> = Vec::new();
     for k in 0..rows.saturating_sub(1) {
-        if e[k + 1] < e[k] * (1.0 + NEAR) && (jumps(&metals, k) || jumps(&iron, k)) {
+        if e[k + 1] < e[k] * (1.0 + NEAR_ROWS) && (jumps(&metals, k) || jumps(&iron, k)) {
             match edges.last_mut() {
                 Some(last) if last.1 == k => last.1 = k + 1,
                 _ => edges.push((k, k + 1)),
@@ -77,12 +77,12 @@ pub(crate) fn table(_bins: &[(f64, f64)], settings: &Settings) -> Vec<f64> {
     let mut edges: Vec<(f64, usize, usize)> =
         edges.into_iter().map(|(below, above)| (e[above], below, above)).collect();
     // Where reflection begins is an edge as well; the rows on both sides hold across it.
-    let begins = LOWEST * MASS;
+    let begins = LOWEST_ENERGY * MASS;
     let row = e.partition_point(|e| *e <= begins).clamp(1, rows.max(2) - 1);
     edges.insert(edges.partition_point(|edge| edge.0 < begins), (begins, row, row - 1));
     let high = |edge: &(f64, usize, usize)| f64::from(edge.0 as f32);
     let mut table = vec![rows as f64, edges.len() as f64];
-    table.extend(e.iter().map(|e| (e / ORIGIN).ln()));
+    table.extend(e.iter().map(|e| (e / ORIGIN_ENERGY).ln()));
     for column in [metals, iron] {
         table.extend(column.into_iter().map(|s| s.max(1e-30).ln()));
     }
@@ -203,7 +203,7 @@ impl Slab {
         }
     }
 
-    /// Opacity over Thomson's per electron at ascending E/ORIGIN keV in the slab's frame, from the rows `rows` alone: an energy next
+    /// Opacity over Thomson's per electron at ascending E/ORIGIN_ENERGY keV in the slab's frame, from the rows `rows` alone: an energy next
     /// to an edge may be rounded across it.
     #[inline(always)]
     fn opacity<R: Real>(&self, table: &[R::Store], row: &mut Row, ln_e: R, rows: (usize, usize)) -> R {
@@ -229,7 +229,9 @@ impl Slab {
     /// What the Green's function is given of the opacity.
     pub fn asymptotic<R: Real>(&self, table: &[R::Store]) -> f64 {
         let mut row = Row::default();
-        self.opacity::<R>(table, &mut row, R::of((AT * MASS / ORIGIN).ln()), (0, usize::MAX)).to_f64() * AT.powi(3)
+        self.opacity::<R>(table, &mut row, R::of((OPACITY_ENERGY * MASS / ORIGIN_ENERGY).ln()), (0, usize::MAX))
+            .to_f64()
+            * OPACITY_ENERGY.powi(3)
     }
 
     /// Reflected over incident photons at an energy below 12 keV; Basko's approximation of the H function (1978, ApJ 223, 268).
@@ -252,7 +254,7 @@ impl Slab {
 /// Share of the Green's function in what is reflected at x = E/511 keV, from ln x.
 #[inline(always)]
 pub(super) fn share(ln_x: f64) -> f64 {
-    let along = ((ln_x - FROM.ln()) / (TO / FROM).ln()).clamp(0.0, 1.0);
+    let along = ((ln_x - TRANSITION_FROM.ln()) / (TRANSITION_TO / TRANSITION_FROM).ln()).clamp(0.0, 1.0);
     0.5 * (1.0 - (std::f64::consts::PI * along).cos())
 }
 
@@ -341,17 +343,17 @@ impl<R: Real> Reflected<R> {
         let (amount, z) = (self.slab.amount, self.slab.stretch);
         let mut sum = if self.slab.shows_source { source } else { R::of(0.0) };
         let x = bin.centre.to_f64() * z / MASS;
-        if x < LOWEST {
+        if x < LOWEST_ENERGY {
             return sum;
         }
         // A density that goes as E^(s-1) has its photons' mean ln E so many times s above the middle.
         let twelfth = bin.log_width * bin.log_width * R::of(1.0 / 12.0);
         let mean = self.source.slope(bin) * twelfth;
-        let above = 0.99 * FROM < x;
+        let above = 0.99 * TRANSITION_FROM < x;
         let ln_x = if above { x.ln() } else { 0.0 };
         let late = if above { share(ln_x + mean.to_f64()) } else { 0.0 };
         if late < 1.0 {
-            let ln_e = bin.ln_centre + mean + R::of((z / ORIGIN).ln());
+            let ln_e = bin.ln_centre + mean + R::of((z / ORIGIN_ENERGY).ln());
             let albedo = self.slab.albedo::<R>(table, row, ln_e, part);
             sum = (source * albedo).fma(R::of(amount * (1.0 - late)), sum);
         }
@@ -388,7 +390,7 @@ impl<R: Real> Component<R> for Reflected<R> {
                 continue;
             }
             let width = bin.width.to_f64();
-            let longest = if (middle + 0.5 * width) * z / MASS > FROM { LONGEST_LATE } else { LONGEST };
+            let longest = if (middle + 0.5 * width) * z / MASS > TRANSITION_FROM { LONGEST_LATE } else { LONGEST_PART };
             let wide = (width / middle / longest).ceil().max(1.0);
             let mut sum = R::of(0.0);
             edges.parts::<R>(table, middle, width, |part| {

@@ -49,10 +49,10 @@ pub(crate) enum Smooth<R> {
 /// Half width of the Gaussian kept, in sigma: 2e-9 lies outside. (XSPEC stops at about 5.6.)
 const REACH: f64 = 6.0;
 /// A profile narrower than this fraction of its energy is no smoothing.
-const NARROWEST: f64 = 1e-6;
+const NARROWEST_PROFILE: f64 = 1e-6;
 /// Sources this close together, in sigma, whose sigmas differ by no more than this share, are one.
-const TOGETHER: f64 = 0.05;
-const ALIKE: f64 = 0.01;
+const TOGETHER_DISTANCE: f64 = 0.05;
+const ALIKE_SHARE: f64 = 0.01;
 
 /// A source bin in f64: its middle (keV), sigma or half the width at half maximum (keV), photons over the share above E = 0.
 #[derive(Clone, Copy)]
@@ -82,7 +82,7 @@ impl<R: Real> Smooth<R> {
     /// Sig_6keV, Index: width(E) = Sig_6keV (E/6 keV)^Index, sigma or full width at half maximum.
     pub fn new(par: &[f64], is_lorentz: bool, grid: &Grid<R::Store>, source: &[R::Store]) -> Self {
         let (at_six, index) = (par.first().copied().unwrap_or(0.0), par.get(1).copied().unwrap_or(0.0));
-        let width = |energy: f64| (at_six * (energy / 6.0).powf(index)).max(NARROWEST * energy);
+        let width = |energy: f64| (at_six * (energy / 6.0).powf(index)).max(NARROWEST_PROFILE * energy);
         if is_lorentz {
             let below = |energy: f64, half: f64| 0.5 - (energy / half).atan() / PI;
             let sources = sources::<R>(grid, source, |energy| 0.5 * width(energy), below);
@@ -151,8 +151,8 @@ fn together(sources: &[Source]) -> impl Iterator<Item = Source> + '_ {
     std::iter::from_fn(move || {
         let first = *rest.first()?;
         let close = |s: &&Source| {
-            let near = s.energy - first.energy <= TOGETHER * s.width.min(first.width);
-            s.photons > 0.0 && near && (s.width - first.width).abs() <= ALIKE * first.width
+            let near = s.energy - first.energy <= TOGETHER_DISTANCE * s.width.min(first.width);
+            s.photons > 0.0 && near && (s.width - first.width).abs() <= ALIKE_SHARE * first.width
         };
         let count = if first.photons > 0.0 { rest.iter().take_while(close).count().max(1) } else { 1 };
         let (group, behind) = rest.split_at(count);
@@ -174,7 +174,7 @@ fn together(sources: &[Source]) -> impl Iterator<Item = Source> + '_ {
 
 /// Steps per sigma of the oracle's table of tails, which its cubics make good to 1e-9, and where it ends (sigma).
 const STEPS: f64 = 256.0;
-const LAST: f64 = 9.0;
+const LAST_SIGMA: f64 = 9.0;
 
 /// Area of the normal distribution over u - half .. u + half, u >= 0.
 #[inline(always)]
@@ -189,10 +189,10 @@ fn normal<R: Real>(u: R, half: R) -> R {
             let density = (-0.5 * x * x).exp() / (2.0 * PI).sqrt();
             [0.5 * special::erfc(x * std::f64::consts::FRAC_1_SQRT_2), -density / STEPS]
         };
-        (0..=(LAST * STEPS) as usize + 1).map(tail).collect()
+        (0..=(LAST_SIGMA * STEPS) as usize + 1).map(tail).collect()
     });
     let tail = |x: f64| {
-        let place = x.min(LAST) * STEPS;
+        let place = x.min(LAST_SIGMA) * STEPS;
         let k = place as usize;
         let (Some([f0, d0]), Some([f1, d1])) = (tails.get(k), tails.get(k + 1)) else { return 0.0 };
         let t = place - k as f64;
@@ -207,7 +207,7 @@ fn normal<R: Real>(u: R, half: R) -> R {
 const BLOCK: usize = 32;
 /// Sources are near a block up to this many times half its width from its middle. Those beyond leave a function there whose polynomial
 /// through eight Chebyshev points is good to (3 + sqrt 8)^-8 = 7e-7.
-const NEAR: f64 = 3.0;
+const NEAR_WIDTHS: f64 = 3.0;
 const POINTS: usize = 8;
 
 /// What Lorentzians far from the bins send there.
@@ -235,10 +235,10 @@ impl Blocks {
             let (Some(first), Some(last)) = (block.first(), block.last()) else { continue };
             let (lo, hi) = (first.0 - 0.5 * first.1, last.0 + 0.5 * last.1);
             let (middle, half) = (0.5 * (lo + hi), 0.5 * (hi - lo));
-            let from = rays.partition_point(|ray| ray[0] < middle - NEAR * half);
-            let to = rays.partition_point(|ray| ray[0] <= middle + NEAR * half);
+            let from = rays.partition_point(|ray| ray[0] < middle - NEAR_WIDTHS * half);
+            let to = rays.partition_point(|ray| ray[0] <= middle + NEAR_WIDTHS * half);
             // Broad profiles are smooth wherever they are.
-            let broad = rays[from..to].iter().all(|ray| ray[1] >= (NEAR * half).powi(2));
+            let broad = rays[from..to].iter().all(|ray| ray[1] >= (NEAR_WIDTHS * half).powi(2));
             let near = if broad { from..from } else { from..to };
             let points: [f64; POINTS] = std::array::from_fn(|k| middle + half * angle(k).cos());
             let mut density = [0.0; POINTS];
@@ -305,7 +305,7 @@ mod tests {
                     }
                     let share = |(lo, hi): (f64, f64), (from, to): (f64, f64)| {
                         let e = 0.5 * (from + to);
-                        let width = (at_six * (e / 6.0).powf(index)).max(NARROWEST * e);
+                        let width = (at_six * (e / 6.0).powf(index)).max(NARROWEST_PROFILE * e);
                         let cumulative = |x: f64| match is_lorentz {
                             true => (2.0 * (x - e) / width).atan() / PI,
                             false => special::normal_cdf((x - e) / width),

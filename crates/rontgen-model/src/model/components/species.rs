@@ -7,7 +7,7 @@
 
 use super::{
     Component,
-    absorption::{LARGEST, ORIGIN, PER_END, Rows, ends, in_parts, ln_stretch},
+    absorption::{LARGEST_EXPONENT, ORIGIN_ENERGY, PER_END, Rows, ends, in_parts, ln_stretch},
     steps::{PER_BIN, PER_EDGE, Steps, bins_table, edges_table},
 };
 use crate::atomic::{
@@ -21,20 +21,20 @@ use crate::model::{
 };
 
 /// Most columns: the 18 elements and molecular hydrogen.
-const MOST: usize = 19;
+const MOST_COLUMNS: usize = 19;
 /// Weights are held inside this, so that f32 holds their sums; abundances 1e6 times the Sun's are beyond any use.
-const HEAVIEST: f64 = 1e6;
+const HEAVIEST_WEIGHT: f64 = 1e6;
 /// ln of a cross section that is zero.
-const NOTHING: f64 = -200.0;
+const NOTHING_LN: f64 = -200.0;
 /// The constants of TBabs: fraction of H in H2; density, smallest and largest radius, index.
 const MOLECULES: f64 = 0.2;
-const STANDARD: [f64; 4] = [1.0, 0.025, 0.25, 3.5];
+const STANDARD_DUST: [f64; 4] = [1.0, 0.025, 0.25, 3.5];
 
 /// 1 - cover + cover exp(-nH (gas + dust)), perhaps at a redshift.
 #[derive(Debug, Clone, Copy)]
 pub struct Species<R> {
-    gas: [R; MOST],
-    dust: [R; MOST],
+    gas: [R; MOST_COLUMNS],
+    dust: [R; MOST_COLUMNS],
     /// (x m, w) of each radius.
     grains: Option<[(R, R); RADII]>,
     minus: R,
@@ -46,8 +46,8 @@ pub struct Species<R> {
 
 struct Mix {
     nh: f64,
-    gas: [f64; MOST],
-    dust: [f64; MOST],
+    gas: [f64; MOST_COLUMNS],
+    dust: [f64; MOST_COLUMNS],
     /// Density, smallest and largest radius (micron), index.
     grains: Option<[f64; 4]>,
     cover: f64,
@@ -56,11 +56,11 @@ struct Mix {
 
 impl Mix {
     fn new(nh: f64, redshift: f64) -> Self {
-        Self { nh, gas: [0.0; MOST], dust: [0.0; MOST], grains: None, cover: 1.0, redshift }
+        Self { nh, gas: [0.0; MOST_COLUMNS], dust: [0.0; MOST_COLUMNS], grains: None, cover: 1.0, redshift }
     }
 
     fn prepare<R: Real>(&self) -> Species<R> {
-        let weights = |w: &[f64; MOST]| w.map(|w| R::of(w.clamp(-HEAVIEST, HEAVIEST)));
+        let weights = |w: &[f64; MOST_COLUMNS]| w.map(|w| R::of(w.clamp(-HEAVIEST_WEIGHT, HEAVIEST_WEIGHT)));
         let (ln_stretch, ln_stretch_low) = ln_stretch::<R>(self.redshift);
         Species {
             gas: weights(&self.gas),
@@ -94,7 +94,7 @@ pub(crate) fn tbgrain<R: Real>(par: &[f64]) -> Species<R> {
 pub(crate) fn tbpcf<R: Real>(par: &[f64]) -> Species<R> {
     let &[nh, cover, redshift] = par else { return Mix::new(0.0, 0.0).prepare() };
     let mut mix = Mix::new(nh, redshift);
-    (mix.gas[0], mix.dust[1], mix.grains, mix.cover) = (1.0, 1.0, Some(STANDARD), cover);
+    (mix.gas[0], mix.dust[1], mix.grains, mix.cover) = (1.0, 1.0, Some(STANDARD_DUST), cover);
     mix.prepare()
 }
 
@@ -104,7 +104,7 @@ pub(crate) fn tbfeo<R: Real>(par: &[f64]) -> Species<R> {
     let mut mix = Mix::new(nh, redshift);
     (mix.gas[0], mix.gas[2], mix.gas[4]) = (1.0, oxygen, iron);
     (mix.dust[1], mix.dust[3], mix.dust[5]) = (1.0, oxygen, iron);
-    mix.grains = Some(STANDARD);
+    mix.grains = Some(STANDARD_DUST);
     mix.prepare()
 }
 
@@ -233,12 +233,12 @@ impl Family {
         let jumps = self.mixture.jumps();
         let mut table = vec![rows as f64, columns.len() as f64, jumps.len() as f64];
         table.extend(columns.iter().map(|c| c.mass));
-        table.extend(in_parts(self.sections.energies.iter().map(|e| (e / ORIGIN).ln())));
+        table.extend(in_parts(self.sections.energies.iter().map(|e| (e / ORIGIN_ENERGY).ln())));
         let raw: Vec<&[f32]> = self.sections.species().filter_map(|s| self.sections.column(s)).collect();
         for column in columns {
             table.extend((0..rows).map(|i| {
                 let sum: f64 = raw.iter().zip(&column.weights).map(|(r, w)| f64::from(r[i]) * w).sum();
-                if sum > 0.0 { sum.ln() } else { NOTHING }
+                if sum > 0.0 { sum.ln() } else { NOTHING_LN }
             }));
         }
         // There are edges with the phabs family alone, each of whose elements is a column.
@@ -337,7 +337,7 @@ impl<R: Real> Species<R> {
     /// Adds half a column's cross sections at the places, times the weights, to the sums.
     #[inline(always)]
     fn add(places: &Places<R::Store>, ln_sigma: &[R::Store], (gas, dust): (R, R), sums: &mut [[R::Store; TILE]; 2]) {
-        let mut at = [R::of(NOTHING).store(); TILE];
+        let mut at = [R::of(NOTHING_LN).store(); TILE];
         for (j, at) in at.iter_mut().enumerate() {
             let row = places.row[j] as usize;
             if let (true, Some(&[low, high])) = (places.inside[j], ln_sigma.get(row..row + 2)) {
@@ -361,7 +361,7 @@ impl<R: Real> Species<R> {
         body: &[R::Store],
     ) -> Option<[[R::Store; TILE]; 2]> {
         let mut sums = [[R::of(0.0).store(); TILE]; 2];
-        if columns > MOST {
+        if columns > MOST_COLUMNS {
             return None;
         }
         if rows == 0 {
@@ -426,14 +426,14 @@ impl<R: Real> Component<R> for Species<R> {
                 let x = *scaled * R::of(1.0 / mass);
                 let share = -(*weight / x);
                 for (gas, dust) in gas.iter_mut().zip(dust.iter()) {
-                    let blocked = (-(R::load(*dust) * x)).min(R::of(LARGEST)).exp_m1() * share;
+                    let blocked = (-(R::load(*dust) * x)).min(R::of(LARGEST_EXPONENT)).exp_m1() * share;
                     *gas = (R::load(*gas) + blocked).store();
                 }
             }
         }
         let uncovered = R::of(1.0) - self.cover;
         for (out, sum) in out.iter_mut().zip(gas.iter()) {
-            let transmission = (self.minus * R::load(*sum)).min(R::of(LARGEST)).exp();
+            let transmission = (self.minus * R::load(*sum)).min(R::of(LARGEST_EXPONENT)).exp();
             *out = transmission.fma(self.cover, uncovered).store();
         }
     }

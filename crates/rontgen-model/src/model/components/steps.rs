@@ -4,7 +4,7 @@
 //! A redshift moves the edges through the bins, so the rule is applied when the spectrum is made. The place of an edge in its bin is
 //! a small difference of logarithms; they are kept in two parts, so that f32 knows it in bins of half an eV.
 
-use super::absorption::ORIGIN;
+use super::absorption::ORIGIN_ENERGY;
 use crate::atomic::absorption::Jump;
 use crate::model::{
     grid::{TILE, Tile},
@@ -24,7 +24,7 @@ pub(super) fn parts(x: f64) -> (f64, f64) {
 /// ln E of the edges in two parts and the number of the column that jumps; ascending.
 pub(super) fn edges_table(jumps: &[Jump], column: impl Fn(usize) -> Option<usize>) -> Vec<f64> {
     let known: Vec<(f64, usize)> =
-        jumps.iter().filter_map(|jump| Some(((jump.energy / ORIGIN).ln(), column(jump.species)?))).collect();
+        jumps.iter().filter_map(|jump| Some(((jump.energy / ORIGIN_ENERGY).ln(), column(jump.species)?))).collect();
     let all = |f: fn(&(f64, usize)) -> f64| known.iter().map(f);
     all(|(e, _)| parts(*e).0).chain(all(|(e, _)| parts(*e).1)).chain(all(|(_, c)| *c as f64)).collect()
 }
@@ -34,7 +34,7 @@ pub(super) fn bins_table(bins: &[(f64, f64)], edges: usize) -> Vec<f64> {
     if edges == 0 {
         return Vec::new();
     }
-    let lower = || bins.iter().map(|&(lo, _)| parts((lo / ORIGIN).ln()));
+    let lower = || bins.iter().map(|&(lo, _)| parts((lo / ORIGIN_ENERGY).ln()));
     let widths = bins.iter().map(|&(lo, hi)| (hi / lo).ln());
     lower().map(|(high, _)| high).chain(lower().map(|(_, low)| low)).chain(widths).collect()
 }

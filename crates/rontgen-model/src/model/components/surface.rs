@@ -16,8 +16,8 @@ const LOWEST_X: f64 = 1e-6;
 const LN_LOWEST_X: f64 = -13.815_510_557_964_274;
 const STEP: f64 = 27.631_021_115_928_55 / PIECES as f64;
 /// Most nodes in the second parameter.
-const MOST: usize = 13;
-const COLDEST: f64 = 1e-5;
+const MOST_NODES: usize = 13;
+const COLDEST_KT: f64 = 1e-5;
 /// Photons of a black body of radius 1 km at 10 kpc, per E^2; a disc element radiates twice this per r dr.
 const SPHERE: f64 = 1.0344e-3;
 
@@ -31,7 +31,7 @@ struct Axis {
 /// 2/p - 1, p from 0.5 to 1.
 const DISK: Axis = Axis { count: 9, from: 1.0, to: 3.0 };
 /// alpha of bmc.
-const BULK: Axis = Axis { count: MOST, from: 0.01, to: 6.0 };
+const BULK: Axis = Axis { count: MOST_NODES, from: 0.01, to: 6.0 };
 const NONE: Axis = Axis { count: 1, from: 0.0, to: 0.0 };
 
 impl Axis {
@@ -41,9 +41,9 @@ impl Axis {
     }
 
     /// Lagrange's weights of the nodes at a value, which is held inside the range.
-    fn weights(&self, value: f64) -> [f64; MOST] {
+    fn weights(&self, value: f64) -> [f64; MOST_NODES] {
         let value = value.clamp(self.from, self.to);
-        let mut out = [0.0; MOST];
+        let mut out = [0.0; MOST_NODES];
         for (n, weight) in out.iter_mut().enumerate().take(self.count) {
             *weight = (0..self.count)
                 .filter(|m| *m != n)
@@ -190,14 +190,14 @@ pub struct Surface<R> {
     decay: R,
     inverse: R,
     ln_inverse: R,
-    weights: [R; MOST],
+    weights: [R; MOST_NODES],
     seed: Option<Body<R>>,
 }
 
-fn surface<R: Real>(kt: f64, amplitude: f64, power: f64, decay: f64, weights: [f64; MOST]) -> Surface<R> {
-    let t = kt.max(COLDEST);
+fn surface<R: Real>(kt: f64, amplitude: f64, power: f64, decay: f64, weights: [f64; MOST_NODES]) -> Surface<R> {
+    let t = kt.max(COLDEST_KT);
     Surface {
-        amplitude: R::of(if kt < COLDEST { 0.0 } else { amplitude }),
+        amplitude: R::of(if kt < COLDEST_KT { 0.0 } else { amplitude }),
         power: R::of(power),
         decay: R::of(decay),
         inverse: R::of(1.0 / t),
@@ -211,14 +211,14 @@ fn surface<R: Real>(kt: f64, amplitude: f64, power: f64, decay: f64, weights: [f
 pub(crate) fn diskpbb<R: Real>(par: &[f64]) -> Surface<R> {
     let &[tin, p, norm] = par else { return diskpbb(&[1.0, 0.75, 0.0]) };
     let p = p.clamp(0.5, 1.0);
-    let amplitude = 2.78e-3 * 0.75 / p * norm * tin.max(COLDEST).powi(3);
+    let amplitude = 2.78e-3 * 0.75 / p * norm * tin.max(COLDEST_KT).powi(3);
     surface(tin, amplitude, 3.0 - 2.0 / p, 1.0, DISK.weights(2.0 / p - 1.0))
 }
 
 /// T_max, norm ((Rin/D10)^2 cos i / f^4).
 pub(crate) fn ezdiskbb<R: Real>(par: &[f64]) -> Surface<R> {
     let &[t_max, norm] = par else { return ezdiskbb(&[1.0, 0.0]) };
-    let amplitude = 2.0 * SPHERE * norm * t_max.max(COLDEST).powi(3);
+    let amplitude = 2.0 * SPHERE * norm * t_max.max(COLDEST_KT).powi(3);
     surface(t_max, amplitude, 3.0, 1.0, NONE.weights(0.0))
 }
 
@@ -229,7 +229,7 @@ pub(crate) fn bmc<R: Real>(par: &[f64]) -> Surface<R> {
     let weight = 10f64.powf(log_a.clamp(-30.0, 30.0));
     let share = weight / (1.0 + weight);
     let green = alpha * (alpha + 3.0) / (2.0 * alpha + 3.0);
-    let mut out = surface(kt, 8.0525 * norm / kt.max(COLDEST) * share * green, 0.0, 0.0, BULK.weights(alpha));
+    let mut out = surface(kt, 8.0525 * norm / kt.max(COLDEST_KT) * share * green, 0.0, 0.0, BULK.weights(alpha));
     out.seed = Some(super::body::bbody(&[kt, norm / (1.0 + weight)]));
     out
 }
@@ -262,7 +262,7 @@ impl<R: Real> Component<R> for Surface<R> {
             let place = place.max(R::of(0.0)).min(R::of(PIECES as f64 - 1e-3));
             let (floor, piece) = place.floor();
             let mut c = [R::of(0.0); 4];
-            for (node, weight) in table.chunks_exact(4 * PIECES).take(nodes.min(MOST)).zip(self.weights) {
+            for (node, weight) in table.chunks_exact(4 * PIECES).take(nodes.min(MOST_NODES)).zip(self.weights) {
                 if let Some(four) = node.get(4 * piece..4 * piece + 4) {
                     for (c, entry) in c.iter_mut().zip(four) {
                         *c = weight.fma(R::load(*entry), *c);

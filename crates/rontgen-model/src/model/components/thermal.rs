@@ -12,7 +12,7 @@ use crate::model::{grid::Bin, real::Real};
 const STEP: f64 = 0.02 * std::f64::consts::LN_10;
 /// Lowest energy of the steps over the seed temperature. No photons flow through this end: a disc, whose spectrum is soft, shows it a
 /// decade above.
-const LOWEST: f64 = 1e-4;
+const LOWEST_ENERGY: f64 = 1e-4;
 /// XSPEC's largest number of steps.
 const MOST_STEPS: usize = 899;
 /// Steps that hold seed photons: to 46 times their temperature.
@@ -91,7 +91,7 @@ pub(super) fn solve(
 /// Photons of a disc black body per energy over x^2 at the steps `from..to`, x in units of the temperature at the inner
 /// edge.
 fn disc(from: usize, to: usize) -> Vec<f64> {
-    let at = |k: f64| LOWEST * (STEP * k).exp();
+    let at = |k: f64| LOWEST_ENERGY * (STEP * k).exp();
     let f = |u: f64| u.powf(8.0 / 3.0) / u.exp_m1();
     // Integral of u^(5/3)/(e^u - 1) over half a step, in ln u.
     let half_step = |k: f64| STEP / 12.0 * (f(at(k)) + 4.0 * f(at(k + 0.25)) + f(at(k + 0.5)));
@@ -125,7 +125,7 @@ pub(crate) fn nthcomp<R: Real>(par: &[f64]) -> Thermal<R> {
     };
     let (gamma, theta, seeds) = (gamma.max(1.001), electrons.max(1.0) / MASS, seeds.max(1e-3));
     let z = stretch(redshift);
-    let lowest = LOWEST * seeds / MASS;
+    let lowest = LOWEST_ENERGY * seeds / MASS;
     let tau = (2.25 + 3.0 / (theta * ((gamma + 0.5).powi(2) - 2.25))).sqrt() - 1.5;
     // Steps counted from 1, as the rule for the ends of the relativistic range needs it.
     let step_of = |x: f64| ((x / lowest).log10() / 0.02 + 1.0).max(1.0) as usize;
@@ -151,11 +151,11 @@ pub(crate) fn nthcomp<R: Real>(par: &[f64]) -> Thermal<R> {
     let mut values = if disc_seeds {
         disc(first, last)
     } else {
-        (first..last).map(|j| if j < SEEDS { 1.0 / (at(j) / lowest * LOWEST).exp_m1() } else { 0.0 }).collect()
+        (first..last).map(|j| if j < SEEDS { 1.0 / (at(j) / lowest * LOWEST_ENERGY).exp_m1() } else { 0.0 }).collect()
     };
     solve(tau, theta, STEP, at(first), &escape, &mut values, differences);
     for (j, (value, escape)) in (first..last).zip(values.iter_mut().zip(&escape)) {
-        let x = at(j) / lowest * LOWEST;
+        let x = at(j) / lowest * LOWEST_ENERGY;
         *value *= x.powi(4) * escape;
     }
     let mut out = Thermal {

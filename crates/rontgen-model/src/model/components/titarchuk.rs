@@ -16,7 +16,7 @@ const LOWEST_B: f64 = 1e-3;
 /// Its end in E/kT; the logarithm goes on in a straight line.
 const HIGHEST_X: f64 = 40.0;
 /// Largest spectral index, as in XSPEC.
-const STEEPEST: f64 = 10.0;
+const STEEPEST_INDEX: f64 = 10.0;
 /// Electron rest energy as XSPEC rounds it here, keV.
 const MASS: f64 = 511.0;
 
@@ -84,7 +84,7 @@ fn spectral_index(beta: f64, theta: f64) -> f64 {
         let d = (3.0 * ((a + 3.0) * a + 4.0) / ((a + 3.0) * (a + 2.0).powi(2))).ln() + ln_gamma(2.0 * a + 2.0);
         a * ((a + 3.0) * theta / (1.0 + theta) + 4.0 * (d / a).exp() * theta * theta).ln_1p()
     };
-    let (mut low, mut high): (f64, f64) = (1e-3, STEEPEST);
+    let (mut low, mut high): (f64, f64) = (1e-3, STEEPEST_INDEX);
     for _ in 0..44 {
         let middle = 0.5 * (low + high);
         if left(middle) < beta { low = middle } else { high = middle }

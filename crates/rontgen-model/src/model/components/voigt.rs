@@ -14,14 +14,14 @@ use crate::model::{
 /// Reach of the Gaussian kept, in sigma: a Lorentzian a ten-thousandth as wide is above what lies beyond.
 const REACH: f64 = 7.5;
 /// So many sigma away the Lorentzian hardly bends over the Gaussian, and f32 no longer knows the place in units of sigma.
-const FAR: f64 = 300.0;
+const FAR_SIGMA: f64 = 300.0;
 /// Largest step in s, and most steps.
-const STEP: f64 = 0.1;
-const MOST: f64 = 800.0;
+const LARGEST_STEP: f64 = 0.1;
+const MOST_STEPS: f64 = 800.0;
 /// Reach of the normal distribution that counts for the norm.
-const NORMAL: f64 = 8.5;
+const NORMAL_REACH: f64 = 8.5;
 /// Lines whose Gaussian is this much narrower than their Lorentzian are the latter, and the other way round.
-const PURE: f64 = 1e-4;
+const PURE_RATIO: f64 = 1e-4;
 
 /// Which of the two shapes matters.
 #[derive(Debug, Clone, Copy)]
@@ -49,12 +49,12 @@ fn share_above_zero(energy: f64, sigma: f64, gamma: f64) -> f64 {
     let (rise, ratio) = (-energy / sigma, (0.5 * gamma / sigma).max(1e-7));
     let density = |u: f64| (-0.5 * u * u).exp() / (2.0 * std::f64::consts::PI).sqrt();
     let above = |t: f64| 0.5 + t.atan() / std::f64::consts::PI;
-    if ratio >= 0.5 || rise < -NORMAL {
-        let step = NORMAL / 85.0;
+    if ratio >= 0.5 || rise < -NORMAL_REACH {
+        let step = NORMAL_REACH / 85.0;
         return (-85..=85).map(|k| step * f64::from(k)).map(|u| density(u) * above((u - rise) / ratio)).sum::<f64>()
             * step;
     }
-    let (from, to) = (((-NORMAL - rise) / ratio).asinh(), ((NORMAL - rise) / ratio).asinh());
+    let (from, to) = (((-NORMAL_REACH - rise) / ratio).asinh(), ((NORMAL_REACH - rise) / ratio).asinh());
     let steps = ((to - from) / 0.05).ceil();
     let step = (to - from) / steps;
     let at = |k: i32| {
@@ -68,11 +68,11 @@ fn share_above_zero(energy: f64, sigma: f64, gamma: f64) -> f64 {
 pub(crate) fn voigt<R: Real>(par: &[f64]) -> Voigt<R> {
     let &[energy, sigma, gamma, norm] = par else { return voigt(&[1.0, 1.0, 1.0, 0.0]) };
     let above_zero = share_above_zero(energy, sigma.max(1e-9), gamma.max(1e-9));
-    let shape = if gamma <= PURE * sigma || gamma <= 4e-7 * energy {
+    let shape = if gamma <= PURE_RATIO * sigma || gamma <= 4e-7 * energy {
         // The Gaussian's own norm is undone.
         let own = 1.0 - 0.5 * special::erfc(energy / sigma.max(1e-9) / std::f64::consts::SQRT_2);
         Shape::Gauss(super::line::gaussian(&[energy, sigma, norm * own / above_zero]))
-    } else if sigma <= PURE * gamma || sigma <= 2e-7 * energy {
+    } else if sigma <= PURE_RATIO * gamma || sigma <= 2e-7 * energy {
         let own = 0.5 + (2.0 * energy / gamma).atan() / std::f64::consts::PI;
         Shape::Lorentz(profile::lorentz(&[energy, gamma, norm * own / above_zero]))
     } else {
@@ -104,7 +104,7 @@ impl<R: Real> Component<R> for Voigt<R> {
         let distance = (bin.mid_hi - self.energy) + (bin.mid_lo - self.energy_low);
         let middle = distance.to_f64();
         let width = bin.width.to_f64();
-        if middle.abs() - 0.5 * width > FAR * self.sigma {
+        if middle.abs() - 0.5 * width > FAR_SIGMA * self.sigma {
             let inverse = R::of(1.0 / self.half_gamma);
             let limit = R::of(1e15);
             let place = (distance * inverse).min(limit).max(-limit);
@@ -119,7 +119,8 @@ impl<R: Real> Component<R> for Voigt<R> {
         let (from, to) = (at(middle - reach), at(middle + reach));
         // Steps fine enough for s and for the Gaussian's edges, which are sigma/t wide in s.
         let farthest = middle.abs() + reach;
-        let steps = ((to - from) * (1.0 / STEP).max(farthest / (0.8 * self.sigma))).clamp(24.0, MOST).ceil();
+        let steps =
+            ((to - from) * (1.0 / LARGEST_STEP).max(farthest / (0.8 * self.sigma))).clamp(24.0, MOST_STEPS).ceil();
         let step = (to - from) / steps;
         let half = bin.width * self.inverse_sigma * R::of(0.5);
         let centre = distance * self.inverse_sigma;

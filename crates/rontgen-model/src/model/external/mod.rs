@@ -18,15 +18,16 @@ use worker::{Broken, Worker};
 /// Processes that fail one after the other before the command is no longer started.
 const MOST_FAILURES: usize = 10;
 
-/// What a run file says of an external component.
+/// A run file says this of an external component.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExternalSpec {
     /// Name in expressions.
     pub name: String,
     /// Program and arguments; started in the folder of the run file.
     pub command: Vec<String>,
+    /// Kind.
     pub kind: Kind,
-    /// Without the norm, which an additive component gets.
+    /// Parameters without the norm, which an additive component gets.
     pub parameters: Vec<ParameterInfo>,
     /// Processes at once; 0: one per core.
     pub workers: usize,
@@ -43,7 +44,7 @@ struct Pool {
     last: String,
 }
 
-/// An external component with its processes.
+/// This is an external component with its processes.
 pub struct External {
     spec: ExternalSpec,
     component: Component,
@@ -101,7 +102,7 @@ impl External {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn told(&self, text: &str) -> String {
+    fn with_name(&self, text: &str) -> String {
         format!("'{}' {text}", self.spec.command.join(" "))
     }
 
@@ -111,9 +112,8 @@ impl External {
         loop {
             if pool.failures >= MOST_FAILURES {
                 let last = &pool.last;
-                return Err(
-                    self.told(&format!("failed {MOST_FAILURES} times one after the other; the last time it {last}"))
-                );
+                return Err(self
+                    .with_name(&format!("failed {MOST_FAILURES} times one after the other; the last time it {last}")));
             }
             if let Some(worker) = pool.idle.pop() {
                 return Ok(worker);
@@ -146,7 +146,7 @@ impl External {
         pool.last = broken.text.clone();
         drop(pool);
         self.returned.notify_all();
-        self.told(&broken.text)
+        self.with_name(&broken.text)
     }
 }
 
@@ -158,7 +158,7 @@ impl UserComponent for External {
     fn evaluate(&self, parameters: &[f64], bins: &[(f64, f64)], out: &mut [f64]) -> Result<(), String> {
         let timeout = Duration::from_secs(self.spec.timeout);
         if self.idle {
-            return Err(self.told("is not started here"));
+            return Err(self.with_name("is not started here"));
         }
         let mut again = true;
         loop {
@@ -167,7 +167,7 @@ impl UserComponent for External {
                 Ok(refused) => {
                     self.pool().failures = 0;
                     self.give_back(worker);
-                    return refused.map_err(|text| self.told(&format!("refuses: {text}")));
+                    return refused.map_err(|text| self.with_name(&format!("refuses: {text}")));
                 }
                 Err(broken) => {
                     drop(worker);

@@ -18,11 +18,11 @@ const ENERGIES: u32 = 2;
 const EVALUATE: u32 = 3;
 const REFUSED: u32 = 4;
 /// Longest message that is believed.
-const LONGEST: usize = 1 << 30;
+const LONGEST_MESSAGE: usize = 1 << 30;
 /// Lines of standard error that are kept for messages.
-const LINES: usize = 8;
+const KEPT_LINES: usize = 8;
 /// How long a process may take to end after its standard input was closed.
-const PATIENCE: Duration = Duration::from_millis(300);
+const END_PATIENCE: Duration = Duration::from_millis(300);
 
 /// A process that is of no more use.
 pub(super) struct Broken {
@@ -53,7 +53,7 @@ fn read_message(from: &mut impl Read) -> Result<Message, String> {
     from.read_exact(&mut head).map_err(|_| "ended".to_string())?;
     let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     let (kind, length) = (word(0), word(4) as usize);
-    if !(1..=REFUSED).contains(&kind) || length > LONGEST {
+    if !(1..=REFUSED).contains(&kind) || length > LONGEST_MESSAGE {
         return Err(format!(
             "wrote something that is no message of the protocol (kind {kind}, {length} bytes); does it print to its \
              standard output?"
@@ -116,7 +116,7 @@ impl Worker {
                 tracing::debug!("{shown}: {line}");
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
                 kept.push_back(line);
-                if kept.len() > LINES {
+                if kept.len() > KEPT_LINES {
                     kept.pop_front();
                 }
             }
@@ -162,7 +162,7 @@ impl Worker {
 
     /// The text with how the process ended and what it last wrote to its standard error.
     fn with_complaints(&mut self, mut text: String) -> String {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + END_PATIENCE;
         if text.starts_with("ended") {
             // Its last words may still be on their way.
             while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
@@ -223,7 +223,7 @@ impl Drop for Worker {
     fn drop(&mut self) {
         // The writing thread ends and closes the pipe: a process that listens goes by itself.
         self.requests = None;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + END_PATIENCE;
         while matches!(self.child.try_wait(), Ok(None)) {
             if Instant::now() > deadline {
                 // It may have gone in between; there is nothing to do about a failure here.

@@ -21,7 +21,7 @@ use super::catalogue::Component;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Which of the three kinds of table.
+/// A table is of one of three kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// `atable`: photons/cm2/s per bin.
@@ -33,13 +33,14 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// By the component's name in any case.
+    /// Returns the kind by the component's name in any case.
     pub fn of(name: &str) -> Option<Self> {
         [Kind::Additive, Kind::Multiplicative, Kind::Exponential]
             .into_iter()
             .find(|kind| kind.name().eq_ignore_ascii_case(name))
     }
 
+    /// Returns the component's name.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Additive => "atable",
@@ -49,38 +50,42 @@ impl Kind {
     }
 }
 
-/// One interpolated parameter.
+/// This is one interpolated parameter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Axis {
     /// Tabulated values, ascending, at least one.
     pub nodes: Vec<f64>,
-    /// Interpolated in the logarithm. Between a node that is not positive and the next one XSPEC's formula is undefined (it
+    /// Whether it is interpolated in the logarithm. Between a node that is not positive and the next one XSPEC's formula is undefined (it
     /// gives NaN): there the interpolation is linear.
     pub log: bool,
 }
 
-/// A table model read from its file.
+/// This is a table model read from its file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableModel {
+    /// The file.
     pub path: PathBuf,
+    /// Kind of table.
     pub kind: Kind,
     /// Name, parameters and limits, as the catalogue has them for other components.
     pub component: Arc<Component>,
+    /// Interpolated parameters, in the file's order.
     pub axes: Vec<Axis>,
     /// Additional parameters.
     pub added: usize,
-    /// ESCALE: the energies of the table are multiplied by a parameter.
+    /// Whether the energies of the table are multiplied by a parameter (ESCALE).
     pub rescaled: bool,
-    /// REDSHIFT: the table is seen at a redshift.
+    /// Whether the table is seen at a redshift (REDSHIFT).
     pub redshifted: bool,
-    /// n + 1 energies, keV.
+    /// Edges of the n energy bins \[keV\], n + 1.
     pub edges: Vec<f64>,
     /// Set where the energies are already those of the observer: Escale / (1 + z), which they were multiplied by.
     pub in_place: Option<f64>,
-    /// Factors below and above the tabulated energies (multiplicative and exponential tables).
+    /// Factor below the tabulated energies (multiplicative and exponential tables).
     pub low: f64,
+    /// Factor above the tabulated energies (multiplicative and exponential tables).
     pub high: f64,
-    /// Grid points (last axis fastest) x (1 + added) x n.
+    /// Spectra, row-major: grid points (last axis fastest) x (1 + added) x n.
     pub spectra: Vec<f32>,
 }
 
@@ -96,7 +101,7 @@ pub(crate) fn between<S: Copy>(nodes: &[S], log: bool, value: f64, number: impl 
 }
 
 impl TableModel {
-    /// The same model for parameters that are fixed (`None`: not): interpolated there once and for all, and moved to its place in
+    /// Returns the model for parameters that are fixed (`None`: not): interpolated there once and for all, and moved to its place in
     /// energy. `fixed` are the component's parameters in order. What varies keeps its full range.
     pub fn fixed(&self, fixed: &[Option<f64>]) -> Self {
         let mut out = self.clone();

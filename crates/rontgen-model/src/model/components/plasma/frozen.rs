@@ -22,13 +22,13 @@ use rayon::prelude::*;
 
 pub(super) const HEADER: usize = 16;
 /// Cells before the least and behind the largest place of an edge.
-const MARGIN: f64 = 3.0;
+const MARGIN_CELLS: f64 = 3.0;
 /// Cells of a chunk.
 pub(super) const CHUNK: usize = 8;
 /// Least number of cells per sigma of the narrowest line: its wings at 4 sigma are then good to 1e-3.
 const PER_SIGMA: f64 = 8.0;
 /// Cells in ln E are at most this long: 0.14 eV at 7 keV, which is what recombination edges there ask for on bins of 0.25 eV.
-const LONGEST: f64 = 1.2e-5;
+const LONGEST_CELL: f64 = 1.2e-5;
 /// Redshifts beyond these are taken as these.
 const REDSHIFTS: (f64, f64) = (-0.5, 10.0);
 /// What a model's tables may have at most, in numbers: half of what a device binds by default.
@@ -36,9 +36,9 @@ const MOST_NUMBERS: usize = 1 << 24;
 /// Lines end here, in sigma: 2e-9 of one lies outside.
 const REACH: f64 = 6.0;
 /// Least difference to the range of a parameter that counts: f32's rounding does not.
-pub(super) const SLACK: f64 = 1e-5;
+pub(super) const RANGE_SLACK: f64 = 1e-5;
 /// Numbers below this are 0: subnormal ones are slow.
-const SMALLEST: f64 = 1e-30;
+const SMALLEST_NUMBER: f64 = 1e-30;
 
 /// A broadened plasma whose velocity, and perhaps abundances, no parameter of a run changes; and the ranges of the rest.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,8 +106,9 @@ impl Frozen {
         let shape = Shape::of(self, &db, bins)?;
         let nodes = db.nodes.get(shape.nodes.clone())?;
         let mut out: Vec<f32> = Vec::with_capacity(shape.numbers() + 4 * bins.len());
-        let ends =
-            |(lo, hi): (f64, f64)| [lo - SLACK * lo.abs().max(1.0), hi + SLACK * hi.abs().max(1.0)].map(|x| x as f32);
+        let ends = |(lo, hi): (f64, f64)| {
+            [lo - RANGE_SLACK * lo.abs().max(1.0), hi + RANGE_SLACK * hi.abs().max(1.0)].map(|x| x as f32)
+        };
         out.extend([nodes.len() as f32, shape.groups.len() as f32, shape.cells as f32, shape.density as f32]);
         out.extend([shape.least_shift as f32, 0.0, self.family.parameters() as f32]);
         out.extend(ends(self.kt));
@@ -153,7 +154,7 @@ impl Frozen {
             let mut sum = 0.0;
             let numbers = chunk.iter().map(|photons| {
                 sum += photons;
-                if sum < SMALLEST { 0.0 } else { sum as f32 }
+                if sum < SMALLEST_NUMBER { 0.0 } else { sum as f32 }
             });
             numbers.collect::<Vec<f32>>()
         };
@@ -226,12 +227,12 @@ impl Shape {
         let band = (first.0.max(LOWEST_ENERGY), last.1.max(2.0 * LOWEST_ENERGY));
         let nodes = db.bracket(frozen.kt.0).0..(db.bracket(frozen.kt.1).0 + 2).min(db.nodes.len());
         let narrowest = widths(db.nodes.get(nodes.start)?.kt, frozen.beta)[ELEMENTS - 1];
-        let density = f64::from((1.0 / (narrowest / PER_SIGMA).min(LONGEST)) as f32);
+        let density = f64::from((1.0 / (narrowest / PER_SIGMA).min(LONGEST_CELL)) as f32);
         let [least, most] = [frozen.redshift.0, frozen.redshift.1].map(|z| z.clamp(REDSHIFTS.0, REDSHIFTS.1).ln_1p());
         let least_shift = f64::from(least as f32);
         let origin = f64::from((band.0.ln() - 1e-5) as f32);
         let extent = (band.1.ln() - origin) + (most - least_shift);
-        let cells = ((extent * density + 2.0 * MARGIN) / CHUNK as f64).ceil() * CHUNK as f64;
+        let cells = ((extent * density + 2.0 * MARGIN_CELLS) / CHUNK as f64).ceil() * CHUNK as f64;
         let free = frozen.abundance.iter().enumerate().filter(|(_, fixed)| fixed.is_none());
         let groups = std::iter::once(0).chain(free.filter_map(|(group, _)| frozen.family.parameter(group))).collect();
         (cells < MOST_NUMBERS as f64).then_some(Self {
@@ -262,15 +263,15 @@ struct Grid {
 }
 
 /// Steps per sigma of the table of the normal distribution; its cubics are good to 1e-12.
-const NORMAL: f64 = 256.0;
+const NORMAL_STEPS: f64 = 256.0;
 
 impl Grid {
     fn new(shape: &Shape) -> Self {
-        let start = shape.origin + shape.least_shift - MARGIN / shape.density;
-        let steps = (2.0 * REACH * NORMAL) as usize;
+        let start = shape.origin + shape.least_shift - MARGIN_CELLS / shape.density;
+        let steps = (2.0 * REACH * NORMAL_STEPS) as usize;
         let normal = |k: usize| {
-            let x = k as f64 / NORMAL - REACH;
-            [special::normal_cdf(x), (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt() / NORMAL]
+            let x = k as f64 / NORMAL_STEPS - REACH;
+            [special::normal_cdf(x), (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt() / NORMAL_STEPS]
         };
         Self {
             ends: (0..=shape.cells).map(|k| (start + k as f64 / shape.density).exp()).collect(),
@@ -282,7 +283,7 @@ impl Grid {
 
     /// Cumulative standard normal distribution.
     fn normal(&self, x: f64) -> f64 {
-        let place = (x.clamp(-REACH, REACH) + REACH) * NORMAL;
+        let place = (x.clamp(-REACH, REACH) + REACH) * NORMAL_STEPS;
         let k = place as usize;
         let (Some([f0, d0]), Some([f1, d1])) = (self.normal.get(k), self.normal.get(k + 1)) else { return 1.0 };
         let t = place - k as f64;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 0                nodes N, groups G, knots K, then for three segments of the knots: ln E of the first, knots per ln E, number
-//!                  of the first; ln E of the end; parts per ln E; lines in all L; and what SHORT
+//!                  of the first; ln E of the end; parts per ln E; lines in all L; and what SHORT_SIDE
 //!                  leaves of the longest side of a triangle, over its energy; ln E where the tables end; numbers of the
 //!                  second segment's first knot and of its last
 //! HEADER           kT of the nodes (keV), N
@@ -22,7 +22,7 @@ pub(super) const HEADER: usize = 16;
 pub(super) const TRIANGLE: usize = 32;
 
 /// Sides of triangles of up to this (keV; the shader has it, too) are usual.
-pub(super) const SHORT: f64 = 2.15e-3;
+pub(super) const SHORT_SIDE: f64 = 2.15e-3;
 
 /// Energy (keV), photons at norm 1, reach (sigma) or left side (keV), element or TRIANGLE + element, 0 or right side (keV).
 pub(super) type Line = [f64; 5];
@@ -80,7 +80,7 @@ impl Content {
         out.extend([k.at[0], k.density[0], k.at[1], k.density[1], k.at[2], k.density[2], k.at[3]]);
         out.extend([self.parts_per_ln, self.lines.len() as f64]);
         let triangles = self.lines.iter().filter(|l| l[3] >= TRIANGLE as f64);
-        out.push(triangles.map(|l| (l[2].max(l[4]) - SHORT) / l[0]).fold(0.0, f64::max) * 1.001);
+        out.push(triangles.map(|l| (l[2].max(l[4]) - SHORT_SIDE) / l[0]).fold(0.0, f64::max) * 1.001);
         out.push(self.ends);
         out.extend([k.first[1], k.first[2]]);
         out.resize(HEADER, 0.0);
@@ -117,7 +117,7 @@ pub(super) struct View<'a> {
     at: [f32; 4],
     density: [f32; 3],
     pub parts_per_ln: f64,
-    /// The longest side of a triangle less SHORT, over its energy.
+    /// The longest side of a triangle less SHORT_SIDE, over its energy.
     pub longest: f64,
     /// ln E where the tables end: the knots reach a little further.
     pub ends: f64,

@@ -42,6 +42,12 @@ pub(crate) fn check(settings: &Settings) -> Result<(), ModelError> {
     atomdb::open(settings.atomdb.as_deref()).map(|_| ()).map_err(ModelError::Atomic)
 }
 
+/// Least and highest energy (keV) at which the tables have photons; `None` where there are none.
+pub(crate) fn energies(settings: &Settings) -> Option<(f64, f64)> {
+    let db = atomdb::open(settings.atomdb.as_deref()).ok()?;
+    Some((atomdb::LOWEST_ENERGY, table::end(&db)))
+}
+
 /// Which abundances are parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Family {

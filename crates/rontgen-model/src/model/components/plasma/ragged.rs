@@ -6,7 +6,7 @@
 
 use super::{
     layout::{Line, TRIANGLE},
-    table::{FAINT, Grid, SMALLEST},
+    table::{FAINT_SHARE, Grid, SMALLEST_DENSITY},
 };
 use crate::atomic::atomdb::Curve;
 
@@ -16,11 +16,11 @@ const LONGEST_SIDE: f64 = 2.1e-3;
 const LONGEST_GAP: f64 = 0.05;
 /// A step of a continuum takes place within this (keV); or it rises, which nothing else does, within this share of its energy:
 /// AtomDB's recombination edges do over 1.06 %.
-const STEEP: f64 = 4e-3;
+const STEEP_WIDTH: f64 = 4e-3;
 const STEEP_SHARE: f64 = 0.012;
 /// On both sides of a step, this many distances of knots are straightened, up to a knot, where a kink is no loss: the longer that is,
 /// the less of the step is left in one distance, and the less f32's rounding of ln E makes of it.
-const MARGIN: f64 = 8.0;
+const MARGIN_KNOTS: f64 = 8.0;
 
 /// One element at one temperature.
 pub(super) struct Place<'a> {
@@ -40,7 +40,7 @@ impl Place<'_> {
         let below = self.grid.below(energy)?;
         // Knots closer than that nearly resolve it.
         let lost = (energy * self.grid.extent[below] / width).min(1.0);
-        Some(self.factor * density.abs() * energy * lost > FAINT * self.floor[below])
+        Some(self.factor * density.abs() * energy * lost > FAINT_SHARE * self.floor[below])
     }
 
     /// Density of a curve that is worth what is there always.
@@ -160,12 +160,12 @@ fn divided(start: (f64, f64), inner: &[(f64, f64)], end: (f64, f64), longest: f6
 pub(super) fn without_edges(continuum: &Curve, place: &Place<'_>, lines: &mut Vec<Line>) -> Curve {
     let mut all = points(continuum);
     // Not longer outside of the fine knots: the longest side of a triangle is what every bin has to look around for.
-    let longest = MARGIN * place.grid.fine();
+    let longest = MARGIN_KNOTS * place.grid.fine();
     // Where the curve is straightened.
     let mut windows: Vec<(f64, f64)> = Vec::new();
     for pair in all.windows(2) {
         let gap = pair[1].0 - pair[0].0;
-        let steep = (gap <= STEEP || (pair[1].1 > pair[0].1 && gap <= STEEP_SHARE * pair[0].0))
+        let steep = (gap <= STEEP_WIDTH || (pair[1].1 > pair[0].1 && gap <= STEEP_SHARE * pair[0].0))
             && place.stands_out(pair[1].1 - pair[0].1, pair[0].0.max(1e-3), gap.max(1e-9)) == Some(true);
         if !steep {
             continue;
@@ -183,7 +183,7 @@ pub(super) fn without_edges(continuum: &Curve, place: &Place<'_>, lines: &mut Ve
         // The triangle below a convex kink is negative: what it is taken from must be there.
         let there = |window: &(f64, f64)| {
             let density = between(three[0], three[1], window.0.max(three[0].0));
-            place.factor * density * energy >= SMALLEST
+            place.factor * density * energy >= SMALLEST_DENSITY
         };
         windows.extend(window.filter(there));
     }

@@ -5,7 +5,7 @@
 
 use super::{
     Plasma, REACH,
-    layout::{SHORT, TRIANGLE, View},
+    layout::{SHORT_SIDE, TRIANGLE, View},
 };
 use crate::atomic::atomdb::ELEMENTS;
 use crate::model::{
@@ -16,7 +16,7 @@ use crate::model::{
 /// Lanes of the loops over bins.
 const LANES: usize = 8;
 /// Bins up to this wide, in sigma, get the density at their middle with two corrections, which is good to 1e-5 out to 4 sigma.
-const NARROW: f64 = 0.5;
+const NARROW_BIN: f64 = 0.5;
 /// Room for a tile's edges and whole lanes behind them.
 const ROOM: usize = TILE + 2 * LANES;
 
@@ -163,8 +163,8 @@ fn lines<const FUSED: bool>(plasma: &Plasma, view: &View<'_>, tile: &Tile<f32>, 
         let lines = view.lines(node);
         let broadest = REACH * plasma.width[side][lightest(e_min * 0.8)];
         let broadest = if plasma.broad { broadest } else { 0.0 };
-        let lowest = (e_min / (1.0 + broadest)).min((e_min - SHORT) / (1.0 + view.longest));
-        let highest = (e_max / (1.0 - broadest).max(0.1)).max((e_max + SHORT) / (1.0 - view.longest));
+        let lowest = (e_min / (1.0 + broadest)).min((e_min - SHORT_SIDE) / (1.0 + view.longest));
+        let highest = (e_max / (1.0 - broadest).max(0.1)).max((e_max + SHORT_SIDE) / (1.0 - view.longest));
         let from = lines.energy.partition_point(|e| f64::from(*e) < lowest);
         let to = lines.energy.partition_point(|e| f64::from(*e) <= highest);
         let weights = plasma.element_weight.map(|w| (w * share) as f32);
@@ -217,7 +217,7 @@ fn lines<const FUSED: bool>(plasma: &Plasma, view: &View<'_>, tile: &Tile<f32>, 
                 triangle::<FUSED>(&edges, bin..end, energy, (left as f32, right as f32), photons, &mut sums);
                 continue;
             }
-            if tile.broadest <= NARROW * sigma {
+            if tile.broadest <= NARROW_BIN * sigma {
                 narrow::<FUSED>(&edges, bin..end, energy, sigma, photons, &mut sums);
                 continue;
             }

@@ -1,7 +1,7 @@
 //! Makes a plasma's table: the smooth part on knots in ln E, and the lines that stand out of it.
 //!
 //! The smooth part is photons per ln E by "hats": what is between two knots is shared between them by distance, so that the
-//! interpolated density holds exactly the photons of the tables. Lines that are faint against what else is there (see [`FAINT`]) are
+//! interpolated density holds exactly the photons of the tables. Lines that are faint against what else is there (see [`FAINT_SHARE`]) are
 //! shared out in the same way, at their place; no photon is lost.
 //!
 //! What varies faster than the knots can follow, the ragged parts of the curves, is kept beside the lines; see [`ragged`].
@@ -20,27 +20,27 @@ use crate::atomic::{
 use crate::model::Settings;
 use rayon::prelude::*;
 
-/// A line is faint when at its peak, at rest, it adds less than this to the continuum of its element and a share ([`BESIDE`]) of those
+/// A line is faint when at its peak, at rest, it adds less than this to the continuum of its element and a share ([`BESIDE_SHARES`]) of those
 /// of hydrogen and helium.
-pub(super) const FAINT: f64 = 3e-4;
+pub(super) const FAINT_SHARE: f64 = 3e-4;
 /// By [`Family`]: one abundance for the metals, one for each of the common elements, hydrogen's a parameter, too. With these, abundances up to
 /// three and thirty times hydrogen's are within the tolerance, of the common elements also without helium; a smaller share would make lines of
 /// more that is faint.
-const BESIDE: [f64; 3] = [1.0 / 3.0, 1.0 / 6.0, 1.0 / 30.0];
+const BESIDE_SHARES: [f64; 3] = [1.0 / 3.0, 1.0 / 6.0, 1.0 / 30.0];
 /// All faint lines of an element between two knots together add less than this.
 const FAINT_TOGETHER: f64 = 6e-4;
 /// A line ends where it adds less than this.
-const WING: f64 = 1e-5;
+const WING_SHARE: f64 = 1e-5;
 /// Distance of knots in ln E: in the band (150 km/s; at most 2e-3, and a third of the narrowest bin), and outside.
-const FINE: f64 = 5e-4;
+const FINE_STEP: f64 = 5e-4;
 const FINE_MOST: f64 = 2e-3;
-const COARSE: f64 = 1e-3;
+const COARSE_STEP: f64 = 1e-3;
 /// The fine knots reach from this times the lowest energy to that times the highest: redshifts to 0.6 and below.
 const FINE_RANGE: (f64, f64) = (0.8, 1.6);
 /// And all knots: redshifts from -0.5 to 10.
 const RANGE: (f64, f64) = (0.5, 11.0);
 /// Densities below this are 0: subnormal numbers are slow.
-pub(super) const SMALLEST: f64 = 1e-30;
+pub(super) const SMALLEST_DENSITY: f64 = 1e-30;
 
 pub(crate) fn apec_table(bins: &[(f64, f64)], settings: &Settings) -> Vec<f64> {
     table(bins, settings, Family::Metals, false)
@@ -88,7 +88,7 @@ fn table(bins: &[(f64, f64)], settings: &Settings, family: Family, broad: bool) 
     let (Some(first), Some(last)) = (bins.first(), bins.last()) else { return Vec::new() };
     let band = (first.0.max(LOWEST_ENERGY), last.1.max(2.0 * LOWEST_ENERGY));
     let narrowest = bins.iter().filter(|b| b.0 >= band.0).map(|b| (b.1 / b.0).ln()).fold(1.0, f64::min);
-    let fine = (narrowest / 3.0).clamp(FINE, FINE_MOST);
+    let fine = (narrowest / 3.0).clamp(FINE_STEP, FINE_MOST);
     let knots = knots(band, fine);
     let parts = made(&db, &knots, bins, &ratios, family, broad);
     let mut starts = vec![0];
@@ -111,7 +111,7 @@ fn table(bins: &[(f64, f64)], settings: &Settings, family: Family, broad: bool) 
 }
 
 /// The highest energy of the continua (keV).
-fn end(db: &AtomDb) -> f64 {
+pub(super) fn end(db: &AtomDb) -> f64 {
     let last = |curve: &Curve| curve.energy.last().copied().map_or(1.0, f64::from);
     db.nodes.iter().flat_map(|node| node.continuum.iter().map(last)).fold(1.0, f64::max)
 }
@@ -136,7 +136,7 @@ fn knots(band: (f64, f64), fine: f64) -> Knots {
     let (mut at, mut density, mut first) = (ends, [0.0; 3], [0.0; 3]);
     let mut count = 0.0;
     for k in 0..3 {
-        let step = if k == 1 { fine } else { fine.max(COARSE) };
+        let step = if k == 1 { fine } else { fine.max(COARSE_STEP) };
         let steps = ((ends[k + 1] - ends[k]) / step).ceil();
         // The shader and the f32 form read these numbers as f32; so must whoever fills the knots.
         density[k] = f64::from((1.0 / step) as f32);
@@ -297,7 +297,7 @@ fn part(node: &Node, grid: &Grid, ratios: &[f64; ELEMENTS], family: Family, broa
     };
     let base = {
         let (hydrogen, helium) = (continuum(0), continuum(1));
-        let share = BESIDE[family as usize];
+        let share = BESIDE_SHARES[family as usize];
         let beside = |k: usize| (hydrogen[k] + helium[k]) / grid.extent[k] * share;
         (0..knots).map(beside).collect::<Vec<f64>>()
     };
@@ -336,10 +336,10 @@ fn part(node: &Node, grid: &Grid, ratios: &[f64; ELEMENTS], family: Family, broa
             let (energy, photons, below) = own[l];
             let peak = peak(&own[l]);
             together[below] += peak;
-            if peak < FAINT && together[below] < FAINT_TOGETHER {
+            if peak < FAINT_SHARE && together[below] < FAINT_TOGETHER {
                 grid.add(&mut mass, photons, energy, below);
             } else {
-                let reach = (2.0 * (peak / WING).max(1.0).ln()).sqrt().clamp(3.0, REACH);
+                let reach = (2.0 * (peak / WING_SHARE).max(1.0).ln()).sqrt().clamp(3.0, REACH);
                 lines.push([energy, photons, reach, element as f64, 0.0]);
             }
         }
@@ -350,7 +350,7 @@ fn part(node: &Node, grid: &Grid, ratios: &[f64; ELEMENTS], family: Family, broa
         grid.settle(density);
         density.iter_mut().zip(sampled).for_each(|(density, sampled)| *density += sampled);
     }
-    for x in smooth.iter_mut().flatten().filter(|x| **x < SMALLEST) {
+    for x in smooth.iter_mut().flatten().filter(|x| **x < SMALLEST_DENSITY) {
         *x = 0.0;
     }
     lines.sort_by(|a, b| a[0].total_cmp(&b[0]));

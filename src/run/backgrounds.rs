@@ -1,0 +1,108 @@
+//! Named models of a run file, put to the data sets that they are part of: the background spectrum becomes a data set of its own, and the same
+//! model adds to the source's.
+
+use std::path::Path;
+
+use super::run_file::{NamedModel, Part, RunFile};
+use crate::analysis::problem::{Addition, SetSpec};
+use crate::analysis::{StatisticChoice, StatisticSettings};
+use crate::model::{Model, Parameters};
+use crate::observation::{self, Dataset, FileChoice, Response};
+use crate::{Error, Result};
+
+/// What named models add to the data sets; their background spectra follow the data sets, each once.
+///
+/// # Errors
+/// Responses that are not found or do not fit, and a background model of a data set without a spectrum of counts for it.
+pub(super) fn add(
+    run: &RunFile,
+    data: Option<&Path>,
+    named: Vec<Vec<(usize, Model, Parameters)>>,
+    datasets: &mut Vec<Dataset>,
+    specs: &mut Vec<SetSpec>,
+) -> Result<Vec<Addition>> {
+    let mut additions = Vec::new();
+    // The data set that is a data set's background spectrum.
+    let mut spectra: Vec<Option<usize>> = vec![None; datasets.len()];
+    for (asked, members) in run.models.iter().zip(named) {
+        for (set, model, parameters) in members {
+            let refuse = |text: String| Error::Input(format!("{}, [models.{}]: {text}", run.path, asked.name));
+            let response = response(run, data, asked, &datasets[set])?;
+            let source = &datasets[set];
+            let bins = source.bins.len();
+            let addition = |set: usize, folded| Addition {
+                name: asked.name.clone(),
+                set,
+                model: model.clone(),
+                parameters: parameters.clone(),
+                folded,
+            };
+            if asked.part == Part::Source {
+                let folded = source.folded_through(&response, source.exposure, &vec![1.0; bins])?;
+                additions.push(addition(set, folded));
+                continue;
+            }
+            let background = source.background.as_ref().ok_or_else(|| {
+                refuse(format!(
+                    "the data set '{}' has no background spectrum; name one (background = \"...\"), or take part = \"source\"",
+                    source.name
+                ))
+            })?;
+            if background.errors.is_some() {
+                return Err(refuse(format!(
+                    "the background spectrum of '{}' has Gaussian errors; a model is fitted to one of counts",
+                    source.name
+                )));
+            }
+            let own = source.folded_through(&response, background.exposure, &vec![1.0; bins])?;
+            let scaled = source.folded_through(&response, background.exposure, &background.scale)?;
+            additions.push(addition(set, scaled));
+            match spectra[set] {
+                Some(at) => additions.push(addition(at, own)),
+                None => {
+                    spectra[set] = Some(datasets.len());
+                    datasets.push(Dataset {
+                        name: format!("{} background", source.name),
+                        counts: background.counts.iter().map(|&count| count as u32).collect(),
+                        exposure: background.exposure,
+                        folded: own,
+                        warnings: Vec::new(),
+                        files: vec![background.file.clone(), response.path.clone()],
+                        background: None,
+                        backfile: None,
+                        ..source.clone()
+                    });
+                    specs.push(SetSpec {
+                        model: model.clone(),
+                        parameters: parameters.clone(),
+                        statistic: StatisticSettings { choice: StatisticChoice::Cstat, ..StatisticSettings::default() },
+                        named: Some(asked.name.clone()),
+                    });
+                }
+            }
+        }
+    }
+    Ok(additions)
+}
+
+/// The response of a named model in a data set.
+fn response(run: &RunFile, data: Option<&Path>, asked: &NamedModel, set: &Dataset) -> Result<Response> {
+    let find = |key: &str, name: &str| {
+        run.find_named(&format!("models.{}.{key} = {name:?}", asked.name), name, data).map_err(Error::from)
+    };
+    let rmf = match (&asked.response, set.files.get(1)) {
+        (Some(name), _) => find("response", name)?,
+        (None, Some(path)) => path.clone(),
+        (None, None) => {
+            return Err(Error::Input(format!(
+                "{}, [models.{}]: the built-in instrument has no response file; name one (response = \"...\")",
+                run.path, asked.name
+            )));
+        }
+    };
+    let area = match asked.area() {
+        FileChoice::File(name) => FileChoice::File(find("arf", &name.to_string_lossy())?),
+        other => other,
+    };
+    Ok(observation::load_response_with(&rmf, &area, run.observation.mismatch)?)
+}
