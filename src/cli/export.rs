@@ -1,6 +1,6 @@
 //! `rontgen export`: a finished run for other programs.
 
-use super::common::{DataArgs, ExternalArgs};
+use super::common::DataArgs;
 use crate::{
     Error, Result,
     report::{Document, folder, tables, write_atomically},
@@ -29,8 +29,6 @@ pub struct Args {
     pub arviz: Option<PathBuf>,
     #[command(flatten)]
     data: DataArgs,
-    #[command(flatten)]
-    external: ExternalArgs,
 }
 
 /// Everything is made before the first file is written.
@@ -56,7 +54,7 @@ pub fn run(args: Args) -> Result<u8> {
     let mut files: Vec<(PathBuf, String)> = Vec::new();
     if let Some(file) = args.xcm {
         let data = args.data.folder()?;
-        let finished = Finished::open_with(&args.dir, data.as_deref(), args.external.commands(Commands::Never))?;
+        let finished = Finished::open_with(&args.dir, data.as_deref(), Commands::Never)?;
         files.push((file, export::commands(&finished.case, data.as_deref(), &finished.summary)?));
     }
     if let Some(root) = args.getdist {

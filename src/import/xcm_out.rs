@@ -7,7 +7,7 @@ use crate::{
     analysis::{Problem, problem::SetModel},
     kernels::background_stat::BackgroundStatistic,
     model::{MapEntry, ParameterInfo, Prior},
-    observation::Dataset,
+    observation::{Dataset, split_text},
     simulate::Statistic,
 };
 use std::path::{Component, Path, PathBuf};
@@ -37,11 +37,14 @@ fn number(x: f64) -> String {
 
 /// A path as it may stand in any folder. One that goes up again is made plain: what the run file and `run.toml` name is the same file.
 fn absolute(path: &Path) -> String {
-    let plain = match path.components().any(|part| part == Component::ParentDir) {
-        true => std::fs::canonicalize(path),
-        false => std::path::absolute(path),
-    };
-    plain.unwrap_or_else(|_| path.to_path_buf()).display().to_string()
+    let text = path.to_string_lossy();
+    // A file may be called as if it had a selector.
+    let (file, selector) = if path.exists() { (text.as_ref(), "") } else { split_text(&text, |_| false) };
+    let file = Path::new(file);
+    let goes_up = file.components().any(|part| part == Component::ParentDir);
+    let plain = Some(file).filter(|_| goes_up).and_then(|file| std::fs::canonicalize(file).ok());
+    let plain = plain.or_else(|| std::path::absolute(file).ok()).unwrap_or_else(|| file.to_path_buf());
+    format!("{}{selector}", plain.display())
 }
 
 /// The data sets of the source's model; background spectra that named models are fitted to follow them.
@@ -277,5 +280,38 @@ fn bayes(place: usize, prior: &Prior) -> String {
             format!("bayes {place} gauss {mean:?} {sd:?}\n")
         }
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_plain_and_keep_their_selectors() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().canonicalize().unwrap();
+        std::fs::create_dir(real.join("out")).unwrap();
+        std::fs::write(real.join("a.pha"), "").unwrap();
+        let wanted = real.join("a.pha").display().to_string();
+        assert_eq!(absolute(&real.join("out/../a.pha")), wanted);
+        assert_eq!(absolute(&real.join("out/../a.pha{3}")), format!("{wanted}{{3}}"));
+        assert_eq!(absolute(&real.join("a.pha[SPECTRUM]")), format!("{wanted}[SPECTRUM]"));
+        assert!(Path::new(&absolute(Path::new("none.pha{3}"))).is_absolute());
+    }
+
+    #[test]
+    fn what_is_between_ranges_is_ignored() {
+        assert_eq!(ignored(&[]), None);
+        assert_eq!(ignored(&[[0.0, 2.0]]).as_deref(), Some("2.0-**"));
+        assert_eq!(ignored(&[[0.5, 2.0], [2.0, 3.0], [4.0, 1e4]]).as_deref(), Some("**-0.5,3.0-4.0,10000.0-**"));
+    }
+
+    #[test]
+    fn links_are_written_without_two_signs() {
+        let entry = |scale: f64, offset: f64| MapEntry { free: 0, scale, offset };
+        assert_eq!(link(&entry(1.0, 0.0), 4), "= p4");
+        assert_eq!(link(&entry(-0.5, -2.0), 4), "= -0.5*p4 - 2.0");
+        assert_eq!(link(&entry(1.0, 0.25), 4), "= p4 + 0.25");
     }
 }
