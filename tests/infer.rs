@@ -15,6 +15,7 @@ use serde_json::Value;
 
 const FILES: &[&str] = &[
     "coverage.csv",
+    "model.xcm",
     "plots/corner.svg",
     "plots/coverage.svg",
     "plots/efficiency.svg",

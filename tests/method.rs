@@ -53,9 +53,16 @@ const SAME: f64 = 6e-3;
 fn nested_sampling_alone_gives_the_posterior_of_the_networks() {
     let out = nested();
     let found: Vec<String> = files(out).iter().map(|path| path.display().to_string()).collect();
-    for file in
-        ["posterior.csv", "posterior.fits", "weighted.csv", "spectrum.csv", "unfolded.csv", "report.html", "run.toml"]
-    {
+    for file in [
+        "model.xcm",
+        "posterior.csv",
+        "posterior.fits",
+        "weighted.csv",
+        "spectrum.csv",
+        "unfolded.csv",
+        "report.html",
+        "run.toml",
+    ] {
         assert!(found.iter().any(|name| name == file), "{file} is missing among {found:?}");
     }
     assert!(!found.iter().any(|name| name.starts_with("rounds") || name.contains("checkpoint")), "{found:?}");

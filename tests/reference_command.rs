@@ -58,6 +58,7 @@ fn a_nested_run_is_complete_and_right() {
     let out = nested();
     let found: Vec<String> = files(out).iter().map(|path| path.display().to_string()).collect();
     for file in [
+        "model.xcm",
         "posterior.csv",
         "posterior.fits",
         "weighted.csv",

@@ -203,16 +203,9 @@ fn commands_after_the_model_are_honoured_or_named() {
         ("newpar 1=p2*3\nuntie 1", "XSPEC: 0.06, -2.0 .. 9.0", "log_uniform", ""),
         ("# tail", "uniform", "log_uniform", ""),
         ("energies 0.1 20. 1000 log", "uniform", "log_uniform", "energies 0.1 20. 1000 log"),
-        (
-            "gain fit 1 1.02 0.01\n1.0 0.1\n0.0 0.1",
-            "uniform",
-            "log_uniform",
-            "the energy scale stays that of the response: gain fit",
-        ),
         ("gain off", "uniform", "log_uniform", ""),
         ("xset APECROOT 3.0.9", "uniform", "log_uniform", "xset APECROOT 3.0.9"),
         ("abund file my.dat", "uniform", "log_uniform", "abund file: no such table here"),
-        ("model 2:bkg powerlaw\n 1 0.01\n 0.5 0.01", "uniform", "log_uniform", "only the model of the first source"),
         ("weight churazov", "uniform", "log_uniform", "C-STAT has no weights: weight churazov"),
         ("systematic 0.02", "uniform", "log_uniform", "systematic 0.02"),
         ("mdefine foo a*E : mul", "uniform", "log_uniform", "mdefine foo"),
@@ -243,6 +236,18 @@ fn commands_after_the_model_are_honoured_or_named() {
     }
     // Edits of the model itself, and parameters that are not there.
     for (command, says) in [
+        (
+            "gain fit 1 1.02 0.01\n1.0 0.1\n0.0 0.1",
+            "a gain has no counterpart yet: the energy scale would stay that of the response: gain fit",
+        ),
+        (
+            "model 2:bkg powerlaw\n 1 0.01\n 0.5 0.01",
+            "named models, those of further sources, cannot be carried over yet: model 2:bkg",
+        ),
+        ("response 2:1 toy.rmf", "source 2 of spectrum 1 is a named model's"),
+        ("energies extend high 100 200 log", "beyond the energies of the response"),
+        ("corfile 1 p.pha", "a correction file has no counterpart"),
+        ("diagrsp", "a response that is no file"),
         ("addcomp 1 phabs & 0.1", "addcomp 1 phabs"),
         ("delcomp 1", "delcomp 1"),
         ("editmod phabs*powerlaw & 0.1", "editmod phabs*powerlaw"),

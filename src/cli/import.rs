@@ -59,7 +59,7 @@ pub fn run(args: Args) -> Result<u8> {
     }
     let parts = if imported.lost.len() == 1 { "a part" } else { "parts" };
     eprintln!(
-        "error: {}: {parts} of the model or the data did not survive (above, and in the file, where SET THIS stands): \
+        "error: {}: {parts} of the model or the data did not survive (above; in the file SET THIS stands where something is to be written): \
          mend it before it is run",
         out.display()
     );

@@ -19,6 +19,7 @@ mod derive;
 mod devices;
 mod diagnose;
 mod environment;
+mod export;
 mod fake;
 mod group;
 mod import;
@@ -80,6 +81,8 @@ enum Command {
     Derive(derive::Args),
     /// (Re)write report.html and plots/ of a finished run
     Report(report::Args),
+    /// A finished run for other programs: XSPEC, GetDist, LaTeX
+    Export(export::Args),
     /// Write a spectrum with a GROUPING column
     Group(group::Args),
     /// A mock observation (OGIP) at given parameters
@@ -110,6 +113,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Diagnose(args) => diagnose::run(args),
         Command::Derive(args) => derive::run(args),
         Command::Report(args) => report::run(args),
+        Command::Export(args) => export::run(args),
         Command::Group(args) => group::run(args),
         Command::Fake(args) => fake::run(args),
         Command::Import(args) => import::run(args),

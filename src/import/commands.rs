@@ -1,7 +1,7 @@
 //! The commands of XSPEC, one at a time, in the order of the file.
 
 use super::{
-    edits,
+    data, edits,
     lines::{Line, words},
     selection,
     xcm::{Parameter, Save},
@@ -122,14 +122,6 @@ pub(super) fn number(word: &str) -> Option<f64> {
     word.replace(['D', 'd'], "e").parse::<f64>().ok().filter(|x| x.is_finite())
 }
 
-/// `2:1` -> (Some(2), 1); `1` -> (None, 1).
-fn pair(word: &str) -> Option<(Option<usize>, usize)> {
-    match word.split_once(':') {
-        Some((a, b)) => Some((Some(a.parse().ok()?), b.parse().ok()?)),
-        None => Some((None, word.parse().ok()?)),
-    }
-}
-
 /// Whether a line goes on with the parameters of the model command above it.
 fn is_parameter(line: &str) -> bool {
     line.starts_with(['=', '/', '+', '-', '.', ',']) || line.starts_with(|c: char| c.is_ascii_digit())
@@ -171,7 +163,10 @@ pub(super) fn take(save: &mut Save, line: &Line, mode: Mode) -> Mode {
     if is_parameter(text) {
         match mode {
             Mode::Passing => return mode,
-            Mode::Parameters if text.starts_with("/*") => return Mode::Commands,
+            Mode::Parameters if text.starts_with("/*") => {
+                save.rest_default = true;
+                return Mode::Commands;
+            }
             Mode::Parameters => {
                 match parameter(text) {
                     Some(parameter) => save.parameters.push(parameter),
@@ -180,6 +175,7 @@ pub(super) fn take(save: &mut Save, line: &Line, mode: Mode) -> Mode {
                         save.parameters.push(Parameter::Tied(text.trim_start_matches('=').to_string()));
                     }
                 }
+                save.lines.parameters.insert(save.parameters.len(), line.number);
                 save.read_with_model = save.parameters.len();
                 return mode;
             }
@@ -201,9 +197,16 @@ pub(super) fn take(save: &mut Save, line: &Line, mode: Mode) -> Mode {
         return Mode::Passing;
     }
     match word.as_str() {
-        "model" => return model(save, rest, &at),
-        "data" => data(save, rest, &at),
-        "response" | "arf" | "backgrnd" => companion(save, &word, rest, &at),
+        "model" => return model(save, rest, line.number, &at),
+        "data" => data::data(save, rest, line.number, &at),
+        "response" | "arf" | "backgrnd" => data::companion(save, &word, rest, line.number, &at),
+        "corfile" => {
+            if words(rest).iter().any(|word| word.parse::<usize>().is_err() && !word.eq_ignore_ascii_case("none")) {
+                save.lose(at("a correction file has no counterpart, and what it takes away would stay in the counts"));
+            }
+        }
+        "cornorm" => {}
+        "diagrsp" | "dummyrsp" => save.lose(at("a response that is no file has no counterpart")),
         "ignore" | "notice" => {
             let mut sets = save.sets;
             match selection::read(rest, word == "notice", &save.unit, &mut sets) {
@@ -218,11 +221,7 @@ pub(super) fn take(save: &mut Save, line: &Line, mode: Mode) -> Mode {
         "setplot" => {
             save.unit = std::mem::take(&mut save.unit).after_setplot(&words(&rest.to_lowercase()));
         }
-        "statistic" => {
-            if !rest.to_lowercase().starts_with("test") {
-                save.statistic = rest.split_whitespace().next().map(str::to_lowercase);
-            }
-        }
+        "statistic" => data::statistic(save, rest, &at),
         "abund" => save.abund = Some(rest.to_lowercase()),
         "xsect" => save.xsect = Some(rest.to_lowercase()),
         "cosmo" => save.cosmo = rest.split([' ', ',']).filter_map(number).collect(),
@@ -232,7 +231,7 @@ pub(super) fn take(save: &mut Save, line: &Line, mode: Mode) -> Mode {
         }
         "systematic" => save.systematic = number(rest).unwrap_or(0.0),
         "cd" => save.folder = words(rest).into_iter().next(),
-        "newpar" => edits::newpar(save, rest, &at),
+        "newpar" => edits::newpar(save, rest, line.number, &at),
         "freeze" | "thaw" | "untie" => edits::change(save, &word, rest, &at),
         "bayes" => edits::bayes(save, rest, &at),
         "addcomp" | "delcomp" | "editmod" => {
@@ -248,11 +247,17 @@ pub(super) fn take(save: &mut Save, line: &Line, mode: Mode) -> Mode {
         }
         "gain" => {
             if !matches!(rest.split_whitespace().next(), Some("off" | "nofit") | None) {
-                save.remark(at("the energy scale stays that of the response"));
+                save.lose(at("a gain has no counterpart yet: the energy scale would stay that of the response"));
             }
             return Mode::Passing;
         }
-        "energies" => save.remark(at("the model is evaluated at the energies of the response")),
+        "energies" => match rest.split_whitespace().next().map(str::to_lowercase).as_deref() {
+            Some("extend") => save.lose(at(
+                "the model cannot be evaluated beyond the energies of the response, which convolutions would notice",
+            )),
+            Some("reset") | None => {}
+            _ => save.remark(at("the model is evaluated at the energies of the response")),
+        },
         "weight" => {
             if !rest.eq_ignore_ascii_case("standard") {
                 save.remark(at("C-STAT has no weights"));
@@ -270,13 +275,13 @@ pub(super) fn take(save: &mut Save, line: &Line, mode: Mode) -> Mode {
 
 pub(super) type Says<'a> = &'a dyn Fn(&str) -> String;
 
-fn model(save: &mut Save, rest: &str, at: Says<'_>) -> Mode {
+fn model(save: &mut Save, rest: &str, number: usize, at: Says<'_>) -> Mode {
     let mut parts = rest.split('&');
     let head = parts.next().unwrap_or("").trim();
     let (first, behind) = head.split_once(char::is_whitespace).unwrap_or((head, ""));
     let named = first.split_once(':').filter(|(source, _)| source.parse::<usize>().is_ok());
     if named.is_some_and(|(source, _)| source != "1") {
-        save.remark(at("only the model of the first source is carried over"));
+        save.lose(at("named models, those of further sources, cannot be carried over yet"));
         return Mode::Passing;
     }
     if matches!(head.to_lowercase().as_str(), "?" | "list" | "active" | "inactive") {
@@ -287,12 +292,14 @@ fn model(save: &mut Save, rest: &str, at: Says<'_>) -> Mode {
     save.parameters.clear();
     save.beneath.clear();
     save.priors.clear();
+    save.lines.parameters.clear();
+    (save.rest_default, save.lines.model, save.groups_of_model) = (false, number, save.group_count());
     save.model_name = named.map(|(_, name)| name.to_string()).filter(|name| !name.is_empty());
     save.expression = Some(numbers_away(expression)).filter(|text| !matches!(text.as_str(), "none" | "clear" | ""));
     let mut mode = if save.expression.is_some() { Mode::Parameters } else { Mode::Commands };
     for part in parts {
         if part.trim().starts_with("/*") {
-            mode = Mode::Commands;
+            (mode, save.rest_default) = (Mode::Commands, true);
             break;
         }
         match parameter(part) {
@@ -302,6 +309,7 @@ fn model(save: &mut Save, rest: &str, at: Says<'_>) -> Mode {
                 save.parameters.push(Parameter::Tied(part.trim().to_string()));
             }
         }
+        save.lines.parameters.insert(save.parameters.len(), number);
     }
     save.read_with_model = save.parameters.len();
     mode
@@ -328,83 +336,4 @@ fn numbers_away(expression: &str) -> String {
     }
     out.push_str(rest);
     out.trim().to_string()
-}
-
-fn data(save: &mut Save, rest: &str, at: Says<'_>) {
-    let (mut next, mut group) = (1, 1);
-    for word in words(rest) {
-        match pair(&word) {
-            Some((Some(g), set)) => (group, next) = (g, set),
-            Some((None, set)) => next = set,
-            None if word.eq_ignore_ascii_case("none") => {
-                // `data none` is all of them, `data 2 none` that one.
-                let alone = rest.trim().eq_ignore_ascii_case("none");
-                let gone: Vec<usize> = save.data.keys().copied().filter(|set| alone || *set == next).collect();
-                for set in gone {
-                    let maps = [&mut save.data, &mut save.response, &mut save.arf, &mut save.background];
-                    maps.into_iter().for_each(|map| drop(map.remove(&set)));
-                    save.groups.remove(&set);
-                }
-                next += 1;
-            }
-            None if word.starts_with('/') => {}
-            None => {
-                for file in rows(&word) {
-                    // Another file under the number brings its own companions, and all its channels.
-                    let maps = [&mut save.response, &mut save.arf, &mut save.background];
-                    maps.into_iter().for_each(|map| drop(map.remove(&next)));
-                    save.data.insert(next, file);
-                    save.groups.insert(next, group);
-                    save.loaded_after.insert(next, save.selections.len());
-                    next += 1;
-                }
-            }
-        }
-    }
-    if rest.is_empty() {
-        save.remark(at("names no file"));
-    }
-}
-
-/// `file{1-3,5}` names four spectra, one data set each.
-fn rows(word: &str) -> Vec<String> {
-    let one = || vec![word.to_string()];
-    let Some((file, list)) = word.strip_suffix('}').and_then(|w| w.split_once('{')) else { return one() };
-    if !list.contains(['-', ',']) {
-        return one();
-    }
-    let mut out = Vec::new();
-    for part in list.split(',').map(str::trim) {
-        let (from, to) = part.split_once('-').unwrap_or((part, part));
-        match (from.trim().parse::<usize>(), to.trim().parse::<usize>()) {
-            (Ok(from), Ok(to)) if from <= to && to - from < 10_000 => {
-                out.extend((from..=to).map(|row| format!("{file}{{{row}}}")));
-            }
-            _ => return one(),
-        }
-    }
-    out
-}
-
-fn companion(save: &mut Save, kind: &str, rest: &str, at: Says<'_>) {
-    let (mut source, mut set) = (1, 1);
-    for word in words(rest) {
-        if let Some((s, n)) = pair(&word) {
-            (source, set) = (s.unwrap_or(1), n);
-            continue;
-        }
-        if source > 1 {
-            save.remark(at("only the first source is carried over"));
-            return;
-        }
-        let map = match kind {
-            "response" => &mut save.response,
-            "arf" => &mut save.arf,
-            _ => &mut save.background,
-        };
-        if !word.starts_with('/') {
-            map.insert(set, word);
-        }
-        set += 1;
-    }
 }

@@ -40,7 +40,7 @@ fn own_numbers(save: &Save, place: usize) -> Vec<f64> {
 }
 
 /// `newpar`.
-pub(super) fn newpar(save: &mut Save, rest: &str, at: Says<'_>) {
+pub(super) fn newpar(save: &mut Save, rest: &str, line: usize, at: Says<'_>) {
     let end = rest.find([' ', '\t', '=', ',']).unwrap_or(rest.len());
     let (place, value) = rest.split_at_checked(end).unwrap_or((rest, ""));
     if place == "0" || value.trim().is_empty() {
@@ -56,6 +56,7 @@ pub(super) fn newpar(save: &mut Save, rest: &str, at: Says<'_>) {
         // The comma behind the number is no empty place.
         let text = text.strip_prefix(',').unwrap_or(text);
         let old = own_numbers(save, place);
+        save.lines.parameters.insert(place, line);
         match parameter(text) {
             Some(Parameter::Numbers(new)) => {
                 let mut numbers = old;

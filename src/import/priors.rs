@@ -145,6 +145,11 @@ pub(super) fn follow_ties(infos: &[ParameterInfo], settings: &mut [Setting], val
             }
             continue;
         }
+        // The same parameter of another data group cannot drive it out of limits that are its own.
+        let same_limits = |root: &ParameterInfo| (root.hard_min, root.hard_max) == (info.hard_min, info.hard_max);
+        if (scale, offset) == (1.0, 0.0) && infos.get(at).is_some_and(same_limits) {
+            continue;
+        }
         // The root's values at which the tied parameter is at its limits.
         let ends = [(info.hard_min - offset) / scale, (info.hard_max - offset) / scale];
         let (least, most) = (ends[0].min(ends[1]), ends[0].max(ends[1]));

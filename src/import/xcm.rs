@@ -37,6 +37,19 @@ pub struct BayesPrior {
     pub numbers: Vec<f64>,
 }
 
+/// Lines of the file, for messages.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Places {
+    /// Of the model command.
+    pub model: usize,
+    /// Data set number -> where it was loaded.
+    pub data: BTreeMap<usize, usize>,
+    /// Command and data set number -> where it names a file.
+    pub files: BTreeMap<(&'static str, usize), usize>,
+    /// Parameter number -> where its last setting is.
+    pub parameters: BTreeMap<usize, usize>,
+}
+
 /// The commands of a save file, sorted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Save {
@@ -58,8 +71,10 @@ pub struct Save {
     pub loaded_after: BTreeMap<usize, usize>,
     /// Whether `ignore bad` was said.
     pub ignore_bad: bool,
-    /// Fit statistic that `statistic` chose.
+    /// Fit statistic that `statistic` chose for every spectrum.
     pub statistic: Option<String>,
+    /// Data set number -> the statistic of that one alone.
+    pub statistics: BTreeMap<usize, String>,
     /// Table of abundances that `abund` chose.
     pub abund: Option<String>,
     /// Photoelectric cross sections that `xsect` chose.
@@ -78,6 +93,10 @@ pub struct Save {
     pub parameters: Vec<Parameter>,
     /// How many of them stand in the model command and the lines below it: their links were read before what follows them was.
     pub read_with_model: usize,
+    /// `/*`: those that the model command does not give have their defaults.
+    pub rest_default: bool,
+    /// Data groups that there were when the model command was read; it gives parameters of each.
+    pub groups_of_model: usize,
     /// What a parameter was before it was tied, by its number from 1.
     pub(super) beneath: BTreeMap<usize, Vec<f64>>,
     /// Priors of `bayes`.
@@ -88,6 +107,7 @@ pub struct Save {
     pub remarks: Vec<String>,
     /// Why the model or the data are not those of the file; each is among the remarks, too.
     pub lost: Vec<String>,
+    pub(super) lines: Places,
     pub(super) unit: Unit,
     /// Data sets that `ignore` and `notice` speak of where they name none.
     pub(super) sets: Sets,
@@ -106,6 +126,7 @@ impl Default for Save {
             loaded_after: BTreeMap::new(),
             ignore_bad: false,
             statistic: None,
+            statistics: BTreeMap::new(),
             abund: None,
             xsect: None,
             cosmo: Vec::new(),
@@ -115,11 +136,14 @@ impl Default for Save {
             expression: None,
             parameters: Vec::new(),
             read_with_model: 0,
+            rest_default: false,
+            groups_of_model: 1,
             beneath: BTreeMap::new(),
             priors: Vec::new(),
             defined: Vec::new(),
             remarks: Vec::new(),
             lost: Vec::new(),
+            lines: Places::default(),
             unit: Unit::default(),
             sets: Some((1, 1)),
         }
@@ -127,6 +151,11 @@ impl Default for Save {
 }
 
 impl Save {
+    /// How many data groups there are; without data, one.
+    pub fn group_count(&self) -> usize {
+        self.groups.values().copied().max().unwrap_or(1).max(1)
+    }
+
     /// Says what has no place here.
     pub(super) fn remark(&mut self, text: String) {
         self.remarks.push(text);

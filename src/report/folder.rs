@@ -10,6 +10,8 @@ pub const SUMMARY: &str = "summary.json";
 pub const POSTERIOR: &str = "posterior.csv";
 /// Equal-weight samples as a chain of XSPEC's.
 pub const CHAIN: &str = "posterior.fits";
+/// XSPEC's commands that load data and model of the chain.
+pub const COMMANDS: &str = "model.xcm";
 /// All draws of the refinement with their weights.
 pub const WEIGHTED: &str = "weighted.csv";
 /// The folded spectrum with the band of its expected counts.
@@ -54,6 +56,7 @@ pub const OF_A_RUN: &[&str] = &[
     RUN_FILE,
     POSTERIOR,
     CHAIN,
+    COMMANDS,
     WEIGHTED,
     SPECTRUM,
     COVERAGE,

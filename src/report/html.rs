@@ -454,7 +454,7 @@ fn run(out: &mut String, s: &Summary) {
     out.push_str("</table></div>\n");
     out.push_str(
         "<p>The run as resolved, with every default written out, is in <code>run.toml</code>; the same file and seed give the same \
-         run. Samples: <code>posterior.csv</code>, and, unless the posterior is refused, <code>posterior.fits</code> for XSPEC's <code>chain load</code>; \
+         run. Samples: <code>posterior.csv</code>, and, unless the posterior is refused, <code>posterior.fits</code> for XSPEC's <code>chain load</code>, behind <code>model.xcm</code>; \
          <code>weighted.csv</code> has likelihoods and weights; <code>summary.json</code> all numbers of this page.</p>\n",
     );
     if !s.warnings.is_empty() {

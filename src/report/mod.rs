@@ -4,7 +4,8 @@
 //! |---|---|---|
 //! | `summary.json` | [`Summary`] | the result in one document |
 //! | `posterior.csv`, `rounds/NN/posterior.csv` | [`tables::write_samples`] | equal-weight samples |
-//! | `posterior.fits` | [`chain::write_chain`] | the same for XSPEC's `chain load` |
+//! | `posterior.fits` | [`chain::write_chain`] | the same for XSPEC's `chain load`, with the weighted draws beside it |
+//! | `model.xcm` | `import::write_commands` | XSPEC's commands for data and model |
 //! | `weighted.csv` | [`tables::write_weighted`] | samples of the refinement with likelihoods and weights |
 //! | `rounds/NN/losses.csv` | [`tables::write_losses`] | training: network, epoch, train, validation |
 //! | `spectrum.csv` | [`tables::write_spectrum`] | per bin: energies, counts, quantiles of the expected counts, components |

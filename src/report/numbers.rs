@@ -81,6 +81,8 @@ enum Style {
     Plain,
     /// `(1.230 +0.040 −0.050)×10⁻⁶`.
     Pretty,
+    /// `(1.230^{+0.040}_{-0.050})\times 10^{-6}`, for LaTeX's mathematics.
+    Latex,
 }
 
 impl Style {
@@ -97,6 +99,7 @@ impl Style {
             (0, _) => String::new(),
             (e, Style::Plain) => format!("e{e}"),
             (e, Style::Pretty) => format!("×10{}", superscript(e)),
+            (e, Style::Latex) => format!("\\times 10^{{{e}}}"),
         }
     }
 }
@@ -135,6 +138,11 @@ impl Estimate {
         self.text(Style::Pretty)
     }
 
+    /// For LaTeX's mathematics: `1.827^{+0.034}_{-0.028}`, `< 1.2\times 10^{-5}\ (90\,\%)`.
+    pub fn latex(&self) -> String {
+        self.text(Style::Latex)
+    }
+
     /// Another value of the same parameter (the best fit) with the same digits, in ASCII.
     pub fn plain_value(&self, x: f64) -> String {
         self.value(x, Style::Plain)
@@ -168,17 +176,27 @@ impl Estimate {
     fn text(&self, style: Style) -> String {
         let power = style.power(self.digits.exponent);
         let number = |x: f64| style.signs(&self.digits.number(x));
+        let words = |text: &str| match style {
+            Style::Latex => format!("\\text{{{text}}}"),
+            _ => text.into(),
+        };
         match self.what {
-            What::Nothing => "not constrained".into(),
+            What::Nothing => words("not constrained"),
             What::Limit { side, value, level } => {
                 let sign = if side == Side::Upper { '<' } else { '>' };
+                if style == Style::Latex {
+                    return format!("{sign} {}{power}\\ ({:.0}\\,\\%)", number(value), 100.0 * level);
+                }
                 format!("{sign} {}{power} ({:.0} %)", number(value), 100.0 * level)
             }
-            What::Value { median, .. } if !median.is_finite() => "unknown".into(),
+            What::Value { median, .. } if !median.is_finite() => words("unknown"),
             // Samples that are all the same have no errors.
             What::Value { median, up, down } if up.min(down).is_nan() || up.min(down) <= 0.0 => number(median),
             What::Value { median, up, down } => {
-                let text = format!("{} +{} {}{}", number(median), number(up), style.minus(), number(down));
+                let text = match style {
+                    Style::Latex => format!("{}^{{+{}}}_{{-{}}}", number(median), number(up), number(down)),
+                    _ => format!("{} +{} {}{}", number(median), number(up), style.minus(), number(down)),
+                };
                 if power.is_empty() { text } else { format!("({text}){power}") }
             }
         }

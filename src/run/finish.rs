@@ -1,11 +1,13 @@
 //! A posterior in its folder: every file but those of the rounds.
 
+use super::export;
 use super::output::{Existing, FINISHED, OutputFolder};
 use super::pipeline::Execution;
+use super::setup::Case;
 use crate::Result;
 use crate::report::chain::{self, ChainColumn};
 use crate::report::folder;
-use crate::report::{Document, ReportData, RoundData, round_folder, tables};
+use crate::report::{Document, ReportData, RoundData, round_folder, tables, write_atomically};
 use crate::result::{Posterior, SetPictures, Verdict};
 use std::time::Instant;
 
@@ -16,6 +18,7 @@ use std::time::Instant;
 /// # Errors
 /// Files that cannot be written.
 pub(super) fn write(
+    case: &Case,
     posterior: Posterior,
     execution: &Execution<'_>,
     folder: &OutputFolder,
@@ -35,8 +38,11 @@ pub(super) fn write(
             .map(|(name, p)| ChainColumn { name: name.clone(), number: p.number, unit: p.unit.clone() })
             .collect();
         let cstat: Vec<f64> = chosen.iter().map(|&row| -2.0 * weighted.log_likelihood[row as usize]).collect();
-        chain::write_chain(&path.join(folder::CHAIN), &columns, &samples.values, &cstat)?;
+        let draws = Some(&weighted);
+        chain::write_chain_and_draws(&path.join(folder::CHAIN), &columns, &samples.values, &cstat, draws)?;
     }
+    let commands = export::commands(case, execution.data, &summary)?;
+    write_atomically(&path.join(folder::COMMANDS), |w| w.write_all(commands.as_bytes()))?;
     let mut pictures = pictures.into_iter();
     let first = pictures.next().unwrap_or_default();
     let further: Vec<SetPictures> = pictures.collect();

@@ -9,6 +9,7 @@
 //! | `memory` | what a run takes, and whether the machine has it |
 //! | `method` | which way `inference.method = "auto"` takes |
 //! | `pipeline`, `finish` | a whole run, and every file of the folder |
+//! | `export` | a finished run for other programs: XSPEC's commands, GetDist's files, a table in LaTeX |
 //! | `reference` | the reference samplers instead of rounds |
 //! | `study` | runs with keys varied, beside a reference posterior |
 //! | `apply`, `trained` | the networks of an amortised run on other spectra; whether a spectrum's response is the one they were trained for |
@@ -23,6 +24,7 @@ pub mod bench;
 pub mod checkpoint;
 pub mod derive;
 pub mod diagnose;
+pub mod export;
 mod finish;
 pub mod memory;
 pub mod method;

@@ -73,14 +73,14 @@ pub fn run(case: &Case, execution: &Execution<'_>, truth: Option<&[f64]>) -> Res
     let verdict = match run.inference.method {
         Method::Nested => {
             let posterior = nested(problem, settings, device, store, *observer, given)?;
-            let verdict = finish::write(posterior, execution, &folder, started)?;
+            let verdict = finish::write(case, posterior, execution, &folder, started)?;
             folder.checkpoints()?.clear()?;
             verdict
         }
         // A folder whose run.toml says "auto" is none that rontgen wrote.
         Method::Npe | Method::Auto => {
             let trained = train(problem, settings, device, store, *observer, given)?;
-            let verdict = finish::write(trained.posterior, execution, &folder, started)?;
+            let verdict = finish::write(case, trained.posterior, execution, &folder, started)?;
             trained.rounds.forget_checkpoints()?;
             verdict
         }

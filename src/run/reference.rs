@@ -48,7 +48,7 @@ pub fn run(case: &Case, execution: &Execution<'_>) -> Result<Verdict> {
     let Execution { device, observer, .. } = execution;
     let store = Box::new(FolderStore::new(&folder)?);
     let posterior = sample(problem, settings, device, store, *observer, sampling, given)?;
-    let verdict = finish::write(posterior, execution, &folder, started)?;
+    let verdict = finish::write(case, posterior, execution, &folder, started)?;
     folder.checkpoints()?.clear()?;
     observer.done();
     Ok(verdict)

@@ -168,6 +168,36 @@ fn the_chain_file_is_read_by_cfitsio() {
     assert_eq!(hdu.read_col::<f64>(&mut file, "FIT_STATISTIC").unwrap(), cstat);
     assert_eq!(hdu.read_key::<f64>(&mut file, "TEMPR001").unwrap(), 1.0);
     assert_eq!(hdu.read_key::<i64>(&mut file, "STROW001").unwrap(), 1);
+
+    // The weighted draws beside it: those that have a weight, which add up to one.
+    let draws = WeightedSamples {
+        samples: Samples {
+            names: vec!["tbabs.nH".into(), "powerlaw_2.PhoIndex".into()],
+            values: vec![0.1, 1.0, 0.2, 2.0, 0.3, 3.0],
+        },
+        log_prior: vec![0.0; 3],
+        log_likelihood: vec![-250.0, -300.0, -260.0],
+        log_q: vec![0.0; 3],
+        weight: vec![3.0, 0.0, 1.0],
+    };
+    let both = folder.path().join("both.fits");
+    chain::write_chain_and_draws(&both, &columns, &values, &cstat, Some(&draws)).unwrap();
+    assert!(std::fs::read(&both).unwrap().starts_with(&std::fs::read(&path).unwrap()), "CHAIN stays as it is");
+    let mut file_both = fitsio::FitsFile::open(&both).unwrap();
+    let nest = file_both.hdu("NEST").unwrap();
+    for (column, wanted) in [
+        ("nH__1", [0.1, 0.3]),
+        ("PhoIndex__5", [1.0, 3.0]),
+        ("WEIGHT", [0.75, 0.25]),
+        ("LOG_LIKELIHOOD", [-250.0, -260.0]),
+    ] {
+        assert_eq!(nest.read_col::<f64>(&mut file_both, column).unwrap(), wanted, "{column}");
+    }
+    let short = WeightedSamples { weight: vec![1.0], ..draws };
+    let refused = chain::write_chain_and_draws(&folder.path().join("no.fits"), &columns, &values, &cstat, Some(&short));
+    assert!(message(refused).contains("1 weights, 6 values") && !folder.path().join("no.fits").exists());
+    // Parameters of a data set's own have the name that they have in XSPEC.
+    assert_eq!(column("powerlaw.norm@mos1.2", 8, "").label(), "norm__8");
     assert_eq!(hdu.read_key::<i64>(&mut file, "TFIELDS").unwrap(), 3);
     assert_eq!(hdu.read_key::<String>(&mut file, "HDUCLAS1").unwrap(), "CHAIN");
     assert_eq!(hdu.read_key::<String>(&mut file, "TUNIT1").unwrap(), "10^22");
