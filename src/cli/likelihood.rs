@@ -25,7 +25,7 @@ pub struct Args {
     /// Table of parameters: a header of names, one point per line; a posterior.csv will do
     #[arg(long, value_name = "THETA.csv")]
     pub(super) at: PathBuf,
-    /// Table to write: theta, log_likelihood (-C-STAT/2), cstat, then the expected counts of every bin
+    /// Table to write: theta, log_likelihood (-1/2 of the statistic), cstat (with a background: statistic), then the expected counts of every bin
     #[arg(long, value_name = "FILE.csv")]
     pub(super) out: PathBuf,
     #[command(flatten)]
@@ -60,7 +60,8 @@ pub fn run(mut args: Args) -> Result<u8> {
 fn write(path: &std::path::Path, problem: &Problem, points: &[Vec<f64>], likelihoods: &Likelihoods) -> Result<()> {
     let names = problem.names();
     write_atomically(path, |out| {
-        write!(out, "{},log_likelihood,cstat", names.join(","))?;
+        let statistic = if problem.is_poisson() { "cstat" } else { "statistic" };
+        write!(out, "{},log_likelihood,{statistic}", names.join(","))?;
         for bin in 1..=problem.observations.bins() {
             write!(out, ",expected_{bin}")?;
         }
