@@ -357,8 +357,9 @@ impl<'a> Rounds<'a> {
             expose(&mut expected, &factors);
             self.exposed.extend(factors);
         }
-        // A background of its own for each row: the networks learn what the likelihood integrates over.
-        let source = Source { seed: self.seed(), stream: Streams(self.done.len() as u32).counts() };
+        // A background of its own for each row: the networks learn what the likelihood integrates over. One stream for all rounds, whose rows are
+        // numbered through: a run that is resumed computes them again when it knows more rounds.
+        let source = Source { seed: self.seed(), stream: Streams(0).counts() };
         self.simulator.add_background(source, self.expected.rows(), &mut expected);
         self.expected.append(expected);
         Ok(())
