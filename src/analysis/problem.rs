@@ -2,7 +2,7 @@
 
 use super::context::log_likelihood_at;
 use super::extension;
-use super::statistic::StatisticSettings;
+use super::statistic::{self, StatisticSettings};
 use crate::device::Device;
 use crate::model::{MapEntry, Model, ParameterInfo, Parameters, Prior, Program};
 use crate::observation::{Dataset, FoldedResponse, Observations};
@@ -538,6 +538,8 @@ impl Problem {
                 let numbers =
                     background.counts.iter().chain(&background.scale).chain(background.errors.iter().flatten());
                 numbers.for_each(|x| hash.update(x.to_le_bytes()));
+                // Evidences of different statistics are no evidence about models.
+                hash.update(statistic::word(&set.statistic).as_bytes());
             }
         }
         for Added { spec, .. } in &self.added {

@@ -255,7 +255,7 @@ fn different_data(a: &(&Set, &Finished), b: (&Set, &Finished)) -> String {
     let tell = |(set, run): (&Set, &Finished)| {
         let o = &run.summary.observation;
         format!(
-            "{}: {}, {} bins from {} to {} keV, {} counts, {} s, response {}, area {}",
+            "{}: {}, {} bins from {} to {} keV, {} counts, {} s, response {}, area {}{}",
             set.path.display(),
             o.spectrum,
             o.bins,
@@ -264,11 +264,12 @@ fn different_data(a: &(&Set, &Finished), b: (&Set, &Finished)) -> String {
             o.counts,
             o.exposure,
             o.response,
-            o.arf
+            o.arf,
+            if o.statistic.is_empty() { String::new() } else { format!(", statistic {}", o.statistic) }
         )
     };
     format!(
-        "the models differ and so do their data (bins, counts, exposure or response); an evidence can only be compared on the same \
+        "the models differ and so do their data (bins, counts, exposure, response or statistic); an evidence can only be compared on the same \
          data\n  {}\n  {}",
         tell(*a),
         tell(b)
