@@ -77,7 +77,7 @@ fn one(table: &Table, place: &Place) -> Result<Option<Vec<Node>>, RunFileError> 
             return Err(wrong(
                 key,
                 node,
-                format!("the name of one file in quotes, or a list of {} names, one for each row", numbers.len()),
+                format!("the name of one file in quotes, or a list of names, one for each of {} rows", numbers.len()),
             ));
         }
     }
