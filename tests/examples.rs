@@ -116,11 +116,12 @@ fn run_files_with_backgrounds_open() {
     assert_eq!(names(&sparse), ["obs1", "obs2", "obs3", "obs4"]);
     assert!(sparse.iter().all(|set| set.1 == 444 && set.2 < 80 && set.3 > 0), "{sparse:?}");
     let burst = open("gbm-grb090217.toml");
-    assert_eq!(names(&burst), ["n6", "n9", "b1"]);
-    assert!(burst.iter().all(|set| set.1 == 112 && set.2 > set.3 / 2 && set.3 > 1000), "{burst:?}");
+    assert_eq!(
+        burst,
+        [("n6".into(), 112, 24843, 15263), ("n9".into(), 110, 28217, 17375), ("b1".into(), 114, 25922, 21908)]
+    );
     let rows = open("hetg-3c120-rows.toml");
-    assert_eq!(names(&rows), ["meg-1", "meg+1"]);
-    assert!(rows.iter().all(|set| set.1 == 343 && set.2 > 20_000 && set.3 > 100), "{rows:?}");
+    assert_eq!(rows, [("meg-1".into(), 343, 30044, 1347), ("meg+1".into(), 343, 33600, 1422)]);
     let modelled = open("chandra-modelled-background.toml");
     assert_eq!(names(&modelled), ["src", "src background"]);
     assert!(modelled.iter().all(|set| set.1 == 343), "{modelled:?}");
