@@ -186,6 +186,16 @@ fn write(mock: &Mock, file: &Path, beside: &Path, history: &[String]) -> Result<
     write_pha(file, &pha)?;
     let total: u64 = mock.counts.iter().map(|&c| u64::from(c)).sum();
     eprintln!("{}: {total} counts in {} channels", file.display(), mock.counts.len());
+    let beside = |named: &Path| crate::fits::existing(&file.with_file_name(file_name(named))).is_some();
+    let apart = std::iter::once(&mock.response).chain(&mock.area).filter(|named| !beside(named));
+    let apart: Vec<String> = apart.map(|named| file_name(named)).collect();
+    if !apart.is_empty() {
+        eprintln!(
+            "{}: its header names {}, which is not beside it: say where (response = ..., arf = ...) in the run file that reads it",
+            file.display(),
+            apart.join(" and ")
+        );
+    }
     Ok(())
 }
 

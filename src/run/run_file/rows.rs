@@ -7,11 +7,13 @@ use super::{
     keys::OBSERVATION,
     tree::{Item, Node, Place, Table},
 };
+use crate::Result;
 use crate::observation::{FileName, Identity, read_spectrum};
-use crate::{Error, Result};
 
 /// What a run file may say of rows.
-pub(super) const ROWS: &str = "a list of rows (whole numbers from 1), each once";
+pub(super) const ROWS: &str = "a list of rows (whole numbers from 1), each once, 1000 at most";
+/// More rows than anyone analyses together.
+const MOST: usize = 1000;
 /// Keys that may be a list of as many files.
 const FILES: [&str; 3] = ["response", "arf", "background"];
 
@@ -68,7 +70,8 @@ fn one(table: &Table, place: &Place) -> Result<Option<Vec<Node>>, RunFileError> 
         Item::Array(list) => list.iter().map(number).collect(),
         _ => None,
     };
-    let apart = |rows: &Vec<i128>| !rows.is_empty() && (1..rows.len()).all(|k| !rows[..k].contains(&rows[k]));
+    let apart =
+        |rows: &Vec<i128>| (1..=MOST).contains(&rows.len()) && (1..rows.len()).all(|k| !rows[..k].contains(&rows[k]));
     let numbers = numbers.filter(apart).ok_or_else(|| wrong("rows", rows, ROWS.into()))?;
     for key in FILES {
         let Some(node) = find(key) else { continue };
@@ -123,16 +126,15 @@ impl RunFile {
             return Ok(());
         }
         let mut found: Vec<Option<String>> = Vec::new();
-        for k in 0..=self.further.len() {
-            let own = self.of_set(k);
-            let path: Option<PathBuf> = match &own.observation.name {
+        for one in self.observations() {
+            let path: Option<PathBuf> = match &one.name {
                 Some(_) => None,
-                None => self.find_file("spectrum", &own.observation.spectrum, data).ok(),
+                None => self.find_file("spectrum", &one.spectrum, data).ok(),
             };
             let row = path.filter(|path| FileName::of(path).row.is_some());
             found.push(match row {
                 None => None,
-                Some(path) => label(&read_spectrum(&path).map_err(Error::from)?.identity),
+                Some(path) => label(&read_spectrum(&path)?.identity),
             });
         }
         let names = self.set_names();
