@@ -132,6 +132,10 @@ fn a_mock_has_a_background_of_the_same_scale() {
     folder.run_file("run.toml", &text);
     let told = folder.faked(&[&["run.toml", "--exposure", "5000", "--out", "mock.pha"][..], &AT].concat());
     assert!(told.contains("mock_bkg.pha") && told.contains("expected in the source's spectrum"), "{told}");
+    assert!(!told.contains("not beside it"), "{told}");
+    // Away from its response, a mock cannot be read by what its header names.
+    let told = folder.faked(&[&["run.toml", "--exposure", "5000", "--out", "../away.pha"][..], &AT].concat());
+    assert!(told.contains("r.rmf and a.arf, which is not beside it"), "{told}");
 
     let set = folder.load("mock.pha");
     let beside = background(&set);
