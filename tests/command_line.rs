@@ -131,7 +131,11 @@ fn a_file_in_the_way_is_not_overwritten_by_fake() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.pha").display().to_string();
     fs::write(&path, "mine").unwrap();
-    assert_refused(&["fake", "x.toml", "--at", "a.b=1", "--exposure", "1", "--out", &path], &["exists", "--force"]);
+    let run = folder.path().join("run.toml").display().to_string();
+    let model = "[observation]\nspectrum = \"s.pha\"\n[model]\nexpression = \"powerlaw\"\n[parameters]\n\
+        \"powerlaw.PhoIndex\" = 2\n\"powerlaw.norm\" = { log_uniform = [1, 2] }\n";
+    fs::write(&run, model).unwrap();
+    assert_refused(&["fake", &run, "--at", "a.b=1", "--exposure", "1", "--out", &path], &["exists", "--force"]);
     assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
 }
 

@@ -93,3 +93,36 @@ fn no_likelihood_comes_from_outside_of_the_priors() {
     let error = likelihood.ln_likelihood(ndarray::aview2(&[[1.5, 5e-4, 1.0]])).unwrap_err().to_string();
     assert!(error.contains("3 columns") && error.contains("powerlaw.norm"), "{error}");
 }
+
+/// The run files of several spectra and of backgrounds find what they name, and have the counts that are known of them.
+#[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
+fn run_files_with_backgrounds_open() {
+    use rontgen::run::{run_file::RunFile, setup::Case};
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let data = crate::common::data("");
+    let open = |name: &str| {
+        let case = Case::open(RunFile::read(&folder.join(name), &[]).unwrap(), Some(&data)).unwrap();
+        let sets = case.problem.observations.sets().iter().map(|set| {
+            let beside = set.background.as_ref().map_or(0.0, |background| background.total());
+            (set.name.clone(), set.bins.len(), set.total(), beside.round() as u64)
+        });
+        sets.collect::<Vec<_>>()
+    };
+    let names = |sets: &[(String, usize, u64, u64)]| sets.iter().map(|set| set.0.clone()).collect::<Vec<_>>();
+    let pair = open("ngc7793-pn-mos.toml");
+    assert_eq!(pair, [("pn".into(), 104, 10131, 855), ("mos1".into(), 100, 5851, 425)]);
+    let sparse = open("chandra-sparse.toml");
+    assert_eq!(names(&sparse), ["obs1", "obs2", "obs3", "obs4"]);
+    assert!(sparse.iter().all(|set| set.1 == 444 && set.2 < 80 && set.3 > 0), "{sparse:?}");
+    let burst = open("gbm-grb090217.toml");
+    assert_eq!(
+        burst,
+        [("n6".into(), 112, 24843, 15263), ("n9".into(), 110, 28217, 17375), ("b1".into(), 114, 25922, 21908)]
+    );
+    let rows = open("hetg-3c120-rows.toml");
+    assert_eq!(rows, [("meg-1".into(), 343, 30044, 1347), ("meg+1".into(), 343, 33600, 1422)]);
+    let modelled = open("chandra-modelled-background.toml");
+    assert_eq!(names(&modelled), ["src", "src background"]);
+    assert!(modelled.iter().all(|set| set.1 == 343), "{modelled:?}");
+}

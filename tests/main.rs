@@ -20,6 +20,7 @@ mod every_file;
 mod examples;
 mod expressions;
 mod external;
+mod fake;
 mod fallback;
 mod fine_bins;
 mod fuzz;

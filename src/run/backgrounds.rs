@@ -62,7 +62,7 @@ pub(super) fn add(
                 None => {
                     spectra[set] = Some(datasets.len());
                     datasets.push(Dataset {
-                        name: format!("{} background", source.name),
+                        name: name_of(&source.name),
                         counts: background.counts.iter().map(|&count| count as u32).collect(),
                         exposure: background.exposure,
                         folded: own,
@@ -83,6 +83,11 @@ pub(super) fn add(
         }
     }
     Ok(additions)
+}
+
+/// What the background spectrum of a data set is called.
+pub(super) fn name_of(set: &str) -> String {
+    format!("{set} background")
 }
 
 /// The response of a named model in a data set.

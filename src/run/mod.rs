@@ -7,6 +7,7 @@
 //! | `output`, `checkpoint`, `store` | the output folder: whose it is, what may be resumed, one process at a time; records in checksummed files |
 //! | `permission` | which commands of a run file may be started |
 //! | `memory` | what a run takes, and whether the machine has it |
+//! | `mock` | mock spectra of a run's data sets, with their backgrounds |
 //! | `method` | which way `inference.method = "auto"` takes |
 //! | `pipeline`, `finish` | a whole run, and every file of the folder |
 //! | `export` | a finished run for other programs: XSPEC's commands, GetDist's files, a table in LaTeX |
@@ -28,6 +29,7 @@ pub mod export;
 mod finish;
 pub mod memory;
 pub mod method;
+pub mod mock;
 pub mod output;
 pub mod permission;
 pub mod pipeline;

@@ -25,6 +25,7 @@ mod provenance;
 mod reference;
 mod refine;
 mod resolved;
+mod rows;
 mod section;
 mod tree;
 mod verdict;

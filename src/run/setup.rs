@@ -48,9 +48,10 @@ impl Case {
     /// # Errors
     /// As [`Self::open`].
     pub fn open_with(mut run: RunFile, data: Option<&Path>, own: &[Arc<dyn UserComponent>]) -> Result<Case> {
+        run.name_rows(data)?;
         // The model first: its mistakes are found in no time, while a response may take seconds to read.
-        let Models { model, sets, named } = models(&run, data, own)?;
-        if let Some((_, parameters)) = sets.first() {
+        let models = models(&run, data, own)?;
+        if let Some((_, parameters)) = models.sets.first() {
             problem::something_is_free(&run.path, parameters)?;
         }
         if run.is_built_in() && !run.further.is_empty() {
@@ -70,26 +71,14 @@ impl Case {
             let counts: Vec<u32> = table.rows.iter().map(|row| row.counts as u32).collect();
             datasets = datasets.into_iter().map(|set| set.with_counts(counts.clone())).collect::<Result<_, _>>()?;
         }
-        let names = run.set_names();
         let said = std::iter::once(&mut run.observation).chain(&mut run.further);
-        for ((dataset, observation), name) in datasets.iter_mut().zip(said).zip(names) {
+        for (dataset, observation) in datasets.iter().zip(said) {
             if !dataset.mismatched {
                 // Nothing had to be overlooked: run.toml does not ask for it either.
                 observation.mismatch = observation::Mismatch::Error;
             }
-            if let Some(name) = name {
-                dataset.name = name;
-            }
         }
-        let statistics: Vec<StatisticSettings> = run.observations().map(|one| one.statistic).collect();
-        let mut specs: Vec<SetSpec> = sets
-            .into_iter()
-            .zip(statistics)
-            .map(|((model, parameters), statistic)| SetSpec { model, parameters, statistic, named: None })
-            .collect();
-        let additions = backgrounds::add(&run, data, named, &mut datasets, &mut specs)?;
-        let observations = Observations::new(datasets).map_err(|e| Error::Input(format!("{}: {e}", run.path)))?;
-        let mut problem = Problem::joint(&run.path, observations, model, specs, additions)?;
+        let mut problem = state(&run, data, models, datasets)?;
         problem.exact_grid = run.model.exact_grid;
         problem.idle = run.commands == Commands::Never && !run.model.external.is_empty();
         problem.description = Description {
@@ -123,6 +112,29 @@ impl Case {
     pub fn context<'a>(&'a self, simulator: &'a Simulator, observer: &'a dyn Observer) -> Context<'a> {
         Context { problem: &self.problem, settings: &self.settings, simulator, device: simulator.device(), observer }
     }
+}
+
+/// Puts the models of a run to its data sets.
+pub(super) fn state(
+    run: &RunFile,
+    data: Option<&Path>,
+    Models { model, sets, named }: Models,
+    mut datasets: Vec<Dataset>,
+) -> Result<Problem> {
+    for (dataset, name) in datasets.iter_mut().zip(run.set_names()) {
+        if let Some(name) = name {
+            dataset.name = name;
+        }
+    }
+    let statistics: Vec<StatisticSettings> = run.observations().map(|one| one.statistic).collect();
+    let mut specs: Vec<SetSpec> = sets
+        .into_iter()
+        .zip(statistics)
+        .map(|((model, parameters), statistic)| SetSpec { model, parameters, statistic, named: None })
+        .collect();
+    let additions = backgrounds::add(run, data, named, &mut datasets, &mut specs)?;
+    let observations = Observations::new(datasets).map_err(|e| Error::Input(format!("{}: {e}", run.path)))?;
+    Problem::joint(&run.path, observations, model, specs, additions)
 }
 
 /// The settings of a run file that says nothing of them.

@@ -8,7 +8,7 @@
 use super::{
     Provenance, RunFile, RunFileError, autoencoder, external, flow, inference,
     key::{Draft, Key},
-    model, models, observation, output, parameters, provenance, reference, refine,
+    model, models, observation, output, parameters, provenance, reference, refine, rows,
     section::Section,
     tree::Table,
     verdict,
@@ -164,7 +164,8 @@ pub(super) fn home(key: &str, section: &str) -> Option<&'static str> {
 
 /// Reads a whole document; `name` stands for its path.
 pub(super) fn read(tree: &Table, name: &str) -> Result<RunFile, RunFileError> {
-    let root = Section::root(tree, name)?;
+    let tree = rows::expand(tree)?;
+    let root = Section::root(&tree, name)?;
     let sets = root.sets(OBSERVATION)?;
     let mut run = read_with(&root, sets.first().cloned(), name)?;
     run.models = models::read(&root)?;

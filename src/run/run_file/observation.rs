@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use super::{
     RunFile, RunFileError,
-    key::{Field, Grammar, Identity, Key, Preset::Fixed, Unsaid, Words, number, own, string, word, words},
+    key::{Field, Grammar, Identity, Key, Preset::Fixed, Unsaid, Words, number, own, part, string, word, words},
+    rows::ROWS,
     section::{Section, unknown_key},
     tree::{Item, Node},
 };
@@ -81,6 +82,12 @@ pub(super) const KEYS: &[Key] = &[
         },
         Unsaid::Required("the name of a spectrum file (PHA) in quotes"),
         "The spectrum, relative to the run file or in the data folder; NAME{3} is row 3 of a PHA-II table (docs/files.md).",
+    ),
+    part(
+        "rows",
+        "the spectrum is one data set",
+        ROWS,
+        "Rows of a PHA-II table, each a data set: NAME-3 and so on, without a name heg-1 and so on by arm and order; response, arf and background may be lists of as many files.",
     ),
     string(
         "response",

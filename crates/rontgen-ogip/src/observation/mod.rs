@@ -319,14 +319,64 @@ impl Response {
             .ok_or_else(|| refused(&self.path, "matrix times area is zero everywhere"))
     }
 
-    /// Groups of all channels by `grouping` for counts in every channel, without regard to energy ranges or quality; what `fake`
-    /// writes into the GROUPING column.
+    /// A data set of this response in every channel, without counts: for making mock spectra.
+    ///
+    /// # Errors
+    /// No channel receives anything (area zero everywhere).
+    pub fn unobserved(&self, exposure: f64) -> Result<Dataset, ObservationError> {
+        let bin = |i: usize| Bin {
+            e_min: self.e_min[i],
+            e_max: self.e_max[i],
+            first_channel: self.channel[i],
+            last_channel: self.channel[i],
+        };
+        Ok(Dataset {
+            name: String::new(),
+            bins: (0..self.channels()).map(bin).collect(),
+            counts: vec![0; self.channels()],
+            exposure,
+            folded: self.folded_channels(exposure)?,
+            warnings: Vec::new(),
+            files: vec![PathBuf::new(), self.path.clone()],
+            left_out: Vec::new(),
+            mismatched: false,
+            identity: self.identity.clone(),
+            telescope: String::new(),
+            instrument: String::new(),
+            object: String::new(),
+            date: String::new(),
+            backfile: None,
+            background: None,
+        })
+    }
+
+    /// Groups of all channels by `grouping` for counts in every channel, without regard to energy ranges or quality.
     pub fn group_channels(
         &self,
         grouping: &Grouping,
         counts: &[u32],
     ) -> Result<Vec<std::ops::Range<usize>>, ObservationError> {
+        self.group_channels_with(grouping, counts, &vec![0; self.channels()], None)
+    }
+
+    /// Groups channels as [`Response::group_channels`] does, without bad ones (`quality` other than 0), where groups of minimum counts may have to
+    /// hold background counts as well: those of every channel, and how many. What `fake` writes into the GROUPING column.
+    ///
+    /// # Errors
+    /// Another number of counts or flags than channels.
+    pub fn group_channels_with(
+        &self,
+        grouping: &Grouping,
+        counts: &[u32],
+        quality: &[i32],
+        background: Option<(&[f64], f64)>,
+    ) -> Result<Vec<std::ops::Range<usize>>, ObservationError> {
         let n = self.channels();
+        if quality.len() != n || background.is_some_and(|(counts, _)| counts.len() != n) {
+            return Err(ObservationError::Selection(format!(
+                "quality flags or background counts for other than {n} channels"
+            )));
+        }
         if counts.len() != n {
             return Err(ObservationError::Selection(format!("{} counts for {n} channels", counts.len())));
         }
@@ -336,9 +386,9 @@ impl Response {
             counts,
             e_min: &self.e_min,
             e_max: &self.e_max,
-            quality: &vec![0; n],
+            quality,
             flags: &vec![1; n],
         };
-        Ok(channels.groups(grouping, &[], &fwhm))
+        Ok(channels.groups_with(grouping, &[], &fwhm, background))
     }
 }

@@ -169,7 +169,12 @@ fn open<'f>(file: &'f FitsFile, name: &FileName, pick: Pick) -> Result<Reader<'f
         (true, Some(r)) if r == 0 || r > hdu.rows => {
             return Err(refused(
                 file.path(),
-                format!("row {{{r}}} was asked for; {} has rows 1 to {}", hdu.label(), hdu.rows),
+                format!(
+                    "row {{{r}}} was asked for; {} has rows 1 to {} ({})",
+                    hdu.label(),
+                    hdu.rows,
+                    describe_rows(file, hdu)
+                ),
             ));
         }
         (true, Some(r)) => Some(r - 1),
