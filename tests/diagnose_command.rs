@@ -201,7 +201,7 @@ fn what_cannot_be_diagnosed_is_refused() {
         (&["--tarp", "19"], "--tarp 19"),
         (&["--draws", "3"], "--draws"),
         (&["--retriever", "9"], "round from 1 to 3"),
-        (&["--mocks-with", "model.expression=\"powerlaw\""], "no parameter 'bbodyrad.kT'"),
+        (&["--mocks-with", "model.expression=\"powerlaw\""], "no parameter 'tbabs.nH'"),
     ] {
         let output = diagnose(&folder, &[more, &["--sbc", "20", "--tarp", "0", "--ppc", "0"][..]].concat());
         // An option given twice is refused by itself.

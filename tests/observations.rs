@@ -90,7 +90,9 @@ fn a_list_of_data_sets_is_read_and_written_again() {
     let prior: Vec<f64> = run.observations().map(|one| one.statistic.shape).collect();
     assert_eq!(prior, [10.0, 3.0]);
     assert_eq!(run.further[0].min_background, 3);
-    let written = run.resolved_toml(&Provenance { version: "0".into(), ..Provenance::default() });
+    let provenance =
+        Provenance { version: "0".into(), device: "cpu".into(), run_file: "run.toml".into(), ..Provenance::default() };
+    let written = run.resolved_toml(&provenance);
     let again = parse(&written);
     assert_eq!(again.identity(), run.identity());
     assert_eq!((&again.observation, &again.further), (&run.observation, &run.further));
