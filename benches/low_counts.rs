@@ -2,7 +2,7 @@
 //!
 //! Mocks of four Chandra exposures (background/obs1 to obs4, 444 bins each between 0.5 and 7 keV, some 45 counts and as many in the background's region) with one
 //! power law and a background that is constant in each. The posterior of slope and norm is computed on a grid that holds it, so that nothing but
-//! the statistic is judged. MOCKS=N: another number of mocks than 200.
+//! the statistic is judged. MOCKS=N: another number of mocks than 200; LONGER=F: exposures F times as long.
 
 use rontgen::device::Device;
 use rontgen::kernels::background_stat::{BackgroundBin, BackgroundData, BackgroundStatistic};
@@ -15,8 +15,6 @@ const SLOPE: f64 = 2.0;
 const NORM: f64 = 1.05e-6;
 /// Points of the grid in slope and in ln norm.
 const GRID: [usize; 2] = [80, 96];
-const SLOPES: [f64; 2] = [0.0, 6.0];
-const NORMS: [f64; 2] = [1e-8, 6e-6];
 /// Points of the integral over a modelled background.
 const LEVELS: usize = 25;
 
@@ -53,9 +51,30 @@ fn at(k: usize, n: usize, [lo, hi]: [f64; 2]) -> f64 {
     lo + (hi - lo) * (k as f64 + 0.5) / n as f64
 }
 
-fn point(i: usize) -> [f64; 2] {
-    let (slope, norm) = (i / GRID[1], i % GRID[1]);
-    [at(slope, GRID[0], SLOPES), at(norm, GRID[1], NORMS.map(f64::ln)).exp()]
+/// Where the grid lies: slopes, and logarithms of norms.
+#[derive(Clone, Copy)]
+struct Ranges {
+    slopes: [f64; 2],
+    norms: [f64; 2],
+}
+
+impl Ranges {
+    /// That of exposures `longer` than those of the data: narrower, as the posteriors are.
+    fn of(longer: f64) -> Ranges {
+        if longer <= 1.0 {
+            return Ranges { slopes: [0.0, 6.0], norms: [1e-8f64.ln(), 6e-6f64.ln()] };
+        }
+        let width = 1.0 / longer.sqrt();
+        Ranges {
+            slopes: [SLOPE - 2.0 * width, SLOPE + 2.0 * width],
+            norms: [NORM.ln() - 1.6 * width, NORM.ln() + 1.6 * width],
+        }
+    }
+
+    fn point(&self, i: usize) -> [f64; 2] {
+        let (slope, norm) = (i / GRID[1], i % GRID[1]);
+        [at(slope, GRID[0], self.slopes), at(norm, GRID[1], self.norms).exp()]
+    }
 }
 
 fn ln_poisson(count: f64, mean: f64) -> f64 {
@@ -115,7 +134,7 @@ fn modelled(mocks: &[Mock], means: &[Vec<Vec<f32>>]) -> Vec<f64> {
 }
 
 /// Median of each parameter on the grid, and the posterior's probability below the truth.
-fn told(log_l: &[f64]) -> [(f64, f64); 2] {
+fn told(log_l: &[f64], ranges: Ranges) -> [(f64, f64); 2] {
     let top = log_l.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let weights: Vec<f64> = log_l.iter().map(|l| (l - top).exp()).collect();
     let total: f64 = weights.iter().sum();
@@ -134,8 +153,8 @@ fn told(log_l: &[f64]) -> [(f64, f64); 2] {
         }
         (lo, below(truth))
     };
-    let slope = one(GRID[0], &|i| i / GRID[1], SLOPES, SLOPE);
-    let norm = one(GRID[1], &|i| i % GRID[1], NORMS.map(f64::ln), NORM.ln());
+    let slope = one(GRID[0], &|i| i / GRID[1], ranges.slopes, SLOPE);
+    let norm = one(GRID[1], &|i| i % GRID[1], ranges.norms, NORM.ln());
     [slope, (norm.0.exp(), norm.1)]
 }
 
@@ -149,6 +168,8 @@ fn main() {
         return;
     };
     let number = std::env::var("MOCKS").ok().and_then(|n| n.parse().ok()).unwrap_or(200usize);
+    let longer = std::env::var("LONGER").ok().and_then(|n| n.parse().ok()).unwrap_or(1.0f64);
+    let ranges = Ranges::of(longer);
     let sets: Vec<Dataset> = (1..=4)
         .map(|k| {
             let file = |end: &str| folder.join(format!("background/obs{k}{end}"));
@@ -175,9 +196,9 @@ fn main() {
             let fold = |theta: [f64; 2]| {
                 let mut flux = vec![0.0; program.energies()];
                 program.evaluate(&parameters.full(&theta), &mut flux);
-                set.folded.fold(&flux)
+                set.folded.fold(&flux).into_iter().map(|mean| longer * mean).collect::<Vec<f64>>()
             };
-            let grid = (0..GRID[0] * GRID[1]).map(|i| fold(point(i)));
+            let grid = (0..GRID[0] * GRID[1]).map(|i| fold(ranges.point(i)));
             let mut all: Vec<Vec<f32>> = grid.map(|m| m.into_iter().map(|m| m as f32).collect()).collect();
             all.push(fold([SLOPE, NORM]).into_iter().map(|m| m as f32).collect());
             all
@@ -194,7 +215,7 @@ fn main() {
             .zip(&means)
             .map(|(set, means)| {
                 let observed = set.background.as_ref().expect("a background");
-                let level = observed.total() / set.bins.len() as f64;
+                let level = longer * observed.total() / set.bins.len() as f64;
                 let counts = (0..set.bins.len()).map(|_| random.poisson(level)).collect();
                 let truth = &means[GRID[0] * GRID[1]];
                 let expected = truth.iter().zip(&observed.scale).map(|(m, a)| f64::from(*m) + a * level);
@@ -208,7 +229,7 @@ fn main() {
             with_statistic(BackgroundStatistic::Marginal, &mocks, &means, &jeffreys),
             modelled(&mocks, &means),
         ];
-        found.iter_mut().zip(&all).for_each(|(found, log_l)| found.push(told(log_l)));
+        found.iter_mut().zip(&all).for_each(|(found, log_l)| found.push(told(log_l, ranges)));
     }
     println!(
         "{number} mocks, slope {SLOPE}, norm {NORM:e}; medians over the mocks with their standard deviation; coverage of central intervals"
