@@ -326,4 +326,9 @@ fn a_named_model_is_fitted_to_the_background_and_adds_to_the_source() {
     }
     // On devices as in f64.
     statistic(&both, &theta(1e-2));
+    // A model that does not describe the background spectrum is named by it.
+    let steep = text.replace("\"nxb:powerlaw.PhoIndex\" = 0.2", "\"nxb:powerlaw.PhoIndex\" = 4.0");
+    let verdict = sampled(&problem(&steep, "xmm_pn_ngc7793_ulx4"), 100).summary.verdict;
+    let named = |reason: &String| reason.contains("data set 'pn background' alone");
+    assert!(verdict.model.reasons.iter().any(named), "{:?}", verdict.model.reasons);
 }

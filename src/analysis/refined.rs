@@ -9,7 +9,7 @@ use crate::device::Device;
 use crate::observation::Dataset;
 use crate::result::{
     Bounds, Coverage, CstatSummary, DeviceSummary, ModelSummary, ObservationSummary, ParameterSummary, RefineSummary,
-    RoundSummary, Seconds, Summary, Transfers, Verdict, VerdictStatus, WeightedSamples,
+    RoundSummary, Seconds, Summary, Transfers, Verdict, VerdictStatus, WeightedSamples, limits,
 };
 use crate::simulate::{Statistic, compress::MOST_CHANGE};
 
@@ -75,6 +75,19 @@ pub(crate) fn summary(
     if statistic.name != "cstat" {
         let words = statistic.words();
         verdict.model.reasons.iter_mut().for_each(|reason| *reason = reason.replace("C-STAT", &words));
+    }
+    // A data set that the model does not describe, a background above all, may be lost among the others.
+    for (name, own) in &statistic.sets {
+        let pull = (own.best - own.expected) / own.expected_std;
+        if pull > limits::CSTAT_PULL {
+            verdict.doubt_model(format!(
+                "data set '{name}' alone: {} is {:.1} where the joint fit lets expect {:.1} ± {:.1}",
+                own.words(),
+                own.best,
+                own.expected,
+                own.expected_std
+            ));
+        }
     }
     for (set, model) in problem.observations.sets().iter().zip(problem.sets()) {
         if let Some(reason) = statistic::against_profile(set, &model.statistic) {
