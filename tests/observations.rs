@@ -117,7 +117,7 @@ fn what_cannot_be_meant_is_refused() {
     let two = |first: &str, second: &str, more: &str| format!("{first}{second}{SHARED}{more}");
     let (pn, mos) = (set("pn", "auto"), set("mos1", "auto"));
     let cases = [
-        (two(&pn, &pn, ""), "a data set is called 'pn'"),
+        (two(&pn, &pn, ""), "a data set is called \"pn\""),
         (two(&pn, &mos, "\"tbabs.nH@mos2\" = 0.1\n"), "no data set is called 'mos2'"),
         (two(&pn, &mos, "\"nxb:powerlaw.norm\" = 0.1\n"), "no named model is called 'nxb'"),
         (two(&pn.replace("auto", "pgstat"), &mos, ""), "Poisson counts, without errors"),
@@ -143,7 +143,27 @@ fn what_cannot_be_meant_is_refused() {
             "has no background spectrum",
         ),
     ];
-    for (text, expected) in cases {
+    let more = [
+        (
+            two(&pn, &mos.replace("\"mos1\"", "\"p n\"").replace("\"p n\"", "\"pn background\""), ""),
+            "expected names of at most",
+        ),
+        (two(&pn.replace("\"pn\"", "\"a/b\""), &mos.replace("\"mos1\"", "\"a_b\""), ""), "expected names of at most"),
+        (two(&pn, &mos, "[inference]\nrounds = 1\n[inference.amortised]\n"), "takes one data set"),
+        (
+            two(&pn, &mos, "\"nxb:powerlaw.norm\" = 1.0\n[models.nxb]\nexpression = \"powerlaw\"\n"),
+            "\"nxb:powerlaw.PhoIndex\"",
+        ),
+        (
+            two(
+                &pn,
+                &mos,
+                "\"nxb:powerlaw.norm\" = 1.0\n\"nxb:powerlaw.PhoIndex\" = 1.0\n[models.nxb]\nexpression = \"powerlaw\"\ndata = [\"mos1\"]\nresponse = \"PN.rmf\"\n",
+            ),
+            "PN.rmf",
+        ),
+    ];
+    for (text, expected) in cases.into_iter().chain(more) {
         let message = wrong(&text);
         assert!(message.contains(expected), "expected {expected:?} in {message:?}");
     }

@@ -4,6 +4,7 @@ use super::context::log_likelihood_at;
 use super::extension;
 use super::statistic::{self, StatisticSettings};
 use crate::device::Device;
+use crate::kernels::background_stat::BackgroundStatistic;
 use crate::model::{MapEntry, Model, ParameterInfo, Parameters, Prior, Program};
 use crate::observation::{Dataset, FoldedResponse, Observations};
 use crate::refine::poisson_constant;
@@ -62,6 +63,8 @@ pub struct Addition {
     pub name: String,
     /// The data set, from 0.
     pub set: usize,
+    /// Whether it describes the data set's background, in place of the background spectrum in the statistic.
+    pub background: bool,
     /// The model.
     pub model: Model,
     /// All free parameters, and the map from them to those of the model.
@@ -158,7 +161,7 @@ impl Problem {
             let of_set = |text: String| if several { format!("{}: {text}", set.name) } else { text };
             warnings.extend(set.warnings.iter().cloned().map(of_set));
             let modelled: Vec<&str> =
-                additions.iter().filter(|added| added.set == at).map(|added| added.name.as_str()).collect();
+                additions.iter().filter(|a| a.set == at && a.background).map(|added| added.name.as_str()).collect();
             let (statistic, remarks) = statistic.of(set, &modelled)?;
             warnings.extend(remarks.into_iter().map(of_set));
             sets.push(SetModel { model, named, parameters, program, statistic });
@@ -540,6 +543,9 @@ impl Problem {
                 numbers.for_each(|x| hash.update(x.to_le_bytes()));
                 // Evidences of different statistics are no evidence about models.
                 hash.update(statistic::word(&set.statistic).as_bytes());
+                if let Statistic::Background(BackgroundStatistic::Marginal, bins) = &set.statistic {
+                    bins.iter().flat_map(|bin| [bin.shape, bin.prior_mean]).for_each(|x| hash.update(x.to_le_bytes()));
+                }
             }
         }
         for Added { spec, .. } in &self.added {

@@ -153,8 +153,12 @@ fn observation(problem: &Problem, set: &Dataset, model: &SetModel) -> Observatio
     };
     let used = set.background.as_ref().filter(|_| model.statistic != Statistic::Poisson);
     let at = problem.observations.find(&set.name);
-    let modelled: Vec<&str> =
-        problem.added().iter().filter(|a| Some(a.spec.set) == at).map(|a| a.spec.name.as_str()).collect();
+    let modelled: Vec<&str> = problem
+        .added()
+        .iter()
+        .filter(|a| Some(a.spec.set) == at && a.spec.background)
+        .map(|a| a.spec.name.as_str())
+        .collect();
     let background = match (used, &set.background, &set.backfile) {
         _ if model.named.is_some() => "this is a background spectrum, with a model of its own".into(),
         _ if !modelled.is_empty() => format!("modelled: {}", modelled.join(", ")),

@@ -7,7 +7,7 @@ use crate::diagnose::evidence::{self, Evidence, Standing};
 use crate::report::folder;
 use crate::report::tables::{Samples, read_samples};
 use crate::report::{Document, read_chain};
-use crate::result::{Summary, VerdictStatus};
+use crate::result::{ObservationSummary, Summary, VerdictStatus};
 use crate::run::output::FINISHED;
 use crate::run::run_file::RunFile;
 use crate::{Error, Result};
@@ -253,20 +253,29 @@ fn models(sets: &[Set]) -> Result<Vec<ModelRow<'_>>> {
 /// What about the data of two runs is not the same, as far as their summaries tell.
 fn different_data(a: &(&Set, &Finished), b: (&Set, &Finished)) -> String {
     let tell = |(set, run): (&Set, &Finished)| {
-        let o = &run.summary.observation;
-        format!(
-            "{}: {}, {} bins from {} to {} keV, {} counts, {} s, response {}, area {}{}",
-            set.path.display(),
-            o.spectrum,
-            o.bins,
-            o.energies[0],
-            o.energies[1],
-            o.counts,
-            o.exposure,
-            o.response,
-            o.arf,
-            if o.statistic.is_empty() { String::new() } else { format!(", statistic {}", o.statistic) }
-        )
+        let all = match run.summary.observations.as_slice() {
+            [] => std::slice::from_ref(&run.summary.observation),
+            several => several,
+        };
+        let one = |o: &ObservationSummary| {
+            format!(
+                "{}, {} bins from {} to {} keV, {} counts, {} s, response {}, area {}{}",
+                o.spectrum,
+                o.bins,
+                o.energies[0],
+                o.energies[1],
+                o.counts,
+                o.exposure,
+                o.response,
+                o.arf,
+                if o.statistic.is_empty() {
+                    String::new()
+                } else {
+                    format!(", statistic {}, background {}", o.statistic, o.background)
+                }
+            )
+        };
+        format!("{}: {}", set.path.display(), all.iter().map(one).collect::<Vec<_>>().join("; "))
     };
     format!(
         "the models differ and so do their data (bins, counts, exposure, response or statistic); an evidence can only be compared on the same \

@@ -346,7 +346,13 @@ fn tension(out: &mut String, s: &Summary) {
         escape(&tension.text())
     );
     let range = |median: f64, low: f64, high: f64| {
-        format!("{} <small>+{} −{}</small>", short(median), short(high - median), short(median - low))
+        let word = |x: f64| match x.abs() {
+            a if a == 0.0 || (1e-3..1e5).contains(&a) => {
+                fixed(x, (2.0 - a.max(1e-3).log10().floor()).clamp(0.0, 6.0) as usize)
+            }
+            _ => format!("{x:.2e}"),
+        };
+        format!("{} <small>+{} −{}</small>", word(median), word(high - median), word(median - low))
     };
     for (i, (name, p)) in s.parameters.iter().enumerate() {
         let alone = tension.sets.iter().map(|set| {

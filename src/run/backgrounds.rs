@@ -33,6 +33,7 @@ pub(super) fn add(
             let addition = |set: usize, folded| Addition {
                 name: asked.name.clone(),
                 set,
+                background: asked.part == Part::Background,
                 model: model.clone(),
                 parameters: parameters.clone(),
                 folded,
@@ -109,5 +110,8 @@ fn response(run: &RunFile, data: Option<&Path>, asked: &NamedModel, set: &Datase
         FileChoice::File(name) => FileChoice::File(find("arf", &name.to_string_lossy())?),
         other => other,
     };
-    Ok(observation::load_response_with(&rmf, &area, run.observation.mismatch)?)
+    let mut response = observation::load_response_with(&rmf, &area, run.observation.mismatch)?;
+    let found = set.identity.differences(&response.identity, "the spectrum", "the response");
+    run.observation.mismatch.judge(&rmf, &found, &mut response.warnings)?;
+    Ok(response)
 }

@@ -14,7 +14,7 @@ use crate::report::folder;
 use crate::{
     Error, Result,
     analysis::{
-        Context, Observer, Problem, Settings, StatisticSettings,
+        Context, Observer, Problem, Settings, StatisticSettings, amortised,
         problem::{self, Description, SetSpec},
     },
     model::{self, Extensions, Model, ModelError, ModelGroup, Parameters, Setting, UserComponent, external::External},
@@ -88,6 +88,9 @@ impl Case {
             grouping: grouping_words(&run),
         };
         let settings = run.settings();
+        if settings.inference.amortised.is_some() {
+            amortised::plain(&problem)?;
+        }
         // A spectrum without counts (the built-in one, before its mock is made) gives nothing to extend to.
         if settings.inference.prior_extension > 1.0 && problem.observations.total() > 0 && !problem.idle {
             problem.extend_priors(settings.inference.prior_extension, settings.inference.seed)?;
@@ -161,9 +164,12 @@ impl RunFile {
     }
 }
 
+/// Characters of a data set's name, at most: it becomes part of files' names.
+const LONGEST_NAME: usize = 64;
+
 /// How channels were joined, of several data sets in each.
 fn grouping_words(run: &RunFile) -> String {
-    let mut all: Vec<String> = run.observations().map(|one| one.grouping.to_string()).collect();
+    let mut all: Vec<String> = run.observations().map(|one| one.grouping_words()).collect();
     all.dedup();
     all.join(", ")
 }
@@ -205,10 +211,20 @@ pub(super) fn models(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComp
     let extensions = Extensions { find_file: Some(&find), components };
     let model = Model::parse_with(&run.model.expression, &settings, &extensions)?;
     let names = run.set_names().into_iter().map(|name| name.unwrap_or_else(|| "1".into())).collect::<Vec<_>>();
+    let several = names.len() > 1 || !run.models.is_empty();
     for (k, name) in names.iter().enumerate() {
-        if names[..k].iter().any(|other| other.eq_ignore_ascii_case(name)) || name.contains(['@', ':']) {
+        // Names become parts of files' names, those of background spectra too.
+        let words = [folder::set_word(name), folder::set_word(&format!("{name} background"))];
+        let words = words.map(|word| word.to_lowercase());
+        let taken = names[..k].iter().any(|other| {
+            let other = [folder::set_word(other), folder::set_word(&format!("{other} background"))];
+            other.iter().any(|other| words.contains(&other.to_lowercase()))
+        });
+        let odd = name.contains(['@', ':']) || name.contains(char::is_control) || name.chars().count() > LONGEST_NAME;
+        if taken || (several && odd) {
             return Err(Error::Input(format!(
-                "{}: a data set is called '{name}'; expected names that differ (capital and small letters do not matter), without @ or :",
+                "{}: a data set is called {name:?}; expected names of at most {LONGEST_NAME} characters that differ in letters and digits (capital \
+                 and small ones alike), without @ or :",
                 run.path
             )));
         }

@@ -37,6 +37,16 @@ pub struct Observation {
     pub mismatch: Mismatch,
 }
 
+impl Observation {
+    /// How channels are joined, as the run file writes it.
+    pub fn grouping_words(&self) -> String {
+        match (&self.grouping, self.min_background) {
+            (Grouping::MinCounts(n), least @ 1..) => format!("{{ min_counts = {n}, min_background = {least} }}"),
+            (grouping, _) => grouping.to_string(),
+        }
+    }
+}
+
 /// The word for doing without a file.
 const NONE: &str = "none";
 
@@ -136,13 +146,7 @@ pub(super) const KEYS: &[Key] = &[
                 Ok(())
             },
             write: |run| {
-                let o = &run.observation;
-                Some(match (&o.grouping, o.min_background) {
-                    (Grouping::MinCounts(n), least @ 1..) => {
-                        format!("{{ min_counts = {n}, min_background = {least} }}")
-                    }
-                    (grouping, _) => grouping.to_string(),
-                })
+                Some(run.observation.grouping_words())
             },
         },
         "How channels are joined: by the file's GROUPING, not at all, optimally, to a least number of counts, or in fixed widths.",

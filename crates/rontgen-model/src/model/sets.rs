@@ -189,7 +189,14 @@ pub fn resolve_models(
         let parameters = Parameters::resolve(group.model, &here).map_err(|e| match (owners.len(), group.name) {
             (1, _) => e,
             (_, "") => error(format!("data set '{}': {e}", sets[set])),
-            (_, name) => error(format!("model '{name}' of data set '{}': {e}", sets[set])),
+            (_, name) => {
+                // Advice names parameters as the list does.
+                let mut text = e.to_string();
+                for info in infos {
+                    text = text.replace(&format!("\"{}\"", info.name), &format!("\"{}\"", group.called(&info.name)));
+                }
+                error(format!("model '{name}' of data set '{}': {text}", sets[set]))
+            }
         })?;
         let rename = |free: &str| match of_its_own.contains(&free) {
             true => format!("{}@{}", group.called(free), sets[set]),
