@@ -110,10 +110,10 @@ pub(crate) fn at(problem: &Problem, means: &[f64]) -> StatisticSummary {
                 (mean, std * std)
             }
             Statistic::Background(statistic, bins) => {
-                // W and pgstat have no prior of the background: what it is estimated to be stands for what it is.
+                // What the background is estimated to be stands for what it is: spectra are smoother than the prior allows, so that averages over the
+                // prior would call every good fit too good.
                 let background = |bin: &BackgroundBin| match statistic {
-                    BackgroundStatistic::Marginal => kernels::Background::Prior,
-                    BackgroundStatistic::W => {
+                    BackgroundStatistic::W | BackgroundStatistic::Marginal => {
                         kernels::Background::Known((bin.shape + bin.background) / (1.0 + bin.shape / bin.prior_mean))
                     }
                     _ => kernels::Background::Known(bin.background),
