@@ -352,3 +352,66 @@ fn a_named_model_is_fitted_to_the_background_and_adds_to_the_source() {
     let named = |reason: &String| reason.contains("data set 'pn background' alone");
     assert!(verdict.model.reasons.iter().any(named), "{:?}", verdict.model.reasons);
 }
+
+/// A named model is evaluated on the energies of each response of it, also where two have as many of them.
+#[test]
+fn a_named_model_keeps_to_the_energies_of_each_response() {
+    use rontgen::analysis::StatisticSettings;
+    use rontgen::analysis::problem::{Addition, SetSpec};
+    use rontgen::model::{Model, ModelGroup, Prior, Program, Setting, Settings, resolve_models};
+    use rontgen::observation::{Dataset, Observations, demo_instrument};
+    let (source, other) = (
+        Model::parse("powerlaw", &Settings::default()).unwrap(),
+        Model::parse("powerlaw", &Settings::default()).unwrap(),
+    );
+    let groups = [
+        ModelGroup { name: "", model: &source, sets: vec![0] },
+        ModelGroup { name: "n", model: &other, sets: vec![0] },
+    ];
+    let settings = [
+        ("powerlaw.PhoIndex", Setting::Frozen(1.5)),
+        ("powerlaw.norm", Setting::Free(Prior::LogUniform { lo: 1e-6, hi: 1.0 })),
+        ("n:powerlaw.PhoIndex", Setting::Frozen(2.5)),
+        ("n:powerlaw.norm", Setting::Free(Prior::LogUniform { lo: 1e-6, hi: 1.0 })),
+    ]
+    .map(|(name, setting)| (name.to_owned(), setting));
+    let mut all = resolve_models(&groups, &["a".to_owned()], &settings).unwrap();
+    let (of_n, of_source) = (all.pop().unwrap().remove(0), all.pop().unwrap().remove(0));
+    let set = Dataset { name: "a".into(), ..demo_instrument() };
+    let mut beside = Dataset { name: "a background".into(), ..demo_instrument() };
+    beside.folded.edges.iter_mut().for_each(|edge| *edge *= 1.25);
+    let spec = |model: &Model, parameters: &rontgen::model::Parameters, named: Option<&str>| SetSpec {
+        model: model.clone(),
+        parameters: parameters.clone(),
+        statistic: StatisticSettings::default(),
+        named: named.map(str::to_owned),
+    };
+    let addition = Addition {
+        name: "n".into(),
+        set: 0,
+        background: true,
+        model: other.clone(),
+        parameters: of_n.clone(),
+        folded: set.folded.clone(),
+    };
+    let sets = vec![spec(&source, &of_source, None), spec(&other, &of_n, Some("n"))];
+    let observations = Observations::new(vec![set.clone(), beside.clone()]).unwrap();
+    let problem = Problem::joint("test", observations, source.clone(), sets, vec![addition]).unwrap();
+    let theta = vec![1e-3, 2e-3];
+    let found = &problem.expected_exactly(std::slice::from_ref(&theta))[0];
+    let folded = |model: &Model, parameters: &rontgen::model::Parameters, data: &Dataset| {
+        let program = Program::new(model, &data.folded.edges).unwrap();
+        let mut flux = vec![0.0; program.energies()];
+        program.evaluate(&parameters.full(&theta), &mut flux);
+        data.folded.fold(&flux)
+    };
+    let (own, added, alone) =
+        (folded(&source, &of_source, &set), folded(&other, &of_n, &set), folded(&other, &of_n, &beside));
+    let bins = set.bins.len();
+    for bin in 0..bins {
+        let want = own[bin] + added[bin];
+        assert!((found[bin] - want).abs() < 1e-9 * want, "bin {bin}: {}, want {want}", found[bin]);
+        assert!((found[bins + bin] - alone[bin]).abs() <= 1e-9 * alone[bin]);
+        assert!((alone[bin] / added[bin] - 1.0).abs() > 0.1, "the energies matter in bin {bin}");
+    }
+}

@@ -9,7 +9,7 @@ use crate::device::{Device, RowBlocks, Tensor};
 use crate::kernels::random;
 use crate::model::Prior;
 use crate::numerics::statistics::quantiles;
-use crate::simulate::{Coordinates, no_tick};
+use crate::simulate::{Coordinates, Statistic, no_tick};
 use crate::{Error, Result};
 
 /// Draws behind a median. Of a log-uniform norm over three decades its error is 5 %, half of what is asked for; every step has the same draws.
@@ -42,10 +42,10 @@ pub(crate) fn extend(problem: &mut Problem, factor: f64, seed: u64) -> Result<Ve
     }
     let before = problem.parameters.clone();
     // What the background lets expect is none of the source's.
-    let background: f64 =
-        problem.observations.sets().iter().filter_map(|set| Some(set.background.as_ref()?.scaled_total())).sum();
-    let total = problem.observations.total() as f64;
-    let observed = if problem.is_poisson() { total } else { (total - background).max(1.0) };
+    let pairs = problem.observations.sets().iter().zip(problem.sets());
+    let known = pairs.filter(|(_, set)| set.statistic != Statistic::Poisson);
+    let background: f64 = known.filter_map(|(data, _)| Some(data.background.as_ref()?.scaled_total())).sum();
+    let observed = (problem.observations.total() as f64 - background).max(1.0);
     let mut factor = factor;
     let mut last = 0.0f64;
     for _ in 0..MOST_STEPS {

@@ -175,13 +175,13 @@ impl Problem {
                 return Err(Error::Input(format!("{name}: the model '{}' adds to data set {}", spec.name, spec.set)));
             }
             // The background spectrum that is made of the same model has the same response.
-            let twin = sets.iter().find(|set| {
+            let twin = sets.iter().zip(observations.sets()).find(|(set, data)| {
                 set.named.as_deref() == Some(&spec.name)
                     && set.parameters.map() == spec.parameters.map()
-                    && set.program.energies() == spec.folded.energies()
+                    && data.folded.edges == spec.folded.edges
             });
             let program = match twin {
-                Some(set) => set.program.clone(),
+                Some((set, _)) => set.program.clone(),
                 None => Arc::new(Program::new(&spec.model, &spec.folded.edges)?),
             };
             added.push(Added { spec, program });
@@ -555,6 +555,11 @@ impl Problem {
         }
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
+}
+
+/// What the background spectrum of a data set is called where it is a data set, too.
+pub(crate) fn background_name(set: &str) -> String {
+    format!("{set} background")
 }
 
 /// Whether parameter `index` of a model is free parameter `free` itself.

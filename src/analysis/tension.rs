@@ -5,7 +5,7 @@
 //! posterior, and the number of parameters that the data sets constrain more than once, `d = sum of d_alone - d_joint` with `d = 2 var(ln L)` (Handley
 //! & Lemos 2019, 100, 023512). Where the data sets agree and posteriors are normal, `d - 2 ln S` is a chi-square with d degrees of freedom.
 
-use super::problem::Problem;
+use super::problem::{Problem, background_name};
 use super::reference::nested::{Keeping, own_seed, sample};
 use super::refined::{Refined, parameters};
 use super::store::InMemory;
@@ -84,7 +84,7 @@ impl Problem {
     /// Those of [`Problem::joint`].
     pub(crate) fn alone(&self, k: usize) -> Result<Problem> {
         let sets = self.observations.sets();
-        let name = format!("{} background", sets[k].name);
+        let name = background_name(&sets[k].name);
         let members: Vec<usize> =
             (0..sets.len()).filter(|&j| j == k || (self.sets()[j].named.is_some() && sets[j].name == name)).collect();
         self.part(&members)

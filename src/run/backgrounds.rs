@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::run_file::{NamedModel, Part, RunFile};
-use crate::analysis::problem::{Addition, SetSpec};
+use crate::analysis::problem::{Addition, SetSpec, background_name};
 use crate::analysis::{StatisticChoice, StatisticSettings};
 use crate::model::{Model, Parameters};
 use crate::observation::{self, Dataset, FileChoice, Response};
@@ -63,7 +63,7 @@ pub(super) fn add(
                 None => {
                     spectra[set] = Some(datasets.len());
                     datasets.push(Dataset {
-                        name: name_of(&source.name),
+                        name: background_name(&source.name),
                         counts: background.counts.iter().map(|&count| count as u32).collect(),
                         exposure: background.exposure,
                         folded: own,
@@ -84,11 +84,6 @@ pub(super) fn add(
         }
     }
     Ok(additions)
-}
-
-/// What the background spectrum of a data set is called.
-pub(super) fn name_of(set: &str) -> String {
-    format!("{set} background")
 }
 
 /// The response of a named model in a data set.

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use rand::SeedableRng;
 
-use super::backgrounds;
 use super::run_file::{FileChoice, NamedModel, Part, RunFile};
 use super::setup::{self, Models};
+use crate::analysis::problem::background_name;
 use crate::analysis::{Problem, StatisticChoice};
 use crate::device::Device;
 use crate::kernels::poisson;
@@ -214,8 +214,7 @@ impl Template {
         if let Some(observed) = &set.background {
             // The background spectrum that named models describe is a data set of its own; what they add to the source's counts is in `means`.
             let own = (0..problem.sets().len()).find(|&at| {
-                problem.sets()[at].named.is_some()
-                    && problem.observations.sets()[at].name == backgrounds::name_of(&set.name)
+                problem.sets()[at].named.is_some() && problem.observations.sets()[at].name == background_name(&set.name)
             });
             let level = match own {
                 Some(at) => expected[problem.observations.columns()[at].clone()].to_vec(),

@@ -15,7 +15,7 @@ use crate::{
     Error, Result,
     analysis::{
         Context, Observer, Problem, Settings, StatisticSettings, amortised,
-        problem::{self, Description, SetSpec},
+        problem::{self, Description, SetSpec, background_name},
     },
     model::{self, Extensions, Model, ModelError, ModelGroup, Parameters, Setting, UserComponent, external::External},
     observation::{self, Dataset, Observations},
@@ -214,10 +214,10 @@ pub(super) fn models(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComp
     let several = names.len() > 1 || !run.models.is_empty();
     for (k, name) in names.iter().enumerate() {
         // Names become parts of files' names, those of background spectra too.
-        let words = [folder::set_word(name), folder::set_word(&format!("{name} background"))];
+        let words = [folder::set_word(name), folder::set_word(&background_name(name))];
         let words = words.map(|word| word.to_lowercase());
         let taken = names[..k].iter().any(|other| {
-            let other = [folder::set_word(other), folder::set_word(&format!("{other} background"))];
+            let other = [folder::set_word(other), folder::set_word(&background_name(other))];
             other.iter().any(|other| words.contains(&other.to_lowercase()))
         });
         let odd = name.contains(['@', ':']) || name.contains(char::is_control) || name.chars().count() > LONGEST_NAME;

@@ -13,6 +13,11 @@ pub fn number_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, 
     Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
+/// What a number is that older documents do not have.
+pub(super) fn nan() -> f64 {
+    f64::NAN
+}
+
 /// Writes what is named (parameters, derived quantities) as a map in its order.
 ///
 /// # Errors

@@ -16,6 +16,7 @@ mod reference;
 mod residuals;
 mod summary;
 mod tables;
+mod together;
 mod verdict;
 
 pub use agreement::AgreementSummary;
@@ -34,12 +35,13 @@ pub use residuals::Residuals;
 pub use summary::{
     CstatSummary, DeviceSummary, EmulatorSummary, FallbackStep, FallbackSummary, GridSummary, LatentSummary,
     ModelSummary, ObservationSummary, ParameterSummary, ProposalSummary, RefineSummary, RoundSeconds, RoundSummary,
-    Seconds, SetAlone, StatisticSummary, Summary, Tension, Transfers,
+    Seconds, Summary, Transfers,
 };
 pub use tables::{
     COVERAGE_BINS, Coverage, LossRow, Quantiles, SetPictures, SpectrumRow, SpectrumTable, UnfoldedRow, UnfoldedTable,
     WeightedSamples,
 };
+pub use together::{SetAlone, StatisticSummary, Tension};
 pub use verdict::{Light, ModelLight, ModelStatus, Sampling, Verdict, VerdictStatus, limits};
 
 /// Equal-weight samples are stored row by row in physical units.

@@ -3,6 +3,7 @@
 //! The order of `parameters` is that of the model (XSPEC's), kept through writing and reading; JSON has no number for "not a
 //! number", so such values are written as `null` and read back as NaN.
 
+use super::together::{StatisticSummary, Tension};
 use serde::{Deserialize, Serialize};
 
 use super::{Edge, Limit, Residuals, StatedPrior, Verdict, VerdictStatus};
@@ -106,7 +107,7 @@ pub struct ParameterSummary {
     /// Prior.
     pub prior: StatedPrior,
     /// Value of the sample with the largest likelihood.
-    #[serde(default = "nan", deserialize_with = "super::json::number_or_nan")]
+    #[serde(default = "super::json::nan", deserialize_with = "super::json::number_or_nan")]
     pub best: f64,
     /// Present where the posterior gives no more than a one-sided limit: then this is what to quote, not median and errors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -196,13 +197,13 @@ pub struct RefineSummary {
     /// Which likelihoods the weights have: "exact", "emulator" or "none".
     pub likelihood: String,
     /// Share of all weight that the heaviest draw carries.
-    #[serde(default = "nan", deserialize_with = "super::json::number_or_nan")]
+    #[serde(default = "super::json::nan", deserialize_with = "super::json::number_or_nan")]
     pub max_weight_share: f64,
     /// 5 % quantile of the effective sample size over bootstraps.
-    #[serde(default = "nan", deserialize_with = "super::json::number_or_nan")]
+    #[serde(default = "super::json::nan", deserialize_with = "super::json::number_or_nan")]
     pub ess_lower: f64,
     /// Standard deviation of ln Z over bootstraps.
-    #[serde(default = "nan", deserialize_with = "super::json::number_or_nan")]
+    #[serde(default = "super::json::nan", deserialize_with = "super::json::number_or_nan")]
     pub log_z_err_bootstrap: f64,
     /// Whether mixtures had to find the posterior from weights that told hardly anything of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -275,7 +276,7 @@ pub struct RoundSummary {
     #[serde(deserialize_with = "super::json::number_or_nan")]
     pub efficiency: f64,
     /// Lower bound (5 % quantile over bootstraps) of the efficiency that as many draws as the refinement takes will have.
-    #[serde(default = "nan", deserialize_with = "super::json::number_or_nan")]
+    #[serde(default = "super::json::nan", deserialize_with = "super::json::number_or_nan")]
     pub efficiency_lower: f64,
     /// Share of the candidates for the round's proposal that were accepted.
     #[serde(deserialize_with = "super::json::number_or_nan")]
@@ -525,105 +526,10 @@ pub struct ObservationSummary {
     pub scale: f64,
 }
 
-/// What data sets that are analysed together say alone, and whether they agree (Handley & Lemos 2019, Physical Review D 100, 043504).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Tension {
-    /// Suspiciousness ln S: the mean of ln L over the joint posterior less its means over those of the data sets alone. Negative where they disagree.
-    pub suspiciousness: f64,
-    /// Parameters that are constrained more than once.
-    pub dimension: f64,
-    /// Probability that data sets of the same parameters disagree as much; NaN where nothing is constrained twice.
-    #[serde(deserialize_with = "super::json::number_or_nan")]
-    pub p: f64,
-    /// Each data set alone.
-    pub sets: Vec<SetAlone>,
-}
-
-impl Default for Tension {
-    fn default() -> Self {
-        Self { suspiciousness: 0.0, dimension: 0.0, p: f64::NAN, sets: Vec::new() }
-    }
-}
-
-/// The posterior of one data set alone.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct SetAlone {
-    /// The data set.
-    pub name: String,
-    /// ln of its evidence.
-    pub log_z: f64,
-    /// Parameters that it constrains.
-    pub dimension: f64,
-    /// Median and quantiles 0.16 and 0.84 of each parameter.
-    pub parameters: Vec<(String, [f64; 3])>,
-}
-
-impl Tension {
-    /// What is wrong, in words; `None` where the data sets agree.
-    pub fn failure(&self) -> Option<String> {
-        let names: Vec<&str> = self.sets.iter().map(|set| set.name.as_str()).collect();
-        (self.p < super::limits::TENSION_P).then(|| {
-            format!(
-                "the data sets {} disagree: ln S = {:.1} where {:.1} parameters are constrained more than once (p = {:.1e}); is the \
-                 cross-calibration or a background wrong?",
-                names.join(", "),
-                self.suspiciousness,
-                self.dimension,
-                self.p
-            )
-        })
-    }
-
-    /// In one line.
-    pub fn text(&self) -> String {
-        let p = match self.p {
-            p if p.is_nan() => "nothing is constrained twice".to_owned(),
-            p if p < 0.01 => format!("p = {p:.1e}"),
-            p => format!("p = {p:.2}"),
-        };
-        format!("{p}, ln S {:+.2} for {:.1} parameters constrained more than once", self.suspiciousness, self.dimension)
-    }
-}
-
-/// The fit statistic: at the best sample, at the posterior's median, and what is expected of it where the model is right.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct StatisticSummary {
-    /// "cstat", "marginal", "wstat" or "pgstat"; several joined by " + ".
-    pub name: String,
-    /// At the sample with the largest likelihood.
-    #[serde(deserialize_with = "super::json::number_or_nan")]
-    pub best: f64,
-    /// At the medians of the parameters; NaN in the list of data sets.
-    #[serde(default = "nan", deserialize_with = "super::json::number_or_nan")]
-    pub at_median: f64,
-    /// Its expectation for the model of the best sample.
-    #[serde(deserialize_with = "super::json::number_or_nan")]
-    pub expected: f64,
-    /// Its standard deviation.
-    #[serde(deserialize_with = "super::json::number_or_nan")]
-    pub expected_std: f64,
-    /// The same of each data set, by its name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub sets: Vec<(String, StatisticSummary)>,
-}
-
 impl Summary {
     /// The fit statistic's name for people.
     pub fn statistic_words(&self) -> String {
         self.statistic.as_ref().map_or_else(|| "C-STAT".to_owned(), StatisticSummary::words)
-    }
-}
-
-impl StatisticSummary {
-    /// Its name for people: "C-STAT", "W-statistic", ...
-    pub fn words(&self) -> String {
-        let word = |name: &str| match name {
-            "cstat" => "C-STAT".to_owned(),
-            "wstat" => "W".to_owned(),
-            "marginal" => "marginal statistic".to_owned(),
-            other => other.to_owned(),
-        };
-        self.name.split(" + ").map(word).collect::<Vec<_>>().join(" + ")
     }
 }
 
@@ -700,10 +606,6 @@ impl Summary {
     pub fn parameter(&self, name: &str) -> Option<&ParameterSummary> {
         self.parameters.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, p)| p)
     }
-}
-
-fn nan() -> f64 {
-    f64::NAN
 }
 
 fn yes() -> bool {
