@@ -41,7 +41,7 @@ pub struct Args {
     /// What computes --out: f64 (double precision, slow), or in single precision cpu, gpu or part of an adapter's name
     #[arg(long, value_name = "f64|cpu|gpu|NAME", default_value = ORACLE)]
     pub device: String,
-    /// Picture (SVG) to write: the model with its additive components.
+    /// Picture to write (PDF where its name ends in .pdf, else SVG): the model with its additive components.
     #[arg(long, value_name = "FILE.svg")]
     pub plot: Option<PathBuf>,
     /// Abundance table.
@@ -105,8 +105,12 @@ pub fn run(args: Args) -> Result<u8> {
             );
             Vec::new()
         });
-        let svg = plots::model::model(&model.canonical(), &edges, &flux, &parts);
-        write_atomically(plot, |w| w.write_all(svg.as_bytes()))?;
+        let picture = plots::model::model(&model.canonical(), &edges, &flux, &parts);
+        let document = match plot.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("pdf")) {
+            true => picture.pdf(),
+            false => picture.svg().as_bytes().to_vec(),
+        };
+        write_atomically(plot, |w| w.write_all(&document))?;
     }
     Ok(0)
 }

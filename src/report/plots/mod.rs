@@ -1,4 +1,4 @@
-//! The plots, as SVG documents that need no font, script or network.
+//! The plots, as SVG documents that need no font, script or network, and as PDF documents for papers.
 //!
 //! | file | what |
 //! |---|---|
@@ -12,6 +12,7 @@
 //! | [`model`] | an unfolded model with its components, for `rontgen spectrum --plot` |
 //! | [`density`], [`binning`] | kernel densities and contours; bins added up |
 //! | [`axis`], [`legend`], [`canvas`] | axes and ticks; keys that hide no data; the drawing surface and the colours |
+//! | `svg`, `pdf`, `lettering` | a picture as one or the other document; text in the fonts of PDF readers |
 
 pub mod axis;
 pub mod binning;
@@ -21,42 +22,47 @@ pub mod corner;
 pub mod coverage;
 pub mod density;
 pub mod legend;
+mod lettering;
 pub mod model;
+mod pdf;
 pub mod residuals;
 pub mod scaling;
 pub mod spectrum;
+mod svg;
 pub mod training;
 pub mod unfolded;
 
 use std::path::Path;
 
+use canvas::Picture;
+
 use super::{ReportData, ReportError, folder, write_atomically};
 
-/// All plots of a run that its data allow, as SVG documents.
+/// All plots of a run that its data allow.
 #[derive(Debug, Clone, Default)]
 pub struct Plots {
     /// Marginals and pairs of the posterior.
-    pub corner: Option<String>,
+    pub corner: Option<Picture>,
     /// The corner plot with the posterior of every round: a diagnostic.
-    pub rounds: Option<String>,
+    pub rounds: Option<Picture>,
     /// The folded fit.
-    pub spectrum: Option<String>,
+    pub spectrum: Option<Picture>,
     /// The model before the instrument.
-    pub unfolded: Option<String>,
+    pub unfolded: Option<Picture>,
     /// Of each data set after the first: its name, the folded spectrum, the model before the instrument.
-    pub further: Vec<(String, Option<String>, Option<String>)>,
+    pub further: Vec<(String, Option<Picture>, Option<Picture>)>,
     /// The spectra that each round simulated about the observed one.
-    pub coverage: Option<String>,
+    pub coverage: Option<Picture>,
     /// Losses of the trainings.
-    pub losses: Option<String>,
+    pub losses: Option<Picture>,
     /// Efficiency of every round.
-    pub efficiency: Option<String>,
+    pub efficiency: Option<Picture>,
     /// Ranks of the mocks' truths.
-    pub ranks: Option<String>,
+    pub ranks: Option<Picture>,
     /// Expected coverage.
-    pub calibration: Option<String>,
+    pub calibration: Option<Picture>,
     /// Guesses of the parameter retriever against the truth.
-    pub retriever: Option<String>,
+    pub retriever: Option<Picture>,
 }
 
 impl Plots {
@@ -86,7 +92,7 @@ impl Plots {
         }
     }
 
-    /// Writes `NAME.svg` for each plot there is into `folder`.
+    /// Writes `NAME.svg` and `NAME.pdf` for each plot there is into `folder`.
     ///
     /// # Errors
     /// [`ReportError::Io`] naming the file.
@@ -104,18 +110,26 @@ impl Plots {
             ("retriever", &self.retriever),
         ];
         for (name, plot) in named {
-            if let Some(svg) = plot {
-                write_atomically(&folder.join(format!("{name}.svg")), |w| w.write_all(svg.as_bytes()))?;
+            if let Some(picture) = plot {
+                write(folder, picture, |extension| format!("{name}.{extension}"))?;
             }
         }
         for (set, folded, before) in &self.further {
             for (name, plot) in [("spectrum", folded), ("unfolded", before)] {
-                if let Some(svg) = plot {
-                    let file = folder::of_set(&format!("{name}.svg"), set);
-                    write_atomically(&folder.join(file), |w| w.write_all(svg.as_bytes()))?;
+                if let Some(picture) = plot {
+                    write(folder, picture, |extension| folder::of_set(&format!("{name}.{extension}"), set))?;
                 }
             }
         }
         Ok(())
     }
+}
+
+/// Writes a picture's documents into `folder`, each under the name that `called` gives it by its extension.
+///
+/// # Errors
+/// [`ReportError::Io`] naming the file.
+pub fn write(folder: &Path, picture: &Picture, called: impl Fn(&str) -> String) -> Result<(), ReportError> {
+    write_atomically(&folder.join(called("svg")), |w| w.write_all(picture.svg().as_bytes()))?;
+    write_atomically(&folder.join(called("pdf")), |w| w.write_all(&picture.pdf()))
 }

@@ -1,7 +1,7 @@
 //! `rontgen spectrum --plot`: an unfolded model with its additive components.
 
 use super::axis::{Axis, Labels, Panel};
-use super::canvas::{Align, Ink, Lettering, TEXT, draw, fitting};
+use super::canvas::{Align, Ink, Lettering, Picture, TEXT, draw, fitting};
 use super::legend::{Legend, Sample};
 use super::spectrum::{RIGHT, WIDTH, part_ink, step_line, trace};
 
@@ -26,7 +26,7 @@ fn density(edges: &[f64], photons: &[f64]) -> Vec<(f64, f64, f64)> {
 }
 
 /// Photons/cm2/s/keV of a model and of its components (name, photons per bin) over E + 1 edges (keV).
-pub fn model(title: &str, edges: &[f64], whole: &[f64], components: &[(String, Vec<f64>)]) -> String {
+pub fn model(title: &str, edges: &[f64], whole: &[f64], components: &[(String, Vec<f64>)]) -> Picture {
     let total = density(edges, whole);
     let parts: Vec<_> = components.iter().map(|(name, photons)| (name, density(edges, photons))).collect();
     let positive = |bins: &[(f64, f64, f64)]| -> Vec<f64> {

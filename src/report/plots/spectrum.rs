@@ -2,7 +2,7 @@
 
 use super::axis::{Axis, Labels, Panel};
 use super::binning::{centre, combine, energy_axis, points, poisson_error};
-use super::canvas::{DATA, Ink, PARTS, POSTERIOR, TRUTH, draw};
+use super::canvas::{DATA, Ink, PARTS, POSTERIOR, Picture, TRUTH, draw};
 use super::legend::{Legend, POINT, Sample};
 use crate::report::tables::{SpectrumRow, SpectrumTable};
 use crate::result::Residuals;
@@ -16,7 +16,7 @@ pub const RIGHT: f64 = WIDTH - 18.0;
 const TALL: f64 = 360.0;
 
 /// [`spectrum`] of the bins within `lo..hi` keV alone, with a linear scale of counts: lines and their wings. `None` without bins.
-pub fn band(table: &SpectrumTable, lo: f64, hi: f64, residuals: Residuals) -> Option<String> {
+pub fn band(table: &SpectrumTable, lo: f64, hi: f64, residuals: Residuals) -> Option<Picture> {
     let inside = |row: &SpectrumRow| row.e_min >= lo && row.e_max <= hi;
     let kept: Vec<usize> = table.rows.iter().enumerate().filter(|(_, row)| inside(row)).map(|(i, _)| i).collect();
     let of = |values: &[f64]| kept.iter().map(|&i| values.get(i).copied().unwrap_or(0.0)).collect::<Vec<f64>>();
@@ -29,7 +29,7 @@ pub fn band(table: &SpectrumTable, lo: f64, hi: f64, residuals: Residuals) -> Op
 }
 
 /// Counts per s and keV with the model's posterior, and residuals. `None` without bins.
-pub fn spectrum(table: &SpectrumTable, residuals: Residuals) -> Option<String> {
+pub fn spectrum(table: &SpectrumTable, residuals: Residuals) -> Option<Picture> {
     drawn(table, residuals, true)
 }
 
@@ -52,7 +52,7 @@ pub fn step_line(panel: &Panel, bins: &[(f64, f64, f64)]) -> Vec<(f64, f64)> {
     bins.iter().flat_map(|b| [place(b.0, b.2), place(b.1, b.2)]).collect()
 }
 
-fn drawn(table: &SpectrumTable, residuals: Residuals, logarithmic: bool) -> Option<String> {
+fn drawn(table: &SpectrumTable, residuals: Residuals, logarithmic: bool) -> Option<Picture> {
     let exposure = table.exposure;
     if table.rows.is_empty() || exposure <= 0.0 {
         return None;

@@ -2,7 +2,7 @@
 
 use super::axis::{Axis, Labels, Panel};
 use super::binning::{centre, energy_axis, points, poisson_error};
-use super::canvas::{DATA, POSTERIOR, draw};
+use super::canvas::{DATA, POSTERIOR, Picture, draw};
 use super::legend::{Legend, Sample};
 use super::spectrum::{LEFT, RIGHT, WIDTH, part_ink, step_line, trace};
 use crate::report::tables::{SpectrumRow, SpectrumTable, UnfoldedRow, UnfoldedTable};
@@ -14,7 +14,7 @@ const DECADES: f64 = 4.0;
 const TALL: f64 = 330.0;
 
 /// The picture over the energies of the folded spectrum. `None` without energies or where the model is nowhere positive.
-pub fn unfolded(table: &UnfoldedTable, spectrum: &SpectrumTable) -> Option<String> {
+pub fn unfolded(table: &UnfoldedTable, spectrum: &SpectrumTable) -> Option<Picture> {
     let x = energy_axis(&spectrum.rows);
     let inside = |r: &UnfoldedRow| r.e_max > x.lo && r.e_min < x.hi;
     let kept: Vec<usize> = table.rows.iter().enumerate().filter(|(_, r)| inside(r)).map(|(i, _)| i).collect();
