@@ -137,6 +137,15 @@ pub fn set_style(k: usize) -> (Ink, Mark) {
     (SETS.get(k % SETS.len()).copied().unwrap_or(DATA), mark)
 }
 
+/// Lengths of the dashes and gaps of additive components, in turn: in grey they are told apart by these.
+const PATTERNS: [(f64, f64); 4] = [(7.0, 3.0), (2.2, 2.2), (12.0, 3.0), (4.0, 4.0)];
+
+/// Colour, dashes and gaps of additive component `k`, from 0.
+pub fn part_style(k: usize) -> (Ink, (f64, f64)) {
+    let ink = PARTS.get(k % PARTS.len()).copied().unwrap_or(DATA);
+    (ink, PATTERNS.get(k % PATTERNS.len()).copied().unwrap_or((4.0, 3.0)))
+}
+
 /// The size at which `text` is at most `room` pixels wide: `size` or less.
 pub fn fitting(text: &str, size: f64, room: f64) -> f64 {
     let width = text_width(text, size);

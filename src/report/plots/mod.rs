@@ -3,8 +3,10 @@
 //! | file | what |
 //! |---|---|
 //! | [`corner`] | `plots/corner.svg`: marginals and pairs of the posterior, prior; `plots/rounds.svg`: the same with every round's |
-//! | [`spectrum`], [`residuals`] | `plots/spectrum.svg`: the folded fit with its components; what a residual is |
-//! | [`unfolded`] | `plots/unfolded.svg`: E^2 F(E) of the model with its components |
+//! | [`spectrum`], [`residuals`] | `plots/spectrum.svg`: the folded fit with its components and background; panels of residuals |
+//! | [`unfolded`], [`unfolding`] | `plots/unfolded.svg`: E^2 F(E) of the model with its components; the data taken back with it |
+//! | [`together`] | `plots/spectra.svg`: the folded fits of several data sets |
+//! | [`values`] | `plots/*.csv`: the numbers of the plots of spectra, as drawn |
 //! | [`coverage`] | `plots/coverage.svg`: what the simulations cover |
 //! | [`training`] | `plots/losses.svg`, `plots/efficiency.svg` |
 //! | [`calibration`] | `plots/ranks.svg`, `plots/calibration.svg`, `plots/retriever.svg` of `rontgen diagnose` |
@@ -29,13 +31,18 @@ pub mod residuals;
 pub mod scaling;
 pub mod spectrum;
 mod svg;
+pub mod together;
 pub mod training;
 pub mod unfolded;
-
-use std::path::Path;
+pub mod unfolding;
+pub mod values;
 
 use canvas::Picture;
+use std::path::Path;
 
+use crate::analysis::problem::background_name;
+
+use super::tables::SpectrumTable;
 use super::{ReportData, ReportError, folder, write_atomically};
 
 /// All plots of a run that its data allow.
@@ -51,6 +58,10 @@ pub struct Plots {
     pub unfolded: Option<Picture>,
     /// Of each data set after the first: its name, the folded spectrum, the model before the instrument.
     pub further: Vec<(String, Option<Picture>, Option<Picture>)>,
+    /// The folded fits of all data sets, of which there are several.
+    pub spectra: Option<Picture>,
+    /// Their models before the instrument.
+    pub unfolded_spectra: Option<Picture>,
     /// The spectra that each round simulated about the observed one.
     pub coverage: Option<Picture>,
     /// Losses of the trainings.
@@ -83,6 +94,8 @@ impl Plots {
                     (set.name.clone(), folded, before)
                 })
                 .collect(),
+            spectra: together::together(&folded_sets(data), data.summary.residuals),
+            unfolded_spectra: unfolded::together(&unfolded_sets(data)),
             coverage: spectrum.and_then(|s| coverage::coverage(s, &data.coverage)),
             losses: training::losses(data),
             efficiency: training::efficiency(data),
@@ -100,8 +113,10 @@ impl Plots {
         let named = [
             ("corner", &self.corner),
             ("rounds", &self.rounds),
-            ("spectrum", &self.spectrum),
-            ("unfolded", &self.unfolded),
+            (folder::stem(folder::SPECTRUM), &self.spectrum),
+            (folder::stem(folder::UNFOLDED), &self.unfolded),
+            (folder::SPECTRA, &self.spectra),
+            (folder::UNFOLDED_SPECTRA, &self.unfolded_spectra),
             ("coverage", &self.coverage),
             ("losses", &self.losses),
             ("efficiency", &self.efficiency),
@@ -115,7 +130,7 @@ impl Plots {
             }
         }
         for (set, folded, before) in &self.further {
-            for (name, plot) in [("spectrum", folded), ("unfolded", before)] {
+            for (name, plot) in [(folder::stem(folder::SPECTRUM), folded), (folder::stem(folder::UNFOLDED), before)] {
                 if let Some(picture) = plot {
                     write(folder, picture, |extension| folder::of_set(&format!("{name}.{extension}"), set))?;
                 }
@@ -132,4 +147,55 @@ impl Plots {
 pub fn write(folder: &Path, picture: &Picture, called: impl Fn(&str) -> String) -> Result<(), ReportError> {
     write_atomically(&folder.join(called("svg")), |w| w.write_all(picture.svg().as_bytes()))?;
     write_atomically(&folder.join(called("pdf")), |w| w.write_all(&picture.pdf()))
+}
+
+/// The data sets with their folded spectra, the first one first.
+fn folded_sets(data: &ReportData) -> Vec<(&str, &SpectrumTable)> {
+    let first = data.spectrum.as_ref().map(|spectrum| (first_name(data), spectrum));
+    first.into_iter().chain(data.further.iter().map(|set| (set.name.as_str(), &set.spectrum))).collect()
+}
+
+/// The data sets with models of the source before the instrument: background spectra that are data sets have others.
+fn unfolded_sets(data: &ReportData) -> Vec<unfolded::Set<'_>> {
+    let first = data.spectrum.as_ref().zip(data.unfolded.as_ref());
+    let first = first.map(|(spectrum, unfolded)| unfolded::Set { name: first_name(data), spectrum, unfolded });
+    let further = data.further.iter().filter_map(|set| {
+        let unfolded = set.unfolded.as_ref()?;
+        Some(unfolded::Set { name: set.name.as_str(), spectrum: &set.spectrum, unfolded })
+    });
+    let backgrounds: Vec<String> = data.summary.observations.iter().map(|set| background_name(&set.name)).collect();
+    first.into_iter().chain(further).filter(|set| !backgrounds.iter().any(|name| name == set.name)).collect()
+}
+
+fn first_name(data: &ReportData) -> &str {
+    data.summary.observations.first().map_or(data.summary.observation.name.as_str(), |set| set.name.as_str())
+}
+
+/// Writes the numbers of the plots of spectra into `folder`, beside the plots of the same names.
+///
+/// # Errors
+/// [`ReportError::Io`] naming the file.
+pub fn write_values(folder: &Path, data: &ReportData) -> Result<(), ReportError> {
+    if let Some(spectrum) = &data.spectrum {
+        values::write(&folder.join(folder::SPECTRUM), &values::folded(spectrum, 1))?;
+        if let Some(unfolded) = &data.unfolded {
+            values::write(&folder.join(folder::UNFOLDED), &values::unfolded(unfolded, spectrum, 1))?;
+        }
+    }
+    for set in &data.further {
+        let path = |file: &str| folder.join(folder::of_set(file, &set.name));
+        values::write(&path(folder::SPECTRUM), &values::folded(&set.spectrum, 1))?;
+        if let Some(unfolded) = &set.unfolded {
+            values::write(&path(folder::UNFOLDED), &values::unfolded(unfolded, &set.spectrum, 1))?;
+        }
+    }
+    let (folded, unfolded) = (folded_sets(data), unfolded_sets(data));
+    let csv = |stem: &str| folder.join(format!("{stem}.csv"));
+    if folded.len() > 1 {
+        values::write_together(&csv(folder::SPECTRA), &values::folded_together(&folded))?;
+    }
+    if unfolded.len() > 1 {
+        values::write_together(&csv(folder::UNFOLDED_SPECTRA), &values::unfolded_together(&unfolded))?;
+    }
+    Ok(())
 }

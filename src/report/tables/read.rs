@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::unfolded::UNFOLDED_COLUMNS;
 use super::{
-    COMPONENT, COVERAGE_COLUMNS, Coverage, LossRow, SPECTRUM_COLUMNS, Samples, SpectrumRow, SpectrumTable, UnfoldedRow,
-    UnfoldedTable, WEIGHT_COLUMNS, WeightedSamples,
+    BACKGROUND, BACKGROUND_ERROR, BEST, BackgroundRow, COMPONENT, COVERAGE_COLUMNS, Coverage, LossRow, SOURCE,
+    SPECTRUM_COLUMNS, Samples, SpectrumRow, SpectrumTable, UnfoldedRow, UnfoldedTable, WEIGHT_COLUMNS, WeightedSamples,
 };
 use crate::bounded;
 use crate::result::ReportError;
@@ -92,6 +92,36 @@ impl<'p> Table<'p> {
                 Ok((name.to_string(), values?))
             })
             .collect()
+    }
+
+    /// A column of finite numbers that may be missing.
+    fn optional(&self, name: &str) -> Result<Option<Vec<f64>>, ReportError> {
+        let Some(j) = self.header.iter().position(|h| h == name) else { return Ok(None) };
+        self.records.iter().map(|row| self.finite(row, j)).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// The columns of a background spectrum: all of them or none.
+    fn background(&self) -> Result<Vec<BackgroundRow>, ReportError> {
+        if !BACKGROUND.iter().any(|name| self.header.iter().any(|h| h == name)) {
+            return Ok(Vec::new());
+        }
+        let mut at = [0; 3];
+        for (slot, name) in at.iter_mut().zip(BACKGROUND) {
+            *slot = self.position(name)?;
+        }
+        let errors = self.optional(BACKGROUND_ERROR)?;
+        let mut all = Vec::with_capacity(self.records.len());
+        for (i, row) in self.records.iter().enumerate() {
+            let [counts, scale, expected] = at.map(|column| self.finite(row, column));
+            let error = errors.as_ref().and_then(|errors| errors.get(i).copied());
+            let (counts, scale, expected) = (counts?, scale?, expected?);
+            if scale < 0.0 || error.is_some_and(|error| error < 0.0) {
+                let message = format!("a background with scale {scale}; expected scales and errors of at least 0");
+                return Err(ReportError::table(self.path, row.0, message));
+            }
+            all.push(BackgroundRow { counts, error, scale, expected });
+        }
+        Ok(all)
     }
 
     fn wrong(&self, line: u64, column: usize, found: &str, expected: &str) -> ReportError {
@@ -201,7 +231,13 @@ pub fn read_spectrum(path: &Path) -> Result<SpectrumTable, ReportError> {
     for (slot, name) in at.iter_mut().zip(SPECTRUM_COLUMNS) {
         *slot = table.position(name)?;
     }
-    let mut spectrum = SpectrumTable { components: table.components()?, ..SpectrumTable::default() };
+    let mut spectrum = SpectrumTable {
+        components: table.components()?,
+        best: table.optional(BEST)?.unwrap_or_default(),
+        source: table.optional(SOURCE)?.unwrap_or_default(),
+        background: table.background()?,
+        ..SpectrumTable::default()
+    };
     for row in &table.records {
         let mut v = [0.0; 9];
         for (value, &column) in v.iter_mut().zip(&at) {

@@ -60,8 +60,28 @@ pub struct SpectrumTable {
     /// Kept bins, ascending in channel.
     pub rows: Vec<SpectrumRow>,
     /// Expected counts per row from each additive component alone, with all that multiplies it in the expression, at the best sample
-    /// of the posterior. Empty where a model has but one, or where the components do not add up to the model.
+    /// of the posterior; then what named models add, and the background that the statistic expects. Empty where a model has but one and nothing
+    /// else adds to the counts, or where the components do not add up to the model.
     pub components: Vec<(String, Vec<f64>)>,
+    /// Expected counts per row at the best sample, of all that adds to them: the sum of the components. Empty where it is not known.
+    pub best: Vec<f64>,
+    /// Posterior median per row of the counts that the source's model alone makes expect. Empty where nothing else adds to them.
+    pub source: Vec<f64>,
+    /// The background spectrum, a row each. Empty where there is none.
+    pub background: Vec<BackgroundRow>,
+}
+
+/// The background spectrum in one kept bin of its data set.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct BackgroundRow {
+    /// Observed counts B, in the background's own region and exposure; rate times exposure of a background with Gaussian errors.
+    pub counts: f64,
+    /// Standard deviation of B where it is Gaussian; `None`: Poisson counts.
+    pub error: Option<f64>,
+    /// Background counts in the source's bin for one in the background's: (EXPOSURE BACKSCAL AREASCAL) of the source over that of the background.
+    pub scale: f64,
+    /// Counts that the statistic expects of the background in the source's bin, which are part of the expected counts; 0 where it knows nothing of the background.
+    pub expected: f64,
 }
 
 /// What the pictures of one data set are drawn from.
@@ -202,7 +222,7 @@ impl SpectrumTable {
             q84: q.q84,
             q975: q.q975,
         });
-        Ok(SpectrumTable { exposure, rows: rows.collect(), components: Vec::new() })
+        Ok(SpectrumTable { exposure, rows: rows.collect(), ..SpectrumTable::default() })
     }
 }
 
