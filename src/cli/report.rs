@@ -18,7 +18,7 @@ pub struct Args {
     /// Draw the fit in this band alone as well [keV], into plots/spectrum_LO_HI.svg and .pdf
     #[arg(long, num_args = 2, value_names = ["LO", "HI"])]
     pub band: Option<Vec<f64>>,
-    /// Residuals: (data - model)/sqrt(model), or data/model; default: the run's [output] residuals
+    /// Residuals right below the spectrum, the others follow: (data - model)/sqrt(model), or data/model; default: the run's [output] residuals
     #[arg(long, value_parser = residuals(), value_name = "WHICH")]
     pub residuals: Option<Residuals>,
 }

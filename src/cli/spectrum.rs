@@ -42,7 +42,7 @@ pub struct Args {
     #[arg(long, value_name = "f64|cpu|gpu|NAME", default_value = ORACLE)]
     pub device: String,
     /// Picture to write (PDF where its name ends in .pdf, else SVG): the model with its additive components.
-    #[arg(long, value_name = "FILE.svg")]
+    #[arg(long, value_name = "FILE.svg|pdf")]
     pub plot: Option<PathBuf>,
     /// Abundance table.
     #[arg(long, default_value = "wilm")]
@@ -317,6 +317,10 @@ mod tests {
             assert!(svg.contains(name), "{name}");
         }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        let mut pdf = args(folder.path().join("model.csv"), &[], ["0.3", "10", "300"]);
+        (pdf.out, pdf.plot) = (None, Some(folder.path().join("model.pdf")));
+        assert_eq!(run(pdf).unwrap(), 0);
+        assert!(std::fs::read(folder.path().join("model.pdf")).unwrap().starts_with(b"%PDF-"));
         assert!(!drawn("powerlaw", &[]).contains(">powerlaw+"));
     }
 

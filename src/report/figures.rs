@@ -77,14 +77,16 @@ pub(super) fn fit(out: &mut String, data: &ReportData, plots: &Plots) {
             }
             _ => "",
         };
-        let net = match spectrum.is_some_and(unfolding::knows_background) {
+        let net = match spectrum.is_some_and(unfolding::is_net) {
             true => ", less those of the background,",
             false => "",
         };
         let caption = format!(
             "The model before the instrument, E² F(E), over the posterior{parts}. The points are the observed counts{net} times the ratio \
-             of the model to the folded model (as XSPEC's eeufspec): they depend on the model and are no measurement of the source's \
-             spectrum by themselves. keV² photons cm⁻² s⁻¹ keV⁻¹ is keV cm⁻² s⁻¹; on the right the same in erg."
+             of the model to the folded model (as XSPEC's eeufspec), of neighbouring bins together until the model makes expect {} times \
+             the noise: they depend on the model and are no measurement of the source's \
+             spectrum by themselves. keV² photons cm⁻² s⁻¹ keV⁻¹ is keV cm⁻² s⁻¹; on the right the same in erg.",
+            binning::SIGNIFICANT,
         );
         figure(out, svg, &caption);
     }

@@ -10,6 +10,7 @@ use rontgen::report::tables::*;
 use rontgen::result::{ObservationSummary, Residuals, SetPictures};
 
 use super::{example, unfolded as model_of};
+use crate::common::runs;
 
 /// The objects of a PDF document by their numbers, after its header, table of objects and trailer have been found to say where these are.
 fn objects(pdf: &[u8]) -> BTreeMap<usize, Vec<u8>> {
@@ -266,6 +267,8 @@ fn data_are_taken_back_without_the_background() {
     data.write_report(folder.path()).unwrap();
     let plotted = columns(&folder.path().join("plots/unfolded.csv"), None);
     let unit = "[keV2 photons/cm2/s/keV]";
+    let points = unfolding::taken_back(&rontgen::report::plots::binning::significant(table, 1), &model.rows);
+    assert!(points.len() > 20 && points.len() == plotted["net [counts]"].len());
     for (i, p) in points.iter().enumerate() {
         let of = |name: &str| plotted[&format!("{name} {unit}")][i];
         assert!(near(of("eedata"), p.value) && near(of("eemodel_median"), p.model));
@@ -277,6 +280,28 @@ fn data_are_taken_back_without_the_background() {
         // keV in erg.
         assert!((plotted["eedata [erg/cm2/s]"][i] / of("eedata") / 1.602_176_634e-9 - 1.0).abs() < 1e-12);
     }
+}
+
+#[test]
+fn unfolded_points_are_expected_to_stand_out_of_the_noise() {
+    let mut table = joint().spectrum.unwrap();
+    // Faint above 4.5 keV: one count of the source among nine of the background, whatever was observed there.
+    for (i, r) in table.rows.iter_mut().enumerate().skip(20) {
+        (r.median, r.counts) = (10.0, f64::from(5 + (i as u32 * 7) % 11));
+    }
+    table.background.iter_mut().skip(20).for_each(|b| (b.expected, b.counts, b.scale) = (9.0, 36.0, 0.25));
+    table.source = table.rows.iter().zip(&table.background).map(|(r, b)| r.median - b.expected).collect();
+    let drawn = rontgen::report::plots::binning::significant(&table, 1);
+    // 40 bins: at most four are added up.
+    let wide: Vec<f64> = drawn.rows.iter().skip(20).map(|r| r.e_max - r.e_min).collect();
+    assert_eq!((drawn.rows.len(), wide.len()), (25, 5));
+    assert!(drawn.rows.iter().take(20).zip(&table.rows).all(|(drawn, own)| drawn == own));
+    let sum = |values: &[f64]| values.iter().sum::<f64>();
+    assert!(near(sum(&drawn.source), sum(&table.source)));
+    // The same bins for other observed counts: what fluctuates upwards is not cut out.
+    table.rows.iter_mut().skip(20).for_each(|r| r.counts = 10.0);
+    let other = rontgen::report::plots::binning::significant(&table, 1);
+    assert!(other.rows.iter().zip(&drawn.rows).all(|(a, b)| (a.e_min, a.e_max) == (b.e_min, b.e_max)));
 }
 
 #[test]
@@ -345,4 +370,59 @@ fn a_report_made_again_has_the_same_bytes() {
     let again = files(folder.path());
     let differing: Vec<&String> = first.keys().filter(|name| again.get(*name) != first.get(*name)).collect();
     assert!(differing.is_empty() && first.len() == again.len(), "{differing:?}");
+}
+
+/// `rontgen infer` of an example with small settings; the exit status says what is thought of so short a run.
+fn run_example(example: &str, data: &str, out: &Path) {
+    let mut command = runs::rontgen();
+    command.arg("infer").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(example));
+    command.arg("--data").arg(crate::common::data(data)).args(["--device", "cpu", "--out"]).arg(out);
+    let output = command.args(runs::small(&["output.tension=false"])).output().unwrap();
+    assert!([Some(0), Some(4)].contains(&output.status.code()), "{}", runs::stderr(&output));
+}
+
+/// The components of a data set's table are all that is expected of its best sample, and its background is drawn times its scale.
+fn adds_up(folder: &Path, set: &str, components: &[&str]) {
+    let of_set = |name: &str| if set.is_empty() { format!("{name}.csv") } else { format!("{name}-{set}.csv") };
+    let table = columns(&folder.join(of_set("spectrum")), None);
+    let found: BTreeSet<&str> = table.keys().filter_map(|name| name.strip_prefix("component_")).collect();
+    assert_eq!(found, components.iter().copied().collect(), "{set}");
+    for (i, best) in table["expected_best"].iter().enumerate() {
+        let sum: f64 = components.iter().map(|name| table[&format!("component_{name}")][i]).sum();
+        assert!((sum / best - 1.0).abs() < 1e-5, "{set}, bin {i}: {sum} {best}");
+        assert!(table["expected_source"][i] < table["expected_median"][i], "{set}, bin {i}");
+    }
+    if let Some(counts) = table.get("background_counts") {
+        let plotted = columns(&folder.join("plots").join(of_set("spectrum")), None);
+        let exposure = table["exposure"][0];
+        let (scaled, drawn) = (counts.iter().zip(&table["background_scale"]), &plotted["background [counts/s/keV]"]);
+        let scaled: f64 = scaled.map(|(counts, scale)| counts * scale).sum();
+        let edges = plotted["e_max [keV]"].iter().zip(&plotted["e_min [keV]"]);
+        let drawn: f64 = drawn.iter().zip(edges).map(|(rate, (hi, lo))| rate * exposure * (hi - lo)).sum();
+        assert!(scaled > 1.0 && (drawn / scaled - 1.0).abs() < 1e-9, "{set}: {drawn} {scaled}");
+    }
+}
+
+#[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
+fn what_a_run_writes_adds_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("joint");
+    run_example("ngc7793-pn-mos.toml", "xmm_pn_ngc7793_ulx4", &out);
+    for set in ["", "mos1"] {
+        adds_up(&out, set, &["bbodyrad", "powerlaw", "background"]);
+    }
+    // 250 and 191 counts are expected to be the background's.
+    let table = columns(&out.join("spectrum.csv"), None);
+    let expected: f64 = table["background_expected"].iter().sum();
+    assert!((expected - 250.0).abs() < 10.0, "{expected}");
+    // Named models: their background spectrum is in no statistic of the source's, and a data set of its own.
+    let out = folder.path().join("modelled");
+    run_example("chandra-modelled-background.toml", "background", &out);
+    adds_up(&out, "", &["source", "sky", "particles"]);
+    let table = columns(&out.join("spectrum.csv"), None);
+    assert!(table["background_expected"].iter().all(|expected| *expected == 0.0));
+    let plots = out.join("plots");
+    assert!(plots.join("spectrum-src_background.pdf").exists() && plots.join("spectra.pdf").exists());
+    assert!(!plots.join("unfolded_spectra.pdf").exists(), "the background has another model");
 }

@@ -7,24 +7,48 @@ use super::axis::Axis;
 use crate::report::tables::{BackgroundRow, COVERAGE_BINS, SpectrumRow, SpectrumTable};
 use std::ops::Range;
 
+/// Expected counts of the source over their noise in a point of an unfolded plot.
+pub const SIGNIFICANT: f64 = 3.0;
 /// About as many points as can be told apart.
 pub const MOST_POINTS: usize = COVERAGE_BINS;
 
-/// Adds up neighbours until a bin has at least `least` counts and no more than `most` bins are left. Bins never reach across ignored
-/// channels.
-fn combine_to(table: &SpectrumTable, least: f64, most: usize) -> SpectrumTable {
-    let every = table.rows.len().div_ceil(most).max(1);
+/// What is known of neighbours that are being added up.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum {
+    bins: usize,
+    counts: f64,
+    /// Counts that the model of the source makes expect, and the variance that is expected of what is left of the data for it.
+    source: f64,
+    variance: f64,
+}
+
+impl Sum {
+    fn add(self, table: &SpectrumTable, i: usize, row: &SpectrumRow) -> Sum {
+        let background = table.background.get(i).filter(|b| b.expected > 0.0);
+        // What the background's own counts add to the variance where they are taken off.
+        let taken = background.map_or(0.0, |b| b.error.map_or(b.scale * b.expected, |error| (b.scale * error).powi(2)));
+        Sum {
+            bins: self.bins + 1,
+            counts: self.counts + row.counts,
+            source: self.source + table.source.get(i).copied().unwrap_or(row.median),
+            variance: self.variance + row.median + taken,
+        }
+    }
+}
+
+/// Adds up neighbours until they are `enough`. Bins never reach across ignored channels.
+fn combine_until(table: &SpectrumTable, enough: impl Fn(Sum) -> bool) -> SpectrumTable {
     let mut groups: Vec<Range<usize>> = Vec::new();
-    let (mut counts, mut end) = (0.0, f64::NAN);
+    let (mut sum, mut end) = (Sum::default(), f64::NAN);
     for (i, row) in table.rows.iter().enumerate() {
         match groups.last_mut() {
-            Some(group) if (group.len() < every || counts < least) && (row.e_min - end).abs() <= 1e-6 * row.e_min => {
+            Some(group) if !enough(sum) && (row.e_min - end).abs() <= 1e-6 * row.e_min => {
                 group.end = i + 1;
-                counts += row.counts;
+                sum = sum.add(table, i, row);
             }
             _ => {
                 groups.push(i..i + 1);
-                counts = row.counts;
+                sum = Sum::default().add(table, i, row);
             }
         }
         end = row.e_max;
@@ -73,7 +97,8 @@ fn together(bins: &[BackgroundRow]) -> Option<BackgroundRow> {
 
 /// Neighbours added up until a bin has at least `least` counts and no more than [`MOST_POINTS`] bins are left.
 pub fn combine(table: &SpectrumTable, least: f64) -> SpectrumTable {
-    combine_to(table, least, MOST_POINTS)
+    let every = table.rows.len().div_ceil(MOST_POINTS);
+    combine_until(table, |sum| sum.bins >= every && sum.counts >= least)
 }
 
 /// The bins as points: added up until errors can be drawn.
@@ -81,12 +106,29 @@ pub fn points(table: &SpectrumTable) -> SpectrumTable {
     points_of(table, 1)
 }
 
-/// The bins as points of a plot that shows `sets` data sets, of which each leaves room for the others.
-pub fn points_of(table: &SpectrumTable, sets: usize) -> SpectrumTable {
+/// How many bins are at least to be added up, and to how many counts, in a plot that shows `sets` data sets.
+fn coarseness(table: &SpectrumTable, sets: usize) -> (usize, f64) {
     let most = (2 * MOST_POINTS / sets.max(2)).max(60);
     let total: f64 = table.rows.iter().map(|r| r.counts).sum();
     let many = table.rows.len() > most && total > 0.0;
-    combine_to(table, if many { (total / most as f64 / 4.0).clamp(5.0, 25.0) } else { 0.0 }, most)
+    (table.rows.len().div_ceil(most), if many { (total / most as f64 / 4.0).clamp(5.0, 25.0) } else { 0.0 })
+}
+
+/// The bins as points of a plot that shows `sets` data sets, of which each leaves room for the others.
+pub fn points_of(table: &SpectrumTable, sets: usize) -> SpectrumTable {
+    let (every, least) = coarseness(table, sets);
+    combine_until(table, |sum| sum.bins >= every && sum.counts >= least)
+}
+
+/// The bins as points of an unfolded plot: added up until the model of the source makes expect [`SIGNIFICANT`] times the noise, and at most so
+/// many that the spectrum keeps its shape. (Of the model and not of the data, whose upward fluctuations would be taken for enough.)
+pub fn significant(table: &SpectrumTable, sets: usize) -> SpectrumTable {
+    let (every, least) = coarseness(table, sets);
+    let most = every.max(table.rows.len().div_ceil(12));
+    combine_until(table, |sum| {
+        let enough = sum.bins >= every && sum.counts >= least;
+        (enough && sum.source >= SIGNIFICANT * sum.variance.sqrt()) || sum.bins >= most
+    })
 }
 
 /// Energy axis over the kept bins [keV]; logarithmic where it spans more than a factor of three.

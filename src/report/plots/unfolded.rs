@@ -2,17 +2,19 @@
 //! together.
 
 use super::axis::{Axis, Labels, Panel};
-use super::binning::{energy_axis, points_of};
+use super::binning::{energy_axis, significant};
 use super::canvas::{DATA, Ink, MUTED, Mark, POSTERIOR, Picture, draw, part_style, set_style};
 use super::legend::{Legend, Sample};
 use super::spectrum::{LEFT, RIGHT, WIDTH, step_line, trace};
-use super::unfolding::{ERG, Point, knows_background, taken_back};
+use super::unfolding::{ERG, Point, is_net, taken_back};
 use crate::report::tables::{SpectrumRow, SpectrumTable, UnfoldedRow, UnfoldedTable};
 
 /// More bins than can be told apart are added up.
 const MOST_BINS: usize = 1600;
-/// The picture shows at most this many decades below the maximum of the model.
+/// The picture shows at most this many decades below its upper end.
 const DECADES: f64 = 4.0;
+/// Data are followed up to so many times the largest of the model: where hardly a photon is detected, the error of a bin is many times that.
+const ABOVE: f64 = 10.0;
 const TALL: f64 = 330.0;
 /// Room for the second axis [pixels].
 const SECOND: f64 = 50.0;
@@ -59,7 +61,7 @@ impl Drawn {
             median: bins(&|_, r| r.median),
             bands: [(bins(&|_, r| r.q025), bins(&|_, r| r.q975)), (bins(&|_, r| r.q16), bins(&|_, r| r.q84))],
             parts: parts.collect(),
-            data: taken_back(&points_of(spectrum, sets), &rows),
+            data: taken_back(&significant(spectrum, sets), &rows),
         })
     }
 
@@ -81,7 +83,7 @@ pub fn unfolded(table: &UnfoldedTable, spectrum: &SpectrumTable) -> Option<Pictu
     let x = energy_axis(&spectrum.rows);
     let drawn = Drawn::of(table, spectrum, &x, 1)?;
     let mut legend = Legend::default();
-    legend.add(Sample::Point(DATA.opacity(0.45)), data_words(knows_background(spectrum)));
+    legend.add(Sample::Point(DATA.opacity(0.45)), data_words(is_net(spectrum), spectrum.rows.len(), drawn.data.len()));
     legend.add(Sample::Line(POSTERIOR, 1.5), "model, posterior median");
     legend.add(Sample::Bands, "its 68 % and 95 % intervals");
     for (k, (name, _)) in drawn.parts.iter().enumerate() {
@@ -102,11 +104,17 @@ pub fn together(sets: &[Set<'_>]) -> Option<Picture> {
     for (k, set) in sets.iter().enumerate() {
         let Some(mut own) = Drawn::of(set.unfolded, set.spectrum, &x, sets.len()) else { continue };
         let (ink, mark) = set_style(k);
-        legend.add(Sample::Mark(ink, mark), set.name);
+        let (bins, drawn_as) = (set.spectrum.rows.len(), own.data.len());
+        let rest = if drawn_as < bins { format!(" ({bins} bins, drawn as {drawn_as})") } else { String::new() };
+        legend.add(Sample::Mark(ink, mark), format!("{}{rest}", set.name));
         // The components of one are enough: those of the others lie on them, but for what the data sets do not share.
         match drawn.is_empty() {
             true => named = set.name,
             false => own.parts.clear(),
+        }
+        // One band over the same one would be another colour.
+        if drawn.iter().any(|(other, _)| other.median == own.median) {
+            own.bands = Default::default();
         }
         drawn.push((own, Style { data: ink.opacity(0.75), mark, model: ink }));
     }
@@ -120,14 +128,17 @@ pub fn together(sets: &[Set<'_>]) -> Option<Picture> {
     if drawn.len() < 2 { None } else { picture(&drawn, x, &legend, words) }
 }
 
-fn data_words(without_background: bool) -> &'static str {
-    if without_background { "data − background, × model / folded model" } else { "data × model / folded model" }
+fn data_words(net: bool, bins: usize, drawn: usize) -> String {
+    let what = if net { "data − background, × model / folded model" } else { "data × model / folded model" };
+    let rest = if drawn < bins { format!(" ({bins} bins, drawn as {drawn})") } else { String::new() };
+    format!("{what}{rest}")
 }
 
 fn picture(sets: &[(Drawn, Style)], x: Axis, legend: &Legend, words: &str) -> Option<Picture> {
     let models = || sets.iter().flat_map(|(set, _)| &set.median).map(|b| b.2);
     let data = || sets.iter().flat_map(|(set, _)| &set.data);
-    let top = models().chain(data().map(|d| d.value)).fold(0.0, f64::max);
+    let highest = models().fold(0.0, f64::max);
+    let top = data().map(|d| d.value).fold(highest, f64::max).min(ABOVE * highest);
     let positive = |v: &f64| *v > 0.0;
     let least = models().filter(positive).fold(top, f64::min);
     // Single bins with next to nothing left of them do not squeeze the others together.
@@ -169,7 +180,9 @@ fn picture(sets: &[(Drawn, Style)], x: Axis, legend: &Legend, words: &str) -> Op
                 let ink = style.data.opacity(0.8 * style.data.3);
                 let bar = [(d.energy, d.low.max(panel.y.lo * 0.1)), (d.energy, d.high)];
                 panel.curve(canvas, &bar, ink, 0.9);
-                if d.value >= panel.y.lo {
+                if d.value > panel.y.hi {
+                    canvas.pointer((panel.px(d.energy), panel.y0 + 1.5), true, ink);
+                } else if d.value >= panel.y.lo {
                     panel.curve(canvas, &[(d.e_min, d.value), (d.e_max, d.value)], ink.opacity(0.6 * ink.3), 0.7);
                     let dot = if several { 2.0 } else { 1.4 };
                     canvas.mark(panel.place(d.energy, d.value), dot, style.mark, style.data);

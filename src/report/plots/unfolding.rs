@@ -41,9 +41,9 @@ fn others(points: &SpectrumTable, known: bool, i: usize, row: &SpectrumRow) -> (
     (added + background.scale * background.counts, (background.scale * down, background.scale * up))
 }
 
-/// Whether the statistic compares with a background spectrum, which then is taken off the data.
-pub fn knows_background(table: &SpectrumTable) -> bool {
-    table.background.iter().any(|b| b.expected > 0.0)
+/// Whether there is something in the counts that is not the source's, and is taken off the data.
+pub fn is_net(table: &SpectrumTable) -> bool {
+    !table.source.is_empty()
 }
 
 /// The mean over `e_min..e_max` keV of a quantity of the model's rows; `None` where none of them lies there.
@@ -58,7 +58,8 @@ pub fn mean(rows: &[UnfoldedRow], e_min: f64, e_max: f64, value: impl Fn(usize, 
 
 /// Counts of the source over those that its model makes expect, times the model's mean over the bin.
 pub fn taken_back(points: &SpectrumTable, rows: &[UnfoldedRow]) -> Vec<Point> {
-    let known = knows_background(points);
+    // A statistic that knows of a background spectrum expects counts of it.
+    let known = points.background.iter().any(|b| b.expected > 0.0);
     let bin = |(i, r): (usize, &SpectrumRow)| -> Option<Point> {
         let folded = points.source.get(i).copied().unwrap_or(r.median);
         if folded <= 0.0 {

@@ -1,6 +1,6 @@
 //! The numbers behind the plots of the spectrum, as drawn: `plots/*.csv`, to draw them elsewhere. Names of columns end with the unit.
 
-use super::binning::{background_rate, points_of, poisson_error};
+use super::binning::{background_rate, points_of, poisson_error, significant};
 use super::spectrum::rate;
 use super::unfolded::Set;
 use super::unfolding::{ERG, mean, taken_back};
@@ -72,7 +72,7 @@ pub fn unfolded(table: &UnfoldedTable, spectrum: &SpectrumTable, sets: usize) ->
     header.extend(with_unit(&model, unit));
     header.extend(with_unit(&["eedata", "eemodel_median"], "erg/cm2/s"));
     header.extend(table.components.iter().map(|(name, _)| format!("component_{name} [{unit}]")));
-    let rows = taken_back(&points_of(spectrum, sets), &table.rows).into_iter().map(|d| {
+    let rows = taken_back(&significant(spectrum, sets), &table.rows).into_iter().map(|d| {
         let of =
             |value: &dyn Fn(usize, &UnfoldedRow) -> f64| mean(&table.rows, d.e_min, d.e_max, value).unwrap_or(f64::NAN);
         let mut row = vec![d.e_min, d.e_max, d.net, d.folded, d.value, d.value - d.low, d.high - d.value];
