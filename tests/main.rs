@@ -7,6 +7,7 @@ mod golden;
 
 mod background_files;
 mod bench;
+mod chi_square;
 mod command_line;
 mod components;
 mod components_wgsl;

@@ -65,6 +65,7 @@ pub(super) fn add(
                     datasets.push(Dataset {
                         name: background_name(&source.name),
                         counts: background.counts.iter().map(|&count| count as u32).collect(),
+                        gaussian: None,
                         exposure: background.exposure,
                         folded: own,
                         warnings: Vec::new(),
