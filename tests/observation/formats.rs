@@ -296,7 +296,7 @@ fn numbers_with_errors_are_gaussian() {
     assert!(with("COUNTS", [3.0, 1.0, 4.0], &f, [1.73205, 1.0, 2.0], None).unwrap().gaussian.is_none());
     for (result, part) in [
         (with("RATE", [0.031, 0.01, 1.274], &f, [0.01, 0.0, 0.03], None), "the error is 0 in channels"),
-        (with("RATE", [0.031, 0.01, 1.274], &f, [0.01, -0.02, 0.03], None), "STAT_ERR is -0.02 in row 2"),
+        (with("RATE", [0.031, 0.01, 1.274], &f, [0.01, -0.25, 0.03], None), "STAT_ERR is -0.25 in row 2"),
         (with("RATE", [0.031, f32::NAN, 1.274], &f, [0.01, 0.02, 0.03], None), "undefined (NULL or NaN) in row 2"),
         (
             with("COUNTS", [3.5, 1.0, 127.0], &[("POISSERR", "T")], [1.0, 2.0, 3.0], None),
