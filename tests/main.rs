@@ -7,6 +7,7 @@ mod golden;
 
 mod background_files;
 mod bench;
+mod channel_models;
 mod chi_square;
 mod command_line;
 mod components;
