@@ -3,9 +3,11 @@
 use super::Context;
 use super::problem::{Added, SetModel};
 use crate::Result;
+use crate::kernels::background_stat::BackgroundStatistic;
 use crate::model::{Program, Scratch, additive_parts};
 use crate::observation::{Dataset, FoldedResponse};
 use crate::result::{BackgroundRow, Quantiles, SetPictures, SpectrumTable, UnfoldedRow, UnfoldedTable};
+use crate::simulate::Statistic;
 use rayon::prelude::*;
 
 /// Posterior draws behind the band of the folded and of the unfolded model.
@@ -21,6 +23,7 @@ pub(crate) fn tables(context: &Context<'_>, posterior: &[f64], best: &[f64]) -> 
     let band = context.expected(&draws)?;
     let background = context.simulator.mean_background();
     let columns = problem.observations.bins();
+    let observed = problem.observed_data();
     let mut all = Vec::with_capacity(problem.observations.len());
     for ((dataset, range), set) in problem.observations.iter().zip(problem.sets()) {
         let edges: Vec<(f64, f64)> = dataset.bins.iter().map(|bin| (bin.e_min, bin.e_max)).collect();
@@ -30,7 +33,10 @@ pub(crate) fn tables(context: &Context<'_>, posterior: &[f64], best: &[f64]) -> 
             total.map(|(source, &mean)| source + mean as f32).collect::<Vec<f32>>()
         };
         let band: Vec<f32> = band.chunks_exact(columns).flat_map(own).collect();
-        let mut spectrum = SpectrumTable::from_expected(&edges, &dataset.counts, dataset.exposure, &band)?;
+        let mut spectrum = SpectrumTable::from_expected(&edges, &observed[range.clone()], dataset.exposure, &band)?;
+        if let Statistic::Background(BackgroundStatistic::Gaussian, bins) = &set.statistic {
+            spectrum.rows.iter_mut().zip(bins.iter()).for_each(|(row, bin)| row.error = Some(bin.error));
+        }
         let at = problem.observations.find(&dataset.name);
         let added: Vec<&Added> = problem.added().iter().filter(|added| Some(added.spec.set) == at).collect();
         let parts = additive_parts(&set.model, &set.program, &set.parameters.full(best)).unwrap_or_default();

@@ -153,15 +153,17 @@ fn folded_caption(table: &SpectrumTable, residuals: Residuals) -> String {
     };
     let with_errors = |residuals: Residuals| match residuals {
         Residuals::Delta => "with errors of one",
+        Residuals::Ratio if table.rows.iter().any(|row| row.error.is_some()) => "with the errors of the data",
         Residuals::Ratio => "with the errors of the counts (Gehrels 1986)",
     };
+    let formula = |residuals| super::plots::residuals::formula(residuals, &table.rows);
     let other = if residuals == Residuals::Delta { Residuals::Ratio } else { Residuals::Delta };
     let mut words = format!(
         "The observed counts and those that the model expects, over the posterior{parts}.{background} Below: residuals, {}, where the \
          model is the posterior median of the expected counts, {}; and {}, {}.",
-        residuals.formula(),
+        formula(residuals),
         with_errors(residuals),
-        other.formula(),
+        formula(other),
         with_errors(other),
     );
     let drawn = binning::points(table);

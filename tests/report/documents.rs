@@ -102,7 +102,17 @@ fn background(counts: f64, scale: f64) -> BackgroundRow {
 
 fn narrow(e_min: f64) -> SpectrumRow {
     let counts = (20.0 + 10.0 * (40.0 * e_min).sin()).round();
-    SpectrumRow { e_min, e_max: e_min + 0.002, counts, q025: 18.0, q16: 19.0, median: 20.0, q84: 21.0, q975: 22.0 }
+    SpectrumRow {
+        e_min,
+        e_max: e_min + 0.002,
+        counts,
+        error: None,
+        q025: 18.0,
+        q16: 19.0,
+        median: 20.0,
+        q84: 21.0,
+        q975: 22.0,
+    }
 }
 
 /// A table of `plots/`: its columns by name, of the rows of one data set where it has several.
@@ -425,4 +435,48 @@ fn what_a_run_writes_adds_up() {
     let plots = out.join("plots");
     assert!(plots.join("spectrum-src_background.pdf").exists() && plots.join("spectra.pdf").exists());
     assert!(!plots.join("unfolded_spectra.pdf").exists(), "the background has another model");
+}
+
+#[test]
+fn data_with_gaussian_errors_are_drawn_with_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut data = example();
+    let table = data.spectrum.as_mut().unwrap();
+    for (i, r) in table.rows.iter_mut().enumerate() {
+        r.error = Some(3.0 + 0.1 * i as f64);
+        // Less their background, numbers may be negative.
+        r.counts = if i % 9 == 4 { -2.5 } else { r.median + 0.5 };
+    }
+    let table = table.clone();
+    data.write_folder(folder.path()).unwrap();
+    let back = ReportData::from_folder(folder.path()).unwrap();
+    assert_eq!(back.spectrum.as_ref(), Some(&table));
+    back.write_report(folder.path()).unwrap();
+    let plotted = columns(&folder.path().join("plots/spectrum.csv"), None);
+    for (i, r) in table.rows.iter().enumerate() {
+        let (error, per) = (r.error.unwrap(), 1.0 / (table.exposure * (r.e_max - r.e_min)));
+        for name in ["rate_error_down [counts/s/keV]", "rate_error_up [counts/s/keV]"] {
+            assert!(near(plotted[name][i], error * per), "{name}, bin {i}");
+        }
+        assert!(near(plotted["delta [sigma]"][i], (r.counts - r.median) / error));
+    }
+    let picture = Plots::draw(&back).spectrum.unwrap();
+    assert!(picture.contains("(data − model) / error") && !picture.contains("NaN") && !picture.contains("inf"));
+    // Bins that are added up: in quadrature.
+    let wide = SpectrumTable { rows: [&table.rows[..1]; 600].concat(), ..table.clone() };
+    let mut at = 1.0;
+    let mut rows = wide.rows.clone();
+    for r in &mut rows {
+        (r.e_min, r.e_max) = (at, at + 0.01);
+        at += 0.01;
+    }
+    let drawn = rontgen::report::plots::binning::points(&SpectrumTable { rows: rows.clone(), ..wide });
+    let variance = |rows: &[SpectrumRow]| rows.iter().map(|r| r.error.unwrap().powi(2)).sum::<f64>();
+    assert!(drawn.rows.len() < 300 && near(variance(&drawn.rows), variance(&rows)));
+    // Counts without errors are not negative.
+    let path = folder.path().join("spectrum.csv");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("counts_error", "other")).unwrap();
+    let said = super::message(ReportData::from_folder(folder.path()).map(|_| ()));
+    assert!(said.contains("-2.5 counts"), "{said}");
 }

@@ -66,6 +66,7 @@ fn example() -> ReportData {
             let e_min = 0.5 + 0.2 * i as f64;
             let mu = 200.0 * e_min.powf(-1.8);
             SpectrumRow {
+                error: None,
                 e_min,
                 e_max: e_min + 0.2,
                 counts: mu.round(),

@@ -225,7 +225,7 @@ fn degenerate_samples_draw_without_broken_numbers() {
 
 fn row(e_min: f64, width: f64, counts: f64, median: f64) -> SpectrumRow {
     let (q025, q16, q84, q975) = (0.9 * median, 0.95 * median, 1.05 * median, 1.1 * median);
-    SpectrumRow { e_min, e_max: e_min + width, counts, q025, q16, median, q84, q975 }
+    SpectrumRow { e_min, e_max: e_min + width, counts, error: None, q025, q16, median, q84, q975 }
 }
 
 #[test]

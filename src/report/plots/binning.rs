@@ -23,6 +23,11 @@ struct Sum {
 }
 
 impl Sum {
+    /// At least so many bins, with at least so many counts where these are asked for: numbers less their background may be negative.
+    fn holds(self, bins: usize, counts: f64) -> bool {
+        self.bins >= bins && (counts <= 0.0 || self.counts >= counts)
+    }
+
     fn add(self, table: &SpectrumTable, i: usize, row: &SpectrumRow) -> Sum {
         let background = table.background.get(i).filter(|b| b.expected > 0.0);
         // What the background's own counts add to the variance where they are taken off.
@@ -31,7 +36,7 @@ impl Sum {
             bins: self.bins + 1,
             counts: self.counts + row.counts,
             source: self.source + table.source.get(i).copied().unwrap_or(row.median),
-            variance: self.variance + row.median + taken,
+            variance: self.variance + row.error.map_or(row.median, |error| error.powi(2)) + taken,
         }
     }
 }
@@ -65,6 +70,7 @@ fn combine_until(table: &SpectrumTable, enough: impl Fn(Sum) -> bool) -> Spectru
             e_min: first.e_min,
             e_max: last.e_max,
             counts: sum(|r| r.counts),
+            error: rows.iter().map(|r| Some(r.error?.powi(2))).sum::<Option<f64>>().map(f64::sqrt),
             q025: sum(|r| r.q025),
             q16: sum(|r| r.q16),
             median: sum(|r| r.median),
@@ -98,7 +104,7 @@ fn together(bins: &[BackgroundRow]) -> Option<BackgroundRow> {
 /// Neighbours added up until a bin has at least `least` counts and no more than [`MOST_POINTS`] bins are left.
 pub fn combine(table: &SpectrumTable, least: f64) -> SpectrumTable {
     let every = table.rows.len().div_ceil(MOST_POINTS);
-    combine_until(table, |sum| sum.bins >= every && sum.counts >= least)
+    combine_until(table, |sum| sum.holds(every, least))
 }
 
 /// The bins as points: added up until errors can be drawn.
@@ -110,14 +116,14 @@ pub fn points(table: &SpectrumTable) -> SpectrumTable {
 fn coarseness(table: &SpectrumTable, sets: usize) -> (usize, f64) {
     let most = (2 * MOST_POINTS / sets.max(2)).max(60);
     let total: f64 = table.rows.iter().map(|r| r.counts).sum();
-    let many = table.rows.len() > most && total > 0.0;
+    let many = table.rows.len() > most && total > 0.0 && table.rows.iter().all(|r| r.error.is_none());
     (table.rows.len().div_ceil(most), if many { (total / most as f64 / 4.0).clamp(5.0, 25.0) } else { 0.0 })
 }
 
 /// The bins as points of a plot that shows `sets` data sets, of which each leaves room for the others.
 pub fn points_of(table: &SpectrumTable, sets: usize) -> SpectrumTable {
     let (every, least) = coarseness(table, sets);
-    combine_until(table, |sum| sum.bins >= every && sum.counts >= least)
+    combine_until(table, |sum| sum.holds(every, least))
 }
 
 /// The bins as points of an unfolded plot: added up until the model of the source makes expect [`SIGNIFICANT`] times the noise, and at most so
@@ -126,7 +132,7 @@ pub fn significant(table: &SpectrumTable, sets: usize) -> SpectrumTable {
     let (every, least) = coarseness(table, sets);
     let most = every.max(table.rows.len().div_ceil(12));
     combine_until(table, |sum| {
-        let enough = sum.bins >= every && sum.counts >= least;
+        let enough = sum.holds(every, least);
         (enough && sum.source >= SIGNIFICANT * sum.variance.sqrt()) || sum.bins >= most
     })
 }
@@ -142,6 +148,11 @@ pub fn energy_axis(rows: &[SpectrumRow]) -> Axis {
 /// The middle of a bin on the axis of energy.
 pub fn centre(r: &SpectrumRow) -> f64 {
     if r.e_min > 0.0 { (r.e_min * r.e_max).sqrt() } else { 0.5 * (r.e_min + r.e_max) }
+}
+
+/// The error of a bin's data, down and up.
+pub fn data_error(r: &SpectrumRow) -> (f64, f64) {
+    r.error.map_or_else(|| poisson_error(r.counts), |error| (error, error))
 }
 
 /// The two-sided 1-sigma error of Poisson counts, down and up (Gehrels 1986, eqs. 7 and 11 to first order).

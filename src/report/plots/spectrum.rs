@@ -1,7 +1,7 @@
 //! The folded spectrum of a data set: counts with the model's posterior, its components and the background, and residuals.
 
 use super::axis::{Axis, Labels, Panel};
-use super::binning::{background_rate, centre, combine, energy_axis, points, poisson_error};
+use super::binning::{background_rate, centre, combine, data_error, energy_axis, points};
 use super::canvas::{Canvas, DATA, MUTED, Mark, POSTERIOR, Picture, draw, part_style};
 use super::legend::{Legend, POINT, Sample};
 use super::residuals::{self, Shown};
@@ -132,7 +132,7 @@ fn drawn(table: &SpectrumTable, which: Residuals, logarithmic: bool) -> Option<P
             upper.dashed_steps(canvas, bins, ink, 1.3, dashes);
         }
         for r in &points.rows {
-            let (down, up) = poisson_error(r.counts);
+            let (down, up) = data_error(r);
             let at = centre(r);
             let ends = [(at, rate(r.counts - down, r).max(upper.y.lo * 0.1)), (at, rate(r.counts + up, r))];
             upper.curve(canvas, &[(r.e_min, rate(r.counts, r)), (r.e_max, rate(r.counts, r))], DATA.opacity(0.75), bar);
@@ -216,7 +216,7 @@ fn obstacles(
         all.extend(trace(&[place(*low), place(*value), place(*high)]));
     }
     for r in &points.rows {
-        let (down, up) = poisson_error(r.counts);
+        let (down, up) = data_error(r);
         let place = |x: f64, counts: f64| (panel.px_inside(x), panel.py_inside(rate(counts, r)));
         all.extend(trace(&[place(centre(r), r.counts - down), place(centre(r), r.counts + up)]));
         if r.counts > 0.0 {

@@ -1,7 +1,7 @@
 //! The folded spectra of all data sets in one picture, each in a colour and with a mark of its own.
 
 use super::axis::{Labels, Panel};
-use super::binning::{centre, energy_axis, points_of, poisson_error};
+use super::binning::{centre, data_error, energy_axis, points_of};
 use super::canvas::{Ink, Mark, Picture, draw, set_style};
 use super::legend::{Legend, Sample};
 use super::residuals::{self, Shown};
@@ -35,7 +35,7 @@ impl Set {
 
     /// Counts per s and keV of a bin with the ends of the error.
     fn point(&self, r: &SpectrumRow) -> [f64; 3] {
-        let (down, up) = poisson_error(r.counts);
+        let (down, up) = data_error(r);
         [r.counts, r.counts - down, r.counts + up].map(|counts| rate(&self.points, counts, r))
     }
 }

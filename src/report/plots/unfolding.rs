@@ -1,6 +1,6 @@
 //! The data taken back with the model: what an unfolded plot shows as points.
 
-use super::binning::{background_error, centre, poisson_error};
+use super::binning::{background_error, centre, data_error};
 use crate::report::tables::{SpectrumRow, SpectrumTable, UnfoldedRow};
 
 /// Factor from keV cm⁻² s⁻¹, which E² F(E) of photons per keV is, to erg cm⁻² s⁻¹ (the elementary charge of the SI, exact since 2019).
@@ -67,7 +67,7 @@ pub fn taken_back(points: &SpectrumTable, rows: &[UnfoldedRow]) -> Vec<Point> {
         }
         let model = mean(rows, r.e_min, r.e_max, |_, row| row.median)?;
         let (others, (less, more)) = others(points, known, i, r);
-        let (down, up) = poisson_error(r.counts);
+        let (down, up) = data_error(r);
         let (net, factor) = (r.counts - others, model / folded);
         Some(Point {
             e_min: r.e_min,

@@ -1,6 +1,7 @@
 //! The numbers behind the plots of the spectrum, as drawn: `plots/*.csv`, to draw them elsewhere. Names of columns end with the unit.
 
-use super::binning::{background_rate, points_of, poisson_error, significant};
+use super::binning::{background_rate, data_error, points_of, significant};
+use super::residuals;
 use super::spectrum::rate;
 use super::unfolded::Set;
 use super::unfolding::{ERG, mean, taken_back};
@@ -43,11 +44,11 @@ pub fn folded(table: &SpectrumTable, sets: usize) -> Values {
     header.extend(points.components.iter().map(|(name, _)| format!("component_{name} [{unit}]")));
     let row = |(i, r): (usize, &crate::result::SpectrumRow)| -> Vec<f64> {
         let per = |counts: f64| rate(&points, counts, r);
-        let (down, up) = poisson_error(r.counts);
+        let (down, up) = data_error(r);
         let mut row = vec![r.e_min, r.e_max, r.counts, per(r.counts), per(down), per(up)];
         row.extend([r.q025, r.q16, r.median, r.q84, r.q975].map(per));
-        row.push(Residuals::Delta.of(r.counts, r.median).unwrap_or(f64::NAN));
-        row.push(Residuals::Ratio.of(r.counts, r.median).unwrap_or(f64::NAN));
+        row.push(residuals::of(Residuals::Delta, r).unwrap_or(f64::NAN));
+        row.push(residuals::of(Residuals::Ratio, r).unwrap_or(f64::NAN));
         row.extend([down / r.median, up / r.median]);
         if background {
             let of = |b| background_rate(points.exposure, r, b);

@@ -77,7 +77,8 @@ const SPECTRUM_COLUMNS: [&str; 9] = [
     "expected_q975",
 ];
 
-/// Columns of spectrum.csv that a data set may lack: expected counts at the best sample and of the source alone, and the background spectrum.
+/// Columns of spectrum.csv that a data set may lack: errors of data that are no Poisson counts, expected counts at the best sample and of the source alone, and the background spectrum.
+const COUNTS_ERROR: &str = "counts_error";
 const BEST: &str = "expected_best";
 const SOURCE: &str = "expected_source";
 const BACKGROUND: [&str; 3] = ["background_counts", "background_scale", "background_expected"];
@@ -90,7 +91,8 @@ const BACKGROUND_ERROR: &str = "background_error";
 pub fn write_spectrum(path: &Path, table: &SpectrumTable) -> Result<(), ReportError> {
     let mut header: Vec<String> = SPECTRUM_COLUMNS.iter().map(|s| s.to_string()).collect();
     let mut further: Vec<Vec<f64>> = Vec::new();
-    for (name, values) in [(BEST, &table.best), (SOURCE, &table.source)] {
+    let errors: Option<Vec<f64>> = table.rows.iter().map(|row| row.error).collect();
+    for (name, values) in [(COUNTS_ERROR, &errors.unwrap_or_default()), (BEST, &table.best), (SOURCE, &table.source)] {
         if !values.is_empty() {
             header.push(name.into());
             further.push(values.clone());

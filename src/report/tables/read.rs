@@ -5,8 +5,9 @@ use std::path::Path;
 
 use super::unfolded::UNFOLDED_COLUMNS;
 use super::{
-    BACKGROUND, BACKGROUND_ERROR, BEST, BackgroundRow, COMPONENT, COVERAGE_COLUMNS, Coverage, LossRow, SOURCE,
-    SPECTRUM_COLUMNS, Samples, SpectrumRow, SpectrumTable, UnfoldedRow, UnfoldedTable, WEIGHT_COLUMNS, WeightedSamples,
+    BACKGROUND, BACKGROUND_ERROR, BEST, BackgroundRow, COMPONENT, COUNTS_ERROR, COVERAGE_COLUMNS, Coverage, LossRow,
+    SOURCE, SPECTRUM_COLUMNS, Samples, SpectrumRow, SpectrumTable, UnfoldedRow, UnfoldedTable, WEIGHT_COLUMNS,
+    WeightedSamples,
 };
 use crate::bounded;
 use crate::result::ReportError;
@@ -238,19 +239,24 @@ pub fn read_spectrum(path: &Path) -> Result<SpectrumTable, ReportError> {
         background: table.background()?,
         ..SpectrumTable::default()
     };
-    for row in &table.records {
+    let errors = table.optional(COUNTS_ERROR)?;
+    for (i, row) in table.records.iter().enumerate() {
         let mut v = [0.0; 9];
         for (value, &column) in v.iter_mut().zip(&at) {
             *value = table.finite(row, column)?;
         }
         let [e_min, e_max, exposure, counts, q025, q16, median, q84, q975] = v;
         table.bin(row.0, e_min, e_max)?;
-        if exposure <= 0.0 || counts < 0.0 {
+        let error = errors.as_ref().and_then(|errors| errors.get(i).copied());
+        if error.is_some_and(|error| error <= 0.0) {
+            return Err(ReportError::table(path, row.0, "an error of the data that is not above 0"));
+        }
+        if exposure <= 0.0 || (counts < 0.0 && error.is_none()) {
             let message = format!("exposure {exposure} s and {counts} counts; expected more than 0 and at least 0");
             return Err(ReportError::table(path, row.0, message));
         }
         spectrum.exposure = exposure;
-        spectrum.rows.push(SpectrumRow { e_min, e_max, counts, q025, q16, median, q84, q975 });
+        spectrum.rows.push(SpectrumRow { e_min, e_max, counts, error, q025, q16, median, q84, q975 });
     }
     Ok(spectrum)
 }
@@ -302,7 +308,7 @@ pub fn read_coverage(path: &Path) -> Result<Vec<Coverage>, ReportError> {
         let [e_min, e_max, counts, q025, q16, median, q84, q975] = v;
         table.bin(row.0, e_min, e_max)?;
         if let Some(current) = stages.last_mut() {
-            current.rows.push(SpectrumRow { e_min, e_max, counts, q025, q16, median, q84, q975 });
+            current.rows.push(SpectrumRow { e_min, e_max, counts, error: None, q025, q16, median, q84, q975 });
         }
     }
     Ok(stages)
