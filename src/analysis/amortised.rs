@@ -57,9 +57,15 @@ pub struct SpectrumResult {
 /// Refuses problems that one network does not yet serve for other spectra.
 ///
 /// # Errors
-/// Several data sets, or a statistic with a background, which is another one for every spectrum.
+/// Several data sets, a response that moves, or a statistic with a background, which is another one for every spectrum.
 pub(crate) fn plain(problem: &Problem) -> Result<()> {
     problem.only_set("a network for other spectra")?;
+    if problem.sets().iter().any(|set| set.shifted.is_some()) {
+        return Err(Error::Input(format!(
+            "{}: a network for other spectra does not know the gain of their responses; leave gain and area.tilt out of [parameters]",
+            problem.name
+        )));
+    }
     match problem.is_poisson() {
         true => Ok(()),
         false => Err(Error::Input(format!(

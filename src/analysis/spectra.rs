@@ -1,10 +1,11 @@
 //! The tables behind the pictures of the spectrum: counts with the posterior of the expected ones, and the model before the instrument.
 
 use super::Context;
-use super::problem::{Added, SetModel};
+use super::problem::{Added, SetModel, edges_of};
+use super::response::Shifted;
 use crate::Result;
 use crate::model::{Scratch, additive_parts};
-use crate::observation::Dataset;
+use crate::observation::{Dataset, FoldedResponse};
 use crate::result::{Quantiles, SetPictures, SpectrumTable, UnfoldedRow, UnfoldedTable};
 use rayon::prelude::*;
 
@@ -33,7 +34,8 @@ pub(crate) fn tables(context: &Context<'_>, posterior: &[f64], best: &[f64]) -> 
         let parts = additive_parts(&set.model, &set.program, &set.parameters.full(best)).unwrap_or_default();
         let finite = parts.iter().all(|(_, flux)| flux.iter().all(|photons| photons.is_finite()));
         let parts = if parts.len() > 1 && finite { parts } else { Vec::new() };
-        spectrum.components = parts.iter().map(|(name, flux)| (name.clone(), dataset.folded.fold(flux))).collect();
+        let fold = |flux: &[f64]| folded(&dataset.folded, set.shifted.as_ref(), best, flux);
+        spectrum.components = parts.iter().map(|(name, flux)| (name.clone(), fold(flux))).collect();
         let at = problem.observations.find(&dataset.name);
         for Added { spec, program } in problem.added().iter().filter(|added| Some(added.spec.set) == at) {
             let mut flux = vec![0.0; program.energies()];
@@ -41,15 +43,16 @@ pub(crate) fn tables(context: &Context<'_>, posterior: &[f64], best: &[f64]) -> 
             if spectrum.components.is_empty() {
                 let mut own = vec![0.0; set.program.energies()];
                 set.program.evaluate(&set.parameters.full(best), &mut own);
-                spectrum.components.push(("source".into(), dataset.folded.fold(&own)));
+                spectrum.components.push(("source".into(), fold(&own)));
             }
-            spectrum.components.push((spec.name.clone(), spec.folded.fold(&flux)));
+            let own = folded(&spec.folded, spec.shifted.as_ref(), best, &flux);
+            spectrum.components.push((spec.name.clone(), own));
         }
         if background[range.clone()].iter().any(|mean| *mean > 0.0) {
             if spectrum.components.is_empty() {
                 let mut flux = vec![0.0; set.program.energies()];
                 set.program.evaluate(&set.parameters.full(best), &mut flux);
-                spectrum.components.push(("source".into(), dataset.folded.fold(&flux)));
+                spectrum.components.push(("source".into(), fold(&flux)));
             }
             let means = (0..range.len()).map(|bin| f64::from(background[first + bin])).collect();
             spectrum.components.push(("background".into(), means));
@@ -60,13 +63,21 @@ pub(crate) fn tables(context: &Context<'_>, posterior: &[f64], best: &[f64]) -> 
     Ok(all)
 }
 
+/// Counts of photons/cm2/s seen through a response, which may move with the parameters.
+fn folded(response: &FoldedResponse, shifted: Option<&Shifted>, theta: &[f64], flux: &[f64]) -> Vec<f64> {
+    match shifted {
+        Some(shifted) => shifted.near.fold(flux, shifted.at(theta)),
+        None => response.fold(flux),
+    }
+}
+
 /// E^2 F(E) on the energies of the response that the kept bins span. `None` where no draw gives a finite model.
 fn unfolded(
     (dataset, set): (&Dataset, &SetModel),
     draws: &[Vec<f64>],
     parts: &[(String, Vec<f64>)],
 ) -> Option<UnfoldedTable> {
-    let grid = &dataset.folded.edges;
+    let grid = edges_of(&dataset.folded, set.shifted.as_ref());
     let bins = &dataset.bins;
     let lo = bins.iter().map(|bin| bin.e_min).fold(f64::INFINITY, f64::min);
     let hi = bins.iter().map(|bin| bin.e_max).fold(0.0, f64::max);

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use super::background::BackgroundSpectrum;
 use super::names::FileName;
 use super::{
-    Bin, Companions, Dataset, FileChoice, FoldedResponse, Grouping, ObservationError, ObservationSpec,
-    Redistribution, Response,
-    Spectrum, companions, differences, grouping, load_response_with, refused, spectrum,
+    Bin, Companions, Dataset, FileChoice, FoldedResponse, Grouping, ObservationError, ObservationSpec, Redistribution,
+    Response, Spectrum, companions, differences, grouping, load_response_with, refused, spectrum,
 };
 
 /// The background spectrum that is to be used, with the name of its file.

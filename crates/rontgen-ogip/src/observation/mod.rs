@@ -290,6 +290,12 @@ impl Dataset {
         Ok((bin_of, scale))
     }
 
+    /// Least and largest energy of the bins \[keV\].
+    pub fn noticed(&self) -> (f64, f64) {
+        let lo = self.bins.iter().map(|bin| bin.e_min).fold(f64::INFINITY, f64::min);
+        (lo, self.bins.iter().map(|bin| bin.e_max).fold(f64::NEG_INFINITY, f64::max))
+    }
+
     /// Total counts in the kept bins.
     pub fn total(&self) -> u64 {
         self.counts.iter().map(|&c| u64::from(c)).sum()

@@ -84,32 +84,39 @@ impl Redistribution {
         Ok(matrix.map(|matrix| Self { area, pivot: (lo.ln() * 0.5 + hi.ln() * 0.5).exp(), matrix }))
     }
 
-    /// The part of it that photons seen in its bins, which reach from `noticed.0` to `noticed.1` keV, can come from.
+    /// Checks that photons seen in its bins, which reach from `noticed.0` to `noticed.1` keV, come from energies that the response knows.
     ///
     /// # Errors
-    /// The text of a range that brings photons from beyond the energies of the response, of which nothing is known.
-    pub fn within(&self, range: &ShiftRange, noticed: (f64, f64)) -> Result<Self, String> {
+    /// The text of a range that brings them from beyond, or from so far that the bins have little to do with the energies they are called by.
+    pub fn check(&self, range: &ShiftRange, noticed: (f64, f64)) -> Result<(), String> {
         let edges = &self.matrix.edges;
         let (start, end) = (edges[0], edges[edges.len() - 1]);
         let (lo, hi) = range.sources(noticed);
-        let width = noticed.1 - noticed.0;
-        let far = (lo - noticed.0).abs().max((hi - noticed.1).abs()) > 0.5 * width;
+        let far = (lo - noticed.0).abs().max((hi - noticed.1).abs()) > 0.5 * (noticed.1 - noticed.0);
         if far || (noticed.0 >= start && lo < start) || (noticed.1 <= end && hi > end) {
             return Err(format!(
-                "counts at {:.4} to {:.4} keV would come from photons of {lo:.4} to {hi:.4} keV; expected a move by less than half of the analysed \
-                 range, within the energies of the response, {start:.4} to {end:.4} keV",
+                "counts at {:.4} to {:.4} keV would come from photons of {lo:.4} to {hi:.4} keV; expected photons within the energies of the response, \
+                 {start:.4} to {end:.4} keV, and a move by less than half of the analysed range",
                 noticed.0, noticed.1
             ));
         }
-        let (first, last) = self.matrix.column.iter().fold((usize::MAX, 0), |(first, last), &column| {
-            (first.min(column as usize), last.max(column as usize))
-        });
+        Ok(())
+    }
+
+    /// The part of it that photons seen in its bins can come from.
+    pub fn within(&self, range: &ShiftRange) -> Self {
+        let edges = &self.matrix.edges;
+        let (first, last) =
+            self.matrix.column.iter().fold((usize::MAX, 0), |(first, last), &column| {
+                (first.min(column as usize), last.max(column as usize))
+            });
         let (lo, hi) = range.sources((edges[first], edges[last + 1]));
         // A cubic reads a bin on either side.
-        let cell = |energy: f64| edges.partition_point(|edge| *edge <= energy).saturating_sub(1).min(self.area.len() - 1);
+        let cell =
+            |energy: f64| edges.partition_point(|edge| *edge <= energy).saturating_sub(1).min(self.area.len() - 1);
         let first = cell(lo).saturating_sub(2).min(first);
         let last = (cell(hi) + 2).max(last).min(self.area.len() - 1);
-        Ok(Self {
+        Self {
             area: self.area[first..=last].to_vec(),
             pivot: self.pivot,
             matrix: FoldedResponse {
@@ -118,7 +125,7 @@ impl Redistribution {
                 column: self.matrix.column.iter().map(|column| column - first as u32).collect(),
                 value: self.matrix.value.clone(),
             },
-        })
+        }
     }
 
     /// Energies of the model, keV: one more than there are bins of energy.
@@ -185,7 +192,7 @@ mod tests {
     #[test]
     fn nominally_it_is_the_response() {
         let (apart, whole) = demo();
-        for apart in [apart.within(&RANGE, (0.3, 10.0)).unwrap(), apart] {
+        for apart in [apart.within(&RANGE), apart] {
             let flux: Vec<f64> = apart.edges().windows(2).map(|e| (e[1] - e[0]) * e[0].powf(-1.7)).collect();
             let first = apart.edges().iter().position(|edge| *edge == whole.edges[0]).unwrap();
             let nominal = whole.fold(&flux[first..first + whole.energies()]);
@@ -222,7 +229,10 @@ mod tests {
         let (apart, _) = demo();
         assert!((apart.pivot / (0.3f64 * 10.0).sqrt() - 1.0).abs() < 0.02, "{}", apart.pivot);
         let flux = vec![1.0; apart.area.len()];
-        let (plain, tilted) = (apart.moved(&flux, ResponseShift::default()), apart.moved(&flux, ResponseShift { tilt: 0.3, ..Default::default() }));
+        let (plain, tilted) = (
+            apart.moved(&flux, ResponseShift::default()),
+            apart.moved(&flux, ResponseShift { tilt: 0.3, ..Default::default() }),
+        );
         for ((a, b), e) in plain.iter().zip(&tilted).zip(apart.edges().windows(2)) {
             let wanted = ((e[0] * e[1]).sqrt() / apart.pivot).powf(0.3);
             assert!((b / a - wanted).abs() < 1e-9 * wanted, "{e:?}: {a} {b}");
@@ -233,10 +243,10 @@ mod tests {
     fn what_comes_from_beyond_the_response_is_refused() {
         let (apart, _) = demo();
         let range = |offset| ShiftRange { slope: (1.0, 1.0), offset };
-        assert!(apart.within(&range((-0.1, 0.05)), (0.3, 10.0)).is_ok());
-        let error = apart.within(&range((-0.1, 0.15)), (0.3, 10.0)).unwrap_err();
+        assert!(apart.check(&range((-0.1, 0.05)), (0.3, 10.0)).is_ok());
+        let error = apart.check(&range((-0.1, 0.15)), (0.3, 10.0)).unwrap_err();
         assert!(error.contains("0.1500") && error.contains("0.2000 to 11"), "{error}");
-        assert!(apart.within(&range((-2.0, 0.0)), (0.3, 10.0)).is_err());
-        assert!(apart.within(&range((-3.0, 0.0)), (0.3, 2.0)).is_err());
+        assert!(apart.check(&range((-2.0, 0.0)), (0.3, 10.0)).is_err());
+        assert!(apart.check(&range((-3.0, 0.0)), (0.3, 2.0)).is_err());
     }
 }
