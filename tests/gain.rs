@@ -260,7 +260,7 @@ impl Camera {
         let areas = edges.windows(2).map(|e| area(0.5 * (e[0] + e[1])) as f32).collect();
         let columns = [("ENERG_LO", ends(0)), ("ENERG_HI", ends(1)), ("SPECRESP", Data::E(areas))];
         camera.put("ccd.arf", &file(&[table("SPECRESP", &ogip("'RESPONSE'"), &columns)]));
-        let cards = [ogip("'SPECTRUM'"), vec![("EXPOSURE", "1000.0"), ("POISSERR", "T")]].concat();
+        let cards = [ogip("'SPECTRUM'"), vec![("EXPOSURE", "1000.0"), ("BACKSCAL", "1.0"), ("POISSERR", "T")]].concat();
         let counts = Data::J(vec![1; CHANNELS]);
         camera.put("mock.pha", &file(&[table("SPECTRUM", &cards, &[("CHANNEL", channels()), ("COUNTS", counts)])]));
         camera.put("run.toml", RUN.as_bytes());
@@ -339,4 +339,145 @@ fn an_offset_is_found_in_a_mock() {
     assert!(of("std") < 0.005, "{offset}");
     assert!((of("mean") - 0.010).abs() < 3.5 * of("std"), "{offset}");
     assert_eq!((offset["unit"].as_str(), offset["prior"].is_null()), (Some("keV"), false));
+    // The line has the flux of the mock: 1e-3 photons of 6.4 keV, whatever the gain.
+    let derived = camera.done(&["derive", "out", "--photons", "6.2", "6.6", "--by-component", "--json"]);
+    assert!(derived.contains("photons"), "{derived}");
+}
+
+/// Gains as save files have them, fitted and fixed, edited and tied, and back: `model.xcm` gives the same parameters and counts.
+#[test]
+fn gains_of_save_files_are_read_and_written() {
+    let camera = Camera::new();
+    fs::copy(camera.0.path().join("mock.pha"), camera.0.path().join("b.pha")).unwrap();
+    let imported = |gains: &str| {
+        let text = format!(
+            "data 1:1 mock.pha 2:2 b.pha\nresponse 1:1 ccd.rmf 1:2 ccd.rmf\narf 1:1 ccd.arf 1:2 ccd.arf\nstatistic cstat\n\
+             ignore **:**-0.6 8.0-**\n{gains}model powerlaw\n 1.7 0.01 -3 -2 9 10\n 0.01 0.01 0 0 1e20 1e24\n= p1\n= p2\n"
+        );
+        camera.put("s.xcm", text.as_bytes());
+        camera.done(&["import", "s.xcm", "--out", "s.toml", "--force"]);
+        let run = RunFile::read(&camera.0.path().join("s.toml"), &[]).unwrap();
+        let told: Vec<String> = run.parameters.iter().map(|(name, entry)| format!("{name} {entry:?}")).collect();
+        (Case::open(run, None).unwrap(), told.join("\n"))
+    };
+    let (case, told) = imported(
+        "gain fit 1:1\n 1.002 -0.01 0.9 0.95 1.05 1.1\n 0.01 0.01 -1 -0.05 0.05 1\ngain fit 2\n/\n/\nrnewpar 4 = p2*0.5\nrfreeze 3\n",
+    );
+    for says in [
+        "gain.slope@1 Frozen(1.002)",
+        "gain.offset@1 Free(Uniform { lo: -0.05, hi: 0.05 })",
+        "gain.slope@2 Frozen(1.0)",
+        "gain.offset@2 Tied { to: \"gain.offset@1\", scale: 0.5, offset: 0.0 }",
+    ] {
+        assert!(told.contains(says), "{says} in\n{told}");
+    }
+    let names = case.problem.names();
+    assert_eq!(names.last().unwrap(), "gain.offset@1");
+    assert_eq!(case.problem.number(names.len() - 1), 2, "XSPEC's number of the response parameter");
+    let theta = [1.75, 0.011, 0.02];
+    let expected = case.problem.expected_exactly(&[theta.to_vec()]);
+
+    let origin = rontgen::import::Origin {
+        energies: case.run.observations().map(|one| one.energies.clone()).collect(),
+        grouping: vec![None; 2],
+        find_file: &|_| None,
+        named: Vec::new(),
+        unknown: Vec::new(),
+    };
+    let commands = rontgen::import::write_commands(&case.problem, &origin, &theta, &[]);
+    let says = "gain fit 1:1\n  1.002 -1.0e-2 0.5 0.5 2.0 2.0\n  0.02 2.0e-4 -100.0 -0.05 0.05 100.0\ngain fit 1:2\n";
+    assert!(commands.contains(says) && commands.contains("\nrnewpar 1:4 = 0.5*p2\n"), "{commands}");
+    camera.put("again.xcm", commands.as_bytes());
+    camera.done(&["import", "again.xcm", "--out", "again.toml", "--force"]);
+    let again = Case::open(RunFile::read(&camera.0.path().join("again.toml"), &[]).unwrap(), None).unwrap();
+    assert_eq!(again.problem.names(), names);
+    assert_eq!(again.problem.expected_exactly(&[theta.to_vec()]), expected);
+
+    // Fixed ones, of which the first is lost with its response, and `&`.
+    let (case, told) = imported("gain 1 1.01 0.02\ngain 1:2 0.99 -0.01\nresponse 1 ccd.rmf\n");
+    assert!(!told.contains("@1 ") && told.contains("gain.slope@2 Frozen(0.99)"), "{told}");
+    let commands = rontgen::import::write_commands(&case.problem, &origin, &[1.7, 0.01], &[]);
+    assert!(commands.contains("gain 1:2 0.99 -0.01\n"), "{commands}");
+    let (_, told) = imported("gain fit 1 & 1.0 & 0.01 0.01\ngain nofit\n");
+    assert!(told.contains("gain.offset@1 Frozen(0.01)"), "{told}");
+}
+
+/// A named model that is seen through the data set's response moves with its gain, in the background spectrum as well; one with a response of its own
+/// does not. And a gain of one data set is not another's.
+#[test]
+fn what_is_seen_through_the_response_moves() {
+    let camera = Camera::new();
+    fs::copy(camera.0.path().join("mock.pha"), camera.0.path().join("b.pha")).unwrap();
+    let observation = "spectrum = \"mock.pha\"\nresponse = \"ccd.rmf\"\narf = \"ccd.arf\"\nenergies = [0.6, 8.0]\ngrouping = \"none\"\n";
+    let run = |response: &str| {
+        let text = format!(
+            "[[observation]]\nname = \"a\"\n{observation}background = \"b.pha\"\n[[observation]]\nname = \"b\"\n{observation}background = \"none\"\n\
+             [model]\nexpression = \"gaussian\"\n[models.n]\nexpression = \"gaussian\"\ndata = [\"a\"]\n{response}\n[parameters]\n\
+             \"gaussian.LineE\" = 6.4\n\"gaussian.Sigma\" = 0.05\n\"gaussian.norm\" = {{ log_uniform = [1e-5, 1e-1] }}\n\
+             \"n:gaussian.LineE\" = 2.0\n\"n:gaussian.Sigma\" = 0.05\n\"n:gaussian.norm\" = {{ log_uniform = [1e-5, 1e3] }}\n\
+             \"gain.offset@a\" = {{ normal = [0.0, 0.02] }}\n"
+        );
+        case(&text, Some(camera.0.path())).unwrap().problem
+    };
+    let lines = |problem: &Problem| -> Vec<(f64, f64)> {
+        let expected = problem.expected_exactly(&[vec![1e-2, 1e1, 0.03]]).remove(0);
+        let mean = |columns: std::ops::Range<usize>, band: (f64, f64)| {
+            let bins = problem.edges()[columns.clone()].to_vec();
+            let inside = bins.iter().zip(&expected[columns]).map(|(bin, n)| (0.5 * (bin.0 + bin.1), *n));
+            let inside: Vec<(f64, f64)> = inside.filter(|(e, _)| band.0 < *e && *e < band.1).collect();
+            inside.iter().map(|(e, n)| e * n).sum::<f64>() / inside.iter().map(|(_, n)| n).sum::<f64>()
+        };
+        let columns = problem.observations.columns();
+        columns.iter().map(|own| (mean(own.clone(), (1.5, 2.5)), mean(own.clone(), (5.8, 7.0)))).collect()
+    };
+    let moved = lines(&run(""));
+    let near =
+        |value: f64, wanted: f64| assert!((value - wanted).abs() < 2e-3, "{value}, expected {wanted}: {moved:?}");
+    // Data sets a, b, and the background spectrum of a.
+    near(moved[0].1, 6.43);
+    near(moved[0].0, 2.03);
+    near(moved[1].1, 6.4);
+    near(moved[2].0, 2.03);
+    let own = lines(&run("response = \"ccd.rmf\""));
+    assert!(
+        (own[0].1 - 6.43).abs() < 2e-3 && (own[0].0 - 2.0).abs() < 2e-3 && (own[2].0 - 2.0).abs() < 2e-3,
+        "{own:?}"
+    );
+    // Devices take part in it.
+    let problem = run("");
+    let point = vec![1e-2, 1e1, 0.03];
+    let exact = problem.expected_exactly(std::slice::from_ref(&point)).remove(0);
+    for device in devices() {
+        let simulator = problem.simulator(&device).unwrap();
+        let theta = simulator.physical(std::slice::from_ref(&point)).unwrap();
+        let mut out = rontgen::device::RowBlocks::empty(&device, 1, simulator.bins(), usize::MAX);
+        simulator.expected(rontgen::simulate::Coordinates::Physical, &theta, &mut out).unwrap();
+        let largest = exact.iter().copied().fold(0.0, f64::max);
+        for (a, b) in out.download().unwrap().iter().zip(&exact) {
+            assert!((f64::from(*a) - b).abs() < 1e-5 * b + 1e-6 * largest, "{}: {a} {b}", device.name());
+        }
+    }
+}
+
+/// Statistics with a background see the moved counts as C-STAT does: on the CPU and in f64.
+#[test]
+fn every_statistic_takes_it() {
+    let camera = Camera::new();
+    fs::copy(camera.0.path().join("mock.pha"), camera.0.path().join("b.pha")).unwrap();
+    camera.put(
+        "at.csv",
+        b"powerlaw.PhoIndex,powerlaw.norm,gaussian.norm,gain.offset\n1.7,1e-2,1e-3,0.02\n1.7,1e-2,1e-3,0.0\n",
+    );
+    for statistic in ["cstat", "marginal", "wstat"] {
+        let background = format!("background = \"b.pha\"\nstatistic = \"{statistic}\"");
+        camera.put("b.toml", RUN.replace("background = \"none\"", &background).as_bytes());
+        let statistic = |device: &str| -> Vec<f64> {
+            camera.done(&["likelihood", "b.toml", "--at", "at.csv", "--out", "l.csv", "--device", device, "--force"]);
+            let text = fs::read_to_string(camera.0.path().join("l.csv")).unwrap();
+            text.lines().skip(1).map(|line| line.split(',').nth(4).unwrap().parse().unwrap()).collect()
+        };
+        let (cpu, exact) = (statistic("cpu"), statistic("f64"));
+        assert!((exact[0] - exact[1]).abs() > 1.0, "{exact:?}");
+        assert!(cpu.iter().zip(&exact).all(|(a, b)| (a - b).abs() < 0.01), "{cpu:?} {exact:?}");
+    }
 }

@@ -208,7 +208,13 @@ pub(super) fn take(save: &mut Save, line: &Line, mode: Mode) -> Mode {
     }
     match word.as_str() {
         "model" => return model(save, rest, line.number, &at),
-        "data" => data::data(save, rest, line.number, &at),
+        "data" => {
+            let before = save.data.clone();
+            data::data(save, rest, line.number, &at);
+            let data = &save.data;
+            // The responses of new data have their nominal gain.
+            save.gains.retain(|set, _| before.get(set) == data.get(set));
+        }
         "response" | "arf" | "backgrnd" => data::companion(save, &word, rest, line.number, &at),
         "corfile" => {
             if words(rest).iter().any(|word| word.parse::<usize>().is_err() && !word.eq_ignore_ascii_case("none")) {
@@ -255,11 +261,7 @@ pub(super) fn take(save: &mut Save, line: &Line, mode: Mode) -> Mode {
             save.defined.push(name);
             save.remark(at("has no counterpart"));
         }
-        "gain" => {
-            if let Some(set) = gain::gain(save, rest, line.number, &at) {
-                return Mode::Gain(set, 0);
-            }
-        }
+        "gain" => return gain::gain(save, rest, line.number, &at),
         "rnewpar" | "rfreeze" | "rthaw" | "runtie" => gain::change(save, &word, rest, &at),
         "energies" => match rest.split_whitespace().next().map(str::to_lowercase).as_deref() {
             Some("extend") => save.lose(at(

@@ -4,7 +4,7 @@
 //! parameters have numbers of their own: slope and offset of each spectrum whose gain is fitted, one spectrum after the other.
 
 use super::{
-    commands::{Says, number, parameter},
+    commands::{Mode, Says, number, parameter},
     lines::words,
     priors::{self, Entry},
     tie,
@@ -48,16 +48,15 @@ fn spectrum(word: &str) -> Result<usize, String> {
     }
 }
 
-/// `gain`; gives the spectrum whose two lines follow.
-pub(super) fn gain(save: &mut Save, rest: &str, line: usize, at: Says<'_>) -> Option<usize> {
+/// `gain`; gives what the lines below it belong to.
+pub(super) fn gain(save: &mut Save, rest: &str, line: usize, at: Says<'_>) -> Mode {
     let mut parts = rest.split('&');
     let head = words(parts.next().unwrap_or(""));
     let first = head.first().map(|word| word.to_lowercase()).unwrap_or_default();
     match first.as_str() {
-        "" => None,
+        "" => {}
         "off" => {
             save.gains.clear();
-            None
         }
         "nofit" => {
             let all = head.get(1).is_none_or(|word| word.eq_ignore_ascii_case("all"));
@@ -69,20 +68,25 @@ pub(super) fn gain(save: &mut Save, rest: &str, line: usize, at: Says<'_>) -> Op
                 }
                 Err(why) => save.lose(at(&why)),
             }
-            None
         }
         "fit" => {
+            if let Some(word) = head.get(2) {
+                save.lose(at(&format!(
+                    "{word:?} behind the spectrum; slope and offset stand behind & or in lines of their own"
+                )));
+                return Mode::Passing;
+            }
             let set = head.get(1).map_or(Ok(1), |word| spectrum(word));
             let set = set.map_err(|why| save.lose(at(&why))).ok();
-            let set = set.filter(|set| known(save, *set, at))?;
+            let Some(set) = set.filter(|set| known(save, *set, at)) else { return Mode::Passing };
             save.gains.insert(set, Gain { fitted: true, numbers: [Parameter::Default, Parameter::Default], line });
-            let mut follow = true;
+            if !rest.contains('&') {
+                // The lines below say what they are.
+                return Mode::Gain(set, 0);
+            }
             for (place, part) in parts.take(2).enumerate() {
-                follow = place == 0;
                 line_of(save, set, place, part, at);
             }
-            // Without them in the command the lines below it say what they are.
-            follow.then_some(set).filter(|_| !rest.contains('&'))
         }
         _ => {
             let mut rest = head.as_slice();
@@ -101,9 +105,9 @@ pub(super) fn gain(save: &mut Save, rest: &str, line: usize, at: Says<'_>) -> Op
             if !rest.is_empty() {
                 save.lose(at("expected a spectrum, a slope and an offset"));
             }
-            None
         }
     }
+    Mode::Commands
 }
 
 /// Whether the spectrum was loaded, or none at all.
@@ -196,7 +200,7 @@ pub(super) fn entries(save: &Save, said: &mut Said) -> Vec<(String, String, Stri
             let setting = match own {
                 Parameter::Tied(text) => Err(text),
                 Parameter::Numbers(numbers) if !gain.fitted => {
-                    Ok(priors::setting(&fixed, &numbers[..1], None, &mut remarks))
+                    Ok(priors::setting(&fixed, numbers.get(..1).unwrap_or(&[]), None, &mut remarks))
                 }
                 Parameter::Numbers(numbers) => Ok(priors::setting(&fixed, numbers, None, &mut remarks)),
                 _ => Ok(priors::setting(&fixed, &[], None, &mut remarks)),

@@ -161,9 +161,10 @@ fn gains(problem: &Problem, theta: &[f64], remarks: &mut Vec<String>) -> String 
                 }
                 Some((_, own)) if leader == number => {
                     if !matches!(own.prior, Prior::Uniform { .. }) {
+                        let written = own.prior.written();
                         remarks.push(format!(
-                            "{}: its prior is {:?}, XSPEC's bayes knows none of response parameters.",
-                            own.name, own.prior
+                            "{}: its prior is {} = [{:?}, {:?}]; XSPEC's bayes knows none of response parameters.",
+                            own.name, written.kind.name, written.numbers.0, written.numbers.1
                         ));
                     }
                     out.push_str(&line(info, value, Some(&own.prior)));

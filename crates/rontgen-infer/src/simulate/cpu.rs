@@ -6,7 +6,7 @@ use crate::Result;
 use crate::device::{Cpu, Fault, RowBlocks, Tensor};
 use crate::kernels::cstat::{self, Form};
 use crate::kernels::fold::{self, CPU_SPECTRA, TileWindow, cpu_stride, fold_tile_into};
-use crate::kernels::gain::{Shift, gain_row};
+use crate::kernels::gain::{self, Shift, gain_row};
 use crate::kernels::model::sound;
 use crate::kernels::parameters::Coordinates;
 use crate::kernels::poisson::{self, Source};
@@ -25,7 +25,7 @@ pub(super) struct Scratch {
     flux: Vec<f32>,
     /// Photons moved by the gain of a response.
     moved: Vec<f32>,
-    seen: Vec<f64>,
+    gain: gain::Scratch,
     means: Vec<f32>,
     model: model::Scratch,
     fold: fold::Scratch,
@@ -152,11 +152,11 @@ impl Simulator {
                 weights: arm.weighted.then_some(&weights[..job.rows]),
                 accumulate: arm.accumulate,
             };
-            if let Some(gain) = &arm.gain {
+            if let Some(plan) = &arm.gain {
                 scratch.moved.resize(TILE * stride, 0.0);
                 let tiles = scratch.flux.chunks(stride).zip(scratch.moved.chunks_mut(stride));
                 for ((flux, moved), shift) in tiles.zip(shifts).take(job.rows) {
-                    gain_row(gain, shift, flux, moved, &mut scratch.seen);
+                    gain_row(plan, shift, flux, moved, &mut scratch.gain);
                 }
             }
             let flux = if arm.gain.is_some() { &scratch.moved } else { &scratch.flux };

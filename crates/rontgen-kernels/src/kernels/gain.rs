@@ -54,25 +54,23 @@ impl Shift {
     }
 }
 
-/// One energy bin.
-#[derive(Debug, Clone, Copy)]
-struct Cell {
-    lo: f64,
-    width: f64,
-    area: f64,
-    log_ratio: f64,
-    /// 1/width.
-    inverse: f64,
-    /// 1/(width + that of the next).
-    pair: f64,
-    /// 1/(width + those of both neighbours).
-    triple: f64,
-}
-
-/// The energies and area of a response, on a device.
+/// The energies and area of a response, on a device: one number per bin in each list.
 #[derive(Debug)]
 pub struct GainPlan {
-    cells: Vec<Cell>,
+    /// Lower edge \[keV\].
+    lo: Vec<f64>,
+    width: Vec<f64>,
+    area: Vec<f64>,
+    /// ln(E/E0) at the middle.
+    log_ratio: Vec<f64>,
+    /// The largest of them, without sign.
+    largest_ratio: f64,
+    /// 1/width.
+    inverse: Vec<f64>,
+    /// 1/(width + that of the next).
+    pair: Vec<f64>,
+    /// 1/(width + those of both neighbours).
+    triple: Vec<f64>,
     gpu: Option<Tensor<f32>>,
 }
 
@@ -84,89 +82,119 @@ impl GainPlan {
     pub fn new(device: &Device, edges: &[f64], area: &[f64], log_ratios: &[f64]) -> Self {
         let n = area.len();
         assert!(n > 0 && edges.len() == n + 1 && log_ratios.len() == n, "gain: edges, areas and ratios");
-        let width = |j: usize| edges[j + 1] - edges[j];
-        let cell = |j: usize| {
-            let (before, next) = (if j > 0 { width(j - 1) } else { 0.0 }, if j + 1 < n { width(j + 1) } else { 0.0 });
-            Cell {
-                lo: edges[j],
-                width: width(j),
-                area: area[j],
-                log_ratio: log_ratios[j],
-                inverse: 1.0 / width(j),
-                pair: 1.0 / (width(j) + next),
-                triple: 1.0 / (before + width(j) + next),
-            }
+        let width: Vec<f64> = edges.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let next = |j: usize| width.get(j + 1).copied().unwrap_or(0.0);
+        let before = |j: usize| if j > 0 { width[j - 1] } else { 0.0 };
+        let mut plan = Self {
+            lo: edges[..n].to_vec(),
+            area: area.to_vec(),
+            log_ratio: log_ratios.to_vec(),
+            largest_ratio: log_ratios.iter().fold(0.0, |most, ratio| f64::max(most, ratio.abs())),
+            inverse: width.iter().map(|width| 1.0 / width).collect(),
+            pair: (0..n).map(|j| 1.0 / (width[j] + next(j))).collect(),
+            triple: (0..n).map(|j| 1.0 / (before(j) + width[j] + next(j))).collect(),
+            width,
+            gpu: None,
         };
-        let cells: Vec<Cell> = (0..n).map(cell).collect();
-        let gpu = device.is_gpu().then(|| {
-            let row = |c: &Cell| {
-                [c.lo, c.width, c.area, c.log_ratio, c.inverse, c.pair, c.triple, 0.0].map(|number| number as f32)
+        plan.gpu = device.is_gpu().then(|| {
+            let row = |j: usize| {
+                let own = [&plan.lo, &plan.width, &plan.area, &plan.log_ratio, &plan.inverse, &plan.pair, &plan.triple];
+                let mut cell = [0f32; CELL];
+                cell.iter_mut().zip(own).for_each(|(slot, list)| *slot = list[j] as f32);
+                cell
             };
-            Tensor::from_slice(device, n, CELL, cells.iter().map(row).collect::<Vec<_>>().as_flattened())
+            Tensor::from_slice(device, n, CELL, (0..n).map(row).collect::<Vec<_>>().as_flattened())
         });
-        Self { cells, gpu }
+        plan
     }
 
     /// Returns the number of energy bins, E.
     pub fn energies(&self) -> usize {
-        self.cells.len()
+        self.area.len()
     }
 
     /// Returns the bytes of its table.
     pub fn bytes(&self) -> usize {
-        4 * CELL * self.cells.len()
+        4 * CELL * self.energies()
     }
 }
 
-/// Moves the photons of one spectrum on the CPU: `flux` and `out` have E numbers, `seen` is working memory.
+/// This is the working memory of [`gain_row`]; each thread has one.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// Photons times area of each bin.
+    seen: Vec<f64>,
+    density: Vec<f64>,
+    /// The slopes of the density between a bin and the one before, and one beyond the last.
+    slope: Vec<f64>,
+    /// Half the change of the slope, in the cubic of each bin.
+    third: Vec<f64>,
+}
+
+/// e^x for |x| up to 1/2, to 3e-10: nine terms of the series, without a branch.
+fn small_exp(x: f64) -> f64 {
+    let mut sum = 1.0;
+    for k in (1..=9).rev() {
+        sum = 1.0 + sum * x * (1.0 / f64::from(k));
+    }
+    sum
+}
+
+/// Moves the photons of one spectrum on the CPU: `flux` and `out` have E numbers.
 ///
 /// # Panics
 /// When there are fewer numbers.
-pub fn gain_row(plan: &GainPlan, shift: Shift, flux: &[f32], out: &mut [f32], seen: &mut Vec<f64>) {
-    let cells = &plan.cells[..];
-    let n = cells.len();
+pub fn gain_row(plan: &GainPlan, shift: Shift, flux: &[f32], out: &mut [f32], scratch: &mut Scratch) {
+    let n = plan.energies();
+    let (flux, out) = (&flux[..n], &mut out[..n]);
     let (slope, offset, tilt) = (f64::from(shift.slope), f64::from(shift.offset), f64::from(shift.tilt));
+    let Scratch { seen, density, slope: slopes, third } = scratch;
     seen.clear();
-    let photons = flux[..n].iter().zip(cells).map(|(&flux, cell)| f64::from(flux) * cell.area);
-    if tilt == 0.0 {
-        seen.extend(photons);
+    seen.extend(flux.iter().zip(&plan.area).map(|(&flux, area)| f64::from(flux) * area));
+    if tilt.abs() * plan.largest_ratio <= 0.5 {
+        seen.iter_mut().zip(&plan.log_ratio).for_each(|(seen, ratio)| *seen *= small_exp(tilt * ratio));
     } else {
-        seen.extend(photons.zip(cells).map(|(photons, cell)| photons * (tilt * cell.log_ratio).exp()));
+        seen.iter_mut().zip(&plan.log_ratio).for_each(|(seen, ratio)| *seen *= (tilt * ratio).exp());
     }
+    density.clear();
+    density.extend(seen.iter().zip(&plan.inverse).map(|(seen, inverse)| seen * inverse));
+    // Beyond the ends nothing is known: photons lie evenly in the first and last bin.
+    slopes.clear();
+    slopes.push(0.0);
+    slopes.extend(density.windows(2).zip(&plan.pair).map(|(pair, inverse)| (pair[1] - pair[0]) * inverse));
+    slopes.push(0.0);
+    third.clear();
+    third.extend(slopes.windows(2).zip(&plan.triple).map(|(pair, inverse)| (pair[1] - pair[0]) * inverse));
+    third[0] = 0.0;
+    third[n - 1] = 0.0;
+    slopes[n - 1] = 0.0;
+    // Photons of bin j below r from its lower edge.
     let below = |j: usize, place: f64| -> f64 {
-        let cell = &cells[j];
         // Written so that NaN stays NaN.
         let mut r = place;
         if r < 0.0 {
             r = 0.0;
         }
-        if r > cell.width {
-            r = cell.width;
+        if r > plan.width[j] {
+            r = plan.width[j];
         }
-        let density = seen[j] * cell.inverse;
-        let mut sum = density * r;
-        if j > 0 && j + 1 < n {
-            let before = &cells[j - 1];
-            let left = (density - seen[j - 1] * before.inverse) * before.pair;
-            let right = (seen[j + 1] * cells[j + 1].inverse - density) * cell.pair;
-            sum += r * (r - cell.width) * (left + (r + before.width) * (right - left) * cell.triple);
-        }
-        sum
+        let before = if j > 0 { plan.width[j - 1] } else { 0.0 };
+        r * (density[j] + (r - plan.width[j]) * (slopes[j] + (r + before) * third[j]))
     };
     let step = 1.0 / slope;
     // The lower edge of the first bin lies r above the lower edge of bin j.
-    let (mut j, mut r) = (0, cells[0].lo * step - offset - cells[0].lo);
-    while r >= cells[j].width && j + 1 < n {
-        r -= cells[j].width;
+    let (mut j, mut r) = (0, plan.lo[0] * step - offset - plan.lo[0]);
+    while r >= plan.width[j] && j + 1 < n {
+        r -= plan.width[j];
         j += 1;
     }
     let mut lower = below(j, r);
-    for (cell, out) in cells.iter().zip(&mut out[..n]) {
-        r += cell.width * step;
+    for (width, out) in plan.width.iter().zip(out) {
+        r += width * step;
         let mut whole = 0.0;
-        while r >= cells[j].width && j + 1 < n {
+        while r >= plan.width[j] && j + 1 < n {
             whole += seen[j];
-            r -= cells[j].width;
+            r -= plan.width[j];
             j += 1;
         }
         let upper = below(j, r);
@@ -197,9 +225,9 @@ pub fn gain(
             let (from, to, count) = (flux.tensor().cols(), out.tensor().cols(), full.cols());
             let (flux, full) = (flux.tensor().cpu(), full.cpu());
             let out = out.tensor_mut().cpu_mut().par_chunks_mut(to).take(rows).enumerate();
-            out.for_each_init(Vec::new, |seen, (r, out)| {
+            out.for_each_init(Scratch::default, |scratch, (r, out)| {
                 let shift = Shift::of(&full[r * count + first..]);
-                gain_row(plan, shift, &flux[r * from..][..n], &mut out[..n], seen);
+                gain_row(plan, shift, &flux[r * from..][..n], &mut out[..n], scratch);
             });
         }),
         (Device::Gpu(gpu), Some(cells)) => {
