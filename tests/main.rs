@@ -7,6 +7,8 @@ mod golden;
 
 mod background_files;
 mod bench;
+mod channel_models;
+mod chi_square;
 mod command_line;
 mod components;
 mod components_wgsl;

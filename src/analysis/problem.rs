@@ -5,12 +5,12 @@ use super::extension;
 use super::response::Shifted;
 use super::statistic::{self, StatisticSettings};
 use crate::device::Device;
-use crate::kernels::background_stat::BackgroundStatistic;
+use crate::kernels::background_stat::{BackgroundBin, BackgroundStatistic};
 use crate::model::{FreeParameter, MapEntry, Model, ParameterInfo, Parameters, Prior, Program, instrument};
 use crate::observation::{Dataset, FoldedResponse, Observations};
 use crate::refine::poisson_constant;
 use crate::result::GridSummary;
-use crate::simulate::{ArmSpec, Compression, Simulator, Statistic, compress, oracle};
+use crate::simulate::{ArmSpec, Compression, Simulator, Statistic, Units, compress, oracle};
 use crate::{Error, Result};
 use sha2::{Digest, Sha256};
 use std::ops::Range;
@@ -196,6 +196,7 @@ impl Problem {
             warnings.extend(remarks.into_iter().map(of_set));
             sets.push(SetModel { model, named, parameters, program, statistic, response, shifted });
         }
+        let observations = in_units(observations, &sets)?;
         warnings.extend(parameters.warnings().iter().cloned());
         warnings.extend(model.remarks());
         warnings.extend(degenerate(&model, &sets));
@@ -286,6 +287,36 @@ impl Problem {
         let sets = self.observations.sets().iter().zip(&self.sets);
         sets.flat_map(|(data, set)| data.counts.iter().enumerate().map(|(bin, &n)| set.statistic.ln_saturated(bin, n)))
             .sum()
+    }
+
+    /// Whether some data are no counts: counts then stand for them ([`Units`]).
+    pub fn has_units(&self) -> bool {
+        self.sets.iter().any(|set| set.statistic.units(0).is_some())
+    }
+
+    /// The data that counts (or means of counts) of the D columns stand for: the counts themselves, but where the statistic has [`Units`].
+    pub fn data_of(&self, counts: &[f64]) -> Vec<f64> {
+        let columns = self.observations.columns().iter().zip(&self.sets);
+        let data = columns.flat_map(|(columns, set)| {
+            let own = counts[columns.clone()].iter().enumerate();
+            own.map(|(bin, &count)| set.statistic.units(bin).map_or(count, |units| units.datum(count)))
+        });
+        data.collect()
+    }
+
+    /// The observed data of the D columns: counts, or numbers less their background where chi-square compares them.
+    pub fn observed_data(&self) -> Vec<f64> {
+        let sets = self.observations.sets().iter().zip(&self.sets);
+        sets.flat_map(|(data, set)| match &set.statistic {
+            Statistic::Background(BackgroundStatistic::Gaussian, bins) if data.counts == standing_for(bins) => {
+                bins.iter().map(|bin| bin.source).collect::<Vec<_>>()
+            }
+            statistic => {
+                let counts = data.counts.iter().map(|&count| f64::from(count)).enumerate();
+                counts.map(|(bin, n)| statistic.units(bin).map_or(n, |units| units.datum(n))).collect()
+            }
+        })
+        .collect()
     }
 
     /// Gives a free parameter another prior.
@@ -624,6 +655,10 @@ impl Problem {
                     bins.iter().flat_map(|bin| [bin.shape, bin.prior_mean]).for_each(|x| hash.update(x.to_le_bytes()));
                 }
             }
+            if let Statistic::Background(BackgroundStatistic::Gaussian, bins) = &set.statistic {
+                hash.update(statistic::word(&set.statistic).as_bytes());
+                bins.iter().flat_map(|bin| [bin.source, bin.error]).for_each(|x| hash.update(x.to_le_bytes()));
+            }
         }
         for Added { spec, .. } in &self.added {
             spec.folded.edges.iter().for_each(|e| hash.update(e.to_le_bytes()));
@@ -632,6 +667,24 @@ impl Problem {
         }
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
+}
+
+/// The data sets, with counts that stand for the data where a statistic has units of its own.
+fn in_units(observations: Observations, sets: &[SetModel]) -> Result<Observations> {
+    let standing = |(data, set): (&Dataset, &SetModel)| match &set.statistic {
+        Statistic::Background(BackgroundStatistic::Gaussian, bins) => standing_for(bins),
+        _ => data.counts.clone(),
+    };
+    if sets.iter().all(|set| set.statistic.units(0).is_none()) {
+        return Ok(observations);
+    }
+    let counts: Vec<u32> = observations.sets().iter().zip(sets).flat_map(standing).collect();
+    Ok(observations.with_counts(&counts)?)
+}
+
+/// The counts that stand for data.
+fn standing_for(bins: &[BackgroundBin]) -> Vec<u32> {
+    bins.iter().map(|bin| Units::of(bin.source, bin.error).counts(bin.source)).collect()
 }
 
 /// What the background spectrum of a data set is called where it is a data set, too.

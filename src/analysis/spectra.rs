@@ -22,6 +22,7 @@ pub(crate) fn tables(context: &Context<'_>, posterior: &[f64], best: &[f64]) -> 
     let band = context.expected(&draws)?;
     let background: Vec<f32> = context.simulator.mean_background().iter().map(|&mean| mean as f32).collect();
     let columns = problem.observations.bins();
+    let observed = problem.observed_data();
     let mut all = Vec::with_capacity(problem.observations.len());
     for ((dataset, range), set) in problem.observations.iter().zip(problem.sets()) {
         let (first, edges) = (range.start, dataset.bins.iter().map(|bin| (bin.e_min, bin.e_max)).collect::<Vec<_>>());
@@ -30,7 +31,7 @@ pub(crate) fn tables(context: &Context<'_>, posterior: &[f64], best: &[f64]) -> 
             total.map(|(source, background)| source + background).collect::<Vec<f32>>()
         };
         let band: Vec<f32> = band.chunks_exact(columns).flat_map(own).collect();
-        let mut spectrum = SpectrumTable::from_expected(&edges, &dataset.counts, dataset.exposure, &band)?;
+        let mut spectrum = SpectrumTable::from_expected(&edges, &observed[range.clone()], dataset.exposure, &band)?;
         let parts = additive_parts(&set.model, &set.program, &set.parameters.full(best)).unwrap_or_default();
         let finite = parts.iter().all(|(_, flux)| flux.iter().all(|photons| photons.is_finite()));
         let parts = if parts.len() > 1 && finite { parts } else { Vec::new() };

@@ -69,6 +69,9 @@ pub fn run(args: Args) -> Result<u8> {
     let settings = Settings::new(&args.abund, &args.xsect)?.with_atomdb(args.atomdb);
     let extensions = Extensions { find_file: Some(&super::environment::find_table), ..Extensions::default() };
     let model = Model::parse_with(&args.expression, &settings, &extensions)?;
+    if !model.in_channels().is_empty() {
+        return Err(Error::Input("pca{FILE} gives counts of channels, not photons of energies".into()));
+    }
     model.remarks().iter().for_each(|remark| eprintln!("warning: {remark}"));
     let full = values(&model, &args.set)?;
     let program = Program::new(&model, &edges)?;

@@ -204,6 +204,13 @@ fn files(out: &mut String, number: usize, set: &Dataset, statistic: &Statistic, 
              beside a background, stands for it, and differs where counts are few."
         ));
     }
+    if let Statistic::Background(BackgroundStatistic::Gaussian, _) = statistic
+        && set.is_poisson()
+    {
+        remarks.push(format!(
+            "Spectrum {number}: chi-square with the roots of counts as errors, XSPEC's weight standard; a systematic error of the run is not in XSPEC's data."
+        ));
+    }
     let blanks = set.files.iter().any(|file| absolute(file).contains(char::is_whitespace));
     if blanks || background.contains(char::is_whitespace) {
         remarks.push(format!("Spectrum {number}: a path has a blank in it, which XSPEC does not read; move the file."));

@@ -228,6 +228,12 @@ pub(super) fn models(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComp
     }
     let extensions = Extensions { find_file: Some(&find), components };
     let model = Model::parse_with(&run.model.expression, &settings, &extensions)?;
+    if !model.in_channels().is_empty() {
+        return Err(Error::Input(format!(
+            "{}: pca{{FILE}} describes the counts of a background channel by channel: it belongs into a named model ([models.NAME])",
+            run.path
+        )));
+    }
     let names = run.set_names().into_iter().map(|name| name.unwrap_or_else(|| "1".into())).collect::<Vec<_>>();
     let several = names.len() > 1 || !run.models.is_empty();
     for (k, name) in names.iter().enumerate() {
@@ -254,6 +260,19 @@ pub(super) fn models(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComp
             return Err(refuse("there are two of this name (capital and small letters do not matter)".into()));
         }
         let parsed = Model::parse_with(&named.expression, &settings, &extensions).map_err(|e| refuse(e.to_string()))?;
+        if !parsed.in_channels().is_empty() {
+            if !parsed.is_in_channels() {
+                return Err(refuse(
+                    "pca{FILE} gives counts of channels, to which nothing that is in energies can be added or multiplied; take a named model of its own for that"
+                        .into(),
+                ));
+            }
+            if named.response.is_some() || named.arf.is_some() {
+                return Err(refuse(
+                    "pca{FILE} gives counts of channels, without response and arf; leave them out".into(),
+                ));
+            }
+        }
         let place = |wanted: &String| {
             names.iter().position(|name| name.eq_ignore_ascii_case(wanted)).ok_or_else(|| {
                 refuse(format!("no data set is called '{wanted}'; expected one of {}", names.join(", ")))

@@ -90,15 +90,16 @@ pub struct Coverage {
 pub const COVERAGE_BINS: usize = 260;
 
 impl Coverage {
-    /// Makes the table from the kept bins' edges \[keV\], observed counts, and counts simulated at this stage (row-major, spectra x bins).
+    /// Makes the table from the kept bins' edges \[keV\], observed counts, and counts simulated at this stage (row-major, spectra x bins). Data that
+    /// are no counts come as they are.
     ///
     /// # Errors
     /// [`ReportError::Invalid`] when the lengths do not belong together.
     pub fn from_simulations(
         stage: &str,
         edges: &[(f64, f64)],
-        counts: &[u32],
-        simulated: &[u32],
+        counts: &[f64],
+        simulated: &[f64],
     ) -> Result<Coverage, ReportError> {
         let bins = edges.len();
         if bins == 0 || counts.len() != bins || simulated.is_empty() || !simulated.len().is_multiple_of(bins) {
@@ -117,9 +118,9 @@ impl Coverage {
                 _ => groups.push((e_min, e_max, 1)),
             }
         }
-        let add = |spectrum: &[u32]| -> Vec<f32> {
+        let add = |spectrum: &[f64]| -> Vec<f32> {
             let mut rest = spectrum.iter();
-            groups.iter().map(|g| rest.by_ref().take(g.2).map(|&c| u64::from(c)).sum::<u64>() as f32).collect()
+            groups.iter().map(|g| rest.by_ref().take(g.2).sum::<f64>() as f32).collect()
         };
         let matrix: Vec<f32> = simulated.chunks_exact(bins).flat_map(add).collect();
         let quantiles = Quantiles::of_columns(&matrix, groups.len());
@@ -179,7 +180,7 @@ impl SpectrumTable {
     /// [`ReportError::Invalid`] when the lengths do not belong together.
     pub fn from_expected(
         edges: &[(f64, f64)],
-        counts: &[u32],
+        counts: &[f64],
         exposure: f64,
         expected: &[f32],
     ) -> Result<SpectrumTable, ReportError> {
@@ -195,7 +196,7 @@ impl SpectrumTable {
         let rows = edges.iter().zip(counts).zip(quantiles).map(|((&(e_min, e_max), &counts), q)| SpectrumRow {
             e_min,
             e_max,
-            counts: f64::from(counts),
+            counts,
             q025: q.q025,
             q16: q.q16,
             median: q.median,

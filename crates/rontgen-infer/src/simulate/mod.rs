@@ -17,7 +17,7 @@ pub use crate::kernels::parameters::Coordinates;
 pub use crate::kernels::poisson::Source;
 pub use arms::ArmSpec;
 pub use compress::Compression;
-pub use statistic::{Observed, Statistic};
+pub use statistic::{Observed, Statistic, Units};
 
 use crate::device::{Device, DeviceError, RowBlocks, Tensor};
 use crate::kernels::background_draw::{BackgroundTable, background_draw};
@@ -256,6 +256,20 @@ impl Simulator {
     /// The mean background of each column, in counts of the source's bin: D numbers.
     pub fn mean_background(&self) -> Vec<f64> {
         statistic::columns(&self.statistics).iter().map(|one| one.mean()).collect()
+    }
+
+    /// Whether every column is drawn in units of its own ([`Units`]).
+    pub fn is_rescaled(&self) -> bool {
+        self.statistics.iter().all(|(columns, statistic)| columns.is_empty() || statistic.units(0).is_some())
+    }
+
+    /// Makes of expected source counts (rows of D) what drawn counts are on average: with the mean background, and in the units in which a column's
+    /// data are drawn.
+    pub fn seen(&self, expected: &mut [f32]) {
+        let columns = statistic::columns(&self.statistics);
+        for row in expected.chunks_exact_mut(columns.len().max(1)) {
+            row.iter_mut().zip(&columns).for_each(|(mean, column)| *mean = column.seen(*mean));
+        }
     }
 
     /// Adds a draw of the background to expected source counts (N x D), row `r` with the numbers of row `first_row + r` of (`source.seed`,

@@ -133,11 +133,9 @@ pub struct Scratch {
 
 /// e^x for |x| up to 1/2, to 3e-10: nine terms of the series, without a branch.
 fn small_exp(x: f64) -> f64 {
-    let mut sum = 1.0;
-    for k in (1..=9).rev() {
-        sum = 1.0 + sum * x * (1.0 / f64::from(k));
-    }
-    sum
+    const INVERSES: [f64; 9] =
+        [1.0 / 9.0, 1.0 / 8.0, 1.0 / 7.0, 1.0 / 6.0, 1.0 / 5.0, 1.0 / 4.0, 1.0 / 3.0, 1.0 / 2.0, 1.0];
+    INVERSES.iter().fold(1.0, |sum, inverse| 1.0 + sum * (x * inverse))
 }
 
 /// Moves the photons of one spectrum on the CPU: `flux` and `out` have E numbers.
@@ -149,52 +147,55 @@ pub fn gain_row(plan: &GainPlan, shift: Shift, flux: &[f32], out: &mut [f32], sc
     let (flux, out) = (&flux[..n], &mut out[..n]);
     let (slope, offset, tilt) = (f64::from(shift.slope), f64::from(shift.offset), f64::from(shift.tilt));
     let Scratch { seen, density, slope: slopes, third } = scratch;
-    seen.clear();
-    seen.extend(flux.iter().zip(&plan.area).map(|(&flux, area)| f64::from(flux) * area));
-    if tilt.abs() * plan.largest_ratio <= 0.5 {
-        seen.iter_mut().zip(&plan.log_ratio).for_each(|(seen, ratio)| *seen *= small_exp(tilt * ratio));
-    } else {
-        seen.iter_mut().zip(&plan.log_ratio).for_each(|(seen, ratio)| *seen *= (tilt * ratio).exp());
+    // Lists of one length, so that these loops become vectors.
+    seen.resize(n, 0.0);
+    density.resize(n, 0.0);
+    slopes.resize(n + 1, 0.0);
+    third.resize(n, 0.0);
+    for ((seen, &flux), area) in seen.iter_mut().zip(flux).zip(&plan.area) {
+        *seen = f64::from(flux) * area;
     }
-    density.clear();
-    density.extend(seen.iter().zip(&plan.inverse).map(|(seen, inverse)| seen * inverse));
+    if tilt.abs() * plan.largest_ratio > 0.5 {
+        seen.iter_mut().zip(&plan.log_ratio).for_each(|(seen, ratio)| *seen *= (tilt * ratio).exp());
+    } else if tilt != 0.0 {
+        seen.iter_mut().zip(&plan.log_ratio).for_each(|(seen, ratio)| *seen *= small_exp(tilt * ratio));
+    }
+    for ((density, seen), inverse) in density.iter_mut().zip(&*seen).zip(&plan.inverse) {
+        *density = seen * inverse;
+    }
+    for ((slope, pair), inverse) in slopes[1..].iter_mut().zip(density.windows(2)).zip(&plan.pair) {
+        *slope = (pair[1] - pair[0]) * inverse;
+    }
     // Beyond the ends nothing is known: photons lie evenly in the first and last bin.
-    slopes.clear();
-    slopes.push(0.0);
-    slopes.extend(density.windows(2).zip(&plan.pair).map(|(pair, inverse)| (pair[1] - pair[0]) * inverse));
-    slopes.push(0.0);
-    third.clear();
-    third.extend(slopes.windows(2).zip(&plan.triple).map(|(pair, inverse)| (pair[1] - pair[0]) * inverse));
-    third[0] = 0.0;
-    third[n - 1] = 0.0;
-    slopes[n - 1] = 0.0;
+    (slopes[0], slopes[n]) = (0.0, 0.0);
+    for ((third, pair), inverse) in third.iter_mut().zip(slopes.windows(2)).zip(&plan.triple) {
+        *third = (pair[1] - pair[0]) * inverse;
+    }
+    (third[0], third[n - 1], slopes[n - 1]) = (0.0, 0.0, 0.0);
+    let (seen, density, slopes, third, width) =
+        (&seen[..n], &density[..n], &slopes[..n], &third[..n], &plan.width[..n]);
     // Photons of bin j below r from its lower edge.
     let below = |j: usize, place: f64| -> f64 {
         // Written so that NaN stays NaN.
-        let mut r = place;
-        if r < 0.0 {
-            r = 0.0;
-        }
-        if r > plan.width[j] {
-            r = plan.width[j];
-        }
-        let before = if j > 0 { plan.width[j - 1] } else { 0.0 };
-        r * (density[j] + (r - plan.width[j]) * (slopes[j] + (r + before) * third[j]))
+        let r = if place < 0.0 { 0.0 } else { place };
+        let r = if r > width[j] { width[j] } else { r };
+        let before = if j > 0 { width[j - 1] } else { 0.0 };
+        r * (density[j] + (r - width[j]) * (slopes[j] + (r + before) * third[j]))
     };
     let step = 1.0 / slope;
     // The lower edge of the first bin lies r above the lower edge of bin j.
     let (mut j, mut r) = (0, plan.lo[0] * step - offset - plan.lo[0]);
-    while r >= plan.width[j] && j + 1 < n {
-        r -= plan.width[j];
+    while j + 1 < n && r >= width[j] {
+        r -= width[j];
         j += 1;
     }
     let mut lower = below(j, r);
-    for (width, out) in plan.width.iter().zip(out) {
-        r += width * step;
+    for (own, out) in width.iter().zip(out) {
+        r += own * step;
         let mut whole = 0.0;
-        while r >= plan.width[j] && j + 1 < n {
+        while j + 1 < n && r >= width[j] {
             whole += seen[j];
-            r -= plan.width[j];
+            r -= width[j];
             j += 1;
         }
         let upper = below(j, r);

@@ -224,6 +224,37 @@ impl Model {
         &self.parameters
     }
 
+    /// Returns the tables of its components that are in channels (`pca{FILE}`), not in energies.
+    pub fn in_channels(&self) -> Vec<&table::TableModel> {
+        let tables = self.components.iter().filter_map(|component| match &component.origin {
+            Origin::Table(table) if table.kind == table::Kind::Channels => Some(table.as_ref()),
+            _ => None,
+        });
+        tables.collect()
+    }
+
+    /// Returns whether nothing in it needs energies: components in channels, and constants.
+    pub fn is_in_channels(&self) -> bool {
+        let channels = self.in_channels().len();
+        let constants = self.components.iter().filter(|c| c.component.name.eq_ignore_ascii_case("constant")).count();
+        channels > 0 && channels + constants == self.components.len()
+    }
+
+    /// Priors of these parameters, as a run file writes them, by the spectra that a file of principal components was made from.
+    fn training_priors(&self, names: &[&str]) -> Vec<String> {
+        let mut told = Vec::new();
+        for component in &self.components {
+            let Origin::Table(table) = &component.origin else { continue };
+            for (k, (mean, deviation)) in table.training.iter().flat_map(|t| t.factors.iter()).enumerate() {
+                let name = self.parameters.get(component.first_parameter + k).map_or("", |info| info.name.as_str());
+                if names.contains(&name) {
+                    told.push(format!("\"{name}\" = {{ normal = [{mean:.4e}, {deviation:.4e}] }}"));
+                }
+            }
+        }
+        told
+    }
+
     /// Returns what is to be said of the files of its table models.
     pub fn remarks(&self) -> Vec<String> {
         let tables = self.components.iter().filter(|c| matches!(c.origin, Origin::Table(_)));

@@ -101,8 +101,14 @@ impl Parameters {
             .map(|(info, _)| info.name.as_str())
             .collect();
         if !missing.is_empty() {
+            let hints: Vec<String> = model.training_priors(&missing);
+            let hint = if hints.is_empty() {
+                String::new()
+            } else {
+                format!("; the file's spectra have {}", hints.join(", "))
+            };
             return Err(error(format!(
-                "no prior or value for {}; each needs one (or freeze it: \"{}\" = {})",
+                "no prior or value for {}; each needs one (or freeze it: \"{}\" = {}){hint}",
                 missing.join(", "),
                 missing[0],
                 infos.iter().find(|i| i.name == missing[0]).map_or(1.0, |i| i.default)

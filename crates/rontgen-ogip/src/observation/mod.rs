@@ -43,7 +43,7 @@ pub use observations::Observations;
 pub use redistribution::{Redistribution, ResponseShift, ShiftRange};
 pub use regroup::{Regrouped, regroup, regroup_with};
 pub use response::{Response, Run, Undefined};
-pub use spectrum::{Spectrum, read as read_spectrum, split_row};
+pub use spectrum::{GaussianChannels, Spectrum, read as read_spectrum, split_row};
 pub use write::{PhaFile, write_grouped_copy, write_pha};
 
 use load::{assemble, check_grouping, check_ranges, match_channels, number_channels};
@@ -169,6 +169,17 @@ pub struct Bin {
     pub last_channel: i64,
 }
 
+/// Numbers with Gaussian errors in the bins of a data set, in counts (rates times the exposure).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gaussian {
+    /// D numbers.
+    pub values: Vec<f64>,
+    /// D standard deviations, the file's systematic errors (SYS_ERR) among them.
+    pub errors: Vec<f64>,
+    /// The numbers are Poisson counts all the same.
+    pub poisson: bool,
+}
+
 /// A spectrum ready for inference: D bins with their counts and the folded response.
 #[derive(Debug, Clone)]
 pub struct Dataset {
@@ -176,8 +187,10 @@ pub struct Dataset {
     pub name: String,
     /// D bins in channel order.
     pub bins: Vec<Bin>,
-    /// D counts.
+    /// D counts. Where the numbers of the spectrum cannot be Poisson counts they stand for them in units that a statistic gives, and are 0 before.
     pub counts: Vec<u32>,
+    /// The numbers with Gaussian errors, where the file states errors.
+    pub gaussian: Option<Gaussian>,
     /// Exposure \[s\]; already part of `folded`.
     pub exposure: f64,
     /// Expected counts per bin from photons/cm2/s per energy bin.
@@ -296,6 +309,11 @@ impl Dataset {
         (lo, self.bins.iter().map(|bin| bin.e_max).fold(f64::NEG_INFINITY, f64::max))
     }
 
+    /// Whether the counts are Poisson counts.
+    pub fn is_poisson(&self) -> bool {
+        self.gaussian.as_ref().is_none_or(|gaussian| gaussian.poisson)
+    }
+
     /// Total counts in the kept bins.
     pub fn total(&self) -> u64 {
         self.counts.iter().map(|&c| u64::from(c)).sum()
@@ -373,6 +391,7 @@ impl Response {
             name: String::new(),
             bins,
             counts: vec![0; self.channels()],
+            gaussian: None,
             exposure,
             folded: self.folded_channels(exposure)?,
             warnings: Vec::new(),

@@ -37,13 +37,13 @@ pub struct ShiftRange {
 }
 
 impl ShiftRange {
-    /// The true energies \[keV\] that photons seen at `lo` to `hi` may have.
-    pub fn sources(&self, (lo, hi): (f64, f64)) -> (f64, f64) {
+    /// The true energies \[keV\] that photons seen between two energies may have.
+    pub fn sources(&self, seen: (f64, f64)) -> (f64, f64) {
         let of = |energy: f64| {
             let ends = [self.slope.0, self.slope.1].map(|slope| energy / slope);
             (ends[0].min(ends[1]) - self.offset.1, ends[0].max(ends[1]) - self.offset.0)
         };
-        (of(lo).0, of(hi).1)
+        (of(seen.0).0, of(seen.1).1)
     }
 }
 
