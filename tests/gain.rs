@@ -325,6 +325,28 @@ fn it_is_the_gain_of_a_camera_without_bins() {
     }
 }
 
+/// A tilt turns the area about the middle of the asked energies, in a mock of all channels as in the bins that are analysed.
+#[test]
+fn a_tilt_has_one_pivot() {
+    let camera = Camera::new();
+    let text = RUN.replace("\"gain.offset\" = { normal = [0.0, 0.02] }", "\"area.tilt\" = { normal = [0.0, 0.5] }");
+    camera.put("tilt.toml", text.as_bytes());
+    let at = ["powerlaw.PhoIndex=1.7", "powerlaw.norm=0.09", "gaussian.norm=1e-4", "area.tilt=0.5"];
+    let at: Vec<&str> = at.iter().flat_map(|value| ["--at", value]).collect();
+    camera.done(&[&["fake", "tilt.toml", "--exposure", "100000", "--out", "mock.pha", "--force"], &at[..]].concat());
+    let problem = case(&text, Some(camera.0.path())).unwrap().problem;
+    let point = |tilt: f64, norm: f64| vec![1.7, norm, 1e-4, tilt];
+    let expected = problem.expected_exactly(&[point(0.5, 0.09), point(0.0, 0.09)]);
+    for ((bin, tilted), plain) in problem.edges().iter().zip(&expected[0]).zip(&expected[1]) {
+        let wanted = (0.5 * (bin.0 + bin.1) / (0.6f64 * 8.0).sqrt()).powf(0.5);
+        // Photons of a bin have energies of some 2 SIGMA around it.
+        assert!((tilted / plain / wanted - 1.0).abs() < 0.01, "{bin:?}: {tilted} {plain} {wanted}");
+    }
+    // 12 million counts know the norm to 3e-4; a pivot of its own for the mock would move it by tens of per cent.
+    let counts: f64 = problem.observations.total() as f64;
+    assert!((counts / expected[0].iter().sum::<f64>() - 1.0).abs() < 5.0 / counts.sqrt(), "{counts}");
+}
+
 /// A mock whose gain is off by 10 eV: its offset is found, and the line's energy is what it was; derived fluxes know nothing of it.
 #[test]
 fn an_offset_is_found_in_a_mock() {

@@ -32,16 +32,16 @@ fn range(parameters: &Parameters, entry: MapEntry, beyond: f64) -> (f64, f64) {
 }
 
 impl Shifted {
-    /// Prepares a response for what the priors of its `parameters` allow. `noticed`: least and largest energy of its bins \[keV\]; `set`: the data set's
-    /// name, for messages.
+    /// Prepares a response for what the priors of its `parameters` allow. `asked`: the energy ranges that are analysed \[keV\], of which E0 of a tilt is the
+    /// geometric mean of the ends; empty for all energies of the response. `set`: the data set's name, for messages.
     ///
     /// # Errors
-    /// Priors that bring photons from beyond the energies of the response within three standard deviations, and slopes that are not above 0.
+    /// Priors that bring photons of the asked energies from beyond those of the response within three standard deviations.
     pub fn new(
         parameters: &Parameters,
         map: ResponseMap,
-        whole: Arc<Redistribution>,
-        noticed: (f64, f64),
+        whole: &Redistribution,
+        asked: &[[f64; 2]],
         set: &str,
     ) -> Result<Self> {
         let span = |beyond| ShiftRange {
@@ -60,13 +60,21 @@ impl Shifted {
         if !(covered.slope.0 > 0.0 && covered.slope.1.is_finite()) {
             return Err(refuse("the slope has to stay above 0".into()));
         }
-        whole.check(&likely, noticed).map_err(&refuse)?;
+        let (start, end) = (whole.edges()[0], whole.edges()[whole.area.len()]);
+        let lo = asked.iter().map(|range| range[0]).fold(f64::INFINITY, f64::min).clamp(start, end);
+        let hi = asked.iter().map(|range| range[1]).fold(0.0, f64::max).clamp(start, end);
+        let (lo, hi) = if lo < hi { (lo, hi) } else { (start, end) };
+        if !asked.is_empty() {
+            whole.check(&likely, (lo, hi)).map_err(&refuse)?;
+        }
+        // The same for a mock in all channels and for the bins that are analysed.
+        let whole = Arc::new(whole.clone().with_pivot((lo * hi).sqrt()));
         Ok(Self { map, near: Arc::new(whole.within(&covered)), whole, covered })
     }
 
     /// The same gain and tilt of another area, or of other bins.
     pub(crate) fn through(&self, other: Redistribution) -> Self {
-        let whole = Arc::new(other);
+        let whole = Arc::new(other.with_pivot(self.whole.pivot));
         Self { near: Arc::new(whole.within(&self.covered)), whole, ..self.clone() }
     }
 

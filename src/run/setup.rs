@@ -137,7 +137,11 @@ pub(super) fn state(
     let mut specs: Vec<SetSpec> = Vec::with_capacity(sets.len());
     for (k, ((model, parameters), statistic)) in sets.into_iter().zip(statistics).enumerate() {
         let response = responses.get(k).cloned();
-        let shifted = shifted(&run.path, response.as_ref(), &datasets[k])?;
+        let asked = match (run.is_built_in(), datasets[k].noticed()) {
+            (true, (lo, hi)) => vec![[lo, hi]],
+            _ => run.observations().nth(k).map(|one| one.energies.clone()).unwrap_or_default(),
+        };
+        let shifted = shifted(&run.path, response.as_ref(), &datasets[k], &asked)?;
         specs.push(SetSpec { model, parameters, statistic, named: None, response, shifted });
     }
     let additions = backgrounds::add(run, data, named, &mut datasets, &mut specs)?;
@@ -145,15 +149,13 @@ pub(super) fn state(
     Problem::joint(&run.path, observations, model, specs, additions)
 }
 
-/// The response of a data set in its parts, where its parameters move it.
-fn shifted(run: &str, response: Option<&Parameters>, data: &Dataset) -> Result<Option<Shifted>> {
+/// The response of a data set in its parts, where its parameters move it; `asked`: its energies \[keV\].
+fn shifted(run: &str, response: Option<&Parameters>, data: &Dataset, asked: &[[f64; 2]]) -> Result<Option<Shifted>> {
     let Some((parameters, map)) = response.and_then(|own| Some((own, ResponseMap::of(own)?))) else { return Ok(None) };
     let refuse = |text: String| Error::Input(format!("{run}, [parameters]: {text}"));
-    let whole =
-        data.redistribution.clone().ok_or_else(|| refuse(format!("'{}' has no response to move", data.name)))?;
-    let shifted =
-        Shifted::new(parameters, map, whole, data.noticed(), &data.name).map_err(|e| refuse(e.to_string()))?;
-    Ok(Some(shifted))
+    let whole = data.redistribution.as_ref();
+    let whole = whole.ok_or_else(|| refuse(format!("'{}' has no response to move", data.name)))?;
+    Ok(Some(Shifted::new(parameters, map, whole, asked, &data.name).map_err(|error| refuse(error.to_string()))?))
 }
 
 /// The settings of a run file that says nothing of them.

@@ -84,7 +84,7 @@ impl Redistribution {
         Ok(matrix.map(|matrix| Self { area, pivot: (lo.ln() * 0.5 + hi.ln() * 0.5).exp(), matrix }))
     }
 
-    /// Checks that photons seen in its bins, which reach from `noticed.0` to `noticed.1` keV, come from energies that the response knows.
+    /// Checks that photons seen from `noticed.0` to `noticed.1` keV come from energies that the response knows.
     ///
     /// # Errors
     /// The text of a range that brings them from beyond, or from so far that the bins have little to do with the energies they are called by.
@@ -126,6 +126,11 @@ impl Redistribution {
                 value: self.matrix.value.clone(),
             },
         }
+    }
+
+    /// The same with a tilt that changes nothing at another energy \[keV\].
+    pub fn with_pivot(self, pivot: f64) -> Self {
+        Self { pivot, ..self }
     }
 
     /// Energies of the model, keV: one more than there are bins of energy.
