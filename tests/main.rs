@@ -5,6 +5,7 @@
 mod common;
 mod golden;
 
+mod amortised_backgrounds;
 mod background_files;
 mod bench;
 mod channel_models;

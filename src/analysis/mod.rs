@@ -39,6 +39,7 @@ pub(crate) mod method;
 pub(crate) mod mocks;
 pub mod networks;
 pub mod observer;
+pub(crate) mod pairing;
 pub mod problem;
 pub(crate) mod range;
 pub(crate) mod reference;

@@ -42,6 +42,8 @@ pub struct SetModel {
     pub program: Arc<Program>,
     /// What compares expected with observed counts.
     pub statistic: Statistic,
+    /// What was asked for to compare them.
+    pub asked: StatisticSettings,
     /// The parameters of the data set's response, where the run has such.
     pub response: Option<Parameters>,
     /// The response in its parts, where these parameters move it.
@@ -192,9 +194,10 @@ impl Problem {
             warnings.extend(set.warnings.iter().cloned().map(of_set));
             let modelled: Vec<&str> =
                 additions.iter().filter(|a| a.set == at && a.background).map(|added| added.name.as_str()).collect();
-            let (statistic, remarks) = statistic.of(set, &modelled)?;
+            let asked = statistic;
+            let (statistic, remarks) = asked.of(set, &modelled)?;
             warnings.extend(remarks.into_iter().map(of_set));
-            sets.push(SetModel { model, named, parameters, program, statistic, response, shifted });
+            sets.push(SetModel { model, named, parameters, program, statistic, asked, response, shifted });
         }
         let observations = in_units(observations, &sets)?;
         warnings.extend(parameters.warnings().iter().cloned());

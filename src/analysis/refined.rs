@@ -1,5 +1,6 @@
 //! The refined posterior and what it says in numbers.
 
+use super::pairing;
 use super::problem::SetModel;
 use super::rounds::Rounds;
 use super::spectra::BAND_DRAWS;
@@ -245,12 +246,13 @@ pub(crate) fn coverage(rounds: &Rounds<'_>) -> Result<Vec<Coverage>> {
     let observations = &rounds.problem.observations;
     let (set, columns) = (&observations.sets()[0], observations.columns()[0].clone());
     let edges: Vec<(f64, f64)> = set.bins.iter().map(|bin| (bin.e_min, bin.e_max)).collect();
-    let (counts, bins) = (rounds.problem.observed_data(), observations.bins());
+    let counts = rounds.problem.observed_data();
+    let seen = pairing::columns(rounds.problem, rounds.context().settings);
     (0..rounds.summaries().len())
         .map(|round| {
             let rows = BAND_DRAWS.min(rounds.summaries()[round].simulations);
             let simulated = rounds.some_counts(rounds.first_row(round), rows)?;
-            let own = simulated.chunks_exact(bins).flat_map(|row| {
+            let own = simulated.chunks_exact(seen).flat_map(|row| {
                 let row: Vec<f64> = row.iter().map(|&count| f64::from(count)).collect();
                 rounds.problem.data_of(&row)[columns.clone()].to_vec()
             });

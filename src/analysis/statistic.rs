@@ -101,6 +101,29 @@ pub(crate) fn word(statistic: &Statistic) -> &'static str {
     }
 }
 
+/// Expectation and variance of a statistic where these expected source counts are right.
+pub(crate) fn moments(statistic: &Statistic, means: &[f64]) -> (f64, f64) {
+    match statistic {
+        Statistic::Poisson => {
+            let (mean, std) = cstat_expectation::of_spectrum(means);
+            (mean, std * std)
+        }
+        Statistic::Background(statistic, bins) => {
+            // What the background is estimated to be stands for what it is: spectra are smoother than the prior allows, so that averages over the
+            // prior would call every good fit too good.
+            let background = |bin: &BackgroundBin| match statistic {
+                BackgroundStatistic::W | BackgroundStatistic::Marginal => {
+                    kernels::Background::Known((bin.shape + bin.background) / (1.0 + bin.shape / bin.prior_mean))
+                }
+                _ => kernels::Background::Known(bin.background),
+            };
+            let moments = bins.par_iter().zip(means).map(|(bin, &mean)| statistic.expected(mean, bin, background(bin)));
+            let moments: Vec<(f64, f64)> = moments.collect();
+            moments.into_iter().fold((0.0, 0.0), |sum, own| (sum.0 + own.0, sum.1 + own.1))
+        }
+    }
+}
+
 /// The statistic for expected source counts of the D bins, with what is expected of it where they are right, all together and of each data
 /// set. `best` is that of the counts; `at_median` is left open.
 pub(crate) fn at(problem: &Problem, means: &[f64]) -> StatisticSummary {
@@ -111,26 +134,7 @@ pub(crate) fn at(problem: &Problem, means: &[f64]) -> StatisticSummary {
         let means = &means[columns];
         let best: f64 =
             data.counts.iter().zip(means).enumerate().map(|(bin, (&n, &m))| set.statistic.of_bin(bin, n, m)).sum();
-        let (expected, variance) = match &set.statistic {
-            Statistic::Poisson => {
-                let (mean, std) = cstat_expectation::of_spectrum(means);
-                (mean, std * std)
-            }
-            Statistic::Background(statistic, bins) => {
-                // What the background is estimated to be stands for what it is: spectra are smoother than the prior allows, so that averages over the
-                // prior would call every good fit too good.
-                let background = |bin: &BackgroundBin| match statistic {
-                    BackgroundStatistic::W | BackgroundStatistic::Marginal => {
-                        kernels::Background::Known((bin.shape + bin.background) / (1.0 + bin.shape / bin.prior_mean))
-                    }
-                    _ => kernels::Background::Known(bin.background),
-                };
-                let moments =
-                    bins.par_iter().zip(means).map(|(bin, &mean)| statistic.expected(mean, bin, background(bin)));
-                let moments: Vec<(f64, f64)> = moments.collect();
-                moments.into_iter().fold((0.0, 0.0), |sum, own| (sum.0 + own.0, sum.1 + own.1))
-            }
-        };
+        let (expected, variance) = moments(&set.statistic, means);
         let name = word(&set.statistic);
         if !names.contains(&name) {
             names.push(name);

@@ -2,7 +2,7 @@
 //!
 //! The FITS file: HDU `SIMULATIONS`, one row per spectrum, columns THETA (P values in the order of keywords PAR1..PARn),
 //! COUNTS (D values) and with `--expected` EXPECTED (D values); HDU `BINS`, one row per bin, with E_MIN, E_MAX [keV] and
-//! the observed COUNTS.
+//! the observed COUNTS; of several data sets also SET, the number of the data set, whose names are the keywords SET1, SET2, ...
 
 use std::path::PathBuf;
 
@@ -148,7 +148,19 @@ fn end(mut writer: FitsWriter, case: &Case, beyond: usize) -> Result<(), FitsErr
     let bins: Vec<_> = problem.observations.sets().iter().flat_map(|set| set.bins.iter().cloned()).collect();
     let bins = &bins;
     let kind = if problem.has_units() { "D" } else { "J" };
-    writer.table("BINS", &[("E_MIN", "D", "keV"), ("E_MAX", "D", "keV"), ("COUNTS", kind, "count")], bins.len())?;
+    let mut columns = vec![("E_MIN", "D", "keV"), ("E_MAX", "D", "keV"), ("COUNTS", kind, "count")];
+    let sets = problem.observations.columns();
+    if sets.len() > 1 {
+        columns.push(("SET", "J", ""));
+    }
+    writer.table("BINS", &columns, bins.len())?;
+    if sets.len() > 1 {
+        for (k, set) in problem.observations.sets().iter().enumerate() {
+            writer.text(&format!("SET{}", k + 1), &set.name, "data set")?;
+        }
+        let numbers: Vec<u32> = (1u32..).zip(sets).flat_map(|(k, columns)| vec![k; columns.len()]).collect();
+        writer.rows(4, 1, &numbers)?;
+    }
     writer.real_rows(1, 1, &bins.iter().map(|b| b.e_min).collect::<Vec<_>>())?;
     writer.real_rows(2, 1, &bins.iter().map(|b| b.e_max).collect::<Vec<_>>())?;
     match problem.has_units() {

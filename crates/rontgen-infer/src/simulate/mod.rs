@@ -217,6 +217,17 @@ impl Simulator {
         Observed::new(&self.device, counts, &self.statistics)
     }
 
+    /// Other counts (D of them), prepared to be compared by other statistics, which cover all columns.
+    ///
+    /// # Errors
+    /// As [`Simulator::prepare`]; statistics that leave out columns.
+    pub fn prepare_by(&self, counts: &[u32], statistics: &[(Range<usize>, Statistic)]) -> Result<Observed> {
+        if counts.len() != self.bins() {
+            return Err(InferError::Unfit(format!("{} counts for {} columns", counts.len(), self.bins())));
+        }
+        Observed::new(&self.device, counts, &statistic::side_by_side(statistics, counts.len())?)
+    }
+
     /// Writes -1/2 of the statistic of `observed` for `rows` rows of expected source counts (`mean`, from its first row on) into `out` from
     /// entry `out_row` on.
     ///

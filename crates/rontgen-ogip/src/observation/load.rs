@@ -12,7 +12,7 @@ use super::{
 };
 
 /// The background spectrum that is to be used, with the name of its file.
-fn background(
+pub(super) fn background(
     spec: &ObservationSpec,
     spectrum: &Spectrum,
     named: &Companions,
