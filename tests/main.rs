@@ -27,6 +27,7 @@ mod fake;
 mod fallback;
 mod fine_bins;
 mod fuzz;
+mod gain;
 mod house;
 mod import;
 mod infer;

@@ -424,6 +424,8 @@ fn a_named_model_keeps_to_the_energies_of_each_response() {
         parameters: parameters.clone(),
         statistic: StatisticSettings::default(),
         named: named.map(str::to_owned),
+        response: None,
+        shifted: None,
     };
     let addition = Addition {
         name: "n".into(),
@@ -432,6 +434,7 @@ fn a_named_model_keeps_to_the_energies_of_each_response() {
         model: other.clone(),
         parameters: of_n.clone(),
         folded: set.folded.clone(),
+        shifted: None,
     };
     let sets = vec![spec(&source, &of_source, None), spec(&other, &of_n, Some("n"))];
     let observations = Observations::new(vec![set.clone(), beside.clone()]).unwrap();

@@ -67,9 +67,15 @@ pub struct SpectrumResult {
 /// Refuses problems that one network does not yet serve for other spectra.
 ///
 /// # Errors
-/// Several data sets, or a statistic that spectra are not drawn by.
+/// Several data sets, a response that moves, or a statistic that spectra are not drawn by.
 pub(crate) fn plain(problem: &Problem) -> Result<()> {
     problem.only_set("a network for other spectra")?;
+    if problem.sets().iter().any(|set| set.shifted.is_some()) {
+        return Err(Error::Input(format!(
+            "{}: a network for other spectra does not know the gain of their responses; leave gain and area.tilt out of [parameters]",
+            problem.name
+        )));
+    }
     match problem.sets().iter().map(|set| &set.statistic).next() {
         Some(Statistic::Poisson | Statistic::Background(BackgroundStatistic::Marginal, _)) => Ok(()),
         other => Err(Error::Input(format!(

@@ -46,6 +46,7 @@ pub(crate) mod reference;
 pub(crate) mod refine;
 pub(crate) mod refined;
 mod residual;
+pub mod response;
 pub mod rounds;
 mod saved;
 pub mod settings;

@@ -1,7 +1,8 @@
 //! The tables behind the pictures of the spectrum: counts with the posterior of the expected ones, and the model before the instrument.
 
 use super::Context;
-use super::problem::{Added, SetModel};
+use super::problem::{Added, SetModel, edges_of};
+use super::response::Shifted;
 use crate::Result;
 use crate::kernels::background_stat::BackgroundStatistic;
 use crate::model::{Program, Scratch, additive_parts};
@@ -72,15 +73,16 @@ fn components(
     (added, background): (&[&Added], &[f64]),
     best: &[f64],
 ) {
-    let fold = |program: &Program, full: &[f64], folded: &FoldedResponse| {
+    let fold = |program: &Program, full: &[f64], response: &FoldedResponse, shifted: Option<&Shifted>| {
         let mut flux = vec![0.0; program.energies()];
         program.evaluate(full, &mut flux);
-        folded.fold(&flux)
+        folded(response, shifted, best, &flux)
     };
-    let source = fold(&set.program, &set.parameters.full(best), &dataset.folded);
+    let own = set.shifted.as_ref();
+    let source = fold(&set.program, &set.parameters.full(best), &dataset.folded, own);
     let with_background = background.iter().any(|mean| *mean > 0.0);
     let mut all: Vec<(String, Vec<f64>)> =
-        parts.iter().map(|(name, flux)| (name.clone(), dataset.folded.fold(flux))).collect();
+        parts.iter().map(|(name, flux)| (name.clone(), folded(&dataset.folded, own, best, flux))).collect();
     if all.is_empty() && (with_background || !added.is_empty()) {
         all.push(("source".into(), source.clone()));
     }
@@ -92,7 +94,7 @@ fn components(
         all.push((if taken { format!("{name} (not of the source)") } else { name }, values));
     };
     for Added { spec, program } in added {
-        add(spec.name.clone(), fold(program, &spec.parameters.full(best), &spec.folded));
+        add(spec.name.clone(), fold(program, &spec.parameters.full(best), &spec.folded, spec.shifted.as_ref()));
     }
     if with_background {
         add("background".into(), background.to_vec());
@@ -114,12 +116,23 @@ fn source_alone((dataset, set): (&Dataset, &SetModel), draws: &[Vec<f64>]) -> Ve
             let mut flux = vec![0f32; set.program.energies()];
             set.program.evaluate_f32(&full, &mut flux, scratch);
             let flux: Vec<f64> = flux.into_iter().map(f64::from).collect();
-            dataset.folded.fold(&flux).into_iter().map(|counts| counts as f32).collect()
+            folded(&dataset.folded, set.shifted.as_ref(), theta, &flux)
+                .into_iter()
+                .map(|counts| counts as f32)
+                .collect()
         })
         .collect();
     let finite = rows.into_iter().filter(|row: &Vec<f32>| row.len() == bins && row.iter().all(|v| v.is_finite()));
     let finite: Vec<f32> = finite.flatten().collect();
     Quantiles::of_columns(&finite, bins).into_iter().map(|quantiles| quantiles.median).collect()
+}
+
+/// Counts of photons/cm2/s seen through a response, which may move with the parameters.
+fn folded(response: &FoldedResponse, shifted: Option<&Shifted>, theta: &[f64], flux: &[f64]) -> Vec<f64> {
+    match shifted {
+        Some(shifted) => shifted.near.fold(flux, shifted.at(theta)),
+        None => response.fold(flux),
+    }
 }
 
 /// E^2 F(E) on the energies of the response that the kept bins span. `None` where no draw gives a finite model.
@@ -128,7 +141,7 @@ fn unfolded(
     draws: &[Vec<f64>],
     parts: &[(String, Vec<f64>)],
 ) -> Option<UnfoldedTable> {
-    let grid = &dataset.folded.edges;
+    let grid = edges_of(&dataset.folded, set.shifted.as_ref());
     let bins = &dataset.bins;
     let lo = bins.iter().map(|bin| bin.e_min).fold(f64::INFINITY, f64::min);
     let hi = bins.iter().map(|bin| bin.e_max).fold(0.0, f64::max);

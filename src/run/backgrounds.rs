@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::run_file::{NamedModel, Part, RunFile};
 use crate::analysis::problem::{Addition, SetSpec, background_name};
+use crate::analysis::response::Shifted;
 use crate::analysis::{StatisticChoice, StatisticSettings};
 use crate::model::{Model, Parameters};
 use crate::observation::{self, Dataset, FileChoice, Response};
@@ -37,17 +38,25 @@ pub(super) fn add(
                 None => (response, true),
             };
             let seconds = |exposure: f64| if per_second { exposure } else { 1.0 };
-            let addition = |set: usize, folded| Addition {
+            // A response of its own is not that whose gain is a parameter, and counts of channels have none.
+            let moves = asked.response.is_none() && per_second;
+            let through = |of: &SetSpec, exposure: f64, factor: &[f64]| -> Result<Option<Shifted>> {
+                let Some(own) = of.shifted.as_ref().filter(|_| moves) else { return Ok(None) };
+                Ok(Some(own.through(source.redistributed_through(&response, exposure, factor)?)))
+            };
+            let addition = |set: usize, folded, shifted| Addition {
                 name: asked.name.clone(),
                 set,
                 background: asked.part == Part::Background,
                 model: model.clone(),
                 parameters: parameters.clone(),
                 folded,
+                shifted,
             };
             if asked.part == Part::Source {
                 let folded = source.folded_through(&response, seconds(source.exposure), &vec![1.0; bins])?;
-                additions.push(addition(set, folded));
+                let shifted = through(&specs[set], source.exposure, &vec![1.0; bins])?;
+                additions.push(addition(set, folded, shifted));
                 continue;
             }
             let background = source.background.as_ref().ok_or_else(|| {
@@ -64,9 +73,11 @@ pub(super) fn add(
             }
             let own = source.folded_through(&response, seconds(background.exposure), &vec![1.0; bins])?;
             let scaled = source.folded_through(&response, seconds(background.exposure), &background.scale)?;
-            additions.push(addition(set, scaled));
+            let of_scaled = through(&specs[set], background.exposure, &background.scale)?;
+            let of_own = through(&specs[set], background.exposure, &vec![1.0; bins])?;
+            additions.push(addition(set, scaled, of_scaled));
             match spectra[set] {
-                Some(at) => additions.push(addition(at, own)),
+                Some(at) => additions.push(addition(at, own, of_own)),
                 None => {
                     spectra[set] = Some(datasets.len());
                     datasets.push(Dataset {
@@ -79,6 +90,7 @@ pub(super) fn add(
                         files: vec![background.file.clone(), response.path.clone()],
                         background: None,
                         backfile: None,
+                        redistribution: None,
                         ..source.clone()
                     });
                     specs.push(SetSpec {
@@ -86,6 +98,8 @@ pub(super) fn add(
                         parameters: parameters.clone(),
                         statistic: StatisticSettings { choice: StatisticChoice::Cstat, ..StatisticSettings::default() },
                         named: Some(asked.name.clone()),
+                        response: None,
+                        shifted: of_own,
                     });
                 }
             }

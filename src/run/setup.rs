@@ -16,8 +16,12 @@ use crate::{
     analysis::{
         Context, Observer, Problem, Settings, StatisticSettings, amortised,
         problem::{self, Description, SetSpec, background_name},
+        response::Shifted,
     },
-    model::{self, Extensions, Model, ModelError, ModelGroup, Parameters, Setting, UserComponent, external::External},
+    model::{
+        self, Extensions, Model, ModelError, ModelGroup, Parameters, ResponseMap, Setting, UserComponent,
+        external::External, instrument,
+    },
     observation::{self, Dataset, Observations},
     simulate::Simulator,
 };
@@ -121,7 +125,7 @@ impl Case {
 pub(super) fn state(
     run: &RunFile,
     data: Option<&Path>,
-    Models { model, sets, named }: Models,
+    Models { model, sets, named, responses }: Models,
     mut datasets: Vec<Dataset>,
 ) -> Result<Problem> {
     for (dataset, name) in datasets.iter_mut().zip(run.set_names()) {
@@ -130,14 +134,28 @@ pub(super) fn state(
         }
     }
     let statistics: Vec<StatisticSettings> = run.observations().map(|one| one.statistic).collect();
-    let mut specs: Vec<SetSpec> = sets
-        .into_iter()
-        .zip(statistics)
-        .map(|((model, parameters), statistic)| SetSpec { model, parameters, statistic, named: None })
-        .collect();
+    let mut specs: Vec<SetSpec> = Vec::with_capacity(sets.len());
+    for (k, ((model, parameters), statistic)) in sets.into_iter().zip(statistics).enumerate() {
+        let response = responses.get(k).cloned();
+        let asked = match (run.is_built_in(), datasets[k].noticed()) {
+            (true, (lo, hi)) => vec![[lo, hi]],
+            _ => run.observations().nth(k).map(|one| one.energies.clone()).unwrap_or_default(),
+        };
+        let shifted = shifted(&run.path, response.as_ref(), &datasets[k], &asked)?;
+        specs.push(SetSpec { model, parameters, statistic, named: None, response, shifted });
+    }
     let additions = backgrounds::add(run, data, named, &mut datasets, &mut specs)?;
     let observations = Observations::new(datasets).map_err(|e| Error::Input(format!("{}: {e}", run.path)))?;
     Problem::joint(&run.path, observations, model, specs, additions)
+}
+
+/// The response of a data set in its parts, where its parameters move it; `asked`: its energies \[keV\].
+fn shifted(run: &str, response: Option<&Parameters>, data: &Dataset, asked: &[[f64; 2]]) -> Result<Option<Shifted>> {
+    let Some((parameters, map)) = response.and_then(|own| Some((own, ResponseMap::of(own)?))) else { return Ok(None) };
+    let refuse = |text: String| Error::Input(format!("{run}, [parameters]: {text}"));
+    let whole = data.redistribution.as_ref();
+    let whole = whole.ok_or_else(|| refuse(format!("'{}' has no response to move", data.name)))?;
+    Ok(Some(Shifted::new(parameters, map, whole, asked, &data.name).map_err(|error| refuse(error.to_string()))?))
 }
 
 /// The settings of a run file that says nothing of them.
@@ -188,6 +206,8 @@ pub(super) struct Models {
     pub sets: Vec<(Model, Parameters)>,
     /// For each named model its data sets (from 0), with the same.
     pub named: Vec<Vec<(usize, Model, Parameters)>>,
+    /// For each data set the parameters of its response ([`instrument::model`]); empty where nothing is said of them.
+    pub responses: Vec<Parameters>,
 }
 
 /// Reads the models of a run file.
@@ -274,6 +294,17 @@ pub(super) fn models(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComp
         model: parsed,
         sets: members.clone(),
     }));
+    let instrument = instrument::model();
+    if run.moves_responses() {
+        if let Some(odd) = model.parameters().iter().find(|info| instrument::names(&info.name)) {
+            return Err(Error::Input(format!(
+                "{}, [parameters]: {} is a parameter of the model's component, and that of a response; give the component another name",
+                run.path, odd.name
+            )));
+        }
+        let sets = (0..names.len()).collect();
+        groups.push(ModelGroup { name: ModelGroup::RESPONSES, model: &instrument, sets });
+    }
     let resolved = model::resolve_models(&groups, &names, &parameter_settings(run)).map_err(|error| match error {
         ModelError::Parameter(text) => ModelError::Parameter(format!("{}, [parameters]: {text}", run.path)),
         other => other,
@@ -284,6 +315,7 @@ pub(super) fn models(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComp
         own
     };
     let mut resolved = resolved.into_iter();
+    let responses = if run.moves_responses() { resolved.next_back().unwrap_or_default() } else { Vec::new() };
     let sets = resolved.next().unwrap_or_default();
     let sets = sets.into_iter().map(|parameters| (fixed(&model, &parameters), parameters)).collect();
     let named = others
@@ -294,7 +326,7 @@ pub(super) fn models(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComp
             members.iter().zip(all).map(one).collect()
         })
         .collect();
-    Ok(Models { model, sets, named })
+    Ok(Models { model, sets, named, responses })
 }
 
 /// `[parameters]` in the model's terms.

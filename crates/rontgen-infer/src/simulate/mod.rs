@@ -313,7 +313,8 @@ impl Simulator {
             let (e, slots) = (arm.fold.energies() as u64, arm.model.slots() as u64);
             8 * e + tile * e * (1 + slots)
         };
-        tables + 4 * (self.with_flux().map(of_models).sum::<u64>() + tile * self.bins() as u64)
+        let moved = tile * arms::moved_energies(&self.arms) as u64;
+        tables + 4 * (self.with_flux().map(of_models).sum::<u64>() + moved + tile * self.bins() as u64)
     }
 
     /// Draws spectra for every row of `cube` (N x P, unit cube). Row `i` of an output uses the random numbers of row `i` of

@@ -157,6 +157,12 @@ impl Parameters {
         Self { free, map, warnings }
     }
 
+    /// The same parameters as those of an instrument, which have no place in a model.
+    pub(super) fn of_no_model(mut self) -> Self {
+        self.free.iter_mut().for_each(|free| free.model_index = FreeParameter::OF_NO_MODEL);
+        self
+    }
+
     fn check_prior(&mut self, info: &ParameterInfo, prior: Prior) -> Result<Prior, ModelError> {
         if info.never_free {
             return Err(error(format!("{} is a switch or scale and cannot be free; give it a value", info.name)));

@@ -112,6 +112,7 @@ pub fn demo_instrument() -> Dataset {
         spectrum: PathBuf::from("demo"),
         energies: vec![[0.3, 10.0]],
         grouping: Grouping::File,
+        redistribution: true,
         ..ObservationSpec::default()
     };
     // The instrument is a constant, so this cannot fail; a test holds it to that. The fallback keeps the function free of panics.
@@ -133,6 +134,7 @@ pub fn demo_instrument() -> Dataset {
         date: String::new(),
         backfile: None,
         background: None,
+        redistribution: None,
     });
     // Groups that straddle 0.3 or 10 keV go by construction.
     dataset.warnings.clear();

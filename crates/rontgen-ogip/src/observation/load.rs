@@ -1,12 +1,14 @@
 //! From the files of an observation to its data set: what belongs together, which channels make a bin, and one matrix for all of it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::background::BackgroundSpectrum;
 use super::names::FileName;
 use super::{
     Bin, Companions, Dataset, FileChoice, FoldedResponse, Gaussian, GaussianChannels, Grouping, ObservationError,
-    ObservationSpec, Response, Spectrum, companions, differences, grouping, load_response_with, refused, spectrum,
+    ObservationSpec, Redistribution, Response, Spectrum, companions, differences, grouping, load_response_with,
+    refused, spectrum,
 };
 
 /// The background spectrum that is to be used, with the name of its file.
@@ -280,6 +282,12 @@ pub(super) fn assemble(
         .ok_or_else(|| {
             refused(&response.path, "matrix times area is zero for all kept bins: no photon can reach them")
         })?;
+    let redistribution = match spec.redistribution {
+        true => Redistribution::build(response, &bin_of, &scale, &bins, spectrum.exposure)
+            .map_err(|text| refused(&response.path, text))?
+            .map(Arc::new),
+        false => None,
+    };
     warnings.extend(response.warnings.iter().cloned());
     if folded.edges.first() == response.edges.first() {
         warnings.extend(response.edge_note());
@@ -313,6 +321,7 @@ pub(super) fn assemble(
         date: spectrum.date.clone(),
         backfile: spectrum.backfile.clone(),
         background,
+        redistribution,
     })
 }
 
