@@ -38,9 +38,9 @@ fn pca(by_channel: bool) -> serde_json::Value {
 fn counts(factors: [f64; 3], lognorm: f64) -> Vec<f64> {
     let of = |i: usize| {
         let exponent = mean(i) + (0..3).map(|k| factors[k] * component(k, i)).sum::<f64>();
-        (10f64.powf(exponent) - 1.0).max(0.0) * 10f64.powf(lognorm)
+        (10f64.powf(exponent) - 1.0).max(1e-8) * 10f64.powf(lognorm)
     };
-    (0..40).map(|i| if (FIRST..LAST).contains(&i) { of(i) } else { 0.0 }).collect()
+    (0..40).map(|i| if (FIRST..LAST).contains(&i) { of(i) } else { 1e-8 * 10f64.powf(lognorm) }).collect()
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn channels_have_the_counts_of_the_formula() {
         let names: Vec<&str> = model.parameters().iter().map(|p| p.name.as_str()).collect();
         assert_eq!(names, ["pca.PC1", "pca.PC2", "pca.PC3", "pca.lognorm"]);
         let program = Program::new(&model, &edges).unwrap();
-        // The last: components that take all counts away in some channels, and none is below 0.
+        // The last: components that take all counts away in some channels, and none is below 1e-8 of all.
         for (factors, lognorm) in [([0.0; 3], 3.0), ([0.3, -0.5, 0.2], 3.9), ([-5.0, 2.0, 1.0], 1.0)] {
             let want = counts(factors, lognorm);
             let full = [factors[0], factors[1], factors[2], lognorm];
@@ -82,6 +82,7 @@ const RUN: &str = "
 name       = \"toy\"
 spectrum   = \"s.pha\"
 background = \"b.pha\"
+energies   = [0.8, 6.2]
 grouping   = [[0.0, 7.0, 2]]
 [model]
 expression = \"powerlaw\"
@@ -145,14 +146,14 @@ fn components_are_fitted_to_the_background_and_scaled_into_the_source() {
     let row = text.lines().nth(1).unwrap();
     let numbers: Vec<f64> = row.split(',').map(|x| x.parse().unwrap()).collect();
     let expected = &numbers[7..];
-    let pairs = |list: &[f64]| -> Vec<f64> { list.chunks(2).map(|c| c.iter().sum()).collect() };
+    let pairs = |list: &[f64]| -> Vec<f64> { list[FIRST..LAST].chunks(2).map(|c| c.iter().sum()).collect() };
     let background = pairs(&counts([0.3, -0.2, 0.0], 4.0));
     let source = pairs(&toy::expected(&toy::matrix(), &toy::area()));
-    assert_eq!(expected.len(), 40);
-    for bin in 0..20 {
+    assert_eq!(expected.len(), 36);
+    for bin in 0..18 {
         let total = source[bin] + 0.5 * background[bin];
         assert!((expected[bin] / total - 1.0).abs() < 1e-5, "bin {bin}: {}, want {total}", expected[bin]);
-        assert!((expected[20 + bin] - background[bin]).abs() < 1e-5 * background[bin] + 1e-9, "bin {bin}");
+        assert!((expected[18 + bin] - background[bin]).abs() < 1e-5 * background[bin] + 1e-9, "bin {bin}");
     }
     let flags = ["reference", "--sampler", "nested", "--live", "200", "--out", "out", "--device", "cpu"];
     let output = quiet(at, RUN, &flags);
@@ -201,6 +202,25 @@ fn files_and_places_that_do_not_fit_are_named() {
     refused(RUN, &["toy.json", "expected the JSON"]);
     changed("TELESCOP", json!("CHANDRA"));
     refused(RUN, &["toy.json", "CHANDRA", "TOY", "--force"]);
+    let output = quiet(at, RUN, &["infer", "--dry-run", "--out", "no", "--force"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    // "none" is no telescope.
+    changed("TELESCOP", json!("none"));
+    let output = quiet(at, RUN, &["infer", "--dry-run", "--out", "no"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    fs::write(at.join("toy.json"), good.to_string()).unwrap();
+    refused(
+        &RUN.replace("[[0.0, 7.0, 2]]", "\"none\"").replace("[0.8, 6.2]", "[0.5, 2.0]"),
+        &["toy.json", "channels 0 to 0", "narrow observation.energies"],
+    );
+    // Counts of the observed exposure make no mock of another.
+    let values =
+        ["powerlaw.PhoIndex=1.7", "powerlaw.norm=0.02", "bkg:pca.PC1=0.3", "bkg:pca.PC2=-0.2", "bkg:pca.lognorm=4"];
+    for (exposure, status) in [("1000", 0), ("3000", 2)] {
+        let flags = [&["fake", "--out", "mock.pha", "--exposure", exposure, "--at"], &values[..]].concat();
+        let output = quiet(at, RUN, &flags);
+        assert_eq!(output.status.code(), Some(status), "{}", stderr(&output));
+    }
     fs::write(at.join("toy.json"), "[1, 2").unwrap();
     refused(RUN, &["toy.json", "expected the JSON"]);
     let mut long = good.clone();

@@ -256,7 +256,10 @@ fn what_chi_square_cannot_have_is_named() {
         ("spectrum = \"net.pha\"\ngrouping = { min_counts = 20 }\n", vec!["net.pha", "min_counts = 20", "no counts"]),
         ("spectrum = \"net.pha\"\ngrouping = \"optimal\"\n", vec!["net.pha", "optimal", "no counts"]),
         ("spectrum = \"c.pha\"\nsystematic = 0.1\n", vec!["systematic = 0.1", "only \"chi2\""]),
-        ("spectrum = \"z.pha\"\nstatistic = \"chi2\"\n", vec!["the error of the datum is 0", "1.5500 to 1.7000 keV"]),
+        (
+            "spectrum = \"z.pha\"\nstatistic = \"chi2\"\n",
+            vec!["no counts, whose error is not known", "1.5500 to 1.7000 keV"],
+        ),
         ("spectrum = \"many.pha\"\nstatistic = \"chi2\"\n", vec!["standard deviations above 0", "systematic = 0.01"]),
         ("spectrum = \"net.pha\"\nstatistic = \"chi2\"\nsystematic = 1.5\n", vec!["systematic", "1.5"]),
     ] {
@@ -268,4 +271,81 @@ fn what_chi_square_cannot_have_is_named() {
     }
     let amortised = run(at, "w.toml", NET, &["infer", "--dry-run", "--out", "no", "--set", "inference.amortised=true"]);
     assert_eq!(amortised.status.code(), Some(2), "{}", stderr(&amortised));
+}
+
+/// Data sets of different statistics add up; data in other units, far beyond what counts may be, are no reason to refuse draws.
+#[test]
+fn chi_square_stands_beside_other_statistics() {
+    let folder = folder();
+    let at = folder.path();
+    fs::write(at.join("c.pha"), toy::pha(&[], vec![])).unwrap();
+    let alone = |observation: &str| likelihood_of(at, observation, [0.02, 2e-3]);
+    let both = "[[observation]]\nspectrum = \"net.pha\"\n[[observation]]\nspectrum = \"c.pha\"\n";
+    let (chi, counts) = (alone(&format!("[observation]\n{NET}")), alone("[observation]\nspectrum = \"c.pha\"\n"));
+    let sum = alone(both);
+    assert!((sum - (chi + counts)).abs() < 1e-9 * sum, "{sum}, alone {chi} and {counts}");
+    // The same rates over a hundred thousand times the exposure.
+    let (values, errors) = numbers();
+    let column = |list: &[f64]| Data::D(list.iter().map(|x| x / toy::EXPOSURE).collect());
+    let cards = [
+        ("HDUCLAS1", "'SPECTRUM'"),
+        ("EXPOSURE", "1.0E8"),
+        ("TELESCOP", "'TOY'"),
+        ("INSTRUME", "'TOY'"),
+        ("RESPFILE", "'toy.rmf'"),
+        ("ANCRFILE", "'toy.arf'"),
+        ("POISSERR", "F"),
+    ];
+    let channel = Data::J((1..=toy::CHANNELS as i32).collect());
+    let columns = [("CHANNEL", channel), ("RATE", column(&values)), ("STAT_ERR", column(&errors))];
+    fs::write(at.join("big.pha"), file(&[table("SPECTRUM", &cards, &columns)])).unwrap();
+    let text = format!("{}{MODEL}", both.replace("net.pha", "big.pha"));
+    fs::write(at.join("j.toml"), text).unwrap();
+    let sets = ["--set", "inference.rounds=1", "--set", "inference.simulations=400", "--set", "refine.samples=4000"];
+    let mut command = rontgen();
+    command.current_dir(at).args(["infer", "j.toml", "--out", "big", "--quiet", "--device", "cpu"]).args(sets);
+    let output = command.output().unwrap();
+    assert_ne!(output.status.code(), Some(2), "{}", stderr(&output));
+    let summary: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(at.join("big/summary.json")).unwrap()).unwrap();
+    assert_eq!(summary["statistic"]["name"], "chi2 + cstat");
+}
+
+/// The statistic of a run file's observations at one point, in f64.
+fn likelihood_of(folder: &Path, observations: &str, theta: [f64; 2]) -> f64 {
+    fs::write(folder.join("t.csv"), format!("powerlaw.norm,gaussian.norm\n{},{}\n", theta[0], theta[1])).unwrap();
+    fs::write(folder.join("o.toml"), format!("{observations}{MODEL}")).unwrap();
+    let flags =
+        ["likelihood", "o.toml", "--at", "t.csv", "--out", "o.csv", "--device", "f64", "--exact-grid", "--quiet"];
+    done(&rontgen().current_dir(folder).args(flags).output().unwrap());
+    let text = fs::read_to_string(folder.join("o.csv")).unwrap();
+    text.lines().nth(1).unwrap().split(',').nth(3).unwrap().parse().unwrap()
+}
+
+/// Errors that a file gives its counts are taken, Gehrels' too; grouping needs counts; XSPEC's commands keep the systematic error.
+#[test]
+fn what_else_chi_square_takes_and_leaves() {
+    let folder = folder();
+    let at = folder.path();
+    let counts: Vec<f64> = toy::counts().iter().map(|&n| f64::from(n)).collect();
+    let gehrels: Vec<f64> = counts.iter().map(|n| 1.0 + (n + 0.75).sqrt()).collect();
+    let more = vec![("STAT_ERR", Data::D(gehrels.clone()))];
+    fs::write(at.join("geh.pha"), toy::pha(&[("POISSERR", "F")], more)).unwrap();
+    let (found, mu) = likelihood(at, "spectrum = \"geh.pha\"\nstatistic = \"chi2\"\n", [0.02, 0.0], "f64");
+    let want = chi_square(&counts, &gehrels, &mu);
+    assert!((found / want - 1.0).abs() < 1e-10, "{found}, want {want}");
+    for grouping in [&["--optimal"][..], &["--min-counts", "20"]] {
+        let output =
+            rontgen().current_dir(at).args(["group", "net.pha", "--out", "g.pha"]).args(grouping).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains("needs counts") && !at.join("g.pha").exists(), "{}", stderr(&output));
+    }
+    let observation = format!("{NET}statistic = \"chi2\"\nsystematic = 0.03\n");
+    let flags = ["reference", "--sampler", "nested", "--live", "100", "--out", "sys", "--device", "cpu"];
+    done(&run(at, "s.toml", &observation, &flags));
+    let commands = fs::read_to_string(at.join("sys/model.xcm")).unwrap();
+    assert!(commands.contains("statistic chi\n") && commands.contains("systematic 0.03\n"), "{commands}");
+    done(&rontgen().current_dir(at).args(["import", "sys/model.xcm", "--out", "again.toml"]).output().unwrap());
+    let again = fs::read_to_string(at.join("again.toml")).unwrap();
+    assert!(again.contains("statistic  = \"chi2\"") && again.contains("systematic = 0.03"), "{again}");
 }

@@ -190,7 +190,7 @@ freeze 5
     // No run can be made of it before somebody has seen to what is lost.
     assert!(RunFile::parse(&toml, "run.toml", &[]).unwrap_err().to_string().contains("set_this"), "{toml}");
     assert!(toml.contains("energies   = [0.3, 8.0]") && toml.contains("\"gaussian.Sigma\" = 0.1"), "{toml}");
-    assert!(toml.contains("statistic  = \"chi2\"\nsystematic = 0.02"), "{toml}");
+    assert!(toml.contains("statistic  = \"chi2\"\nsystematic = 0.02   # of the data"), "{toml}");
     for says in [
         "line 2: a.pha is not found",
         "line 2: b.pha{3} is not found",
@@ -200,7 +200,6 @@ freeze 5
         "abund file",
         "cosmo 50 0.5 0",
         "xset APECROOT 3.0.9",
-        "systematic 0.02",
         "line 10: the model command gives 2 of the 6 parameters of data group 2",
         "line 19: named models, those of further sources, cannot be carried over yet: model 2:back po",
         "line 22: the model cannot be evaluated beyond the energies of the response",

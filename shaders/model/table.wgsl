@@ -184,6 +184,6 @@ fn tabulated_value(from_setup: Tabulated, i: u32) -> f32 {
         value = tabulated_at(&c, i) * c.norm;
     }
     if c.kind == 2u { return safe_exp(-value); }
-    if c.kind == 3u { return max(exp(min(value * 2.3025851, 18.0)) - 1.0, 0.0) * c.amplitude; }
+    if c.kind == 3u { return max(exp(min(value * 2.3025851, 18.0)) - 1.0, 1e-8) * c.amplitude; }
     return value;
 }

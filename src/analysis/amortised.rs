@@ -33,7 +33,11 @@ pub struct Binned {
 
 impl Binned {
     pub(crate) fn digest(&self) -> u64 {
-        adapt::digest(&self.seen(), self.exposure as f32)
+        // The scale of its background as well, which no network sees.
+        let scale = self.background.iter().flat_map(|own| &own.scale).map(|scale| scale.to_bits());
+        let mut words = self.seen();
+        words.extend(scale.flat_map(|bits| [bits as u32, (bits >> 32) as u32]));
+        adapt::digest(&words, self.exposure as f32)
     }
 
     /// What networks see of it: its counts, and its background's behind them.

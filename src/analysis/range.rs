@@ -7,6 +7,7 @@
 use super::rounds::physical;
 use super::{Context, Observer};
 use crate::device::{RowBlocks, Tensor};
+use crate::kernels::background_draw::HIGHEST;
 use crate::kernels::{poisson, range};
 use crate::simulate::{Coordinates, Simulator};
 use crate::{Error, Result};
@@ -38,11 +39,18 @@ pub(crate) fn limit(context: &Context<'_>) -> f32 {
 }
 
 /// Which rows of `expected` lie beyond the limit.
-pub(crate) fn beyond_limit(expected: &RowBlocks<f32>, limit: f32) -> Result<Vec<usize>> {
+pub(crate) fn beyond_limit(simulator: &Simulator, expected: &RowBlocks<f32>, limit: f32) -> Result<Vec<usize>> {
     let mut rows = Vec::new();
     for (k, block) in expected.blocks.iter().enumerate() {
         let mut found = Tensor::zeros(block.device(), block.rows(), 1);
-        range::range(block.device(), block, limit, &mut found, 0);
+        match simulator.has_units() {
+            false => range::range(block.device(), block, limit, &mut found, 0),
+            true => {
+                let mut drawn = block.first_rows(block.rows());
+                simulator.in_units(&mut drawn);
+                range::range(block.device(), &drawn, limit.max(HIGHEST), &mut found, 0);
+            }
+        }
         let found = found.download()?;
         rows.extend((0..found.len()).filter(|&r| found[r] != 0).map(|r| k * expected.block_rows() + r));
     }
@@ -71,7 +79,7 @@ pub(crate) fn beyond_of(
         let mut expected = RowBlocks::empty(simulator.device(), part.rows(), simulator.bins(), part.rows());
         let mut found =
             simulator.expected_within(Coordinates::Cube, &part, &mut expected, &mut |_| observer.check())?;
-        found.extend(beyond_limit(&expected, limit)?);
+        found.extend(beyond_limit(simulator, &expected, limit)?);
         found.sort_unstable();
         found.dedup();
         all.extend(found.into_iter().map(|row| k * ROWS + row));

@@ -279,6 +279,9 @@ impl StatisticSettings {
                 Some(stated) => (stated.values[bin], stated.errors[bin]),
                 None => (f64::from(set.counts[bin]), f64::from(set.counts[bin]).sqrt()),
             };
+            if stated.is_none() && set.counts[bin] == 0 {
+                return refuse(bin, "there are no counts, whose error is not known: group more channels".into());
+            }
             let (less, more) = match &set.background {
                 Some(background) => {
                     let (count, scale) = (background.counts[bin], background.scale[bin]);
@@ -299,7 +302,7 @@ impl StatisticSettings {
                 return refuse(
                     bin,
                     format!(
-                        "the datum is {datum:.6} +- {error:.3e}, more than {MOST_SIGNIFICANT} standard deviations above 0; no calibration is so sure: \
+                        "the datum is {datum:.6e} +- {error:.3e}, more than {MOST_SIGNIFICANT} standard deviations above 0; no calibration is so sure: \
                          add a systematic error (systematic = 0.01)"
                     ),
                 );

@@ -206,6 +206,14 @@ pub(super) fn exit_status(verdict: &Verdict) -> u8 {
     if verdict.refused() { 4 } else { 0 }
 }
 
+/// The counts of a data set, or the sum of its data where these are no counts.
+fn counts(case: &Case, set: &crate::observation::Dataset) -> u64 {
+    let at = case.problem.observations.find(&set.name);
+    let columns = at.map(|at| case.problem.observations.columns()[at].clone()).unwrap_or_default();
+    // A cast holds at 0.
+    case.problem.observed_data()[columns].iter().sum::<f64>().round() as u64
+}
+
 /// One line on the size of the problem.
 fn summary(case: &Case) -> String {
     let i = &case.run.inference;
@@ -213,7 +221,7 @@ fn summary(case: &Case) -> String {
     let [d] = case.problem.observations.sets() else {
         let sets = case.problem.observations.sets().iter();
         let each: Vec<String> =
-            sets.map(|d| format!("{} ({} bins, {} counts)", d.name, d.bins.len(), d.total())).collect();
+            sets.map(|d| format!("{} ({} bins, {} counts)", d.name, d.bins.len(), counts(case, d))).collect();
         return format!(
             "{}: {} free parameters, {simulations} simulations",
             each.join(", "),
@@ -226,7 +234,7 @@ fn summary(case: &Case) -> String {
          {simulations} simulations",
         d.name,
         d.bins.len(),
-        d.total(),
+        counts(case, d),
         case.problem.sets().first().map_or(0, |set| set.program.energies()),
         d.folded.nnz(),
         case.problem.parameters.free().len()

@@ -67,7 +67,7 @@ pub fn run(mut args: Args) -> Result<u8> {
         let batch = evaluator.draw(number, BATCH.min(n - first))?;
         let rows = batch.theta.len() / problem.parameters.free().len();
         if rows > 0 {
-            append(&mut writer, &args, &problem, first, &batch).map_err(fits)?;
+            append(&mut writer, &args, problem, first, &batch).map_err(fits)?;
         }
         (first, number, beyond) = (first + rows, number + 1, beyond + batch.beyond);
         // The same bound as in a run.

@@ -220,15 +220,14 @@ impl One<'_> {
             ));
         }
         out.push_str("statistic  = \"chi2\"\n");
-        self.systematic(out, said);
+        self.systematic(out);
     }
 
     /// The systematic error beside chi-square.
-    fn systematic(&self, out: &mut String, said: &mut Said) {
+    fn systematic(&self, out: &mut String) {
         let part = self.save.systematic;
         if part > 0.0 {
-            out.push_str(&format!("systematic = {part:?}\n"));
-            said.remark(format!("systematic {part}: of the data, which XSPEC takes of the model"));
+            out.push_str(&format!("systematic = {part:?}   # of the data; XSPEC takes it of the model\n"));
         }
     }
 
@@ -242,7 +241,7 @@ impl One<'_> {
         // Where errors were made larger by hand, they are meant.
         if save.systematic > 0.0 && is("chi", 3) {
             out.push_str("statistic  = \"chi2\"\n");
-            self.systematic(out, said);
+            self.systematic(out);
             return;
         }
         // A background that could not be read is taken for counts.

@@ -93,6 +93,14 @@ fn data(problem: &Problem, origin: &Origin<'_>, remarks: &mut Vec<String>) -> St
         // Those of single spectra are said once they are there.
         _ => {}
     }
+    let systematic: Vec<f64> = sources(problem).map(|(_, set)| set.asked.systematic).collect();
+    if let Some(&part) = systematic.iter().find(|part| **part > 0.0) {
+        out.push_str(&format!("systematic {part:?}\n"));
+        remarks.push("The run's systematic error is a fraction of the data, XSPEC's one of the model.".into());
+        if systematic.iter().any(|other| *other != part) {
+            remarks.push("XSPEC has one systematic error for all spectra; the run's differ.".into());
+        }
+    }
     let mut list = String::from("data");
     for (k, set) in sets.iter().enumerate() {
         list.push_str(&format!(" {0}:{0} {1}", k + 1, set.files.first().map_or(String::new(), |file| absolute(file))));
@@ -204,11 +212,9 @@ fn files(out: &mut String, number: usize, set: &Dataset, statistic: &Statistic, 
              beside a background, stands for it, and differs where counts are few."
         ));
     }
-    if let Statistic::Background(BackgroundStatistic::Gaussian, _) = statistic
-        && set.is_poisson()
-    {
+    if let (Statistic::Background(BackgroundStatistic::Gaussian, _), None) = (statistic, &set.gaussian) {
         remarks.push(format!(
-            "Spectrum {number}: chi-square with the roots of counts as errors, XSPEC's weight standard; a systematic error of the run is not in XSPEC's data."
+            "Spectrum {number}: chi-square with the roots of counts as errors, XSPEC's weight standard."
         ));
     }
     let blanks = set.files.iter().any(|file| absolute(file).contains(char::is_whitespace));

@@ -8,7 +8,7 @@ use crate::analysis::problem::{Addition, SetSpec, background_name};
 use crate::analysis::response::Shifted;
 use crate::analysis::{StatisticChoice, StatisticSettings};
 use crate::model::{Model, Parameters};
-use crate::observation::{self, Dataset, FileChoice, Response};
+use crate::observation::{self, Dataset, FileChoice, Mismatch, Response};
 use crate::{Error, Result};
 
 /// What named models add to the data sets; their background spectra follow the data sets, each once.
@@ -28,11 +28,15 @@ pub(super) fn add(
     for (asked, members) in run.models.iter().zip(named) {
         for (set, model, parameters) in members {
             let refuse = |text: String| Error::Input(format!("{}, [models.{}]: {text}", run.path, asked.name));
-            let response = response(run, data, asked, &datasets[set])?;
-            let source = &datasets[set];
-            let bins = source.bins.len();
+            // What may be overlooked is said data set by data set.
+            let mismatch = run.observations().nth(set).map_or(run.observation.mismatch, |one| one.mismatch);
+            let (response, strange) = response(run, data, asked, &datasets[set], mismatch)?;
+            datasets[set].mismatched |= strange;
+            let bins = datasets[set].bins.len();
             // Counts of channels need no exposure: they are those of the background spectrum.
-            let channels = in_channels(run, asked, &model, source, &response)?;
+            let (channels, strange) = in_channels(run, asked, &model, &datasets[set], &response, mismatch)?;
+            datasets[set].mismatched |= strange;
+            let source = &datasets[set];
             let (response, per_second) = match channels {
                 Some(response) => (response, false),
                 None => (response, true),
@@ -118,8 +122,10 @@ fn in_channels(
     model: &Model,
     set: &Dataset,
     response: &Response,
-) -> Result<Option<Response>> {
+    mismatch: Mismatch,
+) -> Result<(Option<Response>, bool)> {
     let tables = model.in_channels();
+    let mut strange = false;
     for table in &tables {
         let refuse = |text: String| {
             let path = table.path.display();
@@ -136,20 +142,49 @@ fn in_channels(
         }
         let theirs = table.training.as_deref().map_or("", |training| training.telescope.as_str());
         let ours = &set.telescope;
-        if !(theirs.is_empty() || ours.is_empty() || theirs.eq_ignore_ascii_case(ours))
-            && run.observation.mismatch == observation::Mismatch::Error
-        {
+        let says = |name: &str| !name.is_empty() && !name.eq_ignore_ascii_case("none");
+        let other = says(theirs) && says(ours) && !theirs.eq_ignore_ascii_case(ours);
+        strange |= other;
+        if other && mismatch == Mismatch::Error {
             return refuse(format!(
                 "made from backgrounds of {theirs}, the data set '{}' is of {ours}; name the right file, or use it all the same with --force",
                 set.name
             ));
         }
     }
-    Ok((!tables.is_empty()).then(|| response.of_channels()))
+    let (first, end) = tables.iter().fold((usize::MAX, 0), |(first, end), table| {
+        let edge = |edge: Option<&f64>| edge.map_or(0, |edge| *edge as usize - 1);
+        (first.min(edge(table.edges.first())), end.max(edge(table.edges.last())))
+    });
+    let number = |channel: i64| channel - response.channel.first().copied().unwrap_or(0);
+    let outside =
+        |bin: &&observation::Bin| number(bin.last_channel) < first as i64 || number(bin.first_channel) >= end as i64;
+    if let Some(bin) = set.bins.iter().find(outside).filter(|_| !tables.is_empty()) {
+        return Err(Error::Input(format!(
+            "{}, [models.{}]: {}: components for channels {first} to {} (from 0); channels {} to {} ({:.4} to {:.4} keV) of the data set '{}' have \
+             none, and no count of them could be explained: narrow observation.energies",
+            run.path,
+            asked.name,
+            tables.first().map_or(String::new(), |table| table.path.display().to_string()),
+            end - 1,
+            number(bin.first_channel),
+            number(bin.last_channel),
+            bin.e_min,
+            bin.e_max,
+            set.name
+        )));
+    }
+    Ok(((!tables.is_empty()).then(|| response.of_channels()), strange))
 }
 
 /// The response of a named model in a data set.
-fn response(run: &RunFile, data: Option<&Path>, asked: &NamedModel, set: &Dataset) -> Result<Response> {
+fn response(
+    run: &RunFile,
+    data: Option<&Path>,
+    asked: &NamedModel,
+    set: &Dataset,
+    mismatch: Mismatch,
+) -> Result<(Response, bool)> {
     let find = |key: &str, name: &str| {
         run.find_named(&format!("models.{}.{key} = {name:?}", asked.name), name, data).map_err(Error::from)
     };
@@ -167,8 +202,8 @@ fn response(run: &RunFile, data: Option<&Path>, asked: &NamedModel, set: &Datase
         FileChoice::File(name) => FileChoice::File(find("arf", &name.to_string_lossy())?),
         other => other,
     };
-    let mut response = observation::load_response_with(&rmf, &area, run.observation.mismatch)?;
+    let mut response = observation::load_response_with(&rmf, &area, mismatch)?;
     let found = set.identity.differences(&response.identity, "the spectrum", "the response");
-    run.observation.mismatch.judge(&rmf, &found, &mut response.warnings)?;
-    Ok(response)
+    mismatch.judge(&rmf, &found, &mut response.warnings)?;
+    Ok((response, !found.is_empty()))
 }

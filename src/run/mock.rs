@@ -137,6 +137,15 @@ impl Mocks {
             one.statistic.systematic = 0.0;
         }
         let problem = setup::state(&run, data, models, datasets)?;
+        for added in problem.added().iter().filter(|added| !added.spec.model.in_channels().is_empty()) {
+            let (set, exposure) = (&problem.observations.sets()[added.spec.set], exposures.get(added.spec.set));
+            if let Some(&exposure) = exposure.filter(|asked| (*asked / set.exposure - 1.0).abs() > 1e-3) {
+                return Err(Error::Input(format!(
+                    "{}, [models.{}]: pca{{FILE}} gives the counts of the observed background, for {} s of '{}'; expected this exposure for its mock, found {exposure} s",
+                    run.path, added.spec.name, set.exposure, set.name
+                )));
+            }
+        }
         let expected = problem.expected_exactly(std::slice::from_ref(&theta.to_vec()));
         let expected = expected.into_iter().next().unwrap_or_default();
         let names = asked.set_names();

@@ -75,14 +75,14 @@ impl Case {
             let counts: Vec<u32> = table.rows.iter().map(|row| row.counts as u32).collect();
             datasets = datasets.into_iter().map(|set| set.with_counts(counts.clone())).collect::<Result<_, _>>()?;
         }
+        let mut problem = state(&run, data, models, datasets)?;
         let said = std::iter::once(&mut run.observation).chain(&mut run.further);
-        for (dataset, observation) in datasets.iter().zip(said) {
+        for (dataset, observation) in problem.observations.sets().iter().zip(said) {
             if !dataset.mismatched {
                 // Nothing had to be overlooked: run.toml does not ask for it either.
                 observation.mismatch = observation::Mismatch::Error;
             }
         }
-        let mut problem = state(&run, data, models, datasets)?;
         problem.exact_grid = run.model.exact_grid;
         problem.idle = run.commands == Commands::Never && !run.model.external.is_empty();
         problem.description = Description {

@@ -293,7 +293,13 @@ fn numbers_with_errors_are_gaussian() {
     let stated = d.gaussian.as_ref().unwrap();
     assert!(stated.poisson && d.is_poisson() && d.counts == [3, 1, 127]);
     close(&stated.errors, [4.0, 5.0, 6.0]);
-    assert!(with("COUNTS", [3.0, 1.0, 4.0], &f, [1.73205, 1.0, 2.0], None).unwrap().gaussian.is_none());
+    // Errors of Poisson counts change nothing about that, and are there for who asks for them; of a spectrum that says it is net they are not such.
+    let d = with("COUNTS", [3.0, 1.0, 4.0], &f, [1.73205, 1.0, 2.0], None).unwrap();
+    assert!(d.is_poisson() && d.counts == [3, 1, 4]);
+    close(&d.gaussian.as_ref().unwrap().errors, [1.73205, 1.0, 2.0]);
+    let net = [("POISSERR", "F"), ("HDUCLAS2", "'NET'")];
+    let d = with("COUNTS", [3.0, 1.0, 127.0], &net, [4.0, 5.0, 6.0], None).unwrap();
+    assert!(!d.is_poisson() && d.counts == [0, 0, 0]);
     for (result, part) in [
         (with("RATE", [0.031, 0.01, 1.274], &f, [0.01, 0.0, 0.03], None), "the error is 0 in channels"),
         (with("RATE", [0.031, 0.01, 1.274], &f, [0.01, -0.25, 0.03], None), "STAT_ERR is -0.25 in row 2"),

@@ -345,7 +345,7 @@ impl<'a> Rounds<'a> {
             before = rows;
             self.observer.check()
         })?;
-        beyond.extend(range::beyond_limit(&expected, range::limit(&self.context()))?);
+        beyond.extend(range::beyond_limit(&self.simulator, &expected, range::limit(&self.context()))?);
         beyond.sort_unstable();
         beyond.dedup();
         Ok((expected, beyond))

@@ -82,6 +82,8 @@ pub struct Simulator {
     statistics: Vec<(Range<usize>, Statistic)>,
     observed: Observed,
     backgrounds: Option<BackgroundTable>,
+    /// The units of columns that have their own, where others have none.
+    units: Option<BackgroundTable>,
     gpu_tile: usize,
     scratch: Mutex<Vec<cpu::Scratch>>,
 }
@@ -157,6 +159,7 @@ impl Simulator {
             gpu_tile: arms::gpu_tile(device, &laid, counts.len()),
             arms: laid,
             backgrounds: statistic::backgrounds(device, &statistics),
+            units: statistic::units(device, &statistics),
             statistics,
             observed,
             scratch: Mutex::default(),
@@ -272,6 +275,19 @@ impl Simulator {
     /// Whether every column is drawn in units of its own ([`Units`]).
     pub fn is_rescaled(&self) -> bool {
         self.statistics.iter().all(|(columns, statistic)| columns.is_empty() || statistic.units(0).is_some())
+    }
+
+    /// Whether some columns have units of their own and others not.
+    pub fn has_units(&self) -> bool {
+        self.units.is_some()
+    }
+
+    /// Brings expected source counts to the units of their columns where some columns have units of their own and others not: what a limit to counts
+    /// holds for.
+    pub fn in_units(&self, expected: &mut Tensor<f32>) {
+        let Some(table) = &self.units else { return };
+        let rows = expected.rows();
+        background_draw(&self.device, table, Source { seed: 0, stream: 0 }, 0, expected, 0, rows);
     }
 
     /// Makes of expected source counts (rows of D) what drawn counts are on average: with the mean background, and in the units in which a column's

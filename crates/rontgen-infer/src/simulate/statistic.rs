@@ -213,6 +213,17 @@ pub(super) fn backgrounds(device: &Device, statistics: &[(Range<usize>, Statisti
     columns.iter().any(|one| *one != ColumnBackground::Nothing).then(|| BackgroundTable::new(device, &columns))
 }
 
+/// The units of columns that have their own; `None` where all have, or none.
+pub(super) fn units(device: &Device, statistics: &[(Range<usize>, Statistic)]) -> Option<BackgroundTable> {
+    let own = |column: ColumnBackground| match column {
+        ColumnBackground::Rescaled { .. } => column,
+        _ => ColumnBackground::Nothing,
+    };
+    let columns: Vec<ColumnBackground> = columns(statistics).into_iter().map(own).collect();
+    let rescaled = columns.iter().filter(|column| **column != ColumnBackground::Nothing).count();
+    (rescaled > 0 && rescaled < columns.len()).then(|| BackgroundTable::new(device, &columns))
+}
+
 pub(super) fn columns(statistics: &[(Range<usize>, Statistic)]) -> Vec<ColumnBackground> {
     let own = |(range, statistic): &(Range<usize>, Statistic)| {
         (0..range.len()).map(|bin| statistic.background(bin)).collect::<Vec<_>>()

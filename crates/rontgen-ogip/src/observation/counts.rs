@@ -33,10 +33,18 @@ impl Reader<'_> {
             (Ok(counts), errors) => {
                 let kept = self.warnings.len();
                 let fractional = self.per_channel("SYS_ERR", n, 0.0)?.iter().any(|&s| s != 0.0);
-                let theirs = errors.filter(|errors| {
-                    let scaled: Vec<f64> = errors.iter().map(|error| error * factor).collect();
-                    stated == Some(false) && !poisson_errors(&scaled, &counts, bad)
-                });
+                let theirs = errors.filter(|_| stated == Some(false));
+                // Whole by chance: what is left of counts after a subtraction, with errors that counts do not have.
+                let net = self.hdu.class(2) == "NET"
+                    && theirs.as_ref().is_some_and(|errors| {
+                        let scaled: Vec<f64> = errors.iter().map(|error| error * factor).collect();
+                        !poisson_errors(&scaled, &counts, bad)
+                    });
+                if net && let Some(errors) = &theirs {
+                    self.warnings.truncate(told);
+                    let (values, errors) = self.gaussian(values, errors, factor, bad)?;
+                    return Ok((vec![0; n], Some(GaussianChannels { values, errors, poisson: false })));
+                }
                 if theirs.is_none() && !fractional {
                     return Ok((counts, None));
                 }

@@ -238,6 +238,19 @@ fn tell_companions(report: &mut FileReport, file: &FitsFile, name: &FileName, sp
     report.backfile.clone_from(&spectrum.backfile);
 }
 
+/// What numbers with errors of their own are good for: chi-square, or the background of another spectrum.
+fn tell_gaussian(report: &mut FileReport, file: &FitsFile, name: &FileName, spectrum: &spectrum::Spectrum) {
+    if spectrum.is_poisson() {
+        return;
+    }
+    report.errors = Some("Gaussian");
+    if report.background.is_none()
+        && let Ok(background) = BackgroundSpectrum::read_from(file, name)
+    {
+        report.background = Some(BackgroundFacts::of(&background, "file"));
+    }
+}
+
 fn one_spectrum(file: &FitsFile, name: &FileName, report: &mut FileReport) -> Result<(), ObservationError> {
     report.kind = "PHA";
     let s = match spectrum::read_from(file, name) {
@@ -250,7 +263,6 @@ fn one_spectrum(file: &FitsFile, name: &FileName, report: &mut FileReport) -> Re
     if let Some(gaussian) = s.gaussian.as_ref().filter(|gaussian| !gaussian.poisson) {
         // A cast holds at 0.
         report.counts = Some(gaussian.values.iter().sum::<f64>().round() as u64);
-        report.errors = Some("Gaussian");
     }
     report.unit = Some(s.unit);
     report.exposure = Some(s.exposure);
@@ -272,6 +284,7 @@ fn one_spectrum(file: &FitsFile, name: &FileName, report: &mut FileReport) -> Re
         report.warnings.push("AREASCAL is not 1: expected counts are scaled by it".into());
     }
     tell_companions(report, file, name, &s);
+    tell_gaussian(report, file, name, &s);
     Ok(())
 }
 
@@ -322,6 +335,7 @@ fn many_spectra(file: &FitsFile, hdu: &Hdu, name: &FileName, report: &mut FileRe
     report.exposure = Some(exposure);
     report.warnings.extend(first.warnings.iter().cloned());
     tell_companions(report, file, &row, &first);
+    tell_gaussian(report, file, &row, &first);
     report.counts = Some(if column == "RATE" { (total * exposure).round() } else { total } as u64);
     report.warnings.push(format!(
         "PHA-II table: choose one spectrum by its row, as in \"{}{{1}}\" ({})",

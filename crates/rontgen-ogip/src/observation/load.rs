@@ -176,7 +176,7 @@ pub(super) fn assemble(
         return Err(refused(
             &spectrum.path,
             format!(
-                "grouping = {}: the numbers of this spectrum are no counts (they have errors of their own); expected \"file\", \"none\" or                  [[low keV, high keV, channels per bin], ..]",
+                "grouping = {}: the numbers of this spectrum are no counts (they have errors of their own); expected \"file\", \"none\" or [[low keV, high keV, channels per bin], ..]",
                 spec.grouping
             ),
         ));
@@ -340,11 +340,12 @@ fn in_bins(
     for (group, bin) in groups.iter().zip(bins) {
         let members = || group.clone().filter(|&i| kept(i));
         let error = members().map(|i| all.errors[i] * all.errors[i]).sum::<f64>().sqrt();
-        if !(error > 0.0 && error.is_finite()) && !all.poisson {
+        let sound = error > 0.0 && error.is_finite();
+        if !sound && !all.poisson {
             return Err(refused(
                 path,
                 format!(
-                    "the error is {error} in channels {} to {} ({:.4} to {:.4} keV), expected a positive number (STAT_ERR); group more channels or                      narrow the energies",
+                    "the error is {error} in channels {} to {} ({:.4} to {:.4} keV), expected a positive number (STAT_ERR); group more channels or narrow the energies",
                     bin.first_channel, bin.last_channel, bin.e_min, bin.e_max
                 ),
             ));

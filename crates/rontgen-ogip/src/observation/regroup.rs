@@ -63,6 +63,14 @@ pub fn regroup_with(
         return Err(refused(path, "rows of a PHA-II table cannot be grouped; extract the row to a file of its own"));
     }
     let mut s = spectrum::read(path)?;
+    if !s.is_poisson() && matches!(grouping, Grouping::MinCounts(_) | Grouping::Optimal) {
+        return Err(refused(
+            path,
+            format!(
+                "grouping by {grouping} needs counts; the numbers of this spectrum are none (they have errors of their own)"
+            ),
+        ));
+    }
     let n = s.channel.len();
     let mut warnings = Vec::new();
     let needed = !energies.is_empty() || matches!(grouping, Grouping::Optimal | Grouping::Widths(_));

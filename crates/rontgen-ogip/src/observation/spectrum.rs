@@ -482,7 +482,7 @@ impl Reader<'_> {
         match poisson {
             _ if !whole => {}
             Some(false) => self.warnings.push(
-                "POISSERR = F: the errors of the file are ignored, the counts are taken to be Poisson (C-STAT needs no errors; statistic = \"chi2\" takes those of STAT_ERR)"
+                "POISSERR = F: statistics of counts take the counts to be Poisson and need no errors; statistic = \"chi2\" takes those of STAT_ERR"
                     .into(),
             ),
             None => self.warnings.push("no POISSERR keyword: the counts are taken to be Poisson".into()),
@@ -492,7 +492,7 @@ impl Reader<'_> {
             Some(true) => {}
         }
         if whole && self.per_channel("SYS_ERR", n, 0.0)?.iter().any(|&s| s != 0.0) {
-            self.warnings.push("SYS_ERR (fractional systematic errors) is ignored by C-STAT".into());
+            self.warnings.push("SYS_ERR (fractional systematic errors): statistics of counts have none; statistic = \"chi2\" adds them".into());
         }
         let text = |key: &str| header.text(key).unwrap_or("").to_string();
         Ok(Spectrum {

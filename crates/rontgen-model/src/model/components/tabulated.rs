@@ -17,6 +17,8 @@ use std::marker::PhantomData;
 
 /// The largest exponent of a channel's share of the counts, which a share is far below; a product with them is finite in f32.
 const HIGHEST_EXPONENT: f64 = 18.0;
+/// The least share of the counts that a channel expects: a count where components leave none is unlikely, not impossible.
+const LEAST_SHARE: f64 = 1e-8;
 
 /// A table model at given parameters; the table itself comes with each call.
 #[derive(Debug, Clone)]
@@ -183,7 +185,7 @@ impl<R: Real> Component<R> for Tabulated<R> {
                 let amplitude = R::of(lognorm * LN_10).exp();
                 for out in out {
                     let exponent = (R::load(*out) * R::of(LN_10)).min(R::of(HIGHEST_EXPONENT));
-                    *out = ((exponent.exp() - R::of(1.0)).max(R::of(0.0)) * amplitude).store();
+                    *out = ((exponent.exp() - R::of(1.0)).max(R::of(LEAST_SHARE)) * amplitude).store();
                 }
             }
             Some(_) => {}

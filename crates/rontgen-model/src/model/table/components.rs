@@ -1,8 +1,8 @@
 //! Background spectra as principal components: `pca{FILE}`, the user's file in the form that BXA's background fitting reads (JSON; Simmonds et
 //! al. 2018, Astronomy & Astrophysics 618, A66).
 //!
-//! In channel i (from 0, in the order of the spectrum's table) `(10^(mean_i + sum_k PC_k component_ki) - 1) 10^lognorm` counts are expected, none
-//! below 0. There are no energies and no response in this: the "energies" of such a table are 1 + i.
+//! In channel i (from 0, in the order of the spectrum's table) `(10^(mean_i + sum_k PC_k component_ki) - 1) 10^lognorm` counts are expected, and
+//! at least 1e-8 of 10^lognorm. There are no energies and no response in this: the "energies" of such a table are 1 + i.
 
 use super::{Kind, TableModel};
 use crate::model::{
@@ -107,7 +107,7 @@ pub fn read(path: &Path) -> Result<TableModel, ModelError> {
     }
     let numbers = spectra.iter().chain(&stored.values).chain(stored.scores.iter().flatten());
     // 10^x of sums of such numbers stays within f32.
-    if let Some(bad) = numbers.into_iter().find(|x| !(x.abs() <= 1e6)) {
+    if let Some(bad) = numbers.into_iter().find(|x| x.is_nan() || x.abs() > 1e6) {
         return Err(refuse(format!("a number is {bad}, expected one within 1e6 of 0")));
     }
     let factors: Vec<(f64, f64)> = match stored.scores.len() {

@@ -289,7 +289,8 @@ impl Reader<'_> {
         }
         let negative = counts.iter().filter(|&&c| c < 0.0).count();
         if negative > 0 {
-            self.warnings.push(format!("negative in {negative} channels: used as it is, with its errors"));
+            self.warnings
+                .push(format!("numbers are negative in {negative} channels: used as they are, with their errors"));
         }
         Ok((counts, deviations))
     }
