@@ -68,6 +68,8 @@ fn other(section: &str, key: &Key, run: &RunFile) -> String {
             ("inference.autoencoder", "hidden") => "[512, 128]",
             ("inference.amortised", "enabled") => "true",
             ("inference.amortised", "exposure") => "[1000.0, 20000.0]",
+            ("inference.amortised", "background") => "[0.1, 4.0]",
+            ("inference.amortised", "scale") => "[0.5, 2.0]",
             ("verdict", "misfit") => "\"ignore\"",
             ("reference", "start") => "\"round-2\"",
             ("reference", "from") => "\"elsewhere\"",
@@ -104,7 +106,7 @@ fn refused(key: &Key) -> Vec<String> {
 /// The first of the bases in which the key is written, else the first in which it can be.
 fn base_of(key: &Key, section: &str) -> RunFile {
     let runs = || BASES.iter().map(|sets| read_with(sets));
-    if (section, key.name) == ("inference.amortised", "exposure") {
+    if section == "inference.amortised" && key.name != "enabled" {
         return runs().next_back().unwrap();
     }
     runs().find(|run| key.toml(run).is_some()).unwrap_or_else(|| runs().next().unwrap())
