@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::run_file::{NamedModel, Part, RunFile};
+use crate::analysis::Problem;
 use crate::analysis::problem::{Addition, SetSpec, background_name};
 use crate::analysis::response::Shifted;
 use crate::analysis::{StatisticChoice, StatisticSettings};
@@ -152,29 +153,45 @@ fn in_channels(
             ));
         }
     }
-    let (first, end) = tables.iter().fold((usize::MAX, 0), |(first, end), table| {
-        let edge = |edge: Option<&f64>| edge.map_or(0, |edge| *edge as usize - 1);
-        (first.min(edge(table.edges.first())), end.max(edge(table.edges.last())))
-    });
-    let number = |channel: i64| channel - response.channel.first().copied().unwrap_or(0);
-    let outside =
-        |bin: &&observation::Bin| number(bin.last_channel) < first as i64 || number(bin.first_channel) >= end as i64;
-    if let Some(bin) = set.bins.iter().find(outside).filter(|_| !tables.is_empty()) {
-        return Err(Error::Input(format!(
-            "{}, [models.{}]: {}: components for channels {first} to {} (from 0); channels {} to {} ({:.4} to {:.4} keV) of the data set '{}' have \
-             none, and no count of them could be explained: narrow observation.energies",
-            run.path,
-            asked.name,
-            tables.first().map_or(String::new(), |table| table.path.display().to_string()),
-            end - 1,
-            number(bin.first_channel),
-            number(bin.last_channel),
-            bin.e_min,
-            bin.e_max,
-            set.name
-        )));
-    }
     Ok(((!tables.is_empty()).then(|| response.of_channels()), strange))
+}
+
+/// Refuses bins of which no channel has components: no count of them could be explained.
+///
+/// # Errors
+/// Such a bin, with what to do.
+pub(super) fn cover(run: &RunFile, problem: &Problem) -> Result<()> {
+    for added in problem.added() {
+        let tables = added.spec.model.in_channels();
+        let Some(path) = tables.first().map(|table| table.path.display()) else { continue };
+        let set = &problem.observations.sets()[added.spec.set];
+        let edge = |edge: Option<&f64>| edge.map_or(0, |edge| *edge as usize - 1);
+        let first = tables.iter().map(|table| edge(table.edges.first())).min().unwrap_or(0);
+        let end = tables.iter().map(|table| edge(table.edges.last())).max().unwrap_or(0);
+        // "Energies" of channels are 1 and more.
+        let energies = &added.spec.folded;
+        let reach = |bin: usize| {
+            let channels = energies.row_start[bin] as usize..energies.row_start[bin + 1] as usize;
+            energies.column[channels]
+                .iter()
+                .map(|&j| energies.edges[j as usize].round() as usize - 1)
+                .collect::<Vec<_>>()
+        };
+        let bare = (0..set.bins.len()).find(|&bin| reach(bin).iter().all(|i| !(first..end).contains(i)));
+        if let Some(bin) = bare.map(|bin| &set.bins[bin]) {
+            return Err(Error::Input(format!(
+                "{}, [models.{}]: {path}: components for channels {first} to {} (from 0); those of the data set '{}' from {:.4} to {:.4} keV have none, \
+                 and no count there could be explained: narrow observation.energies",
+                run.path,
+                added.spec.name,
+                end.saturating_sub(1),
+                set.name,
+                bin.e_min,
+                bin.e_max
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The response of a named model in a data set.

@@ -76,6 +76,7 @@ impl Case {
             datasets = datasets.into_iter().map(|set| set.with_counts(counts.clone())).collect::<Result<_, _>>()?;
         }
         let mut problem = state(&run, data, models, datasets)?;
+        backgrounds::cover(&run, &problem)?;
         let said = std::iter::once(&mut run.observation).chain(&mut run.further);
         for (dataset, observation) in problem.observations.sets().iter().zip(said) {
             if !dataset.mismatched {
