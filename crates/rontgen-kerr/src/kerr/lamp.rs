@@ -81,7 +81,7 @@ pub struct Fractions {
 impl Fractions {
     /// Computes them for a disc between two radii.
     pub fn new(spin: f64, height: f64, inner: f64, outer: f64) -> Self {
-        let [edge, end, far] = [outer, inner, super::LARGEST_RADIUS]
+        let [edge, end, far] = [outer, inner, super::INFINITY]
             .map(|r| cosines(spin, height, std::iter::once(r)).first().copied().unwrap_or(0.0));
         // Light that starts downwards does not count as that of infinity, wherever it ends.
         Self { hole: 0.5 * (1.0 - end), disc: 0.5 * (end - edge), infinity: 0.5 * (1.0 + far.min(0.0)) }

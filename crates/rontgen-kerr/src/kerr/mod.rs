@@ -22,7 +22,9 @@ pub mod table;
 /// Spins lie between minus this and this (Thorne 1974, ApJ 191, 507).
 pub const LARGEST_SPIN: f64 = 0.998;
 /// Discs end here at the latest (gravitational radii).
-pub const LARGEST_RADIUS: f64 = 1000.0;
+pub const LARGEST_RADIUS: f64 = 2500.0;
+/// Light that gets so far without meeting the disc is that of infinity (gravitational radii).
+pub const INFINITY: f64 = 1000.0;
 /// Lamps are not higher than this (gravitational radii).
 pub const LARGEST_HEIGHT: f64 = 1000.0;
 /// Lamps are no lower than this, in units of the horizon's radius.

@@ -5,7 +5,7 @@
 use super::{LARGEST_RADIUS, metric};
 
 /// Nodes.
-pub const RADII: usize = 64;
+pub const RADII: usize = 68;
 /// Nodes beyond each end, for derivatives.
 pub(super) const BEYOND: usize = 2;
 

@@ -17,8 +17,8 @@ pub struct Ray {
     pub state: [f64; 4],
 }
 
-/// Steps are so long, in units of the shortest time scale of the equations: the plane is met to about 1e-7 of r.
-const STEP: f64 = 0.05;
+/// Steps are so long, in units of the shortest time scale of the equations: the plane is met to about 1e-6 of r.
+const STEP: f64 = 0.08;
 const MOST_STEPS: usize = 4000;
 /// Far inside the horizon.
 const DEEPEST: f64 = 8.0;

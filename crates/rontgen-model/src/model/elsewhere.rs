@@ -66,7 +66,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("zkerrbb", "diskbb"),
     ("kyrline", "diskline"),
     ("kyconv", "rdblur"),
-    ("laor2", "diskline"),
     ("log10con", "constant"),
     ("logconst", "constant"),
     ("meka", "apec"),
@@ -149,7 +148,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("rfxconv", "reflect"),
     ("rgsxsrc", "gsmooth"),
     ("xilconv", "reflect"),
-    ("kdblur2", "rdblur"),
     ("relconv", "rdblur"),
     // Not XSPEC's own, but in many save files.
     ("relxill", "pexrav"),
@@ -158,7 +156,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("relxilld", "pexrav"),
     ("relxillns", "pexrav"),
     ("relxilllpcp", "pexrav"),
-    ("relline", "diskline"),
     ("xillver", "pexrav"),
     ("xillvercp", "pexrav"),
     ("reflionx", "pexrav"),
