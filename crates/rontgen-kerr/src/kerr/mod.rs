@@ -10,6 +10,7 @@
 //! | [`image`] | the image of a disc, ring by ring: transfer functions |
 //! | [`lamp`] | a lamp on the axis: where its light goes, emissivity, reflection fraction |
 //! | [`radii`] | the radial grid of images and lamps |
+//! | [`returning`] | what a disc's own light finds of it again |
 //! | [`table`] | images and lamps at the nodes of a box of spins, inclinations and heights |
 
 pub mod image;
@@ -17,6 +18,7 @@ pub mod lamp;
 pub mod metric;
 pub mod radii;
 pub mod ray;
+pub mod returning;
 pub mod table;
 
 /// Spins lie between minus this and this (Thorne 1974, ApJ 191, 507).

@@ -74,6 +74,12 @@ impl Ray {
     /// Traces a ray that begins above the equatorial plane to it, through the horizon where that lies in between.
     /// Returns u where it gets there; 0 where it leaves to infinity.
     pub fn to_plane(&self) -> f64 {
+        self.to_plane_outside(DEEPEST)
+    }
+
+    /// Traces a ray as [`Ray::to_plane`], but no further in than a largest u, which is returned where it gets there first. It may begin in the
+    /// plane, on the way up.
+    pub fn to_plane_outside(&self, deepest: f64) -> f64 {
         let (a2, l, q) = (self.spin * self.spin, self.momentum, self.carter);
         let still = (q + l * l).abs() + a2 + (a2 - l * l - q).abs() + 1.0;
         let growing = 6.0 * ((self.spin - l).powi(2) + q.abs());
@@ -95,8 +101,8 @@ impl Ray {
                 return there[0].max(0.0);
             }
             y = next;
-            if y[0] > DEEPEST {
-                return DEEPEST;
+            if y[0] >= deepest {
+                return deepest;
             }
             if y[0] <= 0.0 && y[1] < 0.0 {
                 return 0.0;
