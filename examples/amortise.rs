@@ -21,7 +21,7 @@ pub fn indices() -> Result<Vec<f64>, Box<dyn std::error::Error>> {
     let problem = Problem::new("example", observation::demo_instrument(), model, parameters)?;
     let device = Device::open("auto")?;
     let mut settings = Settings::default();
-    settings.inference.amortised = Some(Exposures { exposure: None });
+    settings.inference.amortised = Some(Exposures::default());
     (settings.inference.rounds, settings.inference.simulations) = (1, 8000);
     let networks = Amortised::train(&problem, &settings, &device, &())?;
 
@@ -30,7 +30,7 @@ pub fn indices() -> Result<Vec<f64>, Box<dyn std::error::Error>> {
     let spectra: Vec<Binned> = expected
         .rows()
         .into_iter()
-        .map(|mu| Binned { counts: mu.iter().map(|mu| mu.round() as u32).collect(), exposure: 1.0 })
+        .map(|mu| Binned { counts: mu.iter().map(|mu| mu.round() as u32).collect(), exposure: 1.0, background: None })
         .collect();
     let posteriors = networks.posteriors(&spectra, Effort::default(), 1000, &())?;
     Ok(posteriors.iter().flatten().map(|(found, _)| found.parameters[0].1.median).collect())

@@ -1,6 +1,6 @@
 use crate::devices;
 use rontgen::device::{Device, Tensor};
-use rontgen::kernels::background_draw::{BackgroundTable, ColumnBackground, background_draw};
+use rontgen::kernels::background_draw::{BackgroundTable, ColumnBackground, HIGHEST, background_draw};
 use rontgen::kernels::poisson::Source;
 
 fn draws(device: &Device, column: ColumnBackground, rows: usize, stream: u32) -> Vec<f64> {
@@ -93,8 +93,9 @@ fn normal_numbers_are_held_at_zero_and_nothing_stays_nothing() {
 #[test]
 fn draws_belong_to_rows_and_devices_agree() {
     let columns: Vec<ColumnBackground> = (0..33)
-        .map(|c| match c % 3 {
+        .map(|c| match c % 4 {
             0 => ColumnBackground::Nothing,
+            3 => ColumnBackground::Rescaled { factor: 3.5, offset: f64::from(c) },
             1 => ColumnBackground::Gamma { shape: 0.2 + f64::from(c), factor: 0.1 },
             _ => ColumnBackground::Normal { mean: f64::from(c), deviation: 2.0 },
         })
@@ -113,5 +114,24 @@ fn draws_belong_to_rows_and_devices_agree() {
         let others = reference.get_or_insert_with(|| whole.clone());
         let apart = whole.iter().zip(&*others).filter(|(a, b)| (*a - *b).abs() > 1e-4 * b.abs()).count();
         assert!(apart <= 1, "{apart} of 660 differ on {}", device.name());
+    }
+}
+
+/// Data in units of their own: the line through offset and factor, where it can be drawn from.
+#[test]
+fn rescaled_columns_follow_their_line_up_to_what_can_be_drawn() {
+    for device in devices() {
+        let column = ColumnBackground::Rescaled { factor: 40.0, offset: 250.0 };
+        let table = BackgroundTable::new(&device, &[column, ColumnBackground::Nothing]);
+        let rows = [[0f32, 5.0], [1.25, 5.0], [1e-3, 5.0], [1e9, 5.0]];
+        let mut mean = Tensor::from_slice(&device, 4, 2, rows.as_flattened());
+        background_draw(&device, &table, Source { seed: 1, stream: 1 }, 0, &mut mean, 0, 4);
+        let found = mean.download().unwrap();
+        for (row, found) in rows.iter().zip(found.chunks(2)) {
+            // One rounding of f32 more or less where a device fuses the product and the sum.
+            let want = (40.0 * row[0] + 250.0).min(HIGHEST);
+            assert!((found[0] - want).abs() <= 1e-6 * want && found[1] == 5.0, "{found:?}, want {want}");
+            assert!((column.seen(row[0]) - want).abs() <= 1e-6 * want);
+        }
     }
 }

@@ -10,6 +10,7 @@ mod cstat;
 mod cstat_each;
 mod flow;
 mod fold;
+mod gain;
 mod gather;
 mod gemm;
 mod gemm_fused;

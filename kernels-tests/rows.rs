@@ -1,6 +1,6 @@
 use crate::{devices, noise};
 use rontgen::device::Tensor;
-use rontgen::kernels::rows::{append_column, scale_rows};
+use rontgen::kernels::rows::{add_beside, append_column, scale_rows};
 
 /// Each product is rounded once: the bits of the host's, on every device; factors may stand anywhere in their tensor.
 #[test]
@@ -37,6 +37,31 @@ fn rows_with_one_more_number() {
                 (0..rows).flat_map(|r| values[r * cols..][..cols].iter().copied().chain([column[r]])).collect();
             // What has no number at all still has a buffer.
             assert_eq!(wide.download().unwrap()[..want.len()], want, "{rows} x {cols} on {}", device.name());
+        }
+    }
+}
+
+/// Three roundings of f32, or fewer where a device fuses product and sum.
+#[test]
+fn rows_with_another_matrix_added_and_behind() {
+    for device in devices() {
+        for (rows, cols) in [(1, 1), (7, 3), (300, 64), (20_011, 7), (4, 0), (0, 4)] {
+            let [a, b] = [1, 2].map(|seed| noise(rows * cols, seed));
+            let (factors, numbers) = (noise(cols, 3), noise(rows, 4));
+            let tensor = |r: usize, c: usize, values: &[f32]| Tensor::from_slice(&device, r, c, values);
+            let (a_there, b_there) = (tensor(rows, cols, &a), tensor(rows, cols, &b));
+            let out = add_beside(&device, &a_there, &b_there, &tensor(1, cols, &factors), &tensor(rows, 1, &numbers));
+            assert_eq!((out.rows(), out.cols()), (rows, 2 * cols));
+            let found = out.download().unwrap();
+            for i in 0..rows * cols {
+                let (r, c) = (i / cols, i % cols);
+                let added = f64::from(factors[c]) * f64::from(numbers[r]) * f64::from(b[i]);
+                let want = f64::from(a[i]) + added;
+                let sum = f64::from(found[r * 2 * cols + c]);
+                let bound = 2e-7 * (f64::from(a[i]).abs() + added.abs());
+                assert!((sum - want).abs() <= bound, "{sum}, want {want} on {}", device.name());
+                assert_eq!(found[r * 2 * cols + cols + c].to_bits(), b[i].to_bits());
+            }
         }
     }
 }

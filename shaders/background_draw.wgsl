@@ -1,5 +1,5 @@
 // Adds a draw of the background to expected counts, one invocation each: a Gamma number by Marsaglia & Tsang's rejection (2000, ACM TOMS 26, 363) or
-// a normal one, none below zero. Mirrors kernels::background_draw.
+// a normal one, none below zero. Columns of other data go over to units of their own. Mirrors kernels::background_draw.
 //!include index
 //!include random
 struct Parameters {
@@ -7,13 +7,14 @@ struct Parameters {
     rows: u32, cols: u32, mean_row: u32, padding: u32,
 }
 @group(0) @binding(0) var<uniform> parameters: Parameters;
-// Rows of columns: shape of the Gamma number (0: none), its factor, mean and deviation of the normal one.
+// Rows of columns: shape of the Gamma number (0: none), its factor, mean and deviation of the normal one, factor of the source's mean (0: 1).
 @group(0) @binding(1) var<storage, read> data: array<f32>;
 @group(0) @binding(2) var<storage, read_write> mean: array<f32>;
 
 // Apart from the draws of poisson, which start at 0, and of random's fills.
 const FIRST_DRAW = 0x20000000u;
 const TRIALS = 32u;
+const HIGHEST = 8388608.0;
 
 fn normal(words: vec2<u32>) -> f32 {
     return sqrt(-2.0 * log(unit(words.x))) * cos(6.2831855 * unit(words.y));
@@ -47,6 +48,12 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let col = i % parameters.cols;
     let row = parameters.first_row + local;
     let seed = vec2<u32>(parameters.seed_low, parameters.seed_high);
+    let at = i + parameters.mean_row * parameters.cols;
+    let gain = data[4u * parameters.cols + col];
+    if gain > 0.0 {
+        mean[at] = min(mean[at] * gain + data[2u * parameters.cols + col], HIGHEST);
+        return;
+    }
     let shape = data[col];
     let deviation = data[3u * parameters.cols + col];
     var added = 0.0;
@@ -55,5 +62,5 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         let block = random_block(seed, parameters.stream, row, col, FIRST_DRAW);
         added = max(data[2u * parameters.cols + col] + deviation * normal(block.xy), 0.0);
     } else { added = max(data[2u * parameters.cols + col], 0.0); }
-    mean[i + parameters.mean_row * parameters.cols] += added;
+    mean[at] += added;
 }

@@ -105,6 +105,7 @@ impl Bench {
             min_background: 0,
             mismatch: Mismatch::Error,
             notes: Vec::new(),
+            redistribution: true,
         };
         let (pha, rmf, arf) = (self.path("s.pha"), self.path("r.rmf"), self.path("a.arf"));
         match kind {

@@ -190,13 +190,13 @@ freeze 5
     // No run can be made of it before somebody has seen to what is lost.
     assert!(RunFile::parse(&toml, "run.toml", &[]).unwrap_err().to_string().contains("set_this"), "{toml}");
     assert!(toml.contains("energies   = [0.3, 8.0]") && toml.contains("\"gaussian.Sigma\" = 0.1"), "{toml}");
+    assert!(toml.contains("statistic  = \"chi2\"\nsystematic = 0.02"), "{toml}");
     for says in [
         "line 2: a.pha is not found",
         "line 2: b.pha{3} is not found",
         "line 3: a.rmf is not found",
         "line 4: source 2 of spectrum 1 is a named model's, which cannot be carried over yet",
         "ignore 2:1-10",
-        "statistic chi",
         "abund file",
         "cosmo 50 0.5 0",
         "xset APECROOT 3.0.9",

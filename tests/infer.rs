@@ -16,12 +16,21 @@ use serde_json::Value;
 const FILES: &[&str] = &[
     "coverage.csv",
     "model.xcm",
+    "plots/corner.pdf",
     "plots/corner.svg",
+    "plots/coverage.pdf",
     "plots/coverage.svg",
+    "plots/efficiency.pdf",
     "plots/efficiency.svg",
+    "plots/losses.pdf",
     "plots/losses.svg",
+    "plots/rounds.pdf",
     "plots/rounds.svg",
+    "plots/spectrum.csv",
+    "plots/spectrum.pdf",
     "plots/spectrum.svg",
+    "plots/unfolded.csv",
+    "plots/unfolded.pdf",
     "plots/unfolded.svg",
     "posterior.csv",
     "posterior.fits",
@@ -142,8 +151,10 @@ fn assert_complete(out: &Path) -> Value {
     }
     let report = fs::read_to_string(out.join("report.html")).unwrap();
     assert!(report.starts_with("<!DOCTYPE html>") && report.trim_end().ends_with("</html>"));
-    let plots = fs::read_dir(out.join("plots")).unwrap().count();
-    assert_eq!((report.matches("<svg").count(), plots), (7, 7), "one picture per plot");
+    let plots = files(&out.join("plots"));
+    let documents = |kind: &str| plots.iter().filter(|path| path.extension().is_some_and(|e| e == kind)).count();
+    let pictures = [report.matches("<svg").count(), documents("svg"), documents("pdf")];
+    assert_eq!((pictures, plots.len()), ([7, 7, 7], 16), "one picture per plot, and two tables of their numbers");
     for outside in ["<script", "<link", "<img", "<iframe", "@import", "url(http", "src=\"http"] {
         assert!(!report.contains(outside), "the report needs {outside}");
     }
@@ -294,7 +305,7 @@ fn the_seed_decides_every_byte() {
     let reference = reference();
     let folder = tempfile::tempdir().unwrap();
     let first = tables(reference);
-    assert_eq!(first.len(), 11, "the tables of a run");
+    assert_eq!(first.len(), 13, "the tables of a run, two of them beside their plots");
 
     let again = folder.path().join("again");
     assert_eq!(epic_pn(&again, "cpu", &[]).output().unwrap().status.code(), Some(4));

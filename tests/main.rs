@@ -5,8 +5,11 @@
 mod common;
 mod golden;
 
+mod amortised_backgrounds;
 mod background_files;
 mod bench;
+mod channel_models;
+mod chi_square;
 mod command_line;
 mod components;
 mod components_wgsl;
@@ -24,6 +27,7 @@ mod fake;
 mod fallback;
 mod fine_bins;
 mod fuzz;
+mod gain;
 mod house;
 mod import;
 mod infer;

@@ -117,7 +117,11 @@ fn the_same_seed_gives_the_same_bytes_and_what_needs_networks_says_so() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    assert_eq!(differences(&tables(out), &tables(&other)).len(), 4, "posterior, weighted, spectrum, unfolded");
+    assert_eq!(
+        differences(&tables(out), &tables(&other)).len(),
+        6,
+        "posterior, weighted, spectrum, unfolded, and as drawn"
+    );
 
     let refused = |command: &mut Command, parts: &[&str]| {
         let output = command.args(["--device", "cpu"]).output().unwrap();

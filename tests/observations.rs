@@ -252,6 +252,45 @@ fn posteriors_with_backgrounds_are_those_published() {
     );
 }
 
+/// A background whose scale is wrong by a fifth in one of three detectors: it disagrees with the others, and the right one does not.
+#[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
+fn a_wrong_scale_of_a_background_is_noticed() {
+    let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/gbm-grb090217.toml");
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let truth = [
+        "constant.factor@n9=1",
+        "constant.factor@b1=1",
+        "powerlaw.PhoIndex=0.8",
+        "powerlaw.norm=0.7",
+        "highecut.foldE=484",
+    ];
+    let mut command = crate::common::runs::rontgen();
+    command.arg("fake").arg(&example).arg("--data").arg(data("gbm_grb090217")).arg("--at").args(truth);
+    let output = command.args(["--exposure", "20", "--seed", "5", "--out"]).arg(at("m.pha")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut bytes = std::fs::read(at("m-n9_bkg.pha")).unwrap();
+    let card = bytes.windows(9).position(|w| w == b"BACKSCAL=").unwrap();
+    assert!(String::from_utf8_lossy(&bytes[card..card + 80]).starts_with("BACKSCAL=                  1.0"));
+    bytes[card..card + 30].copy_from_slice(b"BACKSCAL=                  1.2");
+    std::fs::write(at("wrong.pha"), bytes).unwrap();
+    let mut text = std::fs::read_to_string(example).unwrap();
+    for detector in ["n6", "n9", "b1"] {
+        let name = |suffix: &str| at(&format!("m-{detector}{suffix}.pha")).display().to_string();
+        text = text.replace(&format!("bn090217206_{detector}_srcspectra.pha{{1}}"), &name(""));
+        text = text.replace(&format!("bn090217206_{detector}_bkgspectra.bak{{1}}"), &name("_bkg"));
+    }
+    let wrong = text.replace("m-n9_bkg.pha", "wrong.pha");
+    for (text, noticed) in [(text, false), (wrong, true)] {
+        let summary = sampled(&problem(&text, "gbm_grb090217"), 200).summary;
+        let tension = summary.tension.as_ref().unwrap();
+        assert_eq!(tension.p < 1e-3, noticed, "{tension:?}");
+        let told = summary.verdict.model.reasons.iter().any(|reason| reason.contains("disagree"));
+        assert_eq!(told, noticed, "{:?}", summary.verdict);
+    }
+}
+
 /// Four exposures with hardly more counts than background: the marginal statistic finds the source, and W, which does not, is refused.
 #[test]
 #[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
@@ -385,6 +424,8 @@ fn a_named_model_keeps_to_the_energies_of_each_response() {
         parameters: parameters.clone(),
         statistic: StatisticSettings::default(),
         named: named.map(str::to_owned),
+        response: None,
+        shifted: None,
     };
     let addition = Addition {
         name: "n".into(),
@@ -393,6 +434,7 @@ fn a_named_model_keeps_to_the_energies_of_each_response() {
         model: other.clone(),
         parameters: of_n.clone(),
         folded: set.folded.clone(),
+        shifted: None,
     };
     let sets = vec![spec(&source, &of_source, None), spec(&other, &of_n, Some("n"))];
     let observations = Observations::new(vec![set.clone(), beside.clone()]).unwrap();

@@ -203,7 +203,7 @@ fn commands_after_the_model_are_honoured_or_named() {
         ("newpar 1=p2*3\nuntie 1", "XSPEC: 0.06, -2.0 .. 9.0", "log_uniform", ""),
         ("# tail", "uniform", "log_uniform", ""),
         ("energies 0.1 20. 1000 log", "uniform", "log_uniform", "energies 0.1 20. 1000 log"),
-        ("gain off", "uniform", "log_uniform", ""),
+        ("gain 1 1.01 0.02\ngain off", "uniform", "log_uniform", ""),
         ("xset APECROOT 3.0.9", "uniform", "log_uniform", "xset APECROOT 3.0.9"),
         ("abund file my.dat", "uniform", "log_uniform", "abund file: no such table here"),
         ("weight churazov", "uniform", "log_uniform", "C-STAT has no weights: weight churazov"),
@@ -238,12 +238,17 @@ fn commands_after_the_model_are_honoured_or_named() {
     for (command, says) in [
         (
             "gain fit 1 1.02 0.01\n1.0 0.1\n0.0 0.1",
-            "a gain has no counterpart yet: the energy scale would stay that of the response: gain fit",
+            "\"1.02\" behind the spectrum; slope and offset stand behind & or in lines of their own: gain fit",
         ),
         (
             "model 2:bkg powerlaw\n 1 0.01\n 0.5 0.01",
             "named models, those of further sources, cannot be carried over yet: model 2:bkg",
         ),
+        ("gain fit 2\n1.0 0.1\n0.0 0.1", "there is no spectrum 2: gain fit 2"),
+        ("gain 2:1 1.0 0.1", "the gain of a named model's own response cannot be carried over: gain 2:1"),
+        ("gain 1 1.0", "expected a spectrum, a slope and an offset: gain 1 1.0"),
+        ("gain 1 0.1 0.0", "gain.slope: XSPEC has 0.1, outside the limits 0.5 .. 2.0"),
+        ("rnewpar 1 1.0", "it names no parameter of a response: rnewpar 1"),
         ("response 2:1 toy.rmf", "source 2 of spectrum 1 is a named model's"),
         ("energies extend high 100 200 log", "beyond the energies of the response"),
         ("corfile 1 p.pha", "a correction file has no counterpart"),

@@ -1,4 +1,4 @@
-// atable, mtable, etable: interpolation in a table of spectra. The table's header: crates/rontgen-model/src/model/table/layout.rs.
+// atable, mtable, etable, pca: interpolation in a table of spectra. The table's header: crates/rontgen-model/src/model/table/layout.rs.
 //
 // The weights of the spectra around a point are products of two short lists: rows_a/weights_a of the first four axes,
 // rows_b/weights_b of the others.
@@ -15,6 +15,7 @@ struct Tabulated {
     shifted: bool,
     scale: f32,
     norm: f32,
+    amplitude: f32,
     rows_a: array<u32, 16>,
     rows_b: array<u32, 16>,
     weights_a: array<f32, 16>,
@@ -102,12 +103,17 @@ fn tabulated_setup(p: u32, t: u32) -> Tabulated {
     if c.kind == 0u {
         c.norm = par(next) / redshift;
     }
+    c.amplitude = 1.0;
+    if c.kind == 3u {
+        c.amplitude = exp(clamp(par(next), -30.0, 30.0) * 2.3025851);
+    }
     return c;
 }
 
 fn atable_setup(p: u32, t: u32) -> Tabulated { return tabulated_setup(p, t); }
 fn mtable_setup(p: u32, t: u32) -> Tabulated { return tabulated_setup(p, t); }
 fn etable_setup(p: u32, t: u32) -> Tabulated { return tabulated_setup(p, t); }
+fn pca_setup(p: u32, t: u32) -> Tabulated { return tabulated_setup(p, t); }
 
 // The interpolated spectrum at one of its energies.
 fn tabulated_at(c: ptr<function, Tabulated>, energy: u32) -> f32 {
@@ -178,5 +184,6 @@ fn tabulated_value(from_setup: Tabulated, i: u32) -> f32 {
         value = tabulated_at(&c, i) * c.norm;
     }
     if c.kind == 2u { return safe_exp(-value); }
+    if c.kind == 3u { return max(exp(min(value * 2.3025851, 18.0)) - 1.0, 0.0) * c.amplitude; }
     return value;
 }

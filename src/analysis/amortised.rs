@@ -4,15 +4,18 @@ pub use super::adapt::Effort;
 use super::adapt::{self, Weighed};
 use super::mocks::Analysis;
 use super::networks::Networks;
+use super::pairing;
+pub use super::pairing::BinnedBackground;
 use super::refined::parameters;
 use super::rounds::{Rounds, physical};
 use super::{Context, Observer, Problem, Settings};
 use crate::device::{Device, RowBlocks, Tensor};
 use crate::diagnose::cstat_expectation;
+use crate::kernels::background_stat::BackgroundStatistic;
 use crate::nn::Record;
 use crate::refine::poisson_constant;
 use crate::result::{CstatSummary, ParameterSummary, RefineSummary, Samples, Verdict, VerdictStatus};
-use crate::simulate::{Coordinates, Simulator};
+use crate::simulate::{Coordinates, Simulator, Statistic};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -24,11 +27,18 @@ pub struct Binned {
     pub counts: Vec<u32>,
     /// Exposure relative to that of the response.
     pub exposure: f64,
+    /// Its background, where the problem has one.
+    pub background: Option<BinnedBackground>,
 }
 
 impl Binned {
     pub(crate) fn digest(&self) -> u64 {
-        adapt::digest(&self.counts, self.exposure as f32)
+        adapt::digest(&self.seen(), self.exposure as f32)
+    }
+
+    /// What networks see of it: its counts, and its background's behind them.
+    fn seen(&self) -> Vec<u32> {
+        self.counts.iter().chain(self.background.iter().flat_map(|own| &own.counts)).copied().collect()
     }
 }
 
@@ -57,14 +67,22 @@ pub struct SpectrumResult {
 /// Refuses problems that one network does not yet serve for other spectra.
 ///
 /// # Errors
-/// Several data sets, or a statistic with a background, which is another one for every spectrum.
+/// Several data sets, a response that moves, or a statistic that spectra are not drawn by.
 pub(crate) fn plain(problem: &Problem) -> Result<()> {
     problem.only_set("a network for other spectra")?;
-    match problem.is_poisson() {
-        true => Ok(()),
-        false => Err(Error::Input(format!(
-            "{}: a network for other spectra does not know their backgrounds; set background = \"none\"",
+    if problem.sets().iter().any(|set| set.shifted.is_some()) {
+        return Err(Error::Input(format!(
+            "{}: a network for other spectra does not know the gain of their responses; leave gain and area.tilt out of [parameters]",
             problem.name
+        )));
+    }
+    match problem.sets().iter().map(|set| &set.statistic).next() {
+        Some(Statistic::Poisson | Statistic::Background(BackgroundStatistic::Marginal, _)) => Ok(()),
+        other => Err(Error::Input(format!(
+            "{}: networks for other spectra know counts, and backgrounds of counts that are integrated out; this is statistic = \"{}\": expected \
+             \"cstat\" or \"marginal\"",
+            problem.name,
+            other.map_or("none", super::statistic::word)
         ))),
     }
 }
@@ -123,6 +141,22 @@ impl<'a> Amortised<'a> {
             return Err(Error::Input(format!("spectrum {k} has {} bins; expected {bins}", other.counts.len())));
         }
         let (problem, settings, simulator) = (self.problem, self.settings, &self.simulator);
+        let wanted = pairing::columns(problem, settings) > bins;
+        if let Some(k) = spectra.iter().position(|spectrum| spectrum.background.is_some() != wanted) {
+            let [has, networks] = if wanted { ["no background", "were"] } else { ["a background", "were not"] };
+            return Err(Error::Input(format!(
+                "spectrum {k} has {has}; the networks {networks} trained with backgrounds"
+            )));
+        }
+        for own in spectra.iter().filter_map(|spectrum| spectrum.background.as_ref()) {
+            if own.counts.len() != bins || own.scale.len() != bins {
+                return Err(Error::Input(format!(
+                    "a background with {} counts and {} scales; expected {bins} of each",
+                    own.counts.len(),
+                    own.scale.len()
+                )));
+            }
+        }
         // What the networks have not seen is not theirs to say, however the weights come out.
         let [least, most] = settings.exposures(problem).unwrap_or([1.0, 1.0]);
         for (k, spectrum) in spectra.iter().enumerate() {
@@ -167,17 +201,22 @@ pub(crate) fn refine(
     }
     let Context { problem, device, simulator, .. } = analysis.context;
     let bins = problem.observations.bins();
-    let mut counts = RowBlocks::empty(device, usable.len(), bins, usable.len());
+    let context = &analysis.context;
+    let seen = pairing::columns(problem, context.settings);
+    let mut counts = RowBlocks::empty(device, usable.len(), seen, usable.len());
     let mut rest = usable;
     for block in &mut counts.blocks {
         let (now, later) = rest.split_at(block.rows());
         rest = later;
-        let values: Vec<f32> = now.iter().flat_map(|(_, binned)| binned.counts.iter().map(|&k| k as f32)).collect();
+        let values: Vec<f32> = now.iter().flat_map(|(_, binned)| binned.seen().into_iter().map(|k| k as f32)).collect();
         block.upload(&values);
     }
     let factors: Vec<f32> = usable.iter().map(|(_, binned)| binned.exposure as f32).collect();
-    let mut targets = analysis.targets(&counts, &factors, 0)?;
-    let own: Vec<&[u32]> = usable.iter().map(|(_, binned)| binned.counts.as_slice()).collect();
+    let scales: Vec<Option<&[f64]>> =
+        usable.iter().map(|(_, binned)| binned.background.as_ref().map(|own| own.scale.as_slice())).collect();
+    let mut targets = analysis.targets(&counts, &factors, 0, &scales)?;
+    let own: Vec<Vec<u32>> = usable.iter().map(|(_, binned)| binned.seen()).collect();
+    let own: Vec<&[u32]> = own.iter().map(Vec::as_slice).collect();
     let drawn = adapt::weigh(analysis, &mut targets, &own, effort)?;
     // Expected counts of every best draw in one pass.
     let best: Vec<usize> = drawn.iter().map(best).collect();
@@ -218,7 +257,18 @@ fn judge(
     let posterior = physical(problem, &cube);
     let best_theta = physical(problem, &draws.cube[best * p..][..p]);
     let parameters = parameters(problem, &posterior, &best_theta, told.ess);
-    let (expected, expected_std) = cstat_expectation::of_spectrum(mean);
+    let (expected, expected_std, constant) = match &binned.background {
+        None => {
+            let (expected, expected_std) = cstat_expectation::of_spectrum(mean);
+            (expected, expected_std, poisson_constant(&binned.counts))
+        }
+        Some(background) => {
+            let (_, statistic) = pairing::statistic(context, background)?;
+            let (expected, variance) = super::statistic::moments(&statistic, mean);
+            let constant = binned.counts.iter().enumerate().map(|(bin, &n)| statistic.ln_saturated(bin, n)).sum();
+            (expected, variance.sqrt(), constant)
+        }
+    };
     let cstat = CstatSummary {
         best: -2.0 * draws.log_l[best],
         // Not computed: it would be one more pass of the model for each spectrum.
@@ -227,7 +277,7 @@ fn judge(
         expected,
         expected_std,
     };
-    let refine = RefineSummary { log_z_poisson: told.log_z + poisson_constant(&binned.counts), ..told.clone() };
+    let refine = RefineSummary { log_z_poisson: told.log_z + constant, ..told.clone() };
     let mut verdict = Verdict::judge(&cstat, &refine, context.settings.verdict.misfit);
     if let Some(doubt) = &draws.doubt {
         verdict.add(VerdictStatus::WithCare, doubt.clone());

@@ -141,7 +141,6 @@ pub(crate) fn predict(context: &Context<'_>, posterior: &[f64], n: usize) -> Res
     let p = problem.names().len();
     let sets = problem.named_columns();
     let mut predicting = Predicting::new(&problem.observations.counts(), &problem.edges(), &sets);
-    let background: Vec<f32> = simulator.mean_background().iter().map(|&mean| mean as f32).collect();
     let rows: Vec<&[f64]> = posterior.chunks_exact(p).collect();
     if rows.is_empty() {
         return Ok(None);
@@ -164,8 +163,7 @@ pub(crate) fn predict(context: &Context<'_>, posterior: &[f64], n: usize) -> Res
         for (mu, drawn) in expected.blocks.iter().zip(&counts.blocks) {
             let mut mu = mu.download()?;
             if simulator.has_background() {
-                let rows = mu.chunks_exact_mut(background.len());
-                rows.for_each(|row| row.iter_mut().zip(&background).for_each(|(mu, mean)| *mu += mean));
+                simulator.seen(&mut mu);
             }
             predicting.add(&mu, &drawn.download()?);
         }

@@ -5,10 +5,13 @@
 //! taken away.
 
 use super::Problem;
+use super::problem::SetModel;
 use crate::device::{Device, RowBlocks, Tensor};
+use crate::kernels::background_stat::BackgroundStatistic;
 use crate::kernels::random;
 use crate::model::Prior;
 use crate::numerics::statistics::quantiles;
+use crate::observation::Dataset;
 use crate::simulate::{Coordinates, Statistic, no_tick};
 use crate::{Error, Result};
 
@@ -43,9 +46,14 @@ pub(crate) fn extend(problem: &mut Problem, factor: f64, seed: u64) -> Result<Ve
     let before = problem.parameters.clone();
     // What the background lets expect is none of the source's.
     let pairs = problem.observations.sets().iter().zip(problem.sets());
-    let known = pairs.filter(|(_, set)| set.statistic != Statistic::Poisson);
-    let background: f64 = known.filter_map(|(data, _)| Some(data.background.as_ref()?.scaled_total())).sum();
-    let observed = (problem.observations.total() as f64 - background).max(1.0);
+    let own = |(data, set): (&Dataset, &SetModel)| match &set.statistic {
+        Statistic::Poisson => data.total() as f64,
+        Statistic::Background(BackgroundStatistic::Gaussian, bins) => bins.iter().map(|bin| bin.source).sum(),
+        Statistic::Background(..) => {
+            data.total() as f64 - data.background.as_ref().map_or(0.0, |background| background.scaled_total())
+        }
+    };
+    let observed = pairs.map(own).sum::<f64>().max(1.0);
     let mut factor = factor;
     let mut last = 0.0f64;
     for _ in 0..MOST_STEPS {

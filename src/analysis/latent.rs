@@ -1,5 +1,6 @@
 //! Whether the observed spectrum lies among the simulated ones, as the networks see them.
 
+use super::pairing;
 use super::rounds::Rounds;
 use super::streams::LATENT_STREAM;
 use crate::Result;
@@ -30,7 +31,7 @@ impl Rounds<'_> {
         let source = Source { seed: self.seed(), stream: LATENT_STREAM };
         let spectra = Spectra::Drawn { expected: &self.expected, source };
         let cloud = self.encoder.encode(&self.device, spectra, &rows)?.download()?;
-        let observed = self.encoder.encode_one(&self.device, self.simulator.observed())?.download()?;
+        let observed = self.encoder.encode_one(&self.device, &pairing::observed(&self.context()))?.download()?;
         let wide = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
         Ok(among(&wide(&observed), &wide(&cloud)))
     }

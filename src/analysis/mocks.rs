@@ -8,6 +8,7 @@
 
 use super::exposure::{draw_exposures, expose};
 use super::networks::Networks;
+use super::pairing::{self, BinnedBackground, Pairing};
 use super::streams::{
     MOCK_COUNTS_STREAM, MOCK_DRAWS_STREAM, MOCK_EXPOSURE_STREAM, MOCK_VOLUME_STREAM, REFERENCE_STREAM,
     RETRIEVER_STREAM, TRUTH_STREAM,
@@ -160,8 +161,15 @@ impl<'a> Analysis<'a> {
         }
     }
 
-    /// Spectra (`N x D`) with their relative exposures as targets; their draws come from streams `first ..`.
-    pub fn targets(&self, counts: &RowBlocks<f32>, exposures: &[f32], first: u32) -> Result<Vec<Target>> {
+    /// Spectra, as networks see them, with their relative exposures as targets; their draws come from streams `first ..`. `scales`: those of their
+    /// backgrounds, where they have such.
+    pub fn targets(
+        &self,
+        counts: &RowBlocks<f32>,
+        exposures: &[f32],
+        first: u32,
+        scales: &[Option<&[f64]>],
+    ) -> Result<Vec<Target>> {
         let device = self.context.device;
         let summaries = self.networks.encode(&self.context, counts, exposures)?;
         let mut all = Vec::with_capacity(counts.rows());
@@ -174,11 +182,19 @@ impl<'a> Analysis<'a> {
             let values = if self.context.problem.is_poisson() { Vec::new() } else { block.download()? };
             for (row, &exposure) in own.iter().enumerate() {
                 let counts = values.chunks_exact(block.cols()).nth(row);
+                let scale = scales.get(all.len()).copied().flatten();
                 let prepare = |counts: &[f32]| {
                     let whole: Vec<u32> = counts.iter().map(|&count| count as u32).collect();
-                    self.context.simulator.prepare(&whole).map(Arc::new)
+                    match scale {
+                        None => Ok(self.context.simulator.prepare(&whole).map(Arc::new)?),
+                        Some(scale) => {
+                            let (source, background) = whole.split_at(self.context.simulator.bins());
+                            let own = BinnedBackground { counts: background.to_vec(), scale: scale.to_vec() };
+                            pairing::prepare(&self.context, source, &own).map(Arc::new)
+                        }
+                    }
                 };
-                let prepared = counts.map(prepare).transpose()?;
+                let prepared: Option<Arc<Observed>> = counts.map(prepare).transpose()?;
                 let index = Tensor::from_slice(device, 1, 1, &[all.len() as u32]);
                 let mut summary = Tensor::empty(device, 1, summaries.cols());
                 gather::gather_block(device, &summaries, 0, &index, 0, &mut summary);
@@ -356,6 +372,9 @@ impl Analysis<'_> {
                 let beyond = simulator.expected_within(Coordinates::Cube, &theta, &mut expected, &mut |_| {
                     self.context.observer.check()
                 })?;
+                if target.exposure != 1.0 {
+                    expose(&mut expected, &vec![target.exposure; n]);
+                }
                 let first = log_l.len();
                 for mean in &expected.blocks {
                     let mut piece = Tensor::empty(device, mean.rows(), 1);
@@ -363,7 +382,9 @@ impl Analysis<'_> {
                     log_l.extend(piece.download()?.into_iter().map(f64::from));
                     if let Some(total) = total.as_deref_mut() {
                         let mut sums = Tensor::empty(device, mean.rows(), 1);
-                        reduce::rows(device, Matrix::whole(mean), 1.0, &mut sums, 0);
+                        // For the exposure of the response.
+                        let factor = 1.0 / target.exposure;
+                        reduce::rows(device, Matrix::whole(mean), factor, &mut sums, 0);
                         total.extend(sums.download()?.into_iter().map(f64::from));
                     }
                 }
@@ -396,7 +417,7 @@ pub(crate) fn retriever(
     Ok(retrieve(device, &summaries, &cube, &settings, on_epoch)?)
 }
 
-/// Poisson spectra at rows of a cube with relative exposures.
+/// Poisson spectra at rows of a cube with relative exposures, as networks see them.
 fn spectra(
     analysis: &Analysis<'_>,
     maker: &Simulator,
@@ -405,6 +426,22 @@ fn spectra(
     source: Source,
 ) -> Result<RowBlocks<f32>> {
     let (device, n) = (analysis.context.device, cube.rows());
+    if let Some(pairing) = Pairing::of(&analysis.context) {
+        let mut expected = RowBlocks::empty(device, n, maker.bins(), n);
+        maker.expected(Coordinates::Cube, cube, &mut expected)?;
+        expose(&mut expected, exposures);
+        let means = pairing.means(source, 0, &expected, false)?;
+        let mut drawn = Vec::with_capacity(means.blocks.len());
+        let mut row = 0;
+        for mean in &means.blocks {
+            let mut out = Tensor::empty(device, mean.rows(), mean.cols());
+            poisson(device, source, row, mean, 0, &mut out, 0, mean.rows());
+            row += mean.rows();
+            drawn.push(out);
+        }
+        device.check()?;
+        return Ok(RowBlocks::from_blocks(drawn, means.block_rows()));
+    }
     let mut counts = RowBlocks::empty(device, n, maker.bins(), n);
     if exposures.iter().all(|factor| *factor == 1.0) {
         maker.simulate(cube, source, &mut counts, None, None, &mut |_| analysis.context.observer.check())?;
@@ -485,7 +522,8 @@ pub(crate) fn run(
     let widths = widths(&references, p);
     let exposures = analysis.exposures(n, seed)?;
     let counts = spectra(analysis, maker, &truths, &exposures, Source { seed, stream: MOCK_COUNTS_STREAM })?;
-    let targets = analysis.targets(&counts, &exposures, MOCK_DRAWS_STREAM)?;
+    let scale = pairing::own_scale(&analysis.context);
+    let targets = analysis.targets(&counts, &exposures, MOCK_DRAWS_STREAM, &vec![scale.as_deref(); n])?;
     let truths = truths.download()?;
     let all: Vec<&Target> = targets.iter().collect();
     let (true_l, true_total) = analysis.likelihoods(&truths, &vec![1; n], &all)?;

@@ -2,12 +2,13 @@
 
 use super::context::Context;
 use super::exposure::with_exposures;
+use super::pairing;
 use super::settings::Flow;
-use crate::Result;
 use crate::device::{RowBlocks, Tensor};
 use crate::infer::{DensityKind, DensitySettings, Estimator, FlowSettings, Posterior};
 use crate::nn::Record;
 use crate::summarize::{AutoEncoder, AutoEncoderSettings, Encoder, Pca, Raw, Signal, Spectra, Spectral, SummaryKind};
+use crate::{Error, Result};
 
 /// A round's networks and their summary of the observed spectrum.
 pub struct Networks {
@@ -26,7 +27,7 @@ impl Networks {
         encoder.take(context.device, &mut record)?;
         let mut estimator = untrained_estimator(context, encoder.size())?;
         estimator.take(&mut record)?;
-        let summary = encoder.encode_one(context.device, context.simulator.observed())?;
+        let summary = encoder.encode_one(context.device, &pairing::observed(context))?;
         let summary = with_exposures(context, summary, [1.0].into_iter());
         Ok(Self { encoder, estimator, summary })
     }
@@ -60,12 +61,19 @@ impl Networks {
 /// Those of the networks.
 pub(crate) fn untrained_encoder(context: &Context<'_>) -> Result<Encoder> {
     let Context { problem, device, simulator, .. } = context;
-    let (run, bins) = (&context.settings.inference, simulator.bins());
+    let (run, bins) = (&context.settings.inference, pairing::columns(problem, context.settings));
     Ok(match run.summary {
         SummaryKind::Pca => Encoder::Pca(Pca::new(device, bins, run.pca_variance)),
         SummaryKind::Signal => Encoder::Signal(Signal::new(device, bins, run.signal)),
         SummaryKind::Spectral => {
             problem.only_set("inference.summary = \"spectral\"")?;
+            if bins != simulator.bins() {
+                return Err(Error::Input(format!(
+                    "{}: inference.summary = \"spectral\" takes one spectrum; networks for other spectra see the background's counts as well: \
+                     expected another summary, or background = \"none\"",
+                    problem.name
+                )));
+            }
             let limits = problem.edges();
             Encoder::Spectral(Spectral::new(device, &limits, simulator.observed())?)
         }

@@ -2,14 +2,15 @@
 
 use super::context::log_likelihood_at;
 use super::extension;
+use super::response::Shifted;
 use super::statistic::{self, StatisticSettings};
 use crate::device::Device;
-use crate::kernels::background_stat::BackgroundStatistic;
-use crate::model::{MapEntry, Model, ParameterInfo, Parameters, Prior, Program};
+use crate::kernels::background_stat::{BackgroundBin, BackgroundStatistic};
+use crate::model::{FreeParameter, MapEntry, Model, ParameterInfo, Parameters, Prior, Program, instrument};
 use crate::observation::{Dataset, FoldedResponse, Observations};
 use crate::refine::poisson_constant;
 use crate::result::GridSummary;
-use crate::simulate::{ArmSpec, Compression, Simulator, Statistic, compress, oracle};
+use crate::simulate::{ArmSpec, Compression, Simulator, Statistic, Units, compress, oracle};
 use crate::{Error, Result};
 use sha2::{Digest, Sha256};
 use std::ops::Range;
@@ -41,6 +42,12 @@ pub struct SetModel {
     pub program: Arc<Program>,
     /// What compares expected with observed counts.
     pub statistic: Statistic,
+    /// What was asked for to compare them.
+    pub asked: StatisticSettings,
+    /// The parameters of the data set's response, where the run has such.
+    pub response: Option<Parameters>,
+    /// The response in its parts, where these parameters move it.
+    pub shifted: Option<Shifted>,
 }
 
 /// What [`Problem::joint`] takes for each data set.
@@ -54,6 +61,10 @@ pub struct SetSpec {
     pub statistic: StatisticSettings,
     /// The name of the model, where it is a named one.
     pub named: Option<String>,
+    /// The parameters of the data set's response ([`instrument::model`]), where the run has such.
+    pub response: Option<Parameters>,
+    /// The response in its parts, where these parameters move it.
+    pub shifted: Option<Shifted>,
 }
 
 /// A further model that adds to the counts of a data set, through a response of its own.
@@ -71,6 +82,26 @@ pub struct Addition {
     pub parameters: Parameters,
     /// Its response in the bins of the data set.
     pub folded: FoldedResponse,
+    /// The response in its parts, where it is that of the data set and moves.
+    pub shifted: Option<Shifted>,
+}
+
+/// The energies that a model is evaluated on, and an arm made of it.
+pub(crate) fn edges_of<'a>(folded: &'a FoldedResponse, shifted: Option<&'a Shifted>) -> &'a [f64] {
+    shifted.map_or(&folded.edges, |shifted| shifted.near.edges())
+}
+
+fn arm<'a>(
+    program: &'a Program,
+    parameters: &'a Parameters,
+    folded: &'a FoldedResponse,
+    shifted: Option<&'a Shifted>,
+    columns: Range<usize>,
+) -> ArmSpec<'a> {
+    match shifted {
+        Some(shifted) => ArmSpec::shifted(program, parameters, &shifted.near, shifted.map, columns),
+        None => ArmSpec::new(program, parameters, folded, columns),
+    }
 }
 
 /// An addition with its model on the energies of its response.
@@ -119,7 +150,7 @@ impl Problem {
             return Err(Error::Input(format!("{name}: no bin of the spectrum is left in the asked energies")));
         }
         let statistic = StatisticSettings::default();
-        let set = SetSpec { model: model.clone(), parameters, statistic, named: None };
+        let set = SetSpec { model: model.clone(), parameters, statistic, named: None, response: None, shifted: None };
         Self::joint(name, Observations::try_from(dataset)?, model, vec![set], Vec::new())
     }
 
@@ -147,25 +178,28 @@ impl Problem {
         let mut warnings: Vec<String> = Vec::new();
         let mut sets: Vec<SetModel> = Vec::with_capacity(models.len());
         for (at, (spec, set)) in models.into_iter().zip(observations.sets()).enumerate() {
-            let SetSpec { model, parameters, statistic, named } = spec;
+            let SetSpec { model, parameters, statistic, named, response, shifted } = spec;
+            let edges = edges_of(&set.folded, shifted.as_ref());
             let twin = (0..at).find(|&k| {
                 let other: &SetModel = &sets[k];
                 other.named == named
                     && other.parameters.map() == parameters.map()
-                    && observations.sets()[k].folded.edges == set.folded.edges
+                    && edges_of(&observations.sets()[k].folded, other.shifted.as_ref()) == edges
             });
             let program = match twin {
                 Some(k) => sets[k].program.clone(),
-                None => Arc::new(Program::new(&model, &set.folded.edges)?),
+                None => Arc::new(Program::new(&model, edges)?),
             };
             let of_set = |text: String| if several { format!("{}: {text}", set.name) } else { text };
             warnings.extend(set.warnings.iter().cloned().map(of_set));
             let modelled: Vec<&str> =
                 additions.iter().filter(|a| a.set == at && a.background).map(|added| added.name.as_str()).collect();
-            let (statistic, remarks) = statistic.of(set, &modelled)?;
+            let asked = statistic;
+            let (statistic, remarks) = asked.of(set, &modelled)?;
             warnings.extend(remarks.into_iter().map(of_set));
-            sets.push(SetModel { model, named, parameters, program, statistic });
+            sets.push(SetModel { model, named, parameters, program, statistic, asked, response, shifted });
         }
+        let observations = in_units(observations, &sets)?;
         warnings.extend(parameters.warnings().iter().cloned());
         warnings.extend(model.remarks());
         warnings.extend(degenerate(&model, &sets));
@@ -174,15 +208,16 @@ impl Problem {
             if spec.set >= observations.len() {
                 return Err(Error::Input(format!("{name}: the model '{}' adds to data set {}", spec.name, spec.set)));
             }
+            let edges = edges_of(&spec.folded, spec.shifted.as_ref());
             // The background spectrum that is made of the same model has the same response.
             let twin = sets.iter().zip(observations.sets()).find(|(set, data)| {
                 set.named.as_deref() == Some(&spec.name)
                     && set.parameters.map() == spec.parameters.map()
-                    && data.folded.edges == spec.folded.edges
+                    && edges_of(&data.folded, set.shifted.as_ref()) == edges
             });
             let program = match twin {
                 Some((set, _)) => set.program.clone(),
-                None => Arc::new(Program::new(&spec.model, &spec.folded.edges)?),
+                None => Arc::new(Program::new(&spec.model, edges)?),
             };
             added.push(Added { spec, program });
         }
@@ -257,10 +292,41 @@ impl Problem {
             .sum()
     }
 
+    /// Whether some data are no counts: counts then stand for them ([`Units`]).
+    pub fn has_units(&self) -> bool {
+        self.sets.iter().any(|set| set.statistic.units(0).is_some())
+    }
+
+    /// The data that counts (or means of counts) of the D columns stand for: the counts themselves, but where the statistic has [`Units`].
+    pub fn data_of(&self, counts: &[f64]) -> Vec<f64> {
+        let columns = self.observations.columns().iter().zip(&self.sets);
+        let data = columns.flat_map(|(columns, set)| {
+            let own = counts[columns.clone()].iter().enumerate();
+            own.map(|(bin, &count)| set.statistic.units(bin).map_or(count, |units| units.datum(count)))
+        });
+        data.collect()
+    }
+
+    /// The observed data of the D columns: counts, or numbers less their background where chi-square compares them.
+    pub fn observed_data(&self) -> Vec<f64> {
+        let sets = self.observations.sets().iter().zip(&self.sets);
+        sets.flat_map(|(data, set)| match &set.statistic {
+            Statistic::Background(BackgroundStatistic::Gaussian, bins) if data.counts == standing_for(bins) => {
+                bins.iter().map(|bin| bin.source).collect::<Vec<_>>()
+            }
+            statistic => {
+                let counts = data.counts.iter().map(|&count| f64::from(count)).enumerate();
+                counts.map(|(bin, n)| statistic.units(bin).map_or(n, |units| units.datum(n))).collect()
+            }
+        })
+        .collect()
+    }
+
     /// Gives a free parameter another prior.
     pub(crate) fn set_prior(&mut self, free: usize, prior: Prior) {
         self.parameters.set_prior(free, prior);
-        self.sets.iter_mut().for_each(|set| set.parameters.set_prior(free, prior));
+        let sets = self.sets.iter_mut().flat_map(|set| std::iter::once(&mut set.parameters).chain(&mut set.response));
+        sets.for_each(|parameters| parameters.set_prior(free, prior));
         self.added.iter_mut().for_each(|added| added.spec.parameters.set_prior(free, prior));
     }
 
@@ -312,6 +378,9 @@ impl Problem {
                 if self.exact_grid {
                     return Err("as asked for".into());
                 }
+                if set.shifted.is_some() {
+                    return Err("its response moves with parameters, which takes the photons of every energy".into());
+                }
                 if self.idle {
                     return Err("which of them can be left out is not known before the external commands run".into());
                 }
@@ -348,17 +417,36 @@ impl Problem {
     }
 
     fn arms<'a>(&'a self, compression: &dyn Fn(usize) -> Option<&'a Compression>) -> Vec<ArmSpec<'a>> {
-        let arm =
+        let of_set =
             |(k, ((data, columns), set)): (usize, ((&'a Dataset, Range<usize>), &'a SetModel))| match compression(k) {
                 Some(compression) => ArmSpec::compressed(compression, &set.parameters, columns),
-                None => ArmSpec::new(&set.program, &set.parameters, &data.folded, columns),
+                None => arm(&set.program, &set.parameters, &data.folded, set.shifted.as_ref(), columns),
             };
-        let mut arms: Vec<ArmSpec<'a>> = self.observations.iter().zip(&self.sets).enumerate().map(arm).collect();
+        let mut arms: Vec<ArmSpec<'a>> = self.observations.iter().zip(&self.sets).enumerate().map(of_set).collect();
         arms.extend(self.added.iter().map(|Added { spec, program }| {
             let columns = self.observations.columns()[spec.set].clone();
-            ArmSpec::new(program, &spec.parameters, &spec.folded, columns).added()
+            arm(program, &spec.parameters, &spec.folded, spec.shifted.as_ref(), columns).added()
         }));
         arms
+    }
+
+    /// The same problem with models and responses that hold for any point, in the prior or not.
+    fn beyond_priors(&self) -> Result<Problem> {
+        let mut all = self.part(&(0..self.sets.len()).collect::<Vec<_>>())?;
+        let widened = |model: &mut Model, folded: &FoldedResponse, shifted: &mut Option<Shifted>| {
+            *model = model.beyond_priors();
+            if let Some(shifted) = shifted {
+                shifted.near = shifted.whole.clone();
+            }
+            Ok::<_, Error>(Arc::new(Program::new(model, edges_of(folded, shifted.as_ref()))?))
+        };
+        for (set, data) in all.sets.iter_mut().zip(all.observations.sets()) {
+            set.program = widened(&mut set.model, &data.folded, &mut set.shifted)?;
+        }
+        for Added { spec, program } in &mut all.added {
+            *program = widened(&mut spec.model, &spec.folded, &mut spec.shifted)?;
+        }
+        Ok(all)
     }
 
     /// The same for points that need not lie in the prior.
@@ -366,26 +454,18 @@ impl Problem {
     /// # Errors
     /// Those of [`Program::new`] and [`Simulator::new`].
     pub fn simulator_beyond_priors(&self, device: &Device) -> Result<Simulator> {
-        let pairs = self.observations.sets().iter().zip(&self.sets);
-        let programs = pairs.map(|(data, set)| Program::new(&set.model.beyond_priors(), &data.folded.edges));
-        let programs = programs.collect::<Result<Vec<_>, _>>()?;
-        let further =
-            self.added.iter().map(|one| Program::new(&one.spec.model.beyond_priors(), &one.spec.folded.edges));
-        let further = further.collect::<Result<Vec<_>, _>>()?;
-        let pairs = self.observations.iter().zip(&self.sets).zip(&programs);
-        let mut arms: Vec<ArmSpec<'_>> = pairs
-            .map(|(((data, columns), set), program)| ArmSpec::new(program, &set.parameters, &data.folded, columns))
-            .collect();
-        arms.extend(self.added.iter().zip(&further).map(|(Added { spec, .. }, program)| {
-            let columns = self.observations.columns()[spec.set].clone();
-            ArmSpec::new(program, &spec.parameters, &spec.folded, columns).added()
-        }));
-        Ok(Simulator::joint(device, &arms, &self.observations.counts(), &self.statistics())?)
+        self.beyond_priors()?.exact_simulator(device)
     }
 
     /// Expected source counts of the D bins in f64 on every energy, at physical parameters (n x P): n x D.
     pub fn expected_exactly(&self, points: &[Vec<f64>]) -> Vec<Vec<f64>> {
-        oracle::joint_counts(&self.arms(&|_| None), self.observations.bins(), points)
+        let own =
+            |problem: &Problem| oracle::joint_counts(&problem.arms(&|_| None), problem.observations.bins(), points);
+        let mut shifted = self.sets.iter().filter_map(|set| set.shifted.as_ref());
+        match shifted.any(|shifted| points.iter().any(|theta| !shifted.covers(theta))) {
+            true => self.beyond_priors().map_or_else(|_| own(self), |wide| own(&wide)),
+            false => own(self),
+        }
     }
 
     /// ln L in f64 for expected source counts of the D bins.
@@ -400,6 +480,10 @@ impl Problem {
 
     /// Which energies the model is evaluated at, in words.
     pub fn grid(&self) -> String {
+        let energies_of = |data: &Dataset| {
+            let at = self.observations.find(&data.name).and_then(|at| self.sets.get(at));
+            at.map_or(0, |set| set.program.energies())
+        };
         let told = |(found, set): (&Result<Compression, String>, &Dataset)| match found {
             Ok(Compression { report, .. }) => format!(
                 "the model at {} of {} energies: C-STAT changes by less than {:.1e} (bound {}) in {} draws from the prior",
@@ -409,7 +493,7 @@ impl Problem {
                 compress::share(compress::MOST_CHANGE, self.sets.len()),
                 report.draws
             ),
-            Err(why) => format!("the model at all {} energies: {why}", set.folded.energies()),
+            Err(why) => format!("the model at all {} energies: {why}", energies_of(set)),
         };
         let all: Vec<(String, &Dataset)> =
             self.compressions().iter().zip(self.observations.sets()).map(|pair| (told(pair), pair.1)).collect();
@@ -425,13 +509,13 @@ impl Problem {
     /// Those of the simulators, which run on the CPU here.
     pub fn grid_summary(&self, points: &[Vec<f64>]) -> Result<GridSummary> {
         let found = self.compressions();
-        let energies: usize = self.observations.sets().iter().map(|data| data.folded.energies()).sum();
+        let energies: usize = self.sets.iter().map(|set| set.program.energies()).sum();
         if found.iter().all(Result::is_err) {
             return Ok(GridSummary::exact(energies));
         }
-        let kept = found.iter().zip(self.observations.sets()).map(|(found, data)| match found {
+        let kept = found.iter().zip(&self.sets).map(|(found, set)| match found {
             Ok(compression) => (compression.report.kept, compression.report.largest_change),
-            Err(_) => (data.folded.energies(), 0.0),
+            Err(_) => (set.program.energies(), 0.0),
         });
         let (kept, change) = kept.fold((0, 0.0), |(n, sum), (kept, change)| (n + kept, sum + change));
         let device = Device::cpu();
@@ -464,6 +548,10 @@ impl Problem {
                 own.map(|a| (&a.spec.parameters, self.observations.sets()[a.spec.set].name.as_str())).collect();
             all.extend(self.fixed_of(&format!("{}:", spec.name), &spec.model, &own));
         }
+        let sources = self.sets.iter().zip(self.observations.sets()).filter(|(set, _)| set.named.is_none());
+        let responses: Vec<(&Parameters, &str)> =
+            sources.filter_map(|(set, data)| Some((set.response.as_ref()?, data.name.as_str()))).collect();
+        all.extend(self.fixed_of("", &instrument::model(), &responses));
         all
     }
 
@@ -494,10 +582,14 @@ impl Problem {
         all
     }
 
-    /// The number that XSPEC gives a free parameter: parameters of the model one after another, data group after data group; 0 for one of no model.
+    /// The number that XSPEC gives a free parameter: parameters of the model one after another, data group after data group. Those of responses
+    /// count by themselves, slope and offset of each spectrum whose gain is fitted; a tilt, which XSPEC does not have, has the number of its data set.
     pub fn number(&self, free: usize) -> u32 {
         let m = self.model.parameters().len();
         let index = self.parameters.free()[free].model_index;
+        if index == FreeParameter::OF_NO_MODEL {
+            return self.number_of_response(free);
+        }
         let sources = self.sets.iter().filter(|set| set.named.is_none());
         let group = sources.map(|set| &set.parameters).position(|parameters| leads(parameters, index, free));
         if let Some(group) = group {
@@ -510,6 +602,25 @@ impl Problem {
                 self.added.iter().filter(|other| other.spec.name == one.spec.name && other.spec.set < one.spec.set);
             (before.count() * one.spec.model.parameters().len() + index + 1) as u32
         })
+    }
+
+    fn number_of_response(&self, free: usize) -> u32 {
+        let sources = self.sets.iter().filter(|set| set.named.is_none());
+        let mut fitted = 0;
+        for (at, set) in sources.enumerate() {
+            let Some(map) = set.shifted.as_ref().map(|shifted| shifted.map) else { continue };
+            let leads = |entry: MapEntry| entry.free == free as i32 && (entry.scale, entry.offset) == (1.0, 0.0);
+            for (place, entry) in [map.slope, map.offset].into_iter().enumerate() {
+                if leads(entry) {
+                    return 2 * fitted + place as u32 + 1;
+                }
+            }
+            if leads(map.tilt) {
+                return at as u32 + 1;
+            }
+            fitted += u32::from(map.slope.free >= 0 || map.offset.free >= 0);
+        }
+        0
     }
 
     /// What a model's catalogue says of a free parameter; `None` for one of no model.
@@ -547,6 +658,10 @@ impl Problem {
                     bins.iter().flat_map(|bin| [bin.shape, bin.prior_mean]).for_each(|x| hash.update(x.to_le_bytes()));
                 }
             }
+            if let Statistic::Background(BackgroundStatistic::Gaussian, bins) = &set.statistic {
+                hash.update(statistic::word(&set.statistic).as_bytes());
+                bins.iter().flat_map(|bin| [bin.source, bin.error]).for_each(|x| hash.update(x.to_le_bytes()));
+            }
         }
         for Added { spec, .. } in &self.added {
             spec.folded.edges.iter().for_each(|e| hash.update(e.to_le_bytes()));
@@ -555,6 +670,24 @@ impl Problem {
         }
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
+}
+
+/// The data sets, with counts that stand for the data where a statistic has units of its own.
+fn in_units(observations: Observations, sets: &[SetModel]) -> Result<Observations> {
+    let standing = |(data, set): (&Dataset, &SetModel)| match &set.statistic {
+        Statistic::Background(BackgroundStatistic::Gaussian, bins) => standing_for(bins),
+        _ => data.counts.clone(),
+    };
+    if sets.iter().all(|set| set.statistic.units(0).is_none()) {
+        return Ok(observations);
+    }
+    let counts: Vec<u32> = observations.sets().iter().zip(sets).flat_map(standing).collect();
+    Ok(observations.with_counts(&counts)?)
+}
+
+/// The counts that stand for data.
+fn standing_for(bins: &[BackgroundBin]) -> Vec<u32> {
+    bins.iter().map(|bin| Units::of(bin.source, bin.error).counts(bin.source)).collect()
 }
 
 /// What the background spectrum of a data set is called where it is a data set, too.

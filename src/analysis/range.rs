@@ -28,6 +28,9 @@ pub(crate) struct Within {
 
 /// The largest expected count in a bin, at the exposure of the response, that can be drawn at all exposures of the run.
 pub(crate) fn limit(context: &Context<'_>) -> f32 {
+    if context.simulator.is_rescaled() {
+        return f32::MAX;
+    }
     let longest = context.exposures().map_or(1.0, |[_, longest]| longest.max(1.0));
     // The background comes to it, with its own spread.
     let background = context.simulator.mean_background().into_iter().fold(0.0, f64::max);
@@ -58,6 +61,8 @@ pub(crate) fn beyond_of(
     cube: &Tensor<f32>,
     observer: &dyn Observer,
 ) -> Result<Vec<usize>> {
+    // Data in units of their own are held at what can be drawn.
+    let limit = if simulator.is_rescaled() { f32::MAX } else { limit };
     let (values, p) = (cube.download()?, cube.cols());
     let mut all = Vec::new();
     for (k, rows) in values.chunks(ROWS * p).enumerate() {

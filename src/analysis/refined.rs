@@ -1,11 +1,13 @@
 //! The refined posterior and what it says in numbers.
 
+use super::pairing;
 use super::problem::SetModel;
 use super::rounds::Rounds;
 use super::spectra::BAND_DRAWS;
 use super::{Context, Problem, statistic};
 use crate::Result;
 use crate::device::Device;
+use crate::kernels::background_stat::BackgroundStatistic;
 use crate::observation::Dataset;
 use crate::result::{
     Bounds, Coverage, CstatSummary, DeviceSummary, ModelSummary, ObservationSummary, ParameterSummary, RefineSummary,
@@ -182,7 +184,14 @@ fn observation(problem: &Problem, set: &Dataset, model: &SetModel) -> Observatio
         arf: file(2),
         exposure: set.exposure,
         bins: set.bins.len(),
-        counts: set.counts.iter().map(|&count| u64::from(count)).sum(),
+        counts: match &model.statistic {
+            // The numbers before the background was subtracted; a cast holds at 0.
+            Statistic::Background(BackgroundStatistic::Gaussian, bins) => {
+                let less = set.background.as_ref().map_or(0.0, |background| background.scaled_total());
+                (bins.iter().map(|bin| bin.source).sum::<f64>() + less).round() as u64
+            }
+            _ => set.counts.iter().map(|&count| u64::from(count)).sum(),
+        },
         energies: match (set.bins.first(), set.bins.last()) {
             (Some(first), Some(last)) => [first.e_min, last.e_max],
             _ => [0.0, 0.0],
@@ -237,15 +246,19 @@ pub(crate) fn coverage(rounds: &Rounds<'_>) -> Result<Vec<Coverage>> {
     let observations = &rounds.problem.observations;
     let (set, columns) = (&observations.sets()[0], observations.columns()[0].clone());
     let edges: Vec<(f64, f64)> = set.bins.iter().map(|bin| (bin.e_min, bin.e_max)).collect();
-    let (counts, bins) = (&set.counts, observations.bins());
+    let counts = rounds.problem.observed_data();
+    let seen = pairing::columns(rounds.problem, rounds.context().settings);
     (0..rounds.summaries().len())
         .map(|round| {
             let rows = BAND_DRAWS.min(rounds.summaries()[round].simulations);
             let simulated = rounds.some_counts(rounds.first_row(round), rows)?;
-            let own = simulated.chunks_exact(bins).flat_map(|row| &row[columns.clone()]);
-            let simulated: Vec<u32> = own.map(|&count| count as u32).collect();
+            let own = simulated.chunks_exact(seen).flat_map(|row| {
+                let row: Vec<f64> = row.iter().map(|&count| f64::from(count)).collect();
+                rounds.problem.data_of(&row)[columns.clone()].to_vec()
+            });
+            let simulated: Vec<f64> = own.collect();
             let stage = if round == 0 { "prior".into() } else { format!("round {}", round + 1) };
-            Ok(Coverage::from_simulations(&stage, &edges, counts, &simulated)?)
+            Ok(Coverage::from_simulations(&stage, &edges, &counts[columns.clone()], &simulated)?)
         })
         .collect()
 }

@@ -31,11 +31,7 @@ pub(crate) fn of(context: &Context<'_>, posterior: &[f64]) -> Result<Option<Resi
     let source = Source { seed: context.seed(), stream: RESIDUAL_STREAM };
     let simulator = context.simulator;
     let sources = simulator.has_background().then(|| means.clone());
-    if sources.is_some() {
-        let background = simulator.mean_background();
-        let rows = means.chunks_exact_mut(bins);
-        rows.for_each(|row| row.iter_mut().zip(&background).for_each(|(mu, mean)| *mu += *mean as f32));
-    }
+    simulator.seen(&mut means);
     let (counts, edges, sets) = (problem.observations.counts(), problem.edges(), problem.named_columns());
     let found = examine(&counts, &edges, &sets, &means, &mut |k, means, starts| {
         let groups = means.len() / n;

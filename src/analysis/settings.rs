@@ -52,6 +52,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Columns of what networks see of a spectrum: its D bins, and where they are to serve other spectra, those of its background as well.
+    pub fn columns(&self, problem: &Problem) -> usize {
+        super::pairing::columns(problem, self)
+    }
+
     /// The exposures that networks are to serve, relative to that of the response, where they vary.
     pub fn exposures(&self, problem: &Problem) -> Option<[f64; 2]> {
         let range = self.inference.amortised.as_ref()?.exposure?;

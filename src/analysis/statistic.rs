@@ -12,7 +12,8 @@ use rayon::prelude::*;
 /// The statistic that is asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum StatisticChoice {
-    /// C-STAT without a background, `marginal` with one of Poisson counts, `pgstat` with one that has Gaussian errors.
+    /// C-STAT without a background, `marginal` with one of Poisson counts, `pgstat` with one that has Gaussian errors, `chi2` for rates with Gaussian
+    /// errors.
     #[default]
     Auto,
     /// C-STAT of all counts; a background spectrum stays out of it.
@@ -23,11 +24,14 @@ pub enum StatisticChoice {
     Wstat,
     /// XSPEC's pgstat: Poisson source counts, a background with Gaussian errors.
     Pgstat,
+    /// Chi-square of the numbers less the background, with Gaussian errors.
+    Chi2,
 }
 
 impl StatisticChoice {
     /// All of them.
-    pub const ALL: [StatisticChoice; 5] = [Self::Auto, Self::Cstat, Self::Marginal, Self::Wstat, Self::Pgstat];
+    pub const ALL: [StatisticChoice; 6] =
+        [Self::Auto, Self::Cstat, Self::Marginal, Self::Wstat, Self::Pgstat, Self::Chi2];
 
     /// Its word in run files.
     pub fn word(self) -> &'static str {
@@ -37,6 +41,7 @@ impl StatisticChoice {
             StatisticChoice::Marginal => "marginal",
             StatisticChoice::Wstat => "wstat",
             StatisticChoice::Pgstat => "pgstat",
+            StatisticChoice::Chi2 => "chi2",
         }
     }
 }
@@ -51,11 +56,13 @@ pub struct StatisticSettings {
     pub shape: f64,
     /// Background counts that the neighbours must hold whose mean is the prior's; the bin itself is left out.
     pub smooth: f64,
+    /// Systematic error, a fraction of each number of the spectrum, which `chi2` adds to its errors in quadrature.
+    pub systematic: f64,
 }
 
 impl Default for StatisticSettings {
     fn default() -> Self {
-        Self { choice: StatisticChoice::Auto, shape: 10.0, smooth: 20.0 }
+        Self { choice: StatisticChoice::Auto, shape: 10.0, smooth: 20.0, systematic: 0.0 }
     }
 }
 
@@ -94,6 +101,29 @@ pub(crate) fn word(statistic: &Statistic) -> &'static str {
     }
 }
 
+/// Expectation and variance of a statistic where these expected source counts are right.
+pub(crate) fn moments(statistic: &Statistic, means: &[f64]) -> (f64, f64) {
+    match statistic {
+        Statistic::Poisson => {
+            let (mean, std) = cstat_expectation::of_spectrum(means);
+            (mean, std * std)
+        }
+        Statistic::Background(statistic, bins) => {
+            // What the background is estimated to be stands for what it is: spectra are smoother than the prior allows, so that averages over the
+            // prior would call every good fit too good.
+            let background = |bin: &BackgroundBin| match statistic {
+                BackgroundStatistic::W | BackgroundStatistic::Marginal => {
+                    kernels::Background::Known((bin.shape + bin.background) / (1.0 + bin.shape / bin.prior_mean))
+                }
+                _ => kernels::Background::Known(bin.background),
+            };
+            let moments = bins.par_iter().zip(means).map(|(bin, &mean)| statistic.expected(mean, bin, background(bin)));
+            let moments: Vec<(f64, f64)> = moments.collect();
+            moments.into_iter().fold((0.0, 0.0), |sum, own| (sum.0 + own.0, sum.1 + own.1))
+        }
+    }
+}
+
 /// The statistic for expected source counts of the D bins, with what is expected of it where they are right, all together and of each data
 /// set. `best` is that of the counts; `at_median` is left open.
 pub(crate) fn at(problem: &Problem, means: &[f64]) -> StatisticSummary {
@@ -104,26 +134,7 @@ pub(crate) fn at(problem: &Problem, means: &[f64]) -> StatisticSummary {
         let means = &means[columns];
         let best: f64 =
             data.counts.iter().zip(means).enumerate().map(|(bin, (&n, &m))| set.statistic.of_bin(bin, n, m)).sum();
-        let (expected, variance) = match &set.statistic {
-            Statistic::Poisson => {
-                let (mean, std) = cstat_expectation::of_spectrum(means);
-                (mean, std * std)
-            }
-            Statistic::Background(statistic, bins) => {
-                // What the background is estimated to be stands for what it is: spectra are smoother than the prior allows, so that averages over the
-                // prior would call every good fit too good.
-                let background = |bin: &BackgroundBin| match statistic {
-                    BackgroundStatistic::W | BackgroundStatistic::Marginal => {
-                        kernels::Background::Known((bin.shape + bin.background) / (1.0 + bin.shape / bin.prior_mean))
-                    }
-                    _ => kernels::Background::Known(bin.background),
-                };
-                let moments =
-                    bins.par_iter().zip(means).map(|(bin, &mean)| statistic.expected(mean, bin, background(bin)));
-                let moments: Vec<(f64, f64)> = moments.collect();
-                moments.into_iter().fold((0.0, 0.0), |sum, own| (sum.0 + own.0, sum.1 + own.1))
-            }
-        };
+        let (expected, variance) = moments(&set.statistic, means);
         let name = word(&set.statistic);
         if !names.contains(&name) {
             names.push(name);
@@ -161,6 +172,31 @@ impl StatisticSettings {
         let refuse = |text: &str| {
             Err(Error::Input(format!("data set '{}', statistic = \"{}\": {text}", set.name, self.choice.word())))
         };
+        if self.systematic != 0.0
+            && self.choice != StatisticChoice::Chi2
+            && (set.is_poisson() || self.choice != StatisticChoice::Auto)
+        {
+            return refuse(&format!(
+                "systematic = {} is an error that only \"chi2\" adds; take it, or leave systematic out",
+                self.systematic
+            ));
+        }
+        match self.choice {
+            StatisticChoice::Auto | StatisticChoice::Chi2
+                if !modelled.is_empty() && (self.choice == StatisticChoice::Chi2 || !set.is_poisson()) =>
+            {
+                return refuse(&format!(
+                    "the background is modelled by {}, which asks for counts and \"cstat\"",
+                    modelled.join(", ")
+                ));
+            }
+            StatisticChoice::Chi2 => return self.chi_square(set),
+            StatisticChoice::Auto if !set.is_poisson() => return self.chi_square(set),
+            _ if !set.is_poisson() => {
+                return refuse("the numbers of the spectrum are no counts but have errors of their own; take \"chi2\"");
+            }
+            _ => {}
+        }
         let choice = match (self.choice, &set.background) {
             (StatisticChoice::Auto | StatisticChoice::Cstat, _) if !modelled.is_empty() => {
                 return Ok((Statistic::Poisson, Vec::new()));
@@ -215,4 +251,66 @@ impl StatisticSettings {
         });
         Ok((Statistic::Background(kind, bins.collect()), remarks))
     }
+
+    /// Chi-square: numbers less the scaled background, with the errors of the files or, of counts, their roots.
+    fn chi_square(self, set: &Dataset) -> Result<(Statistic, Vec<String>)> {
+        let refuse = |bin: usize, text: String| {
+            let at = &set.bins[bin];
+            Err(Error::Input(format!(
+                "data set '{}', statistic = \"chi2\": {text} in {:.4} to {:.4} keV",
+                set.name, at.e_min, at.e_max
+            )))
+        };
+        let mut remarks = Vec::new();
+        let stated = set.gaussian.as_ref();
+        if stated.is_none() {
+            let few = set.counts.iter().filter(|count| **count < FEWEST_FOR_CHI_SQUARE).count();
+            if few > 0 {
+                remarks.push(format!(
+                    "statistic = \"chi2\": {few} of {} bins hold fewer than {FEWEST_FOR_CHI_SQUARE} counts, whose errors are no roots of counts: fluxes come out \
+                     too low; take \"auto\" (Poisson), or grouping = {{ min_counts = {FEWEST_FOR_CHI_SQUARE} }}",
+                    set.counts.len()
+                ));
+            }
+        }
+        let mut bins = Vec::with_capacity(set.counts.len());
+        for bin in 0..set.counts.len() {
+            let (value, error) = match stated {
+                Some(stated) => (stated.values[bin], stated.errors[bin]),
+                None => (f64::from(set.counts[bin]), f64::from(set.counts[bin]).sqrt()),
+            };
+            let (less, more) = match &set.background {
+                Some(background) => {
+                    let (count, scale) = (background.counts[bin], background.scale[bin]);
+                    let error = background.errors.as_ref().map_or(count.max(0.0).sqrt(), |errors| errors[bin]);
+                    (scale * count, scale * error)
+                }
+                None => (0.0, 0.0),
+            };
+            let error = error.hypot(more).hypot(self.systematic * value);
+            if !(error > 0.0 && error.is_finite()) {
+                return refuse(
+                    bin,
+                    format!("the error of the datum is {error}, expected a positive number: group more channels"),
+                );
+            }
+            let datum = value - less;
+            if datum / error > MOST_SIGNIFICANT {
+                return refuse(
+                    bin,
+                    format!(
+                        "the datum is {datum:.6} +- {error:.3e}, more than {MOST_SIGNIFICANT} standard deviations above 0; no calibration is so sure: \
+                         add a systematic error (systematic = 0.01)"
+                    ),
+                );
+            }
+            bins.push(BackgroundBin { source: datum, error, scale: 1.0, ..BackgroundBin::default() });
+        }
+        Ok((Statistic::Background(BackgroundStatistic::Gaussian, bins.into()), remarks))
+    }
 }
+
+/// Fewer counts in a bin have errors that are no normal law's.
+const FEWEST_FOR_CHI_SQUARE: u32 = 20;
+/// Data beyond are not drawn well in whole numbers that f32 holds.
+const MOST_SIGNIFICANT: f64 = 2000.0;

@@ -159,9 +159,11 @@ fn run_scaling(device: &Device, folder: &Path, json: bool) -> Result<u8> {
             slope: sweep.fit.slope,
         })
         .collect();
-    let picture = plots::scaling::scaling(&panels).unwrap_or_default();
+    let picture = plots::scaling::scaling(&panels);
     write_atomically(&folder.join("scaling.json"), |file| file.write_all(text.as_bytes()))?;
-    write_atomically(&folder.join("scaling.svg"), |file| file.write_all(picture.as_bytes()))?;
+    if let Some(picture) = picture {
+        plots::write(folder, &picture, |extension| format!("scaling.{extension}"))?;
+    }
     Ok(0)
 }
 

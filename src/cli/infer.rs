@@ -227,7 +227,7 @@ fn summary(case: &Case) -> String {
         d.name,
         d.bins.len(),
         d.total(),
-        d.folded.energies(),
+        case.problem.sets().first().map_or(0, |set| set.program.energies()),
         d.folded.nnz(),
         case.problem.parameters.free().len()
     )

@@ -83,7 +83,8 @@ fn describe(report: &FileReport) -> String {
         }),
     );
     line("", range(report.channel_range));
-    line("counts", report.counts.map(|c| format!("{c} (stored as {})", report.unit.unwrap_or("COUNTS"))));
+    let law = if report.errors.is_some() { ", with Gaussian errors: statistic = \"chi2\"" } else { "" };
+    line("counts", report.counts.map(|c| format!("{c} (stored as {}{law})", report.unit.unwrap_or("COUNTS"))));
     line("exposure", report.exposure.map(|t| format!("{t} s")));
     line("groups", report.groups.map(|n| n.to_string()));
     line("bad channels", report.bad_channels.map(|n| n.to_string()));

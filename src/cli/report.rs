@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::report::ReportData;
 use crate::report::folder;
-use crate::report::plots::spectrum;
+use crate::report::plots::{self, canvas::Picture, spectrum};
 use crate::result::Residuals;
 use crate::result::VerdictStatus;
 use crate::{Error, Result};
@@ -15,10 +15,10 @@ use crate::{Error, Result};
 pub struct Args {
     /// Output folder of a run
     pub dir: PathBuf,
-    /// Draw the fit in this band alone as well [keV], into plots/spectrum_LO_HI.svg
+    /// Draw the fit in this band alone as well [keV], into plots/spectrum_LO_HI.svg and .pdf
     #[arg(long, num_args = 2, value_names = ["LO", "HI"])]
     pub band: Option<Vec<f64>>,
-    /// Residuals: (data - model)/sqrt(model), or data/model; default: the run's [output] residuals
+    /// Residuals right below the spectrum, the others follow: (data - model)/sqrt(model), or data/model; default: the run's [output] residuals
     #[arg(long, value_parser = residuals(), value_name = "WHICH")]
     pub residuals: Option<Residuals>,
 }
@@ -43,8 +43,8 @@ pub fn run(args: Args) -> Result<u8> {
     data.summary.residuals = args.residuals.unwrap_or(data.summary.residuals);
     let band = args.band.as_deref().map(|band| draw_band(&data, band)).transpose()?;
     let path = data.write_report(&args.dir)?;
-    if let Some((name, svg)) = band {
-        crate::report::write_atomically(&args.dir.join(folder::PLOTS).join(name), |w| w.write_all(svg.as_bytes()))?;
+    if let Some((name, picture)) = band {
+        plots::write(&args.dir.join(folder::PLOTS), &picture, |extension| format!("{name}.{extension}"))?;
     }
     let mut out = std::io::stdout().lock();
     let verdict = &data.summary.verdict;
@@ -59,15 +59,15 @@ pub fn run(args: Args) -> Result<u8> {
 }
 
 /// Name and picture of the fit in a band.
-fn draw_band(data: &ReportData, band: &[f64]) -> Result<(String, String)> {
+fn draw_band(data: &ReportData, band: &[f64]) -> Result<(String, Picture)> {
     let &[lo, hi] = band else { return Err(Error::Input("--band takes two energies in keV".into())) };
     let table = data.spectrum.as_ref().ok_or_else(|| Error::Input("--band: the folder has no spectrum.csv".into()))?;
-    let svg = spectrum::band(table, lo, hi, data.summary.residuals).ok_or_else(|| {
+    let picture = spectrum::band(table, lo, hi, data.summary.residuals).ok_or_else(|| {
         let ends = table.rows.first().zip(table.rows.last()).map(|(first, last)| (first.e_min, last.e_max));
         let (from, to) = ends.unwrap_or_default();
         Error::Input(format!(
             "--band {lo} {hi}: no bin of the spectrum lies in it; the spectrum has {from} to {to} keV"
         ))
     })?;
-    Ok((format!("spectrum_{lo}_{hi}.svg"), svg))
+    Ok((format!("spectrum_{lo}_{hi}"), picture))
 }

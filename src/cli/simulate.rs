@@ -2,12 +2,13 @@
 //!
 //! The FITS file: HDU `SIMULATIONS`, one row per spectrum, columns THETA (P values in the order of keywords PAR1..PARn),
 //! COUNTS (D values) and with `--expected` EXPECTED (D values); HDU `BINS`, one row per bin, with E_MIN, E_MAX [keV] and
-//! the observed COUNTS.
+//! the observed COUNTS; of several data sets also SET, the number of the data set, whose names are the keywords SET1, SET2, ...
 
 use std::path::PathBuf;
 
 use super::common::{DeviceArgs, FORCED, RunArgs, seed_parser, warn};
 use super::progress::{Mode, Progress};
+use crate::analysis::Problem;
 use crate::{
     Error, Result,
     analysis::{
@@ -66,7 +67,7 @@ pub fn run(mut args: Args) -> Result<u8> {
         let batch = evaluator.draw(number, BATCH.min(n - first))?;
         let rows = batch.theta.len() / problem.parameters.free().len();
         if rows > 0 {
-            append(&mut writer, &args, first, &batch).map_err(fits)?;
+            append(&mut writer, &args, &problem, first, &batch).map_err(fits)?;
         }
         (first, number, beyond) = (first + rows, number + 1, beyond + batch.beyond);
         // The same bound as in a run.
@@ -99,7 +100,9 @@ fn told(beyond: usize, kept: usize) -> String {
 fn begin(args: &Args, case: &Case) -> Result<FitsWriter, FitsError> {
     let problem = &case.problem;
     let (p, d) = (problem.parameters.free().len(), problem.observations.bins());
-    let (theta, counts, expected) = (format!("{p}D"), format!("{d}J"), format!("{d}D"));
+    // Data of chi-square are no whole numbers.
+    let kind = if problem.has_units() { "D" } else { "J" };
+    let (theta, counts, expected) = (format!("{p}D"), format!("{d}{kind}"), format!("{d}D"));
     let mut columns = vec![("THETA", theta.as_str(), ""), ("COUNTS", counts.as_str(), "count")];
     if args.expected {
         columns.push(("EXPECTED", expected.as_str(), "count"));
@@ -116,11 +119,25 @@ fn begin(args: &Args, case: &Case) -> Result<FitsWriter, FitsError> {
     Ok(writer)
 }
 
-fn append(writer: &mut FitsWriter, args: &Args, first: usize, batch: &Batch) -> Result<(), FitsError> {
+fn append(
+    writer: &mut FitsWriter,
+    args: &Args,
+    problem: &Problem,
+    first: usize,
+    batch: &Batch,
+) -> Result<(), FitsError> {
+    let data = |rows: &[f64]| -> Vec<f64> {
+        rows.chunks_exact(problem.observations.bins()).flat_map(|row| problem.data_of(row)).collect()
+    };
     writer.real_rows(1, first + 1, &batch.theta)?;
-    writer.rows(2, first + 1, &batch.counts)?;
+    if problem.has_units() {
+        let counts: Vec<f64> = batch.counts.iter().map(|&count| f64::from(count)).collect();
+        writer.real_rows(2, first + 1, &data(&counts))?;
+    } else {
+        writer.rows(2, first + 1, &batch.counts)?;
+    }
     if args.expected {
-        writer.real_rows(3, first + 1, &batch.expected)?;
+        writer.real_rows(3, first + 1, &data(&batch.expected))?;
     }
     Ok(())
 }
@@ -130,14 +147,30 @@ fn end(mut writer: FitsWriter, case: &Case, beyond: usize) -> Result<(), FitsErr
     writer.integer("BEYOND", beyond as i64, "draws left out: too many counts to simulate")?;
     let bins: Vec<_> = problem.observations.sets().iter().flat_map(|set| set.bins.iter().cloned()).collect();
     let bins = &bins;
-    writer.table("BINS", &[("E_MIN", "D", "keV"), ("E_MAX", "D", "keV"), ("COUNTS", "J", "count")], bins.len())?;
+    let kind = if problem.has_units() { "D" } else { "J" };
+    let mut columns = vec![("E_MIN", "D", "keV"), ("E_MAX", "D", "keV"), ("COUNTS", kind, "count")];
+    let sets = problem.observations.columns();
+    if sets.len() > 1 {
+        columns.push(("SET", "J", ""));
+    }
+    writer.table("BINS", &columns, bins.len())?;
+    if sets.len() > 1 {
+        for (k, set) in problem.observations.sets().iter().enumerate() {
+            writer.text(&format!("SET{}", k + 1), &set.name, "data set")?;
+        }
+        let numbers: Vec<u32> = (1u32..).zip(sets).flat_map(|(k, columns)| vec![k; columns.len()]).collect();
+        writer.rows(4, 1, &numbers)?;
+    }
     writer.real_rows(1, 1, &bins.iter().map(|b| b.e_min).collect::<Vec<_>>())?;
     writer.real_rows(2, 1, &bins.iter().map(|b| b.e_max).collect::<Vec<_>>())?;
-    writer.rows(3, 1, &problem.observations.counts())?;
+    match problem.has_units() {
+        true => writer.real_rows(3, 1, &problem.observed_data())?,
+        false => writer.rows(3, 1, &problem.observations.counts())?,
+    }
     writer.finish()
 }
 
 /// Names of the data sets.
-fn names(problem: &crate::analysis::Problem) -> String {
+fn names(problem: &Problem) -> String {
     problem.observations.sets().iter().map(|set| set.name.as_str()).collect::<Vec<_>>().join(", ")
 }

@@ -41,8 +41,8 @@ pub struct Args {
     /// What computes --out: f64 (double precision, slow), or in single precision cpu, gpu or part of an adapter's name
     #[arg(long, value_name = "f64|cpu|gpu|NAME", default_value = ORACLE)]
     pub device: String,
-    /// Picture (SVG) to write: the model with its additive components.
-    #[arg(long, value_name = "FILE.svg")]
+    /// Picture to write (PDF where its name ends in .pdf, else SVG): the model with its additive components.
+    #[arg(long, value_name = "FILE.svg|pdf")]
     pub plot: Option<PathBuf>,
     /// Abundance table.
     #[arg(long, default_value = "wilm")]
@@ -69,6 +69,9 @@ pub fn run(args: Args) -> Result<u8> {
     let settings = Settings::new(&args.abund, &args.xsect)?.with_atomdb(args.atomdb);
     let extensions = Extensions { find_file: Some(&super::environment::find_table), ..Extensions::default() };
     let model = Model::parse_with(&args.expression, &settings, &extensions)?;
+    if !model.in_channels().is_empty() {
+        return Err(Error::Input("pca{FILE} gives counts of channels, not photons of energies".into()));
+    }
     model.remarks().iter().for_each(|remark| eprintln!("warning: {remark}"));
     let full = values(&model, &args.set)?;
     let points = match &args.at {
@@ -109,8 +112,12 @@ pub fn run(args: Args) -> Result<u8> {
             );
             Vec::new()
         });
-        let svg = plots::model::model(&model.canonical(), &edges, &flux, &parts);
-        write_atomically(plot, |w| w.write_all(svg.as_bytes()))?;
+        let picture = plots::model::model(&model.canonical(), &edges, &flux, &parts);
+        let document = match plot.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("pdf")) {
+            true => picture.pdf(),
+            false => picture.svg().as_bytes().to_vec(),
+        };
+        write_atomically(plot, |w| w.write_all(&document))?;
     }
     Ok(0)
 }
@@ -317,6 +324,10 @@ mod tests {
             assert!(svg.contains(name), "{name}");
         }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        let mut pdf = args(folder.path().join("model.csv"), &[], ["0.3", "10", "300"]);
+        (pdf.out, pdf.plot) = (None, Some(folder.path().join("model.pdf")));
+        assert_eq!(run(pdf).unwrap(), 0);
+        assert!(std::fs::read(folder.path().join("model.pdf")).unwrap().starts_with(b"%PDF-"));
         assert!(!drawn("powerlaw", &[]).contains(">powerlaw+"));
     }
 

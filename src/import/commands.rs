@@ -1,7 +1,7 @@
 //! The commands of XSPEC, one at a time, in the order of the file.
 
 use super::{
-    data, edits,
+    data, edits, gain,
     lines::{Line, words},
     selection,
     xcm::{Parameter, Save},
@@ -13,6 +13,8 @@ pub(super) enum Mode {
     Commands,
     /// Parameters of the model command above.
     Parameters,
+    /// Slope (0) or offset (1) of the gain of a spectrum.
+    Gain(usize, usize),
     /// Parameters of something that is not carried over.
     Passing,
 }
@@ -96,6 +98,10 @@ const COMMANDS: &[(&str, usize)] = &[
     ("editmod", 4),
     ("mdefine", 3),
     ("gain", 2),
+    ("rnewpar", 4),
+    ("rfreeze", 3),
+    ("rthaw", 3),
+    ("runtie", 4),
     ("renorm", 3),
     ("chatter", 4),
 ];
@@ -179,6 +185,10 @@ pub(super) fn take(save: &mut Save, line: &Line, mode: Mode) -> Mode {
                 save.read_with_model = save.parameters.len();
                 return mode;
             }
+            Mode::Gain(set, place) => {
+                gain::line_of(save, set, place, text, &at);
+                return if place == 0 { Mode::Gain(set, 1) } else { Mode::Commands };
+            }
             Mode::Commands => {
                 if !text.starts_with('/') {
                     save.remark(at("numbers that belong to no command"));
@@ -198,7 +208,13 @@ pub(super) fn take(save: &mut Save, line: &Line, mode: Mode) -> Mode {
     }
     match word.as_str() {
         "model" => return model(save, rest, line.number, &at),
-        "data" => data::data(save, rest, line.number, &at),
+        "data" => {
+            let before = save.data.clone();
+            data::data(save, rest, line.number, &at);
+            let data = &save.data;
+            // The responses of new data have their nominal gain.
+            save.gains.retain(|set, _| before.get(set) == data.get(set));
+        }
         "response" | "arf" | "backgrnd" => data::companion(save, &word, rest, line.number, &at),
         "corfile" => {
             if words(rest).iter().any(|word| word.parse::<usize>().is_err() && !word.eq_ignore_ascii_case("none")) {
@@ -245,12 +261,8 @@ pub(super) fn take(save: &mut Save, line: &Line, mode: Mode) -> Mode {
             save.defined.push(name);
             save.remark(at("has no counterpart"));
         }
-        "gain" => {
-            if !matches!(rest.split_whitespace().next(), Some("off" | "nofit") | None) {
-                save.lose(at("a gain has no counterpart yet: the energy scale would stay that of the response"));
-            }
-            return Mode::Passing;
-        }
+        "gain" => return gain::gain(save, rest, line.number, &at),
+        "rnewpar" | "rfreeze" | "rthaw" | "runtie" => gain::change(save, &word, rest, &at),
         "energies" => match rest.split_whitespace().next().map(str::to_lowercase).as_deref() {
             Some("extend") => save.lose(at(
                 "the model cannot be evaluated beyond the energies of the response, which convolutions would notice",

@@ -129,6 +129,10 @@ pub(super) fn companion(save: &mut Save, kind: &str, rest: &str, line: usize, at
                 };
                 map.insert(set, word);
                 save.lines.files.insert((key, set), line);
+                if key == "response" {
+                    // A new response has its nominal gain.
+                    save.gains.remove(&set);
+                }
             }
         }
         set += 1;

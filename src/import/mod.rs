@@ -7,6 +7,7 @@
 mod commands;
 mod data;
 mod edits;
+mod gain;
 mod lines;
 mod observations;
 mod parameters;
@@ -18,6 +19,7 @@ mod write;
 mod xcm;
 mod xcm_out;
 
+pub use gain::Gain;
 pub use selection::{End, Selection, Unit};
 pub use tie::{Tie, read as read_tie};
 pub use write::{Imported, Place, import};

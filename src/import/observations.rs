@@ -165,7 +165,11 @@ impl One<'_> {
             out.push_str(&format!("background = {}\n", quoted(&background)));
         }
         let kind = readable.and_then(|spectrum| self.kind(spectrum, response.as_deref(), &choice));
-        self.statistic(&choice, kind, header.is_some(), out, said);
+        let counts = readable.and_then(|spectrum| observation::read_spectrum(spectrum).ok());
+        match counts.is_none_or(|spectrum| spectrum.is_poisson()) {
+            true => self.statistic(&choice, kind, header.is_some(), out, said),
+            false => self.chi_square(out, said),
+        }
         match ranges::energies(save, number, readable, response.as_deref()) {
             Ok(kept) => {
                 kept.remarks.into_iter().for_each(|remark| said.remark(format!("{of}{remark}")));
@@ -205,6 +209,29 @@ impl One<'_> {
         Some(if errors.is_some() { Kind::Gaussian } else { Kind::Poisson })
     }
 
+    /// The statistic of a spectrum whose numbers are no counts.
+    fn chi_square(&self, out: &mut String, said: &mut Said) {
+        let save = self.save;
+        if let Some(name) = save.statistics.get(&self.number).or(save.statistic.as_ref())
+            && !"chi".starts_with(name.as_str())
+        {
+            said.remark(format!(
+                "statistic {name}: the spectrum holds no counts but numbers with errors; chi2, which is made for them"
+            ));
+        }
+        out.push_str("statistic  = \"chi2\"\n");
+        self.systematic(out, said);
+    }
+
+    /// The systematic error beside chi-square.
+    fn systematic(&self, out: &mut String, said: &mut Said) {
+        let part = self.save.systematic;
+        if part > 0.0 {
+            out.push_str(&format!("systematic = {part:?}\n"));
+            said.remark(format!("systematic {part}: of the data, which XSPEC takes of the model"));
+        }
+    }
+
     /// The statistic in the words of a run file. C of XSPEC is W as soon as there is a background.
     fn statistic(&self, background: &FileChoice, kind: Option<Kind>, known: bool, out: &mut String, said: &mut Said) {
         let save = self.save;
@@ -212,6 +239,12 @@ impl One<'_> {
         let is = |whole: &str, least: usize| name.len() >= least && whole.starts_with(name.as_str());
         // Of a spectrum that is not there nobody knows whether it names a background.
         let has_background = *background != FileChoice::None && (known || *background != FileChoice::Keyword);
+        // Where errors were made larger by hand, they are meant.
+        if save.systematic > 0.0 && is("chi", 3) {
+            out.push_str("statistic  = \"chi2\"\n");
+            self.systematic(out, said);
+            return;
+        }
         // A background that could not be read is taken for counts.
         let gaussian = kind == Some(Kind::Gaussian);
         let (word, remark) = match (is("cstat", 3), is("pgstat", 3)) {
@@ -232,10 +265,13 @@ impl One<'_> {
             _ if has_background => (
                 None,
                 Some(format!(
-                    "statistic {name}: counts are compared by their likelihood with the background integrated out"
+                    "statistic {name}: counts are compared by their likelihood with the background integrated out (statistic = \"chi2\" is there)"
                 )),
             ),
-            _ => (None, Some(format!("statistic {name}: spectra are compared by C-STAT here"))),
+            _ => (
+                None,
+                Some(format!("statistic {name}: spectra are compared by C-STAT (statistic = \"chi2\" is there)")),
+            ),
         };
         if let Some(word) = word {
             out.push_str(&format!("statistic  = \"{word}\"\n"));

@@ -1,6 +1,7 @@
 //! `[model]` and `[parameters]` of a save file: a block of parameters for each data group.
 
 use super::{
+    gain,
     priors::{self, Entry, Setting},
     tie,
     write::{Said, commented, quoted},
@@ -56,7 +57,8 @@ pub(super) fn text(save: &Save, found: &dyn Fn(&str) -> Option<PathBuf>, said: &
     };
     let blocks = Blocks::new(save, model.parameters(), said);
     let settings = blocks.settings(save, said);
-    for (name, entry, comment) in blocks.entries(&settings) {
+    let of_responses = gain::entries(save, said);
+    for (name, entry, comment) in blocks.entries(&settings).into_iter().chain(of_responses) {
         let comment = if comment.is_empty() { String::new() } else { format!("   # {}", commented(&comment)) };
         list.push_str(&format!("{} = {entry}{comment}\n", quoted(&name)));
     }

@@ -143,7 +143,8 @@ fn settings(save: &Save, said: &mut Said) {
     for (key, value) in save.xset.iter().filter(|(key, _)| !key.eq_ignore_ascii_case("delta")) {
         said.remark(format!("xset {key} {value}"));
     }
-    if save.systematic != 0.0 {
-        said.remark(format!("systematic {}: C-STAT has no systematic error", save.systematic));
+    let chi = |name: &String| name.len() >= 3 && "chi".starts_with(name.as_str());
+    if save.systematic != 0.0 && !save.statistic.iter().chain(save.statistics.values()).any(chi) {
+        said.remark(format!("systematic {}: likelihoods of counts have no systematic error", save.systematic));
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    commands, lines,
+    commands,
+    gain::Gain,
+    lines,
     selection::{Selection, Sets, Unit},
 };
 
@@ -85,6 +87,8 @@ pub struct Save {
     pub xset: Vec<(String, String)>,
     /// Fractional systematic error of `systematic`.
     pub systematic: f64,
+    /// Data set number -> the gain of its response.
+    pub gains: BTreeMap<usize, Gain>,
     /// NAME of `model 1:NAME`.
     pub model_name: Option<String>,
     /// Expression of the model.
@@ -132,6 +136,7 @@ impl Default for Save {
             cosmo: Vec::new(),
             xset: Vec::new(),
             systematic: 0.0,
+            gains: BTreeMap::new(),
             model_name: None,
             expression: None,
             parameters: Vec::new(),

@@ -6,7 +6,7 @@
 use crate::{
     analysis::{Problem, problem::SetModel},
     kernels::background_stat::BackgroundStatistic,
-    model::{MapEntry, ParameterInfo, Prior},
+    model::{FreeParameter, MapEntry, ParameterInfo, Prior, instrument},
     observation::{Dataset, split_text},
     simulate::Statistic,
 };
@@ -66,7 +66,7 @@ fn statistic(statistic: &Statistic) -> &'static str {
 /// `theta`. What XSPEC cannot be told stands in comments, at the top. `notes` are added there.
 pub fn write(problem: &Problem, origin: &Origin<'_>, theta: &[f64], notes: &[String]) -> String {
     let mut remarks: Vec<String> = notes.to_vec();
-    let data = data(problem, origin, &mut remarks);
+    let data = data(problem, origin, &mut remarks) + &gains(problem, theta, &mut remarks);
     let model = model(problem, origin, theta, &mut remarks);
     let mut out = format!(
         "# XSPEC's commands for a run of rontgen {}: data, model, and the values of the draw with the largest likelihood.\n\
@@ -123,6 +123,64 @@ fn data(problem: &Problem, origin: &Origin<'_>, remarks: &mut Vec<String>) -> St
     out
 }
 
+/// Gains of the responses: `gain` where they are fixed, `gain fit` where not.
+fn gains(problem: &Problem, theta: &[f64], remarks: &mut Vec<String>) -> String {
+    let (mut out, mut later) = (String::new(), String::new());
+    let (infos, free) = (instrument::model(), problem.parameters.free());
+    let mut fitted = 0;
+    for (k, (_, set)) in sources(problem).enumerate() {
+        let Some(map) = set.shifted.as_ref().map(|shifted| shifted.map) else { continue };
+        let k = k + 1;
+        let tilt = map.tilt.value(theta);
+        if map.tilt.free >= 0 || tilt != 0.0 {
+            remarks.push(format!(
+                "Spectrum {k}: its area was multiplied by (E/E0)^area.tilt, here with area.tilt = {tilt:?}, which XSPEC does not know; the chain \
+                 has a column for it."
+            ));
+        }
+        if map.slope.free < 0 && map.offset.free < 0 {
+            let (slope, offset) = (map.slope.offset, map.offset.offset);
+            if (slope, offset) != (1.0, 0.0) {
+                out.push_str(&format!("gain 1:{k} {slope:?} {offset:?}\n"));
+            }
+            continue;
+        }
+        out.push_str(&format!("gain fit 1:{k}\n"));
+        for (place, (entry, info)) in [map.slope, map.offset].iter().zip(infos.parameters()).enumerate() {
+            let number = 2 * fitted + place + 1;
+            let own = usize::try_from(entry.free).ok().and_then(|at| Some((at, free.get(at)?)));
+            let leader = own.map_or(0, |(at, _)| problem.number(at) as usize);
+            let value = entry.value(theta);
+            match own {
+                Some((_, own)) if own.model_index != FreeParameter::OF_NO_MODEL || own.name.starts_with("area") => {
+                    remarks.push(format!(
+                        "{} of spectrum {k} is tied to {}: its value stands for it.",
+                        info.name, own.name
+                    ));
+                    out.push_str(&line(info, value, None));
+                }
+                Some((_, own)) if leader == number => {
+                    if !matches!(own.prior, Prior::Uniform { .. }) {
+                        let written = own.prior.written();
+                        remarks.push(format!(
+                            "{}: its prior is {} = [{:?}, {:?}]; XSPEC's bayes knows none of response parameters.",
+                            own.name, written.kind.name, written.numbers.0, written.numbers.1
+                        ));
+                    }
+                    out.push_str(&line(info, value, Some(&own.prior)));
+                }
+                Some(_) if leader > 0 => {
+                    out.push_str(&line(info, value, Some(&Prior::Uniform { lo: info.soft_min, hi: info.soft_max })));
+                    later.push_str(&format!("rnewpar 1:{number} {}\n", link(entry, leader)));
+                }
+                _ => out.push_str(&line(info, value, None)),
+            }
+        }
+        fitted += 1;
+    }
+    out + &later
+}
+
 /// Response, area and background of one spectrum.
 fn files(out: &mut String, number: usize, set: &Dataset, statistic: &Statistic, remarks: &mut Vec<String>) {
     let area = set.files.get(2).map_or("none".into(), |file| absolute(file));
@@ -144,6 +202,13 @@ fn files(out: &mut String, number: usize, set: &Dataset, statistic: &Statistic, 
         remarks.push(format!(
             "Spectrum {number}: the run integrated the background out (statistic = \"marginal\"), which XSPEC does not know; cstat, which is W \
              beside a background, stands for it, and differs where counts are few."
+        ));
+    }
+    if let Statistic::Background(BackgroundStatistic::Gaussian, _) = statistic
+        && set.is_poisson()
+    {
+        remarks.push(format!(
+            "Spectrum {number}: chi-square with the roots of counts as errors, XSPEC's weight standard; a systematic error of the run is not in XSPEC's data."
         ));
     }
     let blanks = set.files.iter().any(|file| absolute(file).contains(char::is_whitespace));
@@ -213,7 +278,7 @@ fn model(problem: &Problem, origin: &Origin<'_>, theta: &[f64], remarks: &mut Ve
             let free = usize::try_from(entry.free).ok();
             let leader = free.map_or(0, |free| problem.number(free) as usize);
             match free.and_then(|free| problem.parameters.free().get(free)) {
-                Some(own) if own.name.contains(':') => {
+                Some(own) if own.name.contains(':') || own.model_index == FreeParameter::OF_NO_MODEL => {
                     remarks.push(format!(
                         "{} is tied to {}, which is not written: its value stands for it.",
                         info.name, own.name

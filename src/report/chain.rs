@@ -21,6 +21,7 @@ use std::path::Path;
 
 use super::ReportError;
 use super::atomic::write_atomically;
+use crate::model::instrument;
 use crate::result::WeightedSamples;
 
 /// A column of the chain: the full name of the parameter (`tbabs.nH`) and its number in XSPEC's list, from 1.
@@ -35,19 +36,24 @@ pub struct ChainColumn {
 }
 
 impl ChainColumn {
-    /// `nH__1`: the parameter's own name, two underscores, its number.
+    /// `nH__1`: the parameter's own name, two underscores, its number; of a named model `norm__nxb__3`, and of the gain of a response `offset__1r__2`,
+    /// as XSPEC's own chains have them (source 1, response parameter 2).
     pub fn label(&self) -> String {
         let own = own_name(&self.name).unwrap_or(&self.name);
         let own: String =
             own.chars().map(|c| if c.is_ascii_graphic() && c != '\'' { c } else { '_' }).take(50).collect();
         match self.model() {
             "" => format!("{own}__{}", self.number),
-            model => format!("{model}:{own}__{}", self.number),
+            model => format!("{own}__{model}__{}", self.number),
         }
     }
 
-    /// The named model that the parameter belongs to, which numbers its own; empty for the model of the source.
+    /// The named model that the parameter belongs to, which numbers its own; XSPEC's word for the response of source 1, or the area; empty for the
+    /// model of the source.
     fn model(&self) -> &str {
+        if instrument::names(&self.name) {
+            return if self.name.to_lowercase().starts_with("gain") { "1r" } else { "area" };
+        }
         self.name.split_once(':').map_or("", |(model, _)| model)
     }
 }

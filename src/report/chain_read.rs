@@ -44,7 +44,8 @@ fn full_name(bytes: &[u8], hdu: &Hdu, number: usize, label: &str) -> String {
     let card = cards.filter_map(|card| std::str::from_utf8(card).ok()).find(|card| card.starts_with(&key));
     let comment = card.and_then(|card| card.rsplit_once(" / ")).map(|(_, comment)| comment.trim());
     let own = label.rsplit_once("__").map_or(label, |(own, _)| own);
-    // Named models stand before it.
+    // Named models and responses stand behind it (before it in chains of older versions).
+    let own = own.split("__").next().unwrap_or(own);
     let own = own.rsplit(':').next().unwrap_or(own);
     let same = |name: &&str| super::chain::own_name(name).is_some_and(|last| last.eq_ignore_ascii_case(own));
     comment.filter(same).unwrap_or(label).to_string()

@@ -4,7 +4,7 @@ use super::ReportData;
 use super::html::escape;
 use super::numbers::{fixed, percent, seconds, thousands};
 use super::plots::corner::MOST_PARAMETERS;
-use super::plots::{Plots, binning};
+use super::plots::{Plots, binning, unfolding};
 use super::tables::SpectrumTable;
 use crate::result::Residuals;
 use crate::result::Summary;
@@ -62,6 +62,7 @@ pub(super) fn fit(out: &mut String, data: &ReportData, plots: &Plots) {
     };
     let _ = writeln!(out, "<p>{}</p>", escape(&words));
     sets(out, s);
+    together(out, plots);
     let first = s.observations.first().filter(|_| s.observations.len() > 1).map(|set| set.name.as_str());
     if let Some(name) = first {
         let _ = writeln!(out, "<h3>{}</h3>", escape(name));
@@ -76,10 +77,16 @@ pub(super) fn fit(out: &mut String, data: &ReportData, plots: &Plots) {
             }
             _ => "",
         };
+        let net = match spectrum.is_some_and(unfolding::is_net) {
+            true => ", less those of the background,",
+            false => "",
+        };
         let caption = format!(
-            "The model before the instrument, E² F(E), over the posterior{parts}. The points are the observed counts times the ratio \
-             of the model to the folded model (as XSPEC's eeufspec): they depend on the model and are no measurement of the source's \
-             spectrum by themselves."
+            "The model before the instrument, E² F(E), over the posterior{parts}. The points are the observed counts{net} times the ratio \
+             of the model to the folded model (as XSPEC's eeufspec), of neighbouring bins together until the model makes expect {} times \
+             the noise: they depend on the model and are no measurement of the source's \
+             spectrum by themselves. keV² photons cm⁻² s⁻¹ keV⁻¹ is keV cm⁻² s⁻¹; on the right the same in erg.",
+            binning::SIGNIFICANT,
         );
         figure(out, svg, &caption);
     }
@@ -91,6 +98,24 @@ pub(super) fn fit(out: &mut String, data: &ReportData, plots: &Plots) {
         if let Some(svg) = before {
             figure(out, svg, "The model before the instrument, E² F(E), as above.");
         }
+    }
+}
+
+/// The data sets in one picture each, folded and unfolded.
+fn together(out: &mut String, plots: &Plots) {
+    if let Some(svg) = &plots.spectra {
+        figure(
+            out,
+            svg,
+            "All data sets, each with its own colour and mark: observed counts, and the median and 95 % band of those that the model              expects. Where the key says so, neighbouring bins are added up to be seen; plots/spectra.csv has the numbers as drawn.",
+        );
+    }
+    if let Some(svg) = &plots.unfolded_spectra {
+        figure(
+            out,
+            svg,
+            "The model of each data set before the instrument, E² F(E), with the data taken back with it as below, each data set in its own              colour and mark; plots/unfolded_spectra.csv has the numbers as drawn.",
+        );
     }
 }
 
@@ -120,15 +145,26 @@ fn sets(out: &mut String, s: &Summary) {
 }
 
 fn folded_caption(table: &SpectrumTable, residuals: Residuals) -> String {
+    let parts =
+        if table.components.is_empty() { "" } else { ", with the additive components of the best sample (dashed)" };
+    let background = match table.background.is_empty() {
+        true => "",
+        false => " Grey: the background spectrum, scaled to the source's region and exposure.",
+    };
+    let with_errors = |residuals: Residuals| match residuals {
+        Residuals::Delta => "with errors of one",
+        Residuals::Ratio if table.rows.iter().any(|row| row.error.is_some()) => "with the errors of the data",
+        Residuals::Ratio => "with the errors of the counts (Gehrels 1986)",
+    };
+    let formula = |residuals| super::plots::residuals::formula(residuals, &table.rows);
+    let other = if residuals == Residuals::Delta { Residuals::Ratio } else { Residuals::Delta };
     let mut words = format!(
-        "The observed counts and those that the model expects, over the posterior{}. Below: residuals, {}, where the model is the \
-         posterior median of the expected counts{}.",
-        if table.components.is_empty() { "" } else { ", with the additive components of the best sample" },
-        residuals.formula(),
-        match residuals {
-            Residuals::Delta => ", with errors of one",
-            Residuals::Ratio => ", with the errors of the counts (Gehrels 1986)",
-        },
+        "The observed counts and those that the model expects, over the posterior{parts}.{background} Below: residuals, {}, where the \
+         model is the posterior median of the expected counts, {}; and {}, {}.",
+        formula(residuals),
+        with_errors(residuals),
+        formula(other),
+        with_errors(other),
     );
     let drawn = binning::points(table);
     if let Some((bin, value)) =

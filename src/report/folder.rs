@@ -32,6 +32,10 @@ pub const DERIVED_TABLE: &str = "derived.csv";
 pub const DERIVED: &str = "derived.json";
 /// The folder of the pictures.
 pub const PLOTS: &str = "plots";
+/// In the folder of the pictures: all data sets together, the names without extension.
+pub const SPECTRA: &str = "spectra";
+/// The same before the instrument.
+pub const UNFOLDED_SPECTRA: &str = "unfolded_spectra";
 /// The folder of the states that a run goes on from.
 pub const CHECKPOINTS: &str = "checkpoints";
 /// The folder of the rounds.
@@ -70,6 +74,11 @@ pub const OF_A_RUN: &[&str] = &[
 ];
 /// The folders that a run makes in its own.
 pub const FOLDERS_OF_A_RUN: &[&str] = &[ROUNDS, PLOTS, CHECKPOINTS];
+
+/// A file's name without its extension: a picture is called as the table that it shows.
+pub fn stem(file: &str) -> &str {
+    file.split_once('.').map_or(file, |(stem, _)| stem)
+}
 
 /// The file of data set `set` (not the first) that goes with `file`: `spectrum-mos1.csv`.
 pub fn of_set(file: &str, set: &str) -> String {

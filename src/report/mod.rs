@@ -14,7 +14,8 @@
 //! | `coverage.csv` | [`tables::write_coverage`] | per stage and group of bins: quantiles of simulated counts |
 //! | `derived.csv`, `derived.json` | [`tables::write_samples`], [`Derived`] | fluxes and the like, once asked for |
 //! | `diagnose.json` | [`Diagnosis`] | calibration and predictive checks, once asked for |
-//! | `report.html`, `plots/*.svg` | [`ReportData::write_report`] ([`html`], [`plots`]) | for people |
+//! | `plots/*.csv` | [`plots::values`] | the numbers of the plots of spectra, as drawn |
+//! | `report.html`, `plots/*.svg`, `plots/*.pdf` | [`ReportData::write_report`] ([`html`], [`plots`]) | for people |
 //!
 //! `NN` is the round from 01. All files appear whole or not at all ([`atomic`]). The report is made from these files alone
 //! ([`ReportData::from_folder`]), so that it can be written again at any time; files other than `summary.json` and
@@ -120,13 +121,14 @@ impl ReportData {
         })
     }
 
-    /// Writes `report.html` and `plots/*.svg` into `folder` and returns the path of the former. Touches no other file.
+    /// Writes `report.html` and `plots/*` into `folder` and returns the path of the former. Touches no other file.
     ///
     /// # Errors
     /// [`ReportError::Io`] naming the file.
     pub fn write_report(&self, folder: &Path) -> Result<PathBuf, ReportError> {
         let plots = plots::Plots::draw(self);
         plots.write(&folder.join(folder::PLOTS))?;
+        plots::write_values(&folder.join(folder::PLOTS), self)?;
         let path = folder.join(folder::REPORT);
         let text = html::html(self, &plots);
         write_atomically(&path, |w| w.write_all(text.as_bytes()))?;

@@ -11,12 +11,12 @@ use super::setup::Case;
 use super::store;
 use super::trained::Trained;
 use crate::analysis::adapt::{self, Effort};
-use crate::analysis::amortised::{Binned, SAME_EXPOSURE, SpectrumResult, refine};
+use crate::analysis::amortised::{Binned, BinnedBackground, SAME_EXPOSURE, SpectrumResult, refine};
 use crate::analysis::mocks::Analysis;
 use crate::analysis::observer::Quiet;
 use crate::analysis::{Context, Observer};
 use crate::device::Device;
-use crate::observation::{Spectrum, read_spectrum};
+use crate::observation::{ObservationSpec, Spectrum, read_spectrum};
 use crate::report::folder;
 use crate::report::{tables, write_atomically};
 use crate::result::VerdictStatus;
@@ -347,7 +347,7 @@ impl<'a> Reader<'a> {
             }
             line.warnings.extend(found.into_iter().map(|text| format!("{text}: analysed with the run's all the same")));
         }
-        match self.bin(&spectrum) {
+        match self.bin(&spectrum, path, &mut line.warnings) {
             Ok(binned) => {
                 line.counts = binned.counts.iter().map(|&k| u64::from(k)).sum();
                 (line, Some(binned))
@@ -359,7 +359,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn bin(&self, spectrum: &Spectrum) -> Result<Binned, String> {
+    fn bin(&self, spectrum: &Spectrum, path: &Path, warnings: &mut Vec<String>) -> Result<Binned, String> {
+        if !spectrum.is_poisson() {
+            return Err("its numbers are no counts but have Gaussian errors, for which there are no networks".into());
+        }
         let dataset = &self.case.problem.observations.sets()[0];
         let exposure = spectrum.exposure / dataset.exposure;
         match self.case.settings.exposures(&self.case.problem) {
@@ -381,7 +384,48 @@ impl<'a> Reader<'a> {
             _ => {}
         }
         let counts = dataset.counts_of(spectrum, self.own.as_ref())?;
-        Ok(Binned { counts, exposure })
+        let background = match self.case.settings.columns(&self.case.problem) > counts.len() {
+            true => Some(self.background(spectrum, path, warnings)?),
+            false => None,
+        };
+        Ok(Binned { counts, exposure, background })
+    }
+
+    /// The spectrum's own background in the run's bins, where it is like those that the networks have seen.
+    fn background(
+        &self,
+        spectrum: &Spectrum,
+        path: &Path,
+        warnings: &mut Vec<String>,
+    ) -> Result<BinnedBackground, String> {
+        let dataset = &self.case.problem.observations.sets()[0];
+        let spec = ObservationSpec { spectrum: path.to_path_buf(), ..ObservationSpec::default() };
+        let (theirs, said) = dataset.background_of(spectrum, &spec).map_err(|error| error.to_string())?;
+        warnings.extend(said);
+        let (Some(amortised), Some(ours)) = (&self.case.settings.inference.amortised, &dataset.background) else {
+            return Err("the run has no background".into());
+        };
+        // What the networks have not seen is not theirs to say: levels within what Poisson counts allow, scales within rounding.
+        let level = theirs.total() / ours.total().max(1.0);
+        let room = 3.0 * (theirs.total().max(1.0).sqrt() + 1.0) / ours.total().max(1.0);
+        let [lo, hi] = amortised.background;
+        if level + room < lo || level - room > hi {
+            return Err(format!(
+                "its background has {} counts, {level:.3} times those of the run's; the networks were trained for {lo} to {hi} times (inference.amortised.background)",
+                theirs.total()
+            ));
+        }
+        let mean = |scale: &[f64]| scale.iter().sum::<f64>() / scale.len().max(1) as f64;
+        let scale = mean(&theirs.scale) / mean(&ours.scale);
+        let [lo, hi] = amortised.scale;
+        if !(lo * (1.0 - SAME_EXPOSURE)..=hi * (1.0 + SAME_EXPOSURE)).contains(&scale) {
+            return Err(format!(
+                "its background is scaled by {:.5}, {scale:.3} times the run's; the networks were trained for {lo} to {hi} times (inference.amortised.scale)",
+                mean(&theirs.scale)
+            ));
+        }
+        let counts = theirs.counts.iter().map(|&count| count as u32).collect();
+        Ok(BinnedBackground { counts, scale: theirs.scale })
     }
 }
 

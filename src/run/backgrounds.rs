@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::run_file::{NamedModel, Part, RunFile};
 use crate::analysis::problem::{Addition, SetSpec, background_name};
+use crate::analysis::response::Shifted;
 use crate::analysis::{StatisticChoice, StatisticSettings};
 use crate::model::{Model, Parameters};
 use crate::observation::{self, Dataset, FileChoice, Response};
@@ -30,17 +31,32 @@ pub(super) fn add(
             let response = response(run, data, asked, &datasets[set])?;
             let source = &datasets[set];
             let bins = source.bins.len();
-            let addition = |set: usize, folded| Addition {
+            // Counts of channels need no exposure: they are those of the background spectrum.
+            let channels = in_channels(run, asked, &model, source, &response)?;
+            let (response, per_second) = match channels {
+                Some(response) => (response, false),
+                None => (response, true),
+            };
+            let seconds = |exposure: f64| if per_second { exposure } else { 1.0 };
+            // A response of its own is not that whose gain is a parameter, and counts of channels have none.
+            let moves = asked.response.is_none() && per_second;
+            let through = |of: &SetSpec, exposure: f64, factor: &[f64]| -> Result<Option<Shifted>> {
+                let Some(own) = of.shifted.as_ref().filter(|_| moves) else { return Ok(None) };
+                Ok(Some(own.through(source.redistributed_through(&response, exposure, factor)?)))
+            };
+            let addition = |set: usize, folded, shifted| Addition {
                 name: asked.name.clone(),
                 set,
                 background: asked.part == Part::Background,
                 model: model.clone(),
                 parameters: parameters.clone(),
                 folded,
+                shifted,
             };
             if asked.part == Part::Source {
-                let folded = source.folded_through(&response, source.exposure, &vec![1.0; bins])?;
-                additions.push(addition(set, folded));
+                let folded = source.folded_through(&response, seconds(source.exposure), &vec![1.0; bins])?;
+                let shifted = through(&specs[set], source.exposure, &vec![1.0; bins])?;
+                additions.push(addition(set, folded, shifted));
                 continue;
             }
             let background = source.background.as_ref().ok_or_else(|| {
@@ -55,22 +71,26 @@ pub(super) fn add(
                     source.name
                 )));
             }
-            let own = source.folded_through(&response, background.exposure, &vec![1.0; bins])?;
-            let scaled = source.folded_through(&response, background.exposure, &background.scale)?;
-            additions.push(addition(set, scaled));
+            let own = source.folded_through(&response, seconds(background.exposure), &vec![1.0; bins])?;
+            let scaled = source.folded_through(&response, seconds(background.exposure), &background.scale)?;
+            let of_scaled = through(&specs[set], background.exposure, &background.scale)?;
+            let of_own = through(&specs[set], background.exposure, &vec![1.0; bins])?;
+            additions.push(addition(set, scaled, of_scaled));
             match spectra[set] {
-                Some(at) => additions.push(addition(at, own)),
+                Some(at) => additions.push(addition(at, own, of_own)),
                 None => {
                     spectra[set] = Some(datasets.len());
                     datasets.push(Dataset {
                         name: background_name(&source.name),
                         counts: background.counts.iter().map(|&count| count as u32).collect(),
+                        gaussian: None,
                         exposure: background.exposure,
                         folded: own,
                         warnings: Vec::new(),
                         files: vec![background.file.clone(), response.path.clone()],
                         background: None,
                         backfile: None,
+                        redistribution: None,
                         ..source.clone()
                     });
                     specs.push(SetSpec {
@@ -78,12 +98,54 @@ pub(super) fn add(
                         parameters: parameters.clone(),
                         statistic: StatisticSettings { choice: StatisticChoice::Cstat, ..StatisticSettings::default() },
                         named: Some(asked.name.clone()),
+                        response: None,
+                        shifted: of_own,
                     });
                 }
             }
         }
     }
     Ok(additions)
+}
+
+/// The response in channels of a model by principal components; `None` for a model in energies.
+///
+/// # Errors
+/// Files for more channels than the data set has, or for another telescope.
+fn in_channels(
+    run: &RunFile,
+    asked: &NamedModel,
+    model: &Model,
+    set: &Dataset,
+    response: &Response,
+) -> Result<Option<Response>> {
+    let tables = model.in_channels();
+    for table in &tables {
+        let refuse = |text: String| {
+            let path = table.path.display();
+            Err(Error::Input(format!("{}, [models.{}]: {path}: {text}", run.path, asked.name)))
+        };
+        let last = table.edges.last().map_or(0, |edge| *edge as usize - 1);
+        if last > response.channels() {
+            return refuse(format!(
+                "components for channels up to {} (from 0); the data set '{}' has {} channels",
+                last - 1,
+                set.name,
+                response.channels()
+            ));
+        }
+        let theirs = table.training.as_deref().map_or("", |training| training.telescope.as_str());
+        let ours = &set.telescope;
+        if !(theirs.is_empty() || ours.is_empty() || theirs.eq_ignore_ascii_case(ours))
+            && run.observation.mismatch == observation::Mismatch::Error
+        {
+            return refuse(format!(
+                "made from backgrounds of {theirs}, the data set '{}' is of {ours}; name the right file, or use it all the same with --force",
+                set.name
+            ));
+        }
+    }
+    Ok((!tables.is_empty()).then(|| response.of_channels()))
 }
 
 /// The response of a named model in a data set.

@@ -150,7 +150,8 @@ fn address_space() -> Option<u64> {
 /// [`Error::Input`] for more spectra than rows can be numbered.
 pub fn of_run(case: &Case) -> Result<Plan> {
     let (run, problem) = (&case.run, &case.problem);
-    let (bins, p) = (wide(problem.observations.bins()), wide(problem.parameters.free().len()));
+    // Networks may see as many counts of a background.
+    let (bins, p) = (wide(case.settings.columns(problem)), wide(problem.parameters.free().len()));
     let inference = &run.inference;
     let rounds = match run.refine.fallback {
         Fallback::None => inference.rounds,

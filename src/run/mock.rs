@@ -119,6 +119,7 @@ impl Mocks {
             let own = asked.of_set(k);
             let name = asked.set_names()[k].clone();
             let (response, area) = setup::response(&own, data)?;
+            counted(&own, data)?;
             let spec = observed_with_background(&own, data, modelled(&asked, name.as_deref()))?;
             let (dataset, observed) = match spec {
                 None => (response.unobserved(exposure)?, None),
@@ -133,6 +134,7 @@ impl Mocks {
         // Nothing is compared: counts are drawn, whatever the statistic.
         for one in std::iter::once(&mut run.observation).chain(&mut run.further) {
             one.statistic.choice = StatisticChoice::Cstat;
+            one.statistic.systematic = 0.0;
         }
         let problem = setup::state(&run, data, models, datasets)?;
         let expected = problem.expected_exactly(std::slice::from_ref(&theta.to_vec()));
@@ -147,6 +149,20 @@ impl Mocks {
             })
         });
         Ok((mocks.collect::<Result<_>>()?, warnings))
+    }
+}
+
+/// Refuses to draw counts where the observed numbers are none.
+fn counted(run: &RunFile, data: Option<&Path>) -> Result<()> {
+    let Ok(path) = run.find_file("spectrum", &run.observation.spectrum, data) else { return Ok(()) };
+    match observation::read_spectrum(&path) {
+        Ok(spectrum) if !spectrum.is_poisson() => Err(Error::Input(format!(
+            "{}: its numbers are no counts but have Gaussian errors (chi2); mocks are drawn as counts: name a spectrum of counts, or one that is \
+             not there yet (rontgen simulate draws such data)",
+            path.display()
+        ))),
+        // One that cannot be read is no reason: a mock takes its place.
+        _ => Ok(()),
     }
 }
 

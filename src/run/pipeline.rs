@@ -118,8 +118,8 @@ pub fn plan(case: &Case, device: &Device) -> Result<String> {
     let mut plan = if nested { memory::of_reference(case) } else { memory::of_run(case)? };
     plan.simulator(simulator.working_bytes(run.inference.simulations_of_round(0)));
     let mut text = format!("device      {} ({}, {})\n", device.name(), device.backend(), device.kind());
-    for set in sets {
-        let (own, energies) = (set.bins.len(), set.folded.energies());
+    for (set, model) in sets.iter().zip(problem.sets()) {
+        let (own, energies) = (set.bins.len(), model.program.energies());
         text += &format!("spectrum    {}: {own} bins, {energies} model energies\n", set.name);
     }
     text += &format!("energies    {}\n", problem.grid());

@@ -161,6 +161,12 @@ impl RunFile {
         RunFile { observation, further: Vec::new(), ..self.clone() }
     }
 
+    /// Whether gain or area of a response are among the parameters.
+    pub(crate) fn moves_responses(&self) -> bool {
+        // A tie of another parameter cannot lead to one of a response that nothing is said of.
+        self.parameters.iter().any(|(name, _)| crate::model::instrument::names(name))
+    }
+
     /// Reads `path` with the `--set` options `sets` laid over it.
     pub fn read(path: &Path, sets: &[String]) -> Result<RunFile, RunFileError> {
         let name = path.display().to_string();

@@ -16,8 +16,12 @@ use crate::{
     analysis::{
         Context, Observer, Problem, Settings, StatisticSettings, amortised,
         problem::{self, Description, SetSpec, background_name},
+        response::Shifted,
     },
-    model::{self, Extensions, Model, ModelError, ModelGroup, Parameters, Setting, UserComponent, external::External},
+    model::{
+        self, Extensions, Model, ModelError, ModelGroup, Parameters, ResponseMap, Setting, UserComponent,
+        external::External, instrument,
+    },
     observation::{self, Dataset, Observations},
     simulate::Simulator,
 };
@@ -121,7 +125,7 @@ impl Case {
 pub(super) fn state(
     run: &RunFile,
     data: Option<&Path>,
-    Models { model, sets, named }: Models,
+    Models { model, sets, named, responses }: Models,
     mut datasets: Vec<Dataset>,
 ) -> Result<Problem> {
     for (dataset, name) in datasets.iter_mut().zip(run.set_names()) {
@@ -130,14 +134,28 @@ pub(super) fn state(
         }
     }
     let statistics: Vec<StatisticSettings> = run.observations().map(|one| one.statistic).collect();
-    let mut specs: Vec<SetSpec> = sets
-        .into_iter()
-        .zip(statistics)
-        .map(|((model, parameters), statistic)| SetSpec { model, parameters, statistic, named: None })
-        .collect();
+    let mut specs: Vec<SetSpec> = Vec::with_capacity(sets.len());
+    for (k, ((model, parameters), statistic)) in sets.into_iter().zip(statistics).enumerate() {
+        let response = responses.get(k).cloned();
+        let asked = match (run.is_built_in(), datasets[k].noticed()) {
+            (true, (lo, hi)) => vec![[lo, hi]],
+            _ => run.observations().nth(k).map(|one| one.energies.clone()).unwrap_or_default(),
+        };
+        let shifted = shifted(&run.path, response.as_ref(), &datasets[k], &asked)?;
+        specs.push(SetSpec { model, parameters, statistic, named: None, response, shifted });
+    }
     let additions = backgrounds::add(run, data, named, &mut datasets, &mut specs)?;
     let observations = Observations::new(datasets).map_err(|e| Error::Input(format!("{}: {e}", run.path)))?;
     Problem::joint(&run.path, observations, model, specs, additions)
+}
+
+/// The response of a data set in its parts, where its parameters move it; `asked`: its energies \[keV\].
+fn shifted(run: &str, response: Option<&Parameters>, data: &Dataset, asked: &[[f64; 2]]) -> Result<Option<Shifted>> {
+    let Some((parameters, map)) = response.and_then(|own| Some((own, ResponseMap::of(own)?))) else { return Ok(None) };
+    let refuse = |text: String| Error::Input(format!("{run}, [parameters]: {text}"));
+    let whole = data.redistribution.as_ref();
+    let whole = whole.ok_or_else(|| refuse(format!("'{}' has no response to move", data.name)))?;
+    Ok(Some(Shifted::new(parameters, map, whole, asked, &data.name).map_err(|error| refuse(error.to_string()))?))
 }
 
 /// The settings of a run file that says nothing of them.
@@ -188,6 +206,8 @@ pub(super) struct Models {
     pub sets: Vec<(Model, Parameters)>,
     /// For each named model its data sets (from 0), with the same.
     pub named: Vec<Vec<(usize, Model, Parameters)>>,
+    /// For each data set the parameters of its response ([`instrument::model`]); empty where nothing is said of them.
+    pub responses: Vec<Parameters>,
 }
 
 /// Reads the models of a run file.
@@ -210,6 +230,12 @@ pub(super) fn models(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComp
     }
     let extensions = Extensions { find_file: Some(&find), components };
     let model = Model::parse_with(&run.model.expression, &settings, &extensions)?;
+    if !model.in_channels().is_empty() {
+        return Err(Error::Input(format!(
+            "{}: pca{{FILE}} describes the counts of a background channel by channel: it belongs into a named model ([models.NAME])",
+            run.path
+        )));
+    }
     let names = run.set_names().into_iter().map(|name| name.unwrap_or_else(|| "1".into())).collect::<Vec<_>>();
     let several = names.len() > 1 || !run.models.is_empty();
     for (k, name) in names.iter().enumerate() {
@@ -236,6 +262,19 @@ pub(super) fn models(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComp
             return Err(refuse("there are two of this name (capital and small letters do not matter)".into()));
         }
         let parsed = Model::parse_with(&named.expression, &settings, &extensions).map_err(|e| refuse(e.to_string()))?;
+        if !parsed.in_channels().is_empty() {
+            if !parsed.is_in_channels() {
+                return Err(refuse(
+                    "pca{FILE} gives counts of channels, to which nothing that is in energies can be added or multiplied; take a named model of its own for that"
+                        .into(),
+                ));
+            }
+            if named.response.is_some() || named.arf.is_some() {
+                return Err(refuse(
+                    "pca{FILE} gives counts of channels, without response and arf; leave them out".into(),
+                ));
+            }
+        }
         let place = |wanted: &String| {
             names.iter().position(|name| name.eq_ignore_ascii_case(wanted)).ok_or_else(|| {
                 refuse(format!("no data set is called '{wanted}'; expected one of {}", names.join(", ")))
@@ -255,6 +294,17 @@ pub(super) fn models(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComp
         model: parsed,
         sets: members.clone(),
     }));
+    let instrument = instrument::model();
+    if run.moves_responses() {
+        if let Some(odd) = model.parameters().iter().find(|info| instrument::names(&info.name)) {
+            return Err(Error::Input(format!(
+                "{}, [parameters]: {} is a parameter of the model's component, and that of a response; give the component another name",
+                run.path, odd.name
+            )));
+        }
+        let sets = (0..names.len()).collect();
+        groups.push(ModelGroup { name: ModelGroup::RESPONSES, model: &instrument, sets });
+    }
     let resolved = model::resolve_models(&groups, &names, &parameter_settings(run)).map_err(|error| match error {
         ModelError::Parameter(text) => ModelError::Parameter(format!("{}, [parameters]: {text}", run.path)),
         other => other,
@@ -266,6 +316,7 @@ pub(super) fn models(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComp
         Ok(own)
     };
     let mut resolved = resolved.into_iter();
+    let responses = if run.moves_responses() { resolved.next_back().unwrap_or_default() } else { Vec::new() };
     let sets = resolved.next().unwrap_or_default();
     let sets = sets.into_iter().map(|parameters| Ok((fixed(&model, &parameters)?, parameters)));
     let sets = sets.collect::<Result<Vec<_>>>()?;
@@ -277,7 +328,7 @@ pub(super) fn models(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComp
             members.iter().zip(all).map(one).collect::<Result<Vec<_>>>()
         })
         .collect::<Result<Vec<_>>>()?;
-    Ok(Models { model, sets, named })
+    Ok(Models { model, sets, named, responses })
 }
 
 /// `[parameters]` in the model's terms.

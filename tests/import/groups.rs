@@ -279,4 +279,11 @@ fn statistics_are_those_of_each_spectrum() {
     let (words, told) = of("statistic chi");
     assert_eq!(words, ["", "", ""]);
     assert!(told.contains("statistic chi: counts are compared by their likelihood"), "{told}");
+    // Errors that were made larger are meant.
+    let (words, told) = of("statistic chi\nsystematic 0.02");
+    assert_eq!(words, ["chi2", "chi2", "chi2"]);
+    assert!(told.contains("systematic 0.02: of the data"), "{told}");
+    let (words, told) = of("statistic cstat\nsystematic 0.02");
+    assert_eq!(words, ["wstat", "pgstat", ""]);
+    assert!(told.contains("systematic 0.02: likelihoods of counts have no systematic error"), "{told}");
 }

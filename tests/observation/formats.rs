@@ -260,7 +260,48 @@ fn rates_are_counts_or_are_refused() {
         (rate([0.03, -0.01, 1.27], &[], vec![]), "negative"),
         (rate([0.03, f32::NAN, 1.27], &[], vec![]), "RATE * EXPOSURE"),
         (rate([0.03, 0.0, 1.27], &f, vec![]), "no STAT_ERR"),
-        (rate([0.03, 0.0, 1.27], &f, errors([0.001, 0.001, 0.001])), "not a Poisson error"),
+        (rate([0.03, 0.0, 1.274], &[("POISSERR", "T")], errors([0.001, 0.001, 0.001])), "not a whole number"),
+    ] {
+        let error = result.unwrap_err();
+        assert!(error.contains(part) && error.contains("s.pha"), "{part}: {error}");
+    }
+}
+
+/// Rates with errors of their own are data for chi-square; whole counts stay counts, and keep the errors that the file gives them.
+#[test]
+fn numbers_with_errors_are_gaussian() {
+    let with = |column, values: [f32; 3], cards: &[(&str, &str)], error: [f32; 3], more: Option<f32>| {
+        let mut columns = vec![("STAT_ERR", Data::E(error.to_vec()))];
+        columns.extend(more.map(|s| ("SYS_ERR", Data::E(vec![s; 3]))));
+        try_spectrum(&spectrum_with(column, Data::E(values.to_vec()), cards, columns))
+    };
+    let f = [("POISSERR", "F")];
+    let close = |found: &[f64], want: [f64; 3]| {
+        assert!(found.iter().zip(want).all(|(a, b)| (a - b).abs() <= 1e-6 * b.abs()), "{found:?}, want {want:?}");
+    };
+    let d = with("RATE", [0.031, -0.01, 1.274], &f, [0.01, 0.02, 0.03], None).unwrap();
+    let net = d.gaussian.as_ref().unwrap();
+    close(&net.values, [3.1, -1.0, 127.4]);
+    close(&net.errors, [1.0, 2.0, 3.0]);
+    assert!(!net.poisson && !d.is_poisson() && d.counts == [0, 0, 0]);
+    // Whole, but with errors that no counts have.
+    let d = with("RATE", [0.03, 0.01, 1.27], &f, [0.001, 0.001, 0.001], None).unwrap();
+    assert!(!d.is_poisson());
+    let d = with("COUNTS", [3.5, -1.0, 127.0], &f, [1.0, 2.0, 3.0], Some(0.1)).unwrap();
+    close(&d.gaussian.as_ref().unwrap().errors, [1.0f64.hypot(0.35), 2.0f64.hypot(0.1), 3.0f64.hypot(12.7)]);
+    let d = with("COUNTS", [3.0, 1.0, 127.0], &f, [4.0, 5.0, 6.0], None).unwrap();
+    let stated = d.gaussian.as_ref().unwrap();
+    assert!(stated.poisson && d.is_poisson() && d.counts == [3, 1, 127]);
+    close(&stated.errors, [4.0, 5.0, 6.0]);
+    assert!(with("COUNTS", [3.0, 1.0, 4.0], &f, [1.73205, 1.0, 2.0], None).unwrap().gaussian.is_none());
+    for (result, part) in [
+        (with("RATE", [0.031, 0.01, 1.274], &f, [0.01, 0.0, 0.03], None), "the error is 0 in channels"),
+        (with("RATE", [0.031, 0.01, 1.274], &f, [0.01, -0.25, 0.03], None), "STAT_ERR is -0.25 in row 2"),
+        (with("RATE", [0.031, f32::NAN, 1.274], &f, [0.01, 0.02, 0.03], None), "undefined (NULL or NaN) in row 2"),
+        (
+            with("COUNTS", [3.5, 1.0, 127.0], &[("POISSERR", "T")], [1.0, 2.0, 3.0], None),
+            "a column STAT_ERR and POISSERR = F",
+        ),
     ] {
         let error = result.unwrap_err();
         assert!(error.contains(part) && error.contains("s.pha"), "{part}: {error}");

@@ -335,10 +335,11 @@ fn round_folders_count_from_one_with_two_digits() {
 fn coverage_adds_counts_before_it_takes_quantiles() {
     // 300 bins in two ranges, with an ignored one between: groups of two that do not reach across.
     let edges: Vec<(f64, f64)> = (0..301).filter(|i| *i != 151).map(|i| (i as f64, i as f64 + 1.0)).collect();
-    let counts: Vec<u32> = (0..300).collect();
+    let counts: Vec<f64> = (0..300).map(f64::from).collect();
     // Neighbours that always add up to 10: their sum has no spread, although each of them has.
-    let simulated: Vec<u32> =
-        (0..50u32).flat_map(|k| (0..300).map(move |j| if j % 2 == 0 { k % 11 } else { 10 - k % 11 })).collect();
+    let simulated: Vec<f64> = (0..50u32)
+        .flat_map(|k| (0..300).map(move |j| f64::from(if j % 2 == 0 { k % 11 } else { 10 - k % 11 })))
+        .collect();
     let coverage = Coverage::from_simulations("prior", &edges, &counts, &simulated).unwrap();
     assert_eq!(coverage.rows.len(), 151);
     let first = coverage.rows[0];
@@ -350,6 +351,6 @@ fn coverage_adds_counts_before_it_takes_quantiles() {
     assert!(message(Coverage::from_simulations("x", &edges, &counts, &simulated[1..])).contains("do not belong"));
     assert!(message(SpectrumTable::from_expected(&edges, &counts[1..], 1.0, &[])).contains("do not belong"));
     let expected: Vec<f32> = (0..100).flat_map(|k| [k as f32, 1000.0]).collect();
-    let table = SpectrumTable::from_expected(&edges[..2], &[3, 4], 10.0, &expected).unwrap();
+    let table = SpectrumTable::from_expected(&edges[..2], &[3.0, 4.0], 10.0, &expected).unwrap();
     assert_eq!((table.rows[0].median, table.rows[0].q16, table.rows[1].q975), (49.5, 15.5, 1000.0));
 }

@@ -1,7 +1,8 @@
 //! The output folder and what is made of it: `files` (what is written reads back, what is broken is refused), `judging`
-//! (statistics, divergence, expected C-STAT), `pages` (HTML, the two commands), `pictures` (what the plots show, and where).
+//! (statistics, divergence, expected C-STAT), `documents` (PDF and numbers of the pictures), `pages` (HTML, the two commands), `pictures` (what the plots show, and where).
 
 mod comparing;
+mod documents;
 mod files;
 mod judging;
 mod pages;
@@ -65,6 +66,7 @@ fn example() -> ReportData {
             let e_min = 0.5 + 0.2 * i as f64;
             let mu = 200.0 * e_min.powf(-1.8);
             SpectrumRow {
+                error: None,
                 e_min,
                 e_max: e_min + 0.2,
                 counts: mu.round(),
@@ -137,7 +139,7 @@ fn example() -> ReportData {
         posterior,
         unfolded: Some(unfolded(&rows)),
         further: Vec::new(),
-        spectrum: Some(SpectrumTable { exposure: 1000.0, rows, components: Vec::new() }),
+        spectrum: Some(SpectrumTable { exposure: 1000.0, rows, ..Default::default() }),
         coverage,
         derived: None,
         diagnosis: None,

@@ -51,7 +51,7 @@ fn inside_its_box(svg: &str) {
     }
 }
 
-fn all(plots: &Plots) -> Vec<&String> {
+fn all(plots: &Plots) -> Vec<&canvas::Picture> {
     let Plots { corner, rounds, spectrum, unfolded, coverage, losses, efficiency, .. } = plots;
     [corner, rounds, spectrum, unfolded, coverage, losses, efficiency].into_iter().flatten().collect()
 }

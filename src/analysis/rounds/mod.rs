@@ -13,6 +13,7 @@ mod training;
 use super::context::Context;
 use super::exposure::{draw_exposures, expose, with_exposures};
 use super::networks::{Networks, untrained_encoder, untrained_estimator};
+use super::pairing::{self, Pairing};
 use super::streams::{COVERAGE_STREAM, EXPOSURE_STREAM, Streams};
 use super::{Observer, Problem, RoundRecord, Settings, Store, range, saved};
 use crate::analysis::settings::Stop;
@@ -114,7 +115,7 @@ impl<'a> Rounds<'a> {
             )));
         }
         let context = Context { problem, settings, simulator: &simulator, device, observer };
-        let (p, bins) = (problem.parameters.free().len(), simulator.bins());
+        let (p, bins) = (problem.parameters.free().len(), pairing::columns(problem, settings));
         let encoder = untrained_encoder(&context)?;
         let estimator = untrained_estimator(&context, encoder.size())?;
         let block_rows = block_rows(settings, device, bins);
@@ -228,7 +229,7 @@ impl<'a> Rounds<'a> {
 
     /// Summary of the observed spectrum: `1 x C`.
     fn observed_summary(&self) -> Result<Tensor<f32>> {
-        let summary = self.encoder.encode_one(&self.device, self.simulator.observed())?;
+        let summary = self.encoder.encode_one(&self.device, &pairing::observed(&self.context()))?;
         Ok(with_exposures(&self.context(), summary, [1.0].into_iter()))
     }
 
@@ -360,7 +361,11 @@ impl<'a> Rounds<'a> {
         // A background of its own for each row: the networks learn what the likelihood integrates over. One stream for all rounds, whose rows are
         // numbered through: a run that is resumed computes them again when it knows more rounds.
         let source = Source { seed: self.seed(), stream: Streams(0).counts() };
-        self.simulator.add_background(source, self.expected.rows(), &mut expected);
+        let first = self.expected.rows();
+        match Pairing::of(&self.context()) {
+            Some(pairing) => expected = pairing.means(source, first, &expected, true)?,
+            None => self.simulator.add_background(source, first, &mut expected),
+        }
         self.expected.append(expected);
         Ok(())
     }
@@ -490,7 +495,7 @@ impl<'a> Rounds<'a> {
         self.done.iter().take(round).map(|summary| summary.simulations).sum()
     }
 
-    /// Poisson spectra of some rows (`rows` of them from row `first`), downloaded.
+    /// Poisson spectra of some rows (`rows` of them from row `first`), downloaded: as many columns as networks see.
     pub fn some_counts(&self, first: usize, rows: usize) -> Result<Vec<f32>> {
         let index: Vec<u32> = (first as u32..(first + rows) as u32).collect();
         let index = Tensor::from_slice(&self.device, 1, rows, &index);

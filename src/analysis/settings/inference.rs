@@ -44,10 +44,20 @@ pub struct Inference {
 }
 
 /// Amortised networks serve any spectrum of a response and model (`[inference.amortised]`).
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Amortised {
     /// Range of exposures \[s\] that the networks are to serve (drawn log-uniformly); `None`: that of the observed spectrum.
     pub exposure: Option<[f64; 2]>,
+    /// Range of background levels (drawn log-uniformly), over that of the observed spectrum's background.
+    pub background: [f64; 2],
+    /// Range of the background's scale (drawn log-uniformly), over that of the observed spectrum.
+    pub scale: [f64; 2],
+}
+
+impl Default for Amortised {
+    fn default() -> Self {
+        Self { exposure: None, background: [0.3, 3.0], scale: [0.8, 1.25] }
+    }
 }
 
 named! {

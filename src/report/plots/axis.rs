@@ -348,6 +348,20 @@ impl Panel {
         }
     }
 
+    /// A second vertical axis at the right edge, over the same length: ticks, their labels, and a title `gap` pixels from the frame.
+    pub fn right_axis(&self, canvas: &mut Canvas, axis: &Axis, size: f64, gap: f64) {
+        let (right, top, bottom) = (self.x1, self.y0, self.y1);
+        let set = axis.ticks(bottom - top, size, true);
+        for tick in &set.ticks {
+            let y = bottom - axis.fraction(tick.value) * (bottom - top);
+            let long = if tick.label.is_empty() { 2.5 } else { 4.5 };
+            canvas.line(&[(right, y), (right - long, y)], FRAME, 1.0);
+            canvas.text((right + 5.0, y), &tick.label, Lettering::new(size, MUTED, Align::Start));
+        }
+        let at = (right + gap, 0.5 * (top + bottom));
+        canvas.text(at, &axis.title(&set), Lettering::new(size + 1.0, TEXT, Align::Middle).rotated());
+    }
+
     /// A line through data points, cut at the frame; points that are not finite interrupt it.
     pub fn curve(&self, canvas: &mut Canvas, points: &[(f64, f64)], ink: Ink, width: f64) {
         for piece in self.cut(points) {
@@ -428,6 +442,23 @@ impl Panel {
                 outline.push((self.px_inside(b.0), y));
             }
             canvas.polygon(&outline, ink);
+        }
+    }
+
+    /// A dashed step function over bins (e_min, e_max, value); `dashes` are the lengths of dashes and gaps.
+    pub fn dashed_steps(
+        &self,
+        canvas: &mut Canvas,
+        bins: &[(f64, f64, f64)],
+        ink: Ink,
+        width: f64,
+        dashes: (f64, f64),
+    ) {
+        for run in contiguous(bins, |b| (b.0, b.1)) {
+            let points: Vec<(f64, f64)> = run.iter().flat_map(|b| [(b.0, b.2), (b.1, b.2)]).collect();
+            for piece in self.cut(&points) {
+                canvas.dashes(&piece, ink, width, dashes.0, dashes.1);
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 //! guesses against the truth.
 
 use super::axis::{Axis, Labels, Panel};
-use super::canvas::{Align, GRID, Ink, Lettering, MUTED, POSTERIOR, ROUND_LAST, TEXT, TRUTH, draw};
+use super::canvas::{Align, GRID, Ink, Lettering, MUTED, POSTERIOR, Picture, ROUND_LAST, TEXT, TRUTH, draw};
 use crate::result::Diagnosis;
 use crate::result::Summary;
 
@@ -12,7 +12,7 @@ const BAND: Ink = Ink(139, 148, 158, 0.22);
 
 /// Ranks of the truth among draws of the refined posterior (filled) and of the flow alone (line), with the band that holds 99 % of calibrated
 /// bins. `None` without ranks.
-pub fn ranks(diagnosis: &Diagnosis) -> Option<String> {
+pub fn ranks(diagnosis: &Diagnosis) -> Option<Picture> {
     let sbc = diagnosis.refined.sbc.as_ref().or(diagnosis.unrefined.sbc.as_ref())?;
     let plain = diagnosis.unrefined.sbc.as_ref();
     let (cell, tall) = (205.0, 170.0);
@@ -56,7 +56,7 @@ pub fn ranks(diagnosis: &Diagnosis) -> Option<String> {
 }
 
 /// Expected coverage against credibility. `None` without it.
-pub fn coverage(diagnosis: &Diagnosis) -> Option<String> {
+pub fn coverage(diagnosis: &Diagnosis) -> Option<Picture> {
     let tarp = diagnosis.refined.tarp.as_ref().or(diagnosis.unrefined.tarp.as_ref())?;
     let (width, height) = (360.0, 330.0);
     Some(draw(width, height, "Expected coverage against credibility", |canvas| {
@@ -91,7 +91,7 @@ pub fn coverage(diagnosis: &Diagnosis) -> Option<String> {
 }
 
 /// Guessed against true values, a panel for each parameter. `None` without a retriever.
-pub fn retriever(summary: &Summary, diagnosis: &Diagnosis) -> Option<String> {
+pub fn retriever(summary: &Summary, diagnosis: &Diagnosis) -> Option<Picture> {
     let retriever = diagnosis.retriever.as_ref().filter(|r| !r.parameters.is_empty())?;
     let (cell, tall) = (215.0, 215.0);
     let columns = retriever.parameters.len().min(COLUMNS);

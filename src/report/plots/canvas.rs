@@ -1,18 +1,8 @@
-//! A drawing surface in CSS pixels on top of the SVG back-end, and the colours that all plots share.
-//!
-//! The back-end only knows whole pixels. Everything is drawn ten times too large inside a view box that is ten times too large,
-//! so that curves stay smooth.
+//! A drawing surface in CSS pixels, and the colours that all plots share. What is drawn is kept as a list of shapes, which [`svg`](super::svg)
+//! and [`pdf`](super::pdf) write each in its own way: one picture, two documents.
 
-use plotters::backend::{DrawingBackend, SVGBackend};
-use plotters::prelude::{IntoFont, RGBAColor, ShapeStyle};
-use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{FontTransform, TextStyle};
-
-/// Sub-pixels per pixel.
-const FINE: f64 = 10.0;
-/// The back-end divides font sizes by this number.
-const FONT_FACTOR: f64 = 1.24;
-const FONT: &str = "Helvetica Neue, Helvetica, Arial, sans-serif";
+use super::{pdf, svg};
+use std::ops::Deref;
 
 /// Colour with opacity 0..1.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,11 +18,6 @@ impl Ink {
     pub fn mix(self, other: Ink, t: f64) -> Ink {
         let m = |a: u8, b: u8| (f64::from(a) + t * (f64::from(b) - f64::from(a))).round() as u8;
         Ink(m(self.0, other.0), m(self.1, other.1), m(self.2, other.2), self.3 + t * (other.3 - self.3))
-    }
-
-    fn style(self, width: f64, filled: bool) -> ShapeStyle {
-        let color = RGBAColor(self.0, self.1, self.2, self.3);
-        ShapeStyle { color, filled, stroke_width: (width * FINE).round().max(1.0) as u32 }
     }
 }
 
@@ -75,7 +60,7 @@ pub enum Align {
 }
 
 /// How a line of text is set. `rotated`: reading upwards.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Lettering {
     /// Size of the letters.
     pub size: f64,
@@ -116,6 +101,51 @@ pub const PARTS: [Ink; 6] = [
     Ink(60, 132, 150, 1.0),
 ];
 
+/// The marks of data sets: with their colours they tell apart as many as the product of both numbers, and in grey the first six.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// A circle.
+    Circle,
+    /// A square.
+    Square,
+    /// A triangle on its base.
+    Up,
+    /// A square on its corner.
+    Diamond,
+    /// A triangle on its tip.
+    Down,
+    /// An upright cross.
+    Cross,
+}
+
+const MARKS: [Mark; 6] = [Mark::Circle, Mark::Square, Mark::Up, Mark::Diamond, Mark::Down, Mark::Cross];
+
+/// The colours of data sets: those of Okabe & Ito (2008) that show on white, which also people who do not see all colours tell apart.
+const SETS: [Ink; 7] = [
+    Ink(0, 0, 0, 1.0),
+    Ink(213, 94, 0, 1.0),
+    Ink(0, 114, 178, 1.0),
+    Ink(0, 158, 115, 1.0),
+    Ink(204, 121, 167, 1.0),
+    Ink(230, 159, 0, 1.0),
+    Ink(86, 180, 233, 1.0),
+];
+
+/// Colour and mark of data set `k`, from 0: no two of the first 42 share both.
+pub fn set_style(k: usize) -> (Ink, Mark) {
+    let mark = MARKS.get(k % MARKS.len()).copied().unwrap_or(Mark::Circle);
+    (SETS.get(k % SETS.len()).copied().unwrap_or(DATA), mark)
+}
+
+/// Lengths of the dashes and gaps of additive components, in turn: in grey they are told apart by these.
+const PATTERNS: [(f64, f64); 4] = [(7.0, 3.0), (2.2, 2.2), (12.0, 3.0), (4.0, 4.0)];
+
+/// Colour, dashes and gaps of additive component `k`, from 0.
+pub fn part_style(k: usize) -> (Ink, (f64, f64)) {
+    let ink = PARTS.get(k % PARTS.len()).copied().unwrap_or(DATA);
+    (ink, PATTERNS.get(k % PATTERNS.len()).copied().unwrap_or((4.0, 3.0)))
+}
+
 /// The size at which `text` is at most `room` pixels wide: `size` or less.
 pub fn fitting(text: &str, size: f64, room: f64) -> f64 {
     let width = text_width(text, size);
@@ -134,94 +164,138 @@ pub fn text_width(text: &str, size: f64) -> f64 {
     size * text.chars().map(unit).sum::<f64>()
 }
 
-/// A drawing surface takes CSS pixels and makes an SVG document; [`draw`] opens one.
-pub struct Canvas<'a> {
-    backend: SVGBackend<'a>,
+/// What a picture is made of, in CSS pixels from its upper left corner.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Shape {
+    /// A line through points, and the lengths of its dashes and of the gaps between them.
+    Line { points: Vec<(f64, f64)>, ink: Ink, width: f64, dashes: Option<(f64, f64)> },
+    /// A filled polygon.
+    Polygon { points: Vec<(f64, f64)>, ink: Ink },
+    /// A filled rectangle between its upper left and its lower right corner.
+    Rectangle { a: (f64, f64), b: (f64, f64), ink: Ink },
+    /// A filled circle.
+    Dot { at: (f64, f64), radius: f64, ink: Ink },
+    /// A line of text whose middle line passes through a point.
+    Text { at: (f64, f64), words: String, how: Lettering },
 }
 
-/// Draws a picture of `width` x `height` pixels and returns the SVG document. `label` is its text alternative.
-pub fn draw(width: f64, height: f64, label: &str, paint: impl FnOnce(&mut Canvas)) -> String {
-    let mut text = String::new();
-    let size = ((width * FINE) as u32, (height * FINE) as u32);
-    let mut canvas = Canvas { backend: SVGBackend::with_string(&mut text, size) };
+/// A picture's shapes in the order in which they cover each other.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Drawing {
+    /// Size [pixels].
+    pub(super) size: (f64, f64),
+    /// Text alternative.
+    pub(super) label: String,
+    pub(super) shapes: Vec<Shape>,
+}
+
+/// A finished picture. It reads as the text of its SVG document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Picture {
+    svg: String,
+    drawing: Drawing,
+}
+
+impl Picture {
+    /// The SVG document: needs no font, script or network.
+    pub fn svg(&self) -> &str {
+        &self.svg
+    }
+
+    /// The PDF document: one page of the picture's size (a pixel is 0.75 points) with text that can be searched, in Helvetica and Symbol, which
+    /// every reader has. The same picture gives the same bytes.
+    pub fn pdf(&self) -> Vec<u8> {
+        pdf::document(&self.drawing)
+    }
+}
+
+impl Deref for Picture {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.svg
+    }
+}
+
+/// A drawing surface takes CSS pixels and keeps shapes; [`draw`] opens one.
+pub struct Canvas {
+    shapes: Vec<Shape>,
+}
+
+/// Draws a picture of `width` x `height` pixels. `label` is its text alternative.
+pub fn draw(width: f64, height: f64, label: &str, paint: impl FnOnce(&mut Canvas)) -> Picture {
+    let mut canvas = Canvas { shapes: Vec::new() };
     paint(&mut canvas);
-    // Into a string, nothing can fail.
-    let _ = canvas.backend.present();
-    drop(canvas);
-    let old = format!("<svg width=\"{}\" height=\"{}\"", size.0, size.1);
-    let label: String = label.chars().filter(|c| !"<>&\"".contains(*c)).collect();
-    // Dark text needs a light page, wherever the picture is shown.
-    let new = format!(
-        "<svg role=\"img\" aria-label=\"{label}\" style=\"background:#fff\" width=\"{width:.0}\" height=\"{height:.0}\""
-    );
-    text.replacen(&old, &new, 1)
+    let drawing = Drawing { size: (width, height), label: label.to_string(), shapes: canvas.shapes };
+    Picture { svg: svg::document(&drawing), drawing }
 }
 
-fn fine(p: (f64, f64)) -> (i32, i32) {
-    ((p.0 * FINE).round() as i32, (p.1 * FINE).round() as i32)
-}
-
-impl Canvas<'_> {
+impl Canvas {
     /// Draws a line through points.
     pub fn line(&mut self, points: &[(f64, f64)], ink: Ink, width: f64) {
         if points.len() > 1 {
-            let _ = self.backend.draw_path(points.iter().map(|&p| fine(p)), &ink.style(width, false));
+            self.shapes.push(Shape::Line { points: points.to_vec(), ink, width, dashes: None });
         }
     }
 
     /// A line of dashes `on` pixels long with gaps of `off`.
     pub fn dashes(&mut self, points: &[(f64, f64)], ink: Ink, width: f64, on: f64, off: f64) {
-        let mut phase = 0.0;
-        let mut dash: Vec<(f64, f64)> = Vec::new();
-        for (&a, &b) in points.iter().zip(points.iter().skip(1)) {
-            let length = (b.0 - a.0).hypot(b.1 - a.1);
-            let at = |s: f64| (a.0 + (b.0 - a.0) * s / length, a.1 + (b.1 - a.1) * s / length);
-            let mut s = 0.0;
-            while s < length {
-                let drawing = phase < on;
-                let step = (if drawing { on - phase } else { on + off - phase }).min(length - s).max(1e-6);
-                if drawing {
-                    if dash.is_empty() {
-                        dash.push(at(s));
-                    }
-                    dash.push(at(s + step));
-                }
-                s += step;
-                phase += step;
-                if phase >= on && !dash.is_empty() {
-                    self.line(&std::mem::take(&mut dash), ink, width);
-                }
-                if phase >= on + off - 1e-9 {
-                    phase = 0.0;
-                }
-            }
+        if points.len() > 1 {
+            self.shapes.push(Shape::Line { points: points.to_vec(), ink, width, dashes: Some((on, off)) });
         }
-        self.line(&dash, ink, width);
     }
 
     /// Fills a polygon.
     pub fn polygon(&mut self, points: &[(f64, f64)], ink: Ink) {
         if points.len() > 2 {
-            let _ = self.backend.fill_polygon(points.iter().map(|&p| fine(p)), &ink.style(0.0, true));
+            self.shapes.push(Shape::Polygon { points: points.to_vec(), ink });
         }
     }
 
     /// Fills a rectangle between two corners.
     pub fn rectangle(&mut self, a: (f64, f64), b: (f64, f64), ink: Ink) {
-        let _ = self.backend.draw_rect(
-            fine((a.0.min(b.0), a.1.min(b.1))),
-            fine((a.0.max(b.0), a.1.max(b.1))),
-            &ink.style(0.0, true),
-            true,
-        );
+        let (a, b) = ((a.0.min(b.0), a.1.min(b.1)), (a.0.max(b.0), a.1.max(b.1)));
+        self.shapes.push(Shape::Rectangle { a, b, ink });
     }
 
     /// Fills a circle; nothing where the point is not finite.
     pub fn dot(&mut self, at: (f64, f64), radius: f64, ink: Ink) {
+        if at.0.is_finite() && at.1.is_finite() {
+            self.shapes.push(Shape::Dot { at, radius, ink });
+        }
+    }
+
+    /// A mark of a data set at a point, about `radius` pixels around it; nothing where the point is not finite.
+    pub fn mark(&mut self, at: (f64, f64), radius: f64, mark: Mark, ink: Ink) {
         if !(at.0.is_finite() && at.1.is_finite()) {
             return;
         }
-        let _ = self.backend.draw_circle(fine(at), (radius * FINE) as u32, &ink.style(0.0, true), true);
+        let around = |corners: &[(f64, f64)]| -> Vec<(f64, f64)> {
+            corners.iter().map(|(x, y)| (at.0 + radius * x, at.1 + radius * y)).collect()
+        };
+        // Of about the same area.
+        let corners: &[(f64, f64)] = match mark {
+            Mark::Circle => return self.dot(at, radius, ink),
+            Mark::Square => &[(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9), (-0.9, -0.9)],
+            Mark::Up => &[(0.0, -1.4), (1.25, 0.8), (-1.25, 0.8)],
+            Mark::Diamond => &[(0.0, -1.35), (1.2, 0.0), (0.0, 1.35), (-1.2, 0.0), (0.0, -1.35)],
+            Mark::Down => &[(0.0, 1.4), (1.25, -0.8), (-1.25, -0.8)],
+            Mark::Cross => &[
+                (-1.4, -0.4),
+                (-0.4, -0.4),
+                (-0.4, -1.4),
+                (0.4, -1.4),
+                (0.4, -0.4),
+                (1.4, -0.4),
+                (1.4, 0.4),
+                (0.4, 0.4),
+                (0.4, 1.4),
+                (-0.4, 1.4),
+                (-0.4, 0.4),
+                (-1.4, 0.4),
+            ],
+        };
+        self.polygon(&around(corners), ink);
     }
 
     /// A filled triangle with its tip at `at`, pointing up or down: a value that lies beyond the edge of its panel.
@@ -235,20 +309,6 @@ impl Canvas<'_> {
         if text.trim().is_empty() || !(how.size.is_finite() && how.size > 0.0 && at.0.is_finite() && at.1.is_finite()) {
             return;
         }
-        let horizontal = match how.align {
-            Align::Start => HPos::Left,
-            Align::Middle => HPos::Center,
-            Align::End => HPos::Right,
-        };
-        let mut font = (FONT, how.size * FINE * FONT_FACTOR).into_font();
-        if how.bold {
-            font = font.style(plotters::style::FontStyle::Bold);
-        }
-        if how.rotated {
-            font = font.transform(FontTransform::Rotate270);
-        }
-        let color = RGBAColor(how.ink.0, how.ink.1, how.ink.2, how.ink.3);
-        let style = TextStyle::from(font).color(&color).pos(Pos::new(horizontal, VPos::Center));
-        let _ = self.backend.draw_text(text, &style, fine(at));
+        self.shapes.push(Shape::Text { at, words: text.to_string(), how });
     }
 }

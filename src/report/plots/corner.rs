@@ -5,7 +5,7 @@
 
 use super::axis::{Axis, Labels, Panel, Ticks, superscript};
 use super::canvas::{
-    Align, Canvas, Lettering, MUTED, POSTERIOR, PRIOR, TEXT, TRUTH, draw, fitting, round_ink, text_width,
+    Align, Canvas, Lettering, MUTED, POSTERIOR, PRIOR, Picture, TEXT, TRUTH, draw, fitting, round_ink, text_width,
 };
 use super::density::{Surface, curve};
 use crate::numerics::statistics::quantiles;
@@ -40,12 +40,12 @@ struct Set {
 }
 
 /// The refined posterior; `None` without samples.
-pub fn corner(data: &ReportData) -> Option<String> {
+pub fn corner(data: &ReportData) -> Option<Picture> {
     picture(data, &[], "Corner plot of the posterior")
 }
 
 /// The same with the posterior of every round before refinement; `None` without rounds.
-pub fn rounds(data: &ReportData) -> Option<String> {
+pub fn rounds(data: &ReportData) -> Option<Picture> {
     let rounds: Vec<Set> = data
         .rounds
         .iter()
@@ -55,7 +55,7 @@ pub fn rounds(data: &ReportData) -> Option<String> {
     if rounds.is_empty() { None } else { picture(data, &rounds, "Posteriors of the rounds around the refined one") }
 }
 
-fn picture(data: &ReportData, rounds: &[Set], alternative: &str) -> Option<String> {
+fn picture(data: &ReportData, rounds: &[Set], alternative: &str) -> Option<Picture> {
     let posterior = Set::of(&data.posterior, &data.posterior, data.summary.refine.ess);
     if posterior.columns.iter().any(|c| c.len() < 2) || posterior.columns.is_empty() {
         return None;

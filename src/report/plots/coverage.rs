@@ -3,12 +3,12 @@
 
 use super::axis::{Axis, Labels, Panel};
 use super::binning::energy_axis;
-use super::canvas::{Align, DATA, Ink, Lettering, MUTED, TEXT, draw};
+use super::canvas::{Align, DATA, Ink, Lettering, MUTED, Picture, TEXT, draw};
 use crate::report::tables::{Coverage, SpectrumRow, SpectrumTable};
 
 /// One small panel per stage: where the simulated spectra of the prior and of each round's proposal lie around the observed one.
 /// At most six stages are drawn: the first, the last, and those evenly between.
-pub fn coverage(table: &SpectrumTable, stages: &[Coverage]) -> Option<String> {
+pub fn coverage(table: &SpectrumTable, stages: &[Coverage]) -> Option<Picture> {
     let stages: Vec<&Coverage> = stages.iter().filter(|s| !s.rows.is_empty()).collect();
     let chosen: Vec<&Coverage> = match stages.len() {
         n if n <= 6 => stages,

@@ -1,7 +1,7 @@
 //! The key of a plot, put where it hides nothing.
 
 use super::axis::Panel;
-use super::canvas::{Align, Canvas, DATA, Ink, Lettering, POSTERIOR, TEXT, text_width};
+use super::canvas::{Align, Canvas, DATA, Ink, Lettering, Mark, POSTERIOR, TEXT, text_width};
 
 /// What stands beside the words.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -12,6 +12,12 @@ pub enum Sample {
     Line(Ink, f64),
     /// A dashed line of this width.
     Dashes(Ink, f64),
+    /// A line of this width whose dashes and gaps have these lengths.
+    Pattern(Ink, f64, (f64, f64)),
+    /// A data point of one of several data sets, with its errors.
+    Mark(Ink, Mark),
+    /// A point of a background spectrum: errors alone.
+    Bars(Ink),
     /// The 68 % and 95 % bands of the posterior.
     Bands,
     /// The mark of a value beyond the panel.
@@ -116,6 +122,16 @@ fn entry(canvas: &mut Canvas, (x, y): (f64, f64), sample: Sample, words: &str) {
             canvas.line(&[(x + 4.0, y), (x + 22.0, y)], ink.opacity(0.75 * ink.3), 1.1);
             canvas.line(&[(x + 13.0, y - 7.0), (x + 13.0, y + 7.0)], ink.opacity(0.75 * ink.3), 1.1);
             canvas.dot((x + 13.0, y), 2.0, ink);
+        }
+        Sample::Pattern(ink, width, (on, off)) => canvas.dashes(&line, ink, width, on, off),
+        Sample::Mark(ink, mark) => {
+            canvas.line(&line, ink, 1.4);
+            canvas.line(&[(x + 13.0, y - 7.0), (x + 13.0, y + 7.0)], ink.opacity(0.75 * ink.3), 1.1);
+            canvas.mark((x + 13.0, y), 2.6, mark, ink);
+        }
+        Sample::Bars(ink) => {
+            canvas.line(&[(x + 6.0, y), (x + 20.0, y)], ink, 1.0);
+            canvas.line(&[(x + 13.0, y - 6.0), (x + 13.0, y + 6.0)], ink, 1.0);
         }
         Sample::Line(ink, width) => canvas.line(&line, ink, width),
         Sample::Dashes(ink, width) => canvas.dashes(&line, ink, width, 4.0, 3.0),

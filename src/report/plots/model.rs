@@ -1,9 +1,9 @@
 //! `rontgen spectrum --plot`: an unfolded model with its additive components.
 
 use super::axis::{Axis, Labels, Panel};
-use super::canvas::{Align, Ink, Lettering, TEXT, draw, fitting};
+use super::canvas::{Align, Ink, Lettering, Picture, TEXT, draw, fitting, part_style};
 use super::legend::{Legend, Sample};
-use super::spectrum::{RIGHT, WIDTH, part_ink, step_line, trace};
+use super::spectrum::{RIGHT, WIDTH, step_line, trace};
 
 /// More bins than can be told apart are added up.
 const MOST_BINS: usize = 1600;
@@ -26,7 +26,7 @@ fn density(edges: &[f64], photons: &[f64]) -> Vec<(f64, f64, f64)> {
 }
 
 /// Photons/cm2/s/keV of a model and of its components (name, photons per bin) over E + 1 edges (keV).
-pub fn model(title: &str, edges: &[f64], whole: &[f64], components: &[(String, Vec<f64>)]) -> String {
+pub fn model(title: &str, edges: &[f64], whole: &[f64], components: &[(String, Vec<f64>)]) -> Picture {
     let total = density(edges, whole);
     let parts: Vec<_> = components.iter().map(|(name, photons)| (name, density(edges, photons))).collect();
     let positive = |bins: &[(f64, f64, f64)]| -> Vec<f64> {
@@ -43,7 +43,8 @@ pub fn model(title: &str, edges: &[f64], whole: &[f64], components: &[(String, V
     let mut legend = Legend::default();
     legend.add(Sample::Line(WHOLE, 1.6), "whole model");
     for (k, (name, _)) in parts.iter().enumerate() {
-        legend.add(Sample::Line(part_ink(k), 1.2), name.as_str());
+        let (ink, dashes) = part_style(k);
+        legend.add(Sample::Pattern(ink, 1.3, dashes), name.as_str());
     }
     let at = panel(34.0);
     let lines = parts.iter().map(|(_, bins)| bins).chain([&total]);
@@ -66,7 +67,8 @@ pub fn model(title: &str, edges: &[f64], whole: &[f64], components: &[(String, V
             None => legend.draw_flow(canvas, (LEFT, 28.0), RIGHT - LEFT),
         }
         for (k, (_, bins)) in parts.iter().enumerate() {
-            panel.steps(canvas, bins, part_ink(k), 1.2);
+            let (ink, dashes) = part_style(k);
+            panel.dashed_steps(canvas, bins, ink, 1.3, dashes);
         }
         panel.steps(canvas, &total, WHOLE, 1.6);
         panel.axes(canvas, Labels { bottom: true, left: true, size: 11.0, scale: true }, 62.0);

@@ -1,7 +1,7 @@
 //! Cost against size: one small panel per swept quantity, measured points and the fitted line.
 
 use super::axis::{Axis, Labels, Panel};
-use super::canvas::{Align, DATA, Lettering, MUTED, POSTERIOR, TEXT, draw};
+use super::canvas::{Align, DATA, Lettering, MUTED, POSTERIOR, Picture, TEXT, draw};
 
 /// One panel: points (size, seconds) and `seconds = fixed + slope size`.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ pub struct ScalingPanel {
 const COLUMNS: usize = 4;
 
 /// All panels as one SVG, on logarithmic axes. `None` without panels.
-pub fn scaling(panels: &[ScalingPanel]) -> Option<String> {
+pub fn scaling(panels: &[ScalingPanel]) -> Option<Picture> {
     if panels.is_empty() {
         return None;
     }

@@ -1,7 +1,7 @@
 //! How the run went: losses over the epochs of all rounds, and the sampling efficiency per round.
 
 use super::axis::{Axis, Labels, Panel};
-use super::canvas::{Align, Canvas, FRAME, GRID, Ink, Lettering, MUTED, POSTERIOR, TEXT, draw};
+use super::canvas::{Align, Canvas, FRAME, GRID, Ink, Lettering, MUTED, POSTERIOR, Picture, TEXT, draw};
 use crate::report::ReportData;
 
 const TRAIN: Ink = Ink(165, 180, 196, 1.0);
@@ -16,7 +16,7 @@ struct Curve {
 }
 
 /// Training and validation loss of the auto-encoder and the flow. `None` when nothing was trained.
-pub fn losses(data: &ReportData) -> Option<String> {
+pub fn losses(data: &ReportData) -> Option<Picture> {
     let networks = [("autoencoder", "Auto-encoder", "Mean C-STAT"), ("flow", "Flow", "−⟨ln q⟩")];
     let curves: Vec<Curve> = networks
         .into_iter()
@@ -94,7 +94,7 @@ fn loss_axis(curve: &Curve) -> Axis {
 
 /// Sampling efficiency of each round's posterior against the exact likelihood, and of the refinement; acceptance of the prior in
 /// the truncated proposal. `None` without rounds.
-pub fn efficiency(data: &ReportData) -> Option<String> {
+pub fn efficiency(data: &ReportData) -> Option<Picture> {
     let rounds = &data.summary.rounds;
     if rounds.is_empty() {
         return None;

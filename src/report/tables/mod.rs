@@ -9,8 +9,8 @@ mod unfolded;
 use std::path::Path;
 
 pub use crate::result::{
-    COVERAGE_BINS, Coverage, LossRow, Quantiles, Samples, SpectrumRow, SpectrumTable, UnfoldedRow, UnfoldedTable,
-    WeightedSamples,
+    BackgroundRow, COVERAGE_BINS, Coverage, LossRow, Quantiles, Samples, SpectrumRow, SpectrumTable, UnfoldedRow,
+    UnfoldedTable, WeightedSamples,
 };
 pub use read::{read_coverage, read_losses, read_samples, read_spectrum, read_unfolded, read_weighted};
 pub use unfolded::write_unfolded;
@@ -77,16 +77,42 @@ const SPECTRUM_COLUMNS: [&str; 9] = [
     "expected_q975",
 ];
 
+/// Columns of spectrum.csv that a data set may lack: errors of data that are no Poisson counts, expected counts at the best sample and of the source alone, and the background spectrum.
+const COUNTS_ERROR: &str = "counts_error";
+const BEST: &str = "expected_best";
+const SOURCE: &str = "expected_source";
+const BACKGROUND: [&str; 3] = ["background_counts", "background_scale", "background_expected"];
+const BACKGROUND_ERROR: &str = "background_error";
+
 /// Writes spectrum.csv.
 ///
 /// # Errors
 /// [`ReportError::Io`] naming the file.
 pub fn write_spectrum(path: &Path, table: &SpectrumTable) -> Result<(), ReportError> {
     let mut header: Vec<String> = SPECTRUM_COLUMNS.iter().map(|s| s.to_string()).collect();
+    let mut further: Vec<Vec<f64>> = Vec::new();
+    let errors: Option<Vec<f64>> = table.rows.iter().map(|row| row.error).collect();
+    for (name, values) in [(COUNTS_ERROR, &errors.unwrap_or_default()), (BEST, &table.best), (SOURCE, &table.source)] {
+        if !values.is_empty() {
+            header.push(name.into());
+            further.push(values.clone());
+        }
+    }
+    if !table.background.is_empty() {
+        header.extend(BACKGROUND.map(String::from));
+        let values: [fn(&BackgroundRow) -> f64; 3] = [|b| b.counts, |b| b.scale, |b| b.expected];
+        further.extend(values.map(|value| table.background.iter().map(value).collect()));
+        if table.background.iter().all(|b| b.error.is_some()) {
+            header.push(BACKGROUND_ERROR.into());
+            further.push(table.background.iter().filter_map(|b| b.error).collect());
+        }
+    }
     header.extend(table.components.iter().map(|(name, _)| format!("{COMPONENT}{name}")));
+    let further = &further;
     let rows = table.rows.iter().enumerate().map(|(i, r)| {
         let own = [r.e_min, r.e_max, table.exposure, r.counts, r.q025, r.q16, r.median, r.q84, r.q975];
-        own.into_iter().chain(parts_of(&table.components, i))
+        let further = further.iter().map(move |values| values.get(i).copied().unwrap_or(0.0));
+        own.into_iter().chain(further).chain(parts_of(&table.components, i))
     });
     write_rows(path, &header, rows)
 }

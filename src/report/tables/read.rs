@@ -5,8 +5,9 @@ use std::path::Path;
 
 use super::unfolded::UNFOLDED_COLUMNS;
 use super::{
-    COMPONENT, COVERAGE_COLUMNS, Coverage, LossRow, SPECTRUM_COLUMNS, Samples, SpectrumRow, SpectrumTable, UnfoldedRow,
-    UnfoldedTable, WEIGHT_COLUMNS, WeightedSamples,
+    BACKGROUND, BACKGROUND_ERROR, BEST, BackgroundRow, COMPONENT, COUNTS_ERROR, COVERAGE_COLUMNS, Coverage, LossRow,
+    SOURCE, SPECTRUM_COLUMNS, Samples, SpectrumRow, SpectrumTable, UnfoldedRow, UnfoldedTable, WEIGHT_COLUMNS,
+    WeightedSamples,
 };
 use crate::bounded;
 use crate::result::ReportError;
@@ -92,6 +93,36 @@ impl<'p> Table<'p> {
                 Ok((name.to_string(), values?))
             })
             .collect()
+    }
+
+    /// A column of finite numbers that may be missing.
+    fn optional(&self, name: &str) -> Result<Option<Vec<f64>>, ReportError> {
+        let Some(j) = self.header.iter().position(|h| h == name) else { return Ok(None) };
+        self.records.iter().map(|row| self.finite(row, j)).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// The columns of a background spectrum: all of them or none.
+    fn background(&self) -> Result<Vec<BackgroundRow>, ReportError> {
+        if !BACKGROUND.iter().any(|name| self.header.iter().any(|h| h == name)) {
+            return Ok(Vec::new());
+        }
+        let mut at = [0; 3];
+        for (slot, name) in at.iter_mut().zip(BACKGROUND) {
+            *slot = self.position(name)?;
+        }
+        let errors = self.optional(BACKGROUND_ERROR)?;
+        let mut all = Vec::with_capacity(self.records.len());
+        for (i, row) in self.records.iter().enumerate() {
+            let [counts, scale, expected] = at.map(|column| self.finite(row, column));
+            let error = errors.as_ref().and_then(|errors| errors.get(i).copied());
+            let (counts, scale, expected) = (counts?, scale?, expected?);
+            if scale < 0.0 || error.is_some_and(|error| error < 0.0) {
+                let message = format!("a background with scale {scale}; expected scales and errors of at least 0");
+                return Err(ReportError::table(self.path, row.0, message));
+            }
+            all.push(BackgroundRow { counts, error, scale, expected });
+        }
+        Ok(all)
     }
 
     fn wrong(&self, line: u64, column: usize, found: &str, expected: &str) -> ReportError {
@@ -201,20 +232,31 @@ pub fn read_spectrum(path: &Path) -> Result<SpectrumTable, ReportError> {
     for (slot, name) in at.iter_mut().zip(SPECTRUM_COLUMNS) {
         *slot = table.position(name)?;
     }
-    let mut spectrum = SpectrumTable { components: table.components()?, ..SpectrumTable::default() };
-    for row in &table.records {
+    let mut spectrum = SpectrumTable {
+        components: table.components()?,
+        best: table.optional(BEST)?.unwrap_or_default(),
+        source: table.optional(SOURCE)?.unwrap_or_default(),
+        background: table.background()?,
+        ..SpectrumTable::default()
+    };
+    let errors = table.optional(COUNTS_ERROR)?;
+    for (i, row) in table.records.iter().enumerate() {
         let mut v = [0.0; 9];
         for (value, &column) in v.iter_mut().zip(&at) {
             *value = table.finite(row, column)?;
         }
         let [e_min, e_max, exposure, counts, q025, q16, median, q84, q975] = v;
         table.bin(row.0, e_min, e_max)?;
-        if exposure <= 0.0 || counts < 0.0 {
+        let error = errors.as_ref().and_then(|errors| errors.get(i).copied());
+        if error.is_some_and(|error| error <= 0.0) {
+            return Err(ReportError::table(path, row.0, "an error of the data that is not above 0"));
+        }
+        if exposure <= 0.0 || (counts < 0.0 && error.is_none()) {
             let message = format!("exposure {exposure} s and {counts} counts; expected more than 0 and at least 0");
             return Err(ReportError::table(path, row.0, message));
         }
         spectrum.exposure = exposure;
-        spectrum.rows.push(SpectrumRow { e_min, e_max, counts, q025, q16, median, q84, q975 });
+        spectrum.rows.push(SpectrumRow { e_min, e_max, counts, error, q025, q16, median, q84, q975 });
     }
     Ok(spectrum)
 }
@@ -266,7 +308,7 @@ pub fn read_coverage(path: &Path) -> Result<Vec<Coverage>, ReportError> {
         let [e_min, e_max, counts, q025, q16, median, q84, q975] = v;
         table.bin(row.0, e_min, e_max)?;
         if let Some(current) = stages.last_mut() {
-            current.rows.push(SpectrumRow { e_min, e_max, counts, q025, q16, median, q84, q975 });
+            current.rows.push(SpectrumRow { e_min, e_max, counts, error: None, q025, q16, median, q84, q975 });
         }
     }
     Ok(stages)

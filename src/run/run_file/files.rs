@@ -47,6 +47,7 @@ impl RunFile {
             min_background: o.min_background,
             mismatch: o.mismatch,
             notes: Vec::new(),
+            redistribution: self.moves_responses(),
         };
         let path = |choice: &FileChoice| match choice {
             FileChoice::File(path) => Some(path.display().to_string()),

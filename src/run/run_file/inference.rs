@@ -170,7 +170,53 @@ pub(super) const AMORTISED_KEYS: &[Key] = &[
         },
         "Range of exposures that the networks serve, drawn uniformly in the logarithm [s].",
     ),
+    own(
+        "background",
+        Grammar {
+            default: || "[0.3, 3.0]".into(),
+            allowed: || FACTORS.into(),
+            read: |section, run| {
+                if let (Some(amortised), Some(range)) =
+                    (&mut run.inference.amortised, section.pair("background", FACTORS, factors)?)
+                {
+                    amortised.background = range;
+                }
+                Ok(())
+            },
+            write: |run| {
+                let [lo, hi] = run.inference.amortised.as_ref()?.background;
+                ([lo, hi] != Amortised::default().background).then(|| format!("[{lo:?}, {hi:?}]"))
+            },
+        },
+        "Levels of the backgrounds that the networks serve, over that of the observed one, drawn uniformly in the logarithm; their shape is the observed one's, smoothed.",
+    ),
+    own(
+        "scale",
+        Grammar {
+            default: || "[0.8, 1.25]".into(),
+            allowed: || FACTORS.into(),
+            read: |section, run| {
+                if let (Some(amortised), Some(range)) =
+                    (&mut run.inference.amortised, section.pair("scale", FACTORS, factors)?)
+                {
+                    amortised.scale = range;
+                }
+                Ok(())
+            },
+            write: |run| {
+                let [lo, hi] = run.inference.amortised.as_ref()?.scale;
+                ([lo, hi] != Amortised::default().scale).then(|| format!("[{lo:?}, {hi:?}]"))
+            },
+        },
+        "Scales of the backgrounds (BACKSCAL, EXPOSURE, AREASCAL) that the networks serve, over the observed one's, drawn uniformly in the logarithm.",
+    ),
 ];
+
+const FACTORS: &str = "[lowest, highest] with 0 < lowest <= 1 <= highest";
+
+fn factors(lo: f64, hi: f64) -> bool {
+    lo > 0.0 && lo <= 1.0 && hi >= 1.0 && lo < hi && hi.is_finite()
+}
 
 const EXPOSURE: &str = "[shortest, longest] in s with 0 < shortest < longest";
 

@@ -92,7 +92,7 @@ pub(super) const TABLE: &[SectionKeys] = &[
         form: Form::Free,
         ..section(
             PARAMETERS,
-            "What is said of each parameter: \"COMPONENT.PARAMETER\" = a number (frozen), or a table with one of these keys.",
+            "What is said of each parameter: \"COMPONENT.PARAMETER\" = a number (frozen), or a table with one of these keys. Those of responses are gain.slope, gain.offset [keV] and area.tilt (docs/response.md).",
             parameters::KEYS,
         )
     },

@@ -164,9 +164,21 @@ pub(super) const KEYS: &[Key] = &[
             },
         },
         Fixed("auto"),
-        "What compares counts and model: by default C-STAT without a background, marginal with one of counts, pgstat with one of errors.",
+        "What compares counts and model: by default C-STAT without a background, marginal with one of counts, pgstat with one of errors, chi2 for rates with errors.",
     )
     .identity(Identity::Unless("\"auto\"")),
+    number(
+        "systematic",
+        Field {
+            get: |run| run.observation.statistic.systematic,
+            set: |run, value| run.observation.statistic.systematic = value,
+        },
+        Fixed(0.0),
+        0.0..=1.0,
+        "Systematic error as a fraction of each number of the spectrum, which chi2 adds to its errors in quadrature.",
+    )
+    .written(|run| run.observation.statistic.systematic != 0.0)
+    .identity(Identity::Unless("0.0")),
     word(
         "mismatch",
         words!(observation.mismatch, [Mismatch::Error, Mismatch::Warn], mismatch),

@@ -31,6 +31,6 @@ pub(super) const KEYS: &[Key] = &[
         "residuals",
         words!(output.residuals, [Residuals::Delta, Residuals::Ratio], Residuals::name),
         Fixed("delta"),
-        "Residuals of the report's pictures: (data - model) / sqrt(model), or data / model.",
+        "Residuals right below the spectrum in the report's pictures, the others follow: (data - model) / sqrt(model), or data / model.",
     ),
 ];

@@ -266,6 +266,19 @@ impl<T: Element> RowBlocks<T> {
         Self { blocks, block_rows, rows, cols }
     }
 
+    /// Takes blocks of `block_rows` rows each, the last of them perhaps of fewer.
+    ///
+    /// # Panics
+    /// When there are none, or when they have other rows or different columns.
+    pub fn from_blocks(blocks: Vec<Tensor<T>>, block_rows: usize) -> Self {
+        let (last, full) = blocks.split_last().expect("at least one block");
+        let cols = last.cols();
+        assert!(full.iter().all(|block| (block.rows(), block.cols()) == (block_rows, cols)), "blocks of other shapes");
+        assert!(last.rows() <= block_rows, "a last block of more rows than the others");
+        let rows = full.len() * block_rows + last.rows();
+        Self { blocks, block_rows, rows, cols }
+    }
+
     /// Uploads a host array in as many blocks as the device's binding limit asks for.
     pub fn from_array(device: &Device, array: ArrayView2<'_, T>) -> Self {
         let mut rows = Self::empty(device, array.nrows(), array.ncols(), usize::MAX);

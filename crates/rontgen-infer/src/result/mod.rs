@@ -38,8 +38,8 @@ pub use summary::{
     Seconds, Summary, Transfers,
 };
 pub use tables::{
-    COVERAGE_BINS, Coverage, LossRow, Quantiles, SetPictures, SpectrumRow, SpectrumTable, UnfoldedRow, UnfoldedTable,
-    WeightedSamples,
+    BackgroundRow, COVERAGE_BINS, Coverage, LossRow, Quantiles, SetPictures, SpectrumRow, SpectrumTable, UnfoldedRow,
+    UnfoldedTable, WeightedSamples,
 };
 pub use together::{SetAlone, StatisticSummary, Tension};
 pub use verdict::{Light, ModelLight, ModelStatus, Sampling, Verdict, VerdictStatus, limits};

@@ -38,8 +38,10 @@ pub struct SpectrumRow {
     pub e_min: f64,
     /// Upper edge \[keV\].
     pub e_max: f64,
-    /// Observed counts.
+    /// Observed counts; where they have an error numbers with a Gaussian one, in counts, less their background, which may be negative.
     pub counts: f64,
+    /// Standard deviation of the observed numbers; `None`: Poisson counts.
+    pub error: Option<f64>,
     /// Quantile 0.025.
     pub q025: f64,
     /// Quantile 0.16.
@@ -60,8 +62,28 @@ pub struct SpectrumTable {
     /// Kept bins, ascending in channel.
     pub rows: Vec<SpectrumRow>,
     /// Expected counts per row from each additive component alone, with all that multiplies it in the expression, at the best sample
-    /// of the posterior. Empty where a model has but one, or where the components do not add up to the model.
+    /// of the posterior; then what named models add, and the background that the statistic expects. Empty where a model has but one and nothing
+    /// else adds to the counts, or where the components do not add up to the model.
     pub components: Vec<(String, Vec<f64>)>,
+    /// Expected counts per row at the best sample, of all that adds to them: the sum of the components. Empty where it is not known.
+    pub best: Vec<f64>,
+    /// Posterior median per row of the counts that the source's model alone makes expect. Empty where nothing else adds to them.
+    pub source: Vec<f64>,
+    /// The background spectrum, a row each. Empty where there is none.
+    pub background: Vec<BackgroundRow>,
+}
+
+/// The background spectrum in one kept bin of its data set.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct BackgroundRow {
+    /// Observed counts B, in the background's own region and exposure; rate times exposure of a background with Gaussian errors.
+    pub counts: f64,
+    /// Standard deviation of B where it is Gaussian; `None`: Poisson counts.
+    pub error: Option<f64>,
+    /// Background counts in the source's bin for one in the background's: (EXPOSURE BACKSCAL AREASCAL) of the source over that of the background.
+    pub scale: f64,
+    /// Counts that the statistic expects of the background in the source's bin, which are part of the expected counts; 0 where it knows nothing of the background.
+    pub expected: f64,
 }
 
 /// What the pictures of one data set are drawn from.
@@ -90,15 +112,16 @@ pub struct Coverage {
 pub const COVERAGE_BINS: usize = 260;
 
 impl Coverage {
-    /// Makes the table from the kept bins' edges \[keV\], observed counts, and counts simulated at this stage (row-major, spectra x bins).
+    /// Makes the table from the kept bins' edges \[keV\], observed counts, and counts simulated at this stage (row-major, spectra x bins). Data that
+    /// are no counts come as they are.
     ///
     /// # Errors
     /// [`ReportError::Invalid`] when the lengths do not belong together.
     pub fn from_simulations(
         stage: &str,
         edges: &[(f64, f64)],
-        counts: &[u32],
-        simulated: &[u32],
+        counts: &[f64],
+        simulated: &[f64],
     ) -> Result<Coverage, ReportError> {
         let bins = edges.len();
         if bins == 0 || counts.len() != bins || simulated.is_empty() || !simulated.len().is_multiple_of(bins) {
@@ -117,9 +140,9 @@ impl Coverage {
                 _ => groups.push((e_min, e_max, 1)),
             }
         }
-        let add = |spectrum: &[u32]| -> Vec<f32> {
+        let add = |spectrum: &[f64]| -> Vec<f32> {
             let mut rest = spectrum.iter();
-            groups.iter().map(|g| rest.by_ref().take(g.2).map(|&c| u64::from(c)).sum::<u64>() as f32).collect()
+            groups.iter().map(|g| rest.by_ref().take(g.2).sum::<f64>() as f32).collect()
         };
         let matrix: Vec<f32> = simulated.chunks_exact(bins).flat_map(add).collect();
         let quantiles = Quantiles::of_columns(&matrix, groups.len());
@@ -127,6 +150,7 @@ impl Coverage {
             e_min: g.0,
             e_max: g.1,
             counts: f64::from(counts),
+            error: None,
             q025: q.q025,
             q16: q.q16,
             median: q.median,
@@ -179,7 +203,7 @@ impl SpectrumTable {
     /// [`ReportError::Invalid`] when the lengths do not belong together.
     pub fn from_expected(
         edges: &[(f64, f64)],
-        counts: &[u32],
+        counts: &[f64],
         exposure: f64,
         expected: &[f32],
     ) -> Result<SpectrumTable, ReportError> {
@@ -195,14 +219,15 @@ impl SpectrumTable {
         let rows = edges.iter().zip(counts).zip(quantiles).map(|((&(e_min, e_max), &counts), q)| SpectrumRow {
             e_min,
             e_max,
-            counts: f64::from(counts),
+            counts,
+            error: None,
             q025: q.q025,
             q16: q.q16,
             median: q.median,
             q84: q.q84,
             q975: q.q975,
         });
-        Ok(SpectrumTable { exposure, rows: rows.collect(), components: Vec::new() })
+        Ok(SpectrumTable { exposure, rows: rows.collect(), ..SpectrumTable::default() })
     }
 }
 

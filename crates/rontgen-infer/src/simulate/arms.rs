@@ -10,11 +10,12 @@ use std::sync::Arc;
 use super::{Compression, gpu, plan};
 use crate::device::{Device, DeviceError, Tensor};
 use crate::kernels::fold::{Csr, FoldPlan, Weights};
+use crate::kernels::gain::{GainPlan, Shift};
 use crate::kernels::model::ModelPlan;
 use crate::kernels::model_fold::ModelFoldPlan;
 use crate::kernels::parameters::{Coordinates, ParameterPlan};
-use crate::model::{FreeParameter, MapEntry, Parameters, Program};
-use crate::observation::FoldedResponse;
+use crate::model::{FreeParameter, MapEntry, Parameters, Program, ResponseMap};
+use crate::observation::{FoldedResponse, Redistribution, ResponseShift};
 use crate::{InferError, Result};
 
 /// An arm as it is asked for.
@@ -27,6 +28,12 @@ pub struct ArmSpec<'a> {
     pub(super) columns: Range<usize>,
     pub(super) accumulate: bool,
     pub(super) factor: Option<MapEntry>,
+    pub(super) gain: Option<(&'a Redistribution, ResponseMap)>,
+}
+
+/// A sparse matrix of the observation as the fold takes it.
+fn csr(folded: &FoldedResponse) -> Csr<'_> {
+    Csr { columns: folded.energies(), row_start: &folded.row_start, column: &folded.column, value: &folded.value }
 }
 
 impl<'a> ArmSpec<'a> {
@@ -38,13 +45,21 @@ impl<'a> ArmSpec<'a> {
         folded: &'a FoldedResponse,
         columns: Range<usize>,
     ) -> Self {
-        let csr = Csr {
-            columns: folded.energies(),
-            row_start: &folded.row_start,
-            column: &folded.column,
-            value: &folded.value,
-        };
-        Self { program, parameters, csr, least: f32::MIN, columns, accumulate: false, factor: None }
+        let csr = csr(folded);
+        Self { program, parameters, csr, least: f32::MIN, columns, accumulate: false, factor: None, gain: None }
+    }
+
+    /// Sets the expected counts of `columns` as [`ArmSpec::new`] does, through a response whose gain and area are parameters; the model is made on
+    /// the energies of `response`.
+    pub fn shifted(
+        program: &'a Program,
+        parameters: &'a Parameters,
+        response: &'a Redistribution,
+        map: ResponseMap,
+        columns: Range<usize>,
+    ) -> Self {
+        // Photons that are moved may dip below zero next to a line that stands on nothing.
+        Self { least: 0.0, gain: Some((response, map)), ..Self::new(program, parameters, &response.matrix, columns) }
     }
 
     /// Sets the expected counts of `columns` as [`ArmSpec::new`] does, on the energies that a compression kept, which was found for this model
@@ -52,7 +67,7 @@ impl<'a> ArmSpec<'a> {
     pub fn compressed(compression: &'a Compression, parameters: &'a Parameters, columns: Range<usize>) -> Self {
         let (program, csr) = (&compression.program, compression.csr());
         // Interpolation may dip below zero next to a feature that stands on nothing.
-        Self { program, parameters, csr, least: 0.0, columns, accumulate: false, factor: None }
+        Self { program, parameters, csr, least: 0.0, columns, accumulate: false, factor: None, gain: None }
     }
 
     /// The arm times `factor` (of the free parameters) in every spectrum.
@@ -69,6 +84,10 @@ impl<'a> ArmSpec<'a> {
     pub(super) fn expected(&self, theta: &[f64]) -> Vec<f64> {
         let mut flux = vec![0.0; self.program.energies()];
         self.program.evaluate(&self.parameters.full(theta), &mut flux);
+        if let Some((response, map)) = self.gain {
+            let [slope, offset, tilt] = map.entries().map(|entry| entry.value(theta));
+            flux = response.moved(&flux, ResponseShift { slope, offset, tilt });
+        }
         let factor = self.factor.map_or(1.0, |factor| factor.value(theta));
         let fold = |row: &[u32]| -> f64 {
             let range = row[0] as usize..row[1] as usize;
@@ -112,7 +131,8 @@ pub(super) fn check(arms: &[ArmSpec<'_>], columns: usize) -> Result<()> {
         if arm.parameters.free().iter().map(named).ne(list.iter().cloned()) {
             return refuse("its free parameters are not those of the first arm, in name, order and prior".into());
         }
-        if let Some(factor) = arm.factor {
+        let shift = arm.gain.map_or(Vec::new(), |(_, map)| map.entries().to_vec());
+        for factor in arm.factor.into_iter().chain(shift) {
             let beyond = usize::try_from(factor.free).is_ok_and(|free| free >= list.len());
             if beyond || !(factor.scale.is_finite() && factor.offset.is_finite()) {
                 return refuse(format!("a factor of {factor:?} with {} free parameters", list.len()));
@@ -136,9 +156,11 @@ pub(super) fn check(arms: &[ArmSpec<'_>], columns: usize) -> Result<()> {
 #[derive(Debug)]
 pub(super) struct Arm {
     pub program: Arc<Program>,
-    /// Maps the free parameters to those of the model, and to the factor, where there is one, behind them.
+    /// Maps the free parameters to those of the model, and to the factor and the shift of the response, where there are such, behind them.
     pub parameters: ParameterPlan,
     pub model: Arc<ModelPlan>,
+    /// What happens to the photons before they are folded.
+    pub gain: Option<GainPlan>,
     pub fold: FoldPlan,
     /// Model and fold in one kernel, and whether they go that way.
     pub model_fold: Option<ModelFoldPlan>,
@@ -163,8 +185,13 @@ impl Arm {
         let csr = spec.csr;
         let mut areas = vec![0f32; csr.columns];
         csr.column.iter().zip(csr.value).for_each(|(&energy, &value)| areas[energy as usize] += value);
+        let gain = spec.gain.map(|(response, _)| {
+            areas.iter_mut().zip(&response.area).for_each(|(sum, area)| *sum *= *area as f32);
+            GainPlan::new(device, response.edges(), &response.area, &response.log_ratios())
+        });
         let fold = FoldPlan::new(device, csr).at_least(spec.least);
-        let model_fold = ModelFoldPlan::new(device, &model, csr);
+        // Where photons move, the flux has to be in memory.
+        let model_fold = if gain.is_some() { None } else { ModelFoldPlan::new(device, &model, csr) };
         // Software adapters pay more for a barrier than for memory.
         let software = matches!(device, Device::Gpu(gpu) if gpu.is_software());
         let one_kernel = !software && model_fold.as_ref().is_some_and(ModelFoldPlan::narrow);
@@ -178,8 +205,9 @@ impl Arm {
         }
         Ok(Self {
             program,
-            parameters: plan::parameter_plan(device, spec.parameters, spec.factor),
+            parameters: plan::parameter_plan(device, spec.parameters, spec.factor, spec.gain.map(|(_, map)| map)),
             model,
+            gain,
             fold,
             model_fold,
             one_kernel,
@@ -191,9 +219,14 @@ impl Arm {
         })
     }
 
-    /// Parameters of the model, M; the factor stands behind them.
+    /// Parameters of the model, M; the factor stands behind them, and then the shift of the response.
     pub fn model_parameters(&self) -> usize {
-        self.parameters.count() - usize::from(self.weighted)
+        self.shift_at() - usize::from(self.weighted)
+    }
+
+    /// The number of the first parameter of the response's shift.
+    pub fn shift_at(&self) -> usize {
+        self.parameters.count() - if self.gain.is_some() { Shift::COUNT } else { 0 }
     }
 
     /// The factors of the spectra whose parameters lie on a GPU.
@@ -206,7 +239,7 @@ impl Arm {
         let mut full = vec![0f32; self.parameters.count()];
         self.parameters.map_row(coordinates, theta, &mut full);
         let full: Vec<f64> = full.into_iter().map(f64::from).collect();
-        let (full, factor) = full.split_at(self.model_parameters());
+        let (full, factor) = full[..self.shift_at()].split_at(self.model_parameters());
         let mut flux = vec![0f64; self.program.energies()];
         self.program.evaluate(full, &mut flux);
         let total: f64 = flux.iter().zip(&self.areas).map(|(flux, area)| flux * f64::from(*area)).sum();
@@ -215,7 +248,8 @@ impl Arm {
 
     /// Bytes of its tables.
     pub fn bytes(&self) -> u64 {
-        self.fold.bytes() as u64 + self.model_fold.as_ref().map_or(0, ModelFoldPlan::bytes) as u64
+        let of_gain = self.gain.as_ref().map_or(0, GainPlan::bytes);
+        (self.fold.bytes() + of_gain + self.model_fold.as_ref().map_or(0, ModelFoldPlan::bytes)) as u64
     }
 }
 
@@ -225,11 +259,17 @@ pub(super) fn evaluator(arms: &[Arm], k: usize) -> usize {
     if arms[leader].one_kernel { k } else { leader }
 }
 
+/// Energies of the photons that a shift moves, which lie beside the flux.
+pub(super) fn moved_energies(arms: &[Arm]) -> usize {
+    arms.iter().filter(|arm| arm.gain.is_some()).map(|arm| arm.fold.energies()).sum()
+}
+
 /// Spectra of a tile on a GPU, for the fluxes of all arms together.
 pub(super) fn gpu_tile(device: &Device, arms: &[Arm], columns: usize) -> usize {
     let own = arms.iter().enumerate().filter(|(k, arm)| arm.flux_of == *k).map(|(_, arm)| arm);
     let (energies, slots) =
         own.fold((0, 0), |(energies, slots), arm| (energies + arm.fold.energies(), slots.max(arm.model.slots())));
+    let energies = energies + moved_energies(arms);
     gpu::tile(device, energies, columns, slots)
 }
 

@@ -6,6 +6,7 @@ use crate::Result;
 use crate::device::{Cpu, Fault, RowBlocks, Tensor};
 use crate::kernels::cstat::{self, Form};
 use crate::kernels::fold::{self, CPU_SPECTRA, TileWindow, cpu_stride, fold_tile_into};
+use crate::kernels::gain::{self, Shift, gain_row};
 use crate::kernels::model::sound;
 use crate::kernels::parameters::Coordinates;
 use crate::kernels::poisson::{self, Source};
@@ -22,6 +23,9 @@ const WORK_PER_TICK: usize = 1 << 23;
 pub(super) struct Scratch {
     full: Vec<f32>,
     flux: Vec<f32>,
+    /// Photons moved by the gain of a response.
+    moved: Vec<f32>,
+    gain: gain::Scratch,
     means: Vec<f32>,
     model: model::Scratch,
     fold: fold::Scratch,
@@ -118,13 +122,18 @@ impl Simulator {
             scratch.full.resize(arm.parameters.count(), 0.0);
             scratch.flux.resize(TILE * stride, 0.0);
             let mut weights = [1f32; TILE];
+            let mut shifts = [Shift { slope: 1.0, offset: 0.0, tilt: 0.0 }; TILE];
             for (r, (flux, broken)) in scratch.flux.chunks_mut(stride).zip(&mut broken).take(job.rows).enumerate() {
-                if arm.flux_of != k && !arm.weighted {
+                if arm.flux_of != k && !arm.weighted && arm.gain.is_none() {
                     break;
                 }
                 arm.parameters.map_row(coordinates, &job.theta[r * free..][..free], &mut scratch.full);
-                let (full, factor) = scratch.full.split_at(parameters);
+                let (full, shift) = scratch.full.split_at(arm.shift_at());
+                let (full, factor) = full.split_at(parameters);
                 factor.iter().for_each(|factor| weights[r] = *factor);
+                if arm.gain.is_some() {
+                    shifts[r] = Shift::of(shift);
+                }
                 if arm.flux_of != k {
                     // The flux of the arm before is this one's.
                     continue;
@@ -143,7 +152,15 @@ impl Simulator {
                 weights: arm.weighted.then_some(&weights[..job.rows]),
                 accumulate: arm.accumulate,
             };
-            fold_tile_into(&arm.fold, &scratch.flux, stride, means, window, &mut scratch.fold);
+            if let Some(plan) = &arm.gain {
+                scratch.moved.resize(TILE * stride, 0.0);
+                let tiles = scratch.flux.chunks(stride).zip(scratch.moved.chunks_mut(stride));
+                for ((flux, moved), shift) in tiles.zip(shifts).take(job.rows) {
+                    gain_row(plan, shift, flux, moved, &mut scratch.gain);
+                }
+            }
+            let flux = if arm.gain.is_some() { &scratch.moved } else { &scratch.flux };
+            fold_tile_into(&arm.fold, flux, stride, means, window, &mut scratch.fold);
         }
         for (r, means) in means.chunks(bins.max(1)).take(job.rows).enumerate() {
             if !sound(means) {

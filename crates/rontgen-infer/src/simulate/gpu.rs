@@ -9,7 +9,7 @@ use crate::kernels::cstat::Rows;
 use crate::kernels::fold::{FluxTile, Window};
 use crate::kernels::parameters::Coordinates;
 use crate::kernels::poisson::{self, Source};
-use crate::kernels::{fold, model, model_fold, parameters};
+use crate::kernels::{fold, gain, model, model_fold, parameters};
 
 /// Bytes of a tile's flux: enough spectra to fill an adapter, far below any binding limit.
 const FLUX_BYTES: u64 = 64 << 20;
@@ -35,6 +35,8 @@ struct Room {
     /// Where model and fold are two kernels, and no arm before has the same flux.
     flux: Option<FluxTile>,
     slots: Option<Tensor<f32>>,
+    /// Where the gain of the response moves photons.
+    moved: Option<FluxTile>,
 }
 
 impl Room {
@@ -45,6 +47,7 @@ impl Room {
             full: arm.parameters.room(device, tile),
             flux: own.then(|| FluxTile::zeros(device, tile, arm.fold.energies())),
             slots: if own { arm.model.room(device, tile) } else { None },
+            moved: arm.gain.as_ref().map(|gain| FluxTile::zeros(device, tile, gain.energies())),
         }
     }
 }
@@ -78,14 +81,22 @@ impl Simulator {
             };
             for (k, arm) in self.arms.iter().enumerate() {
                 let evaluator = evaluator(&self.arms, k);
-                let Room { full, flux, slots } = &mut rooms[k];
-                if arm.one_kernel || arm.weighted || evaluator == k {
+                let Room { full, flux, slots, .. } = &mut rooms[k];
+                if arm.one_kernel || arm.weighted || arm.gain.is_some() || evaluator == k {
                     parameters::parameters(device, &arm.parameters, coordinates, theta, row, n, full);
                 }
                 if let Some(flux) = flux {
                     let host = |stage: usize, full: &[f64], out: &mut [f64]| arm.program.host_stage(stage, full, out);
                     model::host_stages(&arm.model, &host, full, n, slots.as_mut())?;
                     model::model(device, &arm.model, &unused, full, n, slots.as_mut(), flux, offset + row);
+                }
+                if let Some(plan) = &arm.gain {
+                    // Taken out while the flux of another arm is read.
+                    let (mut moved, room) = (rooms[k].moved.take(), &rooms[k]);
+                    if let (Some(moved), Some(flux)) = (&mut moved, &rooms[evaluator].flux) {
+                        gain::gain(device, plan, &room.full, arm.shift_at(), flux, n, moved);
+                    }
+                    rooms[k].moved = moved;
                 }
                 let full = &rooms[k].full;
                 let window = Window {
@@ -95,7 +106,8 @@ impl Simulator {
                     accumulate: arm.accumulate,
                     first_row: offset + row,
                 };
-                match (&rooms[evaluator].flux, arm.model_fold.as_ref().filter(|_| arm.one_kernel), device) {
+                let flux = rooms[k].moved.as_ref().or(rooms[evaluator].flux.as_ref());
+                match (flux, arm.model_fold.as_ref().filter(|_| arm.one_kernel), device) {
                     (_, Some(plan), Device::Gpu(gpu)) => {
                         model_fold::model_fold(gpu, plan, &arm.model, arm.fold.least(), full, n, mean, window);
                     }

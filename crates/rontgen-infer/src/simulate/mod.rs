@@ -17,7 +17,7 @@ pub use crate::kernels::parameters::Coordinates;
 pub use crate::kernels::poisson::Source;
 pub use arms::ArmSpec;
 pub use compress::Compression;
-pub use statistic::{Observed, Statistic};
+pub use statistic::{Observed, Statistic, Units};
 
 use crate::device::{Device, DeviceError, RowBlocks, Tensor};
 use crate::kernels::background_draw::{BackgroundTable, background_draw};
@@ -217,6 +217,17 @@ impl Simulator {
         Observed::new(&self.device, counts, &self.statistics)
     }
 
+    /// Other counts (D of them), prepared to be compared by other statistics, which cover all columns.
+    ///
+    /// # Errors
+    /// As [`Simulator::prepare`]; statistics that leave out columns.
+    pub fn prepare_by(&self, counts: &[u32], statistics: &[(Range<usize>, Statistic)]) -> Result<Observed> {
+        if counts.len() != self.bins() {
+            return Err(InferError::Unfit(format!("{} counts for {} columns", counts.len(), self.bins())));
+        }
+        Observed::new(&self.device, counts, &statistic::side_by_side(statistics, counts.len())?)
+    }
+
     /// Writes -1/2 of the statistic of `observed` for `rows` rows of expected source counts (`mean`, from its first row on) into `out` from
     /// entry `out_row` on.
     ///
@@ -258,6 +269,20 @@ impl Simulator {
         statistic::columns(&self.statistics).iter().map(|one| one.mean()).collect()
     }
 
+    /// Whether every column is drawn in units of its own ([`Units`]).
+    pub fn is_rescaled(&self) -> bool {
+        self.statistics.iter().all(|(columns, statistic)| columns.is_empty() || statistic.units(0).is_some())
+    }
+
+    /// Makes of expected source counts (rows of D) what drawn counts are on average: with the mean background, and in the units in which a column's
+    /// data are drawn.
+    pub fn seen(&self, expected: &mut [f32]) {
+        let columns = statistic::columns(&self.statistics);
+        for row in expected.chunks_exact_mut(columns.len().max(1)) {
+            row.iter_mut().zip(&columns).for_each(|(mean, column)| *mean = column.seen(*mean));
+        }
+    }
+
     /// Adds a draw of the background to expected source counts (N x D), row `r` with the numbers of row `first_row + r` of (`source.seed`,
     /// `source.stream`), which are other ones than those that Poisson counts of the same rows take. Nothing happens where there is none.
     pub fn add_background(&self, source: Source, first_row: usize, expected: &mut RowBlocks<f32>) {
@@ -288,7 +313,8 @@ impl Simulator {
             let (e, slots) = (arm.fold.energies() as u64, arm.model.slots() as u64);
             8 * e + tile * e * (1 + slots)
         };
-        tables + 4 * (self.with_flux().map(of_models).sum::<u64>() + tile * self.bins() as u64)
+        let moved = tile * arms::moved_energies(&self.arms) as u64;
+        tables + 4 * (self.with_flux().map(of_models).sum::<u64>() + moved + tile * self.bins() as u64)
     }
 
     /// Draws spectra for every row of `cube` (N x P, unit cube). Row `i` of an output uses the random numbers of row `i` of

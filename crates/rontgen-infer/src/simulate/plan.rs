@@ -2,16 +2,24 @@
 
 use crate::device::Device;
 use crate::kernels::parameters::{Entry, ParameterPlan, Shape};
-use crate::model::{MapEntry, Parameters, Prior};
+use crate::model::{MapEntry, Parameters, Prior, ResponseMap};
 use crate::numerics::special::normal_cdf;
 
-/// Priors, ties and frozen values as tables on a device; a factor is one more parameter behind those of the model.
-pub(super) fn parameter_plan(device: &Device, parameters: &Parameters, factor: Option<MapEntry>) -> ParameterPlan {
+/// Priors, ties and frozen values as tables on a device; a factor is one more parameter behind those of the model, and a shift of the response
+/// three more.
+pub(super) fn parameter_plan(
+    device: &Device,
+    parameters: &Parameters,
+    factor: Option<MapEntry>,
+    shift: Option<ResponseMap>,
+) -> ParameterPlan {
     let shapes = parameters.free().iter().map(|free| shape(free.prior)).collect();
     let entries = parameters
         .map()
         .iter()
-        .chain(&factor)
+        .copied()
+        .chain(factor)
+        .chain(shift.iter().flat_map(ResponseMap::entries))
         .map(|entry| Entry { free: usize::try_from(entry.free).ok(), scale: entry.scale, offset: entry.offset })
         .collect();
     ParameterPlan::new(device, shapes, entries)

@@ -15,16 +15,61 @@ pub enum Statistic {
     /// C-STAT: counts are Poisson draws of what is expected ([`crate::kernels::cstat`]).
     Poisson,
     /// One that knows of a background spectrum ([`crate::kernels::background_stat`]); a bin for each column. Their source counts are not read:
-    /// they are the observed ones.
+    /// they are the observed ones. With [`BackgroundStatistic::Gaussian`] they are the data, and the counts stand for them in [`Units`].
     Background(BackgroundStatistic, Arc<[BackgroundBin]>),
 }
 
+/// The units in which data with Gaussian errors are drawn and shown to networks: there they are Poisson counts whose spread is the datum's error
+/// where the model meets the datum. Likelihoods take the datum itself.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Units {
+    factor: f64,
+    offset: f64,
+}
+
+/// Standard deviations by which the zero of counts lies below a datum of 0: so far below a datum that a draw does not come, and their law is
+/// nearly normal (a skewness of 0.1 at most).
+const ROOM: f64 = 10.0;
+/// The fewest counts that stand for a datum, where it is negative by many standard deviations.
+const FEWEST: f64 = 25.0;
+
+impl Units {
+    /// Those of a datum with its standard deviation, both in the units of expected counts.
+    pub fn of(datum: f64, deviation: f64) -> Self {
+        let root = (datum / deviation + ROOM).max(FEWEST.sqrt());
+        Self { factor: root / deviation, offset: root * ROOM }
+    }
+
+    /// The counts that stand for a datum.
+    pub fn counts(self, datum: f64) -> u32 {
+        // A cast holds at the ends of its range.
+        (datum * self.factor + self.offset).round() as u32
+    }
+
+    /// What counts stand for.
+    pub fn datum(self, counts: f64) -> f64 {
+        (counts - self.offset) / self.factor
+    }
+}
+
 impl Statistic {
+    /// The units of a column whose counts stand for other data.
+    pub fn units(&self, bin: usize) -> Option<Units> {
+        match self {
+            Statistic::Background(BackgroundStatistic::Gaussian, bins) => {
+                Some(Units::of(bins[bin].source, bins[bin].error))
+            }
+            _ => None,
+        }
+    }
+
     /// The statistic of a column's bin, in f64, for `mean` expected source counts and `observed` counts.
     pub fn of_bin(&self, bin: usize, observed: u32, mean: f64) -> f64 {
         match self {
             Statistic::Poisson => oracle::deviance(observed, mean),
-            Statistic::Background(statistic, bins) => statistic.of_bin(mean, &with_source(&bins[bin], observed)),
+            Statistic::Background(statistic, bins) => {
+                statistic.of_bin(mean, &with_source(*statistic, &bins[bin], observed))
+            }
         }
     }
 
@@ -36,6 +81,9 @@ impl Statistic {
             Statistic::Poisson => own,
             Statistic::Background(BackgroundStatistic::W | BackgroundStatistic::Marginal, bins) => {
                 own + peak(bins[bin].background)
+            }
+            Statistic::Background(BackgroundStatistic::Gaussian, bins) => {
+                -(bins[bin].error * std::f64::consts::TAU.sqrt()).ln()
             }
             Statistic::Background(..) => own,
         }
@@ -53,13 +101,24 @@ impl Statistic {
             BackgroundStatistic::Pgstat => {
                 ColumnBackground::Normal { mean: scale * background, deviation: scale * error }
             }
-            BackgroundStatistic::Gaussian => ColumnBackground::Nothing,
+            BackgroundStatistic::Gaussian => {
+                let Units { factor, offset } = Units::of(bins[bin].source, bins[bin].error);
+                ColumnBackground::Rescaled { factor, offset }
+            }
         }
     }
 }
 
-fn with_source(bin: &BackgroundBin, observed: u32) -> BackgroundBin {
-    BackgroundBin { source: f64::from(observed), ..*bin }
+/// A bin with its observed counts. Counts that stand for the datum itself are it, to the last digit.
+fn with_source(statistic: BackgroundStatistic, bin: &BackgroundBin, observed: u32) -> BackgroundBin {
+    let source = match statistic {
+        BackgroundStatistic::Gaussian => {
+            let units = Units::of(bin.source, bin.error);
+            if units.counts(bin.source) == observed { bin.source } else { units.datum(f64::from(observed)) }
+        }
+        _ => f64::from(observed),
+    };
+    BackgroundBin { source, ..*bin }
 }
 
 /// The most counts of a bin that f32 tells apart from one more.
@@ -93,7 +152,8 @@ impl Observed {
                 Statistic::Poisson => Prepared::Poisson,
                 Statistic::Background(statistic, bins) => {
                     let own = bins.iter().zip(&counts[columns.clone()]);
-                    let own: Vec<BackgroundBin> = own.map(|(bin, count)| with_source(bin, *count)).collect();
+                    let own: Vec<BackgroundBin> =
+                        own.map(|(bin, count)| with_source(*statistic, bin, *count)).collect();
                     let data = BackgroundData::new(device, *statistic, &own);
                     Prepared::Background(data.map_err(|error| InferError::Unfit(format!("background: {error}")))?)
                 }

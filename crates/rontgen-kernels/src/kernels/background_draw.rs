@@ -1,7 +1,7 @@
 //! Draws of backgrounds, added to the counts that a source is expected to give: what a spectrum is then drawn from.
 //!
 //! A background with counts of its own is known up to a Gamma density (prior and Poisson counts), one with errors up to a normal one that is
-//! held at zero. The numbers of (seed, stream, row, column) are the same on every device but for f32's rounding of logarithms; they collide with
+//! held at zero. Data that are no counts at all are drawn as counts in units of their own, `factor x mean + offset`. The numbers of (seed, stream, row, column) are the same on every device but for f32's rounding of logarithms; they collide with
 //! neither the Poisson draws nor the fills of the same stream.
 
 use super::poisson::Source;
@@ -42,23 +42,43 @@ pub enum ColumnBackground {
         /// Standard deviation.
         deviation: f64,
     },
+    /// No background: the column's datum is drawn in other units, of which `factor m + offset` are expected where m is the mean. At most
+    /// [`HIGHEST`] of them, so that they can be drawn.
+    Rescaled {
+        /// Units for one of the mean's.
+        factor: f64,
+        /// Units where the mean is 0.
+        offset: f64,
+    },
 }
 
+/// What the units of a [`ColumnBackground::Rescaled`] column are held at from above: f32 holds the whole numbers about it.
+pub const HIGHEST: f32 = 8_388_608.0;
+
 impl ColumnBackground {
-    /// The mean of the counts (of the normal number: before it is held at 0).
+    /// The mean of the counts (of the normal number: before it is held at 0); 0 for columns without a background.
     pub fn mean(&self) -> f64 {
         match *self {
-            ColumnBackground::Nothing => 0.0,
+            ColumnBackground::Nothing | ColumnBackground::Rescaled { .. } => 0.0,
             ColumnBackground::Gamma { shape, factor } => shape * factor,
             ColumnBackground::Normal { mean, .. } => mean,
         }
     }
 
-    fn row(&self) -> [f32; 4] {
+    /// What a mean of the source becomes on average, in the units that are drawn.
+    pub fn seen(&self, mean: f32) -> f32 {
         match *self {
-            ColumnBackground::Nothing => [0.0; 4],
-            ColumnBackground::Gamma { shape, factor } => [shape as f32, factor as f32, 0.0, 0.0],
-            ColumnBackground::Normal { mean, deviation } => [0.0, 0.0, mean as f32, deviation as f32],
+            ColumnBackground::Rescaled { factor, offset } => (mean * factor as f32 + offset as f32).min(HIGHEST),
+            _ => mean + self.mean() as f32,
+        }
+    }
+
+    fn row(&self) -> [f32; 5] {
+        match *self {
+            ColumnBackground::Nothing => [0.0; 5],
+            ColumnBackground::Gamma { shape, factor } => [shape as f32, factor as f32, 0.0, 0.0, 0.0],
+            ColumnBackground::Normal { mean, deviation } => [0.0, 0.0, mean as f32, deviation as f32, 0.0],
+            ColumnBackground::Rescaled { factor, offset } => [0.0, 0.0, offset as f32, 0.0, factor as f32],
         }
     }
 }
@@ -66,16 +86,16 @@ impl ColumnBackground {
 /// The backgrounds of D columns on a device.
 #[derive(Debug)]
 pub struct BackgroundTable {
-    /// 4 x D: shape, factor, mean, deviation.
+    /// 5 x D: shape, factor, mean, deviation, factor of the source's mean (0: 1).
     table: Tensor<f32>,
 }
 
 impl BackgroundTable {
     /// Lays the backgrounds of D columns out on a device.
     pub fn new(device: &Device, columns: &[ColumnBackground]) -> Self {
-        let rows: Vec<[f32; 4]> = columns.iter().map(ColumnBackground::row).collect();
-        let values: Vec<f32> = (0..4).flat_map(|k| rows.iter().map(move |row| row[k])).collect();
-        Self { table: Tensor::from_slice(device, 4, columns.len(), &values) }
+        let rows: Vec<[f32; 5]> = columns.iter().map(ColumnBackground::row).collect();
+        let values: Vec<f32> = (0..5).flat_map(|k| rows.iter().map(move |row| row[k])).collect();
+        Self { table: Tensor::from_slice(device, 5, columns.len(), &values) }
     }
 
     /// Columns, D.
@@ -92,7 +112,11 @@ impl BackgroundTable {
         assert_eq!(means.len(), cols, "background_draw: columns");
         let seed = random::key(source.seed);
         for (col, mean) in means.iter_mut().enumerate() {
-            let [shape, factor, normal_mean, deviation] = [0, 1, 2, 3].map(|k| table[k * cols + col]);
+            let [shape, factor, normal_mean, deviation, gain] = [0, 1, 2, 3, 4].map(|k| table[k * cols + col]);
+            if gain > 0.0 {
+                *mean = (*mean * gain + normal_mean).min(HIGHEST);
+                continue;
+            }
             let block = |trial: u32| random::block(seed, source.stream, row, col as u32, FIRST_DRAW + trial);
             *mean += if shape > 0.0 {
                 factor * gamma(shape, block)

@@ -14,6 +14,7 @@ pub mod cstat;
 pub mod cstat_each;
 pub mod flow;
 pub mod fold;
+pub mod gain;
 pub mod gather;
 pub mod gemm;
 pub mod gemm_half;
@@ -56,6 +57,7 @@ pub fn every_kernel() -> Vec<Kernel> {
         cstat::kernels(),
         cstat_each::kernels(),
         fold::kernels(),
+        gain::kernels(),
         gather::kernels(),
         gemm::kernels(),
         loss::kernels(),

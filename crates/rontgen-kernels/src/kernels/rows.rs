@@ -1,4 +1,5 @@
-//! Rows of a matrix with a number each: multiplied by it, or with it behind them as one more column.
+//! Rows of a matrix with a number each: multiplied by it, with it behind them as one more column, or with another matrix that is added and stands
+//! behind them.
 
 use crate::device::{Device, Kernel, Tensor, grid_1d};
 use rayon::prelude::*;
@@ -11,10 +12,11 @@ fn variant(name: &str, define: &'static str) -> Kernel {
 }
 static SCALE: LazyLock<Kernel> = LazyLock::new(|| variant("rows.scale", "SCALE"));
 static APPEND: LazyLock<Kernel> = LazyLock::new(|| variant("rows.append", "APPEND"));
+static BESIDE: LazyLock<Kernel> = LazyLock::new(|| variant("rows.beside", "BESIDE"));
 
 /// Every shader of this family, for the tests of portability.
 pub fn kernels() -> Vec<Kernel> {
-    [&SCALE, &APPEND].map(|kernel| (**kernel).clone()).into()
+    [&SCALE, &APPEND, &BESIDE].map(|kernel| (**kernel).clone()).into()
 }
 
 /// Numbers below which a second thread is not worth waking.
@@ -75,6 +77,46 @@ pub fn append_column(device: &Device, matrix: &Tensor<f32>, column: &Tensor<f32>
             let launch = Launch { rows: rows as u32, cols: cols as u32, first: 0 };
             let bindings = [column.gpu(), matrix.gpu(), out.gpu()];
             gpu.dispatch(&APPEND, &launch, &bindings, grid_1d(rows * (cols + 1), 256));
+        }
+    }
+    out
+}
+
+/// Adds a second matrix (N x C) to a first, its columns times `factors` (C numbers) and its rows times `numbers` (N), and puts it as it is behind
+/// the sum: N x 2C.
+///
+/// # Panics
+/// When shapes do not agree.
+pub fn add_beside(
+    device: &Device,
+    matrix: &Tensor<f32>,
+    second: &Tensor<f32>,
+    factors: &Tensor<f32>,
+    numbers: &Tensor<f32>,
+) -> Tensor<f32> {
+    let (rows, cols) = (matrix.rows(), matrix.cols());
+    assert_eq!((second.rows(), second.cols()), (rows, cols), "add_beside: shapes");
+    assert!(factors.len() == cols && numbers.len() >= rows, "add_beside: factors");
+    let mut out = Tensor::empty(device, rows, 2 * cols);
+    if rows * cols == 0 {
+        return out;
+    }
+    match device {
+        Device::Cpu(cpu) => cpu.run("rows.beside", || {
+            let (matrix, second, factors, numbers) = (matrix.cpu(), second.cpu(), factors.cpu(), numbers.cpu());
+            let all = out.cpu_mut().par_chunks_mut(2 * cols).with_min_len(GRAIN / (2 * cols) + 1).enumerate();
+            all.for_each(|(r, row)| {
+                let (sum, behind) = row.split_at_mut(cols);
+                behind.copy_from_slice(&second[r * cols..][..cols]);
+                for (c, sum) in sum.iter_mut().enumerate() {
+                    *sum = matrix[r * cols + c] + factors[c] * numbers[r] * behind[c];
+                }
+            });
+        }),
+        Device::Gpu(gpu) => {
+            let launch = Launch { rows: rows as u32, cols: cols as u32, first: 0 };
+            let bindings = [numbers.gpu(), matrix.gpu(), out.gpu(), second.gpu(), factors.gpu()];
+            gpu.dispatch(&BESIDE, &launch, &bindings, grid_1d(rows * cols, 256));
         }
     }
     out

@@ -259,6 +259,9 @@ impl Parser<'_> {
             let component = Arc::new(user.component().clone());
             return self.placed(start, component, Origin::User(user.clone()), written.to_string());
         }
+        if table::Kind::Channels.name().eq_ignore_ascii_case(written) {
+            return self.table(start, table::Kind::Channels);
+        }
         let component = match catalogue::find(written) {
             Lookup::Found(component) => component,
             Lookup::Ambiguous(names) => {

@@ -15,6 +15,7 @@ pub mod expression;
 pub mod extension;
 pub mod external;
 pub mod grid;
+pub mod instrument;
 mod joint;
 mod norms;
 pub mod parameters;
@@ -34,6 +35,7 @@ pub use cosmology::Cosmology;
 pub use excerpt::Tabulated;
 pub use expression::Expr;
 pub use extension::{Extensions, UserComponent};
+pub use instrument::ResponseMap;
 pub use joint::JointParameters;
 pub use parameters::{FreeParameter, MapEntry, Parameters, Setting};
 pub use parts::additive_parts;
@@ -231,6 +233,37 @@ impl Model {
     /// Returns all M parameters in XSPEC's order: by component as written, each component's own order inside.
     pub fn parameters(&self) -> &[ParameterInfo] {
         &self.parameters
+    }
+
+    /// Returns the tables of its components that are in channels (`pca{FILE}`), not in energies.
+    pub fn in_channels(&self) -> Vec<&table::TableModel> {
+        let tables = self.components.iter().filter_map(|component| match &component.origin {
+            Origin::Table(table) if table.kind == table::Kind::Channels => Some(table.as_ref()),
+            _ => None,
+        });
+        tables.collect()
+    }
+
+    /// Returns whether nothing in it needs energies: components in channels, and constants.
+    pub fn is_in_channels(&self) -> bool {
+        let channels = self.in_channels().len();
+        let constants = self.components.iter().filter(|c| c.component.name.eq_ignore_ascii_case("constant")).count();
+        channels > 0 && channels + constants == self.components.len()
+    }
+
+    /// Priors of these parameters, as a run file writes them, by the spectra that a file of principal components was made from.
+    fn training_priors(&self, names: &[&str]) -> Vec<String> {
+        let mut told = Vec::new();
+        for component in &self.components {
+            let Origin::Table(table) = &component.origin else { continue };
+            for (k, (mean, deviation)) in table.training.iter().flat_map(|t| t.factors.iter()).enumerate() {
+                let name = self.parameters.get(component.first_parameter + k).map_or("", |info| info.name.as_str());
+                if names.contains(&name) {
+                    told.push(format!("\"{name}\" = {{ normal = [{mean:.4e}, {deviation:.4e}] }}"));
+                }
+            }
+        }
+        told
     }
 
     /// Returns what is to be said of the files of its table models.

@@ -101,8 +101,14 @@ impl Parameters {
             .map(|(info, _)| info.name.as_str())
             .collect();
         if !missing.is_empty() {
+            let hints: Vec<String> = model.training_priors(&missing);
+            let hint = if hints.is_empty() {
+                String::new()
+            } else {
+                format!("; the file's spectra have {}", hints.join(", "))
+            };
             return Err(error(format!(
-                "no prior or value for {}; each needs one (or freeze it: \"{}\" = {})",
+                "no prior or value for {}; each needs one (or freeze it: \"{}\" = {}){hint}",
                 missing.join(", "),
                 missing[0],
                 infos.iter().find(|i| i.name == missing[0]).map_or(1.0, |i| i.default)
@@ -149,6 +155,12 @@ impl Parameters {
     /// A list of free parameters that several models share, and the map of one of them.
     pub(super) fn joined(free: Vec<FreeParameter>, map: Vec<MapEntry>, warnings: Vec<String>) -> Self {
         Self { free, map, warnings }
+    }
+
+    /// The same parameters as those of an instrument, which have no place in a model.
+    pub(super) fn of_no_model(mut self) -> Self {
+        self.free.iter_mut().for_each(|free| free.model_index = FreeParameter::OF_NO_MODEL);
+        self
     }
 
     fn check_prior(&mut self, info: &ParameterInfo, prior: Prior) -> Result<Prior, ModelError> {

@@ -1,6 +1,6 @@
 //! The parameters of one model in several data sets: shared, a data set's own (`NAME@SET`), or tied across data sets.
 
-use super::{JointParameters, MapEntry, Model, ModelError, Parameters, Setting};
+use super::{JointParameters, MapEntry, Model, ModelError, Parameters, Setting, instrument};
 use std::collections::BTreeMap;
 
 fn error(text: String) -> ModelError {
@@ -19,9 +19,18 @@ pub struct ModelGroup<'a> {
 }
 
 impl ModelGroup<'_> {
+    /// The name of the group of [`instrument::model`], the parameters of the data sets' responses: no named model has it, and it stands before no
+    /// parameter.
+    pub const RESPONSES: &'static str = "@response";
+
+    /// Whether parameters are called as they are, without the name of the group.
+    fn plain(&self) -> bool {
+        self.name.is_empty() || self.name == Self::RESPONSES
+    }
+
     /// A parameter's name on the list of all.
     fn called(&self, parameter: &str) -> String {
-        if self.name.is_empty() { parameter.to_owned() } else { format!("{}:{parameter}", self.name) }
+        if self.plain() { parameter.to_owned() } else { format!("{}:{parameter}", self.name) }
     }
 }
 
@@ -95,10 +104,17 @@ pub fn resolve_models(
             error(format!("'{key}': no data set is called '{name}'; expected one of {}", sets.join(", ")))
         })
     };
-    let group_of = |name: Option<&str>, key: &str| {
-        let found = groups.iter().position(|group| group.name.eq_ignore_ascii_case(name.unwrap_or("")));
+    let group_of = |name: Option<&str>, parameter: &str, key: &str| {
+        let own =
+            if name.is_none() && instrument::names(parameter) { ModelGroup::RESPONSES } else { name.unwrap_or("") };
+        let found = groups.iter().position(|group| group.name.eq_ignore_ascii_case(own));
+        // A tie may lead to a parameter of a response that nothing is said of.
+        if found.is_none() && own == ModelGroup::RESPONSES {
+            return Err(error(format!("'{key}': nothing is said of {parameter}")));
+        }
         found.ok_or_else(|| {
-            let known: Vec<&str> = groups.iter().map(|group| group.name).filter(|name| !name.is_empty()).collect();
+            let named = groups.iter().filter(|group| !group.plain());
+            let known: Vec<&str> = named.map(|group| group.name).collect();
             let known =
                 if known.is_empty() { "there is none".to_owned() } else { format!("there is {}", known.join(", ")) };
             error(format!("'{key}': no named model is called '{}'; {known}", name.unwrap_or("")))
@@ -107,7 +123,7 @@ pub fn resolve_models(
     let mut said: Vec<Said<'_>> = Vec::with_capacity(settings.len());
     for (key, setting) in settings {
         let name = split(key);
-        let group = group_of(name.model, key)?;
+        let group = group_of(name.model, name.parameter, key)?;
         let parameter = groups[group].model.find(name.parameter)?;
         let set = name.set.map(|set| place(set, key)).transpose()?;
         if let Some(set) = set.filter(|set| !groups[group].sets.contains(set)) {
@@ -152,7 +168,7 @@ pub fn resolve_models(
             }
             if let Setting::Tied { to, scale, offset } = one.setting {
                 let name = split(to);
-                let target_group = group_of(name.model, to)?;
+                let target_group = group_of(name.model, name.parameter, to)?;
                 let target = groups[target_group].model.find(name.parameter);
                 let target = target.map_err(|e| error(format!("{} is tied to '{to}': {e}", one.key)))?;
                 let target_set = match name.set {
@@ -188,7 +204,7 @@ pub fn resolve_models(
         }
         let parameters = Parameters::resolve(group.model, &here).map_err(|e| match (owners.len(), group.name) {
             (1, _) => e,
-            (_, "") => error(format!("data set '{}': {e}", sets[set])),
+            (_, "" | ModelGroup::RESPONSES) => error(format!("data set '{}': {e}", sets[set])),
             (_, name) => {
                 // Advice names parameters as the list does.
                 let mut text = e.to_string();
@@ -198,6 +214,10 @@ pub fn resolve_models(
                 error(format!("model '{name}' of data set '{}': {text}", sets[set]))
             }
         })?;
+        let parameters = match group.name {
+            ModelGroup::RESPONSES => parameters.of_no_model(),
+            _ => parameters,
+        };
         let rename = |free: &str| match of_its_own.contains(&free) {
             true => format!("{}@{}", group.called(free), sets[set]),
             false => group.called(free),
@@ -258,7 +278,7 @@ fn follow(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Prior, Settings};
+    use crate::model::{FreeParameter, Prior, Settings};
 
     fn model() -> Model {
         Model::parse("constant*tbabs*powerlaw", &Settings::default()).unwrap()
@@ -366,6 +386,43 @@ mod tests {
         };
         assert!(wrong("sky:powerlaw.norm").contains("no named model is called 'sky'; there is nxb"));
         assert!(wrong("nxb:powerlaw.norm@pn").contains("none of 'pn'"));
+    }
+
+    #[test]
+    fn responses_have_parameters_of_their_own() {
+        let (source, responses) = (model(), instrument::model());
+        let sets = ["pn".to_owned(), "mos1".to_owned(), "mos2".to_owned()];
+        let groups = [
+            ModelGroup { name: "", model: &source, sets: vec![0, 1, 2] },
+            ModelGroup { name: ModelGroup::RESPONSES, model: &responses, sets: vec![0, 1, 2] },
+        ];
+        let normal = |sd| Setting::Free(Prior::Normal { mean: 0.0, sd });
+        let resolved = |more: &[(&str, Setting)]| {
+            let mut settings = base();
+            settings.extend(more.iter().map(|(name, setting)| (name.to_string(), setting.clone())));
+            resolve_models(&groups, &sets, &settings)
+        };
+        let all = resolved(&[
+            ("Gain.Offset@MOS1", normal(0.005)),
+            ("gain.offset@mos2", tied("gain.offset@mos1", -1.0)),
+            ("area.tilt", normal(0.02)),
+            ("gain.slope@pn", Setting::Frozen(1.01)),
+        ])
+        .unwrap();
+        let wanted = ["tbabs.nH", "powerlaw.PhoIndex", "powerlaw.norm", "area.tilt", "gain.offset@mos1"];
+        assert_eq!(names(&all[0][2]), wanted);
+        let offset = &all[0][0].free()[4];
+        assert_eq!(
+            (offset.unit.as_str(), offset.is_norm, offset.model_index),
+            ("keV", false, FreeParameter::OF_NO_MODEL)
+        );
+        let shifts: Vec<Vec<f64>> = all[1].iter().map(|one| one.full(&[0.3, 1.7, 0.1, 0.02, 0.004])).collect();
+        assert_eq!(shifts, [[1.01, 0.0, 0.02], [1.0, 0.004, 0.02], [1.0, -0.004, 0.02]]);
+        let wrong = |name: &str, setting: Setting| resolved(&[(name, setting)]).unwrap_err().to_string();
+        assert!(wrong("gain.offset@mos3", normal(0.1)).contains("no data set is called 'mos3'"));
+        assert!(wrong("gain.curvature", normal(0.1)).contains("no parameter 'gain.curvature'"));
+        assert!(wrong("gain.slope", Setting::Frozen(0.0)).contains("hard limits"));
+        assert!(wrong("gain.slope@mos1", free(-1.0, 1.0)).contains("hard limits"));
     }
 
     #[test]

@@ -1,12 +1,69 @@
 //! Counts as they are stored: whole numbers, or rates that are whole numbers over the exposure.
 
-use super::spectrum::Reader;
+use super::background::poisson_errors;
+use super::spectrum::{GaussianChannels, Reader};
 use super::{ObservationError, units};
 
 /// Two roundings of a stored f32: a number so close to a whole one is that number.
 const ROUNDING: f64 = 2.5e-7;
 
 impl Reader<'_> {
+    /// The numbers of a spectrum: Poisson counts, with the errors that the file gives them where it says that they are others than Poisson's; or numbers
+    /// that are no counts, which need such errors.
+    pub(super) fn numbers(
+        &mut self,
+        values: &[f64],
+        rate: bool,
+        bad: &[bool],
+        exposure: f64,
+    ) -> Result<(Vec<u32>, Option<GaussianChannels>), ObservationError> {
+        let stated = self.poisson();
+        let n = values.len();
+        let errors = self.column("STAT_ERR")?.filter(|errors| errors.iter().any(|&e| e != 0.0));
+        let told = self.warnings.len();
+        let whole = match rate {
+            true => {
+                self.warnings.push("RATE spectrum: counts are RATE * EXPOSURE, whole in every channel".into());
+                self.counts_of_rates(values, bad, exposure, stated.unwrap_or(true))
+            }
+            false => self.whole_counts("COUNTS", values, bad),
+        };
+        let factor = if rate { exposure * self.rate_unit()? } else { 1.0 };
+        match (whole, errors) {
+            (Ok(counts), errors) => {
+                let kept = self.warnings.len();
+                let fractional = self.per_channel("SYS_ERR", n, 0.0)?.iter().any(|&s| s != 0.0);
+                let theirs = errors.filter(|errors| {
+                    let scaled: Vec<f64> = errors.iter().map(|error| error * factor).collect();
+                    stated == Some(false) && !poisson_errors(&scaled, &counts, bad)
+                });
+                if theirs.is_none() && !fractional {
+                    return Ok((counts, None));
+                }
+                let roots = || counts.iter().map(|&count| f64::from(count).sqrt() / factor).collect();
+                // An error that is no number is no reason to refuse counts that do not need it.
+                let gaussian = self.gaussian(values, &theirs.unwrap_or_else(roots), factor, bad).ok();
+                self.warnings.truncate(kept);
+                let found = gaussian.map(|(values, errors)| GaussianChannels { values, errors, poisson: true });
+                Ok((counts, found))
+            }
+            (Err(_), Some(errors)) if stated != Some(true) => {
+                self.warnings.truncate(told);
+                if stated.is_none() {
+                    self.warnings.push(
+                        "no POISSERR keyword: the errors of STAT_ERR are taken, since counts are not whole".into(),
+                    );
+                }
+                let (values, errors) = self.gaussian(values, &errors, factor, bad)?;
+                Ok((vec![0; n], Some(GaussianChannels { values, errors, poisson: false })))
+            }
+            (Err(error), _) => Err(with_hint(
+                error,
+                "a spectrum that is not Poisson needs its errors: a column STAT_ERR and POISSERR = F",
+            )),
+        }
+    }
+
     /// A count as it must be: a whole number from 0 up, or one rounding of a stored number off.
     fn whole(&self, column: &str, i: usize, value: f64) -> Result<u32, ObservationError> {
         let channel = i + 1;
@@ -142,5 +199,13 @@ impl Reader<'_> {
             }
         }
         Ok(counts)
+    }
+}
+
+/// Adds to a refusal what else could be done.
+pub(super) fn with_hint(error: ObservationError, hint: &str) -> ObservationError {
+    match error {
+        ObservationError::Refused { path, text } => ObservationError::Refused { path, text: format!("{text}; {hint}") },
+        other => other,
     }
 }

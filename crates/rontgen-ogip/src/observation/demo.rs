@@ -85,6 +85,7 @@ pub fn demo_instrument() -> Dataset {
         channel: response.channel.clone(),
         numbered: true,
         counts: vec![0; CHANNELS],
+        gaussian: None,
         grouping: grouping::flags(&groups, CHANNELS),
         quality: vec![0; CHANNELS],
         has_grouping: true,
@@ -98,6 +99,7 @@ pub fn demo_instrument() -> Dataset {
         respfile: None,
         ancrfile: None,
         backfile: None,
+        net: false,
         has_background: false,
         hdu: 0,
         telescope: "rontgen".into(),
@@ -110,6 +112,7 @@ pub fn demo_instrument() -> Dataset {
         spectrum: PathBuf::from("demo"),
         energies: vec![[0.3, 10.0]],
         grouping: Grouping::File,
+        redistribution: true,
         ..ObservationSpec::default()
     };
     // The instrument is a constant, so this cannot fail; a test holds it to that. The fallback keeps the function free of panics.
@@ -117,6 +120,7 @@ pub fn demo_instrument() -> Dataset {
         name: "demo".into(),
         bins: Vec::new(),
         counts: Vec::new(),
+        gaussian: None,
         exposure: EXPOSURE,
         folded: FoldedResponse::default(),
         warnings: Vec::new(),
@@ -130,6 +134,7 @@ pub fn demo_instrument() -> Dataset {
         date: String::new(),
         backfile: None,
         background: None,
+        redistribution: None,
     });
     // Groups that straddle 0.3 or 10 keV go by construction.
     dataset.warnings.clear();

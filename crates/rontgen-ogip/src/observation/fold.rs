@@ -61,6 +61,19 @@ impl FoldedResponse {
         bins: usize,
         exposure: f64,
     ) -> Result<Option<Self>, String> {
+        Self::multiply_out(response, bin_of, scale, bins, &|energy| response.area[energy] * exposure, false)
+    }
+
+    /// Multiplies the matrix out as [`FoldedResponse::build`] does, with a factor of the caller's for each energy; `whole`: on every energy of the
+    /// response, also at its ends where no bin receives anything.
+    pub(super) fn multiply_out(
+        response: &Response,
+        bin_of: &[u32],
+        scale: &[f64],
+        bins: usize,
+        factor: &dyn Fn(usize) -> f64,
+        whole: bool,
+    ) -> Result<Option<Self>, String> {
         let mut triples: Vec<(u32, u32, f32)> = Vec::new();
         let mut count = vec![0u32; bins + 1];
         let mut sums = vec![0.0f64; bins];
@@ -91,7 +104,7 @@ impl FoldedResponse {
                 close(open, sum);
                 k += 1;
             }
-            let factor = response.area[energy] * exposure;
+            let factor = factor(energy);
             for bin in touched.drain(..) {
                 let value = (std::mem::take(&mut sums[bin as usize]) * factor) as f32;
                 if value > 0.0 {
@@ -104,6 +117,9 @@ impl FoldedResponse {
         }
         if triples.is_empty() {
             return Ok(None);
+        }
+        if whole {
+            (first, last) = (0, response.energies() - 1);
         }
         if triples.len() >= u32::MAX as usize {
             return Err(format!("the folded response has {} elements, more than 2^32", triples.len()));

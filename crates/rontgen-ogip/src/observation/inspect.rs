@@ -62,6 +62,9 @@ pub struct FileReport {
     /// "COUNTS" or "RATE", as a spectrum stores them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<&'static str>,
+    /// "Gaussian" where a spectrum's numbers are no counts but have errors of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub errors: Option<&'static str>,
     /// Exposure \[s\].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exposure: Option<f64>,
@@ -244,12 +247,17 @@ fn one_spectrum(file: &FitsFile, name: &FileName, report: &mut FileReport) -> Re
     report.channels = Some(s.channel.len());
     report.first_channel = s.channel.first().copied();
     report.counts = Some(s.total());
+    if let Some(gaussian) = s.gaussian.as_ref().filter(|gaussian| !gaussian.poisson) {
+        // A cast holds at 0.
+        report.counts = Some(gaussian.values.iter().sum::<f64>().round() as u64);
+        report.errors = Some("Gaussian");
+    }
     report.unit = Some(s.unit);
     report.exposure = Some(s.exposure);
     report.groups = Some(s.groups());
     report.bad_channels = Some(s.bad_channels());
     report.warnings.clone_from(&s.warnings);
-    if s.total() == 0 {
+    if s.total() == 0 && s.is_poisson() {
         report.warnings.push("the spectrum holds no counts".into());
     }
     let bad = s.bad_channels();

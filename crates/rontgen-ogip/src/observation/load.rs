@@ -1,16 +1,18 @@
 //! From the files of an observation to its data set: what belongs together, which channels make a bin, and one matrix for all of it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::background::BackgroundSpectrum;
 use super::names::FileName;
 use super::{
-    Bin, Companions, Dataset, FileChoice, FoldedResponse, Grouping, ObservationError, ObservationSpec, Response,
-    Spectrum, companions, differences, grouping, load_response_with, refused, spectrum,
+    Bin, Companions, Dataset, FileChoice, FoldedResponse, Gaussian, GaussianChannels, Grouping, ObservationError,
+    ObservationSpec, Redistribution, Response, Spectrum, companions, differences, grouping, load_response_with,
+    refused, spectrum,
 };
 
 /// The background spectrum that is to be used, with the name of its file.
-fn background(
+pub(super) fn background(
     spec: &ObservationSpec,
     spectrum: &Spectrum,
     named: &Companions,
@@ -170,6 +172,21 @@ pub(super) fn assemble(
 ) -> Result<Dataset, ObservationError> {
     let mut warnings = spectrum.warnings.clone();
     check_min_background(spec, spectrum, beside.is_some())?;
+    if !spectrum.is_poisson() && matches!(spec.grouping, Grouping::MinCounts(_) | Grouping::Optimal) {
+        return Err(refused(
+            &spectrum.path,
+            format!(
+                "grouping = {}: the numbers of this spectrum are no counts (they have errors of their own); expected \"file\", \"none\" or                  [[low keV, high keV, channels per bin], ..]",
+                spec.grouping
+            ),
+        ));
+    }
+    if !spectrum.is_poisson() && beside.is_some() && spectrum.net {
+        warnings.push(
+            "HDUCLAS2 = NET: the file says that a background has been subtracted, and another is subtracted from it; background = \"none\" leaves it"
+                .into(),
+        );
+    }
     let matched = beside.as_ref().map(|(b, _)| b.matched(spectrum, spec.mismatch, &mut warnings)).transpose()?;
     let found = differences(spectrum, response);
     spec.mismatch.judge(&response.path, &found.response, &mut warnings)?;
@@ -245,6 +262,10 @@ pub(super) fn assemble(
         }
         left_out.extend(group.clone().filter(|&i| quality[i] != 0).map(|i| spectrum.channel[i]));
     }
+    let gaussian = match &spectrum.gaussian {
+        Some(all) => Some(in_bins(all, &groups, &|i| quality[i] == 0, &bins, &spectrum.path)?),
+        None => None,
+    };
     warnings.extend(tell_dropped(&channels, &groups, &spec.energies));
     let background = match (&matched, &beside) {
         (Some(matched), Some((_, file))) => {
@@ -261,6 +282,12 @@ pub(super) fn assemble(
         .ok_or_else(|| {
             refused(&response.path, "matrix times area is zero for all kept bins: no photon can reach them")
         })?;
+    let redistribution = match spec.redistribution {
+        true => Redistribution::build(response, &bin_of, &scale, &bins, spectrum.exposure)
+            .map_err(|text| refused(&response.path, text))?
+            .map(Arc::new),
+        false => None,
+    };
     warnings.extend(response.warnings.iter().cloned());
     if folded.edges.first() == response.edges.first() {
         warnings.extend(response.edge_note());
@@ -280,6 +307,7 @@ pub(super) fn assemble(
         name: spec.spectrum.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
         bins,
         counts,
+        gaussian,
         exposure: spectrum.exposure,
         folded,
         warnings,
@@ -293,7 +321,38 @@ pub(super) fn assemble(
         date: spectrum.date.clone(),
         backfile: spectrum.backfile.clone(),
         background,
+        redistribution,
     })
+}
+
+/// Sums of numbers and of their variances in groups of channels, of which those of `kept` belong to their bin.
+///
+/// # Errors
+/// A bin without an error, where the numbers are no counts.
+fn in_bins(
+    all: &GaussianChannels,
+    groups: &[std::ops::Range<usize>],
+    kept: &dyn Fn(usize) -> bool,
+    bins: &[Bin],
+    path: &Path,
+) -> Result<Gaussian, ObservationError> {
+    let (mut values, mut errors) = (Vec::with_capacity(bins.len()), Vec::with_capacity(bins.len()));
+    for (group, bin) in groups.iter().zip(bins) {
+        let members = || group.clone().filter(|&i| kept(i));
+        let error = members().map(|i| all.errors[i] * all.errors[i]).sum::<f64>().sqrt();
+        if !(error > 0.0 && error.is_finite()) && !all.poisson {
+            return Err(refused(
+                path,
+                format!(
+                    "the error is {error} in channels {} to {} ({:.4} to {:.4} keV), expected a positive number (STAT_ERR); group more channels or                      narrow the energies",
+                    bin.first_channel, bin.last_channel, bin.e_min, bin.e_max
+                ),
+            ));
+        }
+        values.push(members().map(|i| all.values[i]).sum());
+        errors.push(error);
+    }
+    Ok(Gaussian { values, errors, poisson: all.poisson })
 }
 
 /// Says how many channels and counts inside the asked energies are no part of any bin, and why.

@@ -20,6 +20,7 @@ mod matrix;
 mod names;
 mod observations;
 mod rebin;
+mod redistribution;
 mod regroup;
 mod resolution;
 mod response;
@@ -39,13 +40,15 @@ pub use inspect::{BackgroundFacts, FileReport, inspect};
 pub use load::load;
 pub use names::{FileName, HduChoice, split_text};
 pub use observations::Observations;
+pub use redistribution::{Redistribution, ResponseShift, ShiftRange};
 pub use regroup::{Regrouped, regroup, regroup_with};
 pub use response::{Response, Run, Undefined};
-pub use spectrum::{Spectrum, read as read_spectrum, split_row};
+pub use spectrum::{GaussianChannels, Spectrum, read as read_spectrum, split_row};
 pub use write::{PhaFile, write_grouped_copy, write_pha};
 
 use load::{assemble, check_grouping, check_ranges, match_channels, number_channels};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A file that cannot be read or used; names file, HDU, column or keyword, what was found and what was expected.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +117,8 @@ pub struct ObservationSpec {
     pub mismatch: Mismatch,
     /// What is to be told of how the files were found.
     pub notes: Vec<String>,
+    /// Whether gain or area of the response are parameters, which takes its area and its matrix apart: [`Dataset::redistribution`].
+    pub redistribution: bool,
 }
 
 /// What to do about files that do not belong together.
@@ -164,6 +169,17 @@ pub struct Bin {
     pub last_channel: i64,
 }
 
+/// Numbers with Gaussian errors in the bins of a data set, in counts (rates times the exposure).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gaussian {
+    /// D numbers.
+    pub values: Vec<f64>,
+    /// D standard deviations, the file's systematic errors (SYS_ERR) among them.
+    pub errors: Vec<f64>,
+    /// The numbers are Poisson counts all the same.
+    pub poisson: bool,
+}
+
 /// A spectrum ready for inference: D bins with their counts and the folded response.
 #[derive(Debug, Clone)]
 pub struct Dataset {
@@ -171,8 +187,10 @@ pub struct Dataset {
     pub name: String,
     /// D bins in channel order.
     pub bins: Vec<Bin>,
-    /// D counts.
+    /// D counts. Where the numbers of the spectrum cannot be Poisson counts they stand for them in units that a statistic gives, and are 0 before.
     pub counts: Vec<u32>,
+    /// The numbers with Gaussian errors, where the file states errors.
+    pub gaussian: Option<Gaussian>,
     /// Exposure \[s\]; already part of `folded`.
     pub exposure: f64,
     /// Expected counts per bin from photons/cm2/s per energy bin.
@@ -199,6 +217,8 @@ pub struct Dataset {
     pub backfile: Option<String>,
     /// The background spectrum in the D bins; `None`: the counts are analysed with what background they hold.
     pub background: Option<Background>,
+    /// The response with its area apart, where it was asked for ([`ObservationSpec::redistribution`]).
+    pub redistribution: Option<Arc<Redistribution>>,
 }
 
 impl Dataset {
@@ -230,6 +250,35 @@ impl Dataset {
         exposure: f64,
         factor: &[f64],
     ) -> Result<FoldedResponse, ObservationError> {
+        let (bin_of, scale) = self.rows_of(response, factor)?;
+        FoldedResponse::build(response, &bin_of, &scale, self.bins.len(), exposure)
+            .map_err(|text| refused(&response.path, text))?
+            .ok_or_else(|| self.blind(response))
+    }
+
+    /// Takes another response apart as [`Dataset::redistribution`] is, in the bins of this data set and with its pivot; otherwise as [`Dataset::folded_through`].
+    ///
+    /// # Errors
+    /// As [`Dataset::folded_through`].
+    pub fn redistributed_through(
+        &self,
+        response: &Response,
+        exposure: f64,
+        factor: &[f64],
+    ) -> Result<Redistribution, ObservationError> {
+        let (bin_of, scale) = self.rows_of(response, factor)?;
+        Redistribution::build(response, &bin_of, &scale, &self.bins, exposure)
+            .map_err(|text| refused(&response.path, text))?
+            .ok_or_else(|| self.blind(response))
+    }
+
+    fn blind(&self, response: &Response) -> ObservationError {
+        let text = format!("matrix times area is zero for all bins of the data set '{}'", self.name);
+        refused(&response.path, text)
+    }
+
+    /// The bin of each channel of a response, and the factor of that bin.
+    fn rows_of(&self, response: &Response, factor: &[f64]) -> Result<(Vec<u32>, Vec<f64>), ObservationError> {
         let first = response.channel.first().copied().unwrap_or(0);
         let mut bin_of = vec![u32::MAX; response.channels()];
         let mut scale = vec![1.0; response.channels()];
@@ -251,14 +300,18 @@ impl Dataset {
         if let Some(text) = response.undefined_in(&bin_of) {
             return Err(refused(&response.path, text));
         }
-        FoldedResponse::build(response, &bin_of, &scale, self.bins.len(), exposure)
-            .map_err(|text| refused(&response.path, text))?
-            .ok_or_else(|| {
-                refused(
-                    &response.path,
-                    format!("matrix times area is zero for all bins of the data set '{}'", self.name),
-                )
-            })
+        Ok((bin_of, scale))
+    }
+
+    /// Least and largest energy of the bins \[keV\].
+    pub fn noticed(&self) -> (f64, f64) {
+        let lo = self.bins.iter().map(|bin| bin.e_min).fold(f64::INFINITY, f64::min);
+        (lo, self.bins.iter().map(|bin| bin.e_max).fold(f64::NEG_INFINITY, f64::max))
+    }
+
+    /// Whether the counts are Poisson counts.
+    pub fn is_poisson(&self) -> bool {
+        self.gaussian.as_ref().is_none_or(|gaussian| gaussian.poisson)
     }
 
     /// Total counts in the kept bins.
@@ -330,10 +383,15 @@ impl Response {
             first_channel: self.channel[i],
             last_channel: self.channel[i],
         };
+        let bins: Vec<Bin> = (0..self.channels()).map(bin).collect();
+        let rows: Vec<u32> = (0..self.channels() as u32).collect();
+        let redistribution = Redistribution::build(self, &rows, &vec![1.0; self.channels()], &bins, exposure);
+        let redistribution = redistribution.map_err(|text| refused(&self.path, text))?;
         Ok(Dataset {
             name: String::new(),
-            bins: (0..self.channels()).map(bin).collect(),
+            bins,
             counts: vec![0; self.channels()],
+            gaussian: None,
             exposure,
             folded: self.folded_channels(exposure)?,
             warnings: Vec::new(),
@@ -347,6 +405,7 @@ impl Response {
             date: String::new(),
             backfile: None,
             background: None,
+            redistribution: redistribution.map(Arc::new),
         })
     }
 

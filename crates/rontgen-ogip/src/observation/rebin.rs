@@ -1,7 +1,10 @@
 //! Other spectra in the bins of a data set.
 
-use super::{Dataset, Spectrum};
+use super::{
+    Background, Dataset, FileChoice, Mismatch, ObservationError, ObservationSpec, Spectrum, companions, refused,
+};
 use std::collections::HashMap;
+use std::ops::Range;
 
 impl Dataset {
     /// The counts of another spectrum in the D bins of this data set, by channel numbers, whatever grouping its file has. `own`: the spectrum
@@ -49,5 +52,48 @@ impl Dataset {
             counts.push(sum as u32);
         }
         Ok(counts)
+    }
+
+    /// The background that another spectrum names (BACKFILE, or columns of its own), in the D bins of this data set, with what is odd about it.
+    /// `spectrum` was read from `spec.spectrum`, with its row.
+    ///
+    /// # Errors
+    /// No background, one that cannot be read or used, one with Gaussian errors, a channel of the bins that is missing.
+    pub fn background_of(
+        &self,
+        spectrum: &Spectrum,
+        spec: &ObservationSpec,
+    ) -> Result<(Background, Vec<String>), ObservationError> {
+        let spec = ObservationSpec { background: FileChoice::Keyword, ..spec.clone() };
+        let named = companions(spectrum);
+        let (read, file) = super::load::background(&spec, spectrum, &named)?.ok_or_else(|| {
+            refused(&spectrum.path, "no background: BACKFILE is blank or 'none', and the run's statistic takes one")
+        })?;
+        let mut warnings = Vec::new();
+        let matched = read.matched(spectrum, Mismatch::Warn, &mut warnings)?;
+        let at: HashMap<i64, usize> = spectrum.channel.iter().enumerate().map(|(i, &c)| (c, i)).collect();
+        let place = |channel: i64| {
+            at.get(&channel).copied().ok_or_else(|| {
+                refused(&spectrum.path, format!("no channel {channel}, which is part of the run's bins"))
+            })
+        };
+        let groups: Vec<Range<usize>> = self
+            .bins
+            .iter()
+            .map(|bin| Ok(place(bin.first_channel)?..place(bin.last_channel)? + 1))
+            .collect::<Result<_, ObservationError>>()?;
+        let kept = |i: usize| !self.left_out.contains(&spectrum.channel[i]);
+        let lost = groups.iter().flat_map(Clone::clone).find(|&i| kept(i) && matched.bad[i]);
+        if let Some(i) = lost {
+            return Err(refused(
+                &file,
+                format!("channel {} is bad or not there, but part of the run's bins", spectrum.channel[i]),
+            ));
+        }
+        let background = matched.in_bins(&groups, &kept, &self.bins, file.clone(), &mut warnings)?;
+        if background.errors.is_some() {
+            return Err(refused(&file, "a background with Gaussian errors; the run's is one of counts"));
+        }
+        Ok((background, warnings))
     }
 }

@@ -127,6 +127,24 @@ fn ebounds_of<'f>(file: &'f FitsFile, name: &FileName, matrix: &Hdu, warnings: &
 }
 
 impl Response {
+    /// The response of the same channels to counts that are given channel by channel: "energy" j, of 1 + j to 2 + j, is channel j, without an
+    /// area. For models of a background in channels.
+    pub fn of_channels(&self) -> Response {
+        let n = self.channels();
+        Response {
+            path: self.path.clone(),
+            edges: (0..=n).map(|j| 1.0 + j as f64).collect(),
+            area: vec![1.0; n],
+            runs: (0..n as u32).map(|j| Run { energy: j, channel: j, start: j as usize, len: 1 }).collect(),
+            values: vec![1.0; n],
+            undefined: Vec::new(),
+            includes_area: true,
+            area_identity: None,
+            warnings: Vec::new(),
+            ..self.clone()
+        }
+    }
+
     /// Reads an RMF or RSP: one or several MATRIX (or SPECRESP MATRIX) tables, which are added, and EBOUNDS, in any order. `name{n}` chooses the
     /// matrix with EXTVER n, `name[HDU]` an extension.
     ///

@@ -1,7 +1,7 @@
 //! OGIP spectra (PHA files): counts per channel with exposure, scalings, grouping and quality.
 //!
-//! Only counts that can be Poisson are accepted. A `RATE` spectrum is taken back to counts where rate times exposure is a
-//! whole number in every channel; anything else (background-subtracted, averaged, flux-calibrated) is refused.
+//! A `RATE` spectrum is taken back to counts where rate times exposure is a whole number in every channel. Anything else (background-subtracted,
+//! averaged, modelled) needs errors of its own, STAT_ERR, and is then a spectrum with Gaussian errors; without them it is refused.
 //! Follows OGIP/92-007 and 92-007a.
 
 use std::path::{Path, PathBuf};
@@ -21,8 +21,10 @@ pub struct Spectrum {
     pub channel: Vec<i64>,
     /// There is a CHANNEL column; else channels are counted from 1.
     pub numbered: bool,
-    /// Counts; rates times the exposure where the file has rates.
+    /// Counts; rates times the exposure where the file has rates. All 0 where the spectrum's numbers cannot be Poisson counts.
     pub counts: Vec<u32>,
+    /// Numbers with Gaussian errors, where the file states errors.
+    pub gaussian: Option<GaussianChannels>,
     /// OGIP flags: 1 starts a group, -1 continues it, 0 stands alone. All 1 where the file has none.
     pub grouping: Vec<i32>,
     /// 0 good, else bad.
@@ -49,6 +51,8 @@ pub struct Spectrum {
     pub ancrfile: Option<String>,
     /// BACKFILE, likewise.
     pub backfile: Option<String>,
+    /// HDUCLAS2 says NET: a background has been subtracted.
+    pub net: bool,
     /// The table has columns BACKGROUND_UP or BACKGROUND_DOWN.
     pub has_background: bool,
     /// Number of its HDU.
@@ -65,7 +69,24 @@ pub struct Spectrum {
     pub warnings: Vec<String>,
 }
 
+/// The numbers of a spectrum with their standard deviations, one for each channel, in counts (rates times the exposure). SYS_ERR is part of
+/// the deviations.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GaussianChannels {
+    /// Counts, which may be fractional or negative; 0 in bad channels.
+    pub values: Vec<f64>,
+    /// Standard deviations.
+    pub errors: Vec<f64>,
+    /// The numbers are Poisson counts all the same.
+    pub poisson: bool,
+}
+
 impl Spectrum {
+    /// Whether the numbers are Poisson counts.
+    pub fn is_poisson(&self) -> bool {
+        self.gaussian.as_ref().is_none_or(|gaussian| gaussian.poisson)
+    }
+
     /// Adds up the counts of all channels, bad ones included.
     pub fn total(&self) -> u64 {
         self.counts.iter().map(|&c| u64::from(c)).sum()
@@ -402,14 +423,17 @@ impl Reader<'_> {
         }
         let quality = self.flags("QUALITY", n)?;
         let bad: Vec<bool> = quality.iter().map(|&q| q != 0).collect();
-        let (counts, unit) = match (counts, rates) {
-            (Some(values), _) => (self.whole_counts("COUNTS", &values, &bad)?, "COUNTS"),
+        let (counts, gaussian, unit) = match (counts, rates) {
+            (Some(values), _) => {
+                let (counts, gaussian) = self.numbers(&values, false, &bad, exposure)?;
+                (counts, gaussian, "COUNTS")
+            }
             (None, rates) => {
-                self.warnings.push("RATE spectrum: counts are RATE * EXPOSURE, whole in every channel".into());
-                let rates = rates.unwrap_or_default();
-                (self.counts_of_rates(&rates, &bad, exposure, poisson.unwrap_or(true))?, "RATE")
+                let (counts, gaussian) = self.numbers(&rates.unwrap_or_default(), true, &bad, exposure)?;
+                (counts, gaussian, "RATE")
             }
         };
+        let whole = gaussian.as_ref().is_none_or(|gaussian| gaussian.poisson);
         let numbered = self.hdu.column("CHANNEL").is_some();
         let channel = self.channels(n)?;
         if channel.len() != n {
@@ -420,6 +444,7 @@ impl Reader<'_> {
             self.warnings.push(format!("DETCHANS is {stated}, but there are {n} channels"));
         }
         match self.hdu.class(2).as_str() {
+            "NET" if !whole => {}
             "NET" => self.warnings.push(
                 "HDUCLAS2 = NET: the file says that a background has been subtracted; its counts are then not Poisson, and C-STAT is wrong".into(),
             ),
@@ -455,8 +480,9 @@ impl Reader<'_> {
             ));
         }
         match poisson {
+            _ if !whole => {}
             Some(false) => self.warnings.push(
-                "POISSERR = F: the errors of the file are ignored, the counts are taken to be Poisson (C-STAT needs no errors)"
+                "POISSERR = F: the errors of the file are ignored, the counts are taken to be Poisson (C-STAT needs no errors; statistic = \"chi2\" takes those of STAT_ERR)"
                     .into(),
             ),
             None => self.warnings.push("no POISSERR keyword: the counts are taken to be Poisson".into()),
@@ -465,7 +491,7 @@ impl Reader<'_> {
             }
             Some(true) => {}
         }
-        if self.per_channel("SYS_ERR", n, 0.0)?.iter().any(|&s| s != 0.0) {
+        if whole && self.per_channel("SYS_ERR", n, 0.0)?.iter().any(|&s| s != 0.0) {
             self.warnings.push("SYS_ERR (fractional systematic errors) is ignored by C-STAT".into());
         }
         let text = |key: &str| header.text(key).unwrap_or("").to_string();
@@ -474,6 +500,7 @@ impl Reader<'_> {
             channel,
             numbered,
             counts,
+            gaussian,
             grouping: if has_grouping { grouping } else { vec![1; n] },
             quality,
             has_grouping,
@@ -487,6 +514,7 @@ impl Reader<'_> {
             respfile: self.companion("RESPFILE"),
             ancrfile: self.companion("ANCRFILE"),
             backfile: self.companion("BACKFILE"),
+            net: self.hdu.class(2) == "NET",
             has_background: BackgroundSpectrum::stands_in(self.hdu),
             hdu: self.hdu.index,
             telescope: text("TELESCOP"),

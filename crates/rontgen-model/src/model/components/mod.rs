@@ -391,6 +391,7 @@ registry! {
         Atable "atable": Tabulated = tabulated::tabulated, no_table, TABLE, "tabulated_value";
         Mtable "mtable": Tabulated = tabulated::tabulated, no_table, TABLE, "tabulated_value";
         Etable "etable": Tabulated = tabulated::tabulated, no_table, TABLE, "tabulated_value";
+        Pca "pca": Tabulated = tabulated::tabulated, no_table, TABLE, "tabulated_value";
     }
     // Form: its type.
     {

@@ -1,4 +1,4 @@
-//! atable, mtable, etable: interpolation in a table model's spectra. What the table holds: `model::table`.
+//! atable, mtable, etable, pca: interpolation in a table model's spectra. What the table holds: `model::table`.
 //!
 //! The weights of the 2^n spectra around a point are products; they are kept as two short lists whose products they are, so that
 //! a device needs room for 2 x 16 of them and not 256. A parameter that sits on a tabulated value costs nothing.
@@ -12,7 +12,11 @@ use crate::model::{
         STRIDE, between,
     },
 };
+use std::f64::consts::LN_10;
 use std::marker::PhantomData;
+
+/// The largest exponent of a channel's share of the counts, which a share is far below; a product with them is finite in f32.
+const HIGHEST_EXPONENT: f64 = 18.0;
 
 /// A table model at given parameters; the table itself comes with each call.
 #[derive(Debug, Clone)]
@@ -40,6 +44,8 @@ struct Reading<'t, S> {
     /// Energy in the table per energy in the model, and what multiplies the result.
     scale: f64,
     norm: f64,
+    /// Logarithm of the counts that a channel's share is multiplied by (pca).
+    lognorm: f64,
 }
 
 impl<R: Real> Tabulated<R> {
@@ -87,6 +93,8 @@ impl<R: Real> Tabulated<R> {
             high: at(HIGH)?,
             scale: redshift / escale,
             norm: if kind == 0 { par.next()? / redshift } else { 1.0 },
+            // Beyond are no counts of any spectrum; a power of ten that is finite in f32.
+            lognorm: if kind == 3 { par.next()?.clamp(-30.0, 30.0) } else { 0.0 },
         })
     }
 }
@@ -162,13 +170,20 @@ impl<R: Real> Component<R> for Tabulated<R> {
                 true => reading.moved::<R>(tile, out),
                 false => reading.direct::<R>(tile.start, out),
             }?;
-            Some(reading.kind)
+            Some((reading.kind, reading.lognorm))
         });
         match filled {
             None => *out = [R::of(f64::NAN).store(); TILE],
-            Some(2) => {
+            Some((2, _)) => {
                 for out in out {
                     *out = (-R::load(*out)).exp().store();
+                }
+            }
+            Some((3, lognorm)) => {
+                let amplitude = R::of(lognorm * LN_10).exp();
+                for out in out {
+                    let exponent = (R::load(*out) * R::of(LN_10)).min(R::of(HIGHEST_EXPONENT));
+                    *out = ((exponent.exp() - R::of(1.0)).max(R::of(0.0)) * amplitude).store();
                 }
             }
             Some(_) => {}

@@ -155,6 +155,7 @@ pub fn read(path: &Path, kind: Kind) -> Result<TableModel, ModelError> {
         low,
         high,
         spectra,
+        training: None,
     })
 }
 

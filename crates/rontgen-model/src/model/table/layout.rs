@@ -7,7 +7,7 @@ use super::{Kind, TableModel};
 use crate::model::{ModelError, grid::TILE};
 
 // Header: what stands at which place. A device reads the same places (shaders/model/table.wgsl).
-/// 0 additive, 1 factor, 2 exponential.
+/// 0 additive, 1 factor, 2 exponential, 3 counts of channels by their logarithms.
 pub(crate) const KIND: usize = 0;
 /// Interpolated axes.
 pub(crate) const AXES: usize = 1;
@@ -68,7 +68,7 @@ impl TableModel {
     /// Value outside the table, as it is stored: an exponential table holds optical depths.
     fn outside(&self, limit: f64) -> f64 {
         match self.kind {
-            Kind::Additive => 0.0,
+            Kind::Additive | Kind::Channels => 0.0,
             Kind::Multiplicative => limit,
             Kind::Exponential if limit > (-OPAQUE).exp() => -limit.ln(),
             Kind::Exponential => OPAQUE,
@@ -107,6 +107,7 @@ impl TableModel {
             Kind::Additive => 0.0,
             Kind::Multiplicative => 1.0,
             Kind::Exponential => 2.0,
+            Kind::Channels => 3.0,
         };
         let truth = |b: bool| f64::from(u8::from(b));
         let (low, high) = (self.outside(self.low), self.outside(self.high));

@@ -9,16 +9,19 @@
 //! each table bin that is covered as weight, not with its width; `etable` takes the exponential after that mean, and
 //! LOELIMIT, HIELIMIT are factors also there; additive tables are 0 outside their energies whatever these say.
 
+mod components;
 mod file;
 mod layout;
 
-pub use file::{MOST_AXES, read};
+pub use components::Training;
+pub use file::MOST_AXES;
 pub(crate) use layout::{
     ADDED, AXES, AXIS, AXIS_HEADER, CELLS, DATA, EDGES, HIGH, KIND, LOW, REDSHIFTED, RESCALED, SHIFTED, SLIVER, STRIDE,
 };
 
+use super::ModelError;
 use super::catalogue::Component;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A table is of one of three kinds.
@@ -30,12 +33,25 @@ pub enum Kind {
     Multiplicative,
     /// `etable`: optical depths, factor e^-value.
     Exponential,
+    /// `pca`: counts per channel of a background, by principal components of its logarithm; no energies.
+    Channels,
+}
+
+/// Reads `path` (or `path.gz`) as the table of a component.
+///
+/// # Errors
+/// They name the file, the HDU or key, and what was found and expected.
+pub fn read(path: &Path, kind: Kind) -> Result<TableModel, ModelError> {
+    match kind {
+        Kind::Channels => components::read(path),
+        kind => file::read(path, kind),
+    }
 }
 
 impl Kind {
     /// Returns the kind by the component's name in any case.
     pub fn of(name: &str) -> Option<Self> {
-        [Kind::Additive, Kind::Multiplicative, Kind::Exponential]
+        [Kind::Additive, Kind::Multiplicative, Kind::Exponential, Kind::Channels]
             .into_iter()
             .find(|kind| kind.name().eq_ignore_ascii_case(name))
     }
@@ -46,6 +62,7 @@ impl Kind {
             Kind::Additive => "atable",
             Kind::Multiplicative => "mtable",
             Kind::Exponential => "etable",
+            Kind::Channels => "pca",
         }
     }
 }
@@ -87,6 +104,8 @@ pub struct TableModel {
     pub high: f64,
     /// Spectra, row-major: grid points (last axis fastest) x (1 + added) x n.
     pub spectra: Vec<f32>,
+    /// Where the components of a background come from.
+    pub training: Option<Arc<Training>>,
 }
 
 /// Node below a value and how far it is on the way to the next.

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::fits::{FitsFile, Hdu};
+use crate::observation::counts::with_hint;
 use crate::observation::identity::Identity;
 use crate::observation::names::FileName;
 use crate::observation::spectrum::{Reader, pick};
@@ -49,14 +50,6 @@ fn pick_background<'h>(hdus: &[&'h Hdu], warnings: &mut Vec<String>) -> Option<&
         }
         Some(_) => background,
         None => pick(hdus, warnings),
-    }
-}
-
-/// Adds to a refusal what else could be done.
-fn with_hint(error: ObservationError, hint: &str) -> ObservationError {
-    match error {
-        ObservationError::Refused { path, text } => ObservationError::Refused { path, text: format!("{text}; {hint}") },
-        other => other,
     }
 }
 
@@ -266,7 +259,7 @@ impl Reader<'_> {
     }
 
     /// Numbers and errors times `factor`, with SYS_ERR added in quadrature; 0 in bad channels.
-    fn gaussian(
+    pub(in crate::observation) fn gaussian(
         &mut self,
         values: &[f64],
         errors: &[f64],
@@ -281,7 +274,7 @@ impl Reader<'_> {
         let (mut counts, mut deviations) = (vec![0.0; n], vec![0.0; n]);
         for i in (0..n).filter(|&i| !bad[i]) {
             if !values[i].is_finite() {
-                return Err(self.refuse(format!("the background is undefined (NULL or NaN) in row {}", i + 1)));
+                return Err(self.refuse(format!("a number is undefined (NULL or NaN) in row {}", i + 1)));
             }
             for (name, value) in [("STAT_ERR", errors[i]), ("SYS_ERR", fractional[i])] {
                 if !(value >= 0.0 && value.is_finite()) {
@@ -303,7 +296,7 @@ impl Reader<'_> {
 }
 
 /// Whether errors are those that Poisson counts are given: the root, or Gehrels' `1 + sqrt(N + 0.75)`. Empty channels say nothing.
-fn poisson_errors(errors: &[f64], counts: &[u32], bad: &[bool]) -> bool {
+pub(in crate::observation) fn poisson_errors(errors: &[f64], counts: &[u32], bad: &[bool]) -> bool {
     let close = |error: f64, expected: f64| (error - expected).abs() <= 0.01 * expected.max(1.0);
     errors.len() == counts.len()
         && errors.iter().zip(counts).zip(bad).all(|((&error, &count), &bad)| {
