@@ -204,6 +204,7 @@ pub fn image(spin: f64, inclination: f64) -> Vec<f64> {
     let azimuths = azimuths(cosine);
     let frames: Vec<Frame> = radii.iter().map(|r| Frame::new(spin, (sine, cosine), *r, &azimuths)).collect();
     let mut places = vec![[[0.0; POINTS]; 2]; rows];
+    #[allow(clippy::needless_range_loop)] // a point's number on every ring, not a ring's
     for j in 0..POINTS {
         // From far away, where a ring's image is that of flat space, inwards.
         let (mut ln_size, mut before, mut gradient) = (0.0, 0.0, 1.0);

@@ -296,7 +296,7 @@ fn annulus(
             let y = some[k];
             let c0 = 1.0 - inner_scale * (y - inner[0]);
             let c1 = 1.0 - outer_scale * (y - outer[0]);
-            let (h0, h1) = (c0.max(-1.0).min(1.0), c1.max(-1.0).min(1.0));
+            let (h0, h1) = (c0.clamp(-1.0, 1.0), c1.clamp(-1.0, 1.0));
             let sines = ((1.0 - h0) * (1.0 + h0)).sqrt() + ((1.0 - h1) * (1.0 + h1)).sqrt();
             let (reached, whole) = ((h1 - h0).abs(), (c1 - c0).abs());
             let tangent = reached / sines.max(1e-12);
@@ -309,7 +309,7 @@ fn annulus(
             let long = 2.0 * arctan(tangent) / whole.max(1e-9);
             let mean = if tangent < 0.3 { short } else { long };
             means[k] = if reached > 0.0 || sines > 0.0 { mean } else { 0.0 };
-            let cosine = (0.5 * (h0 + h1) * (1.0 + z.min(1e12)).sqrt()).max(-1.0).min(1.0);
+            let cosine = (0.5 * (h0 + h1) * (1.0 + z.min(1e12)).sqrt()).clamp(-1.0, 1.0);
             places[k] = arccos(cosine) * ((ANGLES - 1) as f64 / PI);
         }
         for (k, out) in out.iter_mut().enumerate() {

@@ -165,7 +165,8 @@ impl<R: Real> Component<R> for Relativistic<R> {
             let middle = R::load(tile.mid_hi[j]).to_f64() + R::load(tile.mid_lo[j]).to_f64();
             let half = 0.5 * R::load(tile.width[j]).to_f64();
             // Of bins that touch the lower edge is the last upper one, but for the rounding of the width.
-            if !((middle - half - last_edge).abs() < 1e-5 * half) {
+            let touches = (middle - half - last_edge).abs() < 1e-5 * half;
+            if !touches {
                 below = line.below((middle - half) * inverse - 1.0, &mut place);
             }
             last_edge = middle + half;
