@@ -148,7 +148,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("rfxconv", "reflect"),
     ("rgsxsrc", "gsmooth"),
     ("xilconv", "reflect"),
-    ("relconv", "rdblur"),
     // Not XSPEC's own, but in many save files.
     ("relxill", "pexrav"),
     ("relxilllp", "pexrav"),
