@@ -246,6 +246,8 @@ fn single_precision_keeps_to_double() {
         ("laor", &[("Incl", 55.0)][..]),
         ("kerrdisk", &[("a", 0.6), ("Incl", 45.0)][..]),
         ("relconv_lp*powerlaw", &[("a", 0.9), ("Incl", 40.0), ("h", 3.0), ("beta", 0.3)][..]),
+        // Two of them in one stage.
+        ("relconv_lp*powerlaw+relline", &[("a", 0.5), ("Incl", 40.0), ("h", 3.0)][..]),
     ] {
         let component = name.split('*').next().unwrap();
         let values: Vec<(String, f64)> = values.iter().map(|(k, v)| (format!("{component}.{k}"), *v)).collect();

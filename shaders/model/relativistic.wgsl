@@ -68,36 +68,42 @@ fn relativistic_radial(radius: RelativisticCubic, at: u32, step: u32) -> f32 {
     return dot(radius.weights, vec4<f32>(table(n), table(n + step), table(n + 2u * step), table(n + 3u * step)));
 }
 
-// A number of the images at a radius. Loops are few: Mesa's software rasteriser ends an invocation's loops after 65535 turns in all.
+// Between the nodes of a second axis and those of the radial grid; `size`: numbers of a node.
+fn relativistic_second(axis: RelativisticCubic, radius: RelativisticCubic, at: u32, size: u32, step: u32) -> f32 {
+    var sum = axis.weights.x * relativistic_radial(radius, at, step);
+    if axis.count > 1u {
+        sum += axis.weights.y * relativistic_radial(radius, at + size, step)
+            + axis.weights.z * relativistic_radial(radius, at + 2u * size, step)
+            + axis.weights.w * relativistic_radial(radius, at + 3u * size, step);
+    }
+    return sum;
+}
+
+// A number of the images at a radius. There is no loop here: Mesa's software rasteriser ends an invocation's loops after 65535 turns in all, and
+// a stage may hold several of these components.
 fn relativistic_image(v: RelativisticView, radius: RelativisticCubic, number: u32) -> f32 {
-    var sum = 0.0;
     let size = RELATIVISTIC_RADII * v.row;
-    for (var p = 0u; p < v.spins.count; p++) {
-        let at = v.images + ((v.spins.first + p) * v.tilts + v.inclinations.first) * size + number;
-        var part = v.inclinations.weights.x * relativistic_radial(radius, at, v.row);
-        if v.inclinations.count > 1u {
-            part += v.inclinations.weights.y * relativistic_radial(radius, at + size, v.row)
-                + v.inclinations.weights.z * relativistic_radial(radius, at + 2u * size, v.row)
-                + v.inclinations.weights.w * relativistic_radial(radius, at + 3u * size, v.row);
-        }
-        sum += v.spins.weights[p] * part;
+    let at = v.images + (v.spins.first * v.tilts + v.inclinations.first) * size + number;
+    let row = v.tilts * size;
+    var sum = v.spins.weights.x * relativistic_second(v.inclinations, radius, at, size, v.row);
+    if v.spins.count > 1u {
+        sum += v.spins.weights.y * relativistic_second(v.inclinations, radius, at + row, size, v.row)
+            + v.spins.weights.z * relativistic_second(v.inclinations, radius, at + 2u * row, size, v.row)
+            + v.spins.weights.w * relativistic_second(v.inclinations, radius, at + 3u * row, size, v.row);
     }
     return sum;
 }
 
 // Of the lamps; offset 0: cosines, 1: illumination.
 fn relativistic_lamp(v: RelativisticView, radius: RelativisticCubic, offset: u32) -> f32 {
-    var sum = 0.0;
     let size = 2u * RELATIVISTIC_RADII;
-    for (var p = 0u; p < v.lamp_spins.count; p++) {
-        let at = v.lamps + ((v.lamp_spins.first + p) * v.height_count + v.heights.first) * size + offset * RELATIVISTIC_RADII;
-        var part = v.heights.weights.x * relativistic_radial(radius, at, 1u);
-        if v.heights.count > 1u {
-            part += v.heights.weights.y * relativistic_radial(radius, at + size, 1u)
-                + v.heights.weights.z * relativistic_radial(radius, at + 2u * size, 1u)
-                + v.heights.weights.w * relativistic_radial(radius, at + 3u * size, 1u);
-        }
-        sum += v.lamp_spins.weights[p] * part;
+    let at = v.lamps + (v.lamp_spins.first * v.height_count + v.heights.first) * size + offset * RELATIVISTIC_RADII;
+    let row = v.height_count * size;
+    var sum = v.lamp_spins.weights.x * relativistic_second(v.heights, radius, at, size, 1u);
+    if v.lamp_spins.count > 1u {
+        sum += v.lamp_spins.weights.y * relativistic_second(v.heights, radius, at + row, size, 1u)
+            + v.lamp_spins.weights.z * relativistic_second(v.heights, radius, at + 2u * row, size, 1u)
+            + v.lamp_spins.weights.w * relativistic_second(v.heights, radius, at + 3u * row, size, 1u);
     }
     return sum;
 }
@@ -204,6 +210,26 @@ fn relativistic_annulus(y: f32, inner: vec2<f32>, outer: vec2<f32>) -> f32 {
     let n = 300u + k;
     let area = four_point(room_scratch[n], room_scratch[n + 1u], room_scratch[n + 2u], room_scratch[n + 3u], place - f32(k)).x;
     return mean * max(area, 0.0) * (1.0 + y) * (1.0 + y) * (1.0 + y);
+}
+
+// First point of a piece that lies so far behind its start, or one before; 60 where there is none.
+fn relativistic_first(c: Relativistic, length: f32, distance: f32) -> u32 {
+    if distance <= 0.0 {
+        return 0u;
+    }
+    if distance >= length {
+        return 60u;
+    }
+    let k = u32(arctan_positive(sqrt(distance / max(length - distance, 1e-30))) * (59.0 / 1.5707963));
+    return max(k, 1u) - 1u;
+}
+
+// Adds what an annulus sends to a point of a piece; nothing where there is no such point, or where it does not reach it.
+fn relativistic_point(c: Relativistic, a: ptr<private, Room>, piece: u32, n: u32, weight: f32, inner: vec2<f32>, outer: vec2<f32>) {
+    if n < 60u {
+        let y = c.corner[piece] + (c.corner[piece + 1u] - c.corner[piece]) * table(c.shares + n);
+        (*a)[piece * 120u + n] += weight * relativistic_annulus(y, inner, outer);
+    }
 }
 
 fn relativistic_beyond(a: f32, b: f32, c: f32) -> f32 {
@@ -339,13 +365,13 @@ fn relativistic_new(d: RelativisticDisc, t: u32, a: ptr<private, Room>) -> Relat
             if c.corner[piece + 1u] < low || from_y > high || length < 1e-6 {
                 continue;
             }
-            for (var n = 0u; n < 60u; n += 4u) {
-                for (var m = n; m < n + 4u; m++) {
-                    let y = from_y + length * table(c.shares + m);
-                    if y >= low && y <= high {
-                        (*a)[piece * 120u + m] += weight * relativistic_annulus(y, inner_ring, outer_ring);
-                    }
-                }
+            // Points between the ends of the annulus.
+            let begin = relativistic_first(c, length, low - from_y);
+            let behind = min(relativistic_first(c, length, high - from_y) + 3u, 60u);
+            for (var n = begin; n < behind; n += 3u) {
+                relativistic_point(c, a, piece, n, weight, inner_ring, outer_ring);
+                relativistic_point(c, a, piece, n + 1u, weight, inner_ring, outer_ring);
+                relativistic_point(c, a, piece, n + 2u, weight, inner_ring, outer_ring);
             }
         }
     }
