@@ -50,7 +50,10 @@ fn setting(info: &ParameterInfo) -> Setting {
         (_, "Sigma") => free(0.005, 0.015),
         (_, "Sig_6keV") => free(0.005, 0.5),
         (_, "Index") => free(-1.0, 1.0),
-        (_, "Incl") => free(10.0, 60.0),
+        (_, "Incl") => free(20.0, 60.0),
+        (_, "a") => free(0.0, 0.9),
+        (_, "h") => free(3.0, 20.0),
+        (_, "gamma") => free(1.5, 3.0),
         (_, "nH") => free(0.01, 0.3),
         (_, "norm") => free(0.1, 1.0),
         _ => Setting::Frozen(info.default),
@@ -61,6 +64,8 @@ fn main() {
     let pn = grid("PN.rmf", (0.3, 12.0), 2291);
     let fine: Vec<f64> = (0..=4850).map(|k| 0.3 + 0.002 * f64::from(k)).collect();
     let xifu = grid("athena_xifu_rmf_v20160401.rmf", (0.2, 12.0), 29_500);
+    // As of NuSTAR.
+    let hard: Vec<f64> = (0..=1900).map(|k| 3.0 + 0.04 * f64::from(k)).collect();
     // Expression, grid, and whether a run has made tables of what it fixes.
     let cases = [
         ("tbabs*(bbodyrad+powerlaw)", &pn, true),
@@ -75,6 +80,9 @@ fn main() {
         ("lsmooth*(powerlaw+gaussian)", &fine, false),
         ("rdblur*(powerlaw+gaussian)", &fine, false),
         ("diskline", &fine, false),
+        ("relline_lp", &xifu, true),
+        ("relline", &xifu, true),
+        ("relconv_lp*(powerlaw+gaussian)", &hard, true),
     ];
     let settings = Settings::new("angr", "vern").expect("settings");
     let programs = cases.map(|(expression, edges, fixed)| {

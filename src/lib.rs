@@ -7,6 +7,7 @@
 //! | [`observation`], [`fits`] | OGIP files, grouping, and the folded response of a data set |
 //! | [`model`], [`atomic`] | XSPEC expressions, parameters, priors, components and their tables |
 //! | [`simulate`] | parameters -> model -> expected counts -> Poisson counts, and the exact likelihood |
+//! | [`kerr`] | rays near a rotating black hole: transfer functions of discs, lamp posts |
 //! | [`summarize`] | spectra -> a few numbers |
 //! | [`infer`] | normalising flows, their training, truncated proposals |
 //! | [`refine`] | importance sampling with the exact likelihood, evidence |
@@ -36,6 +37,7 @@ pub use error::{Error, Result};
 pub use rontgen_device::device;
 pub use rontgen_infer::{InferError, diagnose, infer, nn, reference, refine, result, simulate, summarize};
 pub use rontgen_kernels::kernels;
+pub use rontgen_kerr::kerr;
 pub use rontgen_model::{atomic, model};
 pub use rontgen_numerics::numerics;
 pub use rontgen_ogip::{bounded, fits, observation, replacement};

@@ -39,6 +39,7 @@ mod plasma;
 mod reference;
 mod reference_command;
 mod refinement_command;
+mod relativity;
 mod report;
 mod resume;
 mod run_file;

@@ -1,7 +1,9 @@
 //! What the environment names: folders of data, AtomDB's tables, the user's cache.
 
+use super::progress;
 use crate::atomic::atomdb::{self, Places};
 use crate::fits;
+use crate::model::relativity;
 use std::path::{Path, PathBuf};
 
 /// A variable that is set and not empty, as a path.
@@ -10,14 +12,13 @@ fn named(name: &str) -> Option<PathBuf> {
 }
 
 /// Tells the models where AtomDB's tables are (ATOMDB, then RONTGEN_DATA) and where a copy of them may be kept
-/// (`$XDG_CACHE_HOME/rontgen`, else the system's usual place).
+/// (`$XDG_CACHE_HOME/rontgen`, else the system's usual place), with the rays that relativistic components ask for.
 pub fn install() {
     let base =
         named("XDG_CACHE_HOME").or_else(|| named("LOCALAPPDATA")).or_else(|| Some(named("HOME")?.join(".cache")));
-    atomdb::look_in(Places {
-        folders: ["ATOMDB", "RONTGEN_DATA"].into_iter().filter_map(named).collect(),
-        cache: base.map(|base| base.join("rontgen")),
-    });
+    let cache = base.map(|base| base.join("rontgen"));
+    relativity::look_in(relativity::Places { cache: cache.clone(), progress: Some(progress::rays) });
+    atomdb::look_in(Places { folders: ["ATOMDB", "RONTGEN_DATA"].into_iter().filter_map(named).collect(), cache });
 }
 
 /// The file of a table model: as it is written, then in RONTGEN_DATA.

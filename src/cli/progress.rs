@@ -38,6 +38,30 @@ impl Mode {
     }
 }
 
+/// Images of discs that take no time worth telling.
+const FEW_IMAGES: usize = 16;
+
+/// Tells how many of how many images of a disc around a rotating hole have been traced: a bar on a terminal, gone when they are done.
+pub fn rays(done: usize, all: usize) {
+    static BAR: std::sync::OnceLock<ProgressBar> = std::sync::OnceLock::new();
+    if all < FEW_IMAGES || !std::io::stderr().is_terminal() {
+        return;
+    }
+    let bar = BAR.get_or_init(|| {
+        let bar = ProgressBar::with_draw_target(Some(all as u64), ProgressDrawTarget::stderr_with_hz(10));
+        if let Ok(style) = ProgressStyle::with_template("{bar:30} tracing rays around the hole, {eta} left") {
+            bar.set_style(style);
+        }
+        bar
+    });
+    bar.set_length(all as u64);
+    bar.inc(1);
+    if done == all {
+        bar.reset();
+        bar.finish_and_clear();
+    }
+}
+
 /// What the scheduler tells of a run; cheap enough to be called every batch.
 #[derive(Debug)]
 pub struct Progress {

@@ -74,11 +74,15 @@ pub fn run(args: Args) -> Result<u8> {
     }
     model.remarks().iter().for_each(|remark| eprintln!("warning: {remark}"));
     let full = values(&model, &args.set)?;
-    let program = Program::new(&model, &edges)?;
     let points = match &args.at {
         Some(file) => points(file, &model, &full)?,
         None => vec![full.clone()],
     };
+    let mut model = model;
+    // The picture is that of `--set`.
+    let all: Vec<&[f64]> = points.iter().map(Vec::as_slice).chain([full.as_slice()]).collect();
+    model.look_from(&all)?;
+    let program = Program::new(&model, &edges)?;
     if let Some(out) = &args.out {
         let spectra = match args.device.as_str() {
             ORACLE => spectra::oracle(&program, &points),

@@ -263,6 +263,13 @@ fn model(problem: &Problem, origin: &Origin<'_>, theta: &[f64], remarks: &mut Ve
     for name in &origin.unknown {
         remarks.push(format!("{name} is computed by a command of the run file; XSPEC has no such component."));
     }
+    let foreign = problem.model.components.iter().filter(|c| c.component.note.starts_with("of the relxill package"));
+    for component in foreign {
+        remarks.push(format!(
+            "{} is of the relxill package: lmod relxill FOLDER comes before this file; the run has no returning radiation (switch_returnrad 0).",
+            component.name
+        ));
+    }
     let mut out = format!(
         "abund {}\nxsect {}\ncosmo 70 0 0.73\nmodel  {}\n",
         about.abundances,

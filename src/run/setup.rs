@@ -310,23 +310,25 @@ pub(super) fn models(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComp
         ModelError::Parameter(text) => ModelError::Parameter(format!("{}, [parameters]: {text}", run.path)),
         other => other,
     })?;
-    let fixed = |model: &Model, parameters: &Parameters| {
+    let fixed = |model: &Model, parameters: &Parameters| -> Result<Model> {
+        model.check(parameters).map_err(|error| Error::Input(format!("{}, [parameters]: {error}", run.path)))?;
         let mut own = model.clone();
         own.fix_tables(parameters);
-        own
+        Ok(own)
     };
     let mut resolved = resolved.into_iter();
     let responses = if run.moves_responses() { resolved.next_back().unwrap_or_default() } else { Vec::new() };
     let sets = resolved.next().unwrap_or_default();
-    let sets = sets.into_iter().map(|parameters| (fixed(&model, &parameters), parameters)).collect();
+    let sets = sets.into_iter().map(|parameters| Ok((fixed(&model, &parameters)?, parameters)));
+    let sets = sets.collect::<Result<Vec<_>>>()?;
     let named = others
         .iter()
         .zip(resolved)
         .map(|((parsed, members), all)| {
-            let one = |(&set, parameters): (&usize, Parameters)| (set, fixed(parsed, &parameters), parameters);
-            members.iter().zip(all).map(one).collect()
+            let one = |(&set, parameters): (&usize, Parameters)| Ok((set, fixed(parsed, &parameters)?, parameters));
+            members.iter().zip(all).map(one).collect::<Result<Vec<_>>>()
         })
-        .collect();
+        .collect::<Result<Vec<_>>>()?;
     Ok(Models { model, sets, named, responses })
 }
 

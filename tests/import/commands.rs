@@ -160,6 +160,34 @@ fn what_xspec_does_not_know_is_said() {
     assert!((a / b - 1.0).abs() < 1e-6, "{a} for {b}");
 }
 
+/// A component of another package is told, and comes back with its parameters.
+#[test]
+fn a_package_that_has_to_be_loaded_is_told() {
+    let folder = toys();
+    let run = r#"
+[observation]
+spectrum = "c.pha"
+background = "none"
+
+[model]
+expression = "relconv_lp*powerlaw"
+
+[parameters]
+"relconv_lp.h" = { uniform = [3.0, 10.0] }
+"relconv_lp.a" = 0.9
+"relconv_lp.Incl" = 30.0
+"powerlaw.PhoIndex" = 1.8
+"powerlaw.norm" = { log_uniform = [1e-3, 1.0] }
+"#;
+    fs::write(folder.path().join("r.toml"), run).unwrap();
+    let case = Case::open(RunFile::read(&folder.path().join("r.toml"), &[]).unwrap(), None).unwrap();
+    let commands = written(&case, &[5.0, 0.02]);
+    assert!(commands.contains("# relconv_lp is of the relxill package: lmod relxill"), "{commands}");
+    let (back, values) = again(folder.path(), &commands);
+    let (a, b) = (ln_likelihood(&back.problem, &values), ln_likelihood(&case.problem, &[5.0, 0.02]));
+    assert!((a / b - 1.0).abs() < 1e-6, "{a} for {b}");
+}
+
 /// A named model is told, and the background spectrum that it is fitted to is no data set of the source's model.
 #[test]
 fn named_models_are_told() {

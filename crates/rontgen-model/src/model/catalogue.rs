@@ -98,11 +98,7 @@ impl Component {
 }
 
 /// Components whose physics is a table of numbers that cannot be had: component, what it needs.
-const TABLES: [(&str, &str); 10] = [
-    ("laor", "Laor's transfer functions (XSPEC's ari.mod)"),
-    ("kdblur", "Laor's transfer functions (XSPEC's ari.mod)"),
-    ("kerrdisk", "the transfer functions of Brenneman & Reynolds (XSPEC's kerrtable)"),
-    ("kerrconv", "the transfer functions of Brenneman & Reynolds (XSPEC's kerrtable)"),
+const TABLES: [(&str, &str); 6] = [
     ("kerrbb", "the transfer functions of Li et al. (XSPEC's kbb.dat)"),
     ("pexriv", "the ion cross sections of Done et al. (XSPEC's iond_mm.dat)"),
     ("ireflect", "the ion cross sections of Done et al. (XSPEC's iond_mm.dat)"),
@@ -255,7 +251,7 @@ mod tests {
 
     #[test]
     fn catalogue_is_complete_and_consistent() {
-        assert_eq!(components().len(), 106);
+        assert_eq!(components().len(), 112);
         for c in components() {
             for p in &c.parameters {
                 assert!(p.hard_min <= p.soft_min && p.soft_max <= p.hard_max, "{}.{}", c.name, p.name);

@@ -37,6 +37,7 @@ pub fn model() -> Model {
             first_parameter,
             written: name.into(),
             frozen: None,
+            sight: None,
         });
     }
     let expression = Expr::Product(Box::new(Expr::Component(0)), Box::new(Expr::Component(1)));

@@ -24,6 +24,7 @@ mod plan;
 pub mod prior;
 pub mod program;
 pub mod real;
+pub mod relativity;
 mod sets;
 pub mod table;
 mod wgsl;
@@ -44,7 +45,7 @@ pub use sets::{ModelGroup, resolve_models, resolve_sets};
 pub use wgsl::Stage;
 
 use crate::atomic;
-use components::plasma::Frozen;
+use components::{plasma::Frozen, relativistic::Sight};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 /// erg per keV.
@@ -177,6 +178,8 @@ pub struct ComponentInstance {
     pub written: String,
     /// What a run leaves fixed of a plasma; see [`Model::fix_tables`].
     pub(crate) frozen: Option<Arc<Frozen>>,
+    /// The rays that a relativistic component needs for a run's parameters; `None`: for any.
+    pub(crate) sight: Option<Arc<Sight>>,
 }
 
 /// This is a parsed and type-checked model.
@@ -214,7 +217,15 @@ impl Model {
             let name = if *count == 1 { base } else { format!("{base}_{count}") };
             let first_parameter = parameters.len();
             parameters.extend(component.parameters.iter().map(|p| p.named(&name)));
-            components.push(ComponentInstance { name, component, origin, first_parameter, written, frozen: None });
+            components.push(ComponentInstance {
+                name,
+                component,
+                origin,
+                first_parameter,
+                written,
+                frozen: None,
+                sight: None,
+            });
         }
         Ok(Self { expression, components, settings: settings.clone(), parameters })
     }
@@ -275,19 +286,29 @@ impl Model {
     /// Returns the model for any values of its free parameters, also outside of the priors that [`Model::fix_tables`] was given.
     pub fn beyond_priors(&self) -> Self {
         let mut model = self.clone();
-        model.components.iter_mut().for_each(|instance| instance.frozen = None);
+        for instance in &mut model.components {
+            (instance.frozen, instance.sight) = (None, None);
+        }
         model
     }
 
     /// Interpolates the model's tables once and for all where `parameters` fixes a parameter of theirs: they become as many times
-    /// smaller. And broadened plasmas whose velocity is fixed become tables, which are many times faster. From then on the f32 forms
-    /// may be evaluated for these fixed values only, and inside of the priors.
+    /// smaller. And broadened plasmas whose velocity is fixed become tables, which are many times faster; rays near rotating holes are traced
+    /// for the spins, inclinations and heights of the priors only. From then on the f32 forms (with rays also the f64 form) may be evaluated
+    /// for these fixed values only, and inside of the priors.
     pub fn fix_tables(&mut self, parameters: &Parameters) {
         for instance in &mut self.components {
             instance.frozen = match &instance.origin {
                 Origin::Catalogue => {
                     Frozen::of(&instance.component.name.to_lowercase(), parameters, instance.first_parameter)
                 }
+                _ => None,
+            }
+            .map(Arc::new);
+            instance.sight = match &instance.origin {
+                Origin::Catalogue => Sight::of(&instance.component.name.to_lowercase(), |k| {
+                    parameters.range(instance.first_parameter + k)
+                }),
                 _ => None,
             }
             .map(Arc::new);
@@ -299,6 +320,45 @@ impl Model {
                 instance.origin = Origin::Table(Arc::new(table.fixed(&fixed)));
             }
         }
+    }
+
+    /// Traces rays near rotating holes only for what lies between these points (each all M parameters) when a program is made. From then on the model
+    /// may be evaluated there only.
+    ///
+    /// # Errors
+    /// As [`Model::check`].
+    pub fn look_from(&mut self, points: &[&[f64]]) -> Result<(), ModelError> {
+        for instance in self.components.iter_mut().filter(|instance| matches!(instance.origin, Origin::Catalogue)) {
+            let range = |k: usize| {
+                let values = points.iter().filter_map(|point| point.get(instance.first_parameter + k).copied());
+                values.fold(None, |range: Option<(f64, f64)>, x| {
+                    Some(range.map_or((x, x), |(lo, hi)| (lo.min(x), hi.max(x))))
+                })
+            };
+            let name = instance.component.name.to_lowercase();
+            if let Some((k, text)) = Sight::problem(&name, range) {
+                let parameter = self.parameters.get(instance.first_parameter + k).map_or("", |p| p.name.as_str());
+                return Err(ModelError::Parameter(format!("{parameter}: {text}")));
+            }
+            instance.sight = Sight::of(&name, range).map(Arc::new);
+        }
+        Ok(())
+    }
+
+    /// Checks what only several parameters together decide: discs that lie inside of the innermost stable orbit for every spin that the parameters
+    /// allow, lamps inside of the horizon.
+    ///
+    /// # Errors
+    /// [`ModelError::Parameter`], which names the parameter, what was found and what was expected.
+    pub fn check(&self, parameters: &Parameters) -> Result<(), ModelError> {
+        for instance in self.components.iter().filter(|instance| matches!(instance.origin, Origin::Catalogue)) {
+            let range = |k: usize| parameters.range(instance.first_parameter + k);
+            if let Some((k, text)) = Sight::problem(&instance.component.name.to_lowercase(), range) {
+                let name = self.parameters.get(instance.first_parameter + k).map_or("", |p| p.name.as_str());
+                return Err(ModelError::Parameter(format!("{name}: {text}")));
+            }
+        }
+        Ok(())
     }
 
     /// The parameter that `component.parameter` (in small letters) means with other words for either: `pl.gamma`, `nh`.

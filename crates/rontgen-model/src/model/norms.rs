@@ -12,7 +12,7 @@ pub(super) fn unit(component: &str) -> &'static str {
         "pegpwrlw" => "1e-12 erg/cm2/s",
         // In the line.
         "gaussian" | "zgauss" | "agauss" | "zagauss" | "lorentz" | "zlorentz" | "voigt" | "zvoigt" | "diskline"
-        | "laor" | "kerrdisk" => "photons/cm2/s",
+        | "laor" | "laor2" | "kerrdisk" | "relline" | "relline_lp" => "photons/cm2/s",
         // Luminosity over distance squared; of the seed photons where these are Comptonised.
         "bbody" | "zbbody" | "comptb" | "bmc" => "1e39 erg/s/(10kpc)2",
         // Radius over distance, squared (discs: of the inner radius, times cos(theta)).

@@ -10,6 +10,7 @@ use super::{
         Code, MOST_ROOMS, Prepared,
         convolution::{self, Convolution},
         plasma,
+        relativistic::Sight,
     },
     grid::{BIN_ROW, Grid, TILE, Tile, bin_row, check_edges},
     plan::{How, Leaf, Op, REGISTERS, Traits, Tree, compile, fuse, registers, stages_of},
@@ -39,6 +40,8 @@ pub(crate) struct Instance {
     pub file: Option<Arc<TableModel>>,
     /// What a run leaves fixed of a plasma, where its table is small enough.
     pub frozen: Option<Arc<plasma::Frozen>>,
+    /// The rays that a relativistic component needs.
+    pub sight: Option<Arc<Sight>>,
     /// The user's own code, which fills whole spectra.
     pub user: Option<Arc<dyn UserComponent>>,
     pub oracle_table: std::ops::Range<usize>,
@@ -139,6 +142,12 @@ impl Program {
             )));
         }
         let bins: Vec<(f64, f64)> = edges.windows(2).map(|w| (w[0], w[1])).collect();
+        let sight = |component: &super::ComponentInstance| match &component.origin {
+            Origin::Catalogue => {
+                component.sight.clone().or_else(|| Sight::whole(&component.component.name.to_lowercase()).map(Arc::new))
+            }
+            _ => None,
+        };
         let mut frozen = plasma::Tables::new(&bins, &model.settings);
         let mut instance = |(component, held): (&super::ComponentInstance, &bool)| Instance {
             code: code(component).filter(|_| *held),
@@ -149,6 +158,7 @@ impl Program {
             parameters: component.component.parameters.len(),
             table: 0..0,
             file: file(component).filter(|_| *held),
+            sight: sight(component).filter(|_| *held),
             user: user(component),
             oracle_table: 0..0,
         };
@@ -184,13 +194,29 @@ impl Program {
         (known, known_oracle): (&[f32], &[f64]),
     ) -> Self {
         let (mut tables, mut oracle_tables): (Vec<f32>, Vec<f64>) = (Vec::new(), Vec::new());
-        type Key = (Option<Code>, Option<Convolution>, Option<Arc<TableModel>>, Option<Arc<plasma::Frozen>>);
+        type Key = (
+            Option<Code>,
+            Option<Convolution>,
+            Option<Arc<TableModel>>,
+            Option<Arc<plasma::Frozen>>,
+            Option<Arc<Sight>>,
+        );
         let mut made: Vec<(Key, Instance)> = Vec::new();
         for instance in &mut instances {
             if instance.code.is_none() && instance.convolution.is_none() {
                 continue;
             }
-            let key = (instance.code, instance.convolution, instance.file.clone(), instance.frozen.clone());
+            let mut key = (
+                instance.code,
+                instance.convolution,
+                instance.file.clone(),
+                instance.frozen.clone(),
+                instance.sight.clone(),
+            );
+            // Rays do not ask what looks along them.
+            if key.4.is_some() {
+                (key.0, key.1) = (None, None);
+            }
             if let Some((_, same)) = made.iter().find(|(k, _)| *k == key) {
                 (instance.table, instance.oracle_table) = (same.table.clone(), same.oracle_table.clone());
                 continue;
@@ -205,7 +231,8 @@ impl Program {
                 }
                 _ => {
                     let table = match &key {
-                        (_, _, Some(file), _) => file.lay_out(&bins),
+                        (.., Some(sight)) => sight.table(),
+                        (_, _, Some(file), ..) => file.lay_out(&bins),
                         (Some(code), ..) => code.table()(&bins, &settings),
                         (_, Some(convolution), ..) => convolution.table()(&bins, &settings),
                         _ => Vec::new(),

@@ -3,7 +3,7 @@
 //!
 //! XSPEC's convolutions act on the bins of the grid they are given: photons outside it are unknown to them.
 
-use super::{Shader, TableFn, blur, no_table, reflect, scatter, shift, slab, smooth, stretch, thcomp};
+use super::{Shader, TableFn, blur, no_table, reflect, relativistic, scatter, shift, slab, smooth, stretch, thcomp};
 use crate::model::{
     ERG_PER_KEV,
     cosmology::{Cosmology, LOG_SPHERE},
@@ -27,9 +27,14 @@ pub(crate) enum Convolution {
     Rdblur,
     Reflect,
     Thcomp,
+    Kdblur,
+    Kdblur2,
+    Kerrconv,
+    Relconv,
+    RelconvLp,
 }
 
-const ALL: [(Convolution, &str); 13] = [
+const ALL: [(Convolution, &str); 18] = [
     (Convolution::Zashift, "zashift"),
     (Convolution::Vashift, "vashift"),
     (Convolution::Zmshift, "zmshift"),
@@ -43,6 +48,11 @@ const ALL: [(Convolution, &str); 13] = [
     (Convolution::Rdblur, "rdblur"),
     (Convolution::Reflect, "reflect"),
     (Convolution::Thcomp, "thcomp"),
+    (Convolution::Kdblur, "kdblur"),
+    (Convolution::Kdblur2, "kdblur2"),
+    (Convolution::Kerrconv, "kerrconv"),
+    (Convolution::Relconv, "relconv"),
+    (Convolution::RelconvLp, "relconv_lp"),
 ];
 
 const SHIFT: (&str, &str) = ("shift", include_str!("../../../../../shaders/model/shift.wgsl"));
@@ -87,9 +97,17 @@ impl Convolution {
             Self::Rdblur => (BLUR, "Blur", "blur_value"),
             Self::Reflect => (REFLECT, "Reflecting", "reflect_value"),
             Self::Thcomp => (THCOMP, "Comptonised", "thcomp_value"),
+            Self::Kdblur | Self::Kdblur2 | Self::Kerrconv | Self::Relconv | Self::RelconvLp => {
+                (super::RELATIVISTIC, "Relativistic", "relativistic_blur")
+            }
         };
-        let room = matches!(self, Self::Rdblur | Self::Thcomp);
+        let room = matches!(self, Self::Rdblur | Self::Thcomp) || self.is_relativistic();
         Shader { file, source, structure, value, room, needs: super::needs(file) }
+    }
+
+    /// Whether its line is that of a disc around a rotating hole.
+    pub fn is_relativistic(self) -> bool {
+        matches!(self, Self::Kdblur | Self::Kdblur2 | Self::Kerrconv | Self::Relconv | Self::RelconvLp)
     }
 
     /// What it needs of the atomic data.
@@ -130,6 +148,10 @@ impl Convolution {
             Self::Rdblur => Prepared::Blur(blur::Blur::new(par, grid, source)),
             Self::Thcomp => Prepared::Thcomp(thcomp::Comptonised::new(par, grid, source)),
             Self::Reflect => Prepared::Reflect(reflect::Reflect::new(par, grid, source, table)),
+            Self::Kdblur | Self::Kdblur2 | Self::Kerrconv | Self::Relconv | Self::RelconvLp => {
+                let blur = relativistic::blur::RelativisticBlur::new(self.name(), par, grid, source, table);
+                Prepared::Relativistic(blur)
+            }
         }
     }
 }
@@ -148,6 +170,7 @@ pub(crate) enum Prepared<R: Real> {
     Blur(blur::Blur<R>),
     Reflect(reflect::Reflect<R>),
     Thcomp(thcomp::Comptonised<R>),
+    Relativistic(relativistic::blur::RelativisticBlur<R>),
 }
 
 impl<R: Real> Prepared<R> {
@@ -176,6 +199,7 @@ impl<R: Real> Prepared<R> {
             Self::Blur(blur) => blur.fill(tile, out),
             Self::Reflect(reflect) => reflect.fill(tile, out),
             Self::Thcomp(thcomp) => thcomp.fill(tile, out),
+            Self::Relativistic(blur) => blur.fill(tile, out),
         }
     }
 }

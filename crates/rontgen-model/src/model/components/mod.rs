@@ -25,6 +25,7 @@ pub(crate) mod plasma;
 mod power;
 mod profile;
 mod reflect;
+pub(crate) mod relativistic;
 mod scatter;
 mod shift;
 mod simple;
@@ -297,6 +298,7 @@ const TITARCHUK: (&str, &str) = ("titarchuk", include_str!("../../../../../shade
 const TABLE: (&str, &str) = ("table", include_str!("../../../../../shaders/model/table.wgsl"));
 const PLASMA: (&str, &str) = ("plasma", include_str!("../../../../../shaders/model/plasma.wgsl"));
 const PLASMA_CELLS: (&str, &str) = ("plasma_cells", include_str!("../../../../../shaders/model/plasma_cells.wgsl"));
+const RELATIVISTIC: (&str, &str) = ("relativistic", include_str!("../../../../../shaders/model/relativistic.wgsl"));
 const FACTOR: (&str, &str) = ("factor", include_str!("../../../../../shaders/model/factor.wgsl"));
 
 registry! {
@@ -372,6 +374,11 @@ registry! {
         CompBB "compbb": Scattered = compbb::compbb, compbb::table, COMPBB, "compbb_value";
         Pexrav "pexrav": Reflected = slab::pexrav, slab::table, SLAB, "slab_value";
         Pexmon "pexmon": Reflected = slab::pexmon, slab::table, SLAB, "slab_value";
+        Laor "laor": Relativistic = relativistic::laor, relativistic::no_bins, RELATIVISTIC, "relativistic_value";
+        Laor2 "laor2": Relativistic = relativistic::laor2, relativistic::no_bins, RELATIVISTIC, "relativistic_value";
+        Relline "relline": Relativistic = relativistic::relline, relativistic::no_bins, RELATIVISTIC, "relativistic_value";
+        RellineLp "relline_lp": Relativistic = relativistic::relline_lp, relativistic::no_bins, RELATIVISTIC, "relativistic_value";
+        Kerrdisk "kerrdisk": Relativistic = relativistic::kerrdisk, relativistic::no_bins, RELATIVISTIC, "relativistic_value";
         SssIce "sss_ice": Ice = simple::sss_ice, no_table, SIMPLE, "ice_value";
         Apec "apec": Plasma = plasma::apec, plasma::apec_table, PLASMA, "plasma_value";
         Vapec "vapec": Plasma = plasma::vapec, plasma::vapec_table, PLASMA, "plasma_value";
@@ -428,6 +435,7 @@ registry! {
         Bulk: comptb::Bulk<R>;
         Scattered: compbb::Scattered<R>;
         Reflected: slab::Reflected<R>;
+        Relativistic: relativistic::Relativistic<R>;
         Ice: simple::Ice<R>;
         Plasma: plasma::Plasma;
         Cells: plasma::Cells;
@@ -441,7 +449,7 @@ fn needs(file: &str) -> &'static [(&'static str, &'static str)] {
     match file {
         "slab" | "reflect" => &[GREEN],
         "absorption" | "species" => &[STEPS],
-        "blur" => &[DISKLINE],
+        "blur" | "relativistic" => &[DISKLINE],
         "thcomp" => &[THERMAL],
         _ => &[],
     }

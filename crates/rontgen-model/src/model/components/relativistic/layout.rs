@@ -1,0 +1,84 @@
+//! How the rays of a box lie in the flat table of a program, for both the CPU and the shader.
+//!
+//! ```text
+//! 0      spins, coordinate of the first, steps per unit (0: one spin)
+//! 3      inclinations, the first (degrees), per degree
+//! 6      laws of limb darkening, number of the first; where images begin; where lamps begin
+//! 10     spins of lamps, coordinate of the first, steps per unit; 0 spins: no lamps
+//! 13     heights, share of the first, steps per share
+//! 16     least and largest spin, inclination (degrees), share of heights that the table is for
+//! HEADER sin^2 of 0 to 90 degrees at [`POINTS`] equal steps
+//!        images: by spin (the largest first), inclination and radius L/(r sin i) of the reddest and bluest light, then for each law at each
+//!        angle theta the image's area over r, both branches together, times the law
+//!        lamps: by spin (the largest first) and height cosines of angles at each radius, then logarithms of the illumination
+//! ```
+
+use super::sight::Sight;
+use crate::model::relativity::Rays;
+use rontgen_kerr::kerr::{
+    image::{ANGLES, RING, Ring},
+    lamp::LAMP,
+    radii::RADII,
+    table::Axis,
+};
+use std::f64::consts::FRAC_PI_2;
+
+pub(super) const HEADER: usize = 24;
+/// Points of a piece of the line.
+pub(super) const POINTS: usize = 60;
+/// Laws of limb darkening.
+pub(super) const LAWS: usize = 3;
+/// Rounding that the bounds of a table allow for.
+const SLACK: f64 = 1e-5;
+
+/// The number of a law of limb darkening from a component's parameter.
+pub(super) fn law(limb: f64) -> usize {
+    limb.round().clamp(0.0, (LAWS - 1) as f64) as usize
+}
+
+/// Intensity over that along the normal... up to a factor: isotropic; Laor 1991, ApJ 376, 90; Haardt 1993, ApJ 413, 680.
+fn intensity(law: usize, cosine: f64) -> f64 {
+    match law {
+        0 => 1.0,
+        1 => 1.0 + 2.06 * cosine,
+        _ => (1.0 / cosine.max(1e-6)).ln_1p(),
+    }
+}
+
+/// Numbers of a radius for so many laws.
+pub(super) fn ring_size(laws: usize) -> usize {
+    2 + laws * ANGLES
+}
+
+pub(super) fn lay_out(rays: &Rays, sight: &Sight) -> Vec<f64> {
+    let (first, laws) = sight.laws;
+    let axis = |axis: Axis| [axis.count as f64, axis.first, if axis.count > 1 { 1.0 / axis.step } else { 0.0 }];
+    let images = HEADER + POINTS;
+    let lamps = images + rays.images.len() / RING * ring_size(laws);
+    let mut out = Vec::with_capacity(lamps + rays.lamps.len());
+    out.extend(axis(rays.nodes.spin));
+    out.extend(axis(rays.nodes.inclination));
+    out.extend([laws, first, images, lamps].map(|x| x as f64));
+    out.extend(rays.nodes.lamp.map_or([0.0; 6], |[spin, height]| {
+        let ([a, b, c], [d, e, f]) = (axis(spin), axis(height));
+        [a, b, c, d, e, f]
+    }));
+    let bounds = &sight.bounds;
+    for (lo, hi) in [bounds.spin, bounds.inclination, bounds.height.unwrap_or((0.0, 1.0))] {
+        out.extend([lo - SLACK * lo.abs().max(1.0), hi + SLACK * hi.abs().max(1.0)]);
+    }
+    out.resize(HEADER, 0.0);
+    out.extend((0..POINTS).map(|k| (FRAC_PI_2 * k as f64 / (POINTS - 1) as f64).sin().powi(2)));
+    for ring in rays.images.chunks_exact(RING).map(Ring) {
+        out.extend(ring.ends());
+        for law in first..first + laws {
+            out.extend((0..ANGLES).map(|n| {
+                (0..2).map(|branch| ring.area(n, branch) * intensity(law, ring.cosine(n, branch))).sum::<f64>()
+            }));
+        }
+    }
+    out.extend(rays.lamps.iter());
+    debug_assert_eq!(out.len(), lamps + rays.lamps.len() / LAMP * LAMP);
+    debug_assert_eq!(rays.images.len() % (RADII * RING), 0);
+    out
+}

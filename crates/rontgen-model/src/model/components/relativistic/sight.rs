@@ -1,0 +1,177 @@
+//! What a relativistic component needs of the rays: the box of spins, inclinations and heights that a run's parameters leave it.
+
+use super::{Disc, LAOR_SPIN, Light, layout};
+use crate::model::relativity;
+use rontgen_kerr::kerr::{
+    LARGEST_SPIN, LEAST_HEIGHT, metric,
+    table::{Bounds, height_share},
+};
+
+/// The box of a component, and the limb darkening where it is fixed.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Sight {
+    pub bounds: Bounds,
+    /// Laws of limb darkening: first, and how many.
+    pub laws: (usize, usize),
+}
+
+/// Spins at which a range of heights is looked at.
+const SAMPLES: usize = 33;
+
+/// Where a component's parameters stand.
+struct Places {
+    spin: Option<usize>,
+    tilt: usize,
+    inner: usize,
+    height: Option<usize>,
+    limb: Option<usize>,
+    /// The inner radius is in innermost stable orbits.
+    stable: bool,
+}
+
+fn places(name: &str) -> Option<Places> {
+    let line = usize::from(!name.contains("conv") && !name.contains("blur"));
+    match name {
+        "laor" | "kdblur" | "laor2" | "kdblur2" => {
+            Some(Places { spin: None, tilt: line + 3, inner: line + 1, height: None, limb: None, stable: false })
+        }
+        "relline_lp" | "relconv_lp" => {
+            Some(Places { spin: Some(2), tilt: 3, inner: 4, height: Some(line), limb: Some(line + 6), stable: false })
+        }
+        "relline" | "relconv" => Some(Places {
+            spin: Some(line + 3),
+            tilt: line + 4,
+            inner: line + 5,
+            height: None,
+            limb: Some(7 + 2 * line),
+            stable: false,
+        }),
+        "kerrdisk" | "kerrconv" => Some(Places {
+            spin: Some(line + 3),
+            tilt: line + 4,
+            inner: line + 5,
+            height: None,
+            limb: None,
+            stable: true,
+        }),
+        _ => None,
+    }
+}
+
+/// The height in GM/c2 of a parameter, negative in horizons, as it is: inside the hole, too.
+fn height_of(spin: f64, height: f64) -> f64 {
+    if height < 0.0 { -height * metric::horizon(spin) } else { height }
+}
+
+impl Sight {
+    /// Of a component (lower-case name) whose k-th parameter lies in `range(k)`; `None` for components that no ray is traced for.
+    pub fn of(name: &str, range: impl Fn(usize) -> Option<(f64, f64)>) -> Option<Self> {
+        let places = places(name)?;
+        let mut sight = Self::whole(name)?;
+        if let Some((lo, hi)) = places.spin.and_then(&range) {
+            sight.bounds.spin = (lo.max(-LARGEST_SPIN), hi.min(LARGEST_SPIN));
+        }
+        if let Some(tilt) = range(places.tilt) {
+            sight.bounds.inclination = tilt;
+        }
+        if let Some((lo, hi)) = places.height.and_then(&range) {
+            let (first, last) = sight.bounds.spin;
+            let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
+            for k in 0..SAMPLES {
+                let spin = first + (last - first) * k as f64 / (SAMPLES - 1) as f64;
+                // A range with both signs holds every height up to the larger end.
+                let ends = if lo < 0.0 && hi > 0.0 { [lo, 0.0, hi] } else { [lo, hi, hi] };
+                for end in ends {
+                    let share = height_share(spin, height_of(spin, end));
+                    (least, most) = (least.min(share), most.max(share));
+                }
+            }
+            sight.bounds.height = Some((least, most));
+        }
+        if let Some((lo, hi)) = places.limb.and_then(&range)
+            && lo == hi
+        {
+            sight.laws = (layout::law(lo), 1);
+        }
+        Some(sight)
+    }
+
+    /// Without knowing parameters: everything.
+    pub fn whole(name: &str) -> Option<Self> {
+        let places = places(name)?;
+        // Beyond the inclinations that images are made for, it is the last of them.
+        let mut bounds = Bounds { inclination: (0.0, 90.0), ..Bounds::all(places.height.is_some()) };
+        if places.spin.is_none() {
+            bounds.spin = (LAOR_SPIN, LAOR_SPIN);
+        }
+        let laws = if places.limb.is_some() { (0, layout::LAWS) } else { (layout::law(super::DARKENED), 1) };
+        Some(Self { bounds, laws })
+    }
+
+    /// What makes no sense in a component's parameters, where the k-th lies in `range(k)`: the text names the parameter, without its component.
+    pub fn problem(name: &str, range: impl Fn(usize) -> Option<(f64, f64)>) -> Option<(usize, String)> {
+        let places = places(name)?;
+        let spin = match places.spin {
+            Some(k) => range(k)?,
+            None => (LAOR_SPIN, LAOR_SPIN),
+        };
+        let spins = if spin.0 == spin.1 { format!("{}", spin.0) } else { format!("{} .. {}", spin.0, spin.1) };
+        let (_, inner) = range(places.inner)?;
+        // The innermost orbit of the largest spin is the smallest. 1.235, XSPEC's least radius, stands for the orbit of 0.998, 1.237.
+        let isco = metric::isco(spin.1.min(LARGEST_SPIN));
+        let given = if inner < 0.0 || places.stable { inner.abs() * isco } else { inner };
+        if given < isco - 3e-3 {
+            let what = if inner < 0.0 { format!("{} orbits", -inner) } else { format!("{inner}") };
+            return Some((
+                places.inner,
+                format!(
+                    "{what} is inside the innermost stable orbit, {isco:.4} GM/c2 at spin {}; expected a radius outside of it, or -1 for the \
+                     orbit itself",
+                    spin.1
+                ),
+            ));
+        }
+        if let Some(k) = places.height {
+            let (lo, hi) = range(k)?;
+            // The smallest horizon is that of the largest spin of either sign.
+            let widest = if spin.0.abs() > spin.1.abs() { spin.0 } else { spin.1 };
+            let least = LEAST_HEIGHT * metric::horizon(widest);
+            let highest = height_of(widest, hi).max(height_of(widest, lo));
+            if highest < least * (1.0 - 1e-9) {
+                return Some((
+                    k,
+                    format!(
+                        "{highest:.4} GM/c2 is inside the horizon or closer to it than {LEAST_HEIGHT} of its radii ({:.4} GM/c2 at spin {spins}); \
+                         expected a height of at least {least:.4}",
+                        metric::horizon(widest)
+                    ),
+                ));
+            }
+        }
+        None
+    }
+
+    /// The table of a component; made, read from the cache, or found in memory.
+    pub fn table(&self) -> Vec<f64> {
+        layout::lay_out(&relativity::rays(&self.bounds), self)
+    }
+}
+
+impl Disc {
+    /// Radii (GM/c2) of the disc's edges for a hole of its spin: never inside the innermost stable orbit.
+    pub fn edges(&self) -> (f64, f64) {
+        let isco = metric::isco(self.spin);
+        let stable = self.unit == super::Unit::Stable;
+        let inner = if self.inner < 0.0 || stable { self.inner.abs() * isco } else { self.inner };
+        let outer = if stable { self.outer * isco } else { self.outer };
+        let most = rontgen_kerr::kerr::LARGEST_RADIUS;
+        let inner = inner.clamp(isco, most / 1.01);
+        (inner, outer.clamp(inner * 1.001, most))
+    }
+
+    /// Height of the lamp (GM/c2), if there is one: outside the horizon.
+    pub fn height(&self) -> Option<f64> {
+        let Light::Lamp { height, .. } = self.light else { return None };
+        Some(height_of(self.spin, height).max(LEAST_HEIGHT * metric::horizon(self.spin)))
+    }
+}
