@@ -299,6 +299,13 @@ fn model(problem: &Problem, origin: &Origin<'_>, theta: &[f64], remarks: &mut Ve
                     out.push_str(&line(info, value, None));
                 }
                 Some(own) if leader == place => {
+                    if matches!(own.prior, Prior::LogNormal { .. } | Prior::TruncatedLogNormal { .. }) {
+                        let written = own.prior.written();
+                        remarks.push(format!(
+                            "{}: its prior is {} = [{:?}, {:?}], which XSPEC's bayes does not know; without it a uniform one stands.",
+                            own.name, written.kind.name, written.numbers.0, written.numbers.1
+                        ));
+                    }
                     out.push_str(&line(info, value, Some(&own.prior)));
                     priors.push_str(&bayes(place, &own.prior));
                 }

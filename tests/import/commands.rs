@@ -147,6 +147,12 @@ fn what_xspec_does_not_know_is_said() {
     let commands = written(&case, &[0.1, 1.7, 0.02, 1.0, 3.4]);
     assert_eq!(commands.matches("statistic = \"marginal\"").count(), 2, "{commands}");
     assert!(commands.contains("\nstatistic cstat\n"));
+    let normal = "{ log_normal = [0.0, 0.1] }";
+    assert_eq!(
+        RUN.matches(normal).count(),
+        commands.matches("which XSPEC's bayes does not know").count(),
+        "{commands}"
+    );
     // It is a comment: nothing of it is read.
     assert!(parse(&commands).remarks.is_empty());
     let pgstat = RUN.replace("statistic = \"wstat\"\nenergies = [1.0", "statistic = \"pgstat\"\nenergies = [1.0");
