@@ -186,6 +186,7 @@ fn the_posterior_of_norms_is_the_normal_one() {
     // What the pictures show are the data, not what stands for them in the networks.
     let table = fs::read_to_string(at.join("out/spectrum.csv")).unwrap();
     let rows: Vec<&str> = table.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(rows.len(), 1 + values.len());
     let at_counts = rows[0].split(',').position(|name| name == "counts").unwrap();
     for (row, y) in rows[1..].iter().zip(&values) {
         let found: f64 = row.split(',').nth(at_counts).unwrap().parse().unwrap();
