@@ -281,9 +281,9 @@ fn a_modelled_background_is_drawn_from_its_model() {
     let at = [&AT[..], &["nxb:powerlaw.PhoIndex=0.0", "nxb:powerlaw.norm=0.1"]].concat();
     folder.faked(&[&["run.toml", "--exposure", "4000", "--out", "mock.pha"][..], &at].concat());
     let set = folder.load("mock.pha");
-    // A response of ones without an area: 0.1 counts/s in each channel, in 8 ks.
-    as_expected(&background(&set).counts, &[800.0; 10]);
-    let means: Vec<f64> = source(4000.0, 0.9).iter().map(|s| s + SCALE * 800.0).collect();
+    // A response of ones without an area: 0.1 counts/s in each channel times AREASCAL, in 8 ks.
+    as_expected(&background(&set).counts, &[600.0; 10]);
+    let means: Vec<f64> = source(4000.0, 0.9).iter().map(|s| s + SCALE * 600.0).collect();
     as_expected(&real(&set.counts), &means);
     let case = folder.open(&text, &[("s.pha", "mock.pha"), ("b.pha", "mock_bkg.pha")]);
     let expected = case.problem.expected_exactly(&[vec![1.5, 0.02, 0.0, 0.1]]);

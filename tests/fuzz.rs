@@ -327,7 +327,7 @@ fn what_is_damaged_was_sound() {
     for text in seeds::run_files() {
         RunFile::parse(&text, "seed.toml", &[]).unwrap();
     }
-    assert!(!import::parse(&seeds::saves()[0]).parameters.is_empty());
+    assert!(!import::parse(&seeds::saves()[0]).models[0].parameters.is_empty());
 }
 
 /// Shows one case, in this process and with all that it says.

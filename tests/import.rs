@@ -2,6 +2,7 @@
 
 mod commands;
 mod groups;
+mod sources;
 
 use crate::common;
 
@@ -180,6 +181,7 @@ model 2:back po
 1
 1
 energies extend high 100 200 log
+model 3:lost po & 1 & 1
 mdefine wiggle sin(E)
 $nonsense [exec ls]
 newpar 2 2.2
@@ -195,16 +197,16 @@ freeze 5
         "line 2: a.pha is not found",
         "line 2: b.pha{3} is not found",
         "line 3: a.rmf is not found",
-        "line 4: source 2 of spectrum 1 is a named model's, which cannot be carried over yet",
+        "line 4: other.rmf is not found (source 2 of spectrum 1)",
         "ignore 2:1-10",
         "abund file",
         "cosmo 50 0.5 0",
         "xset APECROOT 3.0.9",
         "line 10: the model command gives 2 of the 6 parameters of data group 2",
-        "line 19: named models, those of further sources, cannot be carried over yet: model 2:back po",
         "line 22: the model cannot be evaluated beyond the energies of the response",
+        "line 23: model 3:lost is seen in no spectrum (there is no response 3:N), and adds nothing",
         "mdefine wiggle",
-        "a line of Tcl, which is not run (line 24; first: $nonsense [exec ls])",
+        "a line of Tcl, which is not run (line 25; first: $nonsense [exec ls])",
     ] {
         assert_eq!(remarks.iter().filter(|r| r.contains(says)).count(), 1, "{says}: {remarks:#?}");
     }
@@ -214,9 +216,9 @@ freeze 5
 #[test]
 fn commands_in_one_line_abbreviations_and_unknown_models() {
     let save = parse("mo wabs(po) & 0.3 -1 & =1 & /*\nnewpar 3 = 2*p1\nign 1:1-20 **-0.5\nnot 1:1.0-2.0\nnoti all\n");
-    assert_eq!(save.expression.as_deref(), Some("wabs(po)"));
+    assert_eq!(save.models[0].expression.as_deref(), Some("wabs(po)"));
     assert_eq!(
-        save.parameters,
+        save.models[0].parameters,
         [Parameter::Numbers(vec![0.3, -1.0]), Parameter::Tied("1".into()), Parameter::Tied("2*p1".into())]
     );
     assert_eq!(save.selections.len(), 4);

@@ -433,6 +433,7 @@ fn a_named_model_keeps_to_the_energies_of_each_response() {
         background: true,
         model: other.clone(),
         parameters: of_n.clone(),
+        files: (std::path::PathBuf::new(), None),
         folded: set.folded.clone(),
         shifted: None,
     };

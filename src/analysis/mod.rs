@@ -38,6 +38,7 @@ pub mod likelihood;
 pub(crate) mod method;
 pub(crate) mod mocks;
 pub mod networks;
+pub mod numbers;
 pub mod observer;
 pub(crate) mod pairing;
 pub mod problem;

@@ -2,11 +2,12 @@
 
 use super::context::log_likelihood_at;
 use super::extension;
+use super::numbers::leads;
 use super::response::Shifted;
 use super::statistic::{self, StatisticSettings};
 use crate::device::Device;
 use crate::kernels::background_stat::{BackgroundBin, BackgroundStatistic};
-use crate::model::{FreeParameter, MapEntry, Model, ParameterInfo, Parameters, Prior, Program, instrument};
+use crate::model::{MapEntry, Model, ParameterInfo, Parameters, Prior, Program, instrument};
 use crate::observation::{Dataset, FoldedResponse, Observations};
 use crate::refine::poisson_constant;
 use crate::result::GridSummary;
@@ -14,6 +15,7 @@ use crate::simulate::{ArmSpec, Compression, Simulator, Statistic, Units, compres
 use crate::{Error, Result};
 use sha2::{Digest, Sha256};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 /// What a problem was made from, as results tell it.
@@ -80,6 +82,8 @@ pub struct Addition {
     pub model: Model,
     /// All free parameters, and the map from them to those of the model.
     pub parameters: Parameters,
+    /// The files of its response, and of its area where it has one.
+    pub files: (PathBuf, Option<PathBuf>),
     /// Its response in the bins of the data set.
     pub folded: FoldedResponse,
     /// The response in its parts, where it is that of the data set and moves.
@@ -582,47 +586,6 @@ impl Problem {
         all
     }
 
-    /// The number that XSPEC gives a free parameter: parameters of the model one after another, data group after data group. Those of responses
-    /// count by themselves, slope and offset of each spectrum whose gain is fitted; a tilt, which XSPEC does not have, has the number of its data set.
-    pub fn number(&self, free: usize) -> u32 {
-        let m = self.model.parameters().len();
-        let index = self.parameters.free()[free].model_index;
-        if index == FreeParameter::OF_NO_MODEL {
-            return self.number_of_response(free);
-        }
-        let sources = self.sets.iter().filter(|set| set.named.is_none());
-        let group = sources.map(|set| &set.parameters).position(|parameters| leads(parameters, index, free));
-        if let Some(group) = group {
-            return (group * m + index + 1) as u32;
-        }
-        // Named models count by themselves, data group after data group.
-        let added = self.added.iter().find(|added| leads(&added.spec.parameters, index, free));
-        added.map_or(0, |one| {
-            let before =
-                self.added.iter().filter(|other| other.spec.name == one.spec.name && other.spec.set < one.spec.set);
-            (before.count() * one.spec.model.parameters().len() + index + 1) as u32
-        })
-    }
-
-    fn number_of_response(&self, free: usize) -> u32 {
-        let sources = self.sets.iter().filter(|set| set.named.is_none());
-        let mut fitted = 0;
-        for (at, set) in sources.enumerate() {
-            let Some(map) = set.shifted.as_ref().map(|shifted| shifted.map) else { continue };
-            let leads = |entry: MapEntry| entry.free == free as i32 && (entry.scale, entry.offset) == (1.0, 0.0);
-            for (place, entry) in [map.slope, map.offset].into_iter().enumerate() {
-                if leads(entry) {
-                    return 2 * fitted + place as u32 + 1;
-                }
-            }
-            if leads(map.tilt) {
-                return at as u32 + 1;
-            }
-            fitted += u32::from(map.slope.free >= 0 || map.offset.free >= 0);
-        }
-        0
-    }
-
     /// What a model's catalogue says of a free parameter; `None` for one of no model.
     pub(crate) fn info(&self, free: usize) -> Option<&ParameterInfo> {
         let index = self.parameters.free()[free].model_index;
@@ -693,12 +656,6 @@ fn standing_for(bins: &[BackgroundBin]) -> Vec<u32> {
 /// What the background spectrum of a data set is called where it is a data set, too.
 pub(crate) fn background_name(set: &str) -> String {
     format!("{set} background")
-}
-
-/// Whether parameter `index` of a model is free parameter `free` itself.
-fn leads(parameters: &Parameters, index: usize, free: usize) -> bool {
-    let own = |entry: &MapEntry| entry.free == free as i32 && (entry.scale, entry.offset) == (1.0, 0.0);
-    parameters.map().get(index).is_some_and(own)
 }
 
 /// Warns of a factor that is free in every data set beside free norms: only their products are known.

@@ -159,6 +159,7 @@ fn write(mock: &Mock, file: &Path, beside: &Path, history: &[String]) -> Result<
             errors,
             exposure: background.exposure,
             backscal: &background.backscal,
+            areascal: &background.areascal,
             quality: mock.quality.as_deref(),
             is_background: true,
             ..pha.clone()

@@ -33,7 +33,7 @@ pub fn run(args: Args) -> Result<u8> {
     let text = String::from_utf8(bytes)
         .map_err(|_| Error::Input(format!("{}: this is no save file of XSPEC (text)", args.file.display())))?;
     let save = import::parse(&text);
-    if save.expression.is_none() && save.data.is_empty() {
+    if save.models.iter().all(|model| model.expression.is_none()) && save.data.is_empty() {
         for remark in &save.remarks {
             eprintln!("not carried over: {remark}");
         }

@@ -4,15 +4,15 @@ use super::{
     data, edits, gain,
     lines::{Line, words},
     selection,
-    xcm::{Parameter, Save},
+    xcm::{Parameter, Save, SourceModel},
 };
 
 /// What a line without a command word belongs to.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Mode {
     Commands,
-    /// Parameters of the model command above.
-    Parameters,
+    /// Parameters of the model command above: the place of that model.
+    Parameters(usize),
     /// Slope (0) or offset (1) of the gain of a spectrum.
     Gain(usize, usize),
     /// Parameters of something that is not carried over.
@@ -169,20 +169,20 @@ pub(super) fn take(save: &mut Save, line: &Line, mode: Mode) -> Mode {
     if is_parameter(text) {
         match mode {
             Mode::Passing => return mode,
-            Mode::Parameters if text.starts_with("/*") => {
-                save.rest_default = true;
+            Mode::Parameters(at_model) if text.starts_with("/*") => {
+                save.models[at_model].rest_default = true;
                 return Mode::Commands;
             }
-            Mode::Parameters => {
-                match parameter(text) {
-                    Some(parameter) => save.parameters.push(parameter),
-                    None => {
-                        save.lose(at("not understood as a parameter"));
-                        save.parameters.push(Parameter::Tied(text.trim_start_matches('=').to_string()));
-                    }
+            Mode::Parameters(at_model) => {
+                let read = parameter(text);
+                if read.is_none() {
+                    save.lose(at("not understood as a parameter"));
                 }
-                save.lines.parameters.insert(save.parameters.len(), line.number);
-                save.read_with_model = save.parameters.len();
+                let lost = || Parameter::Tied(text.trim_start_matches('=').to_string());
+                let model = &mut save.models[at_model];
+                model.parameters.push(read.unwrap_or_else(lost));
+                model.lines.insert(model.parameters.len(), line.number);
+                model.read_with_model = model.parameters.len();
                 return mode;
             }
             Mode::Gain(set, place) => {
@@ -291,39 +291,63 @@ fn model(save: &mut Save, rest: &str, number: usize, at: Says<'_>) -> Mode {
     let mut parts = rest.split('&');
     let head = parts.next().unwrap_or("").trim();
     let (first, behind) = head.split_once(char::is_whitespace).unwrap_or((head, ""));
-    let named = first.split_once(':').filter(|(source, _)| source.parse::<usize>().is_ok());
-    if named.is_some_and(|(source, _)| source != "1") {
-        save.lose(at("named models, those of further sources, cannot be carried over yet"));
-        return Mode::Passing;
-    }
+    let numbered = first.split_once(':').and_then(|(source, name)| Some((source.parse::<usize>().ok()?, name)));
     if matches!(head.to_lowercase().as_str(), "?" | "list" | "active" | "inactive") {
         return Mode::Commands;
     }
-    let expression = if named.is_some() { behind.trim() } else { head };
+    if numbered.is_some_and(|(source, _)| source == 0) {
+        save.lose(at("sources are numbered from 1"));
+        return Mode::Passing;
+    }
+    // `model NAME none` takes a model away.
+    if matches!(behind.trim().to_lowercase().as_str(), "none" | "clear")
+        && let Some(place) = save.models.iter().position(|model| model.name.as_deref() == Some(first))
+    {
+        match place {
+            0 => save.models[0] = SourceModel::new(1),
+            place => drop(save.models.remove(place)),
+        }
+        return Mode::Commands;
+    }
+    let source = numbered.map_or(1, |(source, _)| source);
+    let expression = if numbered.is_some() { behind.trim() } else { head };
+    let expression = Some(numbers_away(expression)).filter(|text| !matches!(text.as_str(), "none" | "clear" | ""));
+    let mut model = SourceModel {
+        name: numbered.map(|(_, name)| name.to_string()).filter(|name| !name.is_empty()),
+        expression,
+        groups_of_model: save.groups_of(source).len().max(1),
+        line: number,
+        ..SourceModel::new(source)
+    };
+    let mut mode = Mode::Commands;
     // XSPEC replaces the model of a source.
-    save.parameters.clear();
-    save.beneath.clear();
-    save.priors.clear();
-    save.lines.parameters.clear();
-    (save.rest_default, save.lines.model, save.groups_of_model) = (false, number, save.group_count());
-    save.model_name = named.map(|(_, name)| name.to_string()).filter(|name| !name.is_empty());
-    save.expression = Some(numbers_away(expression)).filter(|text| !matches!(text.as_str(), "none" | "clear" | ""));
-    let mut mode = if save.expression.is_some() { Mode::Parameters } else { Mode::Commands };
+    let place = save.model_of(source).unwrap_or_else(|| {
+        let place = save.models.iter().position(|other| other.source > source).unwrap_or(save.models.len());
+        save.models.insert(place, SourceModel::new(source));
+        place
+    });
+    if model.expression.is_some() {
+        mode = Mode::Parameters(place);
+    }
     for part in parts {
         if part.trim().starts_with("/*") {
-            (mode, save.rest_default) = (Mode::Commands, true);
+            (mode, model.rest_default) = (Mode::Commands, true);
             break;
         }
         match parameter(part) {
-            Some(parameter) => save.parameters.push(parameter),
+            Some(parameter) => model.parameters.push(parameter),
             None => {
                 save.lose(at(&format!("{:?} is not understood as a parameter", part.trim())));
-                save.parameters.push(Parameter::Tied(part.trim().to_string()));
+                model.parameters.push(Parameter::Tied(part.trim().to_string()));
             }
         }
-        save.lines.parameters.insert(save.parameters.len(), number);
+        model.lines.insert(model.parameters.len(), number);
     }
-    save.read_with_model = save.parameters.len();
+    model.read_with_model = model.parameters.len();
+    match (model.expression.is_none(), place) {
+        (true, 1..) => drop(save.models.remove(place)),
+        _ => save.models[place] = model,
+    }
     mode
 }
 

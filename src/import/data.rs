@@ -1,6 +1,10 @@
 //! The commands that load spectra and what belongs to them: `data`, `response`, `arf`, `backgrnd`, `statistic`.
 
-use super::{commands::Says, lines::words, xcm::Save};
+use super::{
+    commands::Says,
+    lines::words,
+    xcm::{Further, Save},
+};
 
 /// What a word before a file name says.
 enum Place {
@@ -78,6 +82,7 @@ pub(super) fn data(save: &mut Save, rest: &str, line: usize, at: Says<'_>) {
 fn forget_files(save: &mut Save, set: usize) {
     let maps = [&mut save.response, &mut save.arf, &mut save.background];
     maps.into_iter().for_each(|map| drop(map.remove(&set)));
+    save.further.retain(|(_, own), _| *own != set);
 }
 
 /// `file{1-3,5}` names four spectra, one data set each.
@@ -115,10 +120,15 @@ pub(super) fn companion(save: &mut Save, kind: &str, rest: &str, line: usize, at
             }
             Place::File if word == "/" => {}
             Place::File if source > 1 && kind != "backgrnd" => {
-                if !word.eq_ignore_ascii_case("none") {
-                    save.lose(at(&format!(
-                        "source {source} of spectrum {set} is a named model's, which cannot be carried over yet"
-                    )));
+                let files = save.further.entry((source, set)).or_default();
+                let named = Some(word).filter(|word| !word.eq_ignore_ascii_case("none"));
+                match kind {
+                    // A new response has no area yet, and one that is taken away takes it along.
+                    "response" => {
+                        *files = Further { response: named, arf: None };
+                        save.lines.further.insert((source, set), line);
+                    }
+                    _ => files.arf = named,
                 }
             }
             Place::File => {

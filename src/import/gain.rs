@@ -236,8 +236,10 @@ pub(super) fn entries(save: &Save, said: &mut Said) -> Vec<(String, String, Stri
 
 /// A link to another response parameter.
 fn tied(save: &Save, own: (usize, usize), text: &str) -> Result<String, String> {
+    // `1:` is the source there, no model's name.
     let link = tie::read(text.trim().strip_prefix("1:").unwrap_or(text.trim()))?;
-    let to = place(save, link.parameter).ok_or_else(|| format!("there is no response parameter {}", link.parameter))?;
+    let to = Some(&link.parameter).filter(|id| id.model.is_none()).and_then(|id| place(save, id.number));
+    let to = to.ok_or_else(|| format!("there is no response parameter {}", link.parameter))?;
     if to == own {
         return Err("it names itself".into());
     }

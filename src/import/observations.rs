@@ -1,7 +1,7 @@
 //! The data sets of a save file: `[observation]`, or `[[observation]]` for each spectrum where there are several.
 
 use super::{
-    ranges,
+    named, ranges,
     write::{Place, Said, quoted, selector, shown},
     xcm::Save,
 };
@@ -111,8 +111,15 @@ impl One<'_> {
         let relative = |name: &str| shown(name, found(name).as_ref(), place.target);
         out.push_str(&format!("spectrum   = {}\n", quoted(&relative(spectrum))));
         let is_none = |file: &String| file.eq_ignore_ascii_case("none");
-        for (key, map) in [("response", &save.response), ("arf", &save.arf)] {
-            if let Some(file) = map.get(&number) {
+        // Where the first source is not seen, a further one's files say what channels there are.
+        let elsewhere = if save.sees(1, number) { None } else { named::first(save, number) };
+        let (mut own_response, mut own_arf) = (save.response.get(&number).cloned(), save.arf.get(&number).cloned());
+        if let Some((response, arf)) = elsewhere {
+            own_response = Some(response.into());
+            own_arf = Some(arf.unwrap_or("none").into());
+        }
+        for (key, file) in [("response", &own_response), ("arf", &own_arf)] {
+            if let Some(file) = file {
                 if !is_none(file) {
                     self.missing(key, file, &found(file), said);
                 }
@@ -120,7 +127,7 @@ impl One<'_> {
                 out.push_str(&format!("{key:10} = {}\n", quoted(&text)));
             }
         }
-        if save.response.get(&number).is_some_and(is_none) {
+        if own_response.as_ref().is_some_and(is_none) {
             said.lose_unmarked(format!("response {number} none: there is no analysis without a response"));
         }
         let selected = path.as_ref().map(|p| PathBuf::from(format!("{}{}", p.display(), selector(spectrum))));
@@ -136,7 +143,7 @@ impl One<'_> {
             let path = existing(&folder.join(file)).or_else(|| found(name))?;
             Some(PathBuf::from(format!("{}{selector}", path.display())))
         };
-        let response = save.response.get(&number).cloned().or_else(|| header.as_ref().and_then(|s| s.respfile.clone()));
+        let response = own_response.or_else(|| header.as_ref().and_then(|s| s.respfile.clone()));
         let response = response.and_then(|name| beside(&name));
         let readable = selected.as_deref().filter(|_| header.is_some());
         // What the save file says goes before the header; a spectrum that is not there leaves the background to its header.

@@ -5,11 +5,29 @@
 
 use std::collections::BTreeMap;
 
-/// What a link comes to: `scale` times parameter number `parameter` (from 1) plus `offset`.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// A parameter by its number, `p4`, or that of a named model, `bkg:p4`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Id {
+    /// Name of the model, where it is said.
+    pub model: Option<String>,
+    /// Number, from 1.
+    pub number: usize,
+}
+
+impl std::fmt::Display for Id {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.model {
+            Some(model) => write!(f, "{model}:p{}", self.number),
+            None => write!(f, "p{}", self.number),
+        }
+    }
+}
+
+/// What a link comes to: `scale` times another parameter plus `offset`.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Tie {
-    /// Number of the other parameter, from 1.
-    pub parameter: usize,
+    /// The other parameter.
+    pub parameter: Id,
     /// Factor on the other parameter.
     pub scale: f64,
     /// Number that is added.
@@ -20,8 +38,8 @@ pub struct Tie {
 #[derive(Debug, Clone)]
 enum Expression {
     Number(f64),
-    /// `p4`, by its number from 1.
-    Parameter(usize),
+    /// `p4`, `bkg:p4`.
+    Parameter(Id),
     Negative(Box<Expression>),
     /// One of `+ - * / ^`.
     Binary(char, Box<Expression>, Box<Expression>),
@@ -63,10 +81,10 @@ const DEEPEST: usize = 100;
 
 /// Reads what stands behind the `=` and reduces it.
 ///
-/// A whole number alone is the number of a parameter, as in files of XSPEC 11 (`= 4`). The error says why it is no tie.
+/// A whole number alone is the number of a parameter, as in files of XSPEC 11 (`= 4`) and of named models (`= bkg:4`). The error says why it is no tie.
 pub fn read(text: &str) -> Result<Tie, String> {
     let text = text.trim();
-    if let Ok(parameter) = text.parse::<usize>() {
+    if let Some(parameter) = alone(text) {
         return Ok(Tie { parameter, scale: 1.0, offset: 0.0 });
     }
     let mut parser = Parser { text, at: 0, depth: 0, parameters: false, whole: false };
@@ -81,8 +99,8 @@ pub fn read(text: &str) -> Result<Tie, String> {
     let mut of = linear.of.iter().filter(|(_, scale)| **scale != 0.0);
     let (parameter, scale) = match (of.next(), of.next()) {
         (None, _) => return Err("it depends on no parameter".into()),
-        (Some((&parameter, &scale)), None) => (parameter, scale),
-        (Some((a, _)), Some((b, _))) => return Err(format!("it depends on several parameters (p{a}, p{b})")),
+        (Some((parameter, &scale)), None) => (parameter.clone(), scale),
+        (Some((a, _)), Some((b, _))) => return Err(format!("it depends on several parameters ({a}, {b})")),
     };
     match scale.is_finite() && linear.offset.is_finite() {
         true => Ok(Tie { parameter, scale, offset: linear.offset }),
@@ -90,19 +108,35 @@ pub fn read(text: &str) -> Result<Tie, String> {
     }
 }
 
-/// The value of a link where `parameter` gives the values of the parameters by number; `None` when one of them has none.
-pub fn value(text: &str, parameter: &dyn Fn(usize) -> Option<f64>) -> Option<f64> {
-    if let Ok(number) = text.trim().parse::<usize>() {
-        return parameter(number);
+/// The parameter of a link that is nothing else: `4`, `bkg:4`.
+fn alone(text: &str) -> Option<Id> {
+    let (model, number) = text.rsplit_once(':').map_or((None, text), |(model, number)| (Some(model), number));
+    let number = number.parse::<usize>().ok()?;
+    let plain = |name: &str| !name.is_empty() && name.chars().all(is_of_name);
+    match model {
+        Some(name) if plain(name) => Some(Id { model: Some(name.into()), number }),
+        Some(_) => None,
+        None => Some(Id { model: None, number }),
+    }
+}
+
+fn is_of_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+/// The value of a link where `parameter` gives the values of the parameters; `None` when one of them has none.
+pub fn value(text: &str, parameter: &dyn Fn(&Id) -> Option<f64>) -> Option<f64> {
+    if let Some(id) = alone(text.trim()) {
+        return parameter(&id);
     }
     let mut parser = Parser { text: text.trim(), at: 0, depth: 0, parameters: false, whole: false };
     evaluate(&parser.whole_text().ok()?, parameter).filter(|x| x.is_finite())
 }
 
-fn evaluate(expression: &Expression, parameter: &dyn Fn(usize) -> Option<f64>) -> Option<f64> {
+fn evaluate(expression: &Expression, parameter: &dyn Fn(&Id) -> Option<f64>) -> Option<f64> {
     Some(match expression {
         Expression::Number(x) => *x,
-        Expression::Parameter(n) => parameter(*n)?,
+        Expression::Parameter(id) => parameter(id)?,
         Expression::Negative(inner) => -evaluate(inner, parameter)?,
         Expression::Call(function, inner) => (function.of)(evaluate(inner, parameter)?),
         Expression::Binary(sign, a, b) => binary(*sign, evaluate(a, parameter)?, evaluate(b, parameter)?),
@@ -122,7 +156,7 @@ fn binary(sign: char, a: f64, b: f64) -> f64 {
 /// offset + sum of scale * parameter.
 struct Linear {
     offset: f64,
-    of: BTreeMap<usize, f64>,
+    of: BTreeMap<Id, f64>,
 }
 
 impl Linear {
@@ -142,14 +176,14 @@ impl Linear {
 
     /// `p4`, or `p4, p5`.
     fn names(&self) -> String {
-        self.of.keys().map(|n| format!("p{n}")).collect::<Vec<_>>().join(", ")
+        self.of.keys().map(Id::to_string).collect::<Vec<_>>().join(", ")
     }
 }
 
 fn reduce(expression: &Expression) -> Result<Linear, String> {
     Ok(match expression {
         Expression::Number(x) => Linear::number(*x),
-        Expression::Parameter(n) => Linear { offset: 0.0, of: BTreeMap::from([(*n, 1.0)]) },
+        Expression::Parameter(id) => Linear { offset: 0.0, of: BTreeMap::from([(id.clone(), 1.0)]) },
         Expression::Negative(inner) => reduce(inner)?.scaled(|x| -x),
         Expression::Call(function, inner) => {
             let inner = reduce(inner)?;
@@ -324,17 +358,29 @@ impl Parser<'_> {
         Ok(Expression::Number(value))
     }
 
-    fn name(&mut self) -> Result<Expression, String> {
+    /// Letters, digits and underscores.
+    fn word(&mut self) -> String {
         let rest = self.rest();
-        let length = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
-        let name = rest.get(..length).unwrap_or("").to_lowercase();
+        let length = rest.find(|c| !is_of_name(c)).unwrap_or(rest.len());
+        let word = rest.get(..length).unwrap_or("").to_string();
         self.at += length;
+        word
+    }
+
+    fn name(&mut self) -> Result<Expression, String> {
+        let word = self.word();
         if self.peek() == Some(':') {
-            return Err(format!("it names a parameter of another model ({name}:...)"));
+            self.at += 1;
+            let own = self.word().to_lowercase();
+            let number = own.strip_prefix('p').unwrap_or(&own).parse::<usize>();
+            let Ok(number) = number else { return Err(format!("{word}:{own} names no parameter of a model")) };
+            self.parameters = true;
+            return Ok(Expression::Parameter(Id { model: Some(word), number }));
         }
+        let name = word.to_lowercase();
         if let Some(number) = name.strip_prefix('p').and_then(|n| n.parse::<usize>().ok()) {
             self.parameters = true;
-            return Ok(Expression::Parameter(number));
+            return Ok(Expression::Parameter(Id { model: None, number }));
         }
         let function = FUNCTIONS.iter().find(|f| f.name == name);
         let Some(function) = function.filter(|_| self.peek() == Some('(')) else {
@@ -351,8 +397,8 @@ impl Parser<'_> {
 mod tests {
     use super::*;
 
-    fn linear(text: &str) -> Option<(usize, f64, f64)> {
-        read(text).ok().map(|tie| (tie.parameter, tie.scale, tie.offset))
+    fn linear(text: &str) -> Option<(String, f64, f64)> {
+        read(text).ok().map(|tie| (tie.parameter.to_string(), tie.scale, tie.offset))
     }
 
     #[test]
@@ -373,7 +419,7 @@ mod tests {
             ("4", 1.0, 0.0),
         ] {
             let (parameter, s, o) = linear(text).unwrap_or_else(|| panic!("{text}: {:?}", read(text)));
-            assert_eq!(parameter, 4, "{text}");
+            assert_eq!(parameter, "p4", "{text}");
             assert!((s - scale).abs() < 1e-15 && (o - offset).abs() < 1e-15, "{text}: {s} {o}");
         }
     }
@@ -396,7 +442,10 @@ mod tests {
             ("(p4", "never closed"),
             ("p4)", "not expected"),
             ("2 p4", "not expected"),
-            ("bkg:p4", "another model"),
+            ("bkg:p4+bkg:p1", "several parameters (bkg:p1, bkg:p4)"),
+            ("p4+bkg:p4", "several parameters (p4, bkg:p4)"),
+            ("bkg:x", "names no parameter"),
+            (":4", "not expected"),
             ("$x", "not expected"),
             ("", "ends too early"),
         ] {
@@ -407,8 +456,27 @@ mod tests {
     }
 
     #[test]
+    fn parameters_of_other_models_have_its_name() {
+        let id = |model: &str, number| Id { model: Some(model.into()), number };
+        for (text, wanted, scale, offset) in [
+            ("bkg:p4", id("bkg", 4), 1.0, 0.0),
+            ("bkg:4", id("bkg", 4), 1.0, 0.0),
+            ("2*Nxb_1:p3 - 0.5", id("Nxb_1", 3), 2.0, -0.5),
+            ("(p5:p2)/4", id("p5", 2), 0.25, 0.0),
+        ] {
+            let tie = read(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!((tie.parameter, tie.scale, tie.offset), (wanted, scale, offset), "{text}");
+        }
+        let of = |wanted: &Id| (*wanted == id("bkg", 2)).then_some(5.0);
+        assert_eq!(
+            (value("bkg:2", &of), value("exp(0)*bkg:p2^2", &of), value("p2", &of)),
+            (Some(5.0), Some(25.0), None)
+        );
+    }
+
+    #[test]
     fn the_value_needs_no_linearity() {
-        let of = |n: usize| [3.0, 0.5].get(n.wrapping_sub(1)).copied();
+        let of = |id: &Id| [3.0, 0.5].get(id.number.wrapping_sub(1)).copied();
         assert_eq!(value("p1^2/p2", &of), Some(18.0));
         assert_eq!(value("p3", &of), None);
         assert_eq!(value("1", &of), Some(3.0));

@@ -70,7 +70,7 @@ pub fn import(save: &Save, place: &Place<'_>) -> Imported {
     let mut toml = String::from("# From a save file of XSPEC. Its limits became priors: CONFIRM EACH OF THEM.\n");
     let found = |name: &str| find(save, place, name);
     let observation = observations::text(save, &found, place, &mut said);
-    let (model, parameters) = parameters::text(save, &found, &mut said);
+    let (model, parameters) = parameters::text(save, &found, place.target, &mut said);
     settings(save, &mut said);
     if !said.unmarked.is_empty() {
         // No key of a run file: it is refused, with this line, until somebody has seen to it.

@@ -42,14 +42,72 @@ pub struct BayesPrior {
 /// Lines of the file, for messages.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Places {
-    /// Of the model command.
-    pub model: usize,
     /// Data set number -> where it was loaded.
     pub data: BTreeMap<usize, usize>,
     /// Command and data set number -> where it names a file.
     pub files: BTreeMap<(&'static str, usize), usize>,
-    /// Parameter number -> where its last setting is.
-    pub parameters: BTreeMap<usize, usize>,
+    /// Source (from 2) and data set -> where its response is named.
+    pub further: BTreeMap<(usize, usize), usize>,
+}
+
+/// The model of one source, with its parameters in all data groups.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SourceModel {
+    /// Number of the source, from 1.
+    pub source: usize,
+    /// NAME of `model 2:NAME`.
+    pub name: Option<String>,
+    /// Expression of the model.
+    pub expression: Option<String>,
+    /// Of all data groups, one after the other.
+    pub parameters: Vec<Parameter>,
+    /// How many of them stand in the model command and the lines below it: their links were read before what follows them was.
+    pub read_with_model: usize,
+    /// `/*`: those that the model command does not give have their defaults.
+    pub rest_default: bool,
+    /// Data groups that the source was seen in when the model command was read; it gives parameters of each.
+    pub groups_of_model: usize,
+    /// What a parameter was before it was tied, by its number from 1.
+    pub(super) beneath: BTreeMap<usize, Vec<f64>>,
+    /// Priors of `bayes`.
+    pub priors: Vec<BayesPrior>,
+    /// Line of the model command.
+    pub(super) line: usize,
+    /// Parameter number -> line of its last setting.
+    pub(super) lines: BTreeMap<usize, usize>,
+}
+
+impl SourceModel {
+    /// No model yet.
+    pub fn new(source: usize) -> SourceModel {
+        SourceModel {
+            source,
+            name: None,
+            expression: None,
+            parameters: Vec::new(),
+            read_with_model: 0,
+            rest_default: false,
+            groups_of_model: 1,
+            beneath: BTreeMap::new(),
+            priors: Vec::new(),
+            line: 0,
+            lines: BTreeMap::new(),
+        }
+    }
+
+    /// Whether a name before a parameter's number (`bkg:3`) is this model's; none is that of the model without one.
+    pub fn is_called(&self, name: Option<&str>) -> bool {
+        self.name.as_deref() == name
+    }
+}
+
+/// What a further source is seen through in a data set.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Further {
+    /// File of the response; `None`: none was named, or it was taken away.
+    pub response: Option<String>,
+    /// File of the effective area, where there is one.
+    pub arf: Option<String>,
 }
 
 /// The commands of a save file, sorted.
@@ -89,22 +147,10 @@ pub struct Save {
     pub systematic: f64,
     /// Data set number -> the gain of its response.
     pub gains: BTreeMap<usize, Gain>,
-    /// NAME of `model 1:NAME`.
-    pub model_name: Option<String>,
-    /// Expression of the model.
-    pub expression: Option<String>,
-    /// Of all data groups, one after the other.
-    pub parameters: Vec<Parameter>,
-    /// How many of them stand in the model command and the lines below it: their links were read before what follows them was.
-    pub read_with_model: usize,
-    /// `/*`: those that the model command does not give have their defaults.
-    pub rest_default: bool,
-    /// Data groups that there were when the model command was read; it gives parameters of each.
-    pub groups_of_model: usize,
-    /// What a parameter was before it was tied, by its number from 1.
-    pub(super) beneath: BTreeMap<usize, Vec<f64>>,
-    /// Priors of `bayes`.
-    pub priors: Vec<BayesPrior>,
+    /// The model of the first source, then the named ones of further sources, in the order of their numbers.
+    pub models: Vec<SourceModel>,
+    /// Source (from 2) and data set -> the files of its response and area.
+    pub further: BTreeMap<(usize, usize), Further>,
     /// Names that `mdefine` gave.
     pub defined: Vec<String>,
     /// What was read but has no place here, with its line.
@@ -137,14 +183,8 @@ impl Default for Save {
             xset: Vec::new(),
             systematic: 0.0,
             gains: BTreeMap::new(),
-            model_name: None,
-            expression: None,
-            parameters: Vec::new(),
-            read_with_model: 0,
-            rest_default: false,
-            groups_of_model: 1,
-            beneath: BTreeMap::new(),
-            priors: Vec::new(),
+            models: vec![SourceModel::new(1)],
+            further: BTreeMap::new(),
             defined: Vec::new(),
             remarks: Vec::new(),
             lost: Vec::new(),
@@ -159,6 +199,41 @@ impl Save {
     /// How many data groups there are; without data, one.
     pub fn group_count(&self) -> usize {
         self.groups.values().copied().max().unwrap_or(1).max(1)
+    }
+
+    /// Whether a source is seen in a data set: the first one unless its response was taken away, a further one where it was given one.
+    pub fn sees(&self, source: usize, set: usize) -> bool {
+        match source {
+            1 => !self.response.get(&set).is_some_and(|file| file.eq_ignore_ascii_case("none")),
+            _ => self.further.get(&(source, set)).is_some_and(|files| files.response.is_some()),
+        }
+    }
+
+    /// The data groups that a source is seen in, each with those of its data sets that see it; without data, one for the first source.
+    pub fn groups_of(&self, source: usize) -> Vec<(usize, Vec<usize>)> {
+        let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (&set, &group) in self.groups.iter().filter(|(set, _)| self.sees(source, **set)) {
+            groups.entry(group).or_default().push(set);
+        }
+        if groups.is_empty() && source == 1 && self.groups.is_empty() {
+            groups.insert(1, Vec::new());
+        }
+        groups.into_iter().collect()
+    }
+
+    /// Place of the model of a source.
+    pub(super) fn model_of(&self, source: usize) -> Option<usize> {
+        self.models.iter().position(|model| model.source == source)
+    }
+
+    /// Place of the model of that name; without one that of the model that has none, or else of the first.
+    pub fn model_called(&self, name: Option<&str>) -> Option<usize> {
+        let found = self.models.iter().position(|model| model.is_called(name));
+        let alike = |model: &SourceModel| {
+            model.name.as_deref().zip(name).is_some_and(|(own, name)| own.eq_ignore_ascii_case(name))
+        };
+        let found = found.or_else(|| self.models.iter().position(alike));
+        found.or_else(|| name.is_none().then_some(0))
     }
 
     /// Says what has no place here.

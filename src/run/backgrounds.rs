@@ -1,7 +1,7 @@
 //! Named models of a run file, put to the data sets that they are part of: the background spectrum becomes a data set of its own, and the same
 //! model adds to the source's.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::run_file::{NamedModel, Part, RunFile};
 use crate::analysis::Problem;
@@ -31,7 +31,10 @@ pub(super) fn add(
             let refuse = |text: String| Error::Input(format!("{}, [models.{}]: {text}", run.path, asked.name));
             // What may be overlooked is said data set by data set.
             let mismatch = run.observations().nth(set).map_or(run.observation.mismatch, |one| one.mismatch);
-            let (response, strange) = response(run, data, asked, &datasets[set], mismatch)?;
+            // Lists of files are in the order of the names.
+            let place =
+                asked.data.iter().position(|name| name.eq_ignore_ascii_case(&datasets[set].name)).unwrap_or(set);
+            let (response, area, strange) = response(run, data, asked, place, &datasets[set], mismatch)?;
             datasets[set].mismatched |= strange;
             let bins = datasets[set].bins.len();
             // Counts of channels need no exposure: they are those of the background spectrum.
@@ -44,7 +47,9 @@ pub(super) fn add(
             };
             let seconds = |exposure: f64| if per_second { exposure } else { 1.0 };
             // A response of its own is not that whose gain is a parameter, and counts of channels have none.
-            let moves = asked.response.is_none() && per_second;
+            let moves = asked.response(place).is_none() && per_second;
+            // AREASCAL is of the spectrum, whatever is seen in it; channels that are counted need none.
+            let of_area = |areascal: &[f64]| if per_second { areascal.to_vec() } else { vec![1.0; bins] };
             let through = |of: &SetSpec, exposure: f64, factor: &[f64]| -> Result<Option<Shifted>> {
                 let Some(own) = of.shifted.as_ref().filter(|_| moves) else { return Ok(None) };
                 Ok(Some(own.through(source.redistributed_through(&response, exposure, factor)?)))
@@ -55,12 +60,14 @@ pub(super) fn add(
                 background: asked.part == Part::Background,
                 model: model.clone(),
                 parameters: parameters.clone(),
+                files: (response.path.clone(), area.clone()),
                 folded,
                 shifted,
             };
             if asked.part == Part::Source {
-                let folded = source.folded_through(&response, seconds(source.exposure), &vec![1.0; bins])?;
-                let shifted = through(&specs[set], source.exposure, &vec![1.0; bins])?;
+                let areas = of_area(&source.areascal);
+                let folded = source.folded_through(&response, seconds(source.exposure), &areas)?;
+                let shifted = through(&specs[set], source.exposure, &areas)?;
                 additions.push(addition(set, folded, shifted));
                 continue;
             }
@@ -76,10 +83,12 @@ pub(super) fn add(
                     source.name
                 )));
             }
-            let own = source.folded_through(&response, seconds(background.exposure), &vec![1.0; bins])?;
-            let scaled = source.folded_through(&response, seconds(background.exposure), &background.scale)?;
-            let of_scaled = through(&specs[set], background.exposure, &background.scale)?;
-            let of_own = through(&specs[set], background.exposure, &vec![1.0; bins])?;
+            let areas = of_area(&background.areascal);
+            let scales: Vec<f64> = background.scale.iter().zip(&areas).map(|(scale, area)| scale * area).collect();
+            let own = source.folded_through(&response, seconds(background.exposure), &areas)?;
+            let scaled = source.folded_through(&response, seconds(background.exposure), &scales)?;
+            let of_scaled = through(&specs[set], background.exposure, &scales)?;
+            let of_own = through(&specs[set], background.exposure, &areas)?;
             additions.push(addition(set, scaled, of_scaled));
             match spectra[set] {
                 Some(at) => additions.push(addition(at, own, of_own)),
@@ -90,6 +99,7 @@ pub(super) fn add(
                         counts: background.counts.iter().map(|&count| count as u32).collect(),
                         gaussian: None,
                         exposure: background.exposure,
+                        areascal: background.areascal.clone(),
                         folded: own,
                         warnings: Vec::new(),
                         files: vec![background.file.clone(), response.path.clone()],
@@ -194,18 +204,19 @@ pub(super) fn cover(run: &RunFile, problem: &Problem) -> Result<()> {
     Ok(())
 }
 
-/// The response of a named model in a data set.
+/// The response of a named model in the data set at a place of its `data`, with the area's file; and whether something speaks against it.
 fn response(
     run: &RunFile,
     data: Option<&Path>,
     asked: &NamedModel,
+    place: usize,
     set: &Dataset,
     mismatch: Mismatch,
-) -> Result<(Response, bool)> {
+) -> Result<(Response, Option<PathBuf>, bool)> {
     let find = |key: &str, name: &str| {
         run.find_named(&format!("models.{}.{key} = {name:?}", asked.name), name, data).map_err(Error::from)
     };
-    let rmf = match (&asked.response, set.files.get(1)) {
+    let rmf = match (asked.response(place), set.files.get(1)) {
         (Some(name), _) => find("response", name)?,
         (None, Some(path)) => path.clone(),
         (None, None) => {
@@ -215,12 +226,16 @@ fn response(
             )));
         }
     };
-    let area = match asked.area() {
+    let area = match asked.area(place) {
         FileChoice::File(name) => FileChoice::File(find("arf", &name.to_string_lossy())?),
         other => other,
     };
     let mut response = observation::load_response_with(&rmf, &area, mismatch)?;
     let found = set.identity.differences(&response.identity, "the spectrum", "the response");
     mismatch.judge(&rmf, &found, &mut response.warnings)?;
-    Ok((response, !found.is_empty()))
+    let file = match area {
+        FileChoice::File(path) => Some(path),
+        _ => None,
+    };
+    Ok((response, file, !found.is_empty()))
 }

@@ -36,7 +36,7 @@ pub fn commands(case: &Case, data: Option<&Path>, summary: &Summary) -> Result<S
         energies: run.observations().map(|one| one.energies.clone()).collect(),
         grouping: run.observations().map(|one| joined(&one.grouping)).collect(),
         find_file: &find,
-        named: run.models.iter().map(|named| named.name.clone()).collect(),
+        named: run.models.iter().map(|named| (named.name.clone(), named.expression.clone())).collect(),
         unknown: run.model.external.iter().map(|external| external.name.clone()).collect(),
     };
     Ok(write_commands(problem, &origin, &theta, &notes))

@@ -49,7 +49,7 @@ pub struct Mock {
     pub background: Option<MockBackground>,
 }
 
-/// The background spectrum of a mock; its channels and AREASCAL are the mock's.
+/// The background spectrum of a mock; its channels are the mock's.
 #[derive(Debug, Clone)]
 pub struct MockBackground {
     /// Counts of every channel, whole numbers unless there are errors.
@@ -60,6 +60,8 @@ pub struct MockBackground {
     pub exposure: f64,
     /// BACKSCAL: of every channel, or one for all.
     pub backscal: Vec<f64>,
+    /// AREASCAL, likewise: the observed background's.
+    pub areascal: Vec<f64>,
     /// Background counts expected in the source's spectrum.
     pub scaled: f64,
 }
@@ -292,16 +294,18 @@ impl Template {
         let (backscal, areascal) = (scaling(|s| &s.backscal), scaling(|s| &s.areascal));
         let background = background.map(|(_, errors, observed, scaled)| {
             let exposure = self.exposure * observed.exposure / set.exposure;
-            // AREASCAL is the same in both: what is left of the scale is BACKSCAL's.
-            let mut own = backscal.clone();
-            for (&row, scale) in rows.iter().zip(&observed.scale) {
-                own[row] = backscal[row] * self.exposure / exposure / scale;
+            // AREASCAL is the observed background's, which a model of it is multiplied by: what is left of the scale is BACKSCAL's.
+            let (mut own, mut areas) = (backscal.clone(), areascal.clone());
+            for ((&row, scale), area) in rows.iter().zip(&observed.scale).zip(&observed.areascal) {
+                areas[row] = *area;
+                own[row] = backscal[row] * areascal[row] / area * self.exposure / exposure / scale;
             }
             MockBackground {
                 counts: beside.unwrap_or_default(),
                 errors: errors.map(|errors| spread(&mut errors.into_iter())),
                 exposure,
                 backscal: one_if_equal(own),
+                areascal: one_if_equal(areas),
                 scaled,
             }
         });

@@ -270,7 +270,7 @@ pub(super) fn models(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComp
                         .into(),
                 ));
             }
-            if named.response.is_some() || named.arf.is_some() {
+            if !named.response.is_empty() || named.arf.iter().any(Option::is_some) {
                 return Err(refuse(
                     "pca{FILE} gives counts of channels, without response and arf; leave them out".into(),
                 ));
@@ -285,6 +285,12 @@ pub(super) fn models(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComp
             true => (0..names.len()).collect(),
             false => named.data.iter().map(place).collect::<Result<_>>()?,
         };
+        if let Some((key, count)) = named.miscounted(members.len()) {
+            return Err(refuse(format!(
+                "{key} names {count} files; expected one for all, or one for each of the {} data sets",
+                members.len()
+            )));
+        }
         members.sort_unstable();
         members.dedup();
         others.push((parsed, members));

@@ -59,31 +59,36 @@ abundances = "wilm"
 "gaussian.norm@mos2" = 1e-4
 "#;
 
-fn ln_likelihood(problem: &Problem, theta: &[f64]) -> f64 {
+pub(super) fn ln_likelihood(problem: &Problem, theta: &[f64]) -> f64 {
     let row = ndarray::Array2::from_shape_vec((1, theta.len()), theta.to_vec()).unwrap();
     Likelihood::new(problem, &Device::cpu()).unwrap().ln_likelihood(row.view()).unwrap()[0]
 }
 
 /// XSPEC's commands of a case at `theta`.
-fn written(case: &Case, theta: &[f64]) -> String {
+pub(super) fn written(case: &Case, theta: &[f64]) -> String {
     let origin = Origin {
         energies: case.run.observations().map(|one| one.energies.clone()).collect(),
         grouping: vec![None; case.problem.observations.len()],
         find_file: &|_| None,
-        named: case.run.models.iter().map(|named| named.name.clone()).collect(),
+        named: case.run.models.iter().map(|named| (named.name.clone(), named.expression.clone())).collect(),
         unknown: Vec::new(),
     };
     write_commands(&case.problem, &origin, theta, &[])
 }
 
 /// The case of commands, with the values in them for its free parameters.
-fn again(folder: &Path, commands: &str) -> (Case, Vec<f64>) {
+pub(super) fn again(folder: &Path, commands: &str) -> (Case, Vec<f64>) {
     let (status, told, toml) = imported(folder, commands);
     assert_eq!((status, told.as_str()), (0, ""), "{commands}\n{toml}");
     let case = Case::open(RunFile::read(&folder.join("s.toml"), &[]).unwrap(), None).unwrap();
-    let block: Vec<&str> = commands.lines().skip_while(|line| !line.starts_with("model")).skip(1).collect();
+    let names = case.problem.names();
     let value = |i: usize| {
-        let line = block[case.problem.number(i) as usize - 1];
+        let head = names[i].split_once(':').map_or("model  ".into(), |(model, _)| format!(":{model} "));
+        let is_head = |line: &&str| {
+            line.starts_with("model") && line.contains(&head) && (head.starts_with(':') || !line.contains(':'))
+        };
+        let block = commands.lines().skip_while(|line| !is_head(line));
+        let line = block.skip(case.problem.number(i) as usize).next().unwrap();
         line.split_whitespace().next().unwrap().parse::<f64>().unwrap_or_else(|_| panic!("{line}"))
     };
     let theta = (0..case.problem.names().len()).map(value).collect();
@@ -194,14 +199,20 @@ expression = "relconv_lp*powerlaw"
     assert!((a / b - 1.0).abs() < 1e-6, "{a} for {b}");
 }
 
-/// A named model is told, and the background spectrum that it is fitted to is no data set of the source's model.
+/// A model of the background spectra: they become data groups of their own, whose norms are linked to those in the source's counts.
 #[test]
-fn named_models_are_told() {
+fn a_modelled_background_goes_there_and_back() {
     let folder = toys();
     let text = RUN.replace("statistic = \"wstat\"", "").replace(
         "[parameters]",
-        "[models.nxb]\nexpression = \"powerlaw\"\ndata = [\"pn\", \"mos1\"]\n[parameters]\n\"nxb:powerlaw.PhoIndex\" = 0.5\n\
-         \"nxb:powerlaw.norm\" = { log_uniform = [1e-4, 1.0] }",
+        "[models.nxb]\nexpression = \"powerlaw\"\ndata = [\"pn\", \"mos1\"]\n[models.line]\nexpression = \"gaussian\"\ndata = [\"mos1\", \"mos2\"]\npart = \"source\"\narf = \"toy.arf\"\n\
+         [parameters]\n\"nxb:powerlaw.PhoIndex\" = 0.5\n\"nxb:powerlaw.norm\" = { log_uniform = [1e-4, 1.0] }\n\
+         \"nxb:powerlaw.norm@mos1\" = { log_uniform = [1e-4, 1.0] }\n\"line:gaussian.LineE\" = 2.0\n\"line:gaussian.Sigma\" = 0.1\n\
+         \"line:gaussian.norm\" = { tie = \"nxb:powerlaw.norm\", scale = 0.5 }\n\"line:gaussian.norm@mos2\" = { uniform = [0.0, 1.0] }",
+    );
+    let text = text.replace(
+        "\"gaussian.norm@mos2\" = 1e-4",
+        "\"gaussian.norm@mos2\" = { tie = \"nxb:powerlaw.norm@mos1\", scale = 0.1 }",
     );
     fs::write(folder.path().join("r.toml"), text).unwrap();
     let case = Case::open(RunFile::read(&folder.path().join("r.toml"), &[]).unwrap(), None).unwrap();
@@ -211,19 +222,56 @@ fn named_models_are_told() {
         "powerlaw.norm" => 0.02,
         "constant.factor@mos1" => 1.1,
         "gaussian.LineE@mos1" => 3.4,
-        _ => 0.01,
+        "nxb:powerlaw.norm" => 0.012,
+        "nxb:powerlaw.norm@mos1" => 0.013,
+        "line:gaussian.norm@mos2" => 0.002,
+        other => panic!("{other}"),
     };
     let theta: Vec<f64> = case.problem.names().iter().map(|name| at(name)).collect();
-    assert!(theta.len() == 6 && case.problem.observations.len() == 5, "{:?}", case.problem.names());
+    assert!(theta.len() == 8 && case.problem.observations.len() == 5, "{:?}", case.problem.names());
     let commands = written(&case, &theta);
-    assert!(
-        commands.contains("# The named model nxb of the run file, with its response, is not written"),
-        "{commands}"
-    );
-    assert!(commands.contains("backgrnd 1 none\n") && !commands.contains("response 1:4"), "{commands}");
-    let block = commands.lines().skip_while(|line| !line.starts_with("model")).skip(1);
-    assert_eq!(block.take_while(|line| !line.starts_with("newpar")).count(), 3 * 7, "{commands}");
-    assert!(commands.contains("\nnewpar 5 = 1.01*p12\n"), "{commands}");
+    let place = |name: &str| std::path::absolute(folder.path().join(name)).unwrap().display().to_string();
+    for says in [
+        format!(" 3:3 {} 4:4 {} 5:5 {}\n", place("c.pha"), place("a.bak"), place("a.bak")),
+        "response 1:4 none\nbackgrnd 4 none\n".into(),
+        format!("response 2:1 {0}\narf 2:1 none\nresponse 2:2 {0}\n", place("toy.rmf")),
+        format!("response 3:2 {}\narf 3:2 {}\n", place("toy.rmf"), place("toy.arf")),
+        "ignore 4:**-0.8,2.0-2.5,5.0-**\nignore 5:**-1.0,6.0-**\n".into(),
+        "model  2:nxb powerlaw\n".into(),
+        "newpar nxb:1 = nxb:p5\nnewpar nxb:2 = 0.25*nxb:p6\nnewpar nxb:3 = nxb:p7\nnewpar nxb:4 = 0.25*nxb:p8\n".into(),
+        "model  3:line gaussian\n".into(),
+        "= 0.5*nxb:p8\n".into(),
+        "newpar 21 = 0.1*nxb:p8\n".into(),
+        "bayes nxb:6 jeffreys\n".into(),
+    ] {
+        assert!(commands.contains(&says), "{says} in\n{commands}");
+    }
+    let numbers = |problem: &Problem| {
+        let mut all: Vec<u32> = (0..theta.len()).map(|i| problem.number(i)).collect();
+        all.sort_unstable();
+        all
+    };
+    let (back, values) = again(folder.path(), &commands);
+    assert_eq!(numbers(&back.problem), numbers(&case.problem), "{:?}", back.problem.names());
+    assert_eq!(back.problem.observations.bins(), case.problem.observations.bins());
+    let (a, b) = (ln_likelihood(&back.problem, &values), ln_likelihood(&case.problem, &theta));
+    assert!(b < -1.0 && (a / b - 1.0).abs() < 1e-6, "{a} for {b}\n{commands}");
+
+    // AREASCAL is of the spectrum, whatever is seen in it: that of the source alone doubles what is expected there of every model.
+    let twice = |name: &str| {
+        let bytes = fs::read(folder.path().join(name)).unwrap();
+        let at = bytes.chunks(80).position(|card| card.starts_with(b"AREASCAL=")).unwrap() * 80;
+        let mut changed = bytes.clone();
+        changed[at + 10..at + 30].copy_from_slice(b"                 2.0");
+        fs::write(folder.path().join(name), changed).unwrap();
+    };
+    twice("a.pha");
+    let case = Case::open(RunFile::read(&folder.path().join("r.toml"), &[]).unwrap(), None).unwrap();
+    let commands = written(&case, &theta);
+    assert!(commands.contains("newpar nxb:2 = 0.25*nxb:p6\n"), "{commands}");
+    let (back, values) = again(folder.path(), &commands);
+    let (a, b) = (ln_likelihood(&back.problem, &values), ln_likelihood(&case.problem, &theta));
+    assert!((a / b - 1.0).abs() < 1e-6, "{a} for {b}\n{commands}");
 }
 
 /// EPIC-pn and MOS1 with backgrounds: W there and back, at the published best fit.

@@ -218,7 +218,7 @@ fn what_the_groups_lack_is_named_with_its_line() {
         (format!("{two}= p1*p2\n= p2\n"), "line 5: powerlaw.PhoIndex@2: XSPEC has '= p1*p2': a product of parameters"),
         (
             format!("{two}= p1\n= bkg:p2\n"),
-            "line 6: powerlaw.norm@2: XSPEC has '= bkg:p2': it names a parameter of another model",
+            "line 6: powerlaw.norm@2: XSPEC has '= bkg:p2': there is no model called \"bkg\"",
         ),
         (
             format!("{two}= p1\n 99 0.01 100 100 200 200\nnewpar 3 = p3\n"),

@@ -39,12 +39,13 @@ pub struct NamedModel {
     pub data: Vec<String>,
     /// Which counts it is part of.
     pub part: Part,
-    /// The response file; `None`: that of the data set.
-    pub response: Option<String>,
-    /// The area's file; [`FileChoice::None`] unless it is named.
-    pub arf: Option<String>,
+    /// The response file, one for all or one for each of `data`; empty: that of the data set.
+    pub response: Vec<String>,
+    /// The area's file, likewise; `None` is none.
+    pub arf: Vec<Option<String>>,
 }
 
+const FILES: &str = "the name of a file in quotes, or a list of such";
 const DATA: &str = "a list of names of data sets";
 
 pub(super) const KEYS: &[Key] = &[
@@ -61,12 +62,12 @@ pub(super) const KEYS: &[Key] = &[
         "\"background\" or \"source\"",
         "Whether the background spectrum is made of it too, which is then fitted with it, or the source's spectrum alone.",
     ),
-    part("response", "that of the data set", "the name of a file in quotes", "Its response."),
+    part("response", "that of the data set", FILES, "Its response; a list has one for each of its data sets."),
     part(
         "arf",
         "none",
-        "the name of a file in quotes, or \"none\"",
-        "Its area; without one the response is taken as it is.",
+        "the name of a file in quotes, or \"none\", or a list of such",
+        "Its area; without one the response is taken as it is. A list has one for each of its data sets.",
     ),
 ];
 
@@ -112,8 +113,26 @@ fn one(root: &Section<'_>, name: &str, node: &Node) -> Result<NamedModel, RunFil
         (_, Some(node)) => return Err(root.wrong(&key("part"), node, "\"background\" or \"source\"")),
         (_, None) => Part::Background,
     };
-    let arf = words("arf")?.filter(|name| !name.eq_ignore_ascii_case("none"));
-    Ok(NamedModel { name: name.into(), expression, data, part, response: words("response")?, arf })
+    // One for all, or as many as there are data sets; of all data sets of the run file it is counted when these are known.
+    let files = |what: &str| -> Result<Vec<String>, RunFileError> {
+        let Some(node @ Node { item: Item::Array(list), .. }) = find(table, what) else {
+            return Ok(words(what)?.into_iter().collect());
+        };
+        if list.is_empty() || !data.is_empty() && list.len() != data.len() {
+            let wanted =
+                if data.is_empty() { "one file for each data set".into() } else { format!("{} files", data.len()) };
+            return Err(root.wrong(&key(what), node, &format!("{wanted}, as many as it has data sets")));
+        }
+        list.iter()
+            .map(|one| match &one.item {
+                Item::Text(name) if !name.trim().is_empty() => Ok(name.clone()),
+                _ => Err(root.wrong(&key(what), node, FILES)),
+            })
+            .collect()
+    };
+    let area = |name: String| Some(name).filter(|name| !name.eq_ignore_ascii_case("none"));
+    let (response, arf) = (files("response")?, files("arf")?.into_iter().map(area).collect());
+    Ok(NamedModel { name: name.into(), expression, data, part, response, arf })
 }
 
 fn find<'a>(table: &'a Table, key: &str) -> Option<&'a Node> {
@@ -128,14 +147,43 @@ pub(super) fn entries(model: &NamedModel) -> Vec<(String, String)> {
         all.push(("data".into(), list(&model.data)));
     }
     all.push(("part".into(), text(model.part.word())));
-    all.extend(model.response.iter().map(|name| ("response".into(), text(name))));
-    all.push(("arf".into(), text(model.arf.as_deref().unwrap_or("none"))));
+    let files = |names: Vec<String>| match names.as_slice() {
+        [one] => text(one),
+        several => list(several),
+    };
+    if !model.response.is_empty() {
+        all.push(("response".into(), files(model.response.clone())));
+    }
+    let area = |name: &Option<String>| name.clone().unwrap_or_else(|| "none".into());
+    let mut areas: Vec<String> = model.arf.iter().map(area).collect();
+    if areas.is_empty() {
+        areas.push("none".into());
+    }
+    all.push(("arf".into(), files(areas)));
     all
 }
 
+/// The one for all, or that at a place.
+fn of_place<T>(all: &[T], place: usize) -> Option<&T> {
+    if all.len() == 1 { all.first() } else { all.get(place) }
+}
+
 impl NamedModel {
-    /// What is done about its area: a file, or none.
-    pub fn area(&self) -> FileChoice {
-        self.arf.as_ref().map_or(FileChoice::None, |name| FileChoice::File(name.into()))
+    /// The response file of the data set at a place of `data`; `None`: the data set's own.
+    pub fn response(&self, place: usize) -> Option<&String> {
+        of_place(&self.response, place)
+    }
+
+    /// What is done about its area in the data set at a place of `data`: a file, or none.
+    pub fn area(&self, place: usize) -> FileChoice {
+        of_place(&self.arf, place)
+            .and_then(Option::as_ref)
+            .map_or(FileChoice::None, |name| FileChoice::File(name.into()))
+    }
+
+    /// The key that has a number of files other than one and that of its data sets; 0 data sets were named where it is for all.
+    pub fn miscounted(&self, sets: usize) -> Option<(&'static str, usize)> {
+        let counts = [("response", self.response.len()), ("arf", self.arf.len())];
+        counts.into_iter().find(|(_, count)| *count > 1 && *count != sets)
     }
 }

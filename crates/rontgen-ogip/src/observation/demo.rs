@@ -122,6 +122,7 @@ pub fn demo_instrument() -> Dataset {
         counts: Vec::new(),
         gaussian: None,
         exposure: EXPOSURE,
+        areascal: Vec::new(),
         folded: FoldedResponse::default(),
         warnings: Vec::new(),
         files: Vec::new(),

@@ -242,6 +242,7 @@ pub(super) fn assemble(
     let mut scale = vec![1.0; response.channels()];
     let mut bins = Vec::with_capacity(groups.len());
     let mut counts = Vec::with_capacity(groups.len());
+    let mut areascal = Vec::with_capacity(groups.len());
     let mut left_out = Vec::new();
     for (d, group) in groups.iter().enumerate() {
         let members = || group.clone().filter(|&i| quality[i] == 0);
@@ -260,6 +261,7 @@ pub(super) fn assemble(
             bin_of[rows[i]] = d as u32;
             scale[rows[i]] = spectrum.areascal[i];
         }
+        areascal.push(members().map(|i| spectrum.areascal[i]).sum::<f64>() / members().count() as f64);
         left_out.extend(group.clone().filter(|&i| quality[i] != 0).map(|i| spectrum.channel[i]));
     }
     let gaussian = match &spectrum.gaussian {
@@ -309,6 +311,7 @@ pub(super) fn assemble(
         counts,
         gaussian,
         exposure: spectrum.exposure,
+        areascal,
         folded,
         warnings,
         files: Vec::new(),

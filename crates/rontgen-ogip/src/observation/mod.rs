@@ -193,6 +193,8 @@ pub struct Dataset {
     pub gaussian: Option<Gaussian>,
     /// Exposure \[s\]; already part of `folded`.
     pub exposure: f64,
+    /// AREASCAL of each of the D bins, which every model's counts are multiplied by; already part of `folded`.
+    pub areascal: Vec<f64>,
     /// Expected counts per bin from photons/cm2/s per energy bin.
     pub folded: FoldedResponse,
     /// Everything odd about the files, for the report.
@@ -393,6 +395,7 @@ impl Response {
             counts: vec![0; self.channels()],
             gaussian: None,
             exposure,
+            areascal: vec![1.0; self.channels()],
             folded: self.folded_channels(exposure)?,
             warnings: Vec::new(),
             files: vec![PathBuf::new(), self.path.clone()],

@@ -18,6 +18,7 @@ pub struct Matched<'a> {
     pub counts: Vec<f64>,
     errors: Option<Vec<f64>>,
     scale: Vec<f64>,
+    areascal: Vec<f64>,
     /// The channel is bad in the background, or not there.
     pub bad: Vec<bool>,
     /// Something speaks against the background belonging to the spectrum.
@@ -94,6 +95,7 @@ impl BackgroundSpectrum {
         let n = rows.len();
         let (mut counts, mut scale, mut bad) = (vec![0.0; n], vec![1.0; n], vec![true; n]);
         let mut errors = self.errors.as_ref().map(|_| vec![0.0; n]);
+        let mut areascal = vec![1.0; n];
         for (i, row) in rows.iter().enumerate() {
             let Some(j) = row.filter(|&j| self.quality[j] == 0) else { continue };
             if spectrum.quality[i] == 0 && !(spectrum.backscal[i] > 0.0 && spectrum.backscal[i].is_finite()) {
@@ -112,6 +114,7 @@ impl BackgroundSpectrum {
             scale[i] = spectrum.exposure / self.exposure
                 * (spectrum.backscal[i] / self.backscal[j])
                 * (spectrum.areascal[i] / self.areascal[j]);
+            areascal[i] = self.areascal[j];
             bad[i] = false;
         }
         let lost: Vec<usize> = (0..n).filter(|&i| bad[i] && spectrum.quality[i] == 0).collect();
@@ -123,7 +126,7 @@ impl BackgroundSpectrum {
                 spectrum.channel[lost[0]]
             ));
         }
-        Ok(Matched { spectrum: self, counts, errors, scale, bad, mismatched: !found.is_empty() })
+        Ok(Matched { spectrum: self, counts, errors, scale, areascal, bad, mismatched: !found.is_empty() })
     }
 }
 
@@ -152,12 +155,14 @@ impl Matched<'_> {
             scale: Vec::with_capacity(groups.len()),
             channels: Vec::with_capacity(groups.len()),
             exposure: self.spectrum.exposure,
+            areascal: Vec::with_capacity(groups.len()),
         };
         let (mut unequal, mut spread) = (Vec::new(), 0.0f64);
         for (group, bin) in groups.iter().zip(bins) {
             let members = || group.clone().filter(|&i| kept(i));
             out.counts.push(members().map(|i| self.counts[i]).sum());
             out.channels.push(members().count() as u32);
+            out.areascal.push(members().map(|i| self.areascal[i]).sum::<f64>() / members().count() as f64);
             if let (Some(errors), Some(all)) = (&mut out.errors, &self.errors) {
                 let error = members().map(|i| all[i] * all[i]).sum::<f64>().sqrt();
                 if !(error > 0.0 && error.is_finite()) {

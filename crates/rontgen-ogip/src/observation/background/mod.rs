@@ -25,6 +25,8 @@ pub struct Background {
     pub channels: Vec<u32>,
     /// Exposure [s].
     pub exposure: f64,
+    /// AREASCAL of each of the D bins, which the counts of a model of the background are multiplied by.
+    pub areascal: Vec<f64>,
 }
 
 impl Background {

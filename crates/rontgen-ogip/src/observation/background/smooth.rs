@@ -53,6 +53,7 @@ mod tests {
             scale: vec![1.0; counts.len()],
             channels: channels.to_vec(),
             exposure: 1.0,
+            areascal: vec![1.0; counts.len()],
         }
     }
 
