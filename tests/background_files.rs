@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::common::{
     data,
     fits::{Data, file, table},
+    runs::{rontgen, stderr},
 };
 use rontgen::kernels::background_stat::{BackgroundBin, BackgroundStatistic};
 use rontgen::model::{Model, Program, Settings};
@@ -201,6 +202,43 @@ fn twenties(counts: &[u32]) -> Vec<i32> {
         if starts { 1 } else { -1 }
     };
     counts.iter().map(flag).collect()
+}
+
+/// Two data sets of different observations in one run: W is the sum of both, as far as the rounded responses allow.
+#[test]
+#[cfg_attr(not(reference_data), ignore = "needs the reference data (RONTGEN_DATA)")]
+fn w_of_two_observations_adds_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = "[[observation]]\nname = \"3c273\"\nspectrum = \"DATA/chandra_3c273/3c273.pi\"\nstatistic = \"wstat\"\n\
+               [[observation]]\nname = \"9774\"\nspectrum = \"DATA/background/9774.pi\"\nresponse = \"DATA/background/9774.rmf\"\narf = \"DATA/background/9774.arf\"\nstatistic = \"wstat\"\n\
+               energies = [[0.5, 3.0], [4.0, 7.0]]\n[model]\nexpression = \"powerlaw\"\n[parameters]\n\
+               \"powerlaw.PhoIndex\" = { uniform = [0.0, 4.0] }\n\"powerlaw.norm\" = { log_uniform = [1e-6, 1.0] }\n";
+    let run = run.replace("DATA", &data("background").parent().unwrap().display().to_string());
+    std::fs::write(folder.path().join("r.toml"), run).unwrap();
+    std::fs::write(folder.path().join("at.csv"), "powerlaw.PhoIndex,powerlaw.norm\n1.7,1.6e-4\n").unwrap();
+    let alone = [
+        Case::new(&spec(data("chandra_3c273/3c273.pi"), Grouping::File, &[])),
+        Case::new(&ObservationSpec {
+            response: Some(data("background/9774.rmf")),
+            arf: FileChoice::File(data("background/9774.arf")),
+            ..spec(data("background/9774.pi"), Grouping::File, &FILTER)
+        }),
+    ];
+    let expected: f64 = alone.iter().map(|case| case.w(&powerlaw(1.7, 1.6e-4))).sum();
+    for (device, tolerance) in [("f64", 1e-6), ("cpu", 1e-5)] {
+        let output = rontgen()
+            .current_dir(folder.path())
+            .args(["likelihood", "r.toml", "--at", "at.csv", "--out", "l.csv", "--exact-grid", "--device", device])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        let text = std::fs::read_to_string(folder.path().join("l.csv")).unwrap();
+        let (header, row) = text.trim_end().split_once('\n').unwrap();
+        let at = header.split(',').position(|name| name == "statistic").unwrap();
+        let found: f64 = row.split(',').nth(at).unwrap().parse().unwrap();
+        assert!((found / expected - 1.0).abs() < tolerance, "{device}: {found} for {expected}");
+        std::fs::remove_file(folder.path().join("l.csv")).unwrap();
+    }
 }
 
 /// AREASCAL of both files as columns, and channels without area that are bad: XSPEC 12.9's digits.
