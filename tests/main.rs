@@ -18,6 +18,7 @@ mod computing_commands;
 mod densities;
 mod derive;
 mod determinism;
+mod device_check;
 mod diagnose_command;
 mod every_file;
 mod examples;

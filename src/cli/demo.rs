@@ -6,7 +6,6 @@ use super::common::{DeviceArgs, seed_parser};
 use super::progress::{Mode, Progress};
 use crate::{
     Result,
-    device::Device,
     report::Document,
     result::Summary,
     run::{
@@ -36,9 +35,9 @@ pub struct Args {
 }
 
 /// The demonstration's run file: the same that a user would write.
-const RUN: &str = include_str!("demo.toml");
+pub(super) const RUN: &str = include_str!("demo.toml");
 /// Parameters of the mock spectrum, in the run file's order; the report marks them.
-const TRUTH: [f64; 5] = [0.15, 0.9, 1.0, 1.9, 1e-3];
+pub(super) const TRUTH: [f64; 5] = [0.15, 0.9, 1.0, 1.9, 1e-3];
 
 pub fn run(args: Args) -> Result<u8> {
     let mut sets = args.sets;
@@ -46,7 +45,7 @@ pub fn run(args: Args) -> Result<u8> {
     let run = RunFile::parse(RUN, "demo.toml", &sets)?;
     let seed = run.inference.seed;
     let case = pipeline::with_mock(Case::open(run, None)?, &TRUTH, seed)?;
-    let device = Device::open(&args.device.device)?;
+    let device = super::device_test::open(&args.device.device, args.quiet)?;
     super::interrupt::install()?;
     let progress = Progress::new(Mode::detect(args.quiet));
     let execution = Execution { out: &args.out, device, data: None, existing: Existing::Replace, observer: &progress };

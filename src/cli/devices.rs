@@ -10,6 +10,12 @@ pub struct Args {
     /// One JSON document on standard output
     #[arg(long)]
     pub(super) json: bool,
+    /// Run every kernel on an adapter against the CPU, and a short demo: may its numbers be trusted? Exit status 3 when not
+    #[arg(long)]
+    pub(super) test: bool,
+    /// The adapter to test: a name, "gpu" or "software"
+    #[arg(long, value_name = "NAME", default_value = "gpu", requires = "test")]
+    pub(super) device: String,
 }
 
 #[derive(serde::Serialize)]
@@ -26,6 +32,9 @@ struct CpuSummary {
 }
 
 pub fn run(args: Args) -> Result<u8> {
+    if args.test {
+        return super::device_test::run(&args.device, args.json);
+    }
     let adapters = adapters();
     let threads = rayon::current_num_threads();
     let auto = adapters.iter().find(|a| a.auto).map_or("cpu", |a| a.name.as_str());

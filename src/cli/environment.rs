@@ -11,12 +11,17 @@ fn named(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
+/// The user's cache folder of this program.
+pub fn cache() -> Option<PathBuf> {
+    let base =
+        named("XDG_CACHE_HOME").or_else(|| named("LOCALAPPDATA")).or_else(|| Some(named("HOME")?.join(".cache")));
+    base.map(|base| base.join("rontgen"))
+}
+
 /// Tells the models where AtomDB's tables are (ATOMDB, then RONTGEN_DATA) and where a copy of them may be kept
 /// (`$XDG_CACHE_HOME/rontgen`, else the system's usual place), with the rays that relativistic components ask for.
 pub fn install() {
-    let base =
-        named("XDG_CACHE_HOME").or_else(|| named("LOCALAPPDATA")).or_else(|| Some(named("HOME")?.join(".cache")));
-    let cache = base.map(|base| base.join("rontgen"));
+    let cache = cache();
     relativity::look_in(relativity::Places { cache: cache.clone(), progress: Some(progress::rays) });
     atomdb::look_in(Places { folders: ["ATOMDB", "RONTGEN_DATA"].into_iter().filter_map(named).collect(), cache });
 }

@@ -159,8 +159,8 @@ fn posterior(mut args: Args) -> Result<u8> {
     if args.dry_run {
         return dry_run(&args, &case, data.as_deref());
     }
-    let device = Device::open(&args.device.device)?;
     super::interrupt::install()?;
+    let device = super::device_test::open(&args.device.device, args.quiet)?;
     let progress = Progress::new(Mode::detect(args.quiet));
     let (out, existing) = args.output();
     let execution = Execution { out: &out, device, data: data.as_deref(), existing, observer: &progress };

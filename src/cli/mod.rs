@@ -16,6 +16,7 @@ mod common;
 pub mod compare;
 mod demo;
 mod derive;
+mod device_test;
 mod devices;
 mod diagnose;
 mod environment;

@@ -24,6 +24,7 @@ mod backgrounds;
 pub mod bench;
 pub mod checkpoint;
 pub mod derive;
+pub mod device_check;
 pub mod diagnose;
 pub mod export;
 mod finish;

@@ -106,6 +106,8 @@ pub struct Gpu {
     failure: Arc<Mutex<Option<DeviceError>>>,
     next_pipeline: AtomicU32,
     profiler: Profiler,
+    /// What [`Gpu::spoil`] replaces.
+    spoilt: Mutex<Vec<[String; 3]>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -179,6 +181,7 @@ impl Gpu {
             failure,
             next_pipeline: AtomicU32::new(0),
             profiler: Profiler::default(),
+            spoilt: Mutex::default(),
         })
     }
 
@@ -454,9 +457,18 @@ impl Gpu {
         }
     }
 
+    /// Replaces text in the shaders of a family that are compiled from now on: a driver that computes wrong numbers, for tests of what notices it.
+    #[doc(hidden)]
+    pub fn spoil(&self, family: &str, from: &str, to: &str) {
+        lock(&self.spoilt).push([family, from, to].map(String::from));
+    }
+
     /// The layout comes from the shader itself, by reflection, so that binding numbers are written once.
     fn compile(&self, kernel: &Kernel) -> Result<Pipeline, String> {
-        let source = kernel.assemble()?;
+        let mut source = kernel.assemble()?;
+        for [_, from, to] in lock(&self.spoilt).iter().filter(|[family, ..]| kernel.name.starts_with(family)) {
+            source = source.replace(from, to);
+        }
         let module = naga::front::wgsl::parse_str(&source).map_err(|error| error.emit_to_string(&source))?;
         let entries: Vec<_> = module
             .global_variables
