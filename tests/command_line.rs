@@ -147,7 +147,7 @@ fn outputs_go_into_pipes_and_leave_them_there() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let run = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli/demo.toml");
+    let run = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/run/demo.toml");
     let (path, run) = (pipe.to_str().unwrap(), run.to_str().unwrap());
     let table = ["spectrum", "powerlaw", "--energies", "1", "2", "4", "--out", path];
     let fits = ["simulate", run, "--n", "3", "--device", "cpu", "--quiet", "--out", path];

@@ -23,7 +23,20 @@ use std::time::Instant;
 /// Device failures, a model that cannot be evaluated, [`crate::Error::Inference`] where nothing was found at all, and
 /// [`crate::Error::Interrupted`] once the observer asks for it.
 pub fn infer(problem: &Problem, device: &Device, settings: &Settings, observer: &dyn Observer) -> Result<Posterior> {
-    let given = Given::default();
+    infer_given(problem, device, settings, observer, Given::default())
+}
+
+/// As [`infer`], with what is known beside the problem; there is no state to go on from.
+///
+/// # Errors
+/// As [`infer`].
+pub fn infer_given(
+    problem: &Problem,
+    device: &Device,
+    settings: &Settings,
+    observer: &dyn Observer,
+    given: Given<'_>,
+) -> Result<Posterior> {
     let store = Box::new(InMemory::default());
     match settings.inference.method {
         Method::Npe => Ok(train(problem, settings, device, store, observer, given)?.posterior),

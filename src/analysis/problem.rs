@@ -482,6 +482,16 @@ impl Problem {
         -0.5 * sum
     }
 
+    /// The part of it that each of the D bins has: -1/2 of the statistic of the bin.
+    pub fn ln_likelihood_of_bins(&self, expected: &[f64]) -> Vec<f64> {
+        let mut all = Vec::with_capacity(expected.len());
+        for ((data, columns), set) in self.observations.iter().zip(&self.sets) {
+            let pairs = data.counts.iter().zip(&expected[columns]).enumerate();
+            all.extend(pairs.map(|(bin, (&count, &mean))| -0.5 * set.statistic.of_bin(bin, count, mean)));
+        }
+        all
+    }
+
     /// Which energies the model is evaluated at, in words.
     pub fn grid(&self) -> String {
         let energies_of = |data: &Dataset| {

@@ -91,7 +91,7 @@ pub(crate) fn against_profile(set: &Dataset, statistic: &Statistic) -> Option<St
 }
 
 /// A statistic's word in run files and summaries.
-pub(crate) fn word(statistic: &Statistic) -> &'static str {
+pub fn word(statistic: &Statistic) -> &'static str {
     match statistic {
         Statistic::Poisson => "cstat",
         Statistic::Background(BackgroundStatistic::W, _) => "wstat",

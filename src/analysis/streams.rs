@@ -45,6 +45,9 @@ pub(crate) const EXPOSURE_STREAM: u32 = 12;
 pub(crate) const VOLUME_STREAM: u32 = 13;
 /// The spectra whose summaries the observed ones are compared with.
 pub(crate) const LATENT_STREAM: u32 = 14;
+/// Spectra, and draws from the prior, that a caller asks for by itself.
+pub(crate) const CALLER_STREAM: u32 = 6;
+pub(crate) const CALLER_TRUTHS_STREAM: u32 = 7;
 /// The emulator's training.
 pub(crate) const EMULATOR_STREAM: u32 = 15;
 /// The flows of earlier rounds, one each.
@@ -91,6 +94,8 @@ mod tests {
         vec![
             ("mock observation", MOCK_STREAM, 1),
             ("check of a region", CHECK_STREAM, 2),
+            ("a caller's spectra", CALLER_STREAM, 1),
+            ("a caller's draws from the prior", CALLER_TRUTHS_STREAM, 1),
             ("refinement", REFINE_STREAM, 1),
             ("coverage", COVERAGE_STREAM, 1),
             ("region", REGION_STREAM, 1),

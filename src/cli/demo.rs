@@ -9,10 +9,9 @@ use crate::{
     report::Document,
     result::Summary,
     run::{
+        demo,
         output::{Existing, FINISHED},
         pipeline::{self, Execution},
-        run_file::RunFile,
-        setup::Case,
     },
 };
 
@@ -34,22 +33,15 @@ pub struct Args {
     pub(super) quiet: bool,
 }
 
-/// The demonstration's run file: the same that a user would write.
-pub(super) const RUN: &str = include_str!("demo.toml");
-/// Parameters of the mock spectrum, in the run file's order; the report marks them.
-pub(super) const TRUTH: [f64; 5] = [0.15, 0.9, 1.0, 1.9, 1e-3];
-
 pub fn run(args: Args) -> Result<u8> {
     let mut sets = args.sets;
     sets.extend(args.seed.map(|seed| format!("inference.seed={seed}")));
-    let run = RunFile::parse(RUN, "demo.toml", &sets)?;
-    let seed = run.inference.seed;
-    let case = pipeline::with_mock(Case::open(run, None)?, &TRUTH, seed)?;
+    let case = demo::case(&sets)?;
     let device = super::device_test::open(&args.device.device, args.quiet)?;
     super::interrupt::install()?;
     let progress = Progress::new(Mode::detect(args.quiet));
     let execution = Execution { out: &args.out, device, data: None, existing: Existing::Replace, observer: &progress };
-    let verdict = pipeline::run(&case, &execution, Some(&TRUTH))?;
+    let verdict = pipeline::run(&case, &execution, Some(&demo::TRUTH))?;
     if !args.quiet {
         print!("{}", super::outcome::text(&args.out, &Summary::read(&args.out.join(FINISHED))?));
     }

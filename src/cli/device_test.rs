@@ -10,12 +10,10 @@ use crate::{
     report::Document as _,
     result::Summary,
     run::{
-        bench,
+        bench, demo,
         device_check::{self, Check, Extent, record::Record},
         output::{Existing, FINISHED},
         pipeline::{self, Execution},
-        run_file::RunFile,
-        setup::Case,
     },
 };
 
@@ -145,16 +143,14 @@ fn demo(device: &Device) -> Check {
 
 fn shortened(device: &Device) -> Result<f64> {
     let sets: Vec<String> = SHORT.map(String::from).into();
-    let run = RunFile::parse(super::demo::RUN, "demo.toml", &sets)?;
-    let seed = run.inference.seed;
-    let case = pipeline::with_mock(Case::open(run, None)?, &super::demo::TRUTH, seed)?;
+    let case = demo::case(&sets)?;
     let out = std::env::temp_dir().join(format!("rontgen-device-test-{}", std::process::id()));
     let execution =
         Execution { out: &out, device: device.clone(), data: None, existing: Existing::Replace, observer: &Signals };
     let done = pipeline::run(&case, &execution, None).and_then(|_| Ok(Summary::read(&out.join(FINISHED))?));
     let _ = std::fs::remove_dir_all(&out);
     let summary = done?;
-    let off = summary.parameters.iter().zip(super::demo::TRUTH).map(|((_, found), truth)| {
+    let off = summary.parameters.iter().zip(demo::TRUTH).map(|((_, found), truth)| {
         let off = (found.median - truth).abs() / found.std;
         if off.is_nan() { f64::INFINITY } else { off }
     });

@@ -138,6 +138,21 @@ impl Progress {
         seconds.and_then(|s| Duration::try_from_secs_f64(s).ok())
     }
 
+    /// How far the whole of it is, from 0 to 1 and never going back, and in words: `round 2/5: flow, about 12.0 s left, epoch 7, ...`. For displays of
+    /// other kinds, which are told of a run through [`Progress::silent`].
+    pub fn shown(&self) -> (f64, String) {
+        let mut shown = (0.0, String::new());
+        self.with(|state| {
+            state.furthest = state.furthest.max(state.share());
+            let words = state
+                .stage
+                .as_ref()
+                .map(|stage| format!("{}{}{}", state.prefix(), stage.name, message(state.remaining(), &stage.detail)));
+            shown = (state.furthest, words.unwrap_or_default());
+        });
+        shown
+    }
+
     fn with(&self, change: impl FnOnce(&mut State)) {
         // A display is no reason to stop: a poisoned lock still holds a usable state.
         change(&mut self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner));

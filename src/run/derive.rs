@@ -5,8 +5,8 @@ use super::output::FINISHED;
 use super::permission::Commands;
 use super::run_file::RunFile;
 use super::setup;
-use crate::analysis::Observer;
 use crate::analysis::derive::{self, Derivation, Draws, Request, STEP};
+use crate::analysis::{Observer, Problem};
 use crate::device::Device;
 use crate::model::{Model, Parameters};
 use crate::report::{Document, ReportData, folder, tables};
@@ -63,8 +63,7 @@ impl Opened {
                 let bins = program.bins();
                 Some((bins.first()?.0, bins.last()?.1))
             });
-            let same = |known: &Set| known.parameters.map() == parameters.map() && known.response == response;
-            if !sets.iter().any(same) {
+            if !sets.iter().any(|known| known.sees(&parameters, response)) {
                 sets.push(Set { name: name.filter(|_| k > 0), model, parameters, response });
             }
         }
@@ -83,44 +82,83 @@ impl Opened {
     /// # Errors
     /// Those of [`derive::derive`], and of the files.
     pub fn derive(&self, request: &Request, device: &Device, observer: &dyn Observer) -> Result<Derived> {
-        let started = Instant::now();
-        let mut all: Vec<Derivation> = Vec::with_capacity(self.sets.len());
-        for set in &self.sets {
-            let draws = Draws {
-                model: &set.model,
-                parameters: &set.parameters,
-                values: &self.posterior.values,
-                summaries: &self.summary.parameters,
-                effective: self.summary.refine.ess,
-                response: set.response,
-            };
-            let derived = derive::derive(&draws, request, device, observer)?;
-            all.push(match &set.name {
-                Some(name) => of_set(derived, name),
-                None => derived,
-            });
-        }
-        let derived = side_by_side(all);
-        let document = Derived {
-            rows: derived.samples.len(),
-            sampling: self.summary.verdict.status,
-            distance: derived.distance,
-            step: STEP,
-            warnings: derived.warnings,
-            device: device.name(),
-            seconds: started.elapsed().as_secs_f64(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            quantities: derived.samples.names.iter().cloned().zip(derived.quantities).collect(),
-        };
-        tables::write_samples(
-            &self.folder.join(folder::DERIVED_TABLE),
-            &derived.samples.names,
-            &derived.samples.values,
-        )?;
+        let (document, samples) = of_sets(&self.sets, (&self.posterior, &self.summary), request, device, observer)?;
+        tables::write_samples(&self.folder.join(folder::DERIVED_TABLE), &samples.names, &samples.values)?;
         document.write(&self.folder.join(folder::DERIVED))?;
         ReportData::from_folder(&self.folder)?.write_report(&self.folder)?;
         observer.done();
         Ok(document)
+    }
+}
+
+/// Derives what `request` asks for from a posterior in memory: the document, and a row for each draw. Nothing is written.
+///
+/// # Errors
+/// Those of [`derive::derive`].
+pub fn of_posterior(
+    problem: &Problem,
+    (posterior, summary): (&Samples, &Summary),
+    request: &Request,
+    device: &Device,
+    observer: &dyn Observer,
+) -> Result<(Derived, Samples)> {
+    let mut sets: Vec<Set> = Vec::new();
+    let sources = problem.sets().iter().zip(problem.observations.sets()).filter(|(set, _)| set.named.is_none());
+    for (set, data) in sources {
+        let bins = set.program.bins();
+        let response = bins.first().zip(bins.last()).map(|(first, last)| (first.0, last.1));
+        let response = response.filter(|_| request.needs_response(&set.model));
+        if !sets.iter().any(|known| known.sees(&set.parameters, response)) {
+            let name = (!sets.is_empty()).then(|| data.name.clone());
+            sets.push(Set { name, model: set.model.clone(), parameters: set.parameters.clone(), response });
+        }
+    }
+    of_sets(&sets, (posterior, summary), request, device, observer)
+}
+
+fn of_sets(
+    sets: &[Set],
+    (posterior, summary): (&Samples, &Summary),
+    request: &Request,
+    device: &Device,
+    observer: &dyn Observer,
+) -> Result<(Derived, Samples)> {
+    let started = Instant::now();
+    let mut all: Vec<Derivation> = Vec::with_capacity(sets.len());
+    for set in sets {
+        let draws = Draws {
+            model: &set.model,
+            parameters: &set.parameters,
+            values: &posterior.values,
+            summaries: &summary.parameters,
+            effective: summary.refine.ess,
+            response: set.response,
+        };
+        let derived = derive::derive(&draws, request, device, observer)?;
+        all.push(match &set.name {
+            Some(name) => of_set(derived, name),
+            None => derived,
+        });
+    }
+    let derived = side_by_side(all);
+    let document = Derived {
+        rows: derived.samples.len(),
+        sampling: summary.verdict.status,
+        distance: derived.distance,
+        step: STEP,
+        warnings: derived.warnings,
+        device: device.name(),
+        seconds: started.elapsed().as_secs_f64(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        quantities: derived.samples.names.iter().cloned().zip(derived.quantities).collect(),
+    };
+    Ok((document, derived.samples))
+}
+
+impl Set {
+    /// Whether a data set with these parameters and energies of its response derives the same.
+    fn sees(&self, parameters: &Parameters, response: Option<(f64, f64)>) -> bool {
+        self.parameters.map() == parameters.map() && self.response == response
     }
 }
 

@@ -9,6 +9,7 @@
 //! | `memory` | what a run takes, and whether the machine has it |
 //! | `mock` | mock spectra of a run's data sets, with their backgrounds |
 //! | `method` | which way `inference.method = "auto"` takes |
+//! | `demo` | the built-in instrument with its mock spectrum |
 //! | `pipeline`, `finish` | a whole run, and every file of the folder |
 //! | `export` | a finished run for other programs: XSPEC's commands, GetDist's files, a table in LaTeX |
 //! | `reference` | the reference samplers instead of rounds |
@@ -23,6 +24,7 @@ mod apply_record;
 mod backgrounds;
 pub mod bench;
 pub mod checkpoint;
+pub mod demo;
 pub mod derive;
 pub mod device_check;
 pub mod diagnose;

@@ -11,7 +11,7 @@ use super::density::{Surface, curve};
 use crate::numerics::statistics::quantiles;
 use crate::report::ReportData;
 use crate::report::numbers::Estimate;
-use crate::result::Samples;
+use crate::result::{Samples, Summary};
 
 /// At most so many parameters are drawn, the first ones: more panels could not be read.
 pub const MOST_PARAMETERS: usize = 12;
@@ -21,20 +21,23 @@ const DRAWN: usize = 20_000;
 const GAP: f64 = 7.0;
 const LINE: f64 = 12.5;
 
-struct Parameter {
+pub(super) struct Parameter {
     /// `powerlaw`, and `norm`.
     component: String,
     own: String,
-    unit: String,
-    axis: Axis,
+    pub(super) unit: String,
+    pub(super) axis: Axis,
     edges: Option<(f64, f64)>,
-    truth: Option<f64>,
-    prior: Vec<(f64, f64)>,
-    estimate: Estimate,
+    pub(super) truth: Option<f64>,
+    pub(super) prior: Vec<(f64, f64)>,
+    pub(super) estimate: Estimate,
 }
 
+/// The shares of all samples that the outlines of a pair enclose, with how opaque each is.
+pub(super) const MASSES: [(f64, f64); 2] = [(0.95, 0.20), (0.68, 0.38)];
+
 /// Samples by columns, and how many independent ones they are worth.
-struct Set {
+pub(super) struct Set {
     columns: Vec<Vec<f64>>,
     effective: f64,
 }
@@ -57,12 +60,10 @@ pub fn rounds(data: &ReportData) -> Option<Picture> {
 
 fn picture(data: &ReportData, rounds: &[Set], alternative: &str) -> Option<Picture> {
     let posterior = Set::of(&data.posterior, &data.posterior, data.summary.refine.ess);
-    if posterior.columns.iter().any(|c| c.len() < 2) || posterior.columns.is_empty() {
+    if posterior.is_empty() {
         return None;
     }
-    let named = data.posterior.names.iter().zip(&data.summary.parameters);
-    let parameters: Vec<Parameter> =
-        posterior.columns.iter().zip(named).map(|(samples, (name, (_, p)))| Parameter::of(name, samples, p)).collect();
+    let parameters = posterior.parameters(&data.posterior, &data.summary);
     let n = parameters.len();
     if n == 0 {
         return None;
@@ -117,7 +118,7 @@ fn picture(data: &ReportData, rounds: &[Set], alternative: &str) -> Option<Pictu
 impl Set {
     /// The columns of `samples` in the order of `like`, thinned evenly; a missing one is empty. `effective` is what the refinement
     /// says; samples that are repeated tell nothing new.
-    fn of(samples: &Samples, like: &Samples, effective: f64) -> Set {
+    pub(super) fn of(samples: &Samples, like: &Samples, effective: f64) -> Set {
         let every = samples.len().div_ceil(DRAWN).max(1);
         let columns: Vec<Vec<f64>> = like
             .names
@@ -137,6 +138,31 @@ impl Set {
         let distinct = distinct.max().unwrap_or(0) as f64;
         let effective = if effective > 0.0 { effective.min(distinct) } else { distinct };
         Set { columns, effective }
+    }
+
+    /// The density of parameter `j` along its axis.
+    pub(super) fn density(&self, p: &Parameter, j: usize) -> Vec<(f64, f64)> {
+        match self.columns.get(j) {
+            Some(samples) if samples.len() > 1 => curve(samples, &p.axis, p.edges, 160, self.effective),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The density of two parameters together; `None` without samples.
+    pub(super) fn surface(&self, (px, py): (&Parameter, &Parameter), (i, j): (usize, usize)) -> Option<Surface> {
+        let (x, y) = (self.columns.get(i)?, self.columns.get(j)?);
+        (x.len() > 1 && x.len() == y.len()).then(|| Surface::of(x, y, &px.axis, &py.axis, self.effective))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.columns.is_empty() || self.columns.iter().any(|column| column.len() < 2)
+    }
+
+    /// What the panels show of each parameter.
+    pub(super) fn parameters(&self, posterior: &Samples, summary: &Summary) -> Vec<Parameter> {
+        let named = posterior.names.iter().zip(&summary.parameters);
+        let columns = self.columns.iter().zip(named);
+        columns.map(|(samples, (name, (_, p)))| Parameter::of(name, samples, p)).collect()
     }
 }
 
@@ -185,7 +211,7 @@ impl Parameter {
     }
 
     /// `powerlaw norm`.
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         [self.component.as_str(), self.own.as_str()].join(" ").trim().to_string()
     }
 
@@ -282,11 +308,7 @@ pub fn with_errors(median: f64, up: f64, down: f64) -> String {
 
 /// Draws the curves of a diagonal panel and returns the axis of density that they need.
 fn marginal(canvas: &mut Canvas, panel: &mut Panel, p: &Parameter, posterior: &Set, rounds: &[Set], j: usize) -> Axis {
-    let density = |set: &Set| match set.columns.get(j) {
-        Some(samples) if samples.len() > 1 => curve(samples, &p.axis, p.edges, 160, set.effective),
-        _ => Vec::new(),
-    };
-    let refined = density(posterior);
+    let refined = posterior.density(p, j);
     let peak = refined.iter().map(|d| d.1).fold(0.0, f64::max);
     panel.y = Axis::new(0.0, 1.18 * peak, false, "");
     let mut area = refined.clone();
@@ -298,7 +320,7 @@ fn marginal(canvas: &mut Canvas, panel: &mut Panel, p: &Parameter, posterior: &S
     canvas.polygon(&outline, POSTERIOR.opacity(0.22));
     panel.dashed_curve(canvas, &p.prior, PRIOR, 1.2);
     for (k, round) in rounds.iter().enumerate() {
-        panel.curve(canvas, &density(round), round_ink(k, rounds.len()), 1.1);
+        panel.curve(canvas, &round.density(p, j), round_ink(k, rounds.len()), 1.1);
     }
     panel.curve(canvas, &refined, POSTERIOR, 1.8);
     if let Some(t) = p.truth {
@@ -315,13 +337,10 @@ fn pair(
     rounds: &[Set],
     (column, row): (usize, usize),
 ) {
-    let surface = |set: &Set| -> Option<Surface> {
-        let (x, y) = (set.columns.get(column)?, set.columns.get(row)?);
-        (x.len() > 1 && x.len() == y.len()).then(|| Surface::of(x, y, &px.axis, &py.axis, set.effective))
-    };
+    let surface = |set: &Set| set.surface((px, py), (column, row));
     let place = |(a, b): (f64, f64)| (panel.x0 + a * (panel.x1 - panel.x0), panel.y1 - b * (panel.y1 - panel.y0));
     let Some(refined) = surface(posterior) else { return };
-    for (mass, opacity) in [(0.95, 0.20), (0.68, 0.38)] {
+    for (mass, opacity) in MASSES {
         let Some(level) = refined.level(mass) else { continue };
         // All outlines in one polygon, joined by bridges walked both ways: holes, which run backwards, stay empty.
         let mut polygon: Vec<(f64, f64)> = Vec::new();

@@ -7,6 +7,7 @@
 //! | [`unfolded`], [`unfolding`] | `plots/unfolded.svg`: E^2 F(E) of the model with its components; the data taken back with it |
 //! | [`together`] | `plots/spectra.svg`: the folded fits of several data sets |
 //! | [`values`] | `plots/*.csv`: the numbers of the plots of spectra, as drawn |
+//! | [`corner_values`] | the curves and outlines of the corner plot, for whoever draws them elsewhere |
 //! | [`coverage`] | `plots/coverage.svg`: what the simulations cover |
 //! | [`training`] | `plots/losses.svg`, `plots/efficiency.svg` |
 //! | [`calibration`] | `plots/ranks.svg`, `plots/calibration.svg`, `plots/retriever.svg` of `rontgen diagnose` |
@@ -21,6 +22,7 @@ pub mod binning;
 pub mod calibration;
 pub mod canvas;
 pub mod corner;
+pub mod corner_values;
 pub mod coverage;
 pub mod density;
 pub mod legend;

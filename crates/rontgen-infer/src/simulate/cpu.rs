@@ -1,5 +1,6 @@
 //! Tiles on the CPU: one core takes a few spectra through model, fold and draw while their flux stays in its cache.
 
+use super::arms::Arm;
 use super::statistic::Prepared;
 use super::{Outputs, Simulator, TWIN_STREAM, Tick, place, together};
 use crate::Result;
@@ -35,6 +36,8 @@ pub(super) struct Scratch {
 struct Job<'a> {
     /// First row, in the larger array.
     row: usize,
+    /// First row among those that were given.
+    place: usize,
     theta: &'a [f32],
     rows: usize,
     counts: Option<&'a mut [f32]>,
@@ -74,6 +77,7 @@ impl Simulator {
         let mut row = 0;
         while row < rows {
             let n = together(&outputs, row, stretch.min(rows - row));
+            let given = self.given(coordinates, &theta.cpu()[row * free..][..n * free], n);
             let mut counts = slices(&mut outputs.counts, row, n, bins);
             let mut twin = slices(&mut outputs.twin, row, n, bins);
             let mut expected = slices(&mut outputs.expected, row, n, bins);
@@ -85,6 +89,7 @@ impl Simulator {
                     let rows = TILE.min(row + n - first);
                     Job {
                         row: offset + first,
+                        place: first - row,
                         theta: &theta.cpu()[first * free..][..rows * free],
                         rows,
                         counts: counts.next(),
@@ -98,7 +103,7 @@ impl Simulator {
             jobs.into_par_iter().with_max_len(1).for_each(|job| {
                 let taken = self.scratch.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
                 let mut scratch = taken.unwrap_or_default();
-                self.work(cpu, coordinates, source, job, &mut scratch);
+                self.work(cpu, coordinates, source, job, &given, &mut scratch);
                 self.scratch.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(scratch);
             });
             row += n;
@@ -107,7 +112,39 @@ impl Simulator {
         Ok(())
     }
 
-    fn work(&self, cpu: &Cpu, coordinates: Coordinates, source: Source, job: Job<'_>, scratch: &mut Scratch) {
+    /// What code of the user's own that takes many spectra at a time gives for `rows` rows of parameters, by arm and host stage (rows x E); empty
+    /// for arms whose models compute everything spectrum by spectrum.
+    fn given(&self, coordinates: Coordinates, theta: &[f32], rows: usize) -> Vec<Vec<Vec<f32>>> {
+        let of = |(k, arm): (usize, &Arm)| {
+            if arm.flux_of != k || !arm.program.hosts_rows() {
+                return Vec::new();
+            }
+            let (free, parameters, energies) = (self.names.len(), arm.program.parameters(), arm.program.energies());
+            let mut own = vec![0f32; arm.parameters.count()];
+            let mut full = Vec::with_capacity(rows * parameters);
+            for row in 0..rows {
+                arm.parameters.map_row(coordinates, &theta[row * free..][..free], &mut own);
+                full.extend(own[..parameters].iter().map(|x| f64::from(*x)));
+            }
+            let stage = |stage: usize| {
+                let mut out = vec![0.0; rows * energies];
+                arm.program.host_rows(stage, &full, &mut out);
+                out.into_iter().map(|photons| photons as f32).collect()
+            };
+            (0..arm.program.host_stages()).map(stage).collect()
+        };
+        self.arms.iter().enumerate().map(of).collect()
+    }
+
+    fn work(
+        &self,
+        cpu: &Cpu,
+        coordinates: Coordinates,
+        source: Source,
+        job: Job<'_>,
+        given: &[Vec<Vec<f32>>],
+        scratch: &mut Scratch,
+    ) {
         let (bins, free) = (self.bins(), self.names.len());
         scratch.means.resize(TILE * bins, 0.0);
         let mut broken = [false; TILE];
@@ -139,7 +176,9 @@ impl Simulator {
                     continue;
                 }
                 let flux = &mut flux[..energies];
-                arm.program.evaluate_f32(full, flux, &mut scratch.model);
+                let at = (job.place + r) * energies;
+                let own: Vec<&[f32]> = given[k].iter().map(|stage| &stage[at..][..energies]).collect();
+                arm.program.evaluate_f32_given(full, flux, &mut scratch.model, &own);
                 if !sound(flux) {
                     cpu.status.raise(Fault::Model, job.row + r);
                     *broken = true;

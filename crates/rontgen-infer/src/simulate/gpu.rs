@@ -86,8 +86,8 @@ impl Simulator {
                     parameters::parameters(device, &arm.parameters, coordinates, theta, row, n, full);
                 }
                 if let Some(flux) = flux {
-                    let host = |stage: usize, full: &[f64], out: &mut [f64]| arm.program.host_stage(stage, full, out);
-                    model::host_stages(&arm.model, &host, full, n, slots.as_mut())?;
+                    let host = |stage: usize, full: &[f64], out: &mut [f64]| arm.program.host_rows(stage, full, out);
+                    model::host_stages(&arm.model, &host, arm.program.parameters(), full, n, slots.as_mut())?;
                     model::model(device, &arm.model, &unused, full, n, slots.as_mut(), flux, offset + row);
                 }
                 if let Some(plan) = &arm.gain {

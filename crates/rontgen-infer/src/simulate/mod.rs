@@ -357,9 +357,22 @@ impl Simulator {
     /// # Errors
     /// As [`Simulator::simulate`].
     pub fn log_likelihood(&self, cube: &Tensor<f32>, tick: Tick<'_>) -> Result<Tensor<f32>> {
-        let mut out = Tensor::empty(&self.device, cube.rows(), 1);
+        self.log_likelihood_in(Coordinates::Cube, cube, tick)
+    }
+
+    /// As [`Simulator::log_likelihood`], in either coordinates.
+    ///
+    /// # Errors
+    /// As [`Simulator::simulate`].
+    pub fn log_likelihood_in(
+        &self,
+        coordinates: Coordinates,
+        theta: &Tensor<f32>,
+        tick: Tick<'_>,
+    ) -> Result<Tensor<f32>> {
+        let mut out = Tensor::empty(&self.device, theta.rows(), 1);
         let outputs = Outputs { log_likelihood: Some(&mut out), ..Outputs::default() };
-        let beyond = self.run_within((0, Coordinates::Cube), cube, Source { seed: 0, stream: 0 }, outputs, tick)?;
+        let beyond = self.run_within((0, coordinates), theta, Source { seed: 0, stream: 0 }, outputs, tick)?;
         if !beyond.is_empty() {
             let mut values = out.download()?;
             beyond.into_iter().for_each(|row| values[row] = f32::NEG_INFINITY);

@@ -59,8 +59,8 @@ pub fn on_device(device: &Device, program: &Program, points: &[Vec<f64>]) -> Res
             Tensor::from_slice(device, points.len(), program.parameters(), &full)
         };
         let mut slots = plan.room(device, points.len());
-        let host = |stage: usize, full: &[f64], out: &mut [f64]| program.host_stage(stage, full, out);
-        host_stages(&plan, &host, &full, points.len(), slots.as_mut())?;
+        let host = |stage: usize, full: &[f64], out: &mut [f64]| program.host_rows(stage, full, out);
+        host_stages(&plan, &host, program.parameters(), &full, points.len(), slots.as_mut())?;
         model(device, &plan, &evaluate, &full, points.len(), slots.as_mut(), &mut flux, k * tile);
         device.check().map_err(|error| explain(error, program, points, k * tile))?;
         let photons: Vec<f64> = flux.download()?.into_iter().map(f64::from).collect();

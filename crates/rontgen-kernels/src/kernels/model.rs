@@ -119,39 +119,35 @@ pub fn sound(flux: &[f32]) -> bool {
     flux.iter().fold(true, |good, &x| good & (x >= 0.0) & (x < f32::INFINITY))
 }
 
-/// Computes one stage of the host: its number, all parameters of a spectrum, one number per energy.
+/// Computes one stage of the host for n spectra: its number, all parameters (n x M), one number per energy (n x E).
 pub type HostStage<'a> = dyn Fn(usize, &[f64], &mut [f64]) + Sync + 'a;
 
-/// Computes the stages of the host for the first `rows` spectra and uploads them: `evaluate(stage, full, out)` with all M
-/// parameters of a spectrum and one number per energy. Nothing to do on the CPU, whose form computes all stages itself.
+/// Computes the stages of the host for the first `rows` spectra and uploads them: `evaluate(stage, full, out)` with all
+/// parameters of every spectrum, `parameters` each, and one number per energy. Nothing to do on the CPU, whose form computes all stages itself.
 ///
 /// # Errors
 /// A device that failed.
 pub fn host_stages(
     plan: &ModelPlan,
     evaluate: &HostStage<'_>,
+    parameters: usize,
     full: &Tensor<f32>,
     rows: usize,
     slots: Option<&mut Tensor<f32>>,
 ) -> Result<(), DeviceError> {
     let (Some(slots), true) = (slots, plan.hosts > 0 && full.device().is_gpu()) else { return Ok(()) };
     let (stride, energies) = (full.cols(), plan.energies);
-    let parameters = full.download()?;
-    let columns: Vec<Vec<f64>> = (0..plan.hosts * rows)
-        .into_par_iter()
-        .map(|job| {
-            let (stage, row) = (job / rows, job % rows);
-            let own: Vec<f64> = parameters.iter().skip(row).step_by(stride).map(|&x| f64::from(x)).collect();
-            let mut out = vec![0.0; energies];
-            evaluate(stage, &own, &mut out);
-            out
-        })
-        .collect();
+    let columns = full.download()?;
+    let mut points = vec![0.0; rows * parameters];
+    for (row, point) in points.chunks_exact_mut(parameters.max(1)).enumerate() {
+        point.iter_mut().enumerate().for_each(|(m, x)| *x = f64::from(columns[m * stride + row]));
+    }
     let mut values = vec![0f32; plan.hosts * energies * stride];
-    for (job, column) in columns.iter().enumerate() {
-        let (stage, row) = (job / rows, job % rows);
-        for (i, photons) in column.iter().enumerate() {
-            values[(stage * energies + i) * stride + row] = *photons as f32;
+    let mut out = vec![0.0; rows * energies];
+    for (stage, values) in values.chunks_exact_mut((energies * stride).max(1)).enumerate() {
+        evaluate(stage, &points, &mut out);
+        for (row, photons) in out.chunks_exact(energies.max(1)).enumerate() {
+            photons.iter().enumerate().for_each(|(i, photons)| values[i * stride + row] = *photons as f32);
         }
     }
     slots.upload_first(&values);

@@ -57,6 +57,25 @@ pub trait UserComponent: Debug + Send + Sync {
     ///
     /// Called by many threads at once. The text of an error is shown with the parameters; the spectrum then counts as undefined.
     fn evaluate(&self, parameters: &[f64], bins: &[(f64, f64)], out: &mut [f64]) -> Result<(), String>;
+
+    /// Whether many spectra at a time cost less than as many one by one: simulations then call [`Self::evaluate_rows`].
+    fn in_rows(&self) -> bool {
+        false
+    }
+
+    /// The same for n spectra: `parameters` is n x P and `out` n x E, both row-major. Called by one thread at a time where
+    /// [`Self::in_rows`] holds.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate`]; all n spectra then count as undefined.
+    fn evaluate_rows(&self, parameters: &[f64], bins: &[(f64, f64)], out: &mut [f64]) -> Result<(), String> {
+        let rows = out.len().checked_div(bins.len()).unwrap_or(0);
+        let width = parameters.len().checked_div(rows).unwrap_or(0);
+        for (row, out) in out.chunks_exact_mut(bins.len().max(1)).enumerate() {
+            self.evaluate(parameters.get(row * width..(row + 1) * width).unwrap_or(&[]), bins, out)?;
+        }
+        Ok(())
+    }
 }
 
 /// Finds a file by its name; the error says where it was looked for.

@@ -18,11 +18,14 @@ use super::{
     table::TableModel,
     wgsl::{self, Stage},
 };
+use rayon::prelude::*;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The oracle divides bins until ln(hi/lo) is below this.
 const FINEST_BIN: f64 = 0.005;
 const MOST_PARTS: usize = 64;
+/// Spectra that code of the user's own is asked for at a time, where it takes many: enough to hide what a call costs, few enough for a cache.
+const ROWS_AT_ONCE: usize = 512;
 
 /// A component with its place in the parameter vector and the tables.
 #[derive(Debug, Clone)]
@@ -317,12 +320,47 @@ impl Program {
         self.plans.iter().filter(|plan| matches!(plan.tree, Tree::Leaf(Leaf::Host(_)))).count()
     }
 
-    /// Computes the output of host stage `stage` (E bins) for all M parameters; NaN where the user's code fails.
-    pub fn host_stage(&self, stage: usize, full: &[f64], out: &mut [f64]) {
-        match self.plans.get(stage).map(|plan| &plan.tree) {
-            Some(Tree::Leaf(Leaf::Host(k))) => self.host(*k, full, out),
-            _ => out.fill(f64::NAN),
+    /// Returns whether a host stage is computed for many spectra at a time at less cost ([`super::UserComponent::in_rows`]).
+    pub fn hosts_rows(&self) -> bool {
+        self.instances.iter().any(|instance| instance.user.as_ref().is_some_and(|user| user.in_rows()))
+    }
+
+    /// Computes the output of host stage `stage` for n spectra: `full` holds all M parameters of each (n x M), `out` takes E numbers each (n x E),
+    /// both row-major. NaN where the user's code fails.
+    pub fn host_rows(&self, stage: usize, full: &[f64], out: &mut [f64]) {
+        let Some(Tree::Leaf(Leaf::Host(k))) = self.plans.get(stage).map(|plan| &plan.tree) else {
+            return out.fill(f64::NAN);
+        };
+        let (m, e) = (self.parameters.max(1), self.bins.len().max(1));
+        let Some((instance, user)) = self.instances.get(*k).and_then(|i| Some((i, i.user.as_ref()?))) else {
+            return out.fill(f64::NAN);
+        };
+        if !user.in_rows() {
+            return out.par_chunks_mut(e).zip(full.par_chunks(m)).for_each(|(out, full)| self.host(*k, full, out));
         }
+        for (out, full) in out.chunks_mut(ROWS_AT_ONCE * e).zip(full.chunks(ROWS_AT_ONCE * m)) {
+            let own = |full: &[f64]| full[instance.first_parameter..][..instance.parameters].to_vec();
+            let mut rows: Vec<Vec<f64>> = full.chunks_exact(m).map(own).collect();
+            let norms: Vec<f64> = match instance.additive {
+                true => rows.iter_mut().map(|row| row.pop().unwrap_or(f64::NAN)).collect(),
+                false => vec![1.0; rows.len()],
+            };
+            match user.evaluate_rows(&rows.concat(), &self.bins, out) {
+                Ok(()) => out
+                    .chunks_exact_mut(e)
+                    .zip(norms)
+                    .for_each(|(out, norm)| out.iter_mut().for_each(|photons| *photons *= norm)),
+                Err(text) => {
+                    out.fill(f64::NAN);
+                    self.complain(user.component(), text);
+                }
+            }
+        }
+    }
+
+    fn complain(&self, component: &super::catalogue::Component, text: String) {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.get_or_insert_with(|| format!("{}: {text}", component.name));
     }
 
     fn host(&self, k: usize, full: &[f64], out: &mut [f64]) {
@@ -338,8 +376,7 @@ impl Program {
             Ok(()) => out.iter_mut().for_each(|out| *out *= norm),
             Err(text) => {
                 out.fill(f64::NAN);
-                let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-                trouble.get_or_insert_with(|| format!("{}: {text}", user.component().name));
+                self.complain(user.component(), text);
             }
         }
     }
@@ -347,33 +384,38 @@ impl Program {
     /// Evaluates the oracle: photons/cm2/s in each of the E bins for all M parameters. Fills `flux` with NaN when lengths differ.
     pub fn evaluate(&self, full: &[f64], flux: &mut [f64]) {
         let mut slots = Vec::new();
-        self.run::<f64>(full, &self.oracle, &self.oracle_tables, &mut slots, flux);
+        self.run::<f64>(full, &self.oracle, &self.oracle_tables, &mut slots, &[], flux);
     }
 
     /// Evaluates in vectorised f32 for one spectrum, photons/cm2/s in each of the E bins; uses AVX2 and FMA where the machine has them.
     pub fn evaluate_f32(&self, full: &[f32], flux: &mut [f32], scratch: &mut Scratch) {
+        self.evaluate_f32_given(full, flux, scratch, &[]);
+    }
+
+    /// Evaluates the same where the outputs of the first host stages are known already (E numbers each, see [`Program::host_rows`]).
+    pub fn evaluate_f32_given(&self, full: &[f32], flux: &mut [f32], scratch: &mut Scratch, given: &[&[f32]]) {
         let mut parameters = std::mem::take(&mut scratch.full);
         parameters.clear();
         parameters.extend(full.iter().map(|x| f64::from(*x)));
         #[cfg(target_arch = "x86_64")]
         if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
             // SAFETY: both instruction sets were just found on this machine.
-            unsafe { self.run_avx2(&parameters, &mut scratch.slots, flux) };
+            unsafe { self.run_avx2(&parameters, &mut scratch.slots, given, flux) };
             scratch.full = parameters;
             return;
         }
-        self.run_plain(&parameters, &mut scratch.slots, flux);
+        self.run_plain(&parameters, &mut scratch.slots, given, flux);
         scratch.full = parameters;
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn run_avx2(&self, full: &[f64], slots: &mut Vec<Vec<f32>>, flux: &mut [f32]) {
-        self.run::<Single<true>>(full, &self.grid, &self.tables, slots, flux);
+    unsafe fn run_avx2(&self, full: &[f64], slots: &mut Vec<Vec<f32>>, given: &[&[f32]], flux: &mut [f32]) {
+        self.run::<Single<true>>(full, &self.grid, &self.tables, slots, given, flux);
     }
 
-    fn run_plain(&self, full: &[f64], slots: &mut Vec<Vec<f32>>, flux: &mut [f32]) {
-        self.run::<Single<false>>(full, &self.grid, &self.tables, slots, flux);
+    fn run_plain(&self, full: &[f64], slots: &mut Vec<Vec<f32>>, given: &[&[f32]], flux: &mut [f32]) {
+        self.run::<Single<false>>(full, &self.grid, &self.tables, slots, given, flux);
     }
 
     #[inline(always)]
@@ -383,6 +425,7 @@ impl Program {
         grid: &Grid<R::Store>,
         tables: &[R::Store],
         slots: &mut Vec<Vec<R::Store>>,
+        given: &[&[f32]],
         flux: &mut [R::Store],
     ) {
         if full.len() != self.parameters || flux.len() != self.bins.len() {
@@ -413,6 +456,10 @@ impl Program {
                 }
                 _ => flux,
             };
+            if let (Some(given), Tree::Leaf(Leaf::Host(_))) = (given.get(k), &plan.tree) {
+                out.iter_mut().zip(*given).for_each(|(out, photons)| *out = R::of(f64::from(*photons)).store());
+                continue;
+            }
             if let Tree::Leaf(Leaf::Host(k)) = plan.tree {
                 let mut photons = vec![0.0; out.len()];
                 self.host(k, full, &mut photons);
