@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import _rontgen
-from ._errors import InputError, RontgenWarning
+from ._display import tell
+from ._errors import InputError
 
 if TYPE_CHECKING:
     from xarray import DataTree
@@ -52,7 +52,7 @@ def tree(posterior: Posterior, draws: int | None, log_likelihood: bool, prior_dr
         if draws is None and n * likelihood.bins > MOST:
             n = max(MOST // likelihood.bins, 1)
             text = f"the log-likelihoods of all {len(values)} draws are too many: to_arviz takes the first {n}; draws=N takes as many as you say"
-            warnings.warn(text, RontgenWarning, stacklevel=3)
+            tell([text])
         values = values[:n]
         sets, parts = posterior.run.observations, likelihood.of_bins(values)
         observed, bins, known, coordinates, start = {}, {}, {}, {}, 0
@@ -82,8 +82,9 @@ def tree(posterior: Posterior, draws: int | None, log_likelihood: bool, prior_dr
         prior = np.asarray(likelihood.log_prior(values))
         stats = {"log_likelihood": lp, "log_prior": prior, "lp": lp + prior}
         groups["sample_stats"] = xr.Dataset({k: (("chain", "draw"), v[None, :]) for k, v in stats.items()}, coords=_counted(n))
-    groups = {"posterior": _table(xr, names, values[:n], posterior), **groups}
-    made = xr.DataTree.from_dict(groups)
+    groups["posterior"] = _table(xr, names, values[:n], posterior)
+    order = ("posterior", "sample_stats", "log_likelihood", "prior", "observed_data", "constant_data")
+    made = xr.DataTree.from_dict({name: groups[name] for name in order if name in groups})
     made.attrs.update(attributes)
     made["posterior"].attrs.update(attributes)
     return made

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -130,8 +132,23 @@ class Component:
     def __call__(self, parameters: ArrayLike, edges: ArrayLike) -> Any:
         return self.function(parameters, edges)
 
+    def __reduce__(self) -> Any:
+        # A decorated function is found where it was written, under the name that is now this object's.
+        module, name = getattr(self.function, "__module__", None), getattr(self.function, "__qualname__", "")
+        if module is not None and "<" not in name and _named(module, name) is self:
+            return (_named, (module, name))
+        return super().__reduce__()
+
     def __repr__(self) -> str:
         return f"Component({self.name!r}, {self.kind!r}, {[p[0] for p in self.parameters]})"
+
+
+def _named(module: str, name: str) -> Any:
+    """What a module calls `name`."""
+    found = sys.modules.get(module) or importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found
 
 
 def _parameter(component: str, name: str, given: Any) -> tuple[str, str, float, float, float, bool]:
@@ -224,10 +241,9 @@ class Model:
         names = list(params or {})
         columns = []
         for name in names:
-            try:
-                columns.append(np.asarray((params or {})[name], dtype=float))
-            except (TypeError, ValueError) as error:
-                raise InputError(f"{name}: expected a number or an array of numbers (n,): {error}") from None
+            values = (params or {})[name]
+            # ascontiguousarray makes an array of a number.
+            columns.append(numbers(values, name, "(n,), or a number").reshape(np.shape(values)))
         edges = _array(energies, "energies", 1)
         if len(edges) < 2:
             raise InputError(f"energies has {len(edges)} edges; expected at least two")
@@ -249,15 +265,28 @@ class Model:
         return f"Model({self.expression!r}, abundances={self._keys['abundances']!r})"
 
 
+def numbers(given: Any, what: str, expected: str) -> NDArray[np.float64]:
+    """An array of real numbers in memory's order.
+
+    Raises:
+        InputError: for what is none; `what` names it, `expected` says which shape it is to have.
+    """
+    try:
+        found = np.asarray(given)
+        # Text would be read as numbers, and complex numbers would lose a part.
+        if found.dtype.kind not in "fiubO":
+            raise TypeError(f"found {found.dtype}")
+        return np.ascontiguousarray(found, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{what}: expected an array of numbers {expected}: {error}") from None
+
+
 def _array(given: Any, what: str, ndim: int) -> NDArray[np.float64]:
     """An array of numbers with so many dimensions."""
-    shapes = {1: "(n,)", 2: "(n, P)"}
-    try:
-        found = np.ascontiguousarray(given, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{what}: expected an array of numbers {shapes[ndim]}: {error}") from None
+    expected = {1: "(n,)", 2: "(n, P)"}[ndim]
+    found = numbers(given, what, expected)
     if found.ndim != ndim:
-        raise InputError(f"{what} has the shape {found.shape}; expected {shapes[ndim]}")
+        raise InputError(f"{what} has the shape {found.shape}; expected {expected}")
     return found
 
 

@@ -106,7 +106,10 @@ def _in_notebook() -> bool:
     return kernel is not None and hasattr(kernel, "kernel")
 
 
-def tell(texts: list[str], stacklevel: int = 3) -> None:
-    """Says what there is to say, as warnings."""
+def tell(texts: list[str], category: type[Warning] = RontgenWarning) -> None:
+    """Says what there is to say, as warnings at the line that called this package."""
+    level, frame = 1, sys._getframe()
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
+        level, frame = level + 1, frame.f_back
     for text in texts:
-        warnings.warn(text, RontgenWarning, stacklevel=stacklevel)
+        warnings.warn(text, category, stacklevel=level)

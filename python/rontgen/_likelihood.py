@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._describe import Model, Observation
+from ._describe import Model, Observation, numbers
 from ._device import opened
 from ._errors import InputError
 from ._run import Run, as_run
@@ -22,7 +22,7 @@ class _Engine:
 
     def __init__(self, observations: Any, model: Any, prior: Any, device: str, data: Any) -> None:
         self.run = as_run(observations, model, prior, data)
-        self.run._tell(5)
+        self.run._tell()
         self._asked = device
         self._engine = self.run._case.engine(opened(device))
         self.names = self.run.names
@@ -47,21 +47,18 @@ class _Engine:
             missing = [name for name in names if name.lower() not in known]
             if unknown or missing:
                 raise InputError(f"{what} names {', '.join(given)}; expected the free parameters {', '.join(names)}")
+            columns = [np.asarray(known[name.lower()]) for name in names]
             try:
-                columns = np.broadcast_arrays(*[np.asarray(known[name.lower()], dtype=float) for name in names])
-            except (TypeError, ValueError) as error:
+                given = np.stack(np.broadcast_arrays(*columns), axis=-1)
+            except ValueError as error:
                 raise InputError(f"{what}: expected numbers or arrays (n,): {error}") from None
-            given = np.stack(columns, axis=-1)
-        found = np.asarray(given)
-        if found.dtype.names is not None:
-            missing = [name for name in names if name not in found.dtype.names]
+        fields = getattr(getattr(given, "dtype", None), "names", None)
+        if fields is not None:
+            missing = [name for name in names if name not in fields]
             if missing:
                 raise InputError(f"{what} lacks the columns {', '.join(missing)}")
-            found = np.stack([found[name] for name in names], axis=-1)
-        try:
-            found = np.ascontiguousarray(found, dtype=float)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{what}: expected an array of numbers ({self.ndim},) or (n, {self.ndim}): {error}") from None
+            given = np.stack([given[name] for name in names], axis=-1)
+        found = numbers(given, what, f"({self.ndim},) or (n, {self.ndim})").reshape(np.shape(given))
         if found.ndim not in (1, 2) or found.shape[-1] != self.ndim:
             raise InputError(
                 f"{what} has the shape {np.shape(given)}; expected ({self.ndim},) or (n, {self.ndim}), a column for each of {', '.join(names)}"

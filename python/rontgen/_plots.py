@@ -35,6 +35,7 @@ def corner(posterior: Posterior, figure: Figure | None) -> Figure:
     fig = _figure(figure, (side * n + 1.0, side * n + 1.0))
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
+    from matplotlib.ticker import MaxNLocator
 
     axes = fig.subplots(n, n, squeeze=False, gridspec_kw={"hspace": 0.06, "wspace": 0.06})
     for row in range(n):
@@ -64,6 +65,11 @@ def corner(posterior: Posterior, figure: Figure | None) -> Figure:
                 ax.axvline(x["truth"], color=TRUTH, lw=0.9, ls="--")
             if row != column and y["truth"] is not None:
                 ax.axhline(y["truth"], color=TRUTH, lw=0.9, ls="--")
+            for log, axis in ((x["log"], ax.xaxis), (y["log"] and row != column, ax.yaxis)):
+                if not log and not (row == column and axis is ax.yaxis):
+                    axis.set_major_locator(MaxNLocator(4, prune="both"))
+                    axis.set_major_formatter(_scalar())
+                    axis.get_offset_text().set_fontsize(7)
             ax.tick_params(labelsize=7, labelbottom=row == n - 1, labelleft=column == 0 and row > 0, which="both")
             label = lambda p: f"{p['name']}\n[{p['unit']}]" if p["unit"] else p["name"]  # noqa: E731
             if row == n - 1:
@@ -84,6 +90,15 @@ def corner(posterior: Posterior, figure: Figure | None) -> Figure:
                 ax.add_patch(PathPatch(path, fill=False, edgecolor=POSTERIOR, lw=0.9))
     fig.align_labels()
     return fig
+
+
+def _scalar() -> Any:
+    """Labels of ticks, with a common power of ten where numbers are small or large."""
+    from matplotlib.ticker import ScalarFormatter
+
+    made = ScalarFormatter(useMathText=True)
+    made.set_powerlimits((-2, 4))
+    return made
 
 
 def spectrum(posterior: Posterior, data_set: str | None, unfolded: bool, figure: Figure | None) -> Figure:
@@ -113,7 +128,7 @@ def _bins(table: dict[str, Any]) -> tuple[Any, Any, Any, Any]:
 def _steps(ax: Any, low: Any, high: Any, values: Any, **how: Any) -> None:
     """A line of steps, broken where bins do not touch."""
     x = np.ravel(np.column_stack([low, high, np.full(len(low), np.nan)]))
-    y = np.ravel(np.column_stack([values, values, values]))
+    y = np.ravel(np.column_stack([values, values, np.full(len(low), np.nan)]))
     touching = np.append(np.isclose(low[1:], high[:-1], rtol=1e-6), False)
     keep = np.ones(len(x), dtype=bool)
     keep[2::3] = ~touching

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 import os
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -216,7 +215,7 @@ class Posterior:
     def to_arviz(self, *, draws: int | None = None, log_likelihood: bool = True, prior_draws: int = 2000) -> DataTree:
         """Returns an xarray DataTree for ArviZ 1.x: posterior, sample_stats, log_likelihood per bin, observed_data, constant_data and prior.
 
-        Needs xarray, and the run's data where `log_likelihood` is wanted. ``tree.to_netcdf("run.nc")`` writes it (with h5netcdf or netCDF4).
+        Needs xarray, and the run's data where `log_likelihood` is wanted. ``tree.to_netcdf("run.nc")`` writes it (with netCDF4, or h5netcdf and h5py).
 
         Args:
             draws: Equal-weight draws that are taken, the first ones, which are as good as any; all by default, but no more than 25 million
@@ -298,7 +297,7 @@ class Posterior:
     def _warn(self) -> None:
         if self.verdict.refused:
             reasons = "; ".join(self.verdict.sampling.reasons + self.verdict.model.reasons)
-            warnings.warn(f"the posterior is refused by its own diagnostics: {reasons}", RefusedWarning, stacklevel=4)
+            tell([f"the posterior is refused by its own diagnostics: {reasons}"], RefusedWarning)
 
     def __repr__(self) -> str:
         rows = [f"  {name:<24} {value} {unit}".rstrip() for name, (value, unit) in zip(self.names, self._found.estimates)]

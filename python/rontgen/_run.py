@@ -105,11 +105,11 @@ class Run:
         case = _rontgen.Case.read(os.fspath(path), sets, data_folder(data))
         return cls._of(case, (Run.read, (path, settings), {"data": data}))
 
-    def _tell(self, stacklevel: int) -> None:
+    def _tell(self) -> None:
         """Says once what there is to say."""
         if not self._told:
             self._told = True
-            tell(self._case.warnings, stacklevel)
+            tell(self._case.warnings)
 
     def __reduce__(self) -> Any:
         make, arguments, keywords = self._origin
@@ -186,7 +186,7 @@ class Run:
             raise InputError("resume and replace are both True; expected one of them")
         if (resume or replace) and out is None:
             raise InputError(f"{'resume' if resume else 'replace'} is for a run in a folder; expected out")
-        self._tell(4)
+        self._tell()
         display = choose(progress)
         existing = "resume" if resume else "replace" if replace else "refuse"
         try:

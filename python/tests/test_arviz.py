@@ -1,0 +1,140 @@
+"""ArviZ, pandas, GetDist, anesthetic and corner read what there is for them, and see the same numbers."""
+
+import subprocess
+
+import numpy as np
+import pytest
+import rontgen
+from conftest import needed
+
+
+@pytest.fixture(scope="module")
+def tree(posterior):
+    needed("xarray", "netCDF4")
+    return posterior.to_arviz(prior_draws=500)
+
+
+def test_the_tree_has_the_posteriors_numbers(tree, posterior, likelihood):
+    assert list(tree.children) == ["posterior", "sample_stats", "log_likelihood", "prior", "observed_data", "constant_data"]
+    for k, name in enumerate(posterior.names):
+        assert (tree["posterior"][name].to_numpy()[0] == posterior.array[:, k]).all()
+    assert tree["posterior"]["bbodyrad.kT"].attrs["units"] == "keV"
+    (name,) = tree["log_likelihood"].data_vars
+    parts = tree["log_likelihood"][name].to_numpy()[0]
+    assert parts.shape == (len(posterior.array), likelihood.bins)
+    # The posterior's own ln L, from the same draws.
+    np.testing.assert_allclose(parts.sum(axis=1), likelihood(posterior.array), rtol=1e-6, atol=2e-3)
+    np.testing.assert_allclose(tree["sample_stats"]["lp"][0], likelihood.log_posterior(posterior.array), rtol=1e-6, atol=2e-3)
+    assert (tree["observed_data"][name].to_numpy() == posterior.run.counts).all()
+    assert tree["prior"]["tbabs.nH"].shape == (1, 500) and tree.attrs["log_evidence"] == posterior.log_evidence
+    assert (tree["constant_data"][f"{name} e_min"].to_numpy() == posterior.run.observations[0]["e_min"]).all()
+
+
+def test_draws_may_be_fewer(posterior):
+    needed("xarray")
+    small = posterior.to_arviz(draws=100, log_likelihood=False)
+    assert list(small.children) == ["posterior"] and small["posterior"].sizes["draw"] == 100
+    for draws in (0, 4001, 2.5, True):
+        with pytest.raises(rontgen.InputError, match="expected a whole number from 1 to 4000"):
+            posterior.to_arviz(draws=draws)
+
+
+def test_arviz_summarises_draws_and_compares(tree, posterior, tmp_path):
+    needed("arviz")
+    import arviz as az
+
+    tree.to_netcdf(tmp_path / "run.nc")
+    # ArviZ 1.x reads trees; before, its own class of the same groups.
+    back = az.from_netcdf(tmp_path / "run.nc")
+    for k, name in enumerate(posterior.names):
+        assert (np.asarray(back["posterior"][name])[0] == posterior.array[:, k]).all()
+    table = az.summary(back, round_to="none" if az.__version__[0] != "0" else None)
+    for name in posterior.names:
+        own = posterior.parameters[name]
+        assert float(table.loc[name, "mean"]) == pytest.approx(own["mean"], rel=0.05)
+        assert float(table.loc[name, "sd"]) == pytest.approx(own["std"], rel=0.05 if az.__version__[0] != "0" else 1)
+    loo = az.loo(back)
+    best = posterior.summary["cstat"]["best"]
+    assert -best < float(getattr(loo, "elpd", getattr(loo, "elpd_loo", np.nan))) < -0.5 * best
+    assert 2 < float(getattr(loo, "p", getattr(loo, "p_loo", np.nan))) < 12
+
+
+def test_arviz_draws(tree):
+    needed("arviz", "matplotlib")
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import arviz as az
+    import matplotlib.pyplot as plt
+
+    (az.plot_dist if hasattr(az, "plot_forest") and az.__version__[0] != "0" else az.plot_posterior)(tree)
+    plt.close("all")
+
+
+def test_netcdf_is_read_by_xarray(tree, tmp_path):
+    import xarray as xr
+
+    tree.to_netcdf(tmp_path / "run.nc")
+    with xr.open_datatree(tmp_path / "run.nc") as back:
+        assert set(back.children) == set(tree.children)
+        assert (back["posterior"]["powerlaw.norm"].to_numpy() == tree["posterior"]["powerlaw.norm"].to_numpy()).all()
+
+
+def test_pandas_reads_the_tables(folder, posterior):
+    needed("pandas")
+    import pandas as pd
+
+    np.testing.assert_allclose(pd.read_csv(folder / "posterior.csv").to_numpy(), posterior.array, rtol=1e-12)
+    # To the last digit where pandas is asked for it.
+    table = pd.read_csv(folder / "posterior.csv", float_precision="round_trip")
+    assert list(table.columns) == posterior.names and (table.to_numpy() == posterior.array).all()
+    weighted = pd.read_csv(folder / "weighted.csv", float_precision="round_trip")
+    assert (weighted["weight"].to_numpy() == posterior.weights).all()
+    assert (pd.DataFrame(posterior.samples)["tbabs.nH"] == table["tbabs.nH"]).all()
+
+
+@pytest.fixture(scope="module")
+def root(program, folder, tmp_path_factory):
+    root = tmp_path_factory.mktemp("getdist") / "demo"
+    subprocess.run([program, "export", folder, "--getdist", root], check=True)
+    return str(root)
+
+
+def test_getdist_reads_the_export(root, posterior):
+    needed("getdist")
+    from getdist import MCSamples, loadMCSamples
+
+    read = loadMCSamples(root, settings={"ignore_rows": 0})
+    assert read.getParamNames().list() == posterior.names
+    for k, name in enumerate(posterior.names):
+        own = posterior.parameters[name]
+        assert read.mean(k) == pytest.approx(own["mean"], abs=0.1 * own["std"])
+        assert read.std(k) == pytest.approx(own["std"], rel=0.06)
+    # The table of equal-weight draws, too.
+    plain = MCSamples(samples=posterior.array, names=posterior.names)
+    assert plain.std("tbabs.nH") == pytest.approx(posterior.array[:, 0].std(), rel=1e-3)
+
+
+def test_anesthetic_reads_the_export(root, posterior, folder):
+    needed("anesthetic")
+    import pandas as pd
+    from anesthetic import MCMCSamples, read_chains
+
+    read = read_chains(root)
+    for name in posterior.names:
+        assert float(read[name].mean()) == pytest.approx(posterior.parameters[name]["mean"], abs=0.1 * posterior.parameters[name]["std"])
+    plain = MCMCSamples(data=pd.read_csv(folder / "posterior.csv"))
+    assert float(plain["powerlaw.PhoIndex"].mean()) == pytest.approx(posterior.samples["powerlaw.PhoIndex"].mean(), rel=1e-12)
+
+
+def test_corner_draws_the_draws(posterior):
+    needed("corner", "matplotlib")
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import corner
+    import matplotlib.pyplot as plt
+
+    figure = corner.corner(posterior.array, labels=posterior.names)
+    assert len(figure.axes) == 25
+    plt.close("all")
