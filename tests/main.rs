@@ -43,6 +43,7 @@ mod refinement_command;
 mod relativity;
 mod report;
 mod resume;
+mod rows;
 mod run_file;
 mod run_folder;
 mod save_files;

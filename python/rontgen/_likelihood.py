@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import _rontgen
 from ._describe import Model, Observation, numbers
 from ._device import opened
 from ._errors import InputError
@@ -24,7 +25,7 @@ class _Engine:
         self.run = as_run(observations, model, prior, data)
         self.run._tell()
         self._asked = device
-        self._engine = self.run._case.engine(opened(device))
+        self._engine = _rontgen.Engine(self.run._case, opened(device))
         self.names = self.run.names
         self.ndim = len(self.names)
 

@@ -65,18 +65,16 @@ def corner(posterior: Posterior, figure: Figure | None) -> Figure:
                 ax.axvline(x["truth"], color=TRUTH, lw=0.9, ls="--")
             if row != column and y["truth"] is not None:
                 ax.axhline(y["truth"], color=TRUTH, lw=0.9, ls="--")
-            for log, axis in ((x["log"], ax.xaxis), (y["log"] and row != column, ax.yaxis)):
-                if not log and not (row == column and axis is ax.yaxis):
+            for own, axis in ((x, ax.xaxis), (y, ax.yaxis)):
+                if not own["log"] and not (row == column and axis is ax.yaxis):
                     axis.set_major_locator(MaxNLocator(4, prune="both"))
-                    axis.set_major_formatter(_scalar())
-                    axis.get_offset_text().set_fontsize(7)
+                    axis.set_major_formatter(_in_powers(_power(own)))
             ax.tick_params(labelsize=7, labelbottom=row == n - 1, labelleft=column == 0 and row > 0, which="both")
-            label = lambda p: f"{p['name']}\n[{p['unit']}]" if p["unit"] else p["name"]  # noqa: E731
             if row == n - 1:
-                ax.set_xlabel(label(x), fontsize=8)
+                ax.set_xlabel(_label(x), fontsize=8)
                 ax.tick_params(axis="x", rotation=40)
             if column == 0 and row > 0:
-                ax.set_ylabel(label(y), fontsize=8)
+                ax.set_ylabel(_label(y), fontsize=8)
     for pair in pairs:
         ax = axes[pair["y"], pair["x"]]
         for mass, outlines in pair["outlines"]:
@@ -92,13 +90,24 @@ def corner(posterior: Posterior, figure: Figure | None) -> Figure:
     return fig
 
 
-def _scalar() -> Any:
-    """Labels of ticks, with a common power of ten where numbers are small or large."""
-    from matplotlib.ticker import ScalarFormatter
+def _power(panel: dict[str, Any]) -> int:
+    """The power of ten that the ticks of a parameter leave out, where its numbers are small or large."""
+    largest = max(abs(end) for end in panel["range"])
+    power = int(np.floor(np.log10(largest))) if largest > 0 and not panel["log"] else 0
+    return power if power < -2 or power > 3 else 0
 
-    made = ScalarFormatter(useMathText=True)
-    made.set_powerlimits((-2, 4))
-    return made
+
+def _in_powers(power: int) -> Any:
+    from matplotlib.ticker import FuncFormatter
+
+    return FuncFormatter(lambda value, _: f"{value / 10.0**power:g}")
+
+
+def _label(panel: dict[str, Any]) -> str:
+    """A parameter's name, and in brackets the power that its ticks leave out and its unit."""
+    power = _power(panel)
+    unit = " ".join(part for part in (f"$10^{{{power}}}$" if power else "", panel["unit"]) if part)
+    return f"{panel['name']}\n[{unit}]" if unit else panel["name"]
 
 
 def spectrum(posterior: Posterior, data_set: str | None, unfolded: bool, figure: Figure | None) -> Figure:

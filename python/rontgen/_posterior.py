@@ -195,6 +195,11 @@ class Posterior:
         return None if folder is None else os.fspath(folder)
 
     @property
+    def data_sets(self) -> list[str]:
+        """Names of the data sets, as `plot_spectrum` takes them."""
+        return self._found.sets
+
+    @property
     def device(self) -> str:
         """Name of the device that computed."""
         return self.summary["device"]["name"]

@@ -190,7 +190,7 @@ class Run:
         display = choose(progress)
         existing = "resume" if resume else "replace" if replace else "refuse"
         try:
-            found = self._case.infer(opened(device), display, None if out is None else os.fspath(out), existing)
+            found = _rontgen.Posterior.infer(self._case, opened(device), display, None if out is None else os.fspath(out), existing)
         except KeyboardInterrupt as interrupt:
             if out is not None and hasattr(interrupt, "add_note"):
                 interrupt.add_note(f"the same call with resume=True goes on with the run in {os.fspath(out)}")

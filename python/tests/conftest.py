@@ -1,4 +1,4 @@
-"""The tests run against the installed package, with the built-in instrument; those on observed spectra look in RONTGEN_DATA, else ../shared/data
+"""`pip install . -r python/tests/requirements.txt`, then `pytest`. The tests run against the installed package, with the built-in instrument; those on observed spectra look in RONTGEN_DATA, else ../shared/data
 beside the checkout, and are reported as skipped where it is missing (as failed with CI=true)."""
 
 import importlib.util

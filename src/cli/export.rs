@@ -24,7 +24,7 @@ pub struct Args {
     /// The parameters as a LaTeX table
     #[arg(long, value_name = "FILE")]
     pub latex: Option<PathBuf>,
-    /// ArviZ's netCDF; not there yet
+    /// ArviZ's netCDF, which the Python package writes (docs/python.md): says how
     #[arg(long, value_name = "FILE.nc")]
     pub arviz: Option<PathBuf>,
     #[command(flatten)]
@@ -37,10 +37,13 @@ pub struct Args {
 /// A folder that is no finished run's, data that are not found, an option without which there is nothing to write.
 pub fn run(args: Args) -> Result<u8> {
     let shown = args.dir.display();
-    if args.arviz.is_some() {
-        return Err(Error::Input(
-            "--arviz: netCDF is not written yet; --getdist writes the weighted draws, and posterior.csv and weighted.csv hold them as tables".into(),
-        ));
+    if let Some(file) = &args.arviz {
+        return Err(Error::Input(format!(
+            "--arviz: netCDF is written by the Python package: rontgen.load({:?}).to_arviz().to_netcdf({:?}); --getdist writes the weighted draws \
+             without it, and posterior.csv and weighted.csv hold them as tables",
+            shown.to_string(),
+            file.display().to_string()
+        )));
     }
     if args.xcm.is_none() && args.getdist.is_none() && args.latex.is_none() {
         return Err(Error::Input(format!(

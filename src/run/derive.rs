@@ -97,7 +97,8 @@ impl Opened {
 /// Those of [`derive::derive`].
 pub fn of_posterior(
     problem: &Problem,
-    (posterior, summary): (&Samples, &Summary),
+    posterior: &Samples,
+    summary: &Summary,
     request: &Request,
     device: &Device,
     observer: &dyn Observer,

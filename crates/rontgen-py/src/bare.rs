@@ -1,6 +1,6 @@
 //! Models without an instrument, and what the program knows by itself: kinds of priors, devices.
 
-use crate::described::user;
+use crate::held::user;
 use crate::opened::Device;
 use crate::raised::work;
 use crate::written::{Written, explained};

@@ -1,48 +1,16 @@
 //! A problem, from the text of a run file: so every key, default and message is the program's.
 
-use crate::engine::Engine;
-use crate::found::Posterior;
-use crate::opened::Device;
+use crate::held::{Shared, user};
 use crate::raised::{refused, work};
-use crate::watch::Watch;
 use crate::written::{Written, explained};
 use numpy::{PyReadonlyArray1, ToPyArray};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use rontgen::analysis::infer::{Given, infer_given};
-use rontgen::analysis::{Problem, statistic};
-use rontgen::model::UserComponent;
-use rontgen::run::output::Existing;
-use rontgen::run::pipeline::{self, Execution};
+use rontgen::analysis::statistic;
 use rontgen::run::run_file::{Provenance, RunFile};
-use rontgen::run::{demo, memory, setup};
-use std::ops::Deref;
+use rontgen::run::{demo, setup};
 use std::path::PathBuf;
 use std::sync::Arc;
-
-/// What several objects share of a problem.
-pub struct Shared {
-    /// The run file with everything that it names.
-    pub case: setup::Case,
-    /// Where data are looked for.
-    pub data: Option<PathBuf>,
-    /// Components that Python functions compute.
-    pub components: Vec<Arc<Written>>,
-    /// The parameters of a mock.
-    pub truth: Option<Vec<f64>>,
-}
-
-/// A problem that is shared.
-#[derive(Clone)]
-pub struct Held(pub Arc<Shared>);
-
-impl Deref for Held {
-    type Target = Problem;
-
-    fn deref(&self) -> &Problem {
-        &self.0.case.problem
-    }
-}
 
 /// A problem with the settings of its analysis.
 #[pyclass(frozen, module = "rontgen._rontgen")]
@@ -55,11 +23,6 @@ impl Case {
     fn new(case: setup::Case, data: Option<PathBuf>, components: Vec<Arc<Written>>) -> Self {
         Self { shared: Arc::new(Shared { case, data, components, truth: None }) }
     }
-}
-
-/// Components in the terms of the model.
-pub fn user(components: &[Arc<Written>]) -> Vec<Arc<dyn UserComponent>> {
-    components.iter().map(|component| component.clone() as Arc<dyn UserComponent>).collect()
 }
 
 #[pymethods]
@@ -198,55 +161,5 @@ impl Case {
     #[getter]
     fn ln_saturated(&self) -> f64 {
         self.shared.case.problem.ln_saturated()
-    }
-
-    /// Likelihoods and simulations on a device.
-    fn engine(&self, py: Python<'_>, device: &Device) -> PyResult<Engine> {
-        Engine::new(py, Held(self.shared.clone()), &device.device)
-    }
-
-    /// Infers the posterior: in memory, or into the folder `out`.
-    #[pyo3(signature = (device, display=None, out=None, existing="refuse"))]
-    fn infer(
-        &self,
-        py: Python<'_>,
-        device: &Device,
-        display: Option<Py<PyAny>>,
-        out: Option<PathBuf>,
-        existing: &str,
-    ) -> PyResult<Posterior> {
-        let Shared { case, data, truth, components } = &*self.shared;
-        let existing = match existing {
-            "resume" => Existing::Resume,
-            "replace" => Existing::Replace,
-            _ => Existing::Refuse,
-        };
-        let watch = Watch::new(display);
-        let explain = |error: PyErr| watch.exception(py, explained(py, components, error));
-        let Some(out) = out else {
-            let found = work(py, || {
-                memory::of_inference(case)?.check(&device.device)?;
-                let given = Given { truth: truth.as_deref(), ..Given::default() };
-                infer_given(&case.problem, &device.device, &case.settings, &watch, given)
-            });
-            return Ok(Posterior::in_memory(found.map_err(explain)?, self.shared.clone()));
-        };
-        if let Some(own) = components.first() {
-            let name = &rontgen::model::UserComponent::component(&**own).name;
-            return Err(refused(
-                py,
-                format!(
-                    "the component '{name}' is a Python function, which a folder cannot hold; leave out `out`, or make it a command \
-                     (model.external in a run file)"
-                ),
-            ));
-        }
-        let done = work(py, || {
-            let device = device.device.clone();
-            let execution = Execution { out: &out, device, data: data.as_deref(), existing, observer: &watch };
-            pipeline::run(case, &execution, truth.as_deref()).map(drop)
-        });
-        done.map_err(explain)?;
-        Posterior::load(py, out, data.clone())
     }
 }

@@ -1,13 +1,14 @@
 //! Likelihoods and simulations in batches: arrays in, arrays out, a row for each point.
 
-use crate::described::Held;
+use crate::described::Case;
+use crate::held::Held;
+use crate::opened::Device;
 use crate::raised::work;
 use crate::written::explained;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use numpy::{PyArray1, PyArray2, PyReadonlyArray2, ToPyArray};
 use pyo3::prelude::*;
 use rontgen::analysis::Likelihood;
-use rontgen::device::Device;
 
 /// Rows between two looks at signals.
 const ROWS: usize = 1 << 16;
@@ -20,16 +21,6 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Lays a problem out on a device.
-    ///
-    /// # Errors
-    /// What device and simulator refuse.
-    pub fn new(py: Python<'_>, held: Held, device: &Device) -> PyResult<Self> {
-        let likelihood = work(py, || Likelihood::new(held.clone(), device));
-        let likelihood = likelihood.map_err(|error| explained(py, &held.0.components, error))?;
-        Ok(Self { likelihood, held })
-    }
-
     /// Does work for some rows at a time, `part(rows, first row)`; Ctrl-C is heard in between.
     fn in_parts<T: Send>(
         &self,
@@ -69,6 +60,15 @@ type Points<'py> = PyReadonlyArray2<'py, f64>;
 
 #[pymethods]
 impl Engine {
+    /// Lays a problem out on a device.
+    #[new]
+    fn new(py: Python<'_>, case: &Case, device: &Device) -> PyResult<Self> {
+        let held = Held(case.shared.clone());
+        let likelihood = work(py, || Likelihood::new(held.clone(), &device.device));
+        let likelihood = likelihood.map_err(|error| explained(py, &held.0.components, error))?;
+        Ok(Self { likelihood, held })
+    }
+
     /// Name of the device.
     #[getter]
     fn device(&self) -> String {

@@ -1,6 +1,7 @@
 //! A posterior, in memory or from the folder of a finished run, and what is made of it.
 
-use crate::described::{Case, Shared};
+use crate::described::Case;
+use crate::held::Shared;
 use crate::opened::Device;
 use crate::pictures;
 use crate::raised::{impossible, refused, work};
@@ -10,6 +11,7 @@ use numpy::{PyArray1, PyArray2, PyArrayMethods, ToPyArray};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use rontgen::analysis::derive::{Band, Integral, Request};
+use rontgen::analysis::infer::{Given, infer_given};
 use rontgen::model::Cosmology;
 use rontgen::report::numbers::Estimate;
 use rontgen::report::plots::corner::pretty_unit;
@@ -17,7 +19,10 @@ use rontgen::report::{ReportData, folder, tables};
 use rontgen::result::{self, SetPictures};
 use rontgen::run::derive::of_posterior;
 use rontgen::run::diagnose::Finished;
+use rontgen::run::memory;
+use rontgen::run::output::Existing;
 use rontgen::run::permission::Commands;
+use rontgen::run::pipeline::{self, Execution};
 use rontgen::{Error, Result};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -127,6 +132,52 @@ impl Posterior {
 
 #[pymethods]
 impl Posterior {
+    /// Infers the posterior: in memory, or into the folder `out`.
+    #[staticmethod]
+    #[pyo3(signature = (case, device, display=None, out=None, existing="refuse"))]
+    fn infer(
+        py: Python<'_>,
+        case: &Case,
+        device: &Device,
+        display: Option<Py<PyAny>>,
+        out: Option<PathBuf>,
+        existing: &str,
+    ) -> PyResult<Self> {
+        let shared = case.shared.clone();
+        let Shared { case, data, truth, components } = &*shared;
+        let existing = match existing {
+            "resume" => Existing::Resume,
+            "replace" => Existing::Replace,
+            _ => Existing::Refuse,
+        };
+        let watch = Watch::new(display);
+        let explain = |error: PyErr| watch.exception(py, explained(py, components, error));
+        let Some(out) = out else {
+            let found = work(py, || {
+                memory::of_inference(case)?.check(&device.device)?;
+                let given = Given { truth: truth.as_deref(), ..Given::default() };
+                infer_given(&case.problem, &device.device, &case.settings, &watch, given)
+            });
+            return Ok(Self::in_memory(found.map_err(explain)?, shared.clone()));
+        };
+        if let Some(own) = components.first() {
+            let name = &rontgen::model::UserComponent::component(&**own).name;
+            return Err(refused(
+                py,
+                format!(
+                    "the component '{name}' is a Python function, which a folder cannot hold; leave out `out`, or make it a command \
+                     (model.external in a run file)"
+                ),
+            ));
+        }
+        let done = work(py, || {
+            let device = device.device.clone();
+            let execution = Execution { out: &out, device, data: data.as_deref(), existing, observer: &watch };
+            pipeline::run(case, &execution, truth.as_deref()).map(drop)
+        });
+        done.map_err(explain)?;
+        Self::load(py, out, data.clone())
+    }
     /// Reads the folder of a finished run; the data that it names are looked for when they are first needed.
     #[staticmethod]
     pub fn load(py: Python<'_>, folder: PathBuf, data: Option<PathBuf>) -> PyResult<Self> {
@@ -168,13 +219,6 @@ impl Posterior {
     #[getter]
     fn samples<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f64>>> {
         table(py, &self.found.samples)
-    }
-
-    /// ln L of each equal-weight draw; `None` for a folder, which does not tell.
-    #[getter]
-    fn log_likelihood<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyArray1<f64>>> {
-        let half: Vec<f64> = self.found.cstat().into_iter().map(|statistic| -0.5 * statistic).collect();
-        (half.len() == self.found.samples.len()).then(|| half.to_pyarray(py))
     }
 
     /// The weighted draws: M x P, then ln of prior, likelihood and proposal, and the weight, M each.
@@ -246,8 +290,8 @@ impl Posterior {
         let shared = self.shared(py)?;
         let watch = Watch::new(display);
         let derived = work(py, || {
-            let own = (&self.found.samples, &self.found.summary);
-            of_posterior(&shared.case.problem, own, &asked.request()?, &device.device, &watch)
+            let (samples, summary) = (&self.found.samples, &self.found.summary);
+            of_posterior(&shared.case.problem, samples, summary, &asked.request()?, &device.device, &watch)
         });
         let derived = derived.map_err(|error| watch.exception(py, explained(py, &shared.components, error)));
         let (document, samples) = derived?;

@@ -6,7 +6,7 @@
 //! | `watch` | progress for a display of Python's, and Ctrl-C |
 //! | `written` | components that a Python function computes |
 //! | `opened` | a device |
-//! | `described` | a problem, from the text of a run file |
+//! | `held`, `described` | a problem that objects share; one from the text of a run file |
 //! | `engine` | likelihoods and simulations in batches |
 //! | `bare` | models without an instrument |
 //! | `found` | a posterior, and what is made of it |
@@ -20,6 +20,7 @@ mod bare;
 mod described;
 mod engine;
 mod found;
+mod held;
 mod opened;
 mod pictures;
 mod raised;

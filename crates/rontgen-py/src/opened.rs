@@ -2,6 +2,7 @@
 
 use crate::raised::work;
 use pyo3::prelude::*;
+use rontgen::cli::device_test;
 use rontgen::device;
 
 /// A device.
@@ -13,10 +14,11 @@ pub struct Device {
 
 #[pymethods]
 impl Device {
-    /// Opens a device by its name: auto, gpu, cpu, or part of an adapter's.
+    /// Opens a device by its name: auto, gpu, cpu, or part of an adapter's. As on the command line an adapter is checked before its first use, and
+    /// the CPU is taken where it computes wrong numbers.
     #[new]
     fn new(py: Python<'_>, name: &str) -> PyResult<Self> {
-        Ok(Self { device: work(py, || Ok(device::Device::open(name)?))? })
+        Ok(Self { device: work(py, || device_test::open(name, true))? })
     }
 
     /// Its name for people.
