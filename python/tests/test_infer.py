@@ -113,7 +113,7 @@ def test_nested_sampling_agrees(run, posterior):
 def test_a_refused_posterior_says_so():
     counts = np.zeros(132)
     counts[::2] = 400.0
-    run = rontgen.demo(**SHORT).with_counts(counts)
+    run = rontgen.demo(**{**SHORT, "refine": {"samples": 5000, "fallback": "none"}}).with_counts(counts)
     with pytest.warns(rontgen.RefusedWarning, match="the posterior is refused by its own diagnostics"):
         found = run.infer(device="cpu", progress=False)
     assert found.verdict.refused and found.verdict.model.status == "does not describe"

@@ -14,7 +14,7 @@ fn code_for_plain_machines_gives_the_same_photons() {
     let single: Vec<f32> = full.iter().map(|x| *x as f32).collect();
     let mut plain = vec![0.0f32; program.energies()];
     let mut fast = plain.clone();
-    program.run_plain(&full, &mut Vec::new(), &mut plain);
+    program.run_plain(&full, &mut Vec::new(), &[], &mut plain);
     program.evaluate_f32(&single, &mut fast, &mut Scratch::default());
     assert!(plain.iter().all(|x| *x > 0.0));
     for (a, b) in plain.iter().zip(&fast) {
