@@ -69,7 +69,7 @@ class _Engine:
     def prior_transform(self, cube: ArrayLike) -> NDArray[np.float64]:
         """Returns physical parameters at points of the unit cube, (P,) or (n, P): the prior's quantile function."""
         points, single = self._points(cube, "cube")
-        found = self._engine.from_cube(points)
+        found = self._engine.physical(points)
         return found[0] if single else found
 
     def to_cube(self, theta: ArrayLike) -> NDArray[np.float64]:

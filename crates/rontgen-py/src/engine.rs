@@ -97,7 +97,7 @@ impl Engine {
         numbers(py, &self.in_parts(py, theta.as_array(), |own, theta, _| own.ln_prior(theta))?)
     }
 
-    fn from_cube<'py>(&self, py: Python<'py>, cube: Points<'_>) -> PyResult<Bound<'py, PyArray2<f64>>> {
+    fn physical<'py>(&self, py: Python<'py>, cube: Points<'_>) -> PyResult<Bound<'py, PyArray2<f64>>> {
         rows(py, &self.in_parts(py, cube.as_array(), |own, cube, _| own.from_cube(cube))?)
     }
 
