@@ -55,7 +55,11 @@ def tree(posterior: Posterior, draws: int | None, log_likelihood: bool, prior_dr
             tell([text])
         values = values[:n]
         sets, parts = posterior.run.observations, likelihood.of_bins(values)
-        observed, bins, known, coordinates, start = {}, {}, {}, {}, 0
+        observed: dict[str, Any] = {}
+        bins: dict[str, Any] = {}
+        known: dict[str, Any] = {}
+        coordinates: dict[str, Any] = {}
+        start = 0
         for own in sets:
             # ArviZ goes by one variable for each data set; names of dimensions are the file's.
             name, dimension = own["name"], f"bin {own['name']}"

@@ -129,7 +129,7 @@ class Component:
         self.kind = kind
         self.parameters = [_parameter(self.name, key, given) for key, given in (parameters or {}).items()]
 
-    def __call__(self, parameters: ArrayLike, edges: ArrayLike) -> Any:
+    def __call__(self, parameters: NDArray[np.float64], edges: NDArray[np.float64]) -> Any:
         return self.function(parameters, edges)
 
     def __reduce__(self) -> Any:
@@ -145,7 +145,7 @@ class Component:
 
 def _named(module: str, name: str) -> Any:
     """What a module calls `name`."""
-    found = sys.modules.get(module) or importlib.import_module(module)
+    found: Any = sys.modules.get(module) or importlib.import_module(module)
     for part in name.split("."):
         found = getattr(found, part, None)
     return found

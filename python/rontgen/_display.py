@@ -6,6 +6,7 @@ import html
 import shutil
 import sys
 import warnings
+from types import FrameType
 from typing import Any, Protocol
 
 from ._errors import InputError, RontgenWarning
@@ -108,7 +109,8 @@ def _in_notebook() -> bool:
 
 def tell(texts: list[str], category: type[Warning] = RontgenWarning) -> None:
     """Says what there is to say, as warnings at the line that called this package."""
-    level, frame = 1, sys._getframe()
+    level = 1
+    frame: FrameType | None = sys._getframe()
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
         level, frame = level + 1, frame.f_back
     for text in texts:
