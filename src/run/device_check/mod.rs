@@ -9,6 +9,7 @@ mod models;
 mod networks;
 pub mod record;
 
+use std::cmp::Ordering;
 use std::time::Instant;
 
 use rand::{Rng, SeedableRng};
@@ -118,7 +119,7 @@ impl Cases {
 
 /// A tensor of `rows` rows.
 fn matrix(device: &Device, rows: usize, values: &[f32]) -> Tensor<f32> {
-    Tensor::from_slice(device, rows, if rows == 0 { 0 } else { values.len() / rows }, values)
+    Tensor::from_slice(device, rows, values.len().checked_div(rows).unwrap_or(0), values)
 }
 
 fn list(extent: Extent, seed: u64) -> Result<Vec<Case>> {
@@ -149,7 +150,9 @@ fn compare(found: &[f32], wanted: &[f32], tolerance: Tolerance) -> (f64, f64) {
             errors.fold(0.0, |most: f64, x| if x.is_nan() { f64::INFINITY } else { most.max(x) })
         }
         Tolerance::Share { beyond, .. } => {
-            let apart = pairs.filter(|(a, b)| !((a - b).abs() <= beyond * b.abs())).count();
+            let apart = pairs
+                .filter(|(a, b)| (a - b).abs().partial_cmp(&(beyond * b.abs())).is_none_or(Ordering::is_gt))
+                .count();
             // Those that are the same were made 0, which is within.
             apart as f64 / found.len().max(1) as f64
         }

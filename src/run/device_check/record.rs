@@ -24,8 +24,8 @@ impl Record {
     pub fn passed(&self, device: &Device) -> Option<bool> {
         let key = key(device)?;
         let text = std::fs::read_to_string(&self.path).ok()?;
-        let verdicts = text.lines().filter_map(|line| line.split_once(' ')).filter(|(_, own)| *own == key);
-        verdicts.last().and_then(|(verdict, _)| match verdict {
+        let mut verdicts = text.lines().filter_map(|line| line.split_once(' ')).filter(|(_, own)| *own == key);
+        verdicts.next_back().and_then(|(verdict, _)| match verdict {
             "passed" => Some(true),
             "failed" => Some(false),
             _ => None,
