@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def main() -> None:
     keep = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
     notebooks = sorted((ROOT / "examples/notebooks").glob("*.ipynb"))
     assert len(notebooks) >= 3, notebooks
     for path in notebooks:
@@ -31,7 +33,6 @@ def main() -> None:
         ]
         assert figures, f"{path}: no figure"
         if keep is not None:
-            keep.mkdir(parents=True, exist_ok=True)
             nbformat.write(book, keep / path.name)
             for k, figure in enumerate(figures):
                 (keep / f"{path.stem}-{k + 1}.png").write_bytes(base64.b64decode(figure))
