@@ -297,6 +297,23 @@ fn a_survey_goes_on_with_the_same_list_and_run_file_alone() {
     assert_eq!(csv(&fs::read_to_string(at.join("out/survey.csv")).unwrap()).len(), 1);
 }
 
+/// What networks do not know goes its own way, and why is told: W, of which no spectra are drawn.
+#[test]
+fn rows_that_no_network_serves_go_their_own_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    observations(at);
+    fs::write(at.join("list.csv"), "spectrum,background\ns0.pha,s0.bak\ns1.pha,s1.bak\n").unwrap();
+    fs::write(at.join("r.toml"), RUN.replace("\"list\"", "\"list\"\nstatistic = \"wstat\"")).unwrap();
+    let flags = ["survey", "list.csv", "r.toml", "--out", "out", "--share", "2", "--device", "cpu"];
+    let output = rontgen().current_dir(at).args(flags).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = stderr(&output);
+    assert!(text.contains("2 rows like \"s0\" (line 2) share no network") && text.contains("wstat"), "{text}");
+    let rows = csv(&fs::read_to_string(at.join("out/survey.csv")).unwrap());
+    assert!(rows.iter().all(|row| row["way"] == "nested" && row["verdict"] == "trusted"), "{rows:?}");
+}
+
 /// Lines of a table that are whole.
 pub fn lines(path: &Path) -> usize {
     fs::read(path).map_or(0, |bytes| bytes.iter().filter(|byte| **byte == b'\n').count())
@@ -388,6 +405,15 @@ fn mocks_for_a_survey() {
         let off = (number("powerlaw.PhoIndex mean") - truth["powerlaw.PhoIndex"].parse::<f64>().unwrap())
             / number("powerlaw.PhoIndex std");
         assert!(row["name"] == truth["name"] && off.abs() < 4.5, "{row:?} {truth:?}");
+    }
+}
+
+#[test]
+fn the_run_files_of_the_example_are_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/survey");
+    for name in ["mocks-pn.toml", "mocks-chandra.toml", "survey.toml"] {
+        let run = rontgen::run::run_file::RunFile::read(&folder.join(name), &[]).unwrap();
+        assert_eq!(run.model.expression, "tbabs*powerlaw", "{name}");
     }
 }
 

@@ -287,6 +287,7 @@ mod tests {
             settings: Default::default(),
             own: "npe".into(),
             networks: (0..n).map(network).collect(),
+            notes: Vec::new(),
             rows: ways.iter().map(planned).collect(),
         };
         let left: Vec<usize> = (0..ways.len()).collect();
@@ -333,6 +334,7 @@ mod tests {
             settings: Default::default(),
             own: "npe".into(),
             networks,
+            notes: Vec::new(),
             rows: ways.iter().map(planned).collect(),
         };
         let mut dealer = Dealer::new(&plan, &List { path: PathBuf::new(), rows: plan_rows }, &[1], 1);

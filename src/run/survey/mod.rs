@@ -138,6 +138,8 @@ pub struct Opened {
     mine: Vec<usize>,
     hub: Hub,
     model: String,
+    /// What there was to say of the table as it was found.
+    told: Vec<String>,
     _locks: Vec<File>,
 }
 
@@ -229,10 +231,10 @@ pub fn open(asked: &Asked<'_>, list: &Path, shard: Option<Shard>, device: &Devic
         run: list::sha256(format!("{:?}", own.identity()).as_bytes()),
         list: list::sha256(digests.concat().as_bytes()),
     };
-    let (table, mut warnings) = Table::open(&table, &head)?;
+    let (table, warnings) = Table::open(&table, &head)?;
     let (known, told) = table::read_all(out, Some(&head))?;
-    warnings.extend(told);
-    warnings.iter().for_each(|text| observer.message(text));
+    // Lines that cannot be read are told at the end, once more.
+    told.iter().for_each(|text| observer.message(text));
     let stands = |row: &&SurveyRow| row.result.is_some() || !asked.retry;
     let done: HashSet<&str> = known.iter().filter(stands).map(|row| row.name.as_str()).collect();
     let of_mine = |at: &usize| shard.is_none_or(|shard| at % shard.of == shard.part - 1);
@@ -246,7 +248,7 @@ pub fn open(asked: &Asked<'_>, list: &Path, shard: Option<Shard>, device: &Devic
     let dealer = Dealer::new(&plan, &list, &left, asked.batch);
     let hub = Hub::new(dealer, table, &times)?;
     observer.stage("survey", left.len() as u64);
-    Ok(Opened { list, plan, mine, hub, model: own.model.expression.clone(), _locks: locks })
+    Ok(Opened { list, plan, mine, hub, model: own.model.expression.clone(), told: warnings, _locks: locks })
 }
 
 /// What computes, without the number of threads, which changes nothing.
@@ -301,7 +303,8 @@ impl Opened {
     /// # Errors
     /// Those of the files.
     pub fn finish(self, asked: &Asked<'_>, always: bool) -> Result<Outcome> {
-        let (rows, warnings) = table::read_all(asked.out, None)?;
+        let (rows, told) = table::read_all(asked.out, None)?;
+        let warnings = [self.plan.notes, self.told, told].concat();
         let places: HashMap<&str, usize> =
             self.list.rows.iter().enumerate().map(|(at, row)| (row.name.as_str(), at)).collect();
         let mut rows: Vec<SurveyRow> = rows.into_iter().filter(|row| places.contains_key(row.name.as_str())).collect();

@@ -35,6 +35,8 @@ pub struct Plan {
     pub own: String,
     /// Networks that rows share.
     pub networks: Vec<Network>,
+    /// Why rows that are alike share no network.
+    pub notes: Vec<String>,
     /// The rows of the list.
     pub rows: Vec<PlannedRow>,
 }
@@ -209,6 +211,7 @@ pub(super) fn make(asked: &Asked<'_>, list: &List, device: &Device) -> Result<Pl
         settings: settings.clone(),
         own: String::new(),
         networks: Vec::new(),
+        notes: Vec::new(),
         rows: list
             .rows
             .iter()
@@ -225,7 +228,7 @@ pub(super) fn make(asked: &Asked<'_>, list: &List, device: &Device) -> Result<Pl
             Err(Error::Interrupted) => return Err(Error::Interrupted),
             Err(error) => {
                 let first = &list.rows[rows[0]];
-                observer.message(&format!(
+                plan.notes.push(format!(
                     "{} rows like {:?} (line {}) share no network: {error}",
                     rows.len(),
                     first.name,

@@ -228,12 +228,15 @@ impl Post<'_> {
             let come = self.come()?;
             let idle = come.is_none();
             if let Some((rank, report)) = come {
-                hub.take(rank, report, observer)?;
+                // Whatever comes of it, the rank waits for an answer.
                 self.waiting.push_back(rank);
+                hub.take(rank, report, observer)?;
             }
             for _ in 0..self.waiting.len() {
-                let Some(rank) = self.waiting.pop_front() else { break };
-                match hub.next(rank)? {
+                let Some(&rank) = self.waiting.front() else { break };
+                let order = hub.next(rank)?;
+                self.waiting.pop_front();
+                match order {
                     Some(order) => self.give(rank, order)?,
                     None => self.waiting.push_back(rank),
                 }
