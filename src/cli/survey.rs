@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use super::common::{DeviceArgs, FORCED, RunArgs, print_json, seed_parser, warn};
 use super::derive::Quantities;
+use super::device_test;
 use super::progress::{Mode, Progress, wrap};
-use crate::device::{Device, adapters};
+use crate::device::adapters;
 use crate::report::folder;
 use crate::run::run_file::RunFile;
 use crate::run::survey::{self, Asked, OWN, Outcome, Settings, Shard};
@@ -108,10 +109,12 @@ pub fn run(mut args: Args) -> Result<u8> {
 /// Processes that a launcher of MPI says it has started, this one among them.
 fn launcher() -> Option<usize> {
     let number = |name: &str| std::env::var(name).ok()?.trim().parse::<usize>().ok();
-    ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_SIZE", "MV2_COMM_WORLD_SIZE"]
-        .iter()
-        .find_map(|name| number(name))
-        .filter(|n| *n > 1)
+    let mut names = vec!["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_SIZE", "MV2_COMM_WORLD_SIZE"];
+    if cfg!(feature = "mpi") {
+        // A step of srun's, which may be none of MPI: then the library says that there is one rank.
+        names.push("SLURM_STEP_NUM_TASKS");
+    }
+    names.into_iter().find_map(number).filter(|n| *n > 1)
 }
 
 #[cfg(not(feature = "mpi"))]
@@ -131,24 +134,19 @@ fn join(args: &Args, job: Option<usize>) -> Result<u8> {
 #[cfg(feature = "mpi")]
 fn join(args: &Args, job: Option<usize>) -> Result<u8> {
     use crate::run::survey::ranks::{self, Ranks};
-    if job.is_none() {
+    // A part of its own, or nothing to compute: no rank needs another.
+    if job.is_none() || args.shard.is_some() || args.merge {
         threads(args.threads, 1)?;
         return alone(args);
     }
     let ranks = Ranks::join(cores())?;
     threads(args.threads, ranks.sharing_cores())?;
-    if args.shard.is_some() || args.merge || ranks.size() == 1 {
-        if ranks.size() > 1 {
-            let option = if args.merge { "--merge" } else { "--shard" };
-            return Err(Error::Input(format!(
-                "{option} is for processes without MPI; {} ranks were started",
-                ranks.size()
-            )));
-        }
+    if ranks.size() == 1 {
         return alone(args);
     }
     super::interrupt::install()?;
-    let device = Device::open(&own_device(&args.device.device, ranks.local_rank()));
+    let device =
+        device_test::open(&own_device(&args.device.device, ranks.local_rank()), args.quiet || ranks.rank() > 0);
     if ranks.rank() > 0 {
         let progress = Progress::silent();
         let data = args.run.data.folder();
@@ -248,8 +246,8 @@ fn alone(args: &Args) -> Result<u8> {
     let progress = Progress::new(Mode::detect(args.quiet));
     let data = args.run.data.folder()?;
     let asked = asked(args, data.as_deref(), &progress)?;
-    let device = Device::open(&args.device.device)?;
     super::interrupt::install()?;
+    let device = device_test::open(&args.device.device, args.quiet)?;
     let mut opened = survey::open(&asked, &args.list, args.shard, &device)?;
     if !args.merge {
         survey::run(&asked, &mut opened, &device)?;

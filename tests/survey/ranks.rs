@@ -38,8 +38,6 @@ fn four_ranks_make_the_table_of_one() {
     let output = ranks(at, 4, "again", &[]).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     assert_eq!(stderr(&output).matches("line 2, column spectrum").count(), 1, "{}", stderr(&output));
-    let output = ranks(at, 2, "again", &["--shard", "1/2"]).output().unwrap();
-    assert!(stderr(&output).contains("--shard is for processes without MPI"), "{}", stderr(&output));
 }
 
 /// Processes that this one has started, directly or not, whose command line names `out`.

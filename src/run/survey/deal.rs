@@ -27,7 +27,7 @@ pub(super) struct Job {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Order {
     /// Train network `k` (from 0) on a row.
-    Train { k: usize, network: Network, row: Row },
+    Train { k: usize, network: Box<Network>, row: Box<Row> },
     /// Compute rows, through a network or by the way of this name.
     Rows { network: Option<usize>, way: String, jobs: Vec<Job> },
     /// There is nothing left to do.
@@ -112,7 +112,8 @@ impl Dealer {
         if let Some(k) = wanted.max_by_key(|&k| (self.shared[k].len(), std::cmp::Reverse(k))) {
             let (network, row, state) = &mut self.networks[k];
             *state = State::AtWork;
-            return Some(Order::Train { k, network: network.clone(), row: row.clone() });
+            let (network, row) = (Box::new(network.clone()), Box::new(row.clone()));
+            return Some(Order::Train { k, network, row });
         }
         if let Some(job) = self.own.pop_front() {
             return Some(Order::Rows { network: None, way: self.way.clone(), jobs: vec![job] });
@@ -194,11 +195,6 @@ impl Hub {
                 Ok(())
             }
         }
-    }
-
-    /// Hands out no more.
-    pub fn stop(&mut self, text: String, status: u8) {
-        self.stopped.get_or_insert((text, status));
     }
 
     /// What worker `rank` is to do next; `None`: to wait.

@@ -12,6 +12,7 @@ use crate::model::ParameterInfo;
 use crate::observation::{FileName, companions, read_spectrum};
 use crate::report::folder::set_word;
 use crate::{Error, Result, bounded};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -171,7 +172,10 @@ impl List {
             names.entry(word).or_insert_with(|| (line, row.name.clone()));
             rows.push(row);
         }
-        let Reader { mistakes, .. } = reader;
+        // Headers last: reading them takes longest, and every thread takes part.
+        let named: Vec<Vec<String>> = rows.par_iter().map(named_by_the_header).collect();
+        let mut mistakes = reader.mistakes;
+        mistakes.extend(named.into_iter().flatten());
         match mistakes.as_slice() {
             [] if rows.is_empty() => Err(Error::Input(format!("{shown}: no line after the header"))),
             [] => Ok(List { path: path.to_path_buf(), rows }),
@@ -262,7 +266,6 @@ impl Reader<'_> {
         }
         row.area = self.companion(line, "area", &area);
         row.background = self.companion(line, "background", &background);
-        self.named_by_the_header(line, &row);
         if row.name.is_empty() {
             row.name = stem(&row.written);
         }
@@ -309,40 +312,35 @@ impl Reader<'_> {
             }
         }
     }
+}
 
-    /// Files that only the header of a spectrum names have to be there, too. What cannot be read is told when its turn comes: it is one row's
-    /// trouble.
-    fn named_by_the_header(&mut self, line: u64, row: &Row) {
-        let asks = [
-            ("RESPFILE", row.response.is_none()),
-            ("ANCRFILE", row.area == Companion::Header),
-            ("BACKFILE", row.background == Companion::Header),
-        ];
-        if row.spectrum.as_os_str().is_empty() || asks.iter().all(|(_, asked)| !asked) {
-            return;
-        }
-        let Ok(spectrum) = read_spectrum(&row.spectrum) else { return };
-        let named = companions(&spectrum);
-        for (key, name) in &named.missing {
-            if asks.iter().any(|(own, asked)| own == key && *asked) {
-                let column = match *key {
-                    "RESPFILE" => "response",
-                    "ANCRFILE" => "area",
-                    _ => "background",
-                };
-                self.mistakes.push(format!(
-                    "line {line}: {key} of {} names '{name}', which is not beside it; name the file in a column {column:?} (or in the run file)",
-                    row.written
-                ));
-            }
-        }
-        if row.response.is_none() && spectrum.respfile.is_none() {
-            self.mistakes.push(format!(
-                "line {line}: {} names no RESPFILE; name the response in a column \"response\" (or in the run file)",
-                row.written
+/// Files that only the header of a spectrum names have to be there, too: what is missing. What cannot be read is told when its turn comes: it is one
+/// row's trouble.
+fn named_by_the_header(row: &Row) -> Vec<String> {
+    let asks = [
+        ("RESPFILE", "response", row.response.is_none()),
+        ("ANCRFILE", "area", row.area == Companion::Header),
+        ("BACKFILE", "background", row.background == Companion::Header),
+    ];
+    if asks.iter().all(|(.., asked)| !asked) {
+        return Vec::new();
+    }
+    let Ok(spectrum) = read_spectrum(&row.spectrum) else { return Vec::new() };
+    let (line, written) = (row.line, &row.written);
+    let mut mistakes = Vec::new();
+    for (key, name) in &companions(&spectrum).missing {
+        if let Some((_, column, _)) = asks.iter().find(|(own, _, asked)| own == key && *asked) {
+            mistakes.push(format!(
+                "line {line}: {key} of {written} names '{name}', which is not beside it; name the file in a column {column:?} (or in the run file)"
             ));
         }
     }
+    if row.response.is_none() && spectrum.respfile.is_none() {
+        mistakes.push(format!(
+            "line {line}: {written} names no RESPFILE; name the response in a column \"response\" (or in the run file)"
+        ));
+    }
+    mistakes
 }
 
 /// A file's name without folder and endings.

@@ -14,9 +14,10 @@ use crate::analysis::amortised::{Binned, SAME_EXPOSURE};
 use crate::analysis::method::both;
 use crate::analysis::settings::Expected;
 use crate::device::Device;
-use crate::observation::{ObservationSpec, Spectrum, companions, read_spectrum};
+use crate::observation::{ObservationSpec, companions, read_spectrum};
 use crate::report::write_atomically;
 use crate::{Error, Result};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -148,30 +149,45 @@ impl Files {
         digest.clone()
     }
 
-    fn key(&mut self, row: &Row, spectrum: &Spectrum) -> Option<Key> {
-        let named = companions(spectrum);
-        let response = match &row.response {
-            Some(path) => path.clone(),
-            None => named.response(spectrum).ok()?.clone(),
-        };
-        let area = match (&row.area, &spectrum.ancrfile) {
-            (Companion::None, _) | (Companion::Header, None) => None,
-            (Companion::File(path), _) => Some(path.clone()),
-            (Companion::Header, Some(_)) => Some(named.area(spectrum).ok()?.clone()),
-        };
-        let area = match area {
-            Some(path) => self.digest(&path)?,
+    fn key(&mut self, row: &Row, seen: &Seen) -> Option<Key> {
+        let area = match &seen.area {
+            Some(path) => self.digest(path)?,
             None => String::new(),
-        };
-        let background = match &row.background {
-            Companion::None => false,
-            Companion::File(_) => true,
-            Companion::Header => spectrum.backfile.is_some() || spectrum.has_background,
         };
         let mut values: Vec<(String, u64)> = row.values.iter().map(|(name, x)| (name.clone(), x.to_bits())).collect();
         values.sort();
-        Some((self.digest(&response)?, area, background, values))
+        Some((self.digest(&seen.response)?, area, seen.background, values))
     }
+}
+
+/// What a spectrum's own file says.
+struct Seen {
+    counts: u64,
+    response: PathBuf,
+    area: Option<PathBuf>,
+    /// Whether there is a background.
+    background: bool,
+}
+
+/// Reads a row's spectrum; `None` where that cannot be done, which is told when the row's turn comes.
+fn see(row: &Row) -> Option<Seen> {
+    let spectrum = read_spectrum(&row.spectrum).ok()?;
+    let named = companions(&spectrum);
+    let response = match &row.response {
+        Some(path) => path.clone(),
+        None => named.response(&spectrum).ok()?.clone(),
+    };
+    let area = match (&row.area, &spectrum.ancrfile) {
+        (Companion::None, _) | (Companion::Header, None) => None,
+        (Companion::File(path), _) => Some(path.clone()),
+        (Companion::Header, Some(_)) => Some(named.area(&spectrum).ok()?.clone()),
+    };
+    let background = match &row.background {
+        Companion::None => false,
+        Companion::File(_) => true,
+        Companion::Header => spectrum.backfile.is_some() || spectrum.has_background,
+    };
+    Some(Seen { counts: spectrum.total(), response, area, background })
 }
 
 /// The files of a row as an observation's.
@@ -190,16 +206,17 @@ pub(super) fn spec(row: &Row) -> ObservationSpec {
 pub(super) fn make(asked: &Asked<'_>, list: &List, device: &Device) -> Result<Plan> {
     let Asked { settings, observer, .. } = asked;
     observer.stage("reading the list's spectra", list.rows.len() as u64);
+    let look = |row: &Row| -> Result<Option<Seen>> {
+        observer.check()?;
+        Ok(see(row))
+    };
+    let seen: Vec<Option<Seen>> = list.rows.par_iter().map(look).collect::<Result<_>>()?;
+    observer.advance(list.rows.len() as u64);
+    let counts: Vec<u64> = seen.iter().map(|one| one.as_ref().map_or(0, |one| one.counts)).collect();
     let mut files = Files { digests: HashMap::new() };
     let mut groups: BTreeMap<Key, Vec<usize>> = BTreeMap::new();
-    let mut counts = vec![0u64; list.rows.len()];
-    for (at, row) in list.rows.iter().enumerate() {
-        observer.check()?;
-        observer.advance(1);
-        // What cannot be read is told when its turn comes.
-        let Ok(spectrum) = read_spectrum(&row.spectrum) else { continue };
-        counts[at] = spectrum.total();
-        if let Some(key) = files.key(row, &spectrum) {
+    for (at, (row, seen)) in list.rows.iter().zip(&seen).enumerate() {
+        if let Some(key) = seen.as_ref().and_then(|seen| files.key(row, seen)) {
             groups.entry(key).or_default().push(at);
         }
     }
@@ -253,18 +270,18 @@ fn share(asked: &Asked<'_>, list: &List, rows: &[usize], counts: &[u64]) -> Resu
     let case = Case::open(asked.network_run(&network, &list.rows[best])?, asked.data)?;
     let binner = Binner::new(&case)?;
     let identity = &case.problem.observations.sets()[0].identity;
-    let mut served: Vec<(usize, Binned, f64)> = Vec::with_capacity(rows.len());
-    for &at in rows {
+    let serve = |&at: &usize| -> Result<Option<(usize, Binned, f64)>> {
         asked.observer.check()?;
         let row = &list.rows[at];
-        let Ok(spectrum) = binner.spectrum(&row.spectrum) else { continue };
+        let Ok(spectrum) = binner.spectrum(&row.spectrum) else { return Ok(None) };
         if !identity.differences(&spectrum.identity, "", "").is_empty() {
-            continue;
+            return Ok(None);
         }
-        if let Ok(binned) = binner.bin(&spectrum, &spec(row), &mut Vec::new()) {
-            served.push((at, binned, spectrum.exposure));
-        }
-    }
+        let binned = binner.bin(&spectrum, &spec(row), &mut Vec::new()).ok();
+        Ok(binned.map(|binned| (at, binned, spectrum.exposure)))
+    };
+    let served: Vec<Option<(usize, Binned, f64)>> = rows.par_iter().map(serve).collect::<Result<_>>()?;
+    let served: Vec<(usize, Binned, f64)> = served.into_iter().flatten().collect();
     if served.len() < asked.settings.share {
         return Ok(None);
     }

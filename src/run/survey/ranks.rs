@@ -223,7 +223,8 @@ impl Post<'_> {
     fn serve(&mut self, hub: &mut Hub, observer: &dyn Observer) -> Result<()> {
         while self.busy > 0 {
             if observer.interrupted() {
-                hub.stop("interrupted".into(), 130);
+                let status = Error::Interrupted.exit_status();
+                hub.take(0, Report::Failed { text: "interrupted".into(), status }, observer)?;
             }
             let come = self.come()?;
             let idle = come.is_none();
