@@ -164,6 +164,11 @@ fn a_list_is_refused_with_every_mistake_before_anything_is_computed() {
         assert_eq!(output.status.code(), Some(2), "{more:?}: {}", stderr(&output));
         assert!(stderr(&output).contains(part), "{more:?}: {}", stderr(&output));
     }
+    // An adapter by its number: there are not so many.
+    let flags = ["survey", "list.csv", "r.toml", "--out", "out", "--device", "gpu:99"];
+    let output = rontgen().current_dir(at).args(flags).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert!(stderr(&output).contains("gpu:99"), "{}", stderr(&output));
     fs::create_dir(at.join("full")).unwrap();
     fs::write(at.join("full/thesis.tex"), "").unwrap();
     assert!(stderr(&run(at, "full", &[])).contains("holds files but no survey"));
