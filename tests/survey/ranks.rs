@@ -47,7 +47,7 @@ fn workers(out: &Path) -> Vec<u32> {
         let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
         let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let words: Vec<&[u8]> = command.split(|byte| *byte == 0).collect();
-        let named = words.iter().any(|word| *word == out.as_os_str().as_encoded_bytes());
+        let named = words.contains(&out.as_os_str().as_encoded_bytes());
         if named && words.first().is_some_and(|program| program.ends_with(b"rontgen")) {
             found.push(id);
         }
