@@ -27,7 +27,7 @@ exposure = [500.0, 2000.0]
 ";
 
 /// A spectrum of a power law over a background of `level` counts a channel in a region `times` as large, with a scatter such as counts have.
-fn spectrum(folder: &Path, name: &str, exposure: f64, level: f64, times: f64) {
+pub fn spectrum(folder: &Path, name: &str, exposure: f64, level: f64, times: f64) {
     let scattered =
         |m: f64, k: usize| (m + [0.9, -1.3, 0.4, 1.2, -0.9, -0.5, 0.1][k % 7] * m.sqrt()).round().max(0.0) as i32;
     let shape = |i: usize| level * (1.0 + 0.5 * (i as f64 / 8.0).cos());

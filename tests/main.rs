@@ -49,4 +49,5 @@ mod run_folder;
 mod save_files;
 mod simulate;
 mod study_command;
+mod survey;
 mod table_models;

@@ -182,15 +182,28 @@ impl<'a> Amortised<'a> {
         let usable: Vec<(usize, Binned)> = spectra.iter().cloned().enumerate().collect();
         let mut all: Vec<Option<(SpectrumResult, Samples)>> = spectra.iter().map(|_| None).collect();
         let seed = context.seed();
-        for (at, result, values) in refine(&analysis, &usable, Effort { seed, ..effort }, samples)? {
-            let values = values[..(samples * problem.names().len()).min(values.len())].to_vec();
-            all[at] = Some((result, Samples { names: problem.names(), values }));
+        for applied in refine(&analysis, &usable, Effort { seed, ..effort }, samples)? {
+            let Applied { place, result, posterior, .. } = applied;
+            let values = posterior[..(samples * problem.names().len()).min(posterior.len())].to_vec();
+            all[place] = Some((result, Samples { names: problem.names(), values }));
         }
         Ok(all)
     }
 }
 
-/// The refined posterior of each usable spectrum: its place in the group, what it says, and equal-weight samples (physical, row-major).
+/// The refined posterior of a spectrum.
+pub(crate) struct Applied {
+    /// Its place in the group.
+    pub place: usize,
+    /// What it says.
+    pub result: SpectrumResult,
+    /// Equal-weight samples (physical, row-major).
+    pub posterior: Vec<f64>,
+    /// Counts that the draw with the largest likelihood makes expect in each bin, those of a background apart.
+    pub expected: Vec<f64>,
+}
+
+/// The refined posterior of each usable spectrum.
 ///
 /// # Errors
 /// Device failures and interruptions.
@@ -199,7 +212,7 @@ pub(crate) fn refine(
     usable: &[(usize, Binned)],
     effort: Effort,
     samples: usize,
-) -> Result<Vec<(usize, SpectrumResult, Vec<f64>)>> {
+) -> Result<Vec<Applied>> {
     if usable.is_empty() {
         return Ok(Vec::new());
     }
@@ -234,8 +247,8 @@ pub(crate) fn refine(
     Ok(results
         .filter_map(|(((place, binned), draws), (&best, mean))| {
             let mean: Vec<f64> = mean.iter().map(|&mu| f64::from(mu) * binned.exposure).collect();
-            let (refined, posterior) = judge(&analysis.context, binned, draws, (best, &mean), samples)?;
-            Some((*place, refined, posterior))
+            let (result, posterior) = judge(&analysis.context, binned, draws, (best, &mean), samples)?;
+            Some(Applied { place: *place, result, posterior, expected: mean })
         })
         .collect())
 }

@@ -81,7 +81,7 @@ impl DataArgs {
 /// The device that computes.
 #[derive(Debug, clap::Args)]
 pub(super) struct DeviceArgs {
-    /// auto (a GPU, else the CPU), gpu, cpu, or part of an adapter's name
+    /// auto (a GPU, else the CPU), gpu, gpu:N (the Nth of rontgen devices, from 0), cpu, or part of an adapter's name
     #[arg(long, value_name = "auto|gpu|cpu|NAME", default_value = "auto")]
     pub device: String,
 }

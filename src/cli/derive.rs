@@ -23,6 +23,25 @@ use crate::{Error, Result};
 pub struct Args {
     /// Output folder of a finished run of infer or reference
     pub(super) dir: PathBuf,
+    #[command(flatten)]
+    pub(super) quantities: Quantities,
+    #[command(flatten)]
+    pub(super) data: DataArgs,
+    #[command(flatten)]
+    pub(super) external: ExternalArgs,
+    #[command(flatten)]
+    pub(super) device: DeviceArgs,
+    /// Print derived.json on standard output instead of a table
+    #[arg(long)]
+    pub(super) json: bool,
+    /// No progress display and no table
+    #[arg(long)]
+    pub(super) quiet: bool,
+}
+
+/// What is derived of draws.
+#[derive(Debug, clap::Args)]
+pub(super) struct Quantities {
     /// Energy flux between two energies [keV], erg/cm2/s; may be repeated
     #[arg(long, num_args = 2, value_names = ["LO", "HI"], allow_negative_numbers = true, action = clap::ArgAction::Append)]
     pub(super) flux: Vec<f64>,
@@ -48,22 +67,26 @@ pub struct Args {
     /// H0 [km/s/Mpc], q0 and Lambda0 as XSPEC's cosmo: flat, and q0 is ignored, unless Lambda0 is 0 [default: 70 0 0.73]
     #[arg(long, num_args = 3, value_names = ["H0", "Q0", "L0"], allow_negative_numbers = true)]
     pub(super) cosmo: Option<Vec<f64>>,
-    #[command(flatten)]
-    pub(super) data: DataArgs,
-    #[command(flatten)]
-    pub(super) external: ExternalArgs,
-    #[command(flatten)]
-    pub(super) device: DeviceArgs,
-    /// Print derived.json on standard output instead of a table
-    #[arg(long)]
-    pub(super) json: bool,
-    /// No progress display and no table
-    #[arg(long)]
-    pub(super) quiet: bool,
 }
 
-impl Args {
-    fn request(&self) -> Result<Request> {
+impl Quantities {
+    /// What is asked for in words, by which two requests are told apart.
+    pub(super) fn words(&self) -> String {
+        let Quantities { flux, photons, luminosity, unabsorbed, eqw, by_component, redshift, cosmo } = self;
+        let numbers = [("flux", flux), ("photons", photons), ("luminosity", luminosity)];
+        let mut all: Vec<String> = numbers
+            .iter()
+            .flat_map(|(name, ends)| ends.chunks_exact(2).map(move |ends| format!("--{name} {} {}", ends[0], ends[1])))
+            .collect();
+        all.extend(unabsorbed.iter().map(|name| format!("--unabsorbed {name}")));
+        all.extend(eqw.iter().map(|name| format!("--eqw {name}")));
+        all.extend(by_component.then(|| "--by-component".into()));
+        all.extend(redshift.map(|z| format!("--redshift {z}")));
+        all.extend(cosmo.as_ref().map(|numbers| format!("--cosmo {numbers:?}")));
+        if all.is_empty() { "none".into() } else { all.join(" ") }
+    }
+
+    pub(super) fn request(&self) -> Result<Request> {
         let all = [
             (Integral::Flux, &self.flux),
             (Integral::Photons, &self.photons),
@@ -94,7 +117,7 @@ impl Args {
 }
 
 pub fn run(args: Args) -> Result<u8> {
-    let request = args.request()?;
+    let request = args.quantities.request()?;
     let data = args.data.folder()?;
     let opened = Opened::open(&args.dir, data.as_deref(), args.external.commands(Commands::Known), &request)?;
     let device = Device::open(&args.device.device)?;

@@ -36,6 +36,7 @@ pub mod report;
 mod simulate;
 mod spectrum;
 mod study;
+mod survey;
 
 /// Exit status of an internal error (EX_SOFTWARE of sysexits.h).
 const STATUS_BUG: u8 = 70;
@@ -64,6 +65,8 @@ enum Command {
     Infer(infer::Asked),
     /// The networks of an amortised run (infer --amortised) on other spectra
     Apply(apply::Args),
+    /// Many observations, one analysis: a row each in a table that only grows
+    Survey(Box<survey::Args>),
     /// A reference posterior on the same likelihood: nested sampling or an ensemble of walkers
     Reference(reference::Args),
     /// Parameters from the prior and spectra simulated from them, as FITS
@@ -105,6 +108,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Demo(args) => demo::run(args),
         Command::Infer(args) => infer::run(args),
         Command::Apply(args) => apply::run(args),
+        Command::Survey(args) => survey::run(*args),
         Command::Reference(args) => reference::run(args),
         Command::Simulate(args) => simulate::run(args),
         Command::Likelihood(args) => likelihood::run(args),

@@ -21,6 +21,7 @@ use std::path::Path;
 
 use super::ReportError;
 use super::atomic::write_atomically;
+use super::cards::{BLOCK, Header, primary};
 use crate::model::instrument;
 use crate::result::WeightedSamples;
 
@@ -108,14 +109,8 @@ pub fn write_chain_and_draws(
     table.integer("STROW001", 1, "first row of that temperature");
     table.text("CREATOR", concat!("rontgen ", env!("CARGO_PKG_VERSION")), "");
 
-    let mut primary = Header::default();
-    primary.logical("SIMPLE", true, "conforms to the FITS standard");
-    primary.integer("BITPIX", 8, "");
-    primary.integer("NAXIS", 0, "no image");
-    primary.logical("EXTEND", true, "extensions follow");
-
     write_atomically(path, |w| {
-        primary.write(w)?;
+        primary().write(w)?;
         table.write(w)?;
         let rows = values.chunks_exact(p).zip(cstat);
         write_rows(w, rows.map(|(row, statistic)| row.iter().copied().chain([*statistic])))?;
@@ -195,51 +190,4 @@ fn write_rows<R: Iterator<Item = f64>>(w: &mut dyn Write, rows: impl Iterator<It
     }
     let used = written % BLOCK;
     if used > 0 { w.write_all(&vec![0; BLOCK - used]) } else { Ok(()) }
-}
-
-/// FITS files are made of blocks of this many bytes; headers are filled with blanks, binary tables with zeros.
-const BLOCK: usize = 2880;
-
-#[derive(Default)]
-struct Header {
-    cards: Vec<String>,
-}
-
-impl Header {
-    /// One card of 80 characters; a comment that does not fit is cut.
-    fn card(&mut self, key: &str, value: &str, comment: &str) {
-        let mut card = format!("{key:<8}= {value:>20}");
-        if !comment.is_empty() {
-            card.push_str(" / ");
-            card.extend(comment.chars().map(|c| if c.is_ascii() && !c.is_ascii_control() { c } else { '?' }));
-        }
-        self.cards.push(format!("{:<80}", card.chars().take(80).collect::<String>()));
-    }
-
-    fn text(&mut self, key: &str, value: &str, comment: &str) {
-        let plain: String =
-            value.chars().map(|c| if c.is_ascii() && !c.is_ascii_control() { c } else { '?' }).take(60).collect();
-        let quoted = format!("'{:<8}'", plain.replace('\'', "''"));
-        self.card(key, &format!("{quoted:<20}"), comment);
-    }
-
-    fn integer(&mut self, key: &str, value: usize, comment: &str) {
-        self.card(key, &value.to_string(), comment);
-    }
-
-    fn real(&mut self, key: &str, value: f64, comment: &str) {
-        self.card(key, &format!("{value:.1}"), comment);
-    }
-
-    fn logical(&mut self, key: &str, value: bool, comment: &str) {
-        self.card(key, if value { "T" } else { "F" }, comment);
-    }
-
-    fn write(&self, w: &mut dyn Write) -> std::io::Result<()> {
-        let mut text = self.cards.concat();
-        text.push_str(&format!("{:<80}", "END"));
-        let blanks = (BLOCK - text.len() % BLOCK) % BLOCK;
-        text.push_str(&" ".repeat(blanks));
-        w.write_all(text.as_bytes())
-    }
 }

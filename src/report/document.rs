@@ -1,7 +1,7 @@
 //! Documents of the output folder in JSON: the result of a run, and what `rontgen diagnose` and `rontgen derive` found.
 
 use super::{ReportError, write_atomically};
-use crate::result::{Derived, Diagnosis, Summary};
+use crate::result::{Derived, Diagnosis, Summary, SurveySummary};
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::Path;
 
@@ -36,3 +36,6 @@ impl Document for Derived {}
 
 /// `diagnose.json`
 impl Document for Diagnosis {}
+
+/// `survey.json`
+impl Document for SurveySummary {}

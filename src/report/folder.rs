@@ -54,6 +54,22 @@ pub const APPLIED_TABLE: &str = "apply.csv";
 pub const APPLIED_SO_FAR: &str = "apply.part";
 /// The folder of the samples of `rontgen apply`.
 pub const SAMPLES: &str = "samples";
+/// Of `rontgen survey`: the growing table, a JSON line per row.
+pub const SURVEY_TABLE: &str = "survey.jsonl";
+/// Which rows share a network.
+pub const SURVEY_PLAN: &str = "plan.json";
+/// The folder of the networks that rows share, each a run of its own.
+pub const NETWORKS_OF_A_SURVEY: &str = "networks";
+/// When rows began and ended, and who computed them.
+pub const SURVEY_TIMES: &str = "times.csv";
+/// The merged table.
+pub const SURVEY_CSV: &str = "survey.csv";
+/// The merged table.
+pub const SURVEY_FITS: &str = "survey.fits";
+/// The page of the table.
+pub const SURVEY_PAGE: &str = "survey.html";
+/// What all rows say together.
+pub const SURVEY_SUMMARY: &str = "survey.json";
 
 /// Everything that a run writes at the top of its folder; `--force` removes these and nothing else.
 pub const OF_A_RUN: &[&str] = &[
@@ -84,6 +100,12 @@ pub fn stem(file: &str) -> &str {
 pub fn of_set(file: &str, set: &str) -> String {
     let (stem, extension) = file.split_once('.').unwrap_or((file, ""));
     format!("{stem}-{}.{extension}", set_word(set))
+}
+
+/// The file that goes with `file` of a part: `survey.3-of-8.jsonl`.
+pub fn of_part(file: &str, part: &str) -> String {
+    let (stem, extension) = file.split_once('.').unwrap_or((file, ""));
+    format!("{stem}.{part}.{extension}")
 }
 
 /// A data set's name as part of a file's name: what is no letter, digit, dot or line becomes a line.

@@ -15,6 +15,7 @@
 //! | `derived.csv`, `derived.json` | [`tables::write_samples`], [`Derived`] | fluxes and the like, once asked for |
 //! | `diagnose.json` | [`Diagnosis`] | calibration and predictive checks, once asked for |
 //! | `plots/*.csv` | [`plots::values`] | the numbers of the plots of spectra, as drawn |
+//! | `survey.csv`, `survey.fits`, `survey.html` | [`survey`] | the rows of a survey |
 //! | `report.html`, `plots/*.svg`, `plots/*.pdf` | [`ReportData::write_report`] ([`html`], [`plots`]) | for people |
 //!
 //! `NN` is the round from 01. All files appear whole or not at all ([`atomic`]). The report is made from these files alone
@@ -23,6 +24,7 @@
 
 pub mod atomic;
 mod calibration;
+mod cards;
 pub mod chain;
 mod chain_read;
 mod derived;
@@ -34,6 +36,7 @@ mod header;
 pub mod html;
 pub mod numbers;
 pub mod plots;
+pub mod survey;
 pub mod tables;
 
 use std::path::{Path, PathBuf};

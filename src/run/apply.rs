@@ -6,17 +6,18 @@
 //! the reason and stops nothing.
 
 use super::apply_record::{Head, Line, Record};
+use super::binning::Binner;
 use super::diagnose::Finished;
 use super::setup::Case;
 use super::store;
 use super::trained::Trained;
 use crate::analysis::adapt::{self, Effort};
-use crate::analysis::amortised::{Binned, BinnedBackground, SAME_EXPOSURE, SpectrumResult, refine};
+use crate::analysis::amortised::{Applied as Refined, Binned, SpectrumResult, refine};
 use crate::analysis::mocks::Analysis;
 use crate::analysis::observer::Quiet;
 use crate::analysis::{Context, Observer};
 use crate::device::Device;
-use crate::observation::{ObservationSpec, Spectrum, read_spectrum};
+use crate::observation::ObservationSpec;
 use crate::report::folder;
 use crate::report::{tables, write_atomically};
 use crate::result::VerdictStatus;
@@ -228,10 +229,9 @@ fn refine_group(
         usable.extend(binned.map(|binned| (at, binned)));
         lines.push((i, line));
     }
-    for (at, refined, posterior) in
-        refine(analysis, &usable, settings.effort(analysis.context.seed()), settings.samples)?
-    {
-        let (i, line) = &mut lines[at];
+    let effort = settings.effort(analysis.context.seed());
+    for Refined { place, result, posterior, .. } in refine(analysis, &usable, effort, settings.samples)? {
+        let (i, line) = &mut lines[place];
         if let Some(folder) = &samples.folder {
             std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
             let name = format!("{}.csv", samples.names[*i]);
@@ -239,7 +239,7 @@ fn refine_group(
             tables::write_samples(&folder.join(&name), &problem.names(), &posterior[..posterior.len().min(most)])?;
             line.samples = name;
         }
-        line.applied.result = Some(refined);
+        line.applied.result = Some(result);
     }
     for (_, line) in lines.iter_mut().filter(|(_, line)| line.applied.result.is_none()) {
         line.applied.error.get_or_insert_with(|| "no draw of the network has any likelihood".into());
@@ -286,11 +286,10 @@ fn unique_names(spectra: &[PathBuf]) -> Vec<String> {
         .collect()
 }
 
-/// Reads spectra into the run's bins.
+/// Reads spectra into the run's bins, where their files say that they are of the run's response.
 struct Reader<'a> {
     case: &'a Case,
-    /// The run's own spectrum, where it is a file.
-    own: Option<Spectrum>,
+    binner: Binner<'a>,
     trained: Trained,
     /// Whether spectra of another response are analysed all the same.
     force: bool,
@@ -298,12 +297,8 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn new(case: &'a Case, force: bool) -> Result<Self> {
-        let problem = &case.problem;
-        let own = match case.run.is_built_in() {
-            true => None,
-            false => problem.only_set("rontgen apply")?.files.first().map(|path| read_spectrum(path)).transpose()?,
-        };
-        Ok(Self { case, own, trained: Trained::new(&problem.only_set("rontgen apply")?.files), force })
+        let files = &case.problem.only_set("rontgen apply")?.files;
+        Ok(Self { case, binner: Binner::new(case)?, trained: Trained::new(files), force })
     }
 
     fn read(&mut self, path: &Path) -> (Applied, Option<Binned>) {
@@ -315,16 +310,8 @@ impl<'a> Reader<'a> {
             error: None,
             warnings: Vec::new(),
         };
-        let spectrum = match read_spectrum(path) {
-            Ok(mut spectrum) => {
-                // Without numbers of its own, its channels are the run's.
-                if let Some(own) = self.own.as_ref().filter(|own| own.channel.len() == spectrum.channel.len())
-                    && !spectrum.numbered
-                {
-                    spectrum.channel.clone_from(&own.channel);
-                }
-                spectrum
-            }
+        let spectrum = match self.binner.spectrum(path) {
+            Ok(spectrum) => spectrum,
             Err(error) => {
                 line.error = Some(error.to_string());
                 return (line, None);
@@ -332,7 +319,7 @@ impl<'a> Reader<'a> {
         };
         line.exposure = spectrum.exposure;
         line.warnings = spectrum.warnings.clone();
-        if self.own.is_some() {
+        if !self.case.run.is_built_in() {
             let ours = &self.case.problem.observations.sets()[0].identity;
             let mut found = ours.differences(&spectrum.identity, "the run's spectrum", "this one");
             let (others, remarks) = self.trained.compare(&spectrum);
@@ -347,7 +334,8 @@ impl<'a> Reader<'a> {
             }
             line.warnings.extend(found.into_iter().map(|text| format!("{text}: analysed with the run's all the same")));
         }
-        match self.bin(&spectrum, path, &mut line.warnings) {
+        let spec = ObservationSpec { spectrum: path.to_path_buf(), ..ObservationSpec::default() };
+        match self.binner.served(&spectrum, &spec, &mut line.warnings) {
             Ok(binned) => {
                 line.counts = binned.counts.iter().map(|&k| u64::from(k)).sum();
                 (line, Some(binned))
@@ -357,75 +345,6 @@ impl<'a> Reader<'a> {
                 (line, None)
             }
         }
-    }
-
-    fn bin(&self, spectrum: &Spectrum, path: &Path, warnings: &mut Vec<String>) -> Result<Binned, String> {
-        if !spectrum.is_poisson() {
-            return Err("its numbers are no counts but have Gaussian errors, for which there are no networks".into());
-        }
-        let dataset = &self.case.problem.observations.sets()[0];
-        let exposure = spectrum.exposure / dataset.exposure;
-        match self.case.settings.exposures(&self.case.problem) {
-            Some([lo, hi]) if !(lo..=hi).contains(&exposure) => {
-                return Err(format!(
-                    "EXPOSURE is {} s; the networks were trained for {} to {} s",
-                    spectrum.exposure,
-                    lo * dataset.exposure,
-                    hi * dataset.exposure
-                ));
-            }
-            None if (exposure - 1.0).abs() > SAME_EXPOSURE => {
-                return Err(format!(
-                    "EXPOSURE is {} s; the networks were trained for {} s (inference.amortised.exposure = [shortest, longest] trains \
-                     them for a range)",
-                    spectrum.exposure, dataset.exposure
-                ));
-            }
-            _ => {}
-        }
-        let counts = dataset.counts_of(spectrum, self.own.as_ref())?;
-        let background = match self.case.settings.columns(&self.case.problem) > counts.len() {
-            true => Some(self.background(spectrum, path, warnings)?),
-            false => None,
-        };
-        Ok(Binned { counts, exposure, background })
-    }
-
-    /// The spectrum's own background in the run's bins, where it is like those that the networks have seen.
-    fn background(
-        &self,
-        spectrum: &Spectrum,
-        path: &Path,
-        warnings: &mut Vec<String>,
-    ) -> Result<BinnedBackground, String> {
-        let dataset = &self.case.problem.observations.sets()[0];
-        let spec = ObservationSpec { spectrum: path.to_path_buf(), ..ObservationSpec::default() };
-        let (theirs, said) = dataset.background_of(spectrum, &spec).map_err(|error| error.to_string())?;
-        warnings.extend(said);
-        let (Some(amortised), Some(ours)) = (&self.case.settings.inference.amortised, &dataset.background) else {
-            return Err("the run has no background".into());
-        };
-        // What the networks have not seen is not theirs to say: levels within what Poisson counts allow, scales within rounding.
-        let level = theirs.total() / ours.total().max(1.0);
-        let room = 3.0 * (theirs.total().max(1.0).sqrt() + 1.0) / ours.total().max(1.0);
-        let [lo, hi] = amortised.background;
-        if level + room < lo || level - room > hi {
-            return Err(format!(
-                "its background has {} counts, {level:.3} times those of the run's; the networks were trained for {lo} to {hi} times (inference.amortised.background)",
-                theirs.total()
-            ));
-        }
-        let mean = |scale: &[f64]| scale.iter().sum::<f64>() / scale.len().max(1) as f64;
-        let scale = mean(&theirs.scale) / mean(&ours.scale);
-        let [lo, hi] = amortised.scale;
-        if !(lo * (1.0 - SAME_EXPOSURE)..=hi * (1.0 + SAME_EXPOSURE)).contains(&scale) {
-            return Err(format!(
-                "its background is scaled by {:.5}, {scale:.3} times the run's; the networks were trained for {lo} to {hi} times (inference.amortised.scale)",
-                mean(&theirs.scale)
-            ));
-        }
-        let counts = theirs.counts.iter().map(|&count| count as u32).collect();
-        Ok(BinnedBackground { counts, scale: theirs.scale })
     }
 }
 

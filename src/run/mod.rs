@@ -15,6 +15,8 @@
 //! | `reference` | the reference samplers instead of rounds |
 //! | `study` | runs with keys varied, beside a reference posterior |
 //! | `apply`, `trained` | the networks of an amortised run on other spectra; whether a spectrum's response is the one they were trained for |
+//! | `binning` | spectra in the bins of an amortised run |
+//! | `survey` | a list of observations times one run file |
 //! | `diagnose` | calibration of a finished run |
 //! | `derive` | fluxes, luminosities and equivalent widths of a finished run's draws |
 //! | `bench` | throughput of the stages, for `rontgen bench` |
@@ -23,6 +25,7 @@ pub mod apply;
 mod apply_record;
 mod backgrounds;
 pub mod bench;
+mod binning;
 pub mod checkpoint;
 pub mod demo;
 pub mod derive;
@@ -41,4 +44,5 @@ pub mod run_file;
 pub mod setup;
 mod store;
 pub mod study;
+pub mod survey;
 mod trained;

@@ -91,6 +91,12 @@ fn automatic(all: &[wgpu::Adapter]) -> Option<usize> {
         .map(|(_, i)| i)
 }
 
+/// The number of `gpu:1`.
+fn numbered(name: &str) -> Option<usize> {
+    let (word, number) = name.split_once(':')?;
+    if word.eq_ignore_ascii_case("gpu") { number.parse().ok() } else { None }
+}
+
 pub(super) fn open(name: &str) -> Result<Device, DeviceError> {
     if name.eq_ignore_ascii_case("cpu") {
         return Ok(Device::cpu());
@@ -102,6 +108,14 @@ pub(super) fn open(name: &str) -> Result<Device, DeviceError> {
             None if name.eq_ignore_ascii_case("auto") => return Ok(Device::cpu()),
             None => return Err(DeviceError::NoGpu),
         }
+    } else if let Some(number) = numbered(name) {
+        // The number that `adapters` gives it: ranks of a job take one each.
+        if number >= all.len() {
+            let names: Vec<_> = all.iter().map(|adapter| adapter.get_info().name).collect();
+            let found = if names.is_empty() { "no adapter at all".into() } else { names.join(", ") };
+            return Err(DeviceError::NoSuchAdapter { asked: name.into(), found });
+        }
+        number
     } else {
         let wanted = name.to_lowercase();
         // "software" stands for whatever software adapter there is, so that scripts need not know its name.

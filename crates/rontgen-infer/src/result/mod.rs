@@ -15,6 +15,7 @@ mod prior;
 mod reference;
 mod residuals;
 mod summary;
+mod survey;
 mod tables;
 mod together;
 mod verdict;
@@ -37,6 +38,7 @@ pub use summary::{
     ModelSummary, ObservationSummary, ParameterSummary, ProposalSummary, RefineSummary, RoundSeconds, RoundSummary,
     Seconds, Summary, Transfers,
 };
+pub use survey::{RowVerdict, Sketch, SurveyResult, SurveyRow, SurveySummary};
 pub use tables::{
     BackgroundRow, COVERAGE_BINS, Coverage, LossRow, Quantiles, SetPictures, SpectrumRow, SpectrumTable, UnfoldedRow,
     UnfoldedTable, WeightedSamples,

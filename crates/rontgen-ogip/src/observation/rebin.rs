@@ -1,8 +1,6 @@
 //! Other spectra in the bins of a data set.
 
-use super::{
-    Background, Dataset, FileChoice, Mismatch, ObservationError, ObservationSpec, Spectrum, companions, refused,
-};
+use super::{Background, Dataset, Mismatch, ObservationError, ObservationSpec, Spectrum, companions, refused};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -54,8 +52,8 @@ impl Dataset {
         Ok(counts)
     }
 
-    /// The background that another spectrum names (BACKFILE, or columns of its own), in the D bins of this data set, with what is odd about it.
-    /// `spectrum` was read from `spec.spectrum`, with its row.
+    /// The background of another spectrum in the D bins of this data set, with what is odd about it: the one that `spec` names, else what the spectrum names
+    /// (BACKFILE, or columns of its own). `spectrum` was read from `spec.spectrum`, with its row.
     ///
     /// # Errors
     /// No background, one that cannot be read or used, one with Gaussian errors, a channel of the bins that is missing.
@@ -64,9 +62,8 @@ impl Dataset {
         spectrum: &Spectrum,
         spec: &ObservationSpec,
     ) -> Result<(Background, Vec<String>), ObservationError> {
-        let spec = ObservationSpec { background: FileChoice::Keyword, ..spec.clone() };
         let named = companions(spectrum);
-        let (read, file) = super::load::background(&spec, spectrum, &named)?.ok_or_else(|| {
+        let (read, file) = super::load::background(spec, spectrum, &named)?.ok_or_else(|| {
             refused(&spectrum.path, "no background: BACKFILE is blank or 'none', and the run's statistic takes one")
         })?;
         let mut warnings = Vec::new();
