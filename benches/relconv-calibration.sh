@@ -29,8 +29,8 @@ for ((n = first; n <= last; n++)); do
         awk -F, -v name="${parameter%=*}" -v truth="${parameter#*=}" -v n="$n" '
             NR == 1 { for (k = 1; k <= NF; k++) if ($k == name) column = k; next }
             { all++; if ($column < truth) below++ }
-            END { share = below / all; printf "%d %s %s %.4f %s\n", n, name, truth, share, share > 0.05 && share < 0.95 ? "inside" : "outside" }
+            END { share = below / all; printf "%d %s %s %.4f %s\n", n, name, truth, share, (share > 0.05 && share < 0.95) ? "inside" : "outside" }
         ' "$folder/posterior.csv"
     done
 done | tee -a "$out/shares.txt"
-sort -u "$out/shares.txt" | awk '/inside|outside/ { all[$2]++; inside[$2] += $5 == "inside" } END { for (p in all) print p, inside[p], "of", all[p] }'
+sort -u "$out/shares.txt" | awk '/inside|outside/ { all[$2]++; inside[$2] += ($5 == "inside") } END { for (p in all) print p, inside[p], "of", all[p] }'

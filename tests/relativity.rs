@@ -89,9 +89,10 @@ fn lines_are_those_of_relxill() {
         }
         // The rays know of no returning light.
         let direct = if returning {
-            list.pop();
-            list.push((&switch, 0.0));
-            let (model, _, full) = fixed(name, &list, &[]);
+            let mut without = list.clone();
+            without.retain(|(parameter, _)| *parameter != switch);
+            without.push((&switch, 0.0));
+            let (model, _, full) = fixed(name, &without, &[]);
             photons(&model, &full, &edges)
         } else {
             found.clone()

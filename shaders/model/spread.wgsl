@@ -47,20 +47,20 @@ fn spread_sum(cells: u32, hats: u32, n: u32) -> f32 {
     }
     let lowest = i32(source(hats, 0u));
     let count = i32(source(hats, 1u));
-    let from = max(i32(n) - lowest - (i32(SPREAD_STEPS) - 1), 0);
-    let to = min(i32(n) - lowest, count - 1);
+    let begin = max(i32(n) - lowest - (i32(SPREAD_STEPS) - 1), 0);
+    let last = min(i32(n) - lowest, count - 1);
     var sum = 0.0;
-    for (var k = from; k <= to; k += 8) {
+    for (var k = begin; k <= last; k += 8) {
         let i = i32(n);
         var part = 0.0;
         // Beyond the last hat are numbers of no meaning.
-        if k + 7 <= to {
+        if k + 7 <= last {
             part = ((spread_product(cells, hats, lowest, i, k) + spread_product(cells, hats, lowest, i, k + 1))
                 + (spread_product(cells, hats, lowest, i, k + 2) + spread_product(cells, hats, lowest, i, k + 3)))
                 + ((spread_product(cells, hats, lowest, i, k + 4) + spread_product(cells, hats, lowest, i, k + 5))
                 + (spread_product(cells, hats, lowest, i, k + 6) + spread_product(cells, hats, lowest, i, k + 7)));
         } else {
-            for (var rest = k; rest <= to; rest++) {
+            for (var rest = k; rest <= last; rest++) {
                 part += spread_product(cells, hats, lowest, i, rest);
             }
         }

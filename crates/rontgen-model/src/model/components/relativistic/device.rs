@@ -84,8 +84,8 @@ impl Mesh {
         };
         let cells = plain(format!("spread_cell({source}u, i)"), wide);
         let text = format!(
-            "{HATS}\nvar<private> line: Relativistic;\nvar<private> line_room: Room;\n\nfn stage_setup() {{\n    line = {name}_setup({parameter}u, {table}u, 0u, \
-             &line_room);\n}}\n\nfn stage_bin(i: u32) -> f32 {{\n    return spread_hat(line, &line_room, i);\n}}\n"
+            "{HATS}\nvar<private> spread_line: Relativistic;\nvar<private> spread_room: Room;\n\nfn stage_setup() {{\n    spread_line = {name}_setup({parameter}u, {table}u, 0u, \
+             &spread_room);\n}}\n\nfn stage_bin(i: u32) -> f32 {{\n    return spread_hat(spread_line, &spread_room, i);\n}}\n"
         );
         let line = Part { text, line: true, slots: hats, run: Some(RUN) };
         let sums = plain(format!("spread_sum({next}u, {}u, i)", next + wide), wide);
