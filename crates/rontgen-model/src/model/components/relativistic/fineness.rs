@@ -5,7 +5,7 @@
 //! RONTGEN_KERR_FINENESS=2 RONTGEN_FINENESS_DRAWS=100 RONTGEN_FINENESS_FILE=usual.txt cargo test ...
 //! ```
 //!
-//! The first writes the spectra, the second compares its own with them.
+//! The first writes the spectra, the second compares its own with them; both read these words as they are compiled.
 
 use crate::model::{Model, Parameters, Prior, Program, Setting, Settings};
 use rontgen_kerr::kerr::FINENESS;
@@ -47,7 +47,7 @@ fn change(found: &[f64], want: &[f64]) -> f64 {
 
 #[test]
 fn half_the_spacing_changes_c_stat_by_little() {
-    let draws = std::env::var("RONTGEN_FINENESS_DRAWS").ok().and_then(|n| n.parse().ok()).unwrap_or(6usize);
+    let draws = option_env!("RONTGEN_FINENESS_DRAWS").and_then(|n| n.parse().ok()).unwrap_or(6usize);
     // As X-IFU has them.
     let edges: Vec<f64> = (0..=3880).map(|k| 0.3 + 0.0025 * f64::from(k)).collect();
     let mut model = Model::parse("relconv_lp*pexmon", &Settings::default()).unwrap();
@@ -63,8 +63,8 @@ fn half_the_spacing_changes_c_stat_by_little() {
     };
     let mut text = String::new();
     let (mut to_exact, mut to_file) = (Vec::new(), Vec::new());
-    let file = std::env::var("RONTGEN_FINENESS_FILE").ok();
-    let known = file.as_ref().filter(|_| FINENESS > 1).and_then(|file| std::fs::read_to_string(file).ok());
+    let file = option_env!("RONTGEN_FINENESS_FILE");
+    let known = file.filter(|_| FINENESS > 1).and_then(|file| std::fs::read_to_string(file).ok());
     for draw in 0..draws {
         let values: Vec<f64> = FREE.iter().map(|(_, lo, hi)| lo + (hi - lo) * uniform()).collect();
         let mut full = parameters.full(&parameters.from_cube(&[0.5; 4]));
