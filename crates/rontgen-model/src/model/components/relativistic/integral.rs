@@ -23,7 +23,8 @@ impl Integral {
     pub fn new(line: &Line) -> Self {
         let mut stretches = Vec::with_capacity(ALL);
         let mut all = 0.0;
-        for ([y, next], [inverse, below, a, b, c]) in line.y.array_windows().zip(&line.cubics) {
+        for (pair, [inverse, below, a, b, c]) in line.y.windows(2).zip(&line.cubics) {
+            let (y, next) = (&pair[0], &pair[1]);
             if next <= y {
                 continue; // the end of a piece is the next one's beginning
             }
