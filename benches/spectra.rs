@@ -83,6 +83,11 @@ fn main() {
         ("relline_lp", &xifu, true),
         ("relline", &xifu, true),
         ("relconv_lp*(powerlaw+gaussian)", &hard, true),
+        ("relconv_lp*(powerlaw+gaussian)", &xifu, true),
+        ("relconv_lp*pexmon", &hard, true),
+        ("relconv_lp*pexmon", &xifu, true),
+        ("pexmon", &hard, true),
+        ("pexmon", &xifu, true),
     ];
     let settings = Settings::new("angr", "vern").expect("settings");
     let programs = cases.map(|(expression, edges, fixed)| {

@@ -1,7 +1,7 @@
 use crate::{devices, own_devices};
 use rontgen::device::{Device, DeviceError, Tensor};
 use rontgen::kernels::fold::FluxTile;
-use rontgen::kernels::model::{ModelPlan, model};
+use rontgen::kernels::model::{ModelPlan, StageText, model};
 use rontgen::model::{Model, Program, Scratch, Settings};
 
 fn program(expression: &str, energies: usize) -> Program {
@@ -11,7 +11,11 @@ fn program(expression: &str, energies: usize) -> Program {
 }
 
 fn plan(device: &Device, program: &Program) -> ModelPlan {
-    let stages: Vec<&str> = program.stages().iter().map(|stage| stage.wgsl.as_str()).collect();
+    let stages: Vec<StageText> = program
+        .stages()
+        .iter()
+        .map(|stage| StageText { wgsl: &stage.wgsl, slots: stage.slots as usize, run: stage.run })
+        .collect();
     let bins = program.bin_table();
     ModelPlan::new(device, &stages, bins.as_flattened(), bins[0].len(), program.tables())
 }

@@ -3,7 +3,7 @@
 use crate::{devices, noise};
 use rontgen::device::{Device, DeviceError, Tensor};
 use rontgen::kernels::fold::{Csr, FluxTile, FoldPlan, Weights, Window, fold};
-use rontgen::kernels::model::{ModelPlan, model};
+use rontgen::kernels::model::{ModelPlan, StageText, model};
 use rontgen::kernels::model_fold::{BLOCK, ModelFoldPlan, model_fold};
 use rontgen::model::{Model, Program, Settings};
 
@@ -16,7 +16,11 @@ fn program(expression: &str) -> Program {
 }
 
 fn plan(device: &Device, program: &Program) -> ModelPlan {
-    let stages: Vec<&str> = program.stages().iter().map(|stage| stage.wgsl.as_str()).collect();
+    let stages: Vec<StageText> = program
+        .stages()
+        .iter()
+        .map(|stage| StageText { wgsl: &stage.wgsl, slots: stage.slots as usize, run: stage.run })
+        .collect();
     let bins = program.bin_table();
     ModelPlan::new(device, &stages, bins.as_flattened(), bins[0].len(), program.tables())
 }

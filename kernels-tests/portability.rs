@@ -4,7 +4,11 @@
 
 use naga::back::spv;
 use rontgen::device::{Device, Kernel};
-use rontgen::kernels::{self, flow, gemm, gemm_half, model::ModelPlan, model_fold};
+use rontgen::kernels::{
+    self, flow, gemm, gemm_half,
+    model::{ModelPlan, StageText},
+    model_fold,
+};
 use rontgen::model::{Kind, Model, Program, Settings, catalogue};
 
 fn all() -> Vec<Kernel> {
@@ -44,7 +48,11 @@ fn models() -> Vec<Kernel> {
     for expression in expressions {
         let model = Model::parse(&expression, &settings).expect("a model");
         let program = Program::new(&model, &edges).expect("a program");
-        let stages: Vec<&str> = program.stages().iter().map(|stage| stage.wgsl.as_str()).collect();
+        let stages: Vec<StageText> = program
+            .stages()
+            .iter()
+            .map(|stage| StageText { wgsl: &stage.wgsl, slots: stage.slots as usize, run: stage.run })
+            .collect();
         let bins = program.bin_table();
         let plan = ModelPlan::new(&Device::cpu(), &stages, bins.as_flattened(), bins[0].len(), program.tables());
         // Models share stages (a power law that is shifted by several): one kernel each.

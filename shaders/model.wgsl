@@ -2,7 +2,7 @@
 // Lanes run along the spectra, each invocation over a run of energies, so that what depends on the spectrum only is computed
 // once; the flux is written energy-major.
 //!include status
-struct Launch { stride: u32, rows: u32, energies: u32, run: u32, slot: u32, first_row: u32 }
+struct Launch { stride: u32, rows: u32, energies: u32, run: u32, slot: u32, first_row: u32, numbers: u32 }
 @group(0) @binding(0) var<uniform> launch: Launch;
 @group(0) @binding(1) var<storage, read> parameter_values: array<f32>;
 @group(0) @binding(2) var<storage, read> bin_values: array<f32>;
@@ -34,7 +34,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     current_spectrum = id.x;
     stage_setup();
     let first = id.y * launch.run;
-    let last = min(first + launch.run, launch.energies);
+    let last = min(first + launch.run, launch.numbers);
     var bad = false;
     for (var i = first; i < last; i++) {
         let value = stage_bin(i);

@@ -51,7 +51,12 @@ fn lines_are_those_of_relxill() {
             .iter()
             .map(|(k, v)| (format!("{name}.{k}"), v.as_f64().unwrap()))
             .collect();
-        let list: Vec<(&str, f64)> = values.iter().map(|(k, v)| (k.as_str(), *v)).collect();
+        let mut list: Vec<(&str, f64)> = values.iter().map(|(k, v)| (k.as_str(), *v)).collect();
+        let returning = line["returning"].as_bool().unwrap();
+        let switch = format!("{name}.switch_returnrad");
+        if name == "relline_lp" {
+            list.push((&switch, f64::from(u8::from(returning))));
+        }
         let get = |wanted: &str| list.iter().find(|(k, _)| *k == format!("{name}.{wanted}")).map(|x| x.1);
         let (model, _, full) = fixed(name, &list, &[]);
         let found = photons(&model, &full, &edges);
@@ -66,7 +71,7 @@ fn lines_are_those_of_relxill() {
             sum / line.iter().sum::<f64>() * (1.0 + get("z").unwrap()) / get("lineE").unwrap()
         };
         let (a, b) = (mean(&found), mean(&want));
-        let (tilt, spin, returning) = (get("Incl").unwrap(), get("a").unwrap(), line["returning"].as_bool().unwrap());
+        let (tilt, spin) = (get("Incl").unwrap(), get("a").unwrap());
         println!(
             "| {name}{} | {spin:.3} | {tilt:.1} | {:.1} | {tv:.4} | {a:.5} | {b:.5} | {} |",
             if returning { " (returning)" } else { "" },
@@ -82,16 +87,30 @@ fn lines_are_those_of_relxill() {
         for (k, x) in rays["photons"].as_array().unwrap().iter().enumerate() {
             groups[first + k] = x.as_f64().unwrap();
         }
-        let own: Vec<f64> = found.chunks_exact(8).map(|group| group.iter().sum()).collect();
+        // The rays know of no returning light.
+        let direct = if returning {
+            let mut without = list.clone();
+            without.retain(|(parameter, _)| *parameter != switch);
+            without.push((&switch, 0.0));
+            let (model, _, full) = fixed(name, &without, &[]);
+            photons(&model, &full, &edges)
+        } else {
+            found.clone()
+        };
+        let own: Vec<f64> = direct.chunks_exact(8).map(|group| group.iter().sum()).collect();
         let (apart, their_mean) = (variation(&own, &groups), rays["mean"].as_f64().unwrap());
+        let back = variation(&direct, &found);
         let theirs = rays["variation"].as_f64().unwrap();
-        println!("    rays: {apart:.5}, mean {their_mean:.5}; from relxill {theirs:.4}");
-        let usual = if (20.0..=70.0).contains(&tilt) { 0.003 } else { 0.015 };
-        let at_relxill = (a - b).abs() < 3e-4 || (their_mean - b).abs() > 1.5e-4 || returning;
-        if tv > theirs.max(usual) + 2e-4
+        println!("    rays: {apart:.5}, mean {their_mean:.5}; from relxill {theirs:.4}; returning light {back:.4}");
+        let ordinary = (20.0..=70.0).contains(&tilt);
+        let usual = if ordinary { 0.003 } else { 0.015 };
+        let at_relxill = (a - b).abs() < 3e-4 || if returning { !ordinary } else { (their_mean - b).abs() > 1.5e-4 };
+        // Where relxill's interpolation shows more than the returning light that the rays lack, it is the limit.
+        let bound = if theirs > usual + back { theirs + back } else { usual } + 2e-4;
+        if tv > bound
             || !at_relxill
             || apart > (if tilt > 70.0 { 2e-3 } else { 5e-4 })
-            || (a - their_mean).abs() > 2e-4
+            || (mean(&direct) - their_mean).abs() > 2e-4
         {
             failures.push(format!("{name} {spin} {tilt}: {tv:.4}, {a:.5} for {b:.5}, rays {apart:.5} {their_mean:.5}"));
         }
@@ -112,10 +131,17 @@ fn lines_between_nodes_are_those_at_nodes() {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         lo + (hi - lo) * (state >> 11) as f64 / (1u64 << 53) as f64
     };
-    for (spin, tilt, height) in [((0.6, 0.8), (30.0, 40.0), (3.0, 6.0)), ((0.96, 0.998), (60.0, 68.0), (2.0, 30.0))] {
+    // Returning light is that of 8000 rays from each ring, whose places differ from node to node.
+    let cases = [
+        ((0.6, 0.8), (30.0, 40.0), (3.0, 6.0), 0.0, 3e-4),
+        ((0.6, 0.8), (30.0, 40.0), (3.0, 6.0), 1.0, 1e-3),
+        ((0.96, 0.998), (60.0, 68.0), (2.0, 30.0), 0.0, 3e-4),
+    ];
+    let switch = "relline_lp.switch_returnrad";
+    for (spin, tilt, height, returning, bound) in cases {
         let names = ["relline_lp.a", "relline_lp.Incl", "relline_lp.h"];
         let free = [(names[0], spin.0, spin.1), (names[1], tilt.0, tilt.1), (names[2], height.0, height.1)];
-        let (model, parameters, _) = fixed("relline_lp", &[], &free);
+        let (model, parameters, _) = fixed("relline_lp", &[(switch, returning)], &free);
         let program = Program::new(&model, &edges).unwrap();
         let mut worst = 0.0f64;
         for _ in 0..12 {
@@ -126,11 +152,12 @@ fn lines_between_nodes_are_those_at_nodes() {
             }
             let mut found = vec![0.0; edges.len() - 1];
             program.evaluate(&full, &mut found);
+            let values = [&values[..], &[(switch, returning)]].concat();
             let (exact, _, full) = fixed("relline_lp", &values, &[]);
             worst = worst.max(variation(&found, &photons(&exact, &full, &edges)));
         }
         println!("{spin:?} {tilt:?} {height:?}: {worst:.1e}");
-        assert!(worst < 3e-4, "{worst}");
+        assert!(worst < bound, "{worst}");
         // Beyond the priors there is no line, and no wrong one.
         let mut full = parameters.full(&parameters.from_cube(&[0.5; 4][..parameters.free().len()]));
         full[model.find("relline_lp.Incl").unwrap()] = tilt.1 + 1.0;
@@ -219,7 +246,15 @@ fn photons_are_kept_on_every_grid() {
         let (model, _, full) = fixed(&format!("{conv}*gaussian"), &for_conv, &[]);
         let spread = photons(&model, &full, &fine);
         let (model, _, full) = fixed(line, &for_line, &[]);
-        let tv = variation(&spread, &photons(&model, &full, &fine));
+        // The source's bin is a mean of lines.
+        let mut full = full;
+        let place = model.find(&energy).unwrap();
+        let mut mean = vec![0.0; fine.len() - 1];
+        for k in 0..16 {
+            full[place] = 6.4 * (6.401f64 / 6.4).powf((f64::from(k) + 0.5) / 16.0);
+            mean.iter_mut().zip(photons(&model, &full, &fine)).for_each(|(sum, x)| *sum += x / 16.0);
+        }
+        let tv = variation(&spread, &mean);
         println!("{conv}: {tv:.1e}");
         assert!(tv < 1e-4, "{conv}: {tv}");
         let (model, _, full) = fixed(&format!("{conv}*(powerlaw+gaussian)"), &for_conv, &[]);
@@ -235,7 +270,11 @@ fn photons_are_kept_on_every_grid() {
 /// The f32 form of the CPU, and the shader, in bins above 1e-3 of the brightest.
 #[test]
 fn single_precision_keeps_to_double() {
-    let grids = [logarithmic(0.5, 20.0, 370), (0..=800).map(|k| 5.9 + 0.001 * f64::from(k)).collect()];
+    let grids = [
+        logarithmic(0.5, 20.0, 370),
+        (0..=800).map(|k| 5.9 + 0.001 * f64::from(k)).collect(),
+        (0..=1900).map(|k| 3.0 + 0.04 * f64::from(k)).collect(),
+    ];
     let device = crate::golden::device::device();
     let mut failures = Vec::new();
     for (name, values) in [
@@ -246,6 +285,7 @@ fn single_precision_keeps_to_double() {
         ("laor", &[("Incl", 55.0)][..]),
         ("kerrdisk", &[("a", 0.6), ("Incl", 45.0)][..]),
         ("relconv_lp*powerlaw", &[("a", 0.9), ("Incl", 40.0), ("h", 3.0), ("beta", 0.3)][..]),
+        ("relconv*(powerlaw+gaussian)", &[("a", 0.8), ("Incl", 30.0)][..]),
         // Two of them in one stage.
         ("relconv_lp*powerlaw+relline", &[("a", 0.5), ("Incl", 40.0), ("h", 3.0)][..]),
     ] {
@@ -254,8 +294,8 @@ fn single_precision_keeps_to_double() {
         let values: Vec<(&str, f64)> = values.iter().map(|(k, v)| (k.as_str(), *v)).collect();
         let (model, _, full) = fixed(name, &values, &[]);
         for (grid, edges) in grids.iter().enumerate() {
-            if grid == 1 && name.contains('*') {
-                continue; // many sources for each bin
+            if (grid == 1) == name.contains('*') && grid > 0 {
+                continue; // a source needs a wide band, and a line of it a fine grid
             }
             let program = Program::new(&model, edges).unwrap();
             let single: Vec<f32> = full.iter().map(|x| *x as f32).collect();

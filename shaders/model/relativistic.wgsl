@@ -5,6 +5,9 @@ const RELATIVISTIC_RADII = 68u;
 const RELATIVISTIC_ANGLES = 33u;
 const RELATIVISTIC_RINGS = 72u;
 const RELATIVISTIC_HEADER = 24u;
+// Rings between which a disc's light goes, and their pairs.
+const RELATIVISTIC_LIGHT = 50u;
+const RELATIVISTIC_PAIRS = 2500u;
 
 struct Relativistic {
     // y = g - 1 of the five corners.
@@ -17,7 +20,7 @@ struct Relativistic {
 }
 
 // kind: 0 a broken power law (index, beyond, break), 1 a lamp (height, velocity, index).
-struct RelativisticDisc { spin: f32, tilt: f32, inner: f32, outer: f32, stable: bool, limb: f32, kind: u32, light: vec3<f32> }
+struct RelativisticDisc { spin: f32, tilt: f32, inner: f32, outer: f32, stable: bool, limb: f32, kind: u32, light: vec3<f32>, returning: bool }
 
 // Four nodes around a place, or the only one.
 struct RelativisticCubic { first: u32, count: u32, weights: vec4<f32> }
@@ -43,6 +46,8 @@ struct RelativisticView {
     lamp_spins: RelativisticCubic,
     heights: RelativisticCubic,
     height_count: u32,
+    // Where room_scratch from 350 has what returns.
+    returning: bool,
 }
 
 fn relativistic_cubic(place: f32, nodes: u32) -> RelativisticCubic {
@@ -170,7 +175,81 @@ fn relativistic_emission(v: RelativisticView, r: f32, radius: RelativisticCubic)
         let doppler = sqrt((1.0 - v.light.y) * (1.0 + v.light.y)) / (1.0 + v.light.y * relativistic_lamp(v, radius, 0u));
         emissivity *= safe_exp((2.0 + v.light.z) * log(doppler));
     }
+    if v.returning {
+        let back = relativistic_cubic((log(r - v.inside) - v.grid_first) / v.grid_step * RELATIVISTIC_FINENESS - 0.5, RELATIVISTIC_LIGHT);
+        let n = 350u + back.first;
+        let share = dot(back.weights, vec4<f32>(room_scratch[n], room_scratch[n + 1u], room_scratch[n + 2u], room_scratch[n + 3u]));
+        emissivity *= 1.0 + max(share, 0.0);
+    }
     return emissivity * radial;
+}
+
+// Rings of light per node of the radial grid.
+const RELATIVISTIC_FINENESS = 50.0 / 67.0;
+
+// Photons that a pair of rings exchanges, between the nodes of one photon index.
+fn relativistic_pair(v: RelativisticView, at: u32, row: u32) -> f32 {
+    var sum = v.spins.weights.x * table(at);
+    if v.spins.count > 1u {
+        sum += v.spins.weights.y * table(at + row) + v.spins.weights.z * table(at + 2u * row) + v.spins.weights.w * table(at + 3u * row);
+    }
+    return sum;
+}
+
+// Fills room_scratch from 350 with what returns to each ring over what the lamp sends there; returns whether the table has it. See returning.rs.
+fn relativistic_returning(v: RelativisticView, inner: f32, outer: f32) -> bool {
+    let start = u32(table(v.t + 22u));
+    if start == 0u {
+        return false;
+    }
+    let at = v.t + start;
+    let index = v.light.z;
+    let count = u32(table(at));
+    // Weights of the photon indices: room_scratch from 460.
+    for (var k = 0u; k < count; k++) {
+        var weight = 1.0;
+        for (var other = 0u; other < count; other++) {
+            if other != k {
+                weight *= (index - table(at + 3u + other)) / (table(at + 3u + k) - table(at + 3u + other));
+            }
+        }
+        room_scratch[460u + k] = weight;
+    }
+    let from_place = (log(inner - v.inside) - v.grid_first) / v.grid_step * RELATIVISTIC_FINENESS;
+    let to_place = (log(outer - v.inside) - v.grid_first) / v.grid_step * RELATIVISTIC_FINENESS;
+    // What the lamp sends to each ring: from 400.
+    for (var k = 0u; k < RELATIVISTIC_LIGHT; k++) {
+        let place = (f32(k) + 0.5) / RELATIVISTIC_FINENESS;
+        let r = v.inside + safe_exp(v.grid_first + v.grid_step * place);
+        room_scratch[400u + k] = relativistic_emission(v, r, relativistic_cubic(place, RELATIVISTIC_RADII)) / (r * (r - v.inside));
+        room_scratch[350u + k] = 0.0;
+    }
+    let row = count * RELATIVISTIC_PAIRS;
+    for (var k = 0u; k < count; k++) {
+        let weight = room_scratch[460u + k];
+        let first = at + 3u + count + (v.spins.first * count + k) * RELATIVISTIC_PAIRS;
+        for (var receiver = 0u; receiver < RELATIVISTIC_LIGHT; receiver++) {
+            let pairs = first + receiver * RELATIVISTIC_LIGHT;
+            var sum = 0.0;
+            for (var n = 0u; n < RELATIVISTIC_LIGHT; n += 5u) {
+                sum += relativistic_sent(v, n, from_place, to_place) * relativistic_pair(v, pairs + n, row)
+                    + relativistic_sent(v, n + 1u, from_place, to_place) * relativistic_pair(v, pairs + n + 1u, row)
+                    + relativistic_sent(v, n + 2u, from_place, to_place) * relativistic_pair(v, pairs + n + 2u, row)
+                    + relativistic_sent(v, n + 3u, from_place, to_place) * relativistic_pair(v, pairs + n + 3u, row)
+                    + relativistic_sent(v, n + 4u, from_place, to_place) * relativistic_pair(v, pairs + n + 4u, row);
+            }
+            room_scratch[350u + receiver] += weight * sum;
+        }
+    }
+    for (var k = 0u; k < RELATIVISTIC_LIGHT; k++) {
+        room_scratch[350u + k] /= max(room_scratch[400u + k], 1e-37);
+    }
+    return index >= table(at + 1u) && index <= table(at + 2u);
+}
+
+// Of a ring with an edge of the disc in it there is a part.
+fn relativistic_sent(v: RelativisticView, k: u32, from_place: f32, to_place: f32) -> f32 {
+    return room_scratch[400u + k] * clamp(min(to_place, f32(k + 1u)) - max(from_place, f32(k)), 0.0, 1.0);
 }
 
 // arccos to 2e-8 (Abramowitz & Stegun 4.4.46).
@@ -295,6 +374,10 @@ fn relativistic_new(d: RelativisticDisc, t: u32, a: ptr<private, Room>) -> Relat
             v.largest = max(v.largest, 0.0);
         }
     }
+    if d.returning {
+        allowed = relativistic_returning(v, inner, outer) && allowed;
+        v.returning = true;
+    }
     let first = log(inner - v.inside);
     let step = (log(outer - v.inside) - first) / f32(RELATIVISTIC_RINGS);
     // Rings: red ends from 0, blue ends from 100, weights of the annuli from 200, areas of one from 300.
@@ -418,12 +501,12 @@ fn relativistic_laor(p: u32, two: bool) -> RelativisticDisc {
     if two {
         light = vec3<f32>(par(p), par(p + 5u), par(p + 4u));
     }
-    return RelativisticDisc(0.998, par(p + 3u), par(p + 1u), par(p + 2u), false, 1.0, 0u, light);
+    return RelativisticDisc(0.998, par(p + 3u), par(p + 1u), par(p + 2u), false, 1.0, 0u, light, false);
 }
 
 // relline, relconv, kerrdisk, kerrconv: indices, break, spin, inclination and radii are the seven parameters from p.
 fn relativistic_broken(p: u32, stable: bool, limb: f32) -> RelativisticDisc {
-    return RelativisticDisc(par(p + 3u), par(p + 4u), par(p + 5u), par(p + 6u), stable, limb, 0u, vec3<f32>(par(p), par(p + 1u), par(p + 2u)));
+    return RelativisticDisc(par(p + 3u), par(p + 4u), par(p + 5u), par(p + 6u), stable, limb, 0u, vec3<f32>(par(p), par(p + 1u), par(p + 2u)), false);
 }
 
 fn laor_setup(p: u32, t: u32, a: ptr<private, Room>) -> Relativistic {
@@ -444,8 +527,8 @@ fn kerrdisk_setup(p: u32, t: u32, a: ptr<private, Room>) -> Relativistic {
 
 fn relline_lp_setup(p: u32, t: u32, a: ptr<private, Room>) -> Relativistic {
     let d = RelativisticDisc(par(p + 2u), par(p + 3u), par(p + 4u), par(p + 5u), false, par(p + 7u), 1u,
-        vec3<f32>(par(p + 1u), 0.0, par(p + 8u)));
-    return relativistic_line(d, t, a, par(p), par(p + 6u), par(p + 9u));
+        vec3<f32>(par(p + 1u), 0.0, par(p + 8u)), par(p + 9u) > 0.5);
+    return relativistic_line(d, t, a, par(p), par(p + 6u), par(p + 10u));
 }
 
 fn kdblur_setup(p: u32, t: u32, slot: u32, a: ptr<private, Room>) -> Relativistic {
@@ -466,7 +549,7 @@ fn kerrconv_setup(p: u32, t: u32, slot: u32, a: ptr<private, Room>) -> Relativis
 
 fn relconv_lp_setup(p: u32, t: u32, slot: u32, a: ptr<private, Room>) -> Relativistic {
     let d = RelativisticDisc(par(p + 2u), par(p + 3u), par(p + 4u), par(p + 5u), false, par(p + 6u), 1u,
-        vec3<f32>(par(p), par(p + 1u), par(p + 7u)));
+        vec3<f32>(par(p), par(p + 1u), par(p + 7u)), par(p + 8u) > 0.5);
     return relativistic_new(d, t, a);
 }
 
@@ -531,25 +614,4 @@ fn relativistic_value(c: Relativistic, a: ptr<private, Room>, i: u32) -> f32 {
     let inverse = 1.0 / c.energy;
     let y = ((mid_hi(i) - c.energy) + (mid_lo(i) - c.energy_low)) * inverse;
     return c.norm * relativistic_share(c, a, y, 0.5 * width(i) * inverse);
-}
-
-fn relativistic_from(c: Relativistic, a: ptr<private, Room>, slot: u32, i: u32, k: u32) -> f32 {
-    if k >= energies() {
-        return 0.0;
-    }
-    let inverse = 1.0 / mid_hi(k);
-    let y = ((mid_hi(i) - mid_hi(k)) + (mid_lo(i) - mid_lo(k))) * inverse;
-    return source(slot, k) * relativistic_share(c, a, y, 0.5 * width(i) * inverse);
-}
-
-fn relativistic_blur(c: Relativistic, a: ptr<private, Room>, slot: u32, i: u32) -> f32 {
-    let lowest = edge_lo(i) / (1.0 + c.corner[4]) * (1.0 - 1e-6);
-    let highest = edge_hi(i) / (1.0 + c.corner[0]) * (1.0 + 1e-6);
-    let first = first_above(lowest);
-    var sum = 0.0;
-    for (var k = first; k < energies() && edge_lo(min(k, energies() - 1u)) < highest; k += 4u) {
-        sum += (relativistic_from(c, a, slot, i, k) + relativistic_from(c, a, slot, i, k + 1u))
-            + (relativistic_from(c, a, slot, i, k + 2u) + relativistic_from(c, a, slot, i, k + 3u));
-    }
-    return c.norm * sum;
 }

@@ -23,7 +23,7 @@ fn energies() -> u32 { return arrayLength(&w_bins) / 8u; }
 fn source(slot: u32, i: u32) -> f32 { return w_source[slot * energies() + i]; }
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    if id.x < energies() { w_out[id.x] = stage_value(id.x); }
+    if id.x < arrayLength(&w_out) { w_out[id.x] = stage_value(id.x); }
 }
 ";
 
@@ -51,11 +51,12 @@ pub fn run(device: &wgpu::Device, queue: &wgpu::Queue, program: &Program, full: 
     };
     let bins = storage(program.bin_table().as_flattened());
     let (table, parameters) = (storage(program.tables()), storage(full));
-    let size = 4 * program.energies() as u64;
     let mut slots: Vec<f32> = Vec::new();
     let mut last = Vec::new();
     for stage in program.stages() {
         assert!(!stage.host);
+        let numbers = stage.slots * program.energies() as u32;
+        let size = 4 * u64::from(numbers);
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: None,
             source: wgpu::ShaderSource::Wgsl(Cow::Owned(format!("{}\n{WRAPPER}", stage.wgsl))),
@@ -113,7 +114,7 @@ pub fn run(device: &wgpu::Device, queue: &wgpu::Queue, program: &Program, full: 
             let mut pass = encoder.begin_compute_pass(&Default::default());
             pass.set_pipeline(&pipeline);
             pass.set_bind_group(0, &group, &[]);
-            pass.dispatch_workgroups((program.energies() as u32).div_ceil(64), 1, 1);
+            pass.dispatch_workgroups(numbers.div_ceil(64), 1, 1);
         }
         encoder.copy_buffer_to_buffer(&out, 0, &read, 0, size);
         queue.submit([encoder.finish()]);

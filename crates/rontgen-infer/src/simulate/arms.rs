@@ -11,7 +11,7 @@ use super::{Compression, gpu, plan};
 use crate::device::{Device, DeviceError, Tensor};
 use crate::kernels::fold::{Csr, FoldPlan, Weights};
 use crate::kernels::gain::{GainPlan, Shift};
-use crate::kernels::model::ModelPlan;
+use crate::kernels::model::{ModelPlan, StageText};
 use crate::kernels::model_fold::ModelFoldPlan;
 use crate::kernels::parameters::{Coordinates, ParameterPlan};
 use crate::model::{FreeParameter, MapEntry, Parameters, Program, ResponseMap};
@@ -294,6 +294,10 @@ fn model_plan(device: &Device, program: &Program) -> Result<ModelPlan> {
     }
     let bins = program.bin_table();
     let columns = bins.first().map_or(1, |row| row.len());
-    let stages: Vec<&str> = program.stages().iter().map(|stage| stage.wgsl.as_str()).collect();
+    let stages: Vec<StageText> = program
+        .stages()
+        .iter()
+        .map(|stage| StageText { wgsl: &stage.wgsl, slots: stage.slots as usize, run: stage.run })
+        .collect();
     Ok(ModelPlan::new(device, &stages, bins.as_flattened(), columns, program.tables()))
 }

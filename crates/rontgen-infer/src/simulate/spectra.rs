@@ -7,7 +7,7 @@ use crate::{
     device::{Device, DeviceError, Tensor},
     kernels::{
         fold::FluxTile,
-        model::{ModelPlan, host_stages, model},
+        model::{ModelPlan, StageText, host_stages, model},
     },
     model::{ModelError, Program, Scratch},
 };
@@ -39,7 +39,11 @@ pub fn on_device(device: &Device, program: &Program, points: &[Vec<f64>]) -> Res
         }));
     }
     let columns = bins.first().map_or(1, |row| row.len());
-    let stages: Vec<&str> = program.stages().iter().map(|stage| stage.wgsl.as_str()).collect();
+    let stages: Vec<StageText> = program
+        .stages()
+        .iter()
+        .map(|stage| StageText { wgsl: &stage.wgsl, slots: stage.slots as usize, run: stage.run })
+        .collect();
     let plan = ModelPlan::new(device, &stages, bins.as_flattened(), columns, program.tables());
     let tile = super::gpu::tile(device, program.energies(), 1, plan.slots()).min(points.len().next_multiple_of(4));
     let evaluate = |full: &[f32], flux: &mut [f32]| program.evaluate_f32(full, flux, &mut Scratch::default());

@@ -24,6 +24,19 @@ struct Launch {
     run: u32,
     slot: u32,
     first_row: u32,
+    /// Numbers of the stage per spectrum.
+    numbers: u32,
+}
+
+/// A stage of a model.
+#[derive(Debug, Clone, Copy)]
+pub struct StageText<'a> {
+    /// WGSL; empty where the host computes the output.
+    pub wgsl: &'a str,
+    /// Slots of E numbers that it fills.
+    pub slots: usize,
+    /// Numbers that one invocation had best work out; `None`: any.
+    pub run: Option<u32>,
 }
 
 /// A model laid out on a device.
@@ -33,23 +46,32 @@ pub struct ModelPlan {
     /// First the stages that the host computes.
     hosts: usize,
     stages: Vec<Kernel>,
+    /// Of each stage: the first of its slots, how many, and numbers per invocation if it cares.
+    places: Vec<(usize, usize, Option<u32>)>,
     gpu: Option<(Tensor<f32>, Tensor<f32>)>,
 }
 
 impl ModelPlan {
-    /// `stages` are WGSL texts in the order they run, each reading the ones before it; an empty text is a stage whose output the
+    /// `stages` are in the order they run, each reading the ones before it; an empty text is a stage whose output the
     /// host computes, and these come first. `bins` is row-major with `columns`
     /// numbers per energy; `tables` is flat.
     ///
     /// # Panics
     /// When `bins` is not a whole number of rows or there is no stage.
-    pub fn new(device: &Device, stages: &[&str], bins: &[f32], columns: usize, tables: &[f32]) -> Self {
+    pub fn new(device: &Device, stages: &[StageText<'_>], bins: &[f32], columns: usize, tables: &[f32]) -> Self {
         assert!(!stages.is_empty() && columns > 0 && bins.len().is_multiple_of(columns), "model: stages and bins");
         let last = stages.len() - 1;
-        let hosts = stages.iter().take_while(|text| text.is_empty()).count();
+        let hosts = stages.iter().take_while(|stage| stage.wgsl.is_empty()).count();
         assert!(hosts <= last, "model: a stage of the host is not the last one");
         let own = stages.iter().enumerate().skip(hosts);
-        let kernels = own.map(|(k, text)| kernel(text, columns, last > 0, k == last)).collect();
+        let kernels = own.map(|(k, stage)| kernel(stage.wgsl, columns, last > 0, k == last)).collect();
+        let mut next = hosts;
+        let places = stages.iter().skip(hosts).map(|stage| {
+            let first = next;
+            next += stage.slots;
+            (first, stage.slots, stage.run)
+        });
+        let places = places.collect();
         let gpu = device.is_gpu().then(|| {
             let tables = if tables.is_empty() { &[0.0][..] } else { tables };
             (
@@ -57,7 +79,7 @@ impl ModelPlan {
                 Tensor::from_slice(device, 1, tables.len(), tables),
             )
         });
-        Self { energies: bins.len() / columns, hosts, stages: kernels, gpu }
+        Self { energies: bins.len() / columns, hosts, stages: kernels, places, gpu }
     }
 
     /// Model energies, E.
@@ -74,9 +96,9 @@ impl ModelPlan {
         (bins, tables)
     }
 
-    /// Returns the number of stages whose output a later one reads.
+    /// Returns the number of slots, of E numbers each, of the stages whose output a later one reads.
     pub fn slots(&self) -> usize {
-        self.hosts + self.stages.len() - 1
+        self.places.last().map_or(0, |(first, ..)| *first)
     }
 
     /// Returns the number of stages that the host computes.
@@ -193,16 +215,18 @@ pub fn model(
             } else {
                 RUN_ENERGIES
             };
-            let grid = [rows.div_ceil(64) as u32, energies.div_ceil(run) as u32, 1];
-            for (k, stage) in plan.stages.iter().enumerate() {
-                let slot = plan.hosts + k;
+            for (stage, (slot, filled, wanted)) in plan.stages.iter().zip(&plan.places) {
+                let numbers = filled * energies;
+                let run = wanted.map_or(run, |wanted| wanted as usize);
+                let grid = [rows.div_ceil(64) as u32, numbers.div_ceil(run) as u32, 1];
                 let launch = Launch {
                     stride: stride as u32,
                     rows: rows as u32,
                     energies: energies as u32,
                     run: run as u32,
-                    slot: slot as u32,
+                    slot: *slot as u32,
                     first_row: first_row as u32,
+                    numbers: numbers as u32,
                 };
                 let mut bindings = vec![full.gpu(), bins.gpu(), tables.gpu(), flux.tensor().gpu()];
                 if let Some(slots) = &slots {

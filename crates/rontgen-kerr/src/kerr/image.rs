@@ -15,9 +15,9 @@ use super::{
 use std::f64::consts::PI;
 
 /// Angles theta in 0 ..= pi, at equal steps.
-pub const ANGLES: usize = 33;
+pub const ANGLES: usize = 32 * super::FINENESS + 1;
 /// Points around the image of a ring.
-const POINTS: usize = 96;
+const POINTS: usize = 96 * super::FINENESS;
 /// Gauss-Legendre nodes and weights on -1 .. 1.
 const GAUSS: [(f64, f64); 4] = [
     (-0.861_136_311_594_052_6, 0.347_854_845_137_453_85),

@@ -21,6 +21,12 @@ pub mod ray;
 pub mod returning;
 pub mod table;
 
+/// Every grid is so many times as fine as usual: 1, or what RONTGEN_KERR_FINENESS said when this was compiled, to see what the grids' spacing does. Shaders
+/// know of 1 alone.
+pub const FINENESS: usize = match option_env!("RONTGEN_KERR_FINENESS") {
+    Some(text) if matches!(text.as_bytes(), [b'2']) => 2,
+    _ => 1,
+};
 /// Spins lie between minus this and this (Thorne 1974, ApJ 191, 507).
 pub const LARGEST_SPIN: f64 = 0.998;
 /// Discs end here at the latest (gravitational radii).

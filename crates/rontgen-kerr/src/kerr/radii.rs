@@ -5,7 +5,7 @@
 use super::{LARGEST_RADIUS, metric};
 
 /// Nodes.
-pub const RADII: usize = 68;
+pub const RADII: usize = 67 * super::FINENESS + 1;
 /// Nodes beyond each end, for derivatives.
 pub(super) const BEYOND: usize = 2;
 

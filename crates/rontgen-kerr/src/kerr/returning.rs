@@ -15,6 +15,10 @@ use std::f64::consts::PI;
 pub const RINGS: usize = 50;
 /// Cells of the shift between a pair of rings.
 pub const SHIFTS: usize = 20;
+/// Pairs of rings.
+pub const PAIRS: usize = RINGS * RINGS;
+/// Numbers of a table ([`Returning::numbers`]).
+pub const RETURNING: usize = PAIRS * (3 + SHIFTS);
 /// Rays of a ring: so many squared cosines times so many azimuths.
 const SLOPES: usize = 80;
 const TURNS: usize = 100;
@@ -151,6 +155,12 @@ impl Returning {
         out
     }
 
+    /// Returns all that [`boosts`] needs in one piece, [`RETURNING`] numbers: transfers, ranges, shifts.
+    pub fn numbers(&self) -> Vec<f64> {
+        let ranges = self.range.iter().flatten();
+        self.transfer.iter().chain(ranges).chain(&self.shifts).copied().collect()
+    }
+
     /// Computes the emissivity of each ring with what it receives of the others' light, which it sends out again whole: `emissivity` of
     /// each ring by its lamp, `index` of the photons' power law. One return; equation 8 of Dauser et al. 2022 without the corrections for the
     /// reflected spectrum's shape.
@@ -179,6 +189,23 @@ impl Returning {
             })
             .collect()
     }
+}
+
+/// Computes for each of the [`PAIRS`] of rings, by receiver and then emitter, the photons of one energy that are received per area and time over those
+/// emitted, if they are a power law of photon index `index`; `numbers`: of [`Returning::numbers`].
+pub fn boosts(numbers: &[f64], index: f64) -> Vec<f64> {
+    let (transfers, rest) = numbers.split_at(PAIRS.min(numbers.len()));
+    let (ranges, shifts) = rest.split_at((2 * PAIRS).min(rest.len()));
+    let pairs = transfers.iter().zip(ranges.chunks_exact(2)).zip(shifts.chunks_exact(SHIFTS));
+    pairs
+        .map(|((transfer, range), shares)| {
+            if *transfer == 0.0 {
+                return 0.0;
+            }
+            let shift = |k: usize| range[0] + (range[1] - range[0]) * (k as f64 + 0.5) / SHIFTS as f64;
+            transfer * shares.iter().enumerate().map(|(k, share)| share * shift(k).powf(index - 1.0)).sum::<f64>()
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -248,6 +275,11 @@ mod tests {
             })
             .collect();
         let all = table.add(&own, 2.0);
+        let boosts = boosts(&table.numbers(), 2.0);
+        for (receiver, all) in all.iter().enumerate() {
+            let back: f64 = boosts[receiver * RINGS..][..RINGS].iter().zip(&own).map(|(boost, own)| boost * own).sum();
+            assert!(((own[receiver] + back) / all - 1.0).abs() < 1e-12);
+        }
         let ratio: Vec<f64> = all.iter().zip(&own).map(|(a, b)| a / b).collect();
         println!("{:?}", ratio.iter().step_by(4).collect::<Vec<_>>());
         // Energy is not made: what returns, as received, is less than was emitted.

@@ -5,19 +5,20 @@
 //! nodes for every box; a box takes those it lies between, and one more on either side. Where a value is fixed there is one node, at that value.
 
 use super::{
-    INCLINATIONS, LARGEST_HEIGHT, LARGEST_SPIN, LEAST_HEIGHT,
+    FINENESS, INCLINATIONS, LARGEST_HEIGHT, LARGEST_SPIN, LEAST_HEIGHT,
     image::{self, IMAGE},
     lamp::{self, LAMP},
     metric,
+    returning::Returning,
 };
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Nodes of the whole range of spins, of inclinations, of heights.
-const SPINS: usize = 25;
-const LAMP_SPINS: usize = 41;
-const TILTS: usize = 31;
-const HEIGHTS: usize = 49;
+const SPINS: usize = 24 * FINENESS + 1;
+const LAMP_SPINS: usize = 40 * FINENESS + 1;
+const TILTS: usize = 30 * FINENESS + 1;
+const HEIGHTS: usize = 48 * FINENESS + 1;
 /// Nodes of a cubic.
 const CUBIC: usize = 4;
 
@@ -162,6 +163,14 @@ impl Nodes {
             })
             .collect();
         lamps.concat()
+    }
+}
+
+impl Nodes {
+    /// Traces what discs receive of their own light, on all threads: by spin, [`super::returning::RETURNING`] numbers. Each is twenty images' work.
+    pub fn returning(&self) -> Vec<f64> {
+        let spins = (0..self.spin.count).map(|k| 1.0 - self.spin.node(k).powi(3));
+        spins.flat_map(|spin| Returning::new(spin).numbers()).collect()
     }
 }
 

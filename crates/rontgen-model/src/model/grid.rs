@@ -154,6 +154,8 @@ pub struct Grid<S> {
     pub edges: Vec<S>,
     /// Edges unrounded, for what moves them against each other \[keV\].
     pub exact: Vec<f64>,
+    /// Logarithms of the exact edges (keV).
+    pub ln_edges: Vec<f64>,
     /// Widths \[keV\], E.
     pub widths: Vec<S>,
     /// Bins, tile by tile.
@@ -166,7 +168,8 @@ impl<S: Copy + Default> Grid<S> {
         let tiles = bins.chunks(TILE).enumerate().map(|(t, chunk)| Tile::build::<R>(t * TILE, chunk)).collect();
         let widths = bins.iter().map(|(lo, hi)| R::of(hi - lo).store()).collect();
         let exact: Vec<f64> = bins.first().map(|b| b.0).into_iter().chain(bins.iter().map(|b| b.1)).collect();
-        Self { edges: exact.iter().map(|e| R::of(*e).store()).collect(), exact, widths, tiles }
+        let ln_edges = exact.iter().map(|e| e.ln()).collect();
+        Self { edges: exact.iter().map(|e| R::of(*e).store()).collect(), exact, ln_edges, widths, tiles }
     }
 }
 

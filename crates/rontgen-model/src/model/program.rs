@@ -251,7 +251,7 @@ impl Program {
             (instance.table, instance.oracle_table) = (start..tables.len(), oracle_start..oracle_tables.len());
             made.push((key, instance.clone()));
         }
-        let stages = wgsl::stages(&trees, &instances);
+        let stages = wgsl::stages(&trees, &instances, &bins);
         let plan = |tree: Tree| {
             let mut ops = Vec::new();
             compile(&tree, 0, &mut ops);

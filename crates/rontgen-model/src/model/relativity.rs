@@ -4,7 +4,10 @@
 //! traced again and the copy is replaced, under a temporary name first.
 
 use crate::replacement::Replacement;
-use rontgen_kerr::kerr::table::{Axis, Bounds, Nodes};
+use rontgen_kerr::kerr::{
+    returning::RETURNING,
+    table::{Axis, Bounds, Nodes},
+};
 use sha2::{Digest, Sha256};
 use std::{
     io::Write,
@@ -38,21 +41,24 @@ pub(crate) struct Rays {
     pub nodes: Nodes,
     pub images: Arc<Vec<f64>>,
     pub lamps: Arc<Vec<f64>>,
+    /// Of the images' spins; empty where it was not asked for.
+    pub returning: Arc<Vec<f64>>,
 }
 
-/// Images do not ask for lamps: they are traced and kept apart.
+/// Images do not ask for lamps or for a disc's own light: they are traced and kept apart.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
     Images(Axis, Axis),
     Lamps(Axis, Axis),
+    Returning(Axis),
 }
 
 /// What was traced or read so far.
 type Known = Vec<(Kind, Arc<Vec<f64>>)>;
 static KNOWN: Mutex<Known> = Mutex::new(Vec::new());
 
-/// The rays of a box.
-pub(crate) fn rays(bounds: &Bounds) -> Rays {
+/// The rays of a box; `returning`: those between a disc's rings, too.
+pub(crate) fn rays(bounds: &Bounds, returning: bool) -> Rays {
     let nodes = Nodes::new(bounds);
     let places = PLACES.get().cloned().unwrap_or_default();
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -66,12 +72,17 @@ pub(crate) fn rays(bounds: &Bounds) -> Rays {
     };
     let images = get(Kind::Images(nodes.spin, nodes.inclination));
     let lamps = nodes.lamp.map(|[spin, height]| get(Kind::Lamps(spin, height))).unwrap_or_default();
-    Rays { nodes, images, lamps }
+    let returning = if returning { get(Kind::Returning(nodes.spin)) } else { Arc::default() };
+    Rays { nodes, images, lamps, returning }
 }
 
 fn kept_or_traced(nodes: &Nodes, kind: Kind, cache: Option<&Path>, progress: Option<fn(usize, usize)>) -> Vec<f64> {
     let (images, lamps) = nodes.sizes();
-    let size = if matches!(kind, Kind::Images(..)) { images } else { lamps };
+    let size = match kind {
+        Kind::Images(..) => images,
+        Kind::Lamps(..) => lamps,
+        Kind::Returning(spin) => spin.count * RETURNING,
+    };
     if let Some(numbers) = cache.and_then(|folder| load(folder, kind, size)) {
         return numbers;
     }
@@ -82,6 +93,7 @@ fn kept_or_traced(nodes: &Nodes, kind: Kind, cache: Option<&Path>, progress: Opt
             }
         }),
         Kind::Lamps(..) => nodes.lamps(),
+        Kind::Returning(..) => nodes.returning(),
     };
     // On threads of its own: one of the usual pool that waits here would take up other work meanwhile, and perhaps ask for these rays.
     let numbers = std::thread::scope(|scope| {
@@ -106,8 +118,11 @@ fn identity(kind: Kind) -> [u8; DIGEST] {
     let (name, axes) = match kind {
         Kind::Images(spin, inclination) => (b"images", [spin, inclination]),
         Kind::Lamps(spin, height) => (b"lamps ", [spin, height]),
+        Kind::Returning(spin) => (b"return", [spin, spin]),
     };
     hash.update(name);
+    // Grids within the nodes.
+    hash.update([rontgen_kerr::kerr::FINENESS as u8]);
     for axis in axes {
         hash.update(axis.first.to_le_bytes());
         hash.update(axis.step.to_le_bytes());
@@ -167,6 +182,7 @@ mod tests {
         let kinds = [
             (Kind::Images(nodes.spin, nodes.inclination), nodes.sizes().0),
             (Kind::Lamps(spin, height), nodes.sizes().1),
+            (Kind::Returning(spin), RETURNING),
         ];
         for (k, (kind, size)) in kinds.into_iter().enumerate() {
             let rays = kept_or_traced(&nodes, kind, Some(home.path()), None);

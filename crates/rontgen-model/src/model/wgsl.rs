@@ -4,6 +4,7 @@
 //! wrapper calls; so the same component serves whatever layout the kernel chooses.
 
 use super::{
+    components::relativistic::device::Mesh,
     plan::{Leaf, Tree},
     program::Instance,
 };
@@ -26,7 +27,7 @@ const ROOM: (&str, &str) = ("room", include_str!("../../../../shaders/model/room
 ///   and `edge_hi`: its column 7 (bins need not touch);
 /// - `fn table(k: u32) -> f32`: [`super::Program::tables`];
 /// - `fn energies() -> u32`: E;
-/// - `fn source(slot: u32, i: u32) -> f32`: bin i of the output of an earlier stage (0 where there is none).
+/// - `fn source(slot: u32, i: u32) -> f32`: bin i of the output of an earlier stage (0 where there is none), of a longer one number i, beyond E, too.
 ///
 /// Names in use: those above, `stage_*`, `c0`, `c1`, ..., `a0`, `a1`, ... (the components' rooms) and the functions of `shaders/include` and `shaders/model`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +36,10 @@ pub struct Stage {
     pub wgsl: String,
     /// Number of the output: later stages read it by this number; the last stage's output is the model.
     pub slot: u32,
+    /// Slots of E numbers that it fills, from that one.
+    pub slots: u32,
+    /// Numbers that one invocation had best work out; `None`: any.
+    pub run: Option<u32>,
     /// Whether the output does not come from a shader but from [`super::Program::host_stages`]; then `wgsl` is empty. Such stages come
     /// first.
     pub host: bool,
@@ -68,9 +73,12 @@ fn room(has_one: bool, k: usize) -> String {
     if has_one { format!(", &a{k}") } else { String::new() }
 }
 
-fn formula(tree: &Tree, instances: &[Instance]) -> String {
+fn formula(tree: &Tree, instances: &[Instance], sums: &[(usize, u32)]) -> String {
     match tree {
         Tree::Leaf(Leaf::Shift(k, slot)) => {
+            if let Some((_, slot)) = sums.iter().find(|(other, _)| other == k) {
+                return format!("relativistic_blur({slot}u, i)");
+            }
             let Some(shader) = instances.get(*k).and_then(|i| i.convolution).map(|c| c.shader()) else {
                 return "0.0".into();
             };
@@ -85,16 +93,20 @@ fn formula(tree: &Tree, instances: &[Instance]) -> String {
             };
             format!("scaled_exp({}, {})", all("scale", " * "), all("exponent", " + "))
         }
-        Tree::Sum(a, b) => format!("({} + {})", formula(a, instances), formula(b, instances)),
-        Tree::Product(a, b) => format!("({} * {})", formula(a, instances), formula(b, instances)),
+        Tree::Sum(a, b) => format!("({} + {})", formula(a, instances, sums), formula(b, instances, sums)),
+        Tree::Product(a, b) => format!("({} * {})", formula(a, instances, sums), formula(b, instances, sums)),
     }
 }
 
-pub(crate) fn stages(trees: &[Tree], instances: &[Instance]) -> Vec<Stage> {
+pub(crate) fn stages(trees: &[Tree], instances: &[Instance], bins: &[(f64, f64)]) -> Vec<Stage> {
     let mut out = Vec::with_capacity(trees.len());
-    for (slot, tree) in trees.iter().enumerate() {
+    // Where the outputs of the trees are, and what comes next.
+    let (mut slots, mut next) = (Vec::with_capacity(trees.len()), 0);
+    for tree in trees {
         if matches!(tree, Tree::Leaf(Leaf::Host(_))) {
-            out.push(Stage { wgsl: String::new(), slot: u32::try_from(slot).unwrap_or(u32::MAX), host: true });
+            out.push(Stage { wgsl: String::new(), slot: next, slots: 1, run: None, host: true });
+            slots.push(next);
+            next += 1;
             continue;
         }
         let mut used = Vec::new();
@@ -106,11 +118,37 @@ pub(crate) fn stages(trees: &[Tree], instances: &[Instance]) -> Vec<Stage> {
             seen.push(leaf.clone());
             new
         });
+        used.iter_mut().for_each(|leaf| {
+            if let Leaf::Shift(_, slot) | Leaf::Given(slot) = leaf {
+                *slot = slots.get(*slot).map_or(0, |slot: &u32| *slot as usize);
+            }
+        });
+        let tree = moved(tree, &slots);
         let mut files: Vec<(&str, &str)> = vec![("math", MATH), ("bins", BINS)];
-        let (mut variables, mut setup) = (String::new(), String::new());
+        let (mut variables, mut setup, mut constants) = (String::new(), String::new(), String::new());
+        let mut sums = Vec::new();
         for leaf in used {
             let (Leaf::Shift(k, _) | Leaf::Component(k)) = leaf else { continue }; // leaves() names a fused one's components
             let Some(instance) = instances.get(k) else { continue };
+            if let (Leaf::Shift(_, source), Some(convolution)) = (&leaf, instance.convolution)
+                && convolution.is_relativistic()
+            {
+                let mesh = Mesh::new(bins);
+                constants = mesh.constants();
+                let (first, table, source) = (instance.first_parameter, instance.table.start, *source as u32);
+                let (parts, slot) = mesh.parts(convolution.name(), first, table, source, next);
+                sums.push((k, slot));
+                for part in parts {
+                    let shader = convolution.shader();
+                    let line = [&[ROOM][..], shader.needs, &[(shader.file, shader.source)]].concat();
+                    let own = if part.line { &line[..] } else { &[] };
+                    let wgsl = with_files(&[&[("math", MATH), ("bins", BINS)], own].concat());
+                    let wgsl = format!("{wgsl}{constants}\n{}\n{VALUE}", part.text);
+                    out.push(Stage { wgsl, slot: next, slots: part.slots, run: part.run, host: false });
+                    next += part.slots;
+                }
+                continue;
+            }
             let (shader, name, slot) = match (leaf, instance.code, instance.convolution) {
                 (Leaf::Shift(_, slot), _, Some(convolution)) => {
                     (convolution.shader(), convolution.name(), format!(", {slot}u"))
@@ -141,18 +179,32 @@ pub(crate) fn stages(trees: &[Tree], instances: &[Instance]) -> Vec<Stage> {
                 room(shader.room, k)
             );
         }
-        let mut wgsl = String::new();
-        for (_, source) in files {
-            wgsl.push_str(source);
-            wgsl.push('\n');
-        }
-        let _ = write!(
-            wgsl,
-            "{variables}\nfn stage_setup() {{\n{setup}}}\n\nfn stage_bin(i: u32) -> f32 {{\n    return {};\n}}\n\n\
-             fn stage_value(i: u32) -> f32 {{\n    stage_setup();\n    return stage_bin(i);\n}}\n",
-            formula(tree, instances)
+        let wgsl = format!(
+            "{}{constants}\n{variables}\nfn stage_setup() {{\n{setup}}}\n\nfn stage_bin(i: u32) -> f32 {{\n    return {};\n}}\n\n{VALUE}",
+            with_files(&files),
+            formula(&tree, instances, &sums)
         );
-        out.push(Stage { wgsl, slot: u32::try_from(slot).unwrap_or(u32::MAX), host: false });
+        out.push(Stage { wgsl, slot: next, slots: 1, run: None, host: false });
+        slots.push(next);
+        next += 1;
     }
     out
+}
+
+const VALUE: &str = "fn stage_value(i: u32) -> f32 {\n    stage_setup();\n    return stage_bin(i);\n}\n";
+
+fn with_files(files: &[(&str, &str)]) -> String {
+    files.iter().flat_map(|(_, source)| [source, "\n"]).collect()
+}
+
+/// A tree that reads stages where their outputs are.
+fn moved(tree: &Tree, slots: &[u32]) -> Tree {
+    let at = |slot: &usize| slots.get(*slot).map_or(0, |slot| *slot as usize);
+    match tree {
+        Tree::Leaf(Leaf::Shift(k, slot)) => Tree::Leaf(Leaf::Shift(*k, at(slot))),
+        Tree::Leaf(Leaf::Given(slot)) => Tree::Leaf(Leaf::Given(at(slot))),
+        Tree::Leaf(leaf) => Tree::Leaf(leaf.clone()),
+        Tree::Sum(a, b) => Tree::Sum(Box::new(moved(a, slots)), Box::new(moved(b, slots))),
+        Tree::Product(a, b) => Tree::Product(Box::new(moved(a, slots)), Box::new(moved(b, slots))),
+    }
 }

@@ -84,7 +84,7 @@ impl Convolution {
     }
 
     /// Its file defines `struct STRUCT`, `NAME_setup(p, t, slot) -> STRUCT` and `VALUE(c, slot, i) -> f32`; with a room
-    /// `NAME_setup(p, t, slot, a)` and `VALUE(c, a, slot, i)`.
+    /// `NAME_setup(p, t, slot, a)` and `VALUE(c, a, slot, i)`. Those of discs around rotating holes have stages of their own (`relativistic/device.rs`).
     pub fn shader(self) -> Shader {
         let ((file, source), structure, value) = match self {
             Self::Zashift | Self::Vashift => (SHIFT, "Shift", "shift_value"),
@@ -101,7 +101,7 @@ impl Convolution {
                 (super::RELATIVISTIC, "Relativistic", "relativistic_blur")
             }
         };
-        let room = matches!(self, Self::Rdblur | Self::Thcomp) || self.is_relativistic();
+        let room = matches!(self, Self::Rdblur | Self::Thcomp);
         Shader { file, source, structure, value, room, needs: super::needs(file) }
     }
 

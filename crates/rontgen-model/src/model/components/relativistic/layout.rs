@@ -7,25 +7,33 @@
 //! 10     spins of lamps, coordinate of the first, steps per unit; 0 spins: no lamps
 //! 13     heights, share of the first, steps per share
 //! 16     least and largest spin, inclination (degrees), share of heights that the table is for
+//! 22     where returning light begins; 0: there is none
 //! HEADER sin^2 of 0 to 90 degrees at [`POINTS`] equal steps
 //!        images: by spin (the largest first), inclination and radius L/(r sin i) of the reddest and bluest light, then for each law at each
 //!        angle theta the image's area over r, both branches together, times the law
 //!        lamps: by spin (the largest first) and height cosines of angles at each radius, then logarithms of the illumination
+//!        returning light: how many photon indices, the least, the largest, then all of them; by spin and index for each ring that receives and each that
+//!        emits the photons received over those emitted
 //! ```
 
 use super::sight::Sight;
 use crate::model::relativity::Rays;
+use rayon::prelude::*;
 use rontgen_kerr::kerr::{
+    FINENESS,
     image::{ANGLES, RING, Ring},
     lamp::LAMP,
     radii::RADII,
+    returning::{PAIRS, RETURNING, boosts},
     table::Axis,
 };
 use std::f64::consts::FRAC_PI_2;
 
 pub(super) const HEADER: usize = 24;
 /// Points of a piece of the line.
-pub(super) const POINTS: usize = 60;
+pub(super) const POINTS: usize = 59 * FINENESS + 1;
+/// Photon indices that returning light is laid out for, at most; the shader has room for so many.
+pub(super) const MOST_INDICES: usize = 18;
 /// Laws of limb darkening.
 pub(super) const LAWS: usize = 3;
 /// Rounding that the bounds of a table allow for.
@@ -48,6 +56,17 @@ fn intensity(law: usize, cosine: f64) -> f64 {
 /// Numbers of a radius for so many laws.
 pub(super) fn ring_size(laws: usize) -> usize {
     2 + laws * ANGLES
+}
+
+/// Photon indices between which a polynomial goes: Chebyshev's nodes, or one.
+fn indices(lo: f64, hi: f64) -> Vec<f64> {
+    if hi - lo < 1e-9 {
+        return vec![lo];
+    }
+    // Light of g = 2 changes by half with one index.
+    let count = ((0.75 * (hi - lo)).ceil() as usize + 3).min(MOST_INDICES);
+    let node = |k: usize| (std::f64::consts::PI * (k as f64 + 0.5) / count as f64).cos();
+    (0..count).map(|k| 0.5 * (lo + hi) - 0.5 * (hi - lo) * node(k)).collect()
 }
 
 pub(super) fn lay_out(rays: &Rays, sight: &Sight) -> Vec<f64> {
@@ -78,7 +97,21 @@ pub(super) fn lay_out(rays: &Rays, sight: &Sight) -> Vec<f64> {
         }
     }
     out.extend(rays.lamps.iter());
-    debug_assert_eq!(out.len(), lamps + rays.lamps.len() / LAMP * LAMP);
+    let returning = out.len();
+    debug_assert_eq!(returning, lamps + rays.lamps.len() / LAMP * LAMP);
+    if let Some((lo, hi)) = sight.returning {
+        out[22] = returning as f64;
+        let indices = indices(lo, hi);
+        out.extend([indices.len() as f64, lo - SLACK * lo.abs().max(1.0), hi + SLACK * hi.abs().max(1.0)]);
+        out.extend(&indices);
+        let all: Vec<Vec<f64>> = rays
+            .returning
+            .par_chunks_exact(RETURNING)
+            .flat_map_iter(|numbers| indices.iter().map(|index| boosts(numbers, *index)))
+            .collect();
+        out.extend(all.iter().flatten());
+        debug_assert_eq!(out.len(), returning + 3 + indices.len() + rays.nodes.spin.count * indices.len() * PAIRS);
+    }
     debug_assert_eq!(rays.images.len() % (RADII * RING), 0);
     out
 }

@@ -15,18 +15,19 @@ use super::{
 };
 use crate::model::real::Real;
 use rontgen_kerr::kerr::{
-    INCLINATIONS,
+    FINENESS, INCLINATIONS,
     image::ANGLES,
     lamp::{self, LAMP},
     radii::{RADII, Radii},
+    returning::RINGS as RINGS_OF_LIGHT,
     table::{height_share, lamp_coordinate, spin_coordinate},
 };
 use std::f64::consts::{FRAC_PI_2, PI};
 
 /// Annuli of a disc.
-const RINGS: usize = 72;
+const RINGS: usize = 72 * FINENESS;
 const PIECES: usize = 4;
-const ALL: usize = PIECES * POINTS;
+pub(super) const ALL: usize = PIECES * POINTS;
 /// Pieces shorter than this are none.
 const SHORTEST: f64 = 1e-6;
 
@@ -41,18 +42,18 @@ fn add<R: Real>(out: &mut [f64], numbers: &[R::Store], weight: f64) {
 /// A component's table; see `layout.rs`.
 pub(super) struct Reader<'t, R: Real> {
     table: &'t [R::Store],
-    head: [f64; HEADER],
+    pub head: [f64; HEADER],
 }
 
 /// Four nodes around a place, or the only one.
-struct Cubic {
-    first: usize,
-    weights: [f64; 4],
-    count: usize,
+pub(super) struct Cubic {
+    pub first: usize,
+    pub weights: [f64; 4],
+    pub count: usize,
 }
 
 impl Cubic {
-    fn new(place: f64, nodes: usize) -> Self {
+    pub fn new(place: f64, nodes: usize) -> Self {
         if nodes < 4 {
             return Self { first: 0, weights: [1.0, 0.0, 0.0, 0.0], count: 1 };
         }
@@ -63,7 +64,7 @@ impl Cubic {
         Self { first: k - 1, weights: [-t * b * c / 6.0, 0.5 * a * b * c, -0.5 * a * t * c, a * t * b / 6.0], count: 4 }
     }
 
-    fn of(&self, values: &[f64]) -> f64 {
+    pub fn of(&self, values: &[f64]) -> f64 {
         self.weights.iter().zip(&values[self.first..]).map(|(w, x)| w * x).sum()
     }
 }
@@ -77,7 +78,7 @@ impl<'t, R: Real> Reader<'t, R> {
         Some(Self { table, head })
     }
 
-    fn numbers(&self, from: usize, count: usize) -> Option<&'t [R::Store]> {
+    pub fn numbers(&self, from: usize, count: usize) -> Option<&'t [R::Store]> {
         self.table.get(from..from + count)
     }
 
@@ -156,20 +157,35 @@ impl<'t, R: Real> Reader<'t, R> {
                 Some(lamp)
             }
         };
+        let boosts = match disc.light {
+            Light::Lamp { index, .. } if disc.returning => Some(self.boosts(&spin, index)?),
+            _ => None,
+        };
         let shares = self.numbers(HEADER, POINTS)?;
         let shares = std::array::from_fn(|k| shares.get(k).map_or(0.0, |x| R::load(*x).to_f64()));
-        Image { disc, sine: tilt.to_radians().sin(), grid: Radii::new(disc.spin), rings, lamp, shares }.line()
+        Image {
+            disc,
+            sine: tilt.to_radians().sin(),
+            grid: Radii::new(disc.spin),
+            rings,
+            lamp,
+            shares,
+            back: [0.0; RINGS_OF_LIGHT],
+        }
+        .line(boosts.as_deref())
     }
 }
 
 /// What a disc looks like, and what lights it up.
-struct Image<'a> {
-    disc: &'a Disc,
+pub(super) struct Image<'a> {
+    pub disc: &'a Disc,
     sine: f64,
-    grid: Radii,
+    pub grid: Radii,
     rings: Vec<[f64; ROW]>,
     lamp: Option<Vec<f64>>,
     shares: [f64; POINTS],
+    /// By ring of the disc what returns to it over what the lamp sends.
+    pub back: [f64; RINGS_OF_LIGHT],
 }
 
 impl Image<'_> {
@@ -188,7 +204,7 @@ impl Image<'_> {
     }
 
     /// Emissivity times r^2 (1 - inside/r), which is dr by the grid's logarithm; `largest`: logarithm of what is divided out.
-    fn emission(&self, r: f64, cubic: &Cubic, largest: f64) -> f64 {
+    pub fn emission(&self, r: f64, cubic: &Cubic, largest: f64) -> f64 {
         let disc = self.disc;
         let radial = r * (r - self.grid.inside);
         match disc.light {
@@ -203,7 +219,7 @@ impl Image<'_> {
                     let doppler = (1.0 - velocity * velocity).sqrt() / (1.0 + velocity * cosine);
                     emissivity *= doppler.powf(2.0 + index);
                 }
-                emissivity * radial
+                emissivity * radial * (1.0 + self.back_at(r))
             }
         }
     }
@@ -219,8 +235,11 @@ impl Image<'_> {
     }
 
     #[inline(always)]
-    fn line(&self) -> Option<Line> {
+    fn line(mut self, boosts: Option<&[f64]>) -> Option<Line> {
         let (inner, outer) = self.disc.edges();
+        if let Some(boosts) = boosts {
+            self.back = self.returning(boosts, inner, outer);
+        }
         let (first, last) = ((inner - self.grid.inside).ln(), (outer - self.grid.inside).ln());
         let step = (last - first) / RINGS as f64;
         let at = |place: f64| {
@@ -356,12 +375,12 @@ fn arccos(x: f64) -> f64 {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Line {
     /// Points, ascending, those of a piece's end twice.
-    y: [f64; ALL],
+    pub y: [f64; ALL],
     density: [f64; ALL],
     /// Photons below each point.
     before: [f64; ALL],
     /// Behind each point: 1 over the way to the next, and photons below as a cubic of the share of it.
-    cubics: [[f64; 5]; ALL],
+    pub cubics: [[f64; 5]; ALL],
 }
 
 impl Line {
@@ -410,6 +429,11 @@ impl Line {
     /// Least and largest y.
     pub fn ends(&self) -> [f64; 2] {
         [self.y[0], self.y[ALL - 1]]
+    }
+
+    /// y where its pieces begin and where the last one ends.
+    pub fn corners(&self) -> [f64; PIECES + 1] {
+        std::array::from_fn(|k| self.y[(k * POINTS).min(ALL - 1)])
     }
 
     /// Photons below a y; `place`: where to begin to look, and then the point below.

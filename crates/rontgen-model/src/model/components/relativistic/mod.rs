@@ -6,8 +6,13 @@
 //! for all its bins.
 
 pub(super) mod blur;
+pub(crate) mod device;
+#[cfg(test)]
+mod fineness;
+mod integral;
 mod layout;
 mod line;
+mod returning;
 mod sight;
 
 pub(crate) use sight::Sight;
@@ -50,6 +55,8 @@ pub(crate) struct Disc {
     unit: Unit,
     /// 0 isotropic, 1 Laor, 2 Haardt.
     limb: f64,
+    /// What the disc receives of its own light adds to it.
+    returning: bool,
     light: Light,
 }
 
@@ -69,24 +76,35 @@ impl Disc {
                 let (index, two) = (at(line), name.ends_with('2'));
                 let light = if two { broken(index, at(line + 5), at(line + 4)) } else { broken(index, index, 10.0) };
                 let [inner, outer, tilt] = [1, 2, 3].map(|k| at(line + k));
-                Self { spin: LAOR_SPIN, tilt, inner, outer, unit: Unit::Gravitational, limb: DARKENED, light }
+                Self {
+                    spin: LAOR_SPIN,
+                    tilt,
+                    inner,
+                    outer,
+                    unit: Unit::Gravitational,
+                    limb: DARKENED,
+                    returning: false,
+                    light,
+                }
             }
             "relline_lp" | "relconv_lp" => {
                 // relconv_lp has a velocity after the height, relline_lp a redshift after the radii.
                 let velocity = if line == 1 { 0.0 } else { at(1) };
                 let [spin, tilt, inner, outer] = [2, 3, 4, 5].map(at);
                 let light = Light::Lamp { height: at(line), velocity, index: at(line + 7) };
-                Self { spin, tilt, inner, outer, unit: Unit::Gravitational, limb: at(line + 6), light }
+                let returning = at(line + 8) > 0.5;
+                Self { spin, tilt, inner, outer, unit: Unit::Gravitational, limb: at(line + 6), returning, light }
             }
             "relline" | "relconv" => {
                 let light = broken(at(line), at(line + 1), at(line + 2));
                 let [spin, tilt, inner, outer] = [3, 4, 5, 6].map(|k| at(line + k));
-                Self { spin, tilt, inner, outer, unit: Unit::Gravitational, limb: at(7 + 2 * line), light }
+                let limb = at(7 + 2 * line);
+                Self { spin, tilt, inner, outer, unit: Unit::Gravitational, limb, returning: false, light }
             }
             _ => {
                 let light = broken(at(line), at(line + 1), at(line + 2));
                 let [spin, tilt, inner, outer] = [3, 4, 5, 6].map(|k| at(line + k));
-                Self { spin, tilt, inner, outer, unit: Unit::Stable, limb: DARKENED, light }
+                Self { spin, tilt, inner, outer, unit: Unit::Stable, limb: DARKENED, returning: false, light }
             }
         }
     }

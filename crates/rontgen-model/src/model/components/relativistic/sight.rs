@@ -13,10 +13,15 @@ pub(crate) struct Sight {
     pub bounds: Bounds,
     /// Laws of limb darkening: first, and how many.
     pub laws: (usize, usize),
+    /// Photon indices that light which returns to the disc is needed for.
+    pub returning: Option<(f64, f64)>,
 }
 
 /// Spins at which a range of heights is looked at.
 const SAMPLES: usize = 33;
+
+/// Photon indices of light that returns, where nothing else is known.
+const INDICES: (f64, f64) = (-10.0, 10.0);
 
 /// Where a component's parameters stand.
 struct Places {
@@ -25,6 +30,8 @@ struct Places {
     inner: usize,
     height: Option<usize>,
     limb: Option<usize>,
+    /// Of a lamp: the photon index, and the switch of returning light behind it.
+    index: Option<usize>,
     /// The inner radius is in innermost stable orbits.
     stable: bool,
 }
@@ -32,11 +39,18 @@ struct Places {
 fn places(name: &str) -> Option<Places> {
     let line = usize::from(!name.contains("conv") && !name.contains("blur"));
     match name {
-        "laor" | "kdblur" | "laor2" | "kdblur2" => {
-            Some(Places { spin: None, tilt: line + 3, inner: line + 1, height: None, limb: None, stable: false })
-        }
+        "laor" | "kdblur" | "laor2" | "kdblur2" => Some(Places {
+            spin: None,
+            tilt: line + 3,
+            inner: line + 1,
+            height: None,
+            limb: None,
+            index: None,
+            stable: false,
+        }),
         "relline_lp" | "relconv_lp" => {
-            Some(Places { spin: Some(2), tilt: 3, inner: 4, height: Some(line), limb: Some(line + 6), stable: false })
+            let (height, limb, index) = (Some(line), Some(line + 6), Some(line + 7));
+            Some(Places { spin: Some(2), tilt: 3, inner: 4, height, limb, index, stable: false })
         }
         "relline" | "relconv" => Some(Places {
             spin: Some(line + 3),
@@ -44,6 +58,7 @@ fn places(name: &str) -> Option<Places> {
             inner: line + 5,
             height: None,
             limb: Some(7 + 2 * line),
+            index: None,
             stable: false,
         }),
         "kerrdisk" | "kerrconv" => Some(Places {
@@ -52,6 +67,7 @@ fn places(name: &str) -> Option<Places> {
             inner: line + 5,
             height: None,
             limb: None,
+            index: None,
             stable: true,
         }),
         _ => None,
@@ -93,6 +109,12 @@ impl Sight {
         {
             sight.laws = (layout::law(lo), 1);
         }
+        if let Some(index) = places.index {
+            sight.returning = sight.returning.map(|usual| range(index).unwrap_or(usual));
+            if range(index + 1).is_some_and(|(_, hi)| hi <= 0.5) {
+                sight.returning = None;
+            }
+        }
         Some(sight)
     }
 
@@ -105,7 +127,7 @@ impl Sight {
             bounds.spin = (LAOR_SPIN, LAOR_SPIN);
         }
         let laws = if places.limb.is_some() { (0, layout::LAWS) } else { (layout::law(super::DARKENED), 1) };
-        Some(Self { bounds, laws })
+        Some(Self { bounds, laws, returning: places.index.map(|_| INDICES) })
     }
 
     /// What makes no sense in a component's parameters, where the k-th lies in `range(k)`: the text names the parameter, without its component.
@@ -153,7 +175,7 @@ impl Sight {
 
     /// The table of a component; made, read from the cache, or found in memory.
     pub fn table(&self) -> Vec<f64> {
-        layout::lay_out(&relativity::rays(&self.bounds), self)
+        layout::lay_out(&relativity::rays(&self.bounds, self.returning.is_some()), self)
     }
 }
 

@@ -1,0 +1,103 @@
+//! What the spacing of every grid does to C-STAT: lines between the nodes of a prior's box against rays traced at the very values, and, with two builds, every grid with half its steps.
+//!
+//! ```sh
+//! RONTGEN_FINENESS_DRAWS=100 RONTGEN_FINENESS_FILE=usual.txt cargo test --release -p rontgen -p rontgen-model --lib fineness -- --nocapture
+//! RONTGEN_KERR_FINENESS=2 RONTGEN_FINENESS_DRAWS=100 RONTGEN_FINENESS_FILE=usual.txt cargo test ...
+//! ```
+//!
+//! The first writes the spectra, the second compares its own with them; both read these words as they are compiled.
+
+use crate::model::{Model, Parameters, Prior, Program, Setting, Settings};
+use rontgen_kerr::kerr::FINENESS;
+use std::collections::BTreeMap;
+
+/// Counts of a spectrum, and how much its C-STAT may change.
+const COUNTS: f64 = 1e6;
+const MOST: f64 = 0.05;
+/// Case II: a lamp's reflection off a disc from the innermost stable orbit to 400.
+const FREE: [(&str, f64, f64); 4] = [
+    ("relconv_lp.h", 3.0, 20.0),
+    ("relconv_lp.a", 0.0, 0.9),
+    ("relconv_lp.Incl", 20.0, 60.0),
+    ("relconv_lp.gamma", 1.5, 3.0),
+];
+
+fn settings(model: &Model, free: bool, values: &[f64]) -> Parameters {
+    let name = |name: &str| model.parameters()[model.find(name).unwrap()].name.clone();
+    let mut map: BTreeMap<String, Setting> =
+        model.parameters().iter().map(|p| (p.name.clone(), Setting::Frozen(p.default))).collect();
+    for ((parameter, lo, hi), value) in FREE.iter().zip(values) {
+        let prior = Setting::Free(Prior::Uniform { lo: *lo, hi: *hi });
+        map.insert(name(parameter), if free { prior } else { Setting::Frozen(*value) });
+    }
+    map.insert(name("pexmon.rel_refl"), Setting::Frozen(-1.0));
+    map.insert(name("pexmon.foldE"), Setting::Frozen(300.0));
+    Parameters::resolve(model, &map).unwrap()
+}
+
+/// 2 C at the best scale of nothing: the deviance of counts `found` from `want`.
+fn change(found: &[f64], want: &[f64]) -> f64 {
+    let scale = COUNTS / want.iter().sum::<f64>();
+    let each = found.iter().zip(want).map(|(f, w)| {
+        let (f, w) = (f * scale, w * scale);
+        2.0 * (f - w - w * (f / w).ln())
+    });
+    each.sum()
+}
+
+#[test]
+fn half_the_spacing_changes_c_stat_by_little() {
+    let draws = option_env!("RONTGEN_FINENESS_DRAWS").and_then(|n| n.parse().ok()).unwrap_or(6usize);
+    // As X-IFU has them.
+    let edges: Vec<f64> = (0..=3880).map(|k| 0.3 + 0.0025 * f64::from(k)).collect();
+    let mut model = Model::parse("relconv_lp*pexmon", &Settings::default()).unwrap();
+    let parameters = settings(&model, true, &[0.0; 4]);
+    model.fix_tables(&parameters);
+    let start = std::time::Instant::now();
+    let program = Program::new(&model, &edges).unwrap();
+    println!("tables in {:.1} s", start.elapsed().as_secs_f64());
+    let mut state = 11u64;
+    let mut uniform = || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 11) as f64 / (1u64 << 53) as f64
+    };
+    let mut text = String::new();
+    let (mut to_exact, mut to_file) = (Vec::new(), Vec::new());
+    let file = option_env!("RONTGEN_FINENESS_FILE");
+    let known = file.filter(|_| FINENESS > 1).and_then(|file| std::fs::read_to_string(file).ok());
+    for draw in 0..draws {
+        let values: Vec<f64> = FREE.iter().map(|(_, lo, hi)| lo + (hi - lo) * uniform()).collect();
+        let mut full = parameters.full(&parameters.from_cube(&[0.5; 4]));
+        for ((name, ..), value) in FREE.iter().zip(&values) {
+            full[model.find(name).unwrap()] = *value;
+        }
+        full[model.find("pexmon.PhoIndex").unwrap()] = values[3];
+        full[model.find("pexmon.Incl").unwrap()] = values[2];
+        let mut found = vec![0.0; edges.len() - 1];
+        program.evaluate(&full, &mut found);
+        if draw < 6 {
+            let mut exact = Model::parse("relconv_lp*pexmon", &Settings::default()).unwrap();
+            exact.fix_tables(&settings(&exact, false, &values));
+            let mut want = vec![0.0; found.len()];
+            Program::new(&exact, &edges).unwrap().evaluate(&full, &mut want);
+            to_exact.push(change(&found, &want));
+        }
+        let line: Vec<String> = found.iter().map(|x| format!("{x:e}")).collect();
+        if let Some(known) = &known {
+            let usual: Vec<f64> = known.lines().nth(draw).unwrap().split(' ').map(|x| x.parse().unwrap()).collect();
+            to_file.push(change(&usual, &found));
+        }
+        text += &line.join(" ");
+        text.push('\n');
+    }
+    if let Some(file) = file.filter(|_| FINENESS == 1) {
+        std::fs::write(file, text).unwrap();
+    }
+    for (what, mut changes) in [("rays at the very values", to_exact), ("half the spacing", to_file)] {
+        changes.sort_by(f64::total_cmp);
+        if let (Some(middle), Some(last)) = (changes.get(changes.len() / 2), changes.last()) {
+            println!("{what}: {} draws, median {middle:.1e}, largest {last:.1e}", changes.len());
+            assert!(*last < MOST, "{what}: {changes:?}");
+        }
+    }
+}
