@@ -10,6 +10,7 @@ use super::{
         Code, MOST_ROOMS, Prepared,
         convolution::{self, Convolution},
         plasma,
+        reflection::{Asked, Evaluator},
         relativistic::Sight,
     },
     grid::{BIN_ROW, Grid, TILE, Tile, bin_row, check_edges},
@@ -42,6 +43,8 @@ pub(crate) struct Instance {
     pub frozen: Option<Arc<plasma::Frozen>>,
     /// The rays that a relativistic component needs.
     pub sight: Option<Arc<Sight>>,
+    /// Reflection by the user's table, which fills whole spectra.
+    pub reflection: Option<Arc<Evaluator>>,
     /// The user's own code, which fills whole spectra.
     pub user: Option<Arc<dyn UserComponent>>,
     pub oracle_table: std::ops::Range<usize>,
@@ -116,13 +119,17 @@ impl Program {
         for file in with_held().filter(|(_, held)| **held).filter_map(|(component, _)| file(component)) {
             file.check_size(edges.len() - 1)?;
         }
-        let own = model.components.iter().enumerate().filter(|(k, c)| held[*k] && user(c).is_some());
+        let asks = |component: &super::ComponentInstance| {
+            component.asked.clone().or_else(|| component.asks(|_| None).map(Arc::new))
+        };
+        let whole = |component: &super::ComponentInstance| user(component).is_some() || asks(component).is_some();
+        let own = model.components.iter().enumerate().filter(|(k, c)| held[*k] && whole(c));
         let mut trees: Vec<Tree> = own.map(|(k, _)| Tree::Leaf(Leaf::Host(k))).collect();
         if with_held().any(|(c, held)| *held && plasma::is_plasma(&c.component.name.to_lowercase())) {
             plasma::check(&model.settings)?;
         }
-        let whole = stages_of(&model.expression, &mut trees);
-        trees.push(whole);
+        let last = stages_of(&model.expression, &mut trees);
+        trees.push(last);
         let code = |component: &super::ComponentInstance| match &component.origin {
             Origin::User(_) => None,
             _ => Code::of(&component.component.name.to_lowercase()),
@@ -148,6 +155,12 @@ impl Program {
             }
             _ => None,
         };
+        let band = (edges[0], edges[edges.len() - 1]);
+        let open = |(component, held): (&super::ComponentInstance, &bool)| {
+            asks(component).filter(|_| *held).map(|asked: Arc<Asked>| asked.open(&model.settings, band)).transpose()
+        };
+        let reflections: Vec<Option<Arc<Evaluator>>> = with_held().map(open).collect::<Result<_, _>>()?;
+        let mut reflections = reflections.into_iter();
         let mut frozen = plasma::Tables::new(&bins, &model.settings);
         let mut instance = |(component, held): (&super::ComponentInstance, &bool)| Instance {
             code: code(component).filter(|_| *held),
@@ -158,7 +171,8 @@ impl Program {
             parameters: component.component.parameters.len(),
             table: 0..0,
             file: file(component).filter(|_| *held),
-            sight: sight(component).filter(|_| *held),
+            reflection: reflections.next().flatten(),
+            sight: sight(component).filter(|_| *held && asks(component).is_none()),
             user: user(component),
             oracle_table: 0..0,
         };
@@ -320,12 +334,18 @@ impl Program {
     /// Computes the output of host stage `stage` (E bins) for all M parameters; NaN where the user's code fails.
     pub fn host_stage(&self, stage: usize, full: &[f64], out: &mut [f64]) {
         match self.plans.get(stage).map(|plan| &plan.tree) {
-            Some(Tree::Leaf(Leaf::Host(k))) => self.host(*k, full, out),
+            Some(Tree::Leaf(Leaf::Host(k))) => self.host(*k, full, out, false),
             _ => out.fill(f64::NAN),
         }
     }
 
-    fn host(&self, k: usize, full: &[f64], out: &mut [f64]) {
+    /// `exact`: in f64 throughout, where the code is ours.
+    fn host(&self, k: usize, full: &[f64], out: &mut [f64], exact: bool) {
+        let reflection = self.instances.get(k).and_then(|i| Some((i, i.reflection.as_ref()?)));
+        if let Some((instance, reflection)) = reflection {
+            let par = full.get(instance.first_parameter..instance.first_parameter + instance.parameters);
+            return reflection.photons(par.unwrap_or(&[]), &self.oracle, exact, out);
+        }
         let Some((instance, user)) = self.instances.get(k).and_then(|i| Some((i, i.user.as_ref()?))) else {
             return out.fill(f64::NAN);
         };
@@ -415,7 +435,7 @@ impl Program {
             };
             if let Tree::Leaf(Leaf::Host(k)) = plan.tree {
                 let mut photons = vec![0.0; out.len()];
-                self.host(k, full, &mut photons);
+                self.host(k, full, &mut photons, R::REFINE);
                 for (out, photons) in out.iter_mut().zip(photons) {
                     *out = R::of(photons).store();
                 }

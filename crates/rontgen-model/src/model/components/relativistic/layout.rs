@@ -25,7 +25,7 @@ use std::f64::consts::FRAC_PI_2;
 
 pub(super) const HEADER: usize = 24;
 /// Points of a piece of the line.
-pub(super) const POINTS: usize = 60;
+pub(in crate::model::components) const POINTS: usize = 60;
 /// Laws of limb darkening.
 pub(super) const LAWS: usize = 3;
 /// Rounding that the bounds of a table allow for.

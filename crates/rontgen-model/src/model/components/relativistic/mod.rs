@@ -6,11 +6,12 @@
 //! for all its bins.
 
 pub(super) mod blur;
-mod layout;
-mod line;
+pub(super) mod layout;
+pub(super) mod line;
 mod sight;
 
 pub(crate) use sight::Sight;
+pub(super) use sight::height_of as sight_height;
 
 use super::{Component, stretch};
 use crate::model::{
