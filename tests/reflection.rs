@@ -145,8 +145,7 @@ fn reflection_and_primary_share_a_normalisation() {
         for log_xi in IONISATION.map(f64::from) {
             let upwards: f64 = (0..10)
                 .map(|k| {
-                    let values =
-                        [("gamma", 2.2), ("logxi", log_xi), ("Incl", degrees(k)), ("refl_frac", -1.0), cut];
+                    let values = [("gamma", 2.2), ("logxi", log_xi), ("Incl", degrees(k)), ("refl_frac", -1.0), cut];
                     0.1 * energy(&edges, &photons(name, &values, &edges))
                 })
                 .sum();
@@ -168,9 +167,8 @@ fn reflection_and_primary_share_a_normalisation() {
 fn primaries_are_those_of_relxill() {
     let text: serde_json::Value = serde_json::from_str(include_str!("data/reflection/relxill.json")).unwrap();
     for case in text["primaries"].as_array().unwrap() {
-        let numbers = |key: &str| -> Vec<f64> {
-            case[key].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
-        };
+        let numbers =
+            |key: &str| -> Vec<f64> { case[key].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect() };
         let parameters = case["parameters"].as_object().unwrap();
         let values: Vec<(&str, f64)> = parameters
             .iter()
@@ -193,19 +191,26 @@ fn primaries_are_those_of_relxill() {
         ratios.sort_by(f64::total_cmp);
         let (median, last) = (ratios[ratios.len() / 2], ratios.len() - 1);
         let height = parameters["h"].as_f64().unwrap();
-        println!("{}: h {height}: {median:.6}, {:.1e} .. {:.1e}", case["blob"], ratios[0] / median - 1.0, ratios[last] / median - 1.0);
-        let bound = if height > 10.0 { 2e-4 } else if height > 0.0 { 2.5e-3 } else { 7e-3 };
+        println!(
+            "{}: h {height}: {median:.6}, {:.1e} .. {:.1e}",
+            case["blob"],
+            ratios[0] / median - 1.0,
+            ratios[last] / median - 1.0
+        );
+        let bound = if height > 10.0 {
+            2e-4
+        } else if height > 0.0 {
+            2.5e-3
+        } else {
+            7e-3
+        };
         assert!((median - 1.0).abs() < bound, "{height}: {median}");
         assert!(ratios[0] / median > 1.0 - 7e-4 && ratios[last] / median < 1.0 + 7e-4, "{height}: the shape");
     }
 }
 
 /// A table with the same spectrum, photons/keV/cm2/s at an energy, everywhere, over 10^logxi; returns its folder.
-fn one_spectrum(
-    indices: &[f32],
-    density: &dyn Fn(f64) -> f64,
-    cuts: &[f32],
-) -> (tempfile::TempDir, PathBuf) {
+fn one_spectrum(indices: &[f32], density: &dyn Fn(f64) -> f64, cuts: &[f32]) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let edges = logarithmic(0.07, 1000.0, 3000);
     let angles: Vec<f32> = cosines().iter().map(|c| c.acos().to_degrees() as f32).collect();
@@ -418,8 +423,14 @@ fn returning_light_is_reflected_again() {
     let edges = logarithmic(2.0, 8.0, 40);
     let gain = |settings: &Settings, spin: f64| {
         let at = |switch: f64| {
-            let values =
-                [("a", spin), ("h", 3.0), ("gamma", 2.2), ("refl_frac", -1.0), ("Rin", -1.0), ("switch_returnrad", switch)];
+            let values = [
+                ("a", spin),
+                ("h", 3.0),
+                ("gamma", 2.2),
+                ("refl_frac", -1.0),
+                ("Rin", -1.0),
+                ("switch_returnrad", switch),
+            ];
             photons_with("relxilllp", settings, &values, &edges).iter().sum::<f64>()
         };
         at(1.0) / at(0.0) - 1.0
@@ -484,14 +495,14 @@ fn priors_change_nothing() {
 #[test]
 fn bad_input_is_told_by_name() {
     let settings = settings();
-    let error = |name: &str, values: &[(&str, f64)], free: &[(&str, f64, f64)]| match fixed(name, &settings, values, free)
-    {
-        Err(error) => error.to_string(),
-        Ok((model, ..)) => match Program::new(&model, &[1.0, 2.0]) {
+    let error =
+        |name: &str, values: &[(&str, f64)], free: &[(&str, f64, f64)]| match fixed(name, &settings, values, free) {
             Err(error) => error.to_string(),
-            Ok(_) => "none".into(),
-        },
-    };
+            Ok((model, ..)) => match Program::new(&model, &[1.0, 2.0]) {
+                Err(error) => error.to_string(),
+                Ok(_) => "none".into(),
+            },
+        };
     let has = |text: String, words: &[&str]| {
         assert!(words.iter().all(|word| text.contains(word)), "{text}: expected {words:?}");
     };

@@ -50,12 +50,8 @@ fn spectra(hump: &Program, edges: &[f64], [index, iron, log_xi, cut]: [f64; 4]) 
     };
     let iron_line = 6.4 + 0.57 * (log_xi / 4.5);
     // Shares of the energy beside the hump's 1.
-    let parts = [
-        (soft, 0.1 + 0.1 * log_xi),
-        (line(0.65), 0.03),
-        (line(1.0), 0.01),
-        (line(iron_line), 0.05 * iron.sqrt()),
-    ];
+    let parts =
+        [(soft, 0.1 + 0.1 * log_xi), (line(0.65), 0.03), (line(1.0), 0.01), (line(iron_line), 0.05 * iron.sqrt())];
     let rows: Vec<Vec<f64>> = cosines()
         .iter()
         .map(|cosine| {

@@ -24,8 +24,8 @@ mod plan;
 pub mod prior;
 pub mod program;
 pub mod real;
-pub mod relativity;
 pub mod reflection;
+pub mod relativity;
 mod sets;
 pub mod table;
 mod wgsl;
@@ -104,7 +104,13 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { abundances: "wilm".into(), cross_sections: "vern".into(), atomdb: None, xillver: None, renormalize: false }
+        Self {
+            abundances: "wilm".into(),
+            cross_sections: "vern".into(),
+            atomdb: None,
+            xillver: None,
+            renormalize: false,
+        }
     }
 }
 

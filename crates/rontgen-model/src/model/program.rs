@@ -188,7 +188,12 @@ impl Program {
     /// when a number is out of range or order.
     pub fn thinned(&self, kept: &[u32]) -> Option<Self> {
         let ascend = kept.windows(2).all(|w| w[0] < w[1]);
-        if self.plans.len() > 1 || kept.is_empty() || !ascend {
+        // Reflection by a table is integrated over any bins.
+        let whole = |plan: &Plan| match plan.tree {
+            Tree::Leaf(Leaf::Host(k)) => self.instances.get(k).is_none_or(|instance| instance.reflection.is_none()),
+            _ => true,
+        };
+        if self.plans.iter().rev().skip(1).any(whole) || kept.is_empty() || !ascend {
             return None;
         }
         let bins = kept.iter().map(|&k| self.bins.get(k as usize).copied()).collect::<Option<Vec<_>>>()?;

@@ -117,10 +117,14 @@ impl Asked {
             let slack = 1e-6 * (last - first);
             if let Some((a, b)) = outside(k, first - slack, last + slack) {
                 let given = if a == b { format!("{a}") } else { format!("{a} .. {b}") };
-                let has = if name.is_empty() { "no such parameter".into() } else { format!("{first} to {last} for {name}") };
+                let has =
+                    if name.is_empty() { "no such parameter".into() } else { format!("{first} to {last} for {name}") };
                 return Ok(Some((
                     k,
-                    format!("{given} is not within {}, which has {has}; expected values in {first} .. {last}", path.display()),
+                    format!(
+                        "{given} is not within {}, which has {has}; expected values in {first} .. {last}",
+                        path.display()
+                    ),
                 )));
             }
         }

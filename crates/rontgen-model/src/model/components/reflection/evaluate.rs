@@ -1,25 +1,25 @@
 //! A component's spectrum for one set of parameters.
 //!
-//! The table's spectra are interpolated on its own logarithmic cells, weighted by the directions of each zone, spread by the zone's line (a direct sum
-//! over the cells that reach the band), and integrated over the bins by parabolas that keep each cell's photons (Colella & Woodward 1984).
+//! Parameters decide what of the table is spread by which zone's line, and the primary spectrum; both are put together on the table's own logarithmic
+//! cells ([`super::spread`]) and integrated over the bins ([`super::density`]).
 
 use super::{
     Asked, Kind,
+    density::Density,
     excerpt::{Excerpt, SHIFT},
     file::Table,
-    primary::{ENERGY, Primary, SEEDS},
+    primary::{Continuum, ENERGY, Primary},
     scene::{Scene, View},
+    spread::Source,
     zones::{Disc, Light, Zone, least_height, rings, zones},
 };
 use crate::model::{
     ModelError,
     components::{
-        Component, power,
         relativistic::{Sight, sight_height},
-        stretch, thermal,
+        stretch,
     },
     grid::{Bin, Grid, TILE},
-    real::{Real, Single},
 };
 use rontgen_kerr::kerr::{INFINITY, metric};
 
@@ -27,8 +27,8 @@ use rontgen_kerr::kerr::{INFINITY, metric};
 const SHIFTS: (f64, f64) = (0.03, 1.7);
 /// Energy (keV) at which renormalised spectra are 1 photon/keV/cm2/s.
 const RENORMALISED: f64 = 3.0;
-/// Cells that are worked on together.
-const TOGETHER: usize = 64;
+/// Largest redshift where a run says nothing of it.
+const MOST_REDSHIFT: f64 = 10.0;
 /// Spins and radii at which the shift of the cut-off is looked at.
 const SAMPLES: usize = 17;
 
@@ -86,15 +86,6 @@ fn values(kind: Kind, par: &[f64]) -> Values {
     }
 }
 
-/// A spectrum of the table that a zone's line spreads: shares of directions times (reflection) factor, at a place among the cut-offs.
-struct Source {
-    weights: Vec<f64>,
-    cut: (usize, f64),
-    /// First cell of the kernel (from ln g = 0) and photons in its cells; empty: not spread.
-    first: isize,
-    kernel: Vec<f64>,
-}
-
 /// The range of a parameter, or the ends of an axis.
 fn range(asked: &Asked, place: Option<usize>, ends: (f64, f64)) -> (f64, f64) {
     let (lo, hi) = place.and_then(|k| asked.range(k)).unwrap_or(ends);
@@ -103,12 +94,7 @@ fn range(asked: &Asked, place: Option<usize>, ends: (f64, f64)) -> (f64, f64) {
 
 impl Evaluator {
     /// `band`: energies (keV) of the bins. Errors name the file.
-    pub(super) fn new(
-        table: &Table,
-        asked: &Asked,
-        renormalise: bool,
-        band: (f64, f64),
-    ) -> Result<Self, ModelError> {
+    pub(super) fn new(table: &Table, asked: &Asked, renormalise: bool, band: (f64, f64)) -> Result<Self, ModelError> {
         let kind = asked.kind;
         let places = kind.places();
         let ends = |role: usize| {
@@ -132,7 +118,9 @@ impl Evaluator {
                 for k in 0..SAMPLES {
                     let (lo, hi) = bounds.spin;
                     let a = lo + (hi - lo) * k as f64 / (SAMPLES - 1) as f64;
-                    for height in [heights.0, heights.1, if heights.0 < 0.0 && heights.1 > 0.0 { 0.0 } else { heights.0 }] {
+                    for height in
+                        [heights.0, heights.1, if heights.0 < 0.0 && heights.1 > 0.0 { 0.0 } else { heights.0 }]
+                    {
                         let height = sight_height(a, height).max(least_height(a));
                         let risen = metric::axis_time(a, height);
                         lamp = (lamp.0.min(risen), lamp.1.max(risen));
@@ -162,10 +150,10 @@ impl Evaluator {
             seen = (lo * least.min(own.0), hi * most.max(own.1));
         }
         cuts = seen;
-        let redshifts = asked.range(places.redshift).unwrap_or((0.0, 0.0));
+        let redshifts = asked.range(places.redshift).unwrap_or((0.0, MOST_REDSHIFT));
         let moved = if bounds.is_some() { SHIFTS } else { (1.0, 1.0) };
-        let lowest = band.0.min(RENORMALISED) * stretch(redshifts.0) / moved.1 * 0.98;
-        let highest = band.1.max(RENORMALISED) * stretch(redshifts.1) / moved.0 * 1.02;
+        let lowest = band.0.min(RENORMALISED) * stretch(redshifts.0) / moved.1;
+        let highest = band.1.max(RENORMALISED) * stretch(redshifts.1) / moved.0;
         let excerpt = Excerpt::read(table, &ranges, (lowest, highest))?;
         let indices = range(asked, places.roles[0], ends(0));
         let returning = places.switches.is_some_and(|[k, _]| asked.range(k).is_none_or(|(_, hi)| hi > 0.5));
@@ -190,29 +178,44 @@ impl Evaluator {
         }
         // With the neighbours that parabolas need.
         let (from, to) = (from.floor() as isize - 3, to.ceil() as isize + 3);
-        let cells = self.spread(&values, &sources, from, (to - from) as usize, exact);
+        let count = (to - from) as usize;
+        let Some(mut cells) = self.excerpt.spread(&values.point, &sources, from, count, exact) else {
+            out.fill(f64::NAN);
+            return;
+        };
+        let (first, step) = (self.excerpt.first + self.excerpt.step * from as f64, self.excerpt.step);
+        // A primary spectrum is smooth: parabolas hold it, too.
+        let mut smooth = vec![0.0; if primary.is_some() { count } else { 0 }];
+        if let Some(primary) = &primary {
+            primary.cells(first - z.ln(), step, &mut smooth);
+        }
         let spread = self.scene.is_some();
-        let density = Density { first: self.excerpt.first + self.excerpt.step * from as f64, step: self.excerpt.step, cells, spread };
+        if spread {
+            cells.iter_mut().zip(&smooth).for_each(|(sum, x)| *sum += x);
+            smooth.clear();
+        }
+        let cells = Density::new(first, step, &cells, spread);
+        let smooth = (!smooth.is_empty()).then(|| Density::new(first, step, &smooth, true));
+        let photons =
+            |bin: &Bin<f64>| cells.photons(bin, z.ln()) + smooth.as_ref().map_or(0.0, |own| own.photons(bin, z.ln()));
         let mut norm = values.norm;
         if self.renormalise {
-            let half = 1e-3;
-            let ends = (RENORMALISED * (1.0 - half), RENORMALISED * (1.0 + half));
-            let bin = bin(ends.0, ends.1);
-            let photons = density.photons(&bin, z.ln()) + primary.as_ref().map_or(0.0, |p| p.photons(&bin));
-            norm *= (ends.1 - ends.0) / photons.max(1e-300);
+            let ends = [-1e-3, 1e-3].map(|share| RENORMALISED * (1.0 + share));
+            norm *= (ends[1] - ends[0]) / photons(&bin(ends[0], ends[1])).max(1e-300);
         }
         for tile in &grid.tiles {
             let Some(out) = out.get_mut(tile.start..tile.start + tile.len) else { continue };
             for (j, out) in out.iter_mut().enumerate().take(TILE) {
-                let bin = tile.bin::<f64>(j);
-                let own = density.photons(&bin, z.ln()) + primary.as_ref().map_or(0.0, |p| p.photons(&bin));
-                *out = norm * own;
+                *out = norm * photons(&tile.bin::<f64>(j));
             }
         }
     }
 
     /// What of the table is spread by what, and the primary spectrum. `None` outside of what table and rays are for.
     fn sources(&self, values: &Values) -> Option<(Vec<Source>, Option<Continuum>)> {
+        if (0..4).any(|role| !self.excerpt.holds(role, values.point[role])) {
+            return None;
+        }
         let index = values.point[0];
         let reflection = values.fraction.abs();
         let with_primary = values.fraction >= 0.0;
@@ -228,6 +231,9 @@ impl Evaluator {
             weights[low] += 0.5 * cosine * reflection * (1.0 - share);
             if share > 0.0 {
                 weights[low + 1] += 0.5 * cosine * reflection * share;
+            }
+            if !self.excerpt.holds(4, values.cut) {
+                return None;
             }
             let cut = self.excerpt.bracket(4, values.cut);
             return Some((vec![Source { weights, cut, first: 0, kernel: Vec::new() }], continuum(1.0, 1.0)));
@@ -266,7 +272,8 @@ impl Evaluator {
             .map(|zone| {
                 let cut = source * zone.shift;
                 // The table's incident light is normalised at the disc's cut-off, the lamp's at its own.
-                let change = if height.is_some() { (self.primary.ln_energy(index, cut) - ln_source).exp() } else { 1.0 };
+                let change =
+                    if height.is_some() { (self.primary.ln_energy(index, cut) - ln_source).exp() } else { 1.0 };
                 let factor = factor * zone.photons * change;
                 let (first, kernel) = self.kernel(zone);
                 Source {
@@ -304,14 +311,15 @@ impl Evaluator {
     /// A zone's line in cells of the table's width: the first one's number from ln g = 0, and photons in each.
     fn kernel(&self, zone: &Zone) -> (isize, Vec<f64>) {
         let step = self.excerpt.step;
-        let [red, blue] = zone.line.ends().map(|y| y.ln_1p() / step);
+        let [red, blue] = zone.line.ends().map(|y| (1.0 + y).clamp(SHIFTS.0, SHIFTS.1).ln() / step);
         let (first, last) = ((red + 0.5).floor() as isize, (blue + 0.5).floor() as isize);
-        let (mut place, mut below) = (0, 0.0);
+        let mut place = 0;
+        let mut below = zone.line.below((step * (first as f64 - 0.5)).exp() - 1.0, &mut place);
         let ratio = step.exp();
         let mut edge = (step * (first as f64 + 0.5)).exp();
         let kernel = (first..=last)
-            .map(|cell| {
-                let above = if cell == last { 1.0 } else { zone.line.below(edge - 1.0, &mut place) };
+            .map(|_| {
+                let above = zone.line.below(edge - 1.0, &mut place).min(1.0);
                 edge *= ratio;
                 let inside = (above - below).max(0.0);
                 below = above;
@@ -320,183 +328,9 @@ impl Evaluator {
             .collect();
         (first, kernel)
     }
-
-    /// Photons in `count` cells from number `from` on (from the excerpt's first).
-    fn spread(&self, values: &Values, sources: &[Source], from: isize, count: usize, exact: bool) -> Vec<f64> {
-        if exact {
-            return self.spread_in::<f64>(values, sources, from, count);
-        }
-        #[cfg(target_arch = "x86_64")]
-        if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
-            // SAFETY: both instruction sets were just found on this machine.
-            return unsafe { self.spread_avx2(values, sources, from, count) };
-        }
-        self.spread_in::<Single<false>>(values, sources, from, count)
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma")]
-    fn spread_avx2(&self, values: &Values, sources: &[Source], from: isize, count: usize) -> Vec<f64> {
-        self.spread_in::<Single<true>>(values, sources, from, count)
-    }
-
-    #[inline(always)]
-    fn spread_in<R: Real>(&self, values: &Values, sources: &[Source], from: isize, count: usize) -> Vec<f64> {
-        let zero = R::of(0.0).store();
-        // Cells of the table that reach these.
-        let (mut lowest, mut highest) = (from, from + count as isize);
-        for source in sources.iter().filter(|source| !source.kernel.is_empty()) {
-            lowest = lowest.min(from - source.first - source.kernel.len() as isize + 1);
-            highest = highest.max(from + count as isize - source.first);
-        }
-        let length = (highest - lowest) as usize;
-        let (cuts, directions) = (self.excerpt.axes[4].nodes.len(), self.excerpt.cosines.len());
-        let first_cut = sources.iter().map(|s| s.cut.0).min().unwrap_or(0);
-        let last_cut = sources.iter().map(|s| s.cut.0 + usize::from(s.cut.1 > 0.0)).max().unwrap_or(0).min(cuts - 1);
-        // By cut-off and direction, the table's spectra at the point.
-        let corners = self.excerpt.corners(&values.point);
-        let used: Vec<bool> = (0..directions).map(|n| sources.iter().any(|s| s.weights[n] != 0.0)).collect();
-        let mut blended = vec![zero; (last_cut - first_cut + 1) * directions * length];
-        let kept = lowest.max(0)..highest.min(self.excerpt.cells as isize);
-        if kept.is_empty() {
-            return vec![0.0; count];
-        }
-        let (skip, inside) = ((kept.start - lowest) as usize, (kept.end - kept.start) as usize);
-        for (row, out) in blended.chunks_exact_mut(length).enumerate() {
-            let (cut, direction) = (first_cut + row / directions, row % directions);
-            if !used[direction] {
-                continue;
-            }
-            let out = &mut out[skip..skip + inside];
-            for (at, weight) in &corners {
-                let start = ((at * cuts + cut) * directions + direction) * self.excerpt.cells + kept.start as usize;
-                let Some(spectrum) = self.excerpt.spectra.get(start..start + inside) else { continue };
-                let weight = R::of(*weight);
-                for (out, x) in out.iter_mut().zip(spectrum) {
-                    *out = weight.fma(R::of(f64::from(*x)), R::load(*out)).store();
-                }
-            }
-        }
-        let mut total = vec![zero; count.next_multiple_of(TOGETHER)];
-        let mut spectrum = vec![zero; length + TOGETHER];
-        for source in sources {
-            spectrum.fill(zero);
-            for (cut, share) in [(source.cut.0, 1.0 - source.cut.1), (source.cut.0 + 1, source.cut.1)] {
-                if share == 0.0 {
-                    continue;
-                }
-                for (direction, weight) in source.weights.iter().enumerate().filter(|(_, w)| **w != 0.0) {
-                    let start = ((cut - first_cut) * directions + direction) * length;
-                    let (weight, own) = (R::of(weight * share), &blended[start..start + length]);
-                    for (out, x) in spectrum.iter_mut().zip(own) {
-                        *out = weight.fma(R::load(*x), R::load(*out)).store();
-                    }
-                }
-            }
-            if source.kernel.is_empty() {
-                let own = &spectrum[(from - lowest) as usize..];
-                for (out, x) in total.iter_mut().zip(own).take(count) {
-                    *out = (R::load(*out) + R::load(*x)).store();
-                }
-                continue;
-            }
-            let kernel: Vec<R> = source.kernel.iter().map(|x| R::of(*x)).collect();
-            for (block, out) in total.chunks_exact_mut(TOGETHER).enumerate() {
-                let mut sums = [R::of(0.0); TOGETHER];
-                // The cell that the first one of the block comes from through the first cell of the kernel.
-                let origin = (from - lowest - source.first) as usize + block * TOGETHER;
-                for (k, share) in kernel.iter().enumerate() {
-                    let Some(own) = origin.checked_sub(k).and_then(|at| spectrum.get(at..)?.first_chunk::<TOGETHER>())
-                    else {
-                        continue;
-                    };
-                    for (sum, x) in sums.iter_mut().zip(own) {
-                        *sum = share.fma(R::load(*x), *sum);
-                    }
-                }
-                for (out, sum) in out.iter_mut().zip(sums) {
-                    *out = (R::load(*out) + sum).store();
-                }
-            }
-        }
-        total.iter().take(count).map(|x| R::load(*x).to_f64()).collect()
-    }
 }
 
 /// A bin with its numbers.
 fn bin(lo: f64, hi: f64) -> Bin<f64> {
     crate::model::grid::Tile::build::<f64>(0, &[(lo, hi)]).bin::<f64>(0)
-}
-
-/// Photons in logarithmic cells.
-struct Density {
-    /// ln of the first cell's lower edge.
-    first: f64,
-    step: f64,
-    cells: Vec<f64>,
-    /// They are those of a smooth spectrum; else the table's own, flat in each cell.
-    spread: bool,
-}
-
-impl Density {
-    /// Photons of a part of a cell (from 0 to 1).
-    fn part(&self, cell: usize, from: f64, to: f64) -> f64 {
-        let at = |k: isize| self.cells.get((cell as isize + k).max(0) as usize).copied().unwrap_or(0.0);
-        let mean = at(0);
-        if !self.spread {
-            return mean * (to - from);
-        }
-        let edge = |k: isize| ((7.0 * (at(k) + at(k + 1)) - at(k - 1) - at(k + 2)) / 12.0).max(0.0);
-        let (left, right) = (edge(-1), edge(0));
-        let bend = 6.0 * (mean - 0.5 * (left + right));
-        let middle = 0.5 * (from + to);
-        let square = (from * from + from * to + to * to) / 3.0;
-        ((to - from) * (left + (right - left + bend) * middle - bend * square)).max(0.0)
-    }
-
-    /// Photons of a bin whose energies are this (ln) below those of the cells.
-    fn photons(&self, bin: &Bin<f64>, ln_stretch: f64) -> f64 {
-        let middle = (bin.ln_centre + ln_stretch - self.first) / self.step;
-        let half = 0.5 * bin.log_width / self.step;
-        let (start, end) = ((middle - half).max(0.0), (middle + half).min(self.cells.len() as f64));
-        if start >= end {
-            return 0.0;
-        }
-        let (first, last) = (start as usize, (end as usize).min(self.cells.len() - 1));
-        if first == last {
-            return self.part(first, start - first as f64, end - first as f64);
-        }
-        let between: f64 = self.cells[first + 1..last].iter().sum();
-        self.part(first, start - first as f64, 1.0) + between + self.part(last, 0.0, end - last as f64)
-    }
-}
-
-/// The primary spectrum as observed.
-enum Continuum {
-    Cut(power::Cutoff<f64>),
-    Comptonised(Box<thermal::Thermal<f64>>),
-}
-
-impl Continuum {
-    /// `cut`: cut-off or temperature (keV) at the source, whose energies are `risen` those far away; `amplitude`: photons/keV/cm2/s at 1 keV without
-    /// redshift and cut-off.
-    fn new(kind: Kind, index: f64, cut: f64, z: f64, risen: f64, amplitude: f64) -> Self {
-        if kind.comptonised() {
-            // Norm at 1 keV of what is observed: moved by the stretch it is that of another energy.
-            let stretch = z * risen;
-            let mut spectrum = thermal::nthcomp::<f64>(&[index, cut, SEEDS, 1.0, 0.0, 1.0]);
-            // Photons stay in their bins: E F_E goes as the energy.
-            spectrum.observe(stretch, amplitude * z * risen.powf(index) / stretch / stretch);
-            return Continuum::Comptonised(Box::new(spectrum));
-        }
-        let cut = cut / risen / z;
-        Continuum::Cut(power::cutoffpl(&[index, cut, amplitude * z.powf(1.0 - index)]))
-    }
-
-    fn photons(&self, bin: &Bin<f64>) -> f64 {
-        match self {
-            Continuum::Cut(cut) => cut.value::<true>(bin),
-            Continuum::Comptonised(thermal) => thermal.value::<true>(bin),
-        }
-    }
 }

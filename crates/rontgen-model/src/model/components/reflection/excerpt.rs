@@ -14,6 +14,8 @@ pub(super) const SHIFT: f64 = 1.5;
 pub(super) const DENSITY: f64 = 15.0;
 /// A grid whose edges keep to equal logarithmic steps within this share of one is taken as it is.
 const UNEVEN: f64 = 0.02;
+/// Cells that are kept beside a band, for what interpolates in it.
+const BESIDE: f64 = 8.0;
 
 /// Spectra at nodes of the six roles' axes, over 10^(logxi) 10^(logN - 15): photons of a slab in a direction, in units in which its flux
 /// upwards is the integral of cos(i)/2 times them over cos(i).
@@ -25,6 +27,8 @@ pub(crate) struct Excerpt {
     pub first: f64,
     pub step: f64,
     pub cells: usize,
+    /// Whether the table goes on below the first cell, and beyond the last.
+    pub more: [bool; 2],
     /// Cosines of the angles, and the part of 0 .. 1 that each stands for.
     pub cosines: Vec<f64>,
     pub shares: Vec<f64>,
@@ -75,11 +79,7 @@ fn rebin(edges: &[f64], photons: &[f64], first: f64, step: f64, cells: usize) ->
 
 impl Excerpt {
     /// `ranges`: by role the values that are asked for (`None`: all); `band`: energies (keV) that are kept. Errors name the file.
-    pub fn read(
-        table: &Table,
-        ranges: &[Option<(f64, f64)>; 6],
-        band: (f64, f64),
-    ) -> Result<Self, ModelError> {
+    pub fn read(table: &Table, ranges: &[Option<(f64, f64)>; 6], band: (f64, f64)) -> Result<Self, ModelError> {
         let outline = &table.outline;
         let (mut axes, mut sources) = (Vec::new(), Vec::new());
         for ((role, at), range) in ROLES.iter().zip(&table.roles).zip(ranges) {
@@ -108,12 +108,13 @@ impl Excerpt {
         let (start, step) = (edge(0), (edge(bins) - edge(0)) / bins as f64);
         let even = (0..=bins).all(|k| (edge(k) - start - step * k as f64).abs() < UNEVEN * step);
         let place = |e: f64| (e.ln() - start) / step;
-        let from = (place(band.0).floor().max(0.0) as usize).min(bins - 1);
-        let to = (place(band.1).ceil().max(0.0) as usize).clamp(from + 1, bins);
+        let from = ((place(band.0).floor() - BESIDE).max(0.0) as usize).min(bins - 1);
+        let to = ((place(band.1).ceil() + BESIDE).max(0.0) as usize).clamp(from + 1, bins);
         let mut out = Self {
             first: start + step * from as f64,
             step,
             cells: to - from,
+            more: [from > 0, to < bins],
             cosines,
             shares,
             spectra: Vec::new(),
@@ -180,6 +181,14 @@ impl Excerpt {
             out.spectra.extend(photons[from..to].iter().map(|x| *x as f32));
         }
         Ok(out)
+    }
+
+    /// Whether an axis was kept for a value.
+    pub fn holds(&self, role: usize, value: f64) -> bool {
+        let nodes = &self.axes[role].nodes;
+        let (first, last) = (nodes[0], nodes[nodes.len() - 1]);
+        let slack = 1e-6 * (first.abs() + last.abs());
+        value >= first - slack && value <= last + slack
     }
 
     /// Nodes around a value and the weight of the upper one.

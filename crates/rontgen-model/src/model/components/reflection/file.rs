@@ -105,9 +105,8 @@ impl Table {
         }
         for (role, at) in ROLES.iter().zip(&roles) {
             if at.is_none() && *role != Role::Density {
-                return Err(outline.refuse(format!(
-                    "it has the parameters {list}; expected gamma, A_Fe, logXi, {wanted} and Incl"
-                )));
+                return Err(outline
+                    .refuse(format!("it has the parameters {list}; expected gamma, A_Fe, logXi, {wanted} and Incl")));
             }
         }
         Ok(Self { outline, roles })

@@ -7,12 +7,14 @@
 //! integrated over the bins ([`evaluate`]). Formulas and agreement: docs/relativity.md.
 
 mod asked;
+mod density;
 mod evaluate;
 mod excerpt;
 mod file;
 mod primary;
 mod returning;
 mod scene;
+mod spread;
 mod zones;
 
 pub use asked::look_in;

@@ -1,8 +1,9 @@
 //! Primary spectra: their energy between 0.1 and 1000 keV, by which reflection and primary are normalised (Dauser et al. 2016, A&A 590, A76,
 //! appendix A).
 
-use super::super::{relativistic::line::Cubic, thermal};
-use super::excerpt::COMPARED;
+use super::super::{Component, power, relativistic::line::Cubic, thermal};
+use super::{Kind, excerpt::COMPARED};
+use crate::model::grid::{TILE, Tile};
 
 /// keV/cm2/s between 0.1 and 1000 keV of a primary spectrum of norm 1: 1e15/(4 pi) erg cm/s, the flux for log xi = 0 and a density of 1e15 cm-3, in
 /// units of 1e20.
@@ -72,6 +73,49 @@ impl Primary {
             }
         }
         sum
+    }
+}
+
+/// The primary spectrum as observed.
+pub(super) enum Continuum {
+    Cut(power::Cutoff<f64>),
+    Comptonised(Box<thermal::Thermal<f64>>),
+}
+
+impl Continuum {
+    /// `cut`: cut-off or temperature (keV) at the source, whose energies are `risen` those far away; `amplitude`: photons/keV/cm2/s at 1 keV without
+    /// redshift and cut-off.
+    pub fn new(kind: Kind, index: f64, cut: f64, z: f64, risen: f64, amplitude: f64) -> Self {
+        if kind.comptonised() {
+            // Norm at 1 keV of what is observed: moved by the stretch it is that of another energy.
+            let stretch = z * risen;
+            let mut spectrum = thermal::nthcomp::<f64>(&[index, cut, SEEDS, 1.0, 0.0, 1.0]);
+            // Photons stay in their bins: E F_E goes as the energy.
+            spectrum.observe(stretch, amplitude * z * risen.powf(index) / stretch / stretch);
+            return Continuum::Comptonised(Box::new(spectrum));
+        }
+        let cut = cut / risen / z;
+        Continuum::Cut(power::cutoffpl(&[index, cut, amplitude * z.powf(1.0 - index)]))
+    }
+
+    /// Photons in cells of equal logarithmic width from a ln of energy on.
+    pub fn cells(&self, first: f64, step: f64, out: &mut [f64]) {
+        let bins: Vec<(f64, f64)> = (0..=out.len())
+            .map(|k| (first + step * k as f64).exp())
+            .collect::<Vec<_>>()
+            .windows(2)
+            .map(|e| (e[0], e[1]))
+            .collect();
+        for (n, (bins, out)) in bins.chunks(TILE).zip(out.chunks_mut(TILE)).enumerate() {
+            let tile = Tile::build::<f64>(n * TILE, bins);
+            for (j, out) in out.iter_mut().enumerate() {
+                let bin = tile.bin::<f64>(j);
+                *out = match self {
+                    Continuum::Cut(cut) => cut.value::<true>(&bin),
+                    Continuum::Comptonised(thermal) => thermal.value::<true>(&bin),
+                };
+            }
+        }
     }
 }
 

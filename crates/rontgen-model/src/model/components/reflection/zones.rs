@@ -5,11 +5,7 @@ use crate::model::components::relativistic::{
     layout::POINTS,
     line::{ALL, Cubic, Line, PIECES, annulus},
 };
-use rontgen_kerr::kerr::{
-    LARGEST_RADIUS, LEAST_HEIGHT, lamp, metric,
-    radii::RADII,
-    returning::RINGS,
-};
+use rontgen_kerr::kerr::{LARGEST_RADIUS, LEAST_HEIGHT, lamp, metric, radii::RADII, returning::RINGS};
 use std::f64::consts::PI;
 
 /// Zones of a disc, and annuli of a zone.
@@ -128,8 +124,7 @@ pub(super) fn zones(view: &View, disc: &Disc, directions: usize, ratios: &[f64])
             _ => lit,
         }
     };
-    let shares: [f64; POINTS] =
-        std::array::from_fn(|k| (0.5 * PI * k as f64 / (POINTS - 1) as f64).sin().powi(2));
+    let shares: [f64; POINTS] = std::array::from_fn(|k| (0.5 * PI * k as f64 / (POINTS - 1) as f64).sin().powi(2));
     let mut emitted = emission(0.0);
     (0..ZONES)
         .map(|zone| {
