@@ -39,8 +39,9 @@ fn spectra(hump: &Program, edges: &[f64], [index, iron, log_xi, cut]: [f64; 4]) 
     let middles: Vec<f64> = edges.windows(2).map(|e| (e[0] * e[1]).sqrt()).collect();
     let widths: Vec<f64> = edges.windows(2).map(|e| e[1] - e[0]).collect();
     let energy = |photons: &[f64]| -> f64 {
-        let inside = middles.iter().zip(photons).filter(|(e, _)| (0.1..1000.0).contains(*e));
-        inside.map(|(e, x)| e * x).sum()
+        // Of a bin that reaches below 0.1 keV its share in ln E.
+        let inside = |e: &[f64]| (e[1] / e[0].max(0.1)).ln().max(0.0) / (e[1] / e[0]).ln();
+        edges.windows(2).zip(&middles).zip(photons).map(|((ends, e), x)| inside(ends) * e * x).sum()
     };
     let kt = 0.1 * 10f64.powf(0.5 * (log_xi - 3.0));
     let soft: Vec<f64> = middles.iter().zip(&widths).map(|(e, w)| w / e * (-e / kt).exp()).collect();

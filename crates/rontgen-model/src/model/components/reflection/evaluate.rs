@@ -21,7 +21,7 @@ use crate::model::{
     },
     grid::{Bin, Grid, TILE},
 };
-use rontgen_kerr::kerr::{INFINITY, metric};
+use rontgen_kerr::kerr::{INFINITY, metric, table::Bounds};
 
 /// Least and largest energy at infinity over that of the disc: what lies beyond is nothing.
 const SHIFTS: (f64, f64) = (0.03, 1.7);
@@ -92,6 +92,45 @@ fn range(asked: &Asked, place: Option<usize>, ends: (f64, f64)) -> (f64, f64) {
     (lo.clamp(ends.0, ends.1), hi.clamp(ends.0, ends.1))
 }
 
+/// Least and largest cut-off over that which is a lamp post's parameter: as the disc sees it, and at the lamp.
+struct Shifts {
+    disc: (f64, f64),
+    lamp: (f64, f64),
+}
+
+impl Shifts {
+    /// Over the spins, heights and radii that are asked for; `None` without a lamp.
+    fn new(asked: &Asked, bounds: &Bounds) -> Option<Self> {
+        let places = asked.kind.places();
+        let ([height, _], [_, inner, outer]) = (places.lamp?, places.disc?);
+        let (low, high) = asked.range(height).unwrap_or((-1.1, 500.0));
+        let inner = asked.range(inner).unwrap_or((-1.0, 1000.0));
+        let outer = asked.range(outer).unwrap_or((1.0, 1000.0));
+        let mut out = Self { disc: (f64::INFINITY, 0.0), lamp: (f64::INFINITY, 0.0) };
+        let widen = |(least, most): (f64, f64), x: f64| (least.min(x), most.max(x));
+        let share = |k: usize| k as f64 / (SAMPLES - 1) as f64;
+        for spin in (0..SAMPLES).map(|k| bounds.spin.0 + (bounds.spin.1 - bounds.spin.0) * share(k)) {
+            // A range with both signs holds the least height.
+            let lowest = if low < 0.0 && high > 0.0 { 0.0 } else { low };
+            for height in [low, high, lowest] {
+                let height = sight_height(spin, height).max(least_height(spin));
+                let risen = metric::axis_time(spin, height);
+                // Of a power law the cut-off is the observer's, of electrons their own temperature.
+                let own = if asked.kind.comptonised() { 1.0 } else { risen };
+                out.lamp = widen(out.lamp, own);
+                for (inner, outer) in [(inner.0, outer.1), (inner.1, outer.0)] {
+                    let light = Light::Lamp { height, index: 2.0 };
+                    let (inner, outer) = Disc { spin, inner, outer, light }.edges();
+                    for r in (0..SAMPLES).map(|n| inner * (outer / inner).powf(share(n))) {
+                        out.disc = widen(out.disc, metric::orbit_time(spin, r) / risen * own);
+                    }
+                }
+            }
+        }
+        Some(out)
+    }
+}
+
 impl Evaluator {
     /// `band`: energies (keV) of the bins. Errors name the file.
     pub(super) fn new(table: &Table, asked: &Asked, renormalise: bool, band: (f64, f64)) -> Result<Self, ModelError> {
@@ -105,51 +144,13 @@ impl Evaluator {
             std::array::from_fn(|role| places.roles[role].and_then(|k| asked.range(k)));
         let bounds = Sight::of(kind.name(), |k| asked.range(k)).map(|sight| sight.bounds);
         let mut cuts = range(asked, places.roles[4], ends(4));
-        let mut seen = cuts;
-        if let (Some(bounds), Some([spin, inner, outer])) = (&bounds, places.disc) {
-            // The band of cut-offs from the lamp to the disc.
-            let (mut least, mut most) = (1.0f64, 1.0f64);
-            let mut lamp = (1.0f64, 1.0f64);
-            if places.lamp.is_some() {
-                (least, most) = (f64::INFINITY, 0.0);
-                let (inner, outer) =
-                    (asked.range(inner).unwrap_or((-1.0, -1.0)), asked.range(outer).unwrap_or((400.0, 400.0)));
-                let heights = places.lamp.and_then(|[h, _]| asked.range(h)).unwrap_or((-1.1, 500.0));
-                for k in 0..SAMPLES {
-                    let (lo, hi) = bounds.spin;
-                    let a = lo + (hi - lo) * k as f64 / (SAMPLES - 1) as f64;
-                    for height in
-                        [heights.0, heights.1, if heights.0 < 0.0 && heights.1 > 0.0 { 0.0 } else { heights.0 }]
-                    {
-                        let height = sight_height(a, height).max(least_height(a));
-                        let risen = metric::axis_time(a, height);
-                        lamp = (lamp.0.min(risen), lamp.1.max(risen));
-                        for (inner, outer) in [(inner.0, outer.1), (inner.1, outer.0)] {
-                            let disc = Disc { spin: a, inner, outer, light: Light::Lamp { height, index: 2.0 } };
-                            let (inner, outer) = disc.edges();
-                            for n in 0..SAMPLES {
-                                let r = inner * (outer / inner).powf(n as f64 / (SAMPLES - 1) as f64);
-                                let shift = metric::orbit_time(a, r) / risen;
-                                // Of a power law the cut-off is the observer's, of electrons their own temperature.
-                                let shift = if kind.comptonised() { shift } else { shift * risen };
-                                (least, most) = (least.min(shift), most.max(shift));
-                            }
-                        }
-                    }
-                }
-            }
-            let _ = spin;
-            let (first, last) = ends(4);
-            let (lo, hi) = cuts;
+        if let Some(shifts) = bounds.as_ref().and_then(|bounds| Shifts::new(asked, bounds)) {
+            // The table is looked up where the disc's cut-offs are, primary spectra are normalised in the lamp's frame, too.
+            let ((lo, hi), (first, last)) = (cuts, ends(4));
+            let (least, most) = shifts.disc;
             ranges[4] = Some(((lo * least * 0.98).clamp(first, last), (hi * most * 1.02).clamp(first, last)));
-            if lo == hi && least == 1.0 && most == 1.0 {
-                ranges[4] = Some((lo, hi));
-            }
-            // Primary spectra are normalised in the lamp's frame.
-            let own = if kind.comptonised() { (1.0, 1.0) } else { lamp };
-            seen = (lo * least.min(own.0), hi * most.max(own.1));
+            cuts = (lo * least.min(shifts.lamp.0), hi * most.max(shifts.lamp.1));
         }
-        cuts = seen;
         let redshifts = asked.range(places.redshift).unwrap_or((0.0, MOST_REDSHIFT));
         let moved = if bounds.is_some() { SHIFTS } else { (1.0, 1.0) };
         let lowest = band.0.min(RENORMALISED) * stretch(redshifts.0) / moved.1;
@@ -253,12 +254,11 @@ impl Evaluator {
         };
         let zones = zones(&view, disc, directions, &ratios);
         let (factor, primary) = match height {
-            Some(height) => {
+            Some(_) => {
                 let (inner, outer) = disc.edges();
                 let [inner, outer, far] = [inner, outer, INFINITY].map(|r| view.lamp_cosine(r));
                 let (on_disc, infinity) = (0.5 * (inner - outer), 0.5 * (1.0 + far.min(0.0)));
                 let scale = if values.boost { reflection } else { reflection * infinity / on_disc };
-                let _ = height;
                 (0.5 * scale, continuum(2.0 * infinity * risen.powf(-index), risen))
             }
             None => {

@@ -63,13 +63,13 @@ fn rebin(edges: &[f64], photons: &[f64], first: f64, step: f64, cells: usize) ->
         while cell > 0 && ends[cell] > bin[0] {
             cell -= 1;
         }
-        for k in cell..cells {
-            let inside = bin[1].min(ends[k + 1]) - bin[0].max(ends[k]);
+        for (k, (ends, out)) in ends.windows(2).zip(&mut out).enumerate().skip(cell) {
+            let inside = bin[1].min(ends[1]) - bin[0].max(ends[0]);
             if inside > 0.0 {
-                out[k] += photons * inside / (bin[1] - bin[0]);
+                *out += photons * inside / (bin[1] - bin[0]);
             }
             cell = k;
-            if ends[k + 1] >= bin[1] {
+            if ends[1] >= bin[1] {
                 break;
             }
         }
@@ -144,12 +144,12 @@ impl Excerpt {
             let mut photons = vec![0.0; bins];
             // Products of the nodes of the file that stand for this one.
             let mut rows = vec![(vec![0usize; outline.axes.len()], 1.0)];
-            for role in 0..6 {
-                let Some(at) = table.roles[role] else { continue };
+            for ((at, source), node) in table.roles.iter().zip(&sources).zip(node) {
+                let Some(at) = *at else { continue };
                 rows = rows
                     .iter()
                     .flat_map(|(place, weight)| {
-                        sources[role][node[role]].iter().map(move |(k, w)| {
+                        source[node].iter().map(move |(k, w)| {
                             let mut place = place.clone();
                             place[at] = *k;
                             (place, weight * w)
