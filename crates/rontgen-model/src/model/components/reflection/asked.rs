@@ -46,17 +46,18 @@ pub(crate) struct Asked {
 
 /// Parameters and nodes of a table, by which priors are judged.
 type Known = (Vec<String>, Vec<Vec<f64>>);
-/// By path, length and time.
-static SEEN: Mutex<BTreeMap<(PathBuf, u64, Option<SystemTime>, bool), Arc<Known>>> = Mutex::new(BTreeMap::new());
+/// A file: path, length and time, and whether a table of Comptonised light is asked for.
+type Identity = (PathBuf, u64, Option<SystemTime>, bool);
+static SEEN: Mutex<BTreeMap<Identity, Arc<Known>>> = Mutex::new(BTreeMap::new());
 
-fn identity(path: &Path, comptonised: bool) -> (PathBuf, u64, Option<SystemTime>, bool) {
+fn identity(path: &Path, comptonised: bool) -> Identity {
     let about = std::fs::metadata(path).ok();
     let length = about.as_ref().map_or(0, std::fs::Metadata::len);
     (path.to_path_buf(), length, about.and_then(|about| about.modified().ok()), comptonised)
 }
 
 /// What was made before: the last ones that were asked for.
-type Made = Vec<((PathBuf, u64, Option<SystemTime>, bool), Asked, bool, (f64, f64), Arc<Evaluator>)>;
+type Made = Vec<(Identity, Asked, bool, (f64, f64), Arc<Evaluator>)>;
 static MADE: Mutex<Made> = Mutex::new(Vec::new());
 /// Excerpts that are kept: a run has few components and energy bands.
 const MOST_KEPT: usize = 6;
@@ -105,9 +106,7 @@ impl Asked {
                 known
             }
         };
-        for ((role, at), (name, nodes)) in
-            ROLES.iter().zip(&places.roles).zip(known.0.iter().zip(&known.1)).map(|((r, p), k)| ((r, p), k))
-        {
+        for ((role, at), (name, nodes)) in ROLES.iter().zip(&places.roles).zip(known.0.iter().zip(&known.1)) {
             let Some(k) = *at else { continue };
             let (Some(first), Some(last)) = (nodes.first(), nodes.last()) else { continue };
             // Directions beyond the last are those of the last, as for the cut-offs that only the disc sees.
