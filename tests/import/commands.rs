@@ -87,8 +87,8 @@ pub(super) fn again(folder: &Path, commands: &str) -> (Case, Vec<f64>) {
         let is_head = |line: &&str| {
             line.starts_with("model") && line.contains(&head) && (head.starts_with(':') || !line.contains(':'))
         };
-        let block = commands.lines().skip_while(|line| !is_head(line));
-        let line = block.skip(case.problem.number(i) as usize).next().unwrap();
+        let mut block = commands.lines().skip_while(|line| !is_head(line));
+        let line = block.nth(case.problem.number(i) as usize).unwrap();
         line.split_whitespace().next().unwrap().parse::<f64>().unwrap_or_else(|_| panic!("{line}"))
     };
     let theta = (0..case.problem.names().len()).map(value).collect();
