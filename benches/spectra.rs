@@ -5,6 +5,13 @@
 //! `athena_xifu_rmf_v20160401.rmf`, 0.2 to 12 keV), else made-up ones of as many energies; the plasma models need AtomDB's tables
 //! there. A command in `RONTGEN_BENCH_BESIDE` runs before and after every round, to compare with another program in the same minutes.
 
+#[path = "../tests/common/fits.rs"]
+mod fits;
+#[path = "../tests/common/table.rs"]
+mod table;
+#[path = "../tests/common/xillver.rs"]
+mod xillver;
+
 use rontgen::model::{Model, ParameterInfo, Parameters, Prior, Program, Scratch, Setting, Settings};
 use rontgen::observation::Response;
 use std::{path::Path, time::Instant};
@@ -54,6 +61,8 @@ fn setting(info: &ParameterInfo) -> Setting {
         (_, "a") => free(0.0, 0.9),
         (_, "h") => free(3.0, 20.0),
         (_, "gamma") => free(1.5, 3.0),
+        (_, "logxi") => free(1.0, 4.0),
+        (_, "Afe") => free(0.9, 2.0),
         (_, "nH") => free(0.01, 0.3),
         (_, "norm") => free(0.1, 1.0),
         _ => Setting::Frozen(info.default),
@@ -88,8 +97,13 @@ fn main() {
         ("relconv_lp*pexmon", &xifu, true),
         ("pexmon", &hard, true),
         ("pexmon", &xifu, true),
+        ("relxill", &xifu, true),
+        ("relxilllp", &xifu, true),
+        ("relxilllp", &hard, true),
     ];
-    let settings = Settings::new("angr", "vern").expect("settings");
+    let folder = tempfile::tempdir().expect("a folder");
+    xillver::write(folder.path(), false, 1.0).expect("a table");
+    let settings = Settings::new("angr", "vern").expect("settings").with_xillver(Some(folder.path().into()), false);
     let programs = cases.map(|(expression, edges, fixed)| {
         let mut model = Model::parse(expression, &settings).expect("a model");
         let map = model.parameters().iter().map(|info| (info.name.clone(), setting(info))).collect();

@@ -27,6 +27,8 @@ fn models() -> Vec<Kernel> {
     let mut expressions: Vec<String> = catalogue::components()
         .iter()
         .filter(|component| component.available())
+        // Their table is the user's, and the host computes them.
+        .filter(|component| !rontgen::model::reflection::needs_table(&component.name.to_lowercase()))
         .map(|component| match component.kind {
             Kind::Additive => component.name.to_lowercase(),
             // These two act on factors.

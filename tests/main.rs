@@ -40,6 +40,7 @@ mod plasma;
 mod reference;
 mod reference_command;
 mod refinement_command;
+mod reflection;
 mod relativity;
 mod report;
 mod resume;

@@ -150,7 +150,7 @@ fn finished(folder: &Path) -> Result<Finished> {
             .identity()
             .into_iter()
             .filter(|(key, _)| key.starts_with("model.") || key.starts_with("parameters."))
-            .filter(|(key, _)| key != "model.exact_grid" && key != "model.atomdb")
+            .filter(|(key, _)| !["model.exact_grid", "model.atomdb", "model.xillver"].contains(&key.as_str()))
             .map(|(key, value)| match key.as_str() {
                 "model.expression" => (key, value.to_lowercase().split_whitespace().collect()),
                 _ => (key, value),

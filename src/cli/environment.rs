@@ -3,7 +3,7 @@
 use super::progress;
 use crate::atomic::atomdb::{self, Places};
 use crate::fits;
-use crate::model::relativity;
+use crate::model::{reflection, relativity};
 use std::path::{Path, PathBuf};
 
 /// A variable that is set and not empty, as a path.
@@ -18,10 +18,12 @@ pub fn cache() -> Option<PathBuf> {
     base.map(|base| base.join("rontgen"))
 }
 
-/// Tells the models where AtomDB's tables are (ATOMDB, then RONTGEN_DATA) and where a copy of them may be kept
-/// (`$XDG_CACHE_HOME/rontgen`, else the system's usual place), with the rays that relativistic components ask for.
+/// Tells the models where AtomDB's tables are (ATOMDB, then RONTGEN_DATA), where xillver's are (XILLVER, RELXILL_TABLE_PATH, then RONTGEN_DATA), and
+/// where a copy may be kept (`$XDG_CACHE_HOME/rontgen`, else the system's usual place), with the rays that relativistic components ask for.
 pub fn install() {
     let cache = cache();
+    let folders = ["XILLVER", "RELXILL_TABLE_PATH", "RONTGEN_DATA"];
+    reflection::look_in(folders.into_iter().filter_map(named).collect());
     relativity::look_in(relativity::Places { cache: cache.clone(), progress: Some(progress::rays) });
     atomdb::look_in(Places { folders: ["ATOMDB", "RONTGEN_DATA"].into_iter().filter_map(named).collect(), cache });
 }

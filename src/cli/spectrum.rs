@@ -53,6 +53,12 @@ pub struct Args {
     /// Folder with AtomDB's apec_v*_line.fits and apec_v*_coco.fits; also ATOMDB, RONTGEN_DATA
     #[arg(long, value_name = "DIR")]
     pub atomdb: Option<PathBuf>,
+    /// Folder with xillver's tables, or one of them; also XILLVER, RELXILL_TABLE_PATH, RONTGEN_DATA
+    #[arg(long, value_name = "DIR")]
+    pub xillver: Option<PathBuf>,
+    /// Scale xillver, relxill and their like to norm photons/keV/cm2/s at 3 keV
+    #[arg(long)]
+    pub renormalize: bool,
 }
 
 /// The highest edge of a file, keV.
@@ -67,6 +73,7 @@ pub fn run(args: Args) -> Result<u8> {
         None => edges(&args.energies, args.linear)?,
     };
     let settings = Settings::new(&args.abund, &args.xsect)?.with_atomdb(args.atomdb);
+    let settings = settings.with_xillver(args.xillver, args.renormalize);
     let extensions = Extensions { find_file: Some(&super::environment::find_table), ..Extensions::default() };
     let model = Model::parse_with(&args.expression, &settings, &extensions)?;
     if !model.in_channels().is_empty() {
@@ -290,6 +297,8 @@ mod tests {
             abund: "wilm".into(),
             xsect: "vern".into(),
             atomdb: None,
+            xillver: None,
+            renormalize: false,
         }
     }
 

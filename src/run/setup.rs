@@ -216,6 +216,8 @@ pub(super) fn models(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComp
     let settings = model::Settings::new(&run.model.abundances, &run.model.cross_sections)?;
     // AtomDB's tables are looked for only where they are needed: the search reads folders.
     let settings = settings.with_atomdb(if run.needs_atomdb() { run.atomdb_folder(data) } else { None });
+    let xillver = if run.needs_xillver() { run.xillver_folder(data) } else { None };
+    let settings = settings.with_xillver(xillver, run.model.renormalize);
     let find = |name: &str| {
         run.find_named(&format!("{name:?} of model.expression"), name, data).map_err(|error| error.to_string())
     };

@@ -7,6 +7,7 @@ pub mod fits;
 pub mod runs;
 pub mod table;
 pub mod toy;
+pub mod xillver;
 
 use std::path::{Path, PathBuf};
 

@@ -15,6 +15,12 @@ pub fn with_excerpt() -> rontgen::model::Settings {
     rontgen::model::Settings::default().with_atomdb(Some(folder))
 }
 
+/// Whether a component is one of those that every test of components looks at: not reflection by the user's table, which the host computes and
+/// `tests/reflection.rs` holds to account.
+pub fn has_shader(component: &rontgen::model::catalogue::Component) -> bool {
+    !rontgen::model::reflection::needs_table(&component.name.to_lowercase())
+}
+
 /// A CSV table with columns e_lo and e_hi.
 pub struct Table {
     columns: BTreeMap<String, Vec<f64>>,

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::{RunFile, RunFileError};
 use crate::atomic::atomdb;
+use crate::model::reflection;
 use crate::observation::{FileChoice, ObservationSpec, split_text};
 
 /// The `spectrum` of a run that uses the built-in instrument and its mock spectrum.
@@ -85,6 +86,29 @@ impl RunFile {
         folders.extend(data);
         let beside = folders.iter().map(|folder| folder.join(name)).find(|path| path.is_dir());
         Some(beside.unwrap_or_else(|| PathBuf::from(name)))
+    }
+
+    /// The folder with xillver's tables, or one of them: as [`RunFile::atomdb_folder`], by `model.xillver`.
+    pub fn xillver_folder(&self, data: Option<&Path>) -> Option<PathBuf> {
+        let data = self.data_folders(data);
+        let Some(name) = &self.model.xillver else {
+            let found = data.iter().find(|folder| reflection::is_there(folder)).cloned();
+            let noted = self.written_by.as_ref().and_then(|p| p.xillver.as_ref()).map(PathBuf::from);
+            let noted = noted.filter(|folder| folder.is_dir());
+            // Named but without them: the message will name it, unless the environment knows another.
+            let only = data.first().filter(|_| reflection::default_folder().is_none());
+            return found.or(noted).or(only.cloned());
+        };
+        let mut folders = self.folders();
+        folders.extend(data);
+        let beside = folders.iter().map(|folder| folder.join(name)).find(|path| path.exists());
+        Some(beside.unwrap_or_else(|| PathBuf::from(name)))
+    }
+
+    /// Whether a model needs xillver's tables.
+    pub fn needs_xillver(&self) -> bool {
+        let named = self.models.iter().map(|model| &model.expression);
+        named.chain([&self.model.expression]).any(|expression| expression.to_lowercase().contains("xill"))
     }
 
     /// Finds the file `name` that `observation.KEY` names; a selector such as `{3}` or `[MATRIX]` at its end is kept.

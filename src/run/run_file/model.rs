@@ -18,6 +18,10 @@ pub struct ModelChoice {
     pub cross_sections: String,
     /// Folder with AtomDB's tables; looked for like a data file. `None`: `--data`, then what the environment names.
     pub atomdb: Option<String>,
+    /// Folder with xillver's tables, or one of them; looked for like a data file. `None`: `--data`, then what the environment names.
+    pub xillver: Option<String>,
+    /// Scale reflection by those tables so that its norm is the flux at 3 keV.
+    pub renormalize: bool,
     /// Evaluate the model at every energy of the response, instead of those that the folded spectrum notices.
     pub exact_grid: bool,
     /// `[model.external.NAME]`: components computed by a command.
@@ -66,5 +70,17 @@ pub(super) const KEYS: &[Key] = &[
         Field { get: |run| run.model.atomdb.clone(), set: |run, text| run.model.atomdb = text },
         Unsaid::Nothing("--data, then what the environment names"),
         "The folder with AtomDB's tables, looked for like a data file.",
+    ),
+    string(
+        "xillver",
+        Field { get: |run| run.model.xillver.clone(), set: |run, text| run.model.xillver = text },
+        Unsaid::Nothing("--data, then what the environment names"),
+        "The folder with xillver's tables (or one of them), looked for like a data file; for xillver, relxill and their like.",
+    ),
+    truth(
+        "renormalize",
+        field!(model.renormalize),
+        false,
+        "Whether xillver, relxill and their like are scaled to norm photons/keV/cm2/s at 3 keV, primary and reflection together.",
     ),
 ];

@@ -21,6 +21,8 @@ pub struct Provenance {
     pub data: Option<String>,
     /// AtomDB's folder where neither the run file nor `data` but the environment named it, absolute.
     pub atomdb: Option<String>,
+    /// The folder of xillver's tables, in the same way.
+    pub xillver: Option<String>,
     /// `run_file` and `data` as they are reached from the folder of the `run.toml`: these come first, so that a folder that is moved
     /// together with its data still finds them.
     pub run_file_from_here: Option<String>,
@@ -45,6 +47,10 @@ impl Provenance {
             true => crate::atomic::atomdb::default_folder().map(|folder| shown(absolute(&folder))),
             false => before.and_then(|before| before.atomdb.clone()),
         };
+        let xillver = match run.needs_xillver() && run.xillver_folder(data.as_deref()).is_none() {
+            true => crate::model::reflection::default_folder().map(|folder| shown(absolute(&folder))),
+            false => before.and_then(|before| before.xillver.clone()),
+        };
         Provenance {
             version: env!("CARGO_PKG_VERSION").to_string(),
             device: device.to_string(),
@@ -57,6 +63,7 @@ impl Provenance {
             },
             data: data.map(shown),
             atomdb,
+            xillver,
             run_file_from_here: None,
             data_from_here: None,
             data_sha256,
@@ -138,6 +145,7 @@ pub(super) const KEYS: &[Key] = &[
     noted!("data", data, "The folder of data files (--data or RONTGEN_DATA)."),
     noted!("data_from_here", data_from_here, "The folder of data files as it is reached from this file's folder."),
     noted!("atomdb", atomdb, "The folder of AtomDB's tables where the environment named it."),
+    noted!("xillver", xillver, "The folder of xillver's tables where the environment named it."),
     noted!("data_sha256", data_sha256, "A digest of the observed counts and the folded response."),
     own(
         "expected",

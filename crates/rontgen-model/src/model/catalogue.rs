@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn catalogue_is_complete_and_consistent() {
-        assert_eq!(components().len(), 112);
+        assert_eq!(components().len(), 118);
         for c in components() {
             for p in &c.parameters {
                 assert!(p.hard_min <= p.soft_min && p.soft_max <= p.hard_max, "{}.{}", c.name, p.name);

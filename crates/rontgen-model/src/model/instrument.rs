@@ -38,6 +38,7 @@ pub fn model() -> Model {
             written: name.into(),
             frozen: None,
             sight: None,
+            asked: None,
         });
     }
     let expression = Expr::Product(Box::new(Expr::Component(0)), Box::new(Expr::Component(1)));

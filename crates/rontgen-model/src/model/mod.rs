@@ -24,6 +24,7 @@ mod plan;
 pub mod prior;
 pub mod program;
 pub mod real;
+pub mod reflection;
 pub mod relativity;
 mod sets;
 pub mod table;
@@ -45,7 +46,7 @@ pub use sets::{ModelGroup, resolve_models, resolve_sets};
 pub use wgsl::Stage;
 
 use crate::atomic;
-use components::{plasma::Frozen, relativistic::Sight};
+use components::{plasma::Frozen, reflection::Asked, relativistic::Sight};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 /// erg per keV.
@@ -95,11 +96,21 @@ pub struct Settings {
     pub cross_sections: String,
     /// Folder with AtomDB's tables of plasma emission. `None`: where the program looks by itself, see [`atomic::atomdb::look_in`].
     pub atomdb: Option<PathBuf>,
+    /// Folder with xillver's tables, or one of them. `None`: where the program looks by itself, see [`reflection::look_in`].
+    pub xillver: Option<PathBuf>,
+    /// Whether reflection by such a table is scaled so that its norm is the photons/keV/cm2/s at 3 keV.
+    pub renormalize: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { abundances: "wilm".into(), cross_sections: "vern".into(), atomdb: None }
+        Self {
+            abundances: "wilm".into(),
+            cross_sections: "vern".into(),
+            atomdb: None,
+            xillver: None,
+            renormalize: false,
+        }
     }
 }
 
@@ -109,7 +120,7 @@ impl Settings {
         let settings = Self {
             abundances: abundances.trim().to_lowercase(),
             cross_sections: cross_sections.trim().to_lowercase(),
-            atomdb: None,
+            ..Self::default()
         };
         settings.validate()?;
         Ok(settings)
@@ -118,6 +129,11 @@ impl Settings {
     /// Returns the settings with the folder of AtomDB's tables.
     pub fn with_atomdb(self, folder: Option<PathBuf>) -> Self {
         Self { atomdb: folder, ..self }
+    }
+
+    /// Returns the settings with the folder of xillver's tables (or one of them), and whether the norm of reflection by them is the flux at 3 keV.
+    pub fn with_xillver(self, folder: Option<PathBuf>, renormalize: bool) -> Self {
+        Self { xillver: folder, renormalize, ..self }
     }
 
     fn validate(&self) -> Result<(), ModelError> {
@@ -180,6 +196,18 @@ pub struct ComponentInstance {
     pub(crate) frozen: Option<Arc<Frozen>>,
     /// The rays that a relativistic component needs for a run's parameters; `None`: for any.
     pub(crate) sight: Option<Arc<Sight>>,
+    /// What a run's parameters ask of a table of reflection; `None`: everything.
+    pub(crate) asked: Option<Arc<Asked>>,
+}
+
+impl ComponentInstance {
+    /// What it asks of a table of reflection, if it needs one, where its k-th parameter lies in `range(k)`.
+    pub(crate) fn asks(&self, range: impl Fn(usize) -> Option<(f64, f64)>) -> Option<Asked> {
+        match self.origin {
+            Origin::Catalogue => Asked::of(&self.component.name.to_lowercase(), self.component.parameters.len(), range),
+            _ => None,
+        }
+    }
 }
 
 /// This is a parsed and type-checked model.
@@ -225,6 +253,7 @@ impl Model {
                 written,
                 frozen: None,
                 sight: None,
+                asked: None,
             });
         }
         Ok(Self { expression, components, settings: settings.clone(), parameters })
@@ -287,7 +316,7 @@ impl Model {
     pub fn beyond_priors(&self) -> Self {
         let mut model = self.clone();
         for instance in &mut model.components {
-            (instance.frozen, instance.sight) = (None, None);
+            (instance.frozen, instance.sight, instance.asked) = (None, None, None);
         }
         model
     }
@@ -312,6 +341,7 @@ impl Model {
                 _ => None,
             }
             .map(Arc::new);
+            instance.asked = instance.asks(|k| parameters.range(instance.first_parameter + k)).map(Arc::new);
             let Origin::Table(table) = &instance.origin else { continue };
             let own = instance.first_parameter..instance.first_parameter + instance.component.parameters.len();
             let map = parameters.map().get(own).unwrap_or(&[]);
@@ -341,6 +371,13 @@ impl Model {
                 return Err(ModelError::Parameter(format!("{parameter}: {text}")));
             }
             instance.sight = Sight::of(&name, range).map(Arc::new);
+            instance.asked = instance.asks(range).map(Arc::new);
+            if let Some(asked) = &instance.asked
+                && let Some((k, text)) = asked.problem(&self.settings)?
+            {
+                let parameter = self.parameters.get(instance.first_parameter + k).map_or("", |p| p.name.as_str());
+                return Err(ModelError::Parameter(format!("{parameter}: {text}")));
+            }
         }
         Ok(())
     }
@@ -354,6 +391,12 @@ impl Model {
         for instance in self.components.iter().filter(|instance| matches!(instance.origin, Origin::Catalogue)) {
             let range = |k: usize| parameters.range(instance.first_parameter + k);
             if let Some((k, text)) = Sight::problem(&instance.component.name.to_lowercase(), range) {
+                let name = self.parameters.get(instance.first_parameter + k).map_or("", |p| p.name.as_str());
+                return Err(ModelError::Parameter(format!("{name}: {text}")));
+            }
+            if let Some(asked) = instance.asks(range)
+                && let Some((k, text)) = asked.problem(&self.settings)?
+            {
                 let name = self.parameters.get(instance.first_parameter + k).map_or("", |p| p.name.as_str());
                 return Err(ModelError::Parameter(format!("{name}: {text}")));
             }

@@ -10,6 +10,7 @@ use super::{
         Code, MOST_ROOMS, Prepared,
         convolution::{self, Convolution},
         plasma,
+        reflection::{Asked, Evaluator},
         relativistic::Sight,
     },
     grid::{BIN_ROW, Grid, TILE, Tile, bin_row, check_edges},
@@ -45,6 +46,8 @@ pub(crate) struct Instance {
     pub frozen: Option<Arc<plasma::Frozen>>,
     /// The rays that a relativistic component needs.
     pub sight: Option<Arc<Sight>>,
+    /// Reflection by the user's table, which fills whole spectra.
+    pub reflection: Option<Arc<Evaluator>>,
     /// The user's own code, which fills whole spectra.
     pub user: Option<Arc<dyn UserComponent>>,
     pub oracle_table: std::ops::Range<usize>,
@@ -119,13 +122,17 @@ impl Program {
         for file in with_held().filter(|(_, held)| **held).filter_map(|(component, _)| file(component)) {
             file.check_size(edges.len() - 1)?;
         }
-        let own = model.components.iter().enumerate().filter(|(k, c)| held[*k] && user(c).is_some());
+        let asks = |component: &super::ComponentInstance| {
+            component.asked.clone().or_else(|| component.asks(|_| None).map(Arc::new))
+        };
+        let whole = |component: &super::ComponentInstance| user(component).is_some() || asks(component).is_some();
+        let own = model.components.iter().enumerate().filter(|(k, c)| held[*k] && whole(c));
         let mut trees: Vec<Tree> = own.map(|(k, _)| Tree::Leaf(Leaf::Host(k))).collect();
         if with_held().any(|(c, held)| *held && plasma::is_plasma(&c.component.name.to_lowercase())) {
             plasma::check(&model.settings)?;
         }
-        let whole = stages_of(&model.expression, &mut trees);
-        trees.push(whole);
+        let last = stages_of(&model.expression, &mut trees);
+        trees.push(last);
         let code = |component: &super::ComponentInstance| match &component.origin {
             Origin::User(_) => None,
             _ => Code::of(&component.component.name.to_lowercase()),
@@ -151,6 +158,12 @@ impl Program {
             }
             _ => None,
         };
+        let band = (edges[0], edges[edges.len() - 1]);
+        let open = |(component, held): (&super::ComponentInstance, &bool)| {
+            asks(component).filter(|_| *held).map(|asked: Arc<Asked>| asked.open(&model.settings, band)).transpose()
+        };
+        let reflections: Vec<Option<Arc<Evaluator>>> = with_held().map(open).collect::<Result<_, _>>()?;
+        let mut reflections = reflections.into_iter();
         let mut frozen = plasma::Tables::new(&bins, &model.settings);
         let mut instance = |(component, held): (&super::ComponentInstance, &bool)| Instance {
             code: code(component).filter(|_| *held),
@@ -161,7 +174,8 @@ impl Program {
             parameters: component.component.parameters.len(),
             table: 0..0,
             file: file(component).filter(|_| *held),
-            sight: sight(component).filter(|_| *held),
+            reflection: reflections.next().flatten(),
+            sight: sight(component).filter(|_| *held && asks(component).is_none()),
             user: user(component),
             oracle_table: 0..0,
         };
@@ -177,7 +191,12 @@ impl Program {
     /// when a number is out of range or order.
     pub fn thinned(&self, kept: &[u32]) -> Option<Self> {
         let ascend = kept.windows(2).all(|w| w[0] < w[1]);
-        if self.plans.len() > 1 || kept.is_empty() || !ascend {
+        // Reflection by a table is integrated over any bins.
+        let whole = |plan: &Plan| match plan.tree {
+            Tree::Leaf(Leaf::Host(k)) => self.instances.get(k).is_none_or(|instance| instance.reflection.is_none()),
+            _ => true,
+        };
+        if self.plans.iter().rev().skip(1).any(whole) || kept.is_empty() || !ascend {
             return None;
         }
         let bins = kept.iter().map(|&k| self.bins.get(k as usize).copied()).collect::<Option<Vec<_>>>()?;
@@ -332,12 +351,12 @@ impl Program {
             return out.fill(f64::NAN);
         };
         let (m, e) = (self.parameters.max(1), self.bins.len().max(1));
-        let Some((instance, user)) = self.instances.get(*k).and_then(|i| Some((i, i.user.as_ref()?))) else {
-            return out.fill(f64::NAN);
+        // Of our own code (reflection) and of what takes one spectrum at a time each by itself.
+        let in_rows = self.instances.get(*k).and_then(|i| Some((i, i.user.as_ref().filter(|user| user.in_rows())?)));
+        let Some((instance, user)) = in_rows else {
+            let rows = out.par_chunks_mut(e).zip(full.par_chunks(m));
+            return rows.for_each(|(out, full)| self.host(*k, full, out, false));
         };
-        if !user.in_rows() {
-            return out.par_chunks_mut(e).zip(full.par_chunks(m)).for_each(|(out, full)| self.host(*k, full, out));
-        }
         for (out, full) in out.chunks_mut(ROWS_AT_ONCE * e).zip(full.chunks(ROWS_AT_ONCE * m)) {
             let own = |full: &[f64]| full[instance.first_parameter..][..instance.parameters].to_vec();
             let mut rows: Vec<Vec<f64>> = full.chunks_exact(m).map(own).collect();
@@ -363,7 +382,13 @@ impl Program {
         trouble.get_or_insert_with(|| format!("{}: {text}", component.name));
     }
 
-    fn host(&self, k: usize, full: &[f64], out: &mut [f64]) {
+    /// `exact`: in f64 throughout, where the code is ours.
+    fn host(&self, k: usize, full: &[f64], out: &mut [f64], exact: bool) {
+        let reflection = self.instances.get(k).and_then(|i| Some((i, i.reflection.as_ref()?)));
+        if let Some((instance, reflection)) = reflection {
+            let par = full.get(instance.first_parameter..instance.first_parameter + instance.parameters);
+            return reflection.photons(par.unwrap_or(&[]), &self.oracle, exact, out);
+        }
         let Some((instance, user)) = self.instances.get(k).and_then(|i| Some((i, i.user.as_ref()?))) else {
             return out.fill(f64::NAN);
         };
@@ -462,7 +487,7 @@ impl Program {
             }
             if let Tree::Leaf(Leaf::Host(k)) = plan.tree {
                 let mut photons = vec![0.0; out.len()];
-                self.host(k, full, &mut photons);
+                self.host(k, full, &mut photons, R::REFINE);
                 for (out, photons) in out.iter_mut().zip(photons) {
                     *out = R::of(photons).store();
                 }

@@ -246,6 +246,26 @@ impl FitsFile {
         Ok(out)
     }
 
+    /// All elements of one row (from 0) of a fixed-width numeric column, as [`FitsFile::fixed`]: for tables of which few rows are wanted.
+    pub fn row(&self, hdu: &Hdu, name: &str, row: usize) -> Result<Vec<f64>, FitsError> {
+        let column = self.numeric(hdu, name)?;
+        if column.variable || row >= hdu.rows {
+            return Err(FitsError::Structure(format!(
+                "{}: column {name} has format {} and {} rows, expected more than {row} of fixed length",
+                hdu.label(),
+                column.form,
+                hdu.rows
+            )));
+        }
+        let mut out = vec![0.0f64; column.repeat];
+        if !out.is_empty() {
+            let _guard = lock();
+            self.move_to(hdu)?;
+            self.decode(hdu, column, row + 1, &mut out)?;
+        }
+        Ok(out)
+    }
+
     /// One value a row; a vector column is refused.
     pub fn scalars(&self, hdu: &Hdu, name: &str) -> Result<Vec<f64>, FitsError> {
         let column = self.numeric(hdu, name)?;

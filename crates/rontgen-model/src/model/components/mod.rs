@@ -25,6 +25,7 @@ pub(crate) mod plasma;
 mod power;
 mod profile;
 mod reflect;
+pub(crate) mod reflection;
 pub(crate) mod relativistic;
 mod scatter;
 mod shift;
@@ -458,7 +459,8 @@ fn needs(file: &str) -> &'static [(&'static str, &'static str)] {
 /// Whether this version can evaluate the component (lower-case name). Convolutions live outside the registry: they read
 /// another spectrum instead of filling tiles on their own. The table models are nothing without a file.
 pub fn implemented(name: &str) -> bool {
-    let built_in = Code::of(name).is_some() || convolution::Convolution::of(name).is_some();
+    let built_in =
+        Code::of(name).is_some() || convolution::Convolution::of(name).is_some() || reflection::needs_table(name);
     built_in && table::Kind::of(name).is_none()
 }
 

@@ -175,6 +175,27 @@ pub(crate) fn nthcomp<R: Real>(par: &[f64]) -> Thermal<R> {
     out
 }
 
+impl Thermal<f64> {
+    /// Divides the energies by a stretch, and multiplies E F_E.
+    pub(super) fn observe(&mut self, stretch: f64, factor: f64) {
+        self.ln_first -= stretch.ln();
+        self.norm *= factor;
+    }
+
+    /// Energy between two energies, keV/cm2/s.
+    pub(super) fn energy(&self, from: f64, to: f64) -> f64 {
+        let edge = |k: usize| (self.ln_first + STEP * k as f64).exp();
+        let steps = self.values.windows(2).enumerate().map(|(k, ends)| {
+            let (a, b) = (edge(k), edge(k + 1));
+            let (lo, hi) = (a.max(from), b.min(to));
+            // E F_E is linear in E between the steps.
+            let slope = (ends[1] - ends[0]) / (b - a);
+            if hi > lo { (ends[0] - slope * a) * (hi / lo).ln() + slope * (hi - lo) } else { 0.0 }
+        });
+        self.norm * steps.sum::<f64>()
+    }
+}
+
 impl<R: Real> Component<R> for Thermal<R> {
     const ROOM: bool = true;
 

@@ -18,21 +18,21 @@ pub const MOST_AXES: usize = 8;
 const MOST_ADDED: usize = 64;
 
 /// Checks a file that is opened; `told` turns a text into an error that names the file.
-struct Reader<'a> {
-    file: &'a FitsFile,
-    path: &'a Path,
+pub(super) struct Reader<'a> {
+    pub(super) file: &'a FitsFile,
+    pub(super) path: &'a Path,
 }
 
 impl Reader<'_> {
-    fn refuse(&self, text: impl std::fmt::Display) -> ModelError {
+    pub(super) fn refuse(&self, text: impl std::fmt::Display) -> ModelError {
         ModelError::Table { path: self.path.to_path_buf(), message: text.to_string() }
     }
 
-    fn fits<T>(&self, result: Result<T, FitsError>) -> Result<T, ModelError> {
+    pub(super) fn fits<T>(&self, result: Result<T, FitsError>) -> Result<T, ModelError> {
         result.map_err(|e| self.refuse(e))
     }
 
-    fn hdu(&self, name: &str) -> Result<&Hdu, ModelError> {
+    pub(super) fn hdu(&self, name: &str) -> Result<&Hdu, ModelError> {
         let tables = || self.file.hdus().iter().filter(|h| h.kind == HduKind::Table);
         let class = if name == "SPECTRA" { "MODEL SPECTRA" } else { name };
         let found = tables().find(|h| h.name == name).or_else(|| tables().find(|h| h.class(2) == class));
@@ -160,7 +160,7 @@ pub fn read(path: &Path, kind: Kind) -> Result<TableModel, ModelError> {
 }
 
 /// Interpolated axes, number of additional parameters, and both as parameters.
-fn axes(reader: &Reader<'_>, hdu: &Hdu) -> Result<(Vec<Axis>, usize, Vec<ParameterInfo>), ModelError> {
+pub(super) fn axes(reader: &Reader<'_>, hdu: &Hdu) -> Result<(Vec<Axis>, usize, Vec<ParameterInfo>), ModelError> {
     let interpolated = reader.count(hdu, "NINTPARM", None)?;
     let added = reader.count(hdu, "NADDPARM", Some(0))?;
     let refuse = |text: String| reader.refuse(format!("{}: {text}", hdu.label()));
@@ -240,7 +240,7 @@ fn axes(reader: &Reader<'_>, hdu: &Hdu) -> Result<(Vec<Axis>, usize, Vec<Paramet
 }
 
 /// n + 1 ascending edges (keV) from the n energy bins, which must touch.
-fn edges(reader: &Reader<'_>, hdu: &Hdu, notes: &mut Vec<String>) -> Result<Vec<f64>, ModelError> {
+pub(super) fn edges(reader: &Reader<'_>, hdu: &Hdu, notes: &mut Vec<String>) -> Result<Vec<f64>, ModelError> {
     let refuse = |text: String| reader.refuse(format!("{}: {text}", hdu.label()));
     let mut column = |name: &str| -> Result<Vec<f64>, ModelError> {
         let values = reader.fits(reader.file.scalars(hdu, name))?;
@@ -278,8 +278,8 @@ fn edges(reader: &Reader<'_>, hdu: &Hdu, notes: &mut Vec<String>) -> Result<Vec<
     }
 }
 
-/// The spectra in the order of the grid (last axis fastest), each followed by those of the additional parameters.
-fn place(reader: &Reader<'_>, hdu: &Hdu, axes: &[Axis], added: usize, energies: usize) -> Result<Vec<f32>, ModelError> {
+/// For each point of the grid (last axis fastest) the row of its spectrum.
+pub(super) fn order(reader: &Reader<'_>, hdu: &Hdu, axes: &[Axis]) -> Result<Vec<usize>, ModelError> {
     let refuse = |text: String| reader.refuse(format!("{}: {text}", hdu.label()));
     // Bounded first: each axis has at most as many nodes as the file has bytes, but not their product.
     let grid = axes.iter().try_fold(1usize, |n, axis| n.checked_mul(axis.nodes.len()));
@@ -306,6 +306,14 @@ fn place(reader: &Reader<'_>, hdu: &Hdu, axes: &[Axis], added: usize, energies: 
         }
         order[at] = row;
     }
+    Ok(order)
+}
+
+/// The spectra in the order of the grid (last axis fastest), each followed by those of the additional parameters.
+fn place(reader: &Reader<'_>, hdu: &Hdu, axes: &[Axis], added: usize, energies: usize) -> Result<Vec<f32>, ModelError> {
+    let refuse = |text: String| reader.refuse(format!("{}: {text}", hdu.label()));
+    let order = order(reader, hdu, axes)?;
+    let grid = order.len();
     let mut columns = vec!["INTPSPEC".to_string()];
     columns.extend((1..=added).map(|k| format!("ADDSP{k:03}")));
     let kinds = columns.len();

@@ -12,12 +12,14 @@
 mod components;
 mod file;
 mod layout;
+mod outline;
 
 pub use components::Training;
 pub use file::MOST_AXES;
 pub(crate) use layout::{
     ADDED, AXES, AXIS, AXIS_HEADER, CELLS, DATA, EDGES, HIGH, KIND, LOW, REDSHIFTED, RESCALED, SHIFTED, SLIVER, STRIDE,
 };
+pub(crate) use outline::Outline;
 
 use super::ModelError;
 use super::catalogue::Component;

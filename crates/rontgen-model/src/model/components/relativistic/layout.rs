@@ -31,7 +31,7 @@ use std::f64::consts::FRAC_PI_2;
 
 pub(super) const HEADER: usize = 24;
 /// Points of a piece of the line.
-pub(super) const POINTS: usize = 59 * FINENESS + 1;
+pub(in crate::model::components) const POINTS: usize = 59 * FINENESS + 1;
 /// Photon indices that returning light is laid out for, at most; the shader has room for so many.
 pub(super) const MOST_INDICES: usize = 18;
 /// Laws of limb darkening.

@@ -26,8 +26,8 @@ use std::f64::consts::{FRAC_PI_2, PI};
 
 /// Annuli of a disc.
 const RINGS: usize = 72 * FINENESS;
-const PIECES: usize = 4;
-pub(super) const ALL: usize = PIECES * POINTS;
+pub(in crate::model::components) const PIECES: usize = 4;
+pub(in crate::model::components) const ALL: usize = PIECES * POINTS;
 /// Pieces shorter than this are none.
 const SHORTEST: f64 = 1e-6;
 
@@ -46,7 +46,7 @@ pub(super) struct Reader<'t, R: Real> {
 }
 
 /// Four nodes around a place, or the only one.
-pub(super) struct Cubic {
+pub(in crate::model::components) struct Cubic {
     pub first: usize,
     pub weights: [f64; 4],
     pub count: usize,
@@ -294,7 +294,7 @@ const TOGETHER: usize = 8;
 
 /// Adds the photons per y of an annulus between rings with these ends.
 #[inline(always)]
-fn annulus(
+pub(in crate::model::components) fn annulus(
     y: &[f64; ALL],
     density: &mut [f64; ALL],
     inner: &[f64; 2],
@@ -373,19 +373,19 @@ fn arccos(x: f64) -> f64 {
 
 /// One photon in y = g - 1.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Line {
+pub(in crate::model::components) struct Line {
     /// Points, ascending, those of a piece's end twice.
     pub y: [f64; ALL],
-    density: [f64; ALL],
+    pub density: [f64; ALL],
     /// Photons below each point.
-    before: [f64; ALL],
+    pub before: [f64; ALL],
     /// Behind each point: 1 over the way to the next, and photons below as a cubic of the share of it.
     pub cubics: [[f64; 5]; ALL],
 }
 
 impl Line {
-    /// Densities at the corners, photons below the points, and the norm.
-    fn finish(&mut self, corners: &[f64; PIECES + 1]) {
+    /// Densities at the corners, photons below the points, and the norm; returns the photons that there were.
+    pub fn finish(&mut self, corners: &[f64; PIECES + 1]) -> f64 {
         let mut total = 0.0;
         let sines: [f64; POINTS] = std::array::from_fn(|k| (PI * k as f64 / (POINTS - 1) as f64).sin());
         for piece in 0..PIECES {
@@ -424,6 +424,7 @@ impl Line {
             let inverse = if step > 0.0 { 1.0 / step } else { 0.0 };
             self.cubics[k] = [inverse, self.before[k], a, 3.0 * all - 2.0 * a - b, a + b - 2.0 * all];
         }
+        total
     }
 
     /// Least and largest y.

@@ -10,12 +10,13 @@ pub(crate) mod device;
 #[cfg(test)]
 mod fineness;
 mod integral;
-mod layout;
-mod line;
+pub(super) mod layout;
+pub(super) mod line;
 mod returning;
 mod sight;
 
 pub(crate) use sight::Sight;
+pub(super) use sight::height_of as sight_height;
 
 use super::{Component, stretch};
 use crate::model::{

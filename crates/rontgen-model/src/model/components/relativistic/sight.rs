@@ -70,12 +70,16 @@ fn places(name: &str) -> Option<Places> {
             index: None,
             stable: true,
         }),
+        "relxill" => Some(Places { spin: Some(3), tilt: 4, inner: 5, height: None, limb: None, stable: false }),
+        "relxilllp" => Some(Places { spin: Some(2), tilt: 3, inner: 4, height: Some(0), limb: None, stable: false }),
+        "relxillcp" => Some(Places { spin: Some(1), tilt: 0, inner: 2, height: None, limb: None, stable: false }),
+        "relxilllpcp" => Some(Places { spin: Some(1), tilt: 0, inner: 2, height: Some(4), limb: None, stable: false }),
         _ => None,
     }
 }
 
 /// The height in GM/c2 of a parameter, negative in horizons, as it is: inside the hole, too.
-fn height_of(spin: f64, height: f64) -> f64 {
+pub(in crate::model::components) fn height_of(spin: f64, height: f64) -> f64 {
     if height < 0.0 { -height * metric::horizon(spin) } else { height }
 }
 
