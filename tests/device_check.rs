@@ -17,7 +17,7 @@ fn adapter() -> Option<Device> {
 #[test]
 fn the_adapter_at_hand_passes() {
     let Some(device) = adapter() else { return };
-    let checks = device_check::run(&device, Extent::Quick, 5, &(), &mut |_| ()).unwrap();
+    let checks = device_check::run(&device, Extent::Quick, &[], 5, &(), &mut |_| ()).unwrap();
     for check in &checks {
         println!(
             "{:<16} {:<60} {:9.1e} {:9.1e} {:6.2} s",
@@ -46,11 +46,11 @@ fn a_broken_kernel_is_caught() {
         let Some(device) = adapter() else { return };
         let Device::Gpu(gpu) = &device else { return };
         gpu.spoil(family, from, to);
-        let checks = device_check::run(&device, Extent::Quick, 5, &(), &mut |_| ()).unwrap();
+        let around = [family, "cstat", "gather", "random"];
+        let checks = device_check::run(&device, Extent::Quick, &around, 5, &(), &mut |_| ()).unwrap();
+        assert!(checks.len() > 4, "{checks:?}");
         let failed: Vec<&str> = checks.iter().filter(|check| !check.passed()).map(|check| check.family).collect();
-        // Epochs of training shuffle rows.
-        assert!(failed.contains(&family), "{family}: {failed:?}");
-        assert!(failed.iter().all(|own| *own == family || family == "shuffle"), "{family}: {failed:?}");
+        assert!(failed.contains(&family) && failed.iter().all(|own| *own == family), "{family}: {failed:?}");
     }
 }
 

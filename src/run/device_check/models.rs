@@ -15,7 +15,7 @@ use crate::observation::demo_instrument;
 const NEEDS_TABLES: &[&str] = &["apec", "rel", "laor", "kdblur", "kerr"];
 
 /// What the quick form evaluates.
-const QUICK: [&str; 3] = ["tbabs*(bbodyrad+powerlaw)", "tbabs*zashift(diskbb+gaussian)", "wabs*reflect(cutoffpl)"];
+const QUICK: [&str; 2] = ["tbabs*(bbodyrad+powerlaw)", "tbabs*zashift(diskbb+gaussian)"];
 
 pub(super) fn add(cases: &mut Cases) -> Result<()> {
     let mut expressions: Vec<String> = QUICK.map(String::from).into();
