@@ -70,10 +70,18 @@ fn places(name: &str) -> Option<Places> {
             index: None,
             stable: true,
         }),
-        "relxill" => Some(Places { spin: Some(3), tilt: 4, inner: 5, height: None, limb: None, index: None, stable: false }),
-        "relxilllp" => Some(Places { spin: Some(2), tilt: 3, inner: 4, height: Some(0), limb: None, index: None, stable: false }),
-        "relxillcp" => Some(Places { spin: Some(1), tilt: 0, inner: 2, height: None, limb: None, index: None, stable: false }),
-        "relxilllpcp" => Some(Places { spin: Some(1), tilt: 0, inner: 2, height: Some(4), limb: None, index: None, stable: false }),
+        "relxill" => {
+            Some(Places { spin: Some(3), tilt: 4, inner: 5, height: None, limb: None, index: None, stable: false })
+        }
+        "relxilllp" => {
+            Some(Places { spin: Some(2), tilt: 3, inner: 4, height: Some(0), limb: None, index: None, stable: false })
+        }
+        "relxillcp" => {
+            Some(Places { spin: Some(1), tilt: 0, inner: 2, height: None, limb: None, index: None, stable: false })
+        }
+        "relxilllpcp" => {
+            Some(Places { spin: Some(1), tilt: 0, inner: 2, height: Some(4), limb: None, index: None, stable: false })
+        }
         _ => None,
     }
 }
