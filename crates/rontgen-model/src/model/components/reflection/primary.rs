@@ -11,8 +11,8 @@ pub(super) const ENERGY: f64 = 1e15 / (4.0 * std::f64::consts::PI) / (1e20 * 1.6
 /// Temperature of the seed photons (a disc's) of a Comptonised primary, keV.
 pub(super) const SEEDS: f64 = 0.05;
 /// Steps of photon index and of ln cut-off.
-const INDEX_STEP: f64 = 0.1;
-const CUT_STEP: f64 = 0.12;
+const INDEX_STEP: f64 = 0.05;
+const CUT_STEP: f64 = 0.05;
 
 /// ln of the energy between 0.1 and 1000 keV of a primary spectrum that is 1 photon/keV/cm2/s at 1 keV (of a power law without its cut-off),
 /// at nodes.
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn energies_between_nodes_are_those_at_them() {
-        for (comptonised, bound) in [(false, 2e-6), (true, 1e-3)] {
+        for (comptonised, bound) in [(false, 1e-5), (true, 1e-3)] {
             let primary = Primary::new(comptonised, (1.2, 3.2), (20.0, 900.0));
             let mut worst = 0.0f64;
             for (index, cut) in [(1.234, 33.0), (1.95, 300.0), (2.51, 871.0), (3.17, 61.0)] {
