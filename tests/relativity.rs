@@ -154,7 +154,9 @@ fn lines_between_nodes_are_those_at_nodes() {
             program.evaluate(&full, &mut found);
             let values = [&values[..], &[(switch, returning)]].concat();
             let (exact, _, full) = fixed("relline_lp", &values, &[]);
-            worst = worst.max(variation(&found, &photons(&exact, &full, &edges)));
+            let apart = variation(&found, &photons(&exact, &full, &edges));
+            println!("    {values:?}: {apart:.1e}");
+            worst = worst.max(apart);
         }
         println!("{spin:?} {tilt:?} {height:?}: {worst:.1e}");
         assert!(worst < bound, "{worst}");

@@ -304,7 +304,7 @@ fn expressions_as_xspec_takes_them() {
         ("phabs**powerlaw", "expected a component"),
         ("model phabs*cflux*powerlaw", "no component 'model'"),
         ("phabs*vnei", "no component 'vnei': XSPEC has it, but it is not here; the nearest here is 'vapec'"),
-        ("phabs*relxill", "no component 'relxill'"),
+        ("phabs*relxillNS", "no component 'relxillNS'"),
         ("powerlaw gaussian", "two additive terms cannot be multiplied"),
         ("constant*phabs((zpowerlw)etable{nothere.fits})", "nothere.fits"),
         ("foo*powerlaw\nmdefine foo a*E : mul", "defined by mdefine"),

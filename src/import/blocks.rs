@@ -40,7 +40,7 @@ impl Blocks {
             if sets.is_empty() {
                 sets.push(Vec::new());
             }
-            let prefix = if *place == 0 { String::new() } else { format!("{}:", named::name(model)) };
+            let prefix = if *place == 0 { String::new() } else { format!("{}:", named::name(save, model)) };
             let at = out.infos.len();
             for (group, of) in sets.iter().enumerate() {
                 let suffix = match of.first() {
@@ -52,7 +52,7 @@ impl Blocks {
             }
             let everywhere = sets.iter().map(Vec::len).sum::<usize>() == save.data.len();
             let block = Block { model: *place, at, n: own.len(), sets, everywhere };
-            block.complete(model, said);
+            block.complete(save, said);
             out.blocks.push(block);
         }
         out
@@ -280,9 +280,10 @@ impl Blocks {
 
 impl Block {
     /// Whether the file gives the parameters of every data group, and none beside them.
-    fn complete(&self, model: &SourceModel, said: &mut Said) {
+    fn complete(&self, save: &Save, said: &mut Said) {
+        let model = &save.models[self.model];
         let (n, line) = (self.n, model.line);
-        let of = if self.model == 0 { String::new() } else { format!(" of {}", named::name(model)) };
+        let of = if self.model == 0 { String::new() } else { format!(" of {}", named::name(save, model)) };
         let groups = model.groups_of_model.min(self.sets.len());
         if n > 0 && groups > 1 && !model.rest_default && model.read_with_model < n * groups {
             let (group, given) = (model.read_with_model / n + 1, model.read_with_model % n);

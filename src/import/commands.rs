@@ -320,6 +320,15 @@ fn model(save: &mut Save, rest: &str, number: usize, at: Says<'_>) -> Mode {
         ..SourceModel::new(source)
     };
     let mut mode = Mode::Commands;
+    let twin =
+        save.models.iter().find(|other| other.source != source && other.name.is_some() && other.name == model.name);
+    if let Some(twin) = twin {
+        let text = format!(
+            "source {} has a model of that name already, so that nobody knows whose parameters are meant",
+            twin.source
+        );
+        save.lose(at(&text));
+    }
     // XSPEC replaces the model of a source.
     let place = save.model_of(source).unwrap_or_else(|| {
         let place = save.models.iter().position(|other| other.source > source).unwrap_or(save.models.len());

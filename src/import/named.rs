@@ -10,10 +10,20 @@ use super::{
 use crate::model::ParameterInfo;
 use std::path::{Path, PathBuf};
 
-/// What a run file calls a model of a further source.
-pub(super) fn name(model: &SourceModel) -> String {
+/// A name that a run file can have.
+fn plain(model: &SourceModel) -> String {
     let name = model.name.clone().unwrap_or_else(|| format!("source{}", model.source));
     name.replace([':', '@', '.'], "_")
+}
+
+/// What a run file calls a model of a further source: its name, with the source's number where an earlier one is called so already.
+pub(super) fn name(save: &Save, model: &SourceModel) -> String {
+    let own = plain(model);
+    let earlier = save.models.iter().filter(|other| other.source > 1 && other.source < model.source);
+    match earlier.clone().any(|other| plain(other).eq_ignore_ascii_case(&own)) {
+        true => format!("{own}_{}", model.source),
+        false => own,
+    }
 }
 
 /// A list in a run file; one for all where they are the same, `None` where that is `default`.
@@ -34,7 +44,7 @@ pub(super) fn table(
     target: Option<&Path>,
     said: &mut Said,
 ) -> Option<String> {
-    let (own, source) = (name(model), model.source);
+    let (own, source) = (name(save, model), model.source);
     let sets: Vec<usize> = save.data.keys().copied().filter(|set| save.sees(source, *set)).collect();
     if sets.is_empty() {
         said.remark(format!(

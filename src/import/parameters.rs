@@ -41,7 +41,8 @@ pub(super) fn text(
     out.push_str(&format!("abundances     = {}\ncross_sections = {}\n", quoted(&abund), quoted(&xsect)));
     let mut list = String::from("[parameters]\n");
     if expression.is_empty() {
-        said.lose("there is no model command".into());
+        let further = save.models.iter().any(|model| model.expression.is_some());
+        said.lose(if further { "the first source has no model" } else { "there is no model command" }.into());
         return (out, list);
     }
     let find_file = |name: &str| found(name).ok_or_else(|| "no such file beside the save file".to_string());
@@ -57,7 +58,8 @@ pub(super) fn text(
         match parse(own.expression.as_deref().unwrap_or_default()) {
             Ok(model) => models.push((place, model.parameters().to_vec())),
             Err(error) => {
-                let which = if place == 0 { "the model".into() } else { format!("the model {}", named::name(own)) };
+                let which =
+                    if place == 0 { "the model".into() } else { format!("the model {}", named::name(save, own)) };
                 let error = with_definitions(save, &error);
                 let text = format!("{which} is not understood here, so its parameters are only listed: {error}");
                 match place {
@@ -65,7 +67,7 @@ pub(super) fn text(
                     // The expression itself is what the run file stumbles over.
                     _ => said.lose_unmarked(text),
                 }
-                let prefix = if place == 0 { String::new() } else { format!("{}:", named::name(own)) };
+                let prefix = if place == 0 { String::new() } else { format!("{}:", named::name(save, own)) };
                 for (k, parameter) in own.parameters.iter().enumerate() {
                     list.push_str(&format!("# {prefix}p{}: {}\n", k + 1, commented(&as_written(parameter))));
                 }

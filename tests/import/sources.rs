@@ -179,6 +179,7 @@ fn what_the_sources_lack_is_named() {
         ("= 0.25*p3", "= 0.25*sky_1:p2", "sky_1:p2 comes later in the file"),
         ("= 0.25*p3", "= nxb:p2", "it names itself"),
         ("= 2*nxb:p7 + 0.001\n", "", "gives 4 of the 5 parameters of nxb of data group 2"),
+        ("model  4:sky_1 bbody", "model  4:nxb bbody", "source 2 has a model of that name already"),
     ] {
         assert!(SOURCES.contains(from));
         let (status, told, toml) = imported(folder.path(), &SOURCES.replace(from, to));
@@ -198,6 +199,14 @@ fn what_the_sources_lack_is_named() {
         toml.contains("\"nxb:powerlaw.norm\" = { tie = \"powerlaw.norm@1\", scale = 0.25, offset = 0.0 }"),
         "{toml}"
     );
+    // Names that become the same one.
+    let (status, told, toml) = imported(
+        folder.path(),
+        &SOURCES.replace("model  4:sky_1 bbody", "model  4:NXB bbody").replace("sky_1:1", "NXB:1"),
+    );
+    assert_eq!((status, told.as_str()), (0, ""), "{toml}");
+    assert!(toml.contains("[models.NXB_4]") && toml.contains("\"NXB_4:bbody.kT\" = 0.5"), "{toml}");
+    open(folder.path(), "s.toml");
     // A newpar comes when all is there.
     let text = SOURCES.replace("bayes off", "newpar nxb:2 = 2*sky_1:p2");
     let (status, told, toml) = imported(folder.path(), &text);

@@ -202,6 +202,14 @@ pub fn run(
 mod tests {
     use super::*;
 
+    /// Every component that needs nothing beside the program can be stated.
+    #[test]
+    fn all_cases_can_be_made() {
+        let all = list(Extent::Full, 1).unwrap();
+        let models = all.iter().filter(|case| case.family == "model").count();
+        assert!(models > 60 && all.len() > models + 40, "{models} of {}", all.len());
+    }
+
     #[test]
     fn what_is_apart_is_seen() {
         let relative = Tolerance::Relative { most: 1e-5, floor: 1.0 };

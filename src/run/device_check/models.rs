@@ -12,7 +12,7 @@ use crate::model::{Kind, Model, Parameters, Prior, Setting, Settings, catalogue}
 use crate::observation::demo_instrument;
 
 /// Components beside which a power law, which they act on, stands, and those that need what no machine has by itself.
-const NEEDS_TABLES: &[&str] = &["apec", "rel", "laor", "kdblur", "kerr"];
+const NEEDS_TABLES: &[&str] = &["apec", "rel", "laor", "kdblur", "kerr", "xill"];
 
 /// What the quick form evaluates.
 const QUICK: [&str; 2] = ["tbabs*(bbodyrad+powerlaw)", "tbabs*zashift(diskbb+gaussian)"];

@@ -112,16 +112,19 @@ impl Ray {
     }
 }
 
+/// Tolerances that a last step of [`root`] may be long.
+const LONGEST: f64 = 20.0;
+
 /// Finds where an increasing function passes 0 by secants, kept inside of what is known of it. `slope`: a first guess of its derivative.
 pub(super) fn root(mut x: f64, slope: f64, tolerance: f64, mut value: impl FnMut(f64) -> f64) -> f64 {
     let (mut lo, mut hi) = (f64::NEG_INFINITY, f64::INFINITY);
     let mut slope = slope.max(1e-3);
     let (mut last_x, mut last) = (x, f64::NAN);
-    for _ in 0..60 {
+    for k in 0..100 {
         let f = value(x);
         if f.abs() < tolerance {
-            // One more step costs nothing.
-            return x - if last.is_nan() { 0.0 } else { f / slope };
+            // One more step costs nothing. It is a short one, whatever the slope: that of two near points may be the noise of their rays.
+            return x - if last.is_nan() { 0.0 } else { (f / slope).clamp(-LONGEST * tolerance, LONGEST * tolerance) };
         }
         if f > 0.0 {
             hi = hi.min(x);
@@ -137,6 +140,10 @@ pub(super) fn root(mut x: f64, slope: f64, tolerance: f64, mut value: impl FnMut
         (last_x, last) = (x, f);
         let step = (f / slope).clamp(-0.7, 0.7);
         x -= step;
+        // Secants that do not arrive are halved.
+        if k > 20 && k % 2 == 1 && lo.is_finite() && hi.is_finite() {
+            x = 0.5 * (lo + hi);
+        }
         if !(x > lo && x < hi) {
             x = if lo.is_finite() && hi.is_finite() { 0.5 * (lo + hi) } else { last_x - 0.7f64.copysign(f) };
         }
