@@ -181,7 +181,8 @@ pub fn run(
         if observer.interrupted() {
             return Err(Error::Interrupted);
         }
-        let wanted = (case.job)(&cpu)?;
+        // What the CPU cannot compute either (a convolution whose defaults leave no photons) says nothing of an adapter.
+        let Ok(wanted) = (case.job)(&cpu) else { continue };
         let start = Instant::now();
         let found = (case.job)(device);
         // A fault that the device kept for later is this case's.
