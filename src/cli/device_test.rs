@@ -22,11 +22,10 @@ const SEED: u64 = 1;
 /// Medians of the demo's short run farther from its truth than this, in standard deviations, are no chance.
 const FAR: f64 = 8.0;
 /// What the demo is shortened by.
-const SHORT: [&str; 6] = [
-    "inference.rounds=1",
-    "inference.simulations=1500",
-    "refine.samples=4000",
-    "refine.fallback=\"none\"",
+const SHORT: [&str; 5] = [
+    "inference.rounds=2",
+    "inference.simulations=3000",
+    "refine.samples=10000",
     "output.posterior_samples=1000",
     "output.tension=false",
 ];
