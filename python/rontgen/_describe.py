@@ -236,8 +236,11 @@ class Model:
             (E,) where all values are numbers, else (n, E).
 
         Raises:
-            InputError: unknown parameters, values outside the hard limits, edges that do not ascend.
+            InputError: unknown parameters, values outside the hard limits, edges that do not ascend, keys of the model that need a run.
         """
+        for key in ("xillver", "renormalize"):
+            if self._keys.get(key) is not None:
+                raise InputError(f"model.{key} is for runs: Likelihood, Simulator and infer take it, evaluate does not")
         names = list(params or {})
         columns = []
         for name in names:

@@ -220,8 +220,14 @@ class Simulator(_Engine):
             drawn, _ = self._engine.draw(points, _whole(seed, "seed"), 0)
         return drawn[0] if single else drawn
 
-    def simulate(self, n: int, *, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Returns n parameters from the prior (n, P) and a spectrum for each (n, D): a training set."""
+    def simulate(self, n: int, *, seed: int | None = None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Returns n parameters from the prior (n, P) and a spectrum for each (n, D): a training set.
+
+        Every call draws others, as the simulator's own seed has them; with a `seed` always the same.
+        """
+        if seed is None:
+            theta = self._engine.prior(_whole(n, "n"), self.seed, self._row)
+            return theta, self(theta)
         theta = self.sample_prior(n, seed)
         return theta, self(theta, seed=seed)
 

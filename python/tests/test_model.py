@@ -35,6 +35,12 @@ def test_a_power_law_is_one():
     assert model.evaluate({}, [1.0, 2.0]).shape == (1,)
 
 
+def test_keys_that_need_a_run_are_not_dropped_in_silence():
+    for more in [{"renormalize": True}, {"xillver": "nowhere"}]:
+        with pytest.raises(rontgen.InputError, match=f"model.{next(iter(more))} is for runs"):
+            rontgen.Model("powerlaw", **more).evaluate({}, EDGES)
+
+
 def test_parameters_are_listed():
     own = {each["name"]: each for each in rontgen.Model("tbabs*(powerlaw+powerlaw)").parameters}
     assert list(own) == ["tbabs.nH", "powerlaw.PhoIndex", "powerlaw.norm", "powerlaw_2.PhoIndex", "powerlaw_2.norm"]

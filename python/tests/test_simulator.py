@@ -49,6 +49,15 @@ def test_training_sets(simulator):
     assert simulator(THETA).shape == (simulator.bins,)
 
 
+def test_training_sets_without_a_seed_go_on(run):
+    one, other = rontgen.Simulator(run, seed=7), rontgen.Simulator(run, seed=7)
+    first, second = one.simulate(20), one.simulate(20)
+    assert not (first[0] == second[0]).any(axis=1).any()
+    for found, wanted in zip(other.simulate(20) + other.simulate(20), first + second, strict=True):
+        assert (found == wanted).all()
+    assert (rontgen.Simulator(run, seed=8).simulate(20)[0] != first[0]).any()
+
+
 def test_bad_seeds_and_points(simulator, run):
     for call, words in [
         (lambda: rontgen.Simulator(run, seed=-1), "seed is -1"),
