@@ -61,8 +61,15 @@ impl Watch {
         self.stop.store(true, Ordering::SeqCst);
     }
 
+    /// Draws where it is time again.
+    fn redraw(&self) {
+        if self.display.is_some() && due(&self.drawn, PICTURES) {
+            self.draw();
+        }
+    }
+
     fn draw(&self) {
-        let Some(display) = self.display.as_ref().filter(|_| due(&self.drawn, PICTURES)) else { return };
+        let Some(display) = &self.display else { return };
         let (share, text) = self.progress.shown();
         if let Err(error) = Python::attach(|py| display.call_method1(py, "show", (share, text))) {
             self.halt(error);
@@ -75,6 +82,7 @@ impl Observer for Watch {
         self.progress.round(k, n);
     }
 
+    // Every stage is drawn, however soon it follows the last: a fast machine shows the same ones as a slow one.
     fn stage(&self, name: &str, length: u64) {
         self.progress.stage(name, length);
         self.draw();
@@ -82,12 +90,12 @@ impl Observer for Watch {
 
     fn epoch(&self, epoch: usize, most: usize, train: f64, validation: f64) {
         self.progress.epoch(epoch, most, train, validation);
-        self.draw();
+        self.redraw();
     }
 
     fn advance(&self, steps: u64) {
         self.progress.advance(steps);
-        self.draw();
+        self.redraw();
     }
 
     fn message(&self, text: &str) {
