@@ -149,7 +149,9 @@ def test_a_posterior_in_memory_says_how_it_is_kept(posterior):
 
 
 INTERRUPTED = """
-import sys, time, rontgen
+import signal, sys, time, rontgen
+# What a shell starts in the background ignores Ctrl-C, and so would this.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 run = rontgen.demo(seed=3, rounds=2, simulations=8000)
 print("ready", flush=True)
 started = time.time()
