@@ -29,7 +29,7 @@ DOCS = Path(__file__).resolve().parent
 BLOCK = re.compile(r"(?:^<!-- (?P<mark>[^\n]*?) -->\n)?^```(?P<kind>[^\n]*)\n(?P<code>.*?)^```$", flags=re.M | re.S)
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 # What two machines need not have in common: times, and divergences below the noise.
-TIME = re.compile(r"(about )?\d+(\.\d+)? (min|h|s|ms)\b( on this device)?")
+TIME = re.compile(r"((about|less than) )?\d+(\.\d+)? (min|h|s|ms)\b( on this device)?")
 
 
 def near(said: str, printed: str, line: str) -> bool:
