@@ -85,7 +85,7 @@ def page(path: Path, folder: Path, program: Path, write: bool) -> int:
     for at, block in enumerate(blocks):
         mark, kind, code = block["mark"] or "", block["kind"].split(" ")[0], block["code"]
         where = f"{path.name}:{text[: block.start()].count(chr(10)) + 1}"
-        if kind == "text" or mark.startswith("shown"):
+        if mark.startswith("shown") or (kind == "text" and not mark):
             continue
         if mark.startswith("file: "):
             (folder / mark.removeprefix("file: ")).write_text(code)
@@ -103,7 +103,7 @@ def page(path: Path, folder: Path, program: Path, write: bool) -> int:
         if status != int(matched[1] or 0):
             raise SystemExit(f"{where}: exit status {status}\n{code}\n{printed}")
         follows = blocks[at + 1] if at + 1 < len(blocks) else None
-        if follows is None or follows["kind"] != "text" or text[block.end() : follows.start()].strip():
+        if follows is None or follows["kind"] != "text" or follows["mark"] or text[block.end() : follows.start()].strip():
             continue
         if write and not re.search(r"^\.\.\.$", follows["code"], flags=re.M):
             changes.append((follows.start("code"), follows.end("code"), printed))
