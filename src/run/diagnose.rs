@@ -116,10 +116,15 @@ impl Finished {
     /// # Errors
     /// Files that cannot be read, or that another run wrote.
     pub(super) fn analysis<'a>(&self, context: Context<'a>, round: usize) -> Result<Analysis<'a>> {
-        let owner = self.case.owner();
-        Analysis::of_round(context, round, &mut |round| {
-            Networks::from_record(&context, store::networks(&self.folder, round, &owner)?)
-        })
+        Analysis::of_round(context, round, &mut |round| self.networks(&context, round))
+    }
+
+    /// The networks of `round` (from 1).
+    ///
+    /// # Errors
+    /// As [`Finished::analysis`].
+    pub(super) fn networks(&self, context: &Context<'_>, round: usize) -> Result<Networks> {
+        Networks::from_record(context, store::networks(&self.folder, round, &self.case.owner())?)
     }
 
     /// The round (from 1) whose networks gave the result.
