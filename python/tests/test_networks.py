@@ -12,7 +12,7 @@ SHORT = {
     "rounds": 2,
     "simulations": 1500,
     "max_rounds": 2,
-    "refine": {"samples": 3000, "fallback": False, "polish": False},
+    "refine": {"samples": 3000, "fallback": "none", "polish": False},
     "output": {"posterior_samples": 500},
 }
 SMALL = {"transforms": 3, "hidden": 24, "layers": 2, "bins": 6, "components": 3}
