@@ -174,6 +174,43 @@ fn components_are_fitted_to_the_background_and_scaled_into_the_source() {
     assert_eq!(summary["verdict"]["model"]["status"], "fits", "{}", summary["verdict"]);
 }
 
+/// A file of components that changed under the same name is noticed, by what goes on from a run and by what compares two; a copy with other blanks is
+/// the same file.
+#[test]
+fn components_that_changed_under_the_same_name_are_noticed() {
+    let folder = folder();
+    let at = folder.path();
+    let infer = |out: &str, more: &[&str]| {
+        let flags = ["reference", "--sampler", "nested", "--live", "60", "--device", "cpu", "--out", out];
+        quiet(at, RUN, &[&flags, more].concat())
+    };
+    let done = infer("out", &[]);
+    assert!(done.status.success() || done.status.code() == Some(4), "{}", stderr(&done));
+    fs::write(at.join("toy.json"), format!("{:#}", pca(true))).unwrap();
+    assert!(!stderr(&infer("out", &["--resume"])).contains("other tables"));
+    // The second component half as large.
+    let mut other = pca(true);
+    for row in other["components"].as_array_mut().unwrap() {
+        row[1] = (0.5 * row[1].as_f64().unwrap()).into();
+    }
+    fs::write(at.join("toy.json"), other.to_string()).unwrap();
+    let again = infer("out", &["--resume"]);
+    assert_eq!(again.status.code(), Some(2), "{}", stderr(&again));
+    assert!(stderr(&again).contains("other tables of its model under the same names"), "{}", stderr(&again));
+    let derived =
+        rontgen().current_dir(at).args(["derive", "out", "--flux", "1", "5", "--device", "cpu"]).output().unwrap();
+    assert!(derived.status.code() == Some(2) && stderr(&derived).contains("other tables"), "{}", stderr(&derived));
+    let done = infer("changed", &[]);
+    assert!(done.status.success() || done.status.code() == Some(4), "{}", stderr(&done));
+    let compared = rontgen().current_dir(at).args(["compare", "out", "changed"]).output().unwrap();
+    let told = String::from_utf8_lossy(&compared.stdout).into_owned();
+    assert!(
+        told.contains("by evidence") && told.contains("with other numbers in its tables"),
+        "{told}{}",
+        stderr(&compared)
+    );
+}
+
 #[test]
 fn files_and_places_that_do_not_fit_are_named() {
     let folder = folder();

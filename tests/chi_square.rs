@@ -103,6 +103,14 @@ fn chi_square_is_its_formula() {
     ];
     let columns = [("CHANNEL", Data::J((1..=40).collect())), ("COUNTS", Data::J(background.clone()))];
     fs::write(at.join("b.pha"), file(&[table("SPECTRUM", &cards, &columns)])).unwrap();
+    // A systematic error that differs between the channels, as a background's file has it.
+    let fractions: Vec<f64> = (0..40).map(|i| 0.2 + 0.05 * (i % 3) as f64).collect();
+    let with_fractions = [
+        ("CHANNEL", Data::J((1..=40).collect())),
+        ("COUNTS", Data::J(background.clone())),
+        ("SYS_ERR", Data::D(fractions.clone())),
+    ];
+    fs::write(at.join("bsys.pha"), file(&[table("SPECTRUM", &cards, &with_fractions)])).unwrap();
     fs::write(at.join("sys.pha"), spectrum(&[("POISSERR", "F")], Some(("SYS_ERR", Data::D(vec![0.1; 40]))))).unwrap();
     let groups: Vec<i16> = (0..40).map(|i| if i % 4 == 0 { 1 } else { -1 }).collect();
     fs::write(at.join("g.pha"), spectrum(&[("POISSERR", "F")], Some(("GROUPING", Data::I(groups))))).unwrap();
@@ -118,6 +126,13 @@ fn chi_square_is_its_formula() {
     let counts: Vec<f64> = toy::counts().iter().map(|&n| f64::from(n)).collect();
     let net: Vec<f64> = counts.iter().zip(&b).map(|(n, b)| n - 0.125 * b).collect();
     let beside = |sigma: &[f64]| plus(sigma, &roots(b.iter().map(|b| b * 0.015625).collect()));
+    // sigma_B^2 = B + (SYS_ERR B)^2, channel by channel, times 0.125^2.
+    let squares_of_background: Vec<f64> =
+        b.iter().zip(&fractions).map(|(b, f)| 0.015625 * (b + (f * b) * (f * b))).collect();
+    let beside_systematic = |sigma: &[f64]| plus(sigma, &roots(squares_of_background.clone()));
+    // By hand, of the first channel: 3 counts with 0.2 of them, sqrt(3 + 0.36)/8.
+    assert!((squares_of_background[0].sqrt() - 0.229_128_784_747_792).abs() < 1e-15);
+    let in_fours_of_net = plus(&roots(in_fours(&squares(&errors))), &roots(in_fours(&squares_of_background)));
     for (observation, y, s) in [
         (NET.to_string(), values.clone(), errors.clone()),
         (
@@ -134,6 +149,12 @@ fn chi_square_is_its_formula() {
             net.clone(),
             beside(&roots(counts.clone())),
         ),
+        (
+            "spectrum = \"c.pha\"\nstatistic = \"chi2\"\nbackground = \"bsys.pha\"\n".into(),
+            net.clone(),
+            beside_systematic(&roots(counts.clone())),
+        ),
+        ("spectrum = \"g.pha\"\nbackground = \"bsys.pha\"\n".into(), in_fours(&less), in_fours_of_net),
     ] {
         for theta in [[0.02, 2e-3], [0.03, 0.0]] {
             let (found, mu) = likelihood(at, &observation, theta, "f64");

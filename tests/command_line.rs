@@ -231,3 +231,21 @@ fn help_fits_eighty_columns() {
         }
     }
 }
+
+/// A cache that cannot be written costs time and no words; Mesa would have some of its own.
+#[test]
+fn a_cache_that_cannot_be_written_is_no_news() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("file"), "").unwrap();
+    let devices = ["cpu", "software"];
+    for device in devices.into_iter().filter(|name| rontgen::device::Device::open(name).is_ok()) {
+        for cache in ["file", "file/in/it"] {
+            let out = folder.path().join("s.fits").display().to_string();
+            let run = concat!(env!("CARGO_MANIFEST_DIR"), "/src/run/demo.toml");
+            let mut command = command(&["simulate", run, "--n", "3", "--device", device, "--quiet", "--out", &out]);
+            let output = command.env("XDG_CACHE_HOME", folder.path().join(cache)).output().unwrap();
+            assert_eq!(output.status.code(), Some(0), "{device}: {}", stderr(&output));
+            assert!(output.stderr.is_empty() && output.stdout.is_empty(), "{device}: {}", stderr(&output));
+        }
+    }
+}

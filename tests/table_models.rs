@@ -497,3 +497,43 @@ fn a_table_with_fixed_parameters_is_smaller_and_the_same() {
     let rontgen::model::Origin::Table(table) = &model.components[0].origin else { panic!("no table") };
     assert_eq!(table.spectra.len(), 2 * 2 * 4);
 }
+
+/// What a file holds is known by its numbers, whatever its parameters are fixed at: a packed copy is the same table, one more photon is another.
+#[test]
+fn a_table_is_known_by_what_it_holds() {
+    use rontgen::model::table::{Kind, digest_of, read};
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    power_table(&path("a.fits"), &[1.0, 2.0, 3.0]);
+    power_table(&path("again.fits"), &[1.0, 2.0, 3.0]);
+    power_table(&path("moved.fits"), &[1.0, 2.0, 3.1]);
+    let mut bytes = std::fs::read(path("a.fits")).unwrap();
+    // The lowest bit of a photon number in the middle of the last table.
+    let last = bytes.len() - 2880 * 4;
+    bytes[last + 3] ^= 1;
+    std::fs::write(path("bit.fits"), bytes).unwrap();
+    let of = |name: &str| read(&path(name), Kind::Additive).unwrap();
+    let table = of("a.fits");
+    assert_eq!(table.sha256.len(), 64);
+    assert_eq!(of("again.fits").sha256, table.sha256);
+    assert_ne!(of("moved.fits").sha256, table.sha256);
+    assert_ne!(of("bit.fits").sha256, table.sha256);
+    assert_eq!(table.fixed(&[Some(1.5), None, None]).sha256, table.sha256);
+    let model = |expression: &str| Model::parse(expression, &Settings::default()).unwrap();
+    let with = |names: &[&str]| {
+        let words: Vec<String> = names.iter().map(|name| format!("atable{{{}}}", path(name).display())).collect();
+        digest_of([&model(&words.join("+")), &model("powerlaw")])
+    };
+    assert_eq!(digest_of([&model("powerlaw")]), None);
+    let both = with(&["a.fits", "moved.fits"]);
+    assert!(both.is_some() && both != with(&["a.fits"]));
+    // What stands where in its folder, not where the folder is, nor whether it is packed.
+    std::fs::create_dir(path("elsewhere")).unwrap();
+    for name in ["a.fits", "moved.fits"] {
+        std::fs::copy(path(name), path("elsewhere").join(name)).unwrap();
+    }
+    assert_eq!(with(&["elsewhere/moved.fits", "elsewhere/a.fits"]), both);
+    std::fs::copy(path("moved.fits"), path("elsewhere/a.fits")).unwrap();
+    std::fs::copy(path("a.fits"), path("elsewhere/moved.fits")).unwrap();
+    assert_ne!(with(&["elsewhere/a.fits", "elsewhere/moved.fits"]), both);
+}

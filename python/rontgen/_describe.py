@@ -183,7 +183,7 @@ class Model:
         components: :class:`Component` objects that the expression may name.
         named: Further models with a response of their own, as ``[models.NAME]`` of a run file: ``{"nxb": {"expression": "powerlaw",
             "part": "background"}}``.
-        more: Further keys of ``[model]``: ``exact_grid``, ``atomdb``, ``external``.
+        more: Further keys of ``[model]``: ``exact_grid``, ``atomdb``, ``xillver``, ``renormalize``, ``external``.
     """
 
     def __init__(
@@ -214,9 +214,18 @@ class Model:
             lines += _toml.section(f"[models.{_toml.text(name)}]", keys, f"models.{name}")
         return lines
 
-    def _words(self) -> tuple[str, str, str, str | None]:
-        atomdb = self._keys.get("atomdb")
-        return (self.expression, self._keys["abundances"], self._keys["cross_sections"], None if atomdb is None else os.fspath(atomdb))
+    def _words(self) -> tuple[str, str, str, str | None, str | None, bool]:
+        def folder(key: str) -> str | None:
+            given = self._keys.get(key)
+            if given is not None and not isinstance(given, (str, os.PathLike)):
+                raise InputError(f"model.{key} is {given!r}; expected the name of a folder")
+            return None if given is None else os.fspath(given)
+
+        renormalize = self._keys.get("renormalize")
+        if not isinstance(renormalize, (bool, np.bool_, type(None))):
+            raise InputError(f"model.renormalize is {renormalize!r}; expected True or False")
+        tables = (self._keys["abundances"], self._keys["cross_sections"], folder("atomdb"), folder("xillver"))
+        return (self.expression, *tables, bool(renormalize))
 
     @property
     def parameters(self) -> list[dict[str, Any]]:
@@ -236,11 +245,8 @@ class Model:
             (E,) where all values are numbers, else (n, E).
 
         Raises:
-            InputError: unknown parameters, values outside the hard limits, edges that do not ascend, keys of the model that need a run.
+            InputError: unknown parameters, values outside the hard limits, edges that do not ascend, tables that are not there.
         """
-        for key in ("xillver", "renormalize"):
-            if self._keys.get(key) is not None:
-                raise InputError(f"model.{key} is for runs: Likelihood, Simulator and infer take it, evaluate does not")
         names = list(params or {})
         columns = []
         for name in names:

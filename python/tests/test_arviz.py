@@ -80,6 +80,61 @@ def test_netcdf_is_read_by_xarray(tree, tmp_path):
         assert (back["posterior"]["powerlaw.norm"].to_numpy() == tree["posterior"]["powerlaw.norm"].to_numpy()).all()
 
 
+@pytest.fixture(scope="module")
+def written(program, folder, tmp_path_factory):
+    """The program's own file of the same run."""
+    file = tmp_path_factory.mktemp("arviz") / "run.nc"
+    subprocess.run([program, "export", folder, "--arviz", file, "--device", "cpu"], check=True)
+    return file
+
+
+@pytest.mark.parametrize("engine", ["h5netcdf", "netcdf4"])
+def test_the_program_writes_the_same_tree(engine, written, posterior):
+    needed("xarray", "netCDF4", "h5netcdf")
+    import xarray as xr
+
+    # As many draws from the prior as the program takes.
+    tree = posterior.to_arviz()
+    with xr.open_datatree(written, engine=engine) as back:
+        assert set(back.children) == set(tree.children)
+        for name, group in tree.children.items():
+            own, theirs = back[name].to_dataset(), group.to_dataset()
+            assert set(own.variables) == set(theirs.variables) and own.attrs == theirs.attrs, name
+            for variable in theirs.variables:
+                assert own[variable].dims == theirs[variable].dims and own[variable].attrs == theirs[variable].attrs
+                assert own[variable].dtype == theirs[variable].dtype
+                # The folder's draws are the posterior's, to the last digit; so are the likelihoods of the same device.
+                np.testing.assert_array_equal(own[variable].to_numpy(), theirs[variable].to_numpy(), err_msg=f"{name} {variable}")
+        assert back.attrs == tree.attrs
+
+
+def test_arviz_reads_the_programs_file(written, posterior):
+    needed("arviz")
+    import arviz as az
+
+    back = az.from_netcdf(written)
+    table = az.summary(back, round_to="none" if az.__version__[0] != "0" else None)
+    for name in posterior.names:
+        assert float(table.loc[name, "mean"]) == pytest.approx(posterior.parameters[name]["mean"], rel=0.05)
+    loo = az.loo(back)
+    assert 2 < float(getattr(loo, "p", getattr(loo, "p_loo", np.nan))) < 12
+
+
+def test_the_program_takes_fewer_draws_and_writes_nothing_in_vain(program, folder, tmp_path):
+    needed("xarray", "netCDF4")
+    import xarray as xr
+
+    file = tmp_path / "run.nc"
+    subprocess.run([program, "export", folder, "--arviz", file, "--draws", "25"], check=True)
+    with xr.open_datatree(file) as back:
+        assert back["posterior"].sizes["draw"] == 25 and back["log_likelihood"].sizes["draw"] == 25 and back["prior"].sizes["draw"] == 2000
+    before = file.read_bytes()
+    for options in (["--draws", "4001"], ["--draws", "0"], ["--data", str(tmp_path / "none")]):
+        done = subprocess.run([program, "export", folder, "--arviz", file, "--latex", tmp_path / "t.tex", *options], capture_output=True, text=True)
+        assert done.returncode == 2 and done.stderr, options
+        assert file.read_bytes() == before and not (tmp_path / "t.tex").exists()
+
+
 def test_pandas_reads_the_tables(folder, posterior):
     needed("pandas")
     import pandas as pd

@@ -1,10 +1,12 @@
 """Models without an instrument, and components that Python functions compute."""
 
 import pickle
+import subprocess
 
 import numpy as np
 import pytest
 import rontgen
+from conftest import needed
 
 EDGES = np.geomspace(0.3, 10, 200)
 CALLS = []
@@ -35,10 +37,86 @@ def test_a_power_law_is_one():
     assert model.evaluate({}, [1.0, 2.0]).shape == (1,)
 
 
-def test_keys_that_need_a_run_are_not_dropped_in_silence():
-    for more in [{"renormalize": True}, {"xillver": "nowhere"}]:
-        with pytest.raises(rontgen.InputError, match=f"model.{next(iter(more))} is for runs"):
-            rontgen.Model("powerlaw", **more).evaluate({}, EDGES)
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    """A table in xillver's form, made of two grid points of each parameter and a reflection that rises with the photon index."""
+    needed("astropy")
+    from astropy.io import fits
+
+    folder = tmp_path_factory.mktemp("data") / "tables"
+    folder.mkdir()
+    axes = {"Gamma": [1.4, 2.6], "A_Fe": [0.5, 3.0], "logXi": [0.0, 4.0], "Ecut": [50.0, 1000.0], "Incl": [18.0, 45.0, 80.0]}
+    edges = np.geomspace(0.07, 1000.0, 401)
+    low, high = edges[:-1], edges[1:]
+    grid = np.stack(np.meshgrid(*axes.values(), indexing="ij"), axis=-1).reshape(-1, len(axes))
+    spectra = [10.0 ** point[2] * np.sqrt(low * high) ** -point[0] * (high - low) for point in grid]
+    most = max(map(len, axes.values()))
+    number = lambda name, of: fits.Column(name, "E", array=np.array([of(own) for own in axes.values()], dtype="f4"))
+    parameters = [
+        fits.Column("NAME", "12A", array=list(axes)),
+        fits.Column("METHOD", "J", array=np.zeros(len(axes), dtype="i4")),
+        number("INITIAL", lambda own: own[0]),
+        number("DELTA", lambda own: 0.01),
+        *[number(name, lambda own: own[0]) for name in ("MINIMUM", "BOTTOM")],
+        *[number(name, lambda own: own[-1]) for name in ("TOP", "MAXIMUM")],
+        fits.Column("NUMBVALS", "J", array=np.array(list(map(len, axes.values())), dtype="i4")),
+        fits.Column("VALUE", f"{most}E", array=np.array([own + [0.0] * (most - len(own)) for own in axes.values()], dtype="f4")),
+    ]
+    head = fits.PrimaryHDU()
+    head.header.update({"MODLNAME": "xillver", "MODLUNIT": "photons/cm^2/s", "REDSHIFT": False, "ADDMODEL": True})
+    head.header.update({"HDUCLASS": "OGIP", "HDUCLAS1": "XSPEC TABLE MODEL", "HDUVERS": "1.0.0"})
+    hdus = [
+        fits.BinTableHDU.from_columns(parameters, name="PARAMETERS"),
+        fits.BinTableHDU.from_columns([fits.Column("ENERG_LO", "E", array=low), fits.Column("ENERG_HI", "E", array=high)], name="ENERGIES"),
+        fits.BinTableHDU.from_columns(
+            [fits.Column("PARAMVAL", f"{len(axes)}E", array=grid.astype("f4")), fits.Column("INTPSPEC", "400E", array=np.array(spectra, dtype="f4"))],
+            name="SPECTRA",
+        ),
+    ]
+    hdus[0].header["NINTPARM"], hdus[0].header["NADDPARM"] = len(axes), 0
+    fits.HDUList([head, *hdus]).writeto(folder / "xillver-test.fits")
+    return folder
+
+
+def test_reflection_has_its_tables_and_its_norm(tables, program, tmp_path, monkeypatch):
+    values = {"xillver.gamma": 1.9, "xillver.norm": 2.0, "xillver.refl_frac": 1.0}
+    model = rontgen.Model("xillver", xillver=tables)
+    values = {name: value for name, value in values.items() if name in {own["name"] for own in model.parameters}}
+    assert "xillver.norm" in values and len(values) > 1
+    edges = np.geomspace(0.5, 10.0, 101)
+    for renormalize in (False, True):
+        own = rontgen.Model("xillver", xillver=tables, renormalize=renormalize)
+        found = own.evaluate(values, edges)
+        # The command line's numbers.
+        out = tmp_path / "s.csv"
+        sets = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
+        flags = ["--xillver", tables, "--energies", "0.5", "10", "100", "--out", out] + ["--renormalize"] * renormalize
+        subprocess.run([program, "spectrum", "xillver", *sets, *flags], check=True)
+        wanted = np.loadtxt(out, delimiter=",", skiprows=1)[:, 2]
+        np.testing.assert_allclose(found, wanted, rtol=1e-9)
+        if renormalize:
+            # norm photons/keV/cm2/s at 3 keV.
+            at = own.evaluate(values, [2.999, 3.001])[0] / 0.002
+            assert at == pytest.approx(2.0, rel=2e-3)
+        else:
+            plain = found
+    assert abs(found / plain - 1).min() > 0.1
+    # By a name in the folder of data, as a run finds it; by none at all the program looks there by itself.
+    monkeypatch.setenv("RONTGEN_DATA", str(tables.parent))
+    monkeypatch.chdir(tmp_path)
+    assert (rontgen.Model("xillver", xillver="tables").evaluate(values, edges) == plain).all()
+
+
+def test_keys_of_the_model_that_make_no_sense_are_refused():
+    for more, says in [
+        ({"xillver": "nowhere"}, "nowhere"),
+        ({"xillver": 3}, "model.xillver is 3; expected the name of a folder"),
+        ({"renormalize": "yes"}, "model.renormalize is 'yes'; expected True or False"),
+    ]:
+        with pytest.raises(rontgen.InputError, match=says):
+            rontgen.Model("xillver", **more).evaluate({}, EDGES)
+    with pytest.raises(rontgen.InputError, match="expected the name of a folder"):
+        rontgen.Model("xillver", xillver=3).parameters
 
 
 def test_parameters_are_listed():

@@ -139,8 +139,7 @@ pub(crate) fn weights(mocks: &[Mock]) -> MockWeights {
 pub(crate) fn predict(context: &Context<'_>, posterior: &[f64], n: usize) -> Result<Option<Predictive>> {
     let Context { problem, simulator, device, observer, .. } = *context;
     let p = problem.names().len();
-    let sets = problem.named_columns();
-    let mut predicting = Predicting::new(&problem.observations.counts(), &problem.edges(), &sets);
+    let mut predicting = Predicting::new(&problem.observations.counts(), &problem.edges(), &problem.checked());
     let rows: Vec<&[f64]> = posterior.chunks_exact(p).collect();
     if rows.is_empty() {
         return Ok(None);

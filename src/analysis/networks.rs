@@ -5,8 +5,8 @@ use super::exposure::with_exposures;
 use super::pairing;
 use super::settings::Flow;
 use crate::device::{RowBlocks, Tensor};
-use crate::infer::{DensityKind, DensitySettings, Estimator, FlowSettings, Posterior};
-use crate::nn::Record;
+use crate::infer::{DensityKind, DensitySettings, Estimator, FlowSettings, Layers, Posterior};
+use crate::nn::{Named, Record};
 use crate::summarize::{AutoEncoder, AutoEncoderSettings, Encoder, Pca, Raw, Signal, Spectra, Spectral, SummaryKind};
 use crate::{Error, Result};
 
@@ -35,6 +35,19 @@ impl Networks {
     /// The flow at the observation.
     pub fn posterior(&self) -> Posterior<'_> {
         self.estimator.at(&self.summary)
+    }
+
+    /// All arrays of the networks, those of the summary behind those of the density; then `observed` (D), what they see of the observed spectrum,
+    /// and `context.observed` (C), its summary.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub fn layers(&self, context: &Context<'_>) -> Result<Layers> {
+        let mut all = self.estimator.layers()?;
+        all.arrays.extend(self.encoder.layers()?);
+        all.arrays.push(Named::vector("observed", &pairing::observed(context).download()?));
+        all.arrays.push(Named::vector("context.observed", &self.summary.download()?));
+        Ok(all)
     }
 
     /// The flow at another observation, given its summary (`1 x C`).

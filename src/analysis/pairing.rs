@@ -118,7 +118,7 @@ pub struct BinnedBackground {
 pub(crate) fn statistic(context: &Context<'_>, background: &BinnedBackground) -> Option<(Range<usize>, Statistic)> {
     let (data, set, own) = paired(context.problem, context.settings)?;
     let counts: Vec<f64> = background.counts.iter().map(|&count| f64::from(count)).collect();
-    let theirs = Background { counts, errors: None, ..own.clone() };
+    let theirs = Background { counts, errors: None, systematic: None, ..own.clone() };
     let means = theirs.smoothed(set.asked.smooth);
     let bins = theirs.counts.iter().zip(&background.scale).zip(&means).map(|((&counts, &scale), &mean)| {
         BackgroundBin { source: 0.0, background: counts, scale, error: 0.0, shape: set.asked.shape, prior_mean: mean }

@@ -6,7 +6,9 @@ use super::numbers::leads;
 use super::response::Shifted;
 use super::statistic::{self, StatisticSettings};
 use crate::device::Device;
+use crate::diagnose::predictive::Checked;
 use crate::kernels::background_stat::{BackgroundBin, BackgroundStatistic};
+use crate::model::table::digest_of;
 use crate::model::{MapEntry, Model, ParameterInfo, Parameters, Prior, Program, instrument};
 use crate::observation::{Dataset, FoldedResponse, Observations};
 use crate::refine::poisson_constant;
@@ -278,6 +280,17 @@ impl Problem {
     /// Names and columns of the data sets.
     pub(crate) fn named_columns(&self) -> Vec<(String, Range<usize>)> {
         self.observations.iter().map(|(set, columns)| (set.name.clone(), columns)).collect()
+    }
+
+    /// The data sets as predictive checks call them.
+    pub(crate) fn checked(&self) -> Vec<Checked> {
+        let sets = self.named_columns().into_iter().zip(&self.sets);
+        let checked = sets.map(|((name, columns), set)| {
+            // Of a spectrum beside a background the source's counts are compared with their mean, by the deviance of counts.
+            let statistic = if set.statistic.units(0).is_some() { "chi2" } else { "C-STAT" };
+            Checked { name, columns, statistic }
+        });
+        checked.collect()
     }
 
     /// The statistic of each data set with its columns.
@@ -608,6 +621,12 @@ impl Problem {
     /// Digest of what is analysed: bins, counts and folded response. Files that changed under the same name change it.
     pub fn data_sha256(&self) -> String {
         self.digest.get_or_init(|| self.digest_data()).clone()
+    }
+
+    /// Digest of what the tables of its models hold (`atable{FILE}`, `pca{FILE}`, ...); `None` where they have none.
+    pub fn tables_sha256(&self) -> Option<String> {
+        let of_sets = self.sets.iter().map(|set| &set.model);
+        digest_of(of_sets.chain(self.added.iter().map(|added| &added.spec.model)))
     }
 
     fn digest_data(&self) -> String {

@@ -100,9 +100,12 @@ pub(crate) fn summary(
     let grid = problem.grid_summary(&samples)?;
     if grid.cstat_change_posterior > MOST_CHANGE {
         warnings.push(format!(
-            "C-STAT of the posterior's samples changes by up to {:.3} (more than {MOST_CHANGE}) when the model is evaluated at {} of \
+            "{} of the posterior's samples changes by up to {:.3} (more than {MOST_CHANGE}) when the model is evaluated at {} of \
              {} energies; run again with --exact-grid",
-            grid.cstat_change_posterior, grid.kept, grid.energies
+            statistic.words(),
+            grid.cstat_change_posterior,
+            grid.kept,
+            grid.energies
         ));
     }
     let mut observations: Vec<ObservationSummary> = problem

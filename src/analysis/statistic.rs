@@ -286,6 +286,7 @@ impl StatisticSettings {
                 Some(background) => {
                     let (count, scale) = (background.counts[bin], background.scale[bin]);
                     let error = background.errors.as_ref().map_or(count.max(0.0).sqrt(), |errors| errors[bin]);
+                    let error = error.hypot(background.systematic.as_ref().map_or(0.0, |errors| errors[bin]));
                     (scale * count, scale * error)
                 }
                 None => (0.0, 0.0),

@@ -75,6 +75,8 @@ struct Finished {
     summary: Summary,
     /// Everything in the run file that makes the model: expression, tables, priors.
     model: Vec<(String, String)>,
+    /// Digest of what the files of its table models hold: others under the same name are another model.
+    tables: Option<String>,
     digest: Option<String>,
 }
 
@@ -139,12 +141,26 @@ fn load(path: &Path) -> Result<Set> {
     Ok(Set { path: path.to_path_buf(), samples, effective, run })
 }
 
+impl Finished {
+    /// Whether it is the other's model by the run file.
+    fn is_called(&self, other: &Finished) -> bool {
+        self.model == other.model
+    }
+
+    /// Whether the tables of its model are known to hold other numbers than those of the other's.
+    fn has_other_tables(&self, other: &Finished) -> bool {
+        matches!((&self.tables, &other.tables), (Some(own), Some(theirs)) if own != theirs)
+    }
+}
+
 fn finished(folder: &Path) -> Result<Finished> {
     let summary = Summary::read(&folder.join(FINISHED))?;
     let file = folder.join(folder::RUN_FILE);
     // Folders that other programs wrote in our format have none.
     let run = if file.is_file() { Some(RunFile::read(&file, &[])?) } else { None };
     let digest = run.as_ref().and_then(|run| run.written_by.as_ref()?.data_sha256.clone());
+    let written = run.as_ref().and_then(|run| run.written_by.as_ref());
+    let tables = written.and_then(|written| written.tables_sha256.clone());
     let model = match &run {
         Some(run) => run
             .identity()
@@ -158,7 +174,7 @@ fn finished(folder: &Path) -> Result<Finished> {
             .collect(),
         None => vec![("model.expression".into(), summary.model.expression.clone())],
     };
-    Ok(Finished { summary, model, digest })
+    Ok(Finished { summary, model, tables, digest })
 }
 
 /// XSPEC's chains name a parameter `PhoIndex__4`: where another set has one parameter of that name, it is meant.
@@ -210,7 +226,9 @@ fn comparison<'a>(a: &'a Set, b: &'a Set) -> Comparison<'a> {
 fn models(sets: &[Set]) -> Result<Vec<ModelRow<'_>>> {
     let runs: Vec<(&Set, &Finished)> = sets.iter().filter_map(|set| Some((set, set.run.as_ref()?))).collect();
     let Some((first, rest)) = runs.split_first() else { return Ok(Vec::new()) };
-    if rest.len() + 1 < sets.len() || rest.iter().all(|(_, run)| run.model == first.1.model) {
+    if rest.len() + 1 < sets.len()
+        || rest.iter().all(|(_, run)| run.is_called(first.1) && !run.has_other_tables(first.1))
+    {
         return Ok(Vec::new());
     }
     let mut found = Vec::with_capacity(runs.len());
@@ -232,6 +250,9 @@ fn models(sets: &[Set]) -> Result<Vec<ModelRow<'_>>> {
         })?;
         let warning = (run.summary.verdict.sampling.status == VerdictStatus::NotTrusted)
             .then(|| "the run is refused: do not trust its evidence".to_string());
+        let other = run.is_called(first.1) && run.has_other_tables(first.1);
+        let other = other.then(|| format!("the model of {} with other numbers in its tables", first.0.path.display()));
+        let warning = [warning, other].into_iter().flatten().reduce(|a, b| format!("{a}; {b}"));
         found.push((*set, *run, from, evidence, warning));
     }
     let standings = evidence::standings(&found.iter().map(|f| f.3).collect::<Vec<_>>());

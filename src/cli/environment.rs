@@ -19,13 +19,37 @@ pub fn cache() -> Option<PathBuf> {
 }
 
 /// Tells the models where AtomDB's tables are (ATOMDB, then RONTGEN_DATA), where xillver's are (XILLVER, RELXILL_TABLE_PATH, then RONTGEN_DATA), and
-/// where a copy may be kept (`$XDG_CACHE_HOME/rontgen`, else the system's usual place), with the rays that relativistic components ask for.
-pub fn install() {
+/// where a copy may be kept (`$XDG_CACHE_HOME/rontgen`, else the system's usual place), with the rays that relativistic components ask for, whose
+/// tracing is not shown to the `quiet`.
+pub fn install(quiet: bool) {
     let cache = cache();
     let folders = ["XILLVER", "RELXILL_TABLE_PATH", "RONTGEN_DATA"];
     reflection::look_in(folders.into_iter().filter_map(named).collect());
-    relativity::look_in(relativity::Places { cache: cache.clone(), progress: Some(progress::rays) });
+    relativity::look_in(relativity::Places { cache: cache.clone(), progress: (!quiet).then_some(progress::rays) });
     atomdb::look_in(Places { folders: ["ATOMDB", "RONTGEN_DATA"].into_iter().filter_map(named).collect(), cache });
+}
+
+/// Whether Mesa cannot keep its compiled shaders, which it would say on standard error in words of its own.
+#[cfg(target_os = "linux")]
+pub fn shader_cache_is_unusable() -> bool {
+    use rustix::fs::{Access, access};
+    let own = ["MESA_SHADER_CACHE_DIR", "MESA_GLSL_CACHE_DIR", "XDG_CACHE_HOME"].into_iter().find_map(named);
+    let Some(base) = own.or_else(|| Some(named("HOME")?.join(".cache"))) else { return true };
+    // It makes both folders, one in the other.
+    let inside = base.join("mesa_shader_cache");
+    let there = base.is_dir() || std::fs::create_dir(&base).is_ok();
+    !there || (!inside.is_dir() && (inside.exists() || access(&base, Access::WRITE_OK | Access::EXEC_OK).is_err()))
+}
+
+/// A folder (or file) that a model names: as it is written, else in RONTGEN_DATA or in a folder of it; as it is written where it is nowhere, for the
+/// message to name it.
+pub fn find_folder(name: &Path) -> PathBuf {
+    let data = named("RONTGEN_DATA");
+    let below = data.iter().flat_map(|data| std::fs::read_dir(data).into_iter().flatten().flatten());
+    let mut folders: Vec<PathBuf> = below.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    folders.sort();
+    let found = [PathBuf::new()].into_iter().chain(data).chain(folders).map(|folder| folder.join(name));
+    found.into_iter().find(|path| path.exists()).unwrap_or_else(|| name.to_path_buf())
 }
 
 /// The file of a table model: as it is written, then in RONTGEN_DATA.

@@ -1,6 +1,7 @@
 //! `rontgen export`: a finished run for other programs.
 
-use super::common::DataArgs;
+use super::common::{DataArgs, DeviceArgs, ExternalArgs, open_finished, warn};
+use super::interrupt::Signals;
 use crate::{
     Error, Result,
     report::{Document, folder, tables, write_atomically},
@@ -24,11 +25,21 @@ pub struct Args {
     /// The parameters as a LaTeX table
     #[arg(long, value_name = "FILE")]
     pub latex: Option<PathBuf>,
-    /// ArviZ's netCDF, which the Python package writes (docs/python.md): says how
+    /// ArviZ's netCDF: posterior, log-likelihood per bin, prior, data
     #[arg(long, value_name = "FILE.nc")]
     pub arviz: Option<PathBuf>,
+    /// Equal-weight draws that the ArviZ file has, the first ones [default: all, but no more than 25 million log-likelihoods hold]
+    #[arg(long, value_name = "N", requires = "arviz", value_parser = clap::value_parser!(u64).range(1..))]
+    pub draws: Option<u64>,
+    /// The networks of the last round as safetensors, for numpy and PyTorch
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub networks: Option<PathBuf>,
     #[command(flatten)]
     data: DataArgs,
+    #[command(flatten)]
+    external: ExternalArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
 }
 
 /// Everything is made before the first file is written.
@@ -37,41 +48,47 @@ pub struct Args {
 /// A folder that is no finished run's, data that are not found, an option without which there is nothing to write.
 pub fn run(args: Args) -> Result<u8> {
     let shown = args.dir.display();
-    if let Some(file) = &args.arviz {
+    let computes = args.arviz.is_some() || args.networks.is_some();
+    if args.xcm.is_none() && args.getdist.is_none() && args.latex.is_none() && !computes {
         return Err(Error::Input(format!(
-            "--arviz: netCDF is written by the Python package: rontgen.load({:?}).to_arviz().to_netcdf({:?}); --getdist writes the weighted draws \
-             without it, and posterior.csv and weighted.csv hold them as tables",
-            shown.to_string(),
-            file.display().to_string()
-        )));
-    }
-    if args.xcm.is_none() && args.getdist.is_none() && args.latex.is_none() {
-        return Err(Error::Input(format!(
-            "{shown}: nothing to write; expected --xcm FILE, --getdist ROOT or --latex FILE"
+            "{shown}: nothing to write; expected --xcm FILE, --arviz FILE.nc, --getdist ROOT, --latex FILE or --networks FILE.safetensors"
         )));
     }
     if !args.dir.join(FINISHED).is_file() {
         return Err(Error::Input(format!("{shown}: no {FINISHED}; expected the output folder of a finished run")));
     }
     let summary = Summary::read(&args.dir.join(FINISHED))?;
-    let mut files: Vec<(PathBuf, String)> = Vec::new();
+    let mut files: Vec<(PathBuf, Vec<u8>)> = Vec::new();
     if let Some(file) = args.xcm {
         let data = args.data.folder()?;
         let finished = Finished::open_with(&args.dir, data.as_deref(), Commands::Never)?;
-        files.push((file, export::commands(&finished.case, data.as_deref(), &finished.summary)?));
+        files.push((file, export::commands(&finished.case, data.as_deref(), &finished.summary)?.into_bytes()));
     }
     if let Some(root) = args.getdist {
         let draws = tables::read_weighted(&args.dir.join(folder::WEIGHTED))?;
         let made = export::getdist(&summary, &draws)?;
         for (end, text) in [("txt", made.txt), ("paramnames", made.paramnames), ("ranges", made.ranges)] {
-            files.push((with_end(&root, end), text));
+            files.push((with_end(&root, end), text.into_bytes()));
         }
     }
     if let Some(file) = args.latex {
-        files.push((file, export::latex(&summary)));
+        files.push((file, export::latex(&summary).into_bytes()));
     }
-    for (path, text) in files {
-        write_atomically(&path, |w| w.write_all(text.as_bytes()))?;
+    if computes {
+        let (finished, _, device) = open_finished(&args.dir, &args.data, &args.external, &args.device)?;
+        if let Some(file) = args.arviz {
+            let posterior = tables::read_samples(&args.dir.join(folder::POSTERIOR))?;
+            let draws = args.draws.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+            let made = export::arviz::file(&finished.case.problem, &summary, &posterior, draws, &device)?;
+            warn(&made.warnings);
+            files.push((file, made.bytes));
+        }
+        if let Some(file) = args.networks {
+            files.push((file, export::networks::file(&finished, &device, &Signals)?));
+        }
+    }
+    for (path, bytes) in files {
+        write_atomically(&path, |w| w.write_all(&bytes))?;
         println!("{}", path.display());
     }
     Ok(0)

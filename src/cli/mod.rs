@@ -103,6 +103,36 @@ enum Command {
     Bench(bench::Args),
 }
 
+impl Command {
+    /// Whether it was asked to print errors only.
+    fn is_quiet(&self) -> bool {
+        match self {
+            Command::Demo(args) => args.quiet,
+            Command::Infer(infer::Asked::Run(args)) => args.quiet,
+            Command::Apply(args) => args.quiet,
+            Command::Survey(args) => args.quiet,
+            Command::Reference(args) => args.infer.quiet,
+            Command::Simulate(args) => args.quiet,
+            Command::Likelihood(args) => args.quiet,
+            Command::Study(args) => args.quiet,
+            Command::Diagnose(args) => args.quiet,
+            Command::Derive(args) => args.quiet,
+            Command::Infer(infer::Asked::Keys(_))
+            | Command::Spectrum(_)
+            | Command::Compare(_)
+            | Command::Report(_)
+            | Command::Export(_)
+            | Command::Group(_)
+            | Command::Fake(_)
+            | Command::Import(_)
+            | Command::Models(_)
+            | Command::Inspect(_)
+            | Command::Devices(_)
+            | Command::Bench(_) => false,
+        }
+    }
+}
+
 fn dispatch(command: Command) -> Result<u8> {
     match command {
         Command::Demo(args) => demo::run(args),
@@ -141,7 +171,7 @@ pub fn main() -> ExitCode {
         }
     };
     start_log(cli.verbose);
-    environment::install();
+    environment::install(cli.command.is_quiet());
     ExitCode::from(guarded(|| dispatch(cli.command)))
 }
 

@@ -35,7 +35,7 @@ pub struct Args {
     /// Compute nothing: merge what the folder's tables hold into survey.csv and the others, whole or not
     #[arg(long, conflicts_with = "shard")]
     pub(super) merge: bool,
-    /// Compute rows that failed again
+    /// Compute rows again that failed, or whose files have changed since
     #[arg(long)]
     pub(super) retry: bool,
     /// Rows of one response, area and given values that share a network, at least; 0: every row goes its own way
@@ -167,7 +167,7 @@ fn join(args: &Args, job: Option<usize>) -> Result<u8> {
         let data = args.run.data.folder()?;
         let asked = asked(args, data.as_deref(), &progress)?;
         let device = device?;
-        let mut opened = survey::open(&asked, &args.list, None, &device)?;
+        let mut opened = opened(args, &asked, None, &device)?;
         ranks::run(&asked, &mut opened, &ranks, &device)?;
         told(args, opened.finish(&asked, false)?)
     };
@@ -242,13 +242,30 @@ fn asked<'a>(args: &'a Args, data: Option<&'a std::path::Path>, progress: &'a Pr
     })
 }
 
+/// The survey, with what there is to say of its table; one that is to be computed has the files that it had.
+fn opened(
+    args: &Args,
+    asked: &Asked<'_>,
+    shard: Option<Shard>,
+    device: &crate::device::Device,
+) -> Result<survey::Opened> {
+    let opened = survey::open(asked, &args.list, shard, device)?;
+    if !args.quiet {
+        warn(opened.told());
+    }
+    if !args.merge {
+        opened.check_files(asked)?;
+    }
+    Ok(opened)
+}
+
 fn alone(args: &Args) -> Result<u8> {
     let progress = Progress::new(Mode::detect(args.quiet));
     let data = args.run.data.folder()?;
     let asked = asked(args, data.as_deref(), &progress)?;
     super::interrupt::install()?;
     let device = device_test::open(&args.device.device, args.quiet)?;
-    let mut opened = survey::open(&asked, &args.list, args.shard, &device)?;
+    let mut opened = opened(args, &asked, args.shard, &device)?;
     if !args.merge {
         survey::run(&asked, &mut opened, &device)?;
     }

@@ -3,7 +3,7 @@
 use super::{
     named,
     priors::{self, Entry, Setting},
-    tie::{self, Id},
+    tie::{self, Id, Link},
     write::{Said, quoted},
     xcm::{Parameter, Save, SourceModel},
 };
@@ -138,19 +138,58 @@ impl Blocks {
         block.ok_or_else(|| format!("there is no model called {:?}", id.model.as_deref().unwrap_or_default()))
     }
 
-    /// A link as what a run file can say, or why it cannot.
-    fn tied(&self, save: &Save, k: usize, text: &str, remarks: &mut Vec<String>) -> Result<Entry, String> {
-        let link = tie::read(text)?;
-        let id = &link.parameter;
+    /// The parameter that a link names.
+    fn place(&self, save: &Save, id: &Id) -> Result<usize, String> {
         let block = self.named(save, id)?;
         let count = block.n * block.sets.len();
         let to = id.number.checked_sub(1).filter(|to| *to < count).map(|to| block.at + to);
-        let to = to.ok_or_else(|| match block.sets.len() {
+        to.ok_or_else(|| match block.sets.len() {
             1 => format!("there is no {id} among the {} of this model", block.n),
             groups => format!("there is no {id} among the {count} of this model and its {groups} data groups"),
-        })?;
+        })
+    }
+
+    /// The parameter that another one follows, wherever it stands in the file.
+    fn leader(&self, save: &Save, k: usize) -> Option<usize> {
+        match self.given(save, k) {
+            Given::First => Some(self.first(k)),
+            Given::Own(Parameter::Tied(text)) => match tie::read(text) {
+                Ok(Link::Tie(link)) => self.place(save, &link.parameter).ok(),
+                _ => None,
+            },
+            Given::Own(_) => None,
+        }
+    }
+
+    /// The circle of links that leads from a parameter back to it, in words.
+    fn circle(&self, save: &Save, k: usize) -> Option<String> {
+        let (mut names, mut at) = (vec![self.infos[k].name.as_str()], k);
+        for _ in 0..self.infos.len() {
+            at = self.leader(save, at)?;
+            names.push(&self.infos[at].name);
+            if at == k {
+                return Some(names.join(" = "));
+            }
+        }
+        // It leads into a circle that it is no part of.
+        None
+    }
+
+    /// A link as what a run file can say, or why it cannot.
+    fn tied(&self, save: &Save, k: usize, text: &str, remarks: &mut Vec<String>) -> Result<Entry, String> {
+        let link = match tie::read(text)? {
+            Link::Constant(value) => return priors::constant(&self.infos[k], value).map(Entry::Frozen),
+            Link::Tie(link) => link,
+        };
+        let id = &link.parameter;
+        let (block, to) = (self.named(save, id)?, self.place(save, id)?);
         if to == k {
             return Err("it names itself".into());
+        }
+        if let Some(circle) = self.circle(save, k) {
+            return Err(format!(
+                "the links make a circle, in which no parameter has a value: {circle}; give one of them a value"
+            ));
         }
         // A link of newpar was made when all parameters were there.
         let (own, number) = self.model(save, k);

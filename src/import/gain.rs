@@ -7,7 +7,7 @@ use super::{
     commands::{Mode, Says, number, parameter},
     lines::words,
     priors::{self, Entry},
-    tie,
+    tie::{self, Link},
     write::{Said, quoted},
     xcm::{Parameter, Save},
 };
@@ -237,7 +237,10 @@ pub(super) fn entries(save: &Save, said: &mut Said) -> Vec<(String, String, Stri
 /// A link to another response parameter.
 fn tied(save: &Save, own: (usize, usize), text: &str) -> Result<String, String> {
     // `1:` is the source there, no model's name.
-    let link = tie::read(text.trim().strip_prefix("1:").unwrap_or(text.trim()))?;
+    let link = match tie::read(text.trim().strip_prefix("1:").unwrap_or(text.trim()))? {
+        Link::Constant(value) => return priors::constant(&infos()[own.1], value).map(|value| format!("{value:?}")),
+        Link::Tie(link) => link,
+    };
     let to = Some(&link.parameter).filter(|id| id.model.is_none()).and_then(|id| place(save, id.number));
     let to = to.ok_or_else(|| format!("there is no response parameter {}", link.parameter))?;
     if to == own {

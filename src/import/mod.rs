@@ -26,7 +26,7 @@ mod xcm_out;
 
 pub use gain::Gain;
 pub use selection::{End, Selection, Unit};
-pub use tie::{Id, Tie, read as read_tie};
+pub use tie::{Id, Link, Tie, read as read_tie};
 pub use write::{Imported, Place, import};
 pub use xcm::{BayesPrior, Further, Parameter, Save, SourceModel, parse};
 pub use xcm_out::{Origin, write as write_commands};

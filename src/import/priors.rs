@@ -39,6 +39,17 @@ pub(super) fn round(x: f64) -> f64 {
     format!("{x:.1e}").parse().unwrap_or(x)
 }
 
+/// The value of a link that no parameter changes.
+///
+/// # Errors
+/// In words, one outside of the limits.
+pub(super) fn constant(info: &ParameterInfo, value: f64) -> Result<f64, String> {
+    let limits =
+        || format!("{value:?} is outside the limits {:?} .. {:?} that it has here", info.hard_min, info.hard_max);
+    // No -0.0 in a run file.
+    if info.allows(value) { Ok(value + 0.0) } else { Err(limits()) }
+}
+
 /// The value of a parameter that is not tied.
 pub(super) fn value(info: &ParameterInfo, numbers: &[f64]) -> f64 {
     numbers.first().copied().filter(|x| x.is_finite()).unwrap_or(info.default)
@@ -131,13 +142,14 @@ pub(super) fn follow_ties(infos: &[ParameterInfo], settings: &mut [Setting], val
         if at == k && steps == 0 {
             continue;
         }
+        // A circle that only `newpar` can make, and what leads into it: the links of the circle itself were refused by name.
         if steps > infos.len() {
-            if let Some(own) = settings.get_mut(k) {
-                own.entry = Entry::Refused("XSPEC ties it to itself in a circle".into());
-            }
             continue;
         }
-        let Some(value) = values.get(at).map(|x| scale * x + offset) else { continue };
+        // One that follows what was refused has no value, and what is to be set is told there.
+        let Some(value) = values.get(at).map(|x| scale * x + offset).filter(|value| value.is_finite()) else {
+            continue;
+        };
         if !info.allows(value) {
             if let Some(own) = settings.get_mut(k) {
                 let limits = format!("the limits {:?} .. {:?} that it has here", info.hard_min, info.hard_max);

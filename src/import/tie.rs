@@ -34,6 +34,15 @@ pub struct Tie {
     pub offset: f64,
 }
 
+/// What a link is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Link {
+    /// A number, whatever the parameters are: `7.1`, `0*p4`.
+    Constant(f64),
+    /// It follows one parameter.
+    Tie(Tie),
+}
+
 /// An arithmetic expression of numbers and parameters.
 #[derive(Debug, Clone)]
 enum Expression {
@@ -82,10 +91,10 @@ const DEEPEST: usize = 100;
 /// Reads what stands behind the `=` and reduces it.
 ///
 /// A whole number alone is the number of a parameter, as in files of XSPEC 11 (`= 4`) and of named models (`= bkg:4`). The error says why it is no tie.
-pub fn read(text: &str) -> Result<Tie, String> {
+pub fn read(text: &str) -> Result<Link, String> {
     let text = text.trim();
     if let Some(parameter) = alone(text) {
-        return Ok(Tie { parameter, scale: 1.0, offset: 0.0 });
+        return Ok(Link::Tie(Tie { parameter, scale: 1.0, offset: 0.0 }));
     }
     let mut parser = Parser { text, at: 0, depth: 0, parameters: false, whole: false };
     let expression = parser.whole_text()?;
@@ -96,15 +105,17 @@ pub fn read(text: &str) -> Result<Tie, String> {
         );
     }
     let linear = reduce(&expression)?;
-    let mut of = linear.of.iter().filter(|(_, scale)| **scale != 0.0);
-    let (parameter, scale) = match (of.next(), of.next()) {
-        (None, _) => return Err("it depends on no parameter".into()),
-        (Some((parameter, &scale)), None) => (parameter.clone(), scale),
+    let Linear { offset, of } = linear;
+    let mut of = of.into_iter();
+    let link = match (of.next(), of.next()) {
+        (None, _) => Link::Constant(offset),
+        (Some((parameter, scale)), None) => Link::Tie(Tie { parameter, scale, offset }),
         (Some((a, _)), Some((b, _))) => return Err(format!("it depends on several parameters ({a}, {b})")),
     };
-    match scale.is_finite() && linear.offset.is_finite() {
-        true => Ok(Tie { parameter, scale, offset: linear.offset }),
-        false => Err("its value is not finite".into()),
+    match &link {
+        Link::Tie(tie) if !tie.scale.is_finite() => Err("its value is not finite".into()),
+        _ if !offset.is_finite() => Err("its value is not finite".into()),
+        _ => Ok(link),
     }
 }
 
@@ -171,6 +182,7 @@ impl Linear {
     fn scaled(mut self, by: impl Fn(f64) -> f64) -> Linear {
         self.offset = by(self.offset);
         self.of.values_mut().for_each(|scale| *scale = by(*scale));
+        self.of.retain(|_, scale| *scale != 0.0);
         self
     }
 
@@ -193,7 +205,17 @@ fn reduce(expression: &Expression) -> Result<Linear, String> {
             }
         }
         Expression::Binary(sign, a, b) => {
-            let (a, b) = (reduce(a)?, reduce(b)?);
+            let (a, b) = (reduce(a), reduce(b));
+            let is = |side: &Result<Linear, String>, number: f64| {
+                side.as_ref().is_ok_and(|side| side.constant() == Some(number))
+            };
+            match sign {
+                // What stands beside need not be linear: 0*log(p4), log(p4)^0.
+                '*' if (is(&a, 0.0) && b.is_err()) || (is(&b, 0.0) && a.is_err()) => return Ok(Linear::number(0.0)),
+                '^' if is(&b, 0.0) => return Ok(Linear::number(1.0)),
+                _ => {}
+            }
+            let (a, b) = (a?, b?);
             match (sign, a.constant(), b.constant()) {
                 (_, Some(x), Some(y)) => Linear::number(binary(*sign, x, y)),
                 ('+' | '-', ..) => {
@@ -397,8 +419,11 @@ impl Parser<'_> {
 mod tests {
     use super::*;
 
-    fn linear(text: &str) -> Option<(String, f64, f64)> {
-        read(text).ok().map(|tie| (tie.parameter.to_string(), tie.scale, tie.offset))
+    fn tie(text: &str) -> Tie {
+        match read(text) {
+            Ok(Link::Tie(tie)) => tie,
+            other => panic!("{text}: {other:?}"),
+        }
     }
 
     #[test]
@@ -418,9 +443,28 @@ mod tests {
             ("2e0*-p4", -2.0, 0.0),
             ("4", 1.0, 0.0),
         ] {
-            let (parameter, s, o) = linear(text).unwrap_or_else(|| panic!("{text}: {:?}", read(text)));
-            assert_eq!(parameter, "p4", "{text}");
+            let Tie { parameter, scale: s, offset: o } = tie(text);
+            assert_eq!(parameter.to_string(), "p4", "{text}");
             assert!((s - scale).abs() < 1e-15 && (o - offset).abs() < 1e-15, "{text}: {s} {o}");
+        }
+    }
+
+    #[test]
+    fn what_no_parameter_changes_is_a_number() {
+        for (text, number) in [
+            ("7.1", 7.1),
+            ("0*p2", 0.0),
+            ("p2*0 + 1.5", 1.5),
+            ("0/4*p2 - (3)", -3.0),
+            ("p4-p4+2", 2.0),
+            ("2*(p1+p4)-p1-2*p4-p1", 0.0),
+            ("0*log(p4)", 0.0),
+            ("p4*p1*0", 0.0),
+            ("p4^0", 1.0),
+            ("sqrt(0*p4+4)", 2.0),
+            ("0*p4*p1 + 0*nxb:p3", 0.0),
+        ] {
+            assert_eq!(read(text), Ok(Link::Constant(number)), "{text}");
         }
     }
 
@@ -435,9 +479,9 @@ mod tests {
             ("log10(p4)", "log10(p4)"),
             ("max(p4,2)", "neither a parameter"),
             ("4*2", "XSPEC 11"),
-            ("7.1", "no parameter"),
-            ("p4-p4+2", "no parameter"),
             ("p4/0", "not finite"),
+            ("0*p4/0", "not finite"),
+            ("ln(0.0)", "not finite"),
             ("p4+", "ends too early"),
             ("(p4", "never closed"),
             ("p4)", "not expected"),
@@ -464,8 +508,7 @@ mod tests {
             ("2*Nxb_1:p3 - 0.5", id("Nxb_1", 3), 2.0, -0.5),
             ("(p5:p2)/4", id("p5", 2), 0.25, 0.0),
         ] {
-            let tie = read(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-            assert_eq!((tie.parameter, tie.scale, tie.offset), (wanted, scale, offset), "{text}");
+            assert_eq!(tie(text), Tie { parameter: wanted, scale, offset }, "{text}");
         }
         let of = |wanted: &Id| (*wanted == id("bkg", 2)).then_some(5.0);
         assert_eq!(

@@ -315,7 +315,7 @@ fn refinement(out: &mut String, s: &Summary) {
     let _ = writeln!(
         out,
         "</table></div>\n<p class=\"muted\">Method: {}; likelihood: {}. Limits: Pareto k {} (care) and {} (no trust), effective \
-         sample {} and {}, largest weight {} and {}, C-STAT {} standard deviations from its expectation; its upper limit of misfit stands in <code>run.toml</code>.</p>",
+         sample {} and {}, largest weight {} and {}, {} {} standard deviations from its expectation; its upper limit of misfit stands in <code>run.toml</code>.</p>",
         escape(&r.method),
         escape(&r.likelihood),
         limits::PARETO_K,
@@ -324,6 +324,7 @@ fn refinement(out: &mut String, s: &Summary) {
         limits::ESS_BAD,
         percent(limits::SHARE),
         percent(limits::SHARE_BAD),
+        escape(&s.statistic_words()),
         limits::CSTAT_PULL,
     );
     if let Some(e) = r.emulator.as_ref().filter(|e| !e.reason.is_empty()) {

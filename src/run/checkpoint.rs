@@ -294,6 +294,7 @@ impl<T: Read> Reader<'_, T> {
 /// Names of the arrays that tell whose a checkpoint is.
 const OWNER_RUN: &str = "owner.run";
 const OWNER_DATA: &str = "owner.data_sha256";
+const OWNER_TABLES: &str = "owner.tables_sha256";
 /// Differing keys that a message lists.
 const SHOWN_DIFFERENCES: usize = 3;
 
@@ -306,13 +307,16 @@ pub struct Owner {
     pub run: Vec<(String, String)>,
     /// Digest of the observed counts and the folded response.
     pub data_sha256: String,
+    /// Digest of the tables of its models; empty where they have none.
+    pub tables_sha256: String,
 }
 
 impl Owner {
     /// Marks a checkpoint as belonging to this run.
     pub fn mark<'a>(&self, checkpoint: Record<'a>) -> Record<'a> {
         let lines: Vec<String> = self.run.iter().map(|(key, value)| format!("{key} = {value}")).collect();
-        checkpoint.put_text(OWNER_RUN, &lines).put_text(OWNER_DATA, &[&self.data_sha256])
+        let marked = checkpoint.put_text(OWNER_RUN, &lines).put_text(OWNER_DATA, &[&self.data_sha256]);
+        if self.tables_sha256.is_empty() { marked } else { marked.put_text(OWNER_TABLES, &[&self.tables_sha256]) }
     }
 
     /// What differs between this run and the one that `checkpoint` belongs to, in words; `None` where nothing does. A checkpoint that
@@ -338,6 +342,10 @@ impl Owner {
         found.extend(absent.map(|(key, value)| format!("{key} is {value} there and absent here")));
         if *data != self.data_sha256 {
             found.insert(0, "it was made with other data (counts, bins or response)".into());
+        }
+        // One that does not say is of an earlier version, or of a model without tables, whose expression is another one.
+        if checkpoint.text(OWNER_TABLES).is_ok_and(|theirs| *theirs != [self.tables_sha256.as_str()]) {
+            found.insert(0, "it was made with other tables of its model (atable{FILE}, pca{FILE})".into());
         }
         if found.len() > SHOWN_DIFFERENCES {
             let more = found.len() - SHOWN_DIFFERENCES;

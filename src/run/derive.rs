@@ -1,6 +1,6 @@
 //! `rontgen derive`: what the posterior of a finished run says of the source itself, into `derived.csv` and `derived.json`.
 
-use super::diagnose::Finished;
+use super::diagnose::{self, Finished};
 use super::output::FINISHED;
 use super::permission::Commands;
 use super::run_file::RunFile;
@@ -51,7 +51,9 @@ impl Opened {
         }
         let summary = Summary::read(&folder.join(FINISHED))?;
         let run = RunFile { commands, ..RunFile::read(&folder.join(folder::RUN_FILE), &[])? };
-        let setup::Models { model, sets: models, .. } = setup::models(&run, data, &[])?;
+        let models = setup::models(&run, data, &[])?;
+        diagnose::same_tables(folder, &run, models.tables_sha256())?;
+        let setup::Models { model, sets: models, .. } = models;
         let problem = match request.needs_response(&model) {
             true => Some(Finished::open_with(folder, data, commands)?.case.problem),
             false => None,

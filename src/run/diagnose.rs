@@ -69,6 +69,21 @@ pub struct Finished {
     pub summary: Summary,
 }
 
+/// Refuses a finished run whose model's tables hold other numbers now.
+///
+/// # Errors
+/// In words, with the folder.
+pub(super) fn same_tables(folder: &Path, run: &RunFile, now: Option<String>) -> Result<()> {
+    let then = run.written_by.as_ref().and_then(|written| written.tables_sha256.as_ref());
+    match (then, now) {
+        (Some(then), Some(now)) if *then != now => Err(Error::Input(format!(
+            "{}: the run was made with other tables of its model under the same names (what atable{{FILE}}, pca{{FILE}} or their like hold has changed)",
+            folder.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
 impl Finished {
     /// Reads `run.toml` and the data that it names; `data` is `--data` or `RONTGEN_DATA`.
     ///
@@ -108,6 +123,7 @@ impl Finished {
                 "{shown}: the run was made with other data under the same names (counts or response have changed)"
             )));
         }
+        same_tables(folder, &case.run, case.problem.tables_sha256())?;
         Ok(Self { folder: folder.to_path_buf(), case, summary })
     }
 
@@ -116,10 +132,15 @@ impl Finished {
     /// # Errors
     /// Files that cannot be read, or that another run wrote.
     pub(super) fn analysis<'a>(&self, context: Context<'a>, round: usize) -> Result<Analysis<'a>> {
-        let owner = self.case.owner();
-        Analysis::of_round(context, round, &mut |round| {
-            Networks::from_record(&context, store::networks(&self.folder, round, &owner)?)
-        })
+        Analysis::of_round(context, round, &mut |round| self.networks(&context, round))
+    }
+
+    /// The networks of `round` (from 1).
+    ///
+    /// # Errors
+    /// As [`Finished::analysis`].
+    pub(super) fn networks(&self, context: &Context<'_>, round: usize) -> Result<Networks> {
+        Networks::from_record(context, store::networks(&self.folder, round, &self.case.owner())?)
     }
 
     /// The round (from 1) whose networks gave the result.

@@ -69,6 +69,14 @@ pub enum OutputError {
         /// The folder.
         path: PathBuf,
     },
+    /// The tables of the models are not those that the run was started with.
+    #[error(
+        "{path}: this run was started with other tables of its model under the same names (what atable{{FILE}}, pca{{FILE}} or their like hold has changed)"
+    )]
+    TablesChanged {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A file could not be read or written.
     #[error("{path}: {source}")]
     Io {
@@ -176,7 +184,11 @@ impl OutputFolder {
             // Some network file systems know no locks; going on without one is better than not at all.
             Err(TryLockError::Error(error)) => tracing::warn!("{}: cannot be locked: {error}", lock_path.display()),
         }
-        let owner = Owner { run: run.identity(), data_sha256: provenance.data_sha256.clone().unwrap_or_default() };
+        let owner = Owner {
+            run: run.identity(),
+            data_sha256: provenance.data_sha256.clone().unwrap_or_default(),
+            tables_sha256: provenance.tables_sha256.clone().unwrap_or_default(),
+        };
         let folder = OutputFolder { path: own(path), owner, _lock: lock };
 
         let mut remarks = Vec::new();
@@ -259,6 +271,11 @@ impl OutputFolder {
             && a != b
         {
             return Err(OutputError::DataChanged { path: self.path.clone() });
+        }
+        if let (Some(a), Some(b)) = (&then.tables_sha256, &now.tables_sha256)
+            && a != b
+        {
+            return Err(OutputError::TablesChanged { path: self.path.clone() });
         }
         let mut remarks = Vec::new();
         for (what, then, now) in [("version", &then.version, &now.version), ("device", &then.device, &now.device)] {

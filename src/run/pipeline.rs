@@ -42,7 +42,11 @@ impl Execution<'_> {
     /// Opens the output folder; where the run in it is finished, there is only its verdict to tell.
     /// `run` is the problem's run file, but for the way that was chosen.
     pub(super) fn open(&self, case: &Case, run: &RunFile) -> Result<ControlFlow<Verdict, Opened>> {
-        let provenance = Provenance::new(run, &self.device.name(), self.data, Some(case.problem.data_sha256()));
+        let problem = &case.problem;
+        let provenance = Provenance {
+            tables_sha256: problem.tables_sha256(),
+            ..Provenance::new(run, &self.device.name(), self.data, Some(problem.data_sha256()))
+        };
         let (folder, state, remarks) = OutputFolder::open(self.out, run, &provenance, self.existing)?;
         if state == State::Finished {
             self.observer.message(&format!("{}: this run is finished", self.out.display()));

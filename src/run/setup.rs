@@ -20,7 +20,7 @@ use crate::{
     },
     model::{
         self, Extensions, Model, ModelError, ModelGroup, Parameters, ResponseMap, Setting, UserComponent,
-        external::External, instrument,
+        external::External, instrument, table::digest_of,
     },
     observation::{self, Dataset, Observations},
     simulate::Simulator,
@@ -113,7 +113,11 @@ impl Case {
 
     /// Whose checkpoints are this run's.
     pub fn owner(&self) -> Owner {
-        Owner { run: self.run.identity(), data_sha256: self.problem.data_sha256() }
+        Owner {
+            run: self.run.identity(),
+            data_sha256: self.problem.data_sha256(),
+            tables_sha256: self.problem.tables_sha256().unwrap_or_default(),
+        }
     }
 
     /// What the steps of the analysis need, on a device.
@@ -209,6 +213,14 @@ pub(super) struct Models {
     pub named: Vec<Vec<(usize, Model, Parameters)>>,
     /// For each data set the parameters of its response ([`instrument::model`]); empty where nothing is said of them.
     pub responses: Vec<Parameters>,
+}
+
+impl Models {
+    /// Digest of what their tables hold.
+    pub fn tables_sha256(&self) -> Option<String> {
+        let named = self.named.iter().flatten().map(|(_, model, _)| model);
+        digest_of([&self.model].into_iter().chain(named))
+    }
 }
 
 /// Reads the models of a run file.

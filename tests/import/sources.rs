@@ -178,6 +178,11 @@ fn what_the_sources_lack_is_named() {
         ("= nxb:1\n", "= nxb:p11\n", "there is no nxb:p11 among the 10 of this model and its 2 data groups"),
         ("= 0.25*p3", "= 0.25*sky_1:p2", "sky_1:p2 comes later in the file"),
         ("= 0.25*p3", "= nxb:p2", "it names itself"),
+        (
+            "           0.02       0.01          0          0      1e+20      1e+24\nmodel",
+            "= nxb:p2\nmodel",
+            "powerlaw.norm: XSPEC has '= nxb:p2': the links make a circle, in which no parameter has a value: powerlaw.norm = nxb:powerlaw.norm = powerlaw.norm;",
+        ),
         ("= 2*nxb:p7 + 0.001\n", "", "gives 4 of the 5 parameters of nxb of data group 2"),
         ("model  4:sky_1 bbody", "model  4:nxb bbody", "source 2 has a model of that name already"),
     ] {
@@ -186,6 +191,19 @@ fn what_the_sources_lack_is_named() {
         assert!(status == 2 && told.contains(says), "{to}: {told}{toml}");
         assert!(RunFile::read(&folder.path().join("s.toml"), &[]).is_err(), "{toml}");
     }
+    // Every link of a circle is named, and nothing beside it.
+    let circle = SOURCES.replace("bayes off", "newpar 3 = 2*nxb:p2");
+    let (_, told, toml) = imported(folder.path(), &circle);
+    assert_eq!(told.matches("the links make a circle").count(), 2, "{told}");
+    assert!(
+        !told.contains("NaN") && toml.contains("\"nxb:gaussian.norm\" = { tie = \"nxb:powerlaw.norm\", scale = 0.1"),
+        "{told}{toml}"
+    );
+    // A link that no parameter changes is a number.
+    let (status, told, toml) = imported(folder.path(), &SOURCES.replace("= 0.25*p3", "= 0*p3 + 0.01"));
+    assert_eq!((status, told.as_str()), (0, ""), "{toml}");
+    assert!(toml.contains("\"nxb:powerlaw.norm\" = 0.01   # = 0*p3 + 0.01\n"), "{toml}");
+    open(folder.path(), "s.toml");
     // Where every model has a name, one without is the first's, which is told.
     let (status, told, toml) = imported(folder.path(), &SOURCES.replace("model  phabs", "model  1:src phabs"));
     assert_eq!(status, 0, "{told}{toml}");

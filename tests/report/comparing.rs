@@ -167,6 +167,25 @@ fn models_are_compared_by_their_evidence_on_the_same_data_only() {
     assert_eq!(json["models"][0]["log_z"].as_f64(), Some(-29.0), "{json}");
     assert_eq!(json["models"][0]["from"], "polish");
 
+    // One expression whose table holds other numbers is another model; where a run does not say what its table held, nothing is known.
+    for (name, log_z, tables) in [
+        ("first", -30.0, Some("12")),
+        ("changed", -31.0, Some("34")),
+        ("same", -30.1, Some("12")),
+        ("old", -30.2, None),
+    ] {
+        folder(&at(name), "atable{a.fits}*powerlaw", flat, log_z, "ab");
+        let text = fs::read_to_string(at(name).join("run.toml")).unwrap();
+        let line = tables.map_or(String::new(), |digest| format!("tables_sha256 = \"{digest}\"\n"));
+        fs::write(at(name).join("run.toml"), text + &line).unwrap();
+    }
+    let (_, told, error) = compare(&[&at("first"), &at("changed")], false);
+    assert!(told.contains("by evidence") && told.contains("with other numbers in its tables"), "{told}{error}");
+    for name in ["same", "old"] {
+        let (_, told, error) = compare(&[&at("first"), &at(name)], false);
+        assert!(!told.contains("by evidence") && told.contains("JSD"), "{name}: {told}{error}");
+    }
+
     // One model, however it is spelt: no evidence is asked for. Other priors are another model.
     let (_, told, _) = compare(&[&at("a"), &at("again")], false);
     assert!(!told.contains("by evidence") && told.contains("JSD"), "{told}");

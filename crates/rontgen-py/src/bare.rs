@@ -6,7 +6,7 @@ use crate::raised::work;
 use crate::written::{Written, explained};
 use numpy::{PyArray2, PyReadonlyArray1, PyReadonlyArray2, ToPyArray};
 use pyo3::prelude::*;
-use rontgen::cli::environment::find_table;
+use rontgen::cli::environment::{find_folder, find_table};
 use rontgen::device::adapters;
 use rontgen::model::prior::KINDS;
 use rontgen::model::{Extensions, Model, ModelError, ParameterInfo, Program, Settings};
@@ -14,12 +14,14 @@ use rontgen::simulate::spectra;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Expression, abundances, cross sections, AtomDB's folder.
-type Words = (String, String, String, Option<PathBuf>);
+/// Expression, abundances, cross sections, AtomDB's folder, xillver's, and whether reflection is scaled to its norm.
+type Words = (String, String, String, Option<PathBuf>, Option<PathBuf>, bool);
 
 fn model(words: &Words, components: &[Arc<Written>]) -> rontgen::Result<Model> {
-    let (expression, abundances, cross_sections, atomdb) = words;
-    let settings = Settings::new(abundances, cross_sections)?.with_atomdb(atomdb.clone());
+    let (expression, abundances, cross_sections, atomdb, xillver, renormalize) = words;
+    let folder = |name: &Option<PathBuf>| name.as_deref().map(find_folder);
+    let settings = Settings::new(abundances, cross_sections)?.with_atomdb(folder(atomdb));
+    let settings = settings.with_xillver(folder(xillver), *renormalize);
     let extensions = Extensions { find_file: Some(&find_table), components: user(components) };
     let model = Model::parse_with(expression, &settings, &extensions)?;
     match model.in_channels().is_empty() {

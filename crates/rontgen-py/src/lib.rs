@@ -32,7 +32,7 @@ use pyo3::prelude::*;
 /// The module `rontgen._rontgen`.
 #[pymodule]
 fn _rontgen(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    rontgen::cli::environment::install();
+    rontgen::cli::environment::install(false);
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<described::Case>()?;
     module.add_class::<opened::Device>()?;

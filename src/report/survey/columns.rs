@@ -1,6 +1,6 @@
 //! The columns of a survey's table, the same for CSV and FITS.
 
-use super::super::tables::field;
+use super::super::tables::safe_field;
 use crate::result::{Limit, Side, SurveyResult, SurveyRow};
 
 /// What a column holds, a value per row.
@@ -32,7 +32,7 @@ impl Values {
     /// A value as CSV has it.
     pub(super) fn text(&self, row: usize) -> String {
         match self {
-            Values::Text(values) => values.get(row).map_or(String::new(), |text| field(text)),
+            Values::Text(values) => values.get(row).map_or(String::new(), |text| safe_field(text)),
             Values::Number(values) => values.get(row).map_or(String::new(), |x| format!("{x:?}")),
             Values::Whole(values) => values.get(row).map_or(String::new(), u64::to_string),
         }

@@ -168,3 +168,11 @@ fn write_rows<R: Iterator<Item = f64>>(
 pub(crate) fn field(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_string() }
 }
+
+/// The same for words that come from outside: what begins as a formula, which spreadsheets would compute, gets an apostrophe, as they write text.
+pub(crate) fn safe_field(text: &str) -> String {
+    match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        true => field(&format!("'{text}")),
+        false => field(text),
+    }
+}

@@ -30,6 +30,8 @@ pub struct Provenance {
     pub data_from_here: Option<String>,
     /// Digest of the observed counts and the folded response, to notice data that changed under the same name.
     pub data_sha256: Option<String>,
+    /// Digest of what the tables of its models hold (`atable{FILE}`, `pca{FILE}`, ...), likewise; `None` where they have none, or nobody said.
+    pub tables_sha256: Option<String>,
     /// Where `method = "auto"` was asked for, what both ways were expected to take: then `inference.method` is what was chosen.
     pub expected: Option<Expected>,
 }
@@ -67,6 +69,7 @@ impl Provenance {
             run_file_from_here: None,
             data_from_here: None,
             data_sha256,
+            tables_sha256: None,
             expected: run.expected,
         }
     }
@@ -147,6 +150,7 @@ pub(super) const KEYS: &[Key] = &[
     noted!("atomdb", atomdb, "The folder of AtomDB's tables where the environment named it."),
     noted!("xillver", xillver, "The folder of xillver's tables where the environment named it."),
     noted!("data_sha256", data_sha256, "A digest of the observed counts and the folded response."),
+    noted!("tables_sha256", tables_sha256, "A digest of the tables of the models (atable{FILE}, pca{FILE})."),
     own(
         "expected",
         Grammar {

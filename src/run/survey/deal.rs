@@ -7,7 +7,7 @@ use super::list::{List, Row};
 use super::plan::{Network, Plan};
 use super::table::Table;
 use crate::analysis::Observer;
-use crate::report::tables::field;
+use crate::report::tables::safe_field;
 use crate::result::SurveyRow;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -186,7 +186,7 @@ impl Hub {
                 for Done { row, seconds } in rows {
                     self.table.append(&row)?;
                     self.computed += 1;
-                    self.time(&format!("done,{},{rank},{},{seconds:.4}\n", field(&row.name), row.way))?;
+                    self.time(&format!("done,{},{rank},{},{seconds:.4}\n", safe_field(&row.name), row.way))?;
                 }
                 Ok(())
             }
@@ -211,7 +211,7 @@ impl Hub {
                 Some(k) => self.has.insert(rank, *k),
                 None => self.has.remove(&rank),
             };
-            let begun = jobs.iter().map(|job| format!("begun,{},{rank},{way},\n", field(&job.row.name)));
+            let begun = jobs.iter().map(|job| format!("begun,{},{rank},{way},\n", safe_field(&job.row.name)));
             let begun: String = begun.collect();
             self.time(&begun)?;
         }
@@ -264,6 +264,7 @@ mod tests {
             background: super::super::list::Companion::None,
             values: Vec::new(),
             digest: String::new(),
+            files: Vec::new(),
         }
     }
 

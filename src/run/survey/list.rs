@@ -8,9 +8,11 @@
 //! | `COMPONENT.PARAMETER` | a value at which the parameter is frozen in this row | as the run file says |
 
 use super::super::run_file::{FileChoice, ParameterEntry, RunFile};
+use super::files::{self, Named};
 use crate::model::ParameterInfo;
-use crate::observation::{FileName, companions, read_spectrum};
+use crate::observation::FileName;
 use crate::report::folder::set_word;
+use crate::result::SurveyRow;
 use crate::{Error, Result, bounded};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -93,6 +95,8 @@ pub struct Row {
     pub values: Vec<(String, f64)>,
     /// Digest of what its line says.
     pub digest: String,
+    /// Digests of its files, by what they are for; empty where one cannot be read.
+    pub files: Vec<(String, String)>,
 }
 
 /// A list that was read and holds no mistake.
@@ -155,7 +159,7 @@ impl List {
             let record = match record {
                 Ok(record) => record,
                 Err(error) => {
-                    reader.mistakes.push(error.to_string());
+                    reader.mistakes.push(unreadable(&error, &header));
                     continue;
                 }
             };
@@ -173,9 +177,12 @@ impl List {
             rows.push(row);
         }
         // Headers last: reading them takes longest, and every thread takes part.
-        let named: Vec<Vec<String>> = rows.par_iter().map(named_by_the_header).collect();
+        let mut named: Vec<Named> = rows.par_iter().map(files::named).collect();
         let mut mistakes = reader.mistakes;
-        mistakes.extend(named.into_iter().flatten());
+        mistakes.extend(named.iter_mut().flat_map(|one| std::mem::take(&mut one.mistakes)));
+        if mistakes.is_empty() {
+            files::digest(&mut rows, &named);
+        }
         match mistakes.as_slice() {
             [] if rows.is_empty() => Err(Error::Input(format!("{shown}: no line after the header"))),
             [] => Ok(List { path: path.to_path_buf(), rows }),
@@ -187,6 +194,31 @@ impl List {
                 Err(Error::Input(format!("{shown}: {} mistakes:{}{more}", many.len(), told.concat())))
             }
         }
+    }
+}
+
+/// What is wrong with a line that is no row of the table.
+fn unreadable(error: &csv::Error, header: &csv::StringRecord) -> String {
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths { pos, len, .. } => {
+            let line = pos.as_ref().map_or(0, csv::Position::line);
+            let cells = if *len == 1 { "cell" } else { "cells" };
+            let columns: Vec<&str> = header.iter().collect();
+            format!(
+                "line {line}: {len} {cells}; expected {}, as the header has ({}); a cell with a comma stands in quotation marks",
+                columns.len(),
+                columns.join(", ")
+            )
+        }
+        _ => error.to_string(),
+    }
+}
+
+impl List {
+    /// Whether the files of a row of the table are what they were when it was computed. A row that is not of the list is none of its business.
+    pub fn holds(&self, then: &SurveyRow) -> bool {
+        let now = self.rows.get(then.row.wrapping_sub(1)).filter(|row| row.name == then.name);
+        now.is_none_or(|now| then.files.is_empty() || files::changed(then, now).is_none())
     }
 }
 
@@ -220,6 +252,7 @@ impl Reader<'_> {
             background: Companion::Header,
             values: Vec::new(),
             digest: String::new(),
+            files: Vec::new(),
         };
         let mut response = o.response.clone();
         let (mut area, mut background) = (o.arf.clone(), o.background.clone());
@@ -312,35 +345,6 @@ impl Reader<'_> {
             }
         }
     }
-}
-
-/// Files that only the header of a spectrum names have to be there, too: what is missing. What cannot be read is told when its turn comes: it is one
-/// row's trouble.
-fn named_by_the_header(row: &Row) -> Vec<String> {
-    let asks = [
-        ("RESPFILE", "response", row.response.is_none()),
-        ("ANCRFILE", "area", row.area == Companion::Header),
-        ("BACKFILE", "background", row.background == Companion::Header),
-    ];
-    if asks.iter().all(|(.., asked)| !asked) {
-        return Vec::new();
-    }
-    let Ok(spectrum) = read_spectrum(&row.spectrum) else { return Vec::new() };
-    let (line, written) = (row.line, &row.written);
-    let mut mistakes = Vec::new();
-    for (key, name) in &companions(&spectrum).missing {
-        if let Some((_, column, _)) = asks.iter().find(|(own, _, asked)| own == key && *asked) {
-            mistakes.push(format!(
-                "line {line}: {key} of {written} names '{name}', which is not beside it; name the file in a column {column:?} (or in the run file)"
-            ));
-        }
-    }
-    if row.response.is_none() && spectrum.respfile.is_none() {
-        mistakes.push(format!(
-            "line {line}: {written} names no RESPFILE; name the response in a column \"response\" (or in the run file)"
-        ));
-    }
-    mistakes
 }
 
 /// A file's name without folder and endings.

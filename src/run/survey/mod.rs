@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `list` | the CSV file of observations, checked before anything is computed |
+//! | `files` | what the files of each row hold |
 //! | `plan` | which rows share a network, decided once |
 //! | `work` | one row, or the training of a network, in memory |
 //! | `deal` | who does what next |
@@ -14,6 +15,7 @@
 //! whether another process has computed it before; a row that stands in any table of the folder is never computed again.
 
 mod deal;
+mod files;
 mod finish;
 mod list;
 mod plan;
@@ -138,8 +140,10 @@ pub struct Opened {
     mine: Vec<usize>,
     hub: Hub,
     model: String,
-    /// What there was to say of the table as it was found.
+    /// What there is to say of the table as it was found.
     told: Vec<String>,
+    /// Rows of this process that have a result of other files than there are now.
+    changed: Vec<SurveyRow>,
     _locks: Vec<File>,
 }
 
@@ -211,7 +215,7 @@ pub fn open(asked: &Asked<'_>, list: &Path, shard: Option<Shard>, device: &Devic
         if let Err(error) = file.lock() {
             tracing::warn!("{}: cannot be locked: {error}", path.display());
         }
-        same_run(asked, device)?;
+        same_run(asked, models.tables_sha256(), device)?;
         let path = out.join(folder::SURVEY_PLAN);
         match path.exists() {
             true => Plan::read(&path)?,
@@ -225,18 +229,17 @@ pub fn open(asked: &Asked<'_>, list: &Path, shard: Option<Shard>, device: &Devic
     plan.check(out, &list, &asked.settings)?;
     let digests: Vec<&str> = list.rows.iter().map(|row| row.digest.as_str()).collect();
     let head = table::Head {
-        survey: 1,
+        survey: table::FORM,
         version: env!("CARGO_PKG_VERSION").into(),
         device: name_of(device),
         run: list::sha256(format!("{:?}", own.identity()).as_bytes()),
         list: list::sha256(digests.concat().as_bytes()),
     };
-    let (table, warnings) = Table::open(&table, &head)?;
-    let (known, told) = table::read_all(out, Some(&head))?;
-    // Lines that cannot be read are told at the end, once more.
-    told.iter().for_each(|text| observer.message(text));
+    let (table, mut told) = Table::open(&table, &head)?;
+    let found = table::read_all(out, Some(&head), &|row| list.holds(row))?;
+    told.extend(found.told);
     let stands = |row: &&SurveyRow| row.result.is_some() || !asked.retry;
-    let done: HashSet<&str> = known.iter().filter(stands).map(|row| row.name.as_str()).collect();
+    let done: HashSet<&str> = found.rows.iter().filter(stands).map(|row| row.name.as_str()).collect();
     let of_mine = |at: &usize| shard.is_none_or(|shard| at % shard.of == shard.part - 1);
     let mine: Vec<usize> = (0..list.rows.len()).filter(of_mine).collect();
     let left: Vec<usize> = mine.iter().copied().filter(|&at| !done.contains(list.rows[at].name.as_str())).collect();
@@ -248,7 +251,10 @@ pub fn open(asked: &Asked<'_>, list: &Path, shard: Option<Shard>, device: &Devic
     let dealer = Dealer::new(&plan, &list, &left, asked.batch);
     let hub = Hub::new(dealer, table, &times)?;
     observer.stage("survey", left.len() as u64);
-    Ok(Opened { list, plan, mine, hub, model: own.model.expression.clone(), told: warnings, _locks: locks })
+    let changed = found.stale.iter().filter(|row| row.result.is_some());
+    let changed = changed.filter(|row| mine.iter().any(|&at| list.rows[at].name == row.name)).cloned().collect();
+    let model = own.model.expression.clone();
+    Ok(Opened { list, plan, mine, hub, model, told, changed, _locks: locks })
 }
 
 /// What computes, without the number of threads, which changes nothing.
@@ -265,15 +271,26 @@ fn holds_files(path: &Path) -> bool {
 }
 
 /// Refuses a folder that was begun with another run file; a new one gets this one.
-fn same_run(asked: &Asked<'_>, device: &Device) -> Result<()> {
+fn same_run(asked: &Asked<'_>, tables: Option<String>, device: &Device) -> Result<()> {
     let path = asked.out.join(folder::RUN_FILE);
     if !path.exists() {
         let provenance = Provenance::new(&asked.own, &device.name(), asked.data, None).seen_from(asked.out);
+        let provenance = Provenance { tables_sha256: tables, ..provenance };
         let text = asked.own.resolved_toml(&provenance);
         return Ok(write_atomically(&path, |w| w.write_all(text.as_bytes()))?);
     }
     let before = RunFile::read(&path, &[])
         .map_err(|error| Error::Input(format!("{} is damaged: {error}; give another --out", path.display())))?;
+    let then = before.written_by.as_ref().and_then(|written| written.tables_sha256.as_ref());
+    if let (Some(then), Some(now)) = (then, &tables)
+        && then != now
+    {
+        return Err(Error::Input(format!(
+            "{}: this survey was begun with other tables of its model under the same names (what atable{{FILE}}, pca{{FILE}} or their like hold has \
+             changed); give another --out",
+            asked.out.display()
+        )));
+    }
     let differences = before.differences(&asked.own);
     let Some((key, then, now)) = differences.first() else { return Ok(()) };
     let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "absent".into());
@@ -298,13 +315,48 @@ pub fn run(asked: &Asked<'_>, opened: &mut Opened, device: &Device) -> Result<()
 }
 
 impl Opened {
+    /// What there is to say of the table as it was found.
+    pub fn told(&self) -> &[String] {
+        &self.told
+    }
+
+    /// Refuses to go on where files have changed since rows were computed from them, unless rows are to be tried again.
+    ///
+    /// # Errors
+    /// In words, which file of which row.
+    pub fn check_files(&self, asked: &Asked<'_>) -> Result<()> {
+        let Some(first) = self.changed.first().filter(|_| !asked.retry) else { return Ok(()) };
+        let row = self.list.rows.iter().find(|row| row.name == first.name);
+        let what = row.and_then(|row| files::changed(first, row)).unwrap_or_else(|| "data".into());
+        let more = match self.changed.len() {
+            1 => String::new(),
+            2 => ", nor are files of another row".into(),
+            n => format!(", nor are files of {} more rows", n - 1),
+        };
+        Err(Error::Input(format!(
+            "{}, line {}: the {what} of row {:?} is not what it was when the row was computed{more}; --retry computes such rows again, another --out all",
+            self.list.path.display(),
+            row.map_or(0, |row| row.line),
+            first.name
+        )))
+    }
+
     /// The folder's tables merged into one, where every row is done or `always`: CSV, FITS, page and `survey.json`. The summary counts what there is.
     ///
     /// # Errors
     /// Those of the files.
     pub fn finish(self, asked: &Asked<'_>, always: bool) -> Result<Outcome> {
-        let (rows, told) = table::read_all(asked.out, None)?;
-        let warnings = [self.plan.notes, self.told, told].concat();
+        let table::Rows { rows, stale, mut told } = table::read_all(asked.out, None, &|row| self.list.holds(row))?;
+        // What was said when the table was opened is not said again.
+        told.retain(|text| !self.told.contains(text));
+        if let [first, ..] = &stale[..] {
+            told.push(format!(
+                "rows of the table whose files have changed since are left out: {} ({:?} is the first)",
+                stale.len(),
+                first.name
+            ));
+        }
+        let warnings = [self.plan.notes, told].concat();
         let places: HashMap<&str, usize> =
             self.list.rows.iter().enumerate().map(|(at, row)| (row.name.as_str(), at)).collect();
         let mut rows: Vec<SurveyRow> = rows.into_iter().filter(|row| places.contains_key(row.name.as_str())).collect();

@@ -1,8 +1,11 @@
 //! The growing table: JSON lines, one per row as soon as it is done, that are appended and never changed.
 //!
+//! Each line ends with a checksum of itself, `"check"`: one that was cut or altered in the middle does not count.
+//!
 //! A line is written by one call and is then the system's, so that a killed process loses what it was computing and nothing else; a power cut may
 //! lose what was written within the last second. A line that was cut short does not count, and its row is computed again.
 
+use super::list::sha256;
 use crate::report::folder;
 use crate::result::SurveyRow;
 use crate::{Error, Result};
@@ -17,6 +20,9 @@ use std::time::{Duration, Instant};
 const LONGEST_LINE: u64 = 1 << 24;
 /// Time after which what was written is forced to the disk.
 const FLUSH: Duration = Duration::from_secs(1);
+
+/// Form of the table that is written.
+pub(super) const FORM: u32 = 2;
 
 /// Whose lines follow: the first line of a table, and one more wherever another version or device goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +42,31 @@ pub(super) struct Head {
 enum Line {
     Head(Head),
     Row(Box<SurveyRow>),
+}
+
+/// Digits of a line's checksum.
+const DIGITS: usize = 16;
+/// What stands before and behind them.
+const AROUND: [&str; 2] = [",\"check\":\"", "\"}"];
+
+fn check_of(text: &[u8]) -> String {
+    sha256(text).chars().take(DIGITS).collect()
+}
+
+/// An object's text with its checksum as the last member, and the end of the line.
+fn signed(mut text: Vec<u8>) -> Vec<u8> {
+    let check = check_of(&text);
+    text.pop();
+    text.extend([AROUND[0], &check, AROUND[1], "\n"].concat().bytes());
+    text
+}
+
+/// The object of a line whose checksum is right.
+fn verified(line: &[u8]) -> Option<Vec<u8>> {
+    let rest = line.strip_suffix(b"\n")?.strip_suffix(AROUND[1].as_bytes())?;
+    let (rest, check) = rest.split_at_checked(rest.len().checked_sub(DIGITS)?)?;
+    let text = [rest.strip_suffix(AROUND[0].as_bytes())?, b"}"].concat();
+    (check_of(&text).as_bytes() == check).then_some(text)
 }
 
 /// What stands in a table.
@@ -61,11 +92,21 @@ fn read(path: &Path) -> Result<Found> {
             break;
         }
         found.whole += n as u64;
-        match serde_json::from_slice(&text) {
-            Ok(Line::Head(head)) => found.heads.push(head),
-            Ok(Line::Row(row)) => found.rows.push(*row),
-            Err(_) if text == b"\n" => {}
-            Err(_) => found.damaged.push(number),
+        match verified(&text).and_then(|text| serde_json::from_slice(&text).ok()) {
+            Some(Line::Head(head)) => found.heads.push(head),
+            Some(Line::Row(row)) => found.rows.push(*row),
+            None if text == b"\n" => {}
+            None => {
+                if let Ok(Line::Head(Head { survey, .. })) = serde_json::from_slice(&text)
+                    && survey < FORM
+                {
+                    return Err(Error::Input(format!(
+                        "{}: a table of form {survey}, which an earlier version wrote; expected form {FORM}; give another --out",
+                        path.display()
+                    )));
+                }
+                found.damaged.push(number);
+            }
         }
     }
     Ok(found)
@@ -138,10 +179,9 @@ impl Table {
     }
 
     fn line(&mut self, value: &impl Serialize) -> Result<()> {
-        let mut text =
+        let text =
             serde_json::to_vec(value).map_err(|error| Error::Input(format!("{}: {error}", self.path.display())))?;
-        text.push(b'\n');
-        self.file.write_all(&text).map_err(Error::io(&self.path))
+        self.file.write_all(&signed(text)).map_err(Error::io(&self.path))
     }
 }
 
@@ -159,12 +199,23 @@ fn check(path: &Path, found: &Head, head: &Head) -> Result<()> {
     Ok(())
 }
 
-/// The rows of every table in the folder, each once (parts that overlap give the same), with what there is to say of them. With a `head`, tables of
-/// another run file or list are refused.
+/// What the tables of a folder hold.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    /// Rows, each once: parts that overlap give the same.
+    pub rows: Vec<SurveyRow>,
+    /// Rows that were computed from other files than there are now, and stand nowhere else.
+    pub stale: Vec<SurveyRow>,
+    /// What there is to say of the tables.
+    pub told: Vec<String>,
+}
+
+/// The rows of every table in the folder; `holds` says whether a row's files are what they were. With a `head`, tables of another run file or list are
+/// refused.
 ///
 /// # Errors
 /// Files that cannot be read.
-pub(super) fn read_all(out: &Path, head: Option<&Head>) -> Result<(Vec<SurveyRow>, Vec<String>)> {
+pub(super) fn read_all(out: &Path, head: Option<&Head>, holds: &dyn Fn(&SurveyRow) -> bool) -> Result<Rows> {
     let entries = std::fs::read_dir(out).map_err(Error::io(out))?;
     let (stem, ending) = folder::SURVEY_TABLE.split_once('.').unwrap_or((folder::SURVEY_TABLE, ""));
     let is_table = |path: &PathBuf| {
@@ -173,7 +224,7 @@ pub(super) fn read_all(out: &Path, head: Option<&Head>) -> Result<(Vec<SurveyRow
     };
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_table).collect();
     paths.sort();
-    let (mut rows, mut told): (Vec<SurveyRow>, _) = (Vec::new(), Vec::new());
+    let (mut rows, mut told): (Vec<(bool, SurveyRow)>, _) = (Vec::new(), Vec::new());
     let mut places: HashMap<String, usize> = HashMap::new();
     for path in paths {
         let found = read(&path)?;
@@ -181,25 +232,36 @@ pub(super) fn read_all(out: &Path, head: Option<&Head>) -> Result<(Vec<SurveyRow
             check(&path, theirs, head)?;
         }
         if let [first, ..] = found.damaged[..] {
-            told.push(format!(
-                "{}: {} lines cannot be read (line {first} is the first); their rows are computed again",
-                path.display(),
-                found.damaged.len()
-            ));
+            let lines = match found.damaged.len() {
+                1 => format!("line {first} is damaged: it does not count, and its row is computed again"),
+                n => format!(
+                    "{n} lines are damaged (the first is line {first}): they do not count, and their rows are computed again"
+                ),
+            };
+            told.push(format!("{}: {lines}", path.display()));
         }
         for row in found.rows {
-            match places.get(&row.name).copied() {
-                // One that failed may have been tried again.
-                Some(at) if rows[at].result.is_none() => rows[at] = row,
+            let row = (holds(&row), row);
+            let worth = |(holds, row): &(bool, SurveyRow)| (*holds, row.result.is_some());
+            match places.get(&row.1.name).copied() {
+                // One that failed, or whose files have changed, may have been tried again.
+                Some(at)
+                    if worth(&row) > worth(&rows[at])
+                        || (worth(&row) == worth(&rows[at]) && row.1.result.is_none()) =>
+                {
+                    rows[at] = row;
+                }
                 Some(_) => {}
                 None => {
-                    places.insert(row.name.clone(), rows.len());
+                    places.insert(row.1.name.clone(), rows.len());
                     rows.push(row);
                 }
             }
         }
     }
-    Ok((rows, told))
+    let (rows, stale): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(holds, _)| *holds);
+    let bare = |rows: Vec<(bool, SurveyRow)>| rows.into_iter().map(|(_, row)| row).collect();
+    Ok(Rows { rows: bare(rows), stale: bare(stale), told })
 }
 
 #[cfg(test)]
@@ -214,6 +276,7 @@ mod tests {
             way: "none".into(),
             seed: 1,
             exposure: f64::NAN,
+            files: vec![("spectrum".into(), "1".into())],
             counts: 3,
             bins: 2,
             fixed: vec![("zphabs.Redshift".into(), 0.1 + 0.2)],
@@ -225,7 +288,7 @@ mod tests {
 
     fn head() -> Head {
         let text = |text: &str| text.to_string();
-        Head { survey: 1, version: text("1"), device: text("cpu"), run: text("a"), list: text("b") }
+        Head { survey: FORM, version: text("1"), device: text("cpu"), run: text("a"), list: text("b") }
     }
 
     #[test]
@@ -246,7 +309,7 @@ mod tests {
             let tidy = cut == 0 || ends.contains(&cut);
             assert_eq!(told.is_empty(), tidy, "cut at {cut}: {told:?}");
             table.append(&row("three")).unwrap();
-            let (rows, _) = read_all(folder.path(), Some(&head())).unwrap();
+            let Rows { rows, .. } = read_all(folder.path(), Some(&head()), &|_| true).unwrap();
             let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
             assert_eq!(names, [&["one", "two"][..kept.saturating_sub(1)], &["three"]].concat(), "cut at {cut}");
             assert_eq!(rows[0].fixed, row("").fixed);
@@ -259,13 +322,64 @@ mod tests {
         let path = folder.path().join(crate::report::folder::SURVEY_TABLE);
         let (mut table, _) = Table::open(&path, &head()).unwrap();
         ["one", "two", "three"].iter().for_each(|name| table.append(&row(name)).unwrap());
-        let text = std::fs::read_to_string(&path).unwrap().replace("\"two\"", "\"tw");
-        std::fs::write(&path, text).unwrap();
-        let (rows, told) = read_all(folder.path(), Some(&head())).unwrap();
-        assert_eq!(rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["one", "three"]);
-        assert!(told[0].contains("line 3 is the first"), "{told:?}");
+        let whole = std::fs::read_to_string(&path).unwrap();
+        // Cut short, cut in the middle so that it can be read, a digit altered, and of a form without checksums.
+        let unsigned = |text: &str| {
+            let at = text.find(AROUND[0]).unwrap();
+            text[..at].to_string() + &text[at + AROUND[0].len() + DIGITS..]
+        };
+        let lines: Vec<&str> = whole.split_inclusive('\n').collect();
+        for (k, damaged) in [
+            (2, lines[2].replace("\"two\"", "\"tw")),
+            (2, lines[2].replace("\"bins\":2,", "")),
+            (2, lines[2].replace("\"counts\":3", "\"counts\":4")),
+            (2, unsigned(lines[2])),
+        ] {
+            assert_ne!(damaged, lines[k]);
+            let text: String =
+                lines.iter().enumerate().map(|(i, line)| if i == k { &damaged } else { *line }).collect();
+            std::fs::write(&path, text).unwrap();
+            let Rows { rows, told, .. } = read_all(folder.path(), Some(&head()), &|_| true).unwrap();
+            assert_eq!(rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["one", "three"], "{damaged}");
+            assert!(told.len() == 1 && told[0].contains("line 3 is damaged"), "{told:?}");
+        }
+        let two = lines.iter().map(|line| line.replace("\"o", "\"O").replace("\"tw", "\"Tw")).collect::<String>();
+        std::fs::write(&path, two).unwrap();
+        let Rows { rows, told, .. } = read_all(folder.path(), Some(&head()), &|_| true).unwrap();
+        assert!(rows.len() == 1 && told[0].contains("2 lines are damaged (the first is line 2)"), "{told:?}");
+        std::fs::write(&path, &whole).unwrap();
+        // What an earlier version wrote is no damage.
+        std::fs::write(&path, unsigned(lines[0]).replace("\"survey\":2", "\"survey\":1")).unwrap();
+        let error = read_all(folder.path(), Some(&head()), &|_| true).unwrap_err().to_string();
+        assert!(error.contains("a table of form 1"), "{error}");
+        std::fs::write(&path, &whole).unwrap();
         let other = Head { list: "c".into(), ..head() };
         let error = Table::open(&path, &other).unwrap_err().to_string();
         assert!(error.contains("another list"), "{error}");
+    }
+
+    #[test]
+    fn a_row_of_other_files_gives_way_to_one_of_those_that_are_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(crate::report::folder::SURVEY_TABLE);
+        let (mut table, _) = Table::open(&path, &head()).unwrap();
+        let of = |name: &str, digest: &str, seed: u64| SurveyRow {
+            files: vec![("spectrum".into(), digest.into())],
+            seed,
+            ..row(name)
+        };
+        let now = |row: &SurveyRow| row.files[0].1 == "now";
+        for row in [
+            of("one", "then", 1),
+            of("two", "now", 2),
+            of("one", "now", 3),
+            of("two", "then", 4),
+            of("three", "then", 5),
+        ] {
+            table.append(&row).unwrap();
+        }
+        let Rows { rows, stale, told } = read_all(folder.path(), Some(&head()), &now).unwrap();
+        let seeds = |rows: &[SurveyRow]| rows.iter().map(|row| row.seed).collect::<Vec<_>>();
+        assert_eq!((seeds(&rows), seeds(&stale), told.len()), (vec![3, 2], vec![5], 0));
     }
 }

@@ -139,6 +139,7 @@ impl<'a> Worker<'a> {
             way: way.into(),
             seed: seed(self.asked.own.inference.seed, &job.row),
             exposure: f64::NAN,
+            files: job.row.files.clone(),
             counts: 0,
             bins: 0,
             fixed: job.row.values.clone(),

@@ -12,6 +12,18 @@ use std::ops::Range;
 /// Bands of adjacent bins with about the same number of observed counts, at most.
 const BANDS: usize = 10;
 
+/// A data set of the checks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checked {
+    /// Its name.
+    pub name: String,
+    /// Its columns.
+    pub columns: Range<usize>,
+    /// What its deviance is called: "C-STAT", or "chi2" of numbers with Gaussian errors, which stand as counts in units in which their
+    /// spread is their error.
+    pub statistic: &'static str,
+}
+
 /// Discrepancies of one spectrum from one expectation: C-STAT, its largest root in a bin, neighbour correlation, then C-STAT of the bands.
 ///
 /// Bins at `starts` have no neighbour before them.
@@ -62,7 +74,7 @@ pub struct Predicting {
     counts: Vec<f32>,
     bands: Vec<(usize, usize)>,
     edges: Vec<(f64, f64)>,
-    sets: Vec<(String, Range<usize>)>,
+    sets: Vec<Checked>,
     /// First bins of the data sets after the first.
     starts: Vec<usize>,
     /// Per check: sums of the observed and replicated values; draws with a larger, and with an equal replicated one.
@@ -72,9 +84,9 @@ pub struct Predicting {
 }
 
 impl Predicting {
-    /// `counts` of the D bins and their limits \[keV\], in data sets with their names.
-    pub fn new(counts: &[u32], edges: &[(f64, f64)], sets: &[(String, Range<usize>)]) -> Self {
-        let of_set = |(_, columns): &(String, Range<usize>)| {
+    /// `counts` of the D bins and their limits \[keV\], in data sets.
+    pub fn new(counts: &[u32], edges: &[(f64, f64)], sets: &[Checked]) -> Self {
+        let of_set = |Checked { columns, .. }: &Checked| {
             let own = bands(&counts[columns.clone()], BANDS.div_ceil(sets.len()));
             own.into_iter().map(|(from, to)| (columns.start + from, columns.start + to)).collect::<Vec<_>>()
         };
@@ -85,7 +97,7 @@ impl Predicting {
             bands,
             edges: edges.to_vec(),
             sets: sets.to_vec(),
-            starts: sets.iter().skip(1).map(|(_, columns)| columns.start).collect(),
+            starts: sets.iter().skip(1).map(|set| set.columns.start).collect(),
             sums: vec![(0.0, 0.0); checks],
             larger: vec![(0, 0); checks],
             draws: 0,
@@ -117,21 +129,23 @@ impl Predicting {
             return None;
         }
         let n = self.draws as f64;
+        let mut words: Vec<&str> = Vec::new();
+        for Checked { statistic, .. } in &self.sets {
+            if !words.contains(statistic) {
+                words.push(statistic);
+            }
+        }
         let name = |i: usize| match i {
-            0 => "C-STAT".to_string(),
-            1 => "largest C-STAT of a bin".into(),
+            0 => words.join(" + "),
+            1 => format!("largest {} of a bin", words.join(" or ")),
             2 => "correlation of neighbouring bins".into(),
             _ => {
                 let (first, last) = self.bands[i - 3];
                 let edge = |at: usize| self.edges.get(at).copied().unwrap_or((f64::NAN, f64::NAN));
-                let set = match self.sets.as_slice() {
-                    [_] => String::new(),
-                    sets => sets
-                        .iter()
-                        .find(|(_, columns)| columns.contains(&first))
-                        .map_or_else(String::new, |(name, _)| format!("{name} ")),
-                };
-                format!("C-STAT, {set}{:.3}-{:.3} keV", edge(first).0, edge(last).1)
+                let own = self.sets.iter().find(|set| set.columns.contains(&first));
+                let set = own.filter(|_| self.sets.len() > 1).map_or_else(String::new, |set| format!("{} ", set.name));
+                let statistic = own.map_or("C-STAT", |set| set.statistic);
+                format!("{statistic}, {set}{:.3}-{:.3} keV", edge(first).0, edge(last).1)
             }
         };
         let tests = self.sums.len() as f64;
@@ -159,22 +173,28 @@ mod tests {
 
     const BINS: usize = 100;
 
-    fn one() -> Vec<(String, Range<usize>)> {
-        vec![("only".into(), 0..BINS)]
+    fn set(name: &str, columns: Range<usize>, statistic: &'static str) -> Checked {
+        Checked { name: name.into(), columns, statistic }
+    }
+
+    fn one() -> Vec<Checked> {
+        vec![set("only", 0..BINS, "C-STAT")]
     }
 
     /// Bands end where data sets do and are named after them, and the first bin of one is no neighbour of the last of the other.
     #[test]
     fn data_sets_are_told_apart() {
         let edges: Vec<(f64, f64)> = (0..BINS).map(|i| ((i % 50) as f64, (i % 50) as f64 + 1.0)).collect();
-        let sets = vec![("a".to_owned(), 0..50), ("b".to_owned(), 50..BINS)];
+        let sets = vec![set("a", 0..50, "C-STAT"), set("b", 50..BINS, "chi2")];
         let counts: Vec<u32> = (0..BINS as u32).map(|i| if i < 50 { 40 } else { 10 }).collect();
         let mut predicting = Predicting::new(&counts, &edges, &sets);
         let expected: Vec<f32> = counts.iter().map(|&k| k as f32).collect::<Vec<_>>().repeat(100);
         predicting.add(&expected, &draw(&expected, 100, 1));
         let found = predicting.finish().unwrap();
         let names: Vec<&str> = found.checks[3..].iter().map(|check| check.name.as_str()).collect();
-        assert_eq!((names.len(), names[0], names[5]), (10, "C-STAT, a 0.000-10.000 keV", "C-STAT, b 0.000-10.000 keV"));
+        assert_eq!((names.len(), names[0], names[5]), (10, "C-STAT, a 0.000-10.000 keV", "chi2, b 0.000-10.000 keV"));
+        let all: Vec<&str> = found.checks[..2].iter().map(|check| check.name.as_str()).collect();
+        assert_eq!(all, ["C-STAT + chi2", "largest C-STAT or chi2 of a bin"]);
         assert!(found.bands.iter().all(|(from, to)| (*from < 50) == (*to < 50)), "{:?}", found.bands);
         let jump = |starts: &[usize]| discrepancies(&[9.0, 9.0], &[4.0, 4.0], &[(0, 1)], starts)[2];
         assert!(jump(&[]) > 1.0 && jump(&[1]) == 0.0);

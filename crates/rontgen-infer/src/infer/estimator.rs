@@ -48,7 +48,7 @@ pub struct Estimator {
     /// Means and standard deviations of logit(u): `2 x P`.
     pub(super) theta_moments: Tensor<f32>,
     /// Those of the summaries: `2 x C`.
-    summary_moments: Tensor<f32>,
+    pub(super) summary_moments: Tensor<f32>,
 }
 
 /// A checkpoint keeps this of an [`Estimator`]; its shape comes from the run.

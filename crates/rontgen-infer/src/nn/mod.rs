@@ -1,11 +1,13 @@
 //! Neural networks on a device: the parameters' store, layers, the training loop.
 
+pub mod named;
 pub mod record;
 pub mod regression;
 pub mod store;
 pub mod training;
 
 pub use crate::kernels::adam::AdamSettings;
+pub use named::Named;
 pub use record::{Array, Record, RecordError};
 pub use regression::Regression;
 pub use store::{ParameterStore, StoreState};

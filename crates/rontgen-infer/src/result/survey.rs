@@ -20,6 +20,14 @@ pub struct SurveyRow {
     /// Exposure \[s\].
     #[serde(deserialize_with = "number_or_nan")]
     pub exposure: f64,
+    /// SHA-256 of its files when it was computed, by what they are for: "spectrum", "response", "area", "background"; empty of what could not be read.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        serialize_with = "write_ordered",
+        deserialize_with = "read_ordered"
+    )]
+    pub files: Vec<(String, String)>,
     /// Counts in the bins.
     pub counts: u64,
     /// Bins.

@@ -36,6 +36,7 @@ mod batch;
 mod fused;
 mod inference;
 mod joint;
+mod layers;
 mod products;
 mod rows;
 mod scale;

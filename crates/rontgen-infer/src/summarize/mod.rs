@@ -4,6 +4,7 @@
 
 pub mod autoencoder;
 mod encoder;
+mod layers;
 mod pca;
 mod projection;
 mod raw;

@@ -17,7 +17,7 @@ pub const BOUND: f32 = 5.0;
 /// Most bins of a spline.
 pub const MAX_BINS: usize = 32;
 /// Least share of a bin, and least slope.
-const LEAST_SHARE: f32 = 1e-3;
+pub const LEAST_SHARE: f32 = 1e-3;
 /// softplus of this is 1 - LEAST_SHARE.
 const SLOPE_OFFSET: f32 = 0.539_742_4;
 const HALF_LN_TWO_PI: f32 = 0.918_938_5;

@@ -264,13 +264,17 @@ impl Model {
         &self.parameters
     }
 
+    /// Returns the tables of its components.
+    pub fn tables(&self) -> impl Iterator<Item = &table::TableModel> {
+        self.components.iter().filter_map(|component| match &component.origin {
+            Origin::Table(table) => Some(table.as_ref()),
+            _ => None,
+        })
+    }
+
     /// Returns the tables of its components that are in channels (`pca{FILE}`), not in energies.
     pub fn in_channels(&self) -> Vec<&table::TableModel> {
-        let tables = self.components.iter().filter_map(|component| match &component.origin {
-            Origin::Table(table) if table.kind == table::Kind::Channels => Some(table.as_ref()),
-            _ => None,
-        });
-        tables.collect()
+        self.tables().filter(|table| table.kind == table::Kind::Channels).collect()
     }
 
     /// Returns whether nothing in it needs energies: components in channels, and constants.

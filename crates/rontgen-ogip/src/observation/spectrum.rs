@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::background::BackgroundSpectrum;
+use super::background::{BackgroundSpectrum, ONLY_CHI_SQUARE};
 use super::identity::Identity;
 use super::names::FileName;
 use super::{ObservationError, refused, units};
@@ -492,7 +492,7 @@ impl Reader<'_> {
             Some(true) => {}
         }
         if whole && self.per_channel("SYS_ERR", n, 0.0)?.iter().any(|&s| s != 0.0) {
-            self.warnings.push("SYS_ERR (fractional systematic errors): statistics of counts have none; statistic = \"chi2\" adds them".into());
+            self.warnings.push(ONLY_CHI_SQUARE.into());
         }
         let text = |key: &str| header.text(key).unwrap_or("").to_string();
         Ok(Spectrum {

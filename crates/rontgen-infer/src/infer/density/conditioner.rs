@@ -32,14 +32,14 @@ pub(super) struct Conditioner {
 
 /// A dense layer: `rows x cols` weights, then `cols` biases.
 #[derive(Debug, Clone, Copy)]
-struct Layer {
-    offset: usize,
-    rows: usize,
-    cols: usize,
+pub(super) struct Layer {
+    pub offset: usize,
+    pub rows: usize,
+    pub cols: usize,
 }
 
 impl Layer {
-    fn bias(&self) -> usize {
+    pub fn bias(&self) -> usize {
         self.offset + self.rows * self.cols
     }
 
@@ -87,7 +87,7 @@ impl Conditioner {
     }
 
     /// The first layer takes `[x, context]`.
-    fn dense(&self) -> Vec<Layer> {
+    pub fn dense(&self) -> Vec<Layer> {
         let mut offset = self.offset;
         let mut rows = self.inputs + self.context;
         (0..=self.layers)

@@ -12,6 +12,7 @@
 //! on the first half, too. It is the autoregressive transform with two levels.
 
 mod conditioner;
+mod layers;
 
 use crate::device::{Device, Tensor};
 use crate::kernels::flow::{AtContext, Inputs};

@@ -147,7 +147,7 @@ pub struct Tails {
 
 /// Degrees of freedom of Student's part: few, since a posterior that ends at its prior's edge falls like exp(-|logit|), and an even
 /// number, since then chi^2 is a product of uniform numbers.
-const FREEDOM: f32 = 4.0;
+pub const FREEDOM: f32 = 4.0;
 /// Scale of Student's distribution in the tails: what a flow gets wrong first is the flanks.
 pub const TAIL_SCALE: f32 = 1.3;
 

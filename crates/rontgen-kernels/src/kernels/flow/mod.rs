@@ -20,7 +20,8 @@ mod tile;
 mod train;
 
 pub use density::{
-    AtContext, Ball, BaseRows, Densities, TAIL_SCALE, Tails, check_size, context_biases, density, log_density, sample,
+    AtContext, Ball, BaseRows, Densities, FREEDOM, TAIL_SCALE, Tails, check_size, context_biases, density, log_density,
+    sample,
 };
 pub use fused::Fusing;
 pub use layered::LayeredBuffers;
@@ -94,6 +95,16 @@ impl FlowTables {
     /// Returns the number of flows.
     pub fn flows(&self) -> usize {
         self.plans.len()
+    }
+
+    /// Returns the place of every parameter in the order of each transform of each flow.
+    pub fn orders(&self) -> Vec<Vec<u32>> {
+        let of = |parameter: &[usize]| {
+            let mut order = vec![0; parameter.len()];
+            parameter.iter().enumerate().for_each(|(place, &i)| order[i] = place as u32);
+            order
+        };
+        self.plans.iter().flat_map(|plan| plan.orders.iter().map(|own| of(&own.parameter))).collect()
     }
 
     /// Returns the number of weights of all flows.

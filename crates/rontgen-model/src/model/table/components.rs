@@ -164,6 +164,7 @@ pub fn read(path: &Path) -> Result<TableModel, ModelError> {
         high: 0.0,
         spectra: spectra.iter().map(|&x| x as f32).collect(),
         training: Some(training.into()),
+        sha256: String::new(),
     })
 }
 

@@ -156,6 +156,7 @@ pub fn read(path: &Path, kind: Kind) -> Result<TableModel, ModelError> {
         high,
         spectra,
         training: None,
+        sha256: String::new(),
     })
 }
 

@@ -21,8 +21,10 @@ pub(crate) use layout::{
 };
 pub(crate) use outline::Outline;
 
-use super::ModelError;
 use super::catalogue::Component;
+use super::{Model, ModelError};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -44,10 +46,28 @@ pub enum Kind {
 /// # Errors
 /// They name the file, the HDU or key, and what was found and expected.
 pub fn read(path: &Path, kind: Kind) -> Result<TableModel, ModelError> {
-    match kind {
+    let mut table = match kind {
         Kind::Channels => components::read(path),
         kind => file::read(path, kind),
-    }
+    }?;
+    table.sha256 = table.digest();
+    Ok(table)
+}
+
+/// SHA-256 of the tables of some models, by their files' names without folders, in whatever order; `None` where they have none. Files that changed under
+/// the same name change it, those that moved do not.
+pub fn digest_of<'a>(models: impl IntoIterator<Item = &'a Model>) -> Option<String> {
+    let word = |table: &TableModel| {
+        let name = table.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        format!("{} {}", name.strip_suffix(".gz").unwrap_or(&name), table.sha256)
+    };
+    let words: BTreeSet<String> = models.into_iter().flat_map(Model::tables).map(word).collect();
+    let all = words.into_iter().collect::<Vec<_>>().join("\n");
+    (!all.is_empty()).then(|| hexadecimal(Sha256::new().chain_update(all)))
+}
+
+fn hexadecimal(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Kind {
@@ -108,6 +128,8 @@ pub struct TableModel {
     pub spectra: Vec<f32>,
     /// Where the components of a background come from.
     pub training: Option<Arc<Training>>,
+    /// SHA-256 of what the file holds, whatever is fixed since; see [`digest_of`].
+    pub sha256: String,
 }
 
 /// Node below a value and how far it is on the way to the next.
@@ -122,6 +144,24 @@ pub(crate) fn between<S: Copy>(nodes: &[S], log: bool, value: f64, number: impl 
 }
 
 impl TableModel {
+    /// SHA-256 of its numbers and parameters, not of its bytes: a copy that is packed, or has another date, is the same table.
+    fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        let parameters = self.component.parameters.iter();
+        let parameters = parameters.map(|p| (&p.name, p.default, p.hard_min, p.hard_max)).collect::<Vec<_>>();
+        let flags = (self.kind, self.added, self.rescaled, self.redshifted, self.low, self.high);
+        hash.update(format!(
+            "{flags:?} {parameters:?} {:?}",
+            self.axes.iter().map(|axis| axis.log).collect::<Vec<_>>()
+        ));
+        for list in self.axes.iter().map(|axis| &axis.nodes).chain([&self.edges]) {
+            hash.update((list.len() as u64).to_le_bytes());
+            list.iter().for_each(|x| hash.update(x.to_le_bytes()));
+        }
+        self.spectra.iter().for_each(|x| hash.update(x.to_le_bytes()));
+        hexadecimal(hash)
+    }
+
     /// Returns the model for parameters that are fixed (`None`: not): interpolated there once and for all, and moved to its place in
     /// energy. `fixed` are the component's parameters in order. What varies keeps its full range.
     pub fn fixed(&self, fixed: &[Option<f64>]) -> Self {

@@ -17,6 +17,7 @@ pub struct Matched<'a> {
     /// Counts in each channel.
     pub counts: Vec<f64>,
     errors: Option<Vec<f64>>,
+    systematic: Option<Vec<f64>>,
     scale: Vec<f64>,
     areascal: Vec<f64>,
     /// The channel is bad in the background, or not there.
@@ -95,6 +96,7 @@ impl BackgroundSpectrum {
         let n = rows.len();
         let (mut counts, mut scale, mut bad) = (vec![0.0; n], vec![1.0; n], vec![true; n]);
         let mut errors = self.errors.as_ref().map(|_| vec![0.0; n]);
+        let mut systematic = self.systematic.as_ref().map(|_| vec![0.0; n]);
         let mut areascal = vec![1.0; n];
         for (i, row) in rows.iter().enumerate() {
             let Some(j) = row.filter(|&j| self.quality[j] == 0) else { continue };
@@ -108,8 +110,10 @@ impl BackgroundSpectrum {
                 ));
             }
             counts[i] = self.counts[j];
-            if let (Some(errors), Some(theirs)) = (&mut errors, &self.errors) {
-                errors[i] = theirs[j];
+            for (own, theirs) in [(&mut errors, &self.errors), (&mut systematic, &self.systematic)] {
+                if let (Some(own), Some(theirs)) = (own, theirs) {
+                    own[i] = theirs[j];
+                }
             }
             scale[i] = spectrum.exposure / self.exposure
                 * (spectrum.backscal[i] / self.backscal[j])
@@ -126,7 +130,8 @@ impl BackgroundSpectrum {
                 spectrum.channel[lost[0]]
             ));
         }
-        Ok(Matched { spectrum: self, counts, errors, scale, areascal, bad, mismatched: !found.is_empty() })
+        let mismatched = !found.is_empty();
+        Ok(Matched { spectrum: self, counts, errors, systematic, scale, areascal, bad, mismatched })
     }
 }
 
@@ -152,6 +157,7 @@ impl Matched<'_> {
             file,
             counts: Vec::with_capacity(groups.len()),
             errors: self.errors.as_ref().map(|_| Vec::with_capacity(groups.len())),
+            systematic: self.systematic.as_ref().map(|_| Vec::with_capacity(groups.len())),
             scale: Vec::with_capacity(groups.len()),
             channels: Vec::with_capacity(groups.len()),
             exposure: self.spectrum.exposure,
@@ -163,8 +169,13 @@ impl Matched<'_> {
             out.counts.push(members().map(|i| self.counts[i]).sum());
             out.channels.push(members().count() as u32);
             out.areascal.push(members().map(|i| self.areascal[i]).sum::<f64>() / members().count() as f64);
+            // Independent from channel to channel, as XSPEC adds them.
+            let together = |all: &[f64]| members().map(|i| all[i] * all[i]).sum::<f64>().sqrt();
+            if let (Some(systematic), Some(all)) = (&mut out.systematic, &self.systematic) {
+                systematic.push(together(all));
+            }
             if let (Some(errors), Some(all)) = (&mut out.errors, &self.errors) {
-                let error = members().map(|i| all[i] * all[i]).sum::<f64>().sqrt();
+                let error = together(all);
                 if !(error > 0.0 && error.is_finite()) {
                     return Err(refused(
                         &self.spectrum.path,

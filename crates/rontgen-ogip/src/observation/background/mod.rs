@@ -6,7 +6,7 @@ mod smooth;
 #[cfg(test)]
 mod tests;
 
-pub(super) use read::{BackgroundSpectrum, poisson_errors};
+pub(super) use read::{BackgroundSpectrum, ONLY_CHI_SQUARE, poisson_errors};
 use std::path::PathBuf;
 
 /// A background spectrum in the bins of its data set.
@@ -18,6 +18,9 @@ pub struct Background {
     pub counts: Vec<f64>,
     /// Standard deviations of the counts, D of them, for a background with Gaussian errors; `None`: Poisson counts.
     pub errors: Option<Vec<f64>>,
+    /// Systematic errors of Poisson counts (SYS_ERR), D standard deviations, which statistics of counts do not know; `None`: there are none, or
+    /// they are part of `errors`.
+    pub systematic: Option<Vec<f64>>,
     /// Background counts expected in the source's bin for one expected in the background's: (EXPOSURE BACKSCAL AREASCAL) of the source over
     /// that of the background, D of them.
     pub scale: Vec<f64>,

@@ -13,6 +13,10 @@ use crate::observation::names::FileName;
 use crate::observation::spectrum::{Reader, pick};
 use crate::observation::{ObservationError, Spectrum, refused};
 
+/// What is told of systematic errors of counts.
+pub(in crate::observation) const ONLY_CHI_SQUARE: &str =
+    "SYS_ERR (fractional systematic errors): statistics of counts have none; statistic = \"chi2\" adds them";
+
 /// Columns of a grating spectrum's own backgrounds, on either side of it, and the keywords (or columns) of their BACKSCAL.
 const SIDES: [(&str, &str); 2] = [("BACKGROUND_UP", "BACKSCUP"), ("BACKGROUND_DOWN", "BACKSCDN")];
 
@@ -29,6 +33,8 @@ pub struct BackgroundSpectrum {
     pub counts: Vec<f64>,
     /// Their standard deviations, where they are Gaussian.
     pub errors: Option<Vec<f64>>,
+    /// Systematic errors of Poisson counts, in counts; 0 in bad channels.
+    pub systematic: Option<Vec<f64>>,
     pub quality: Vec<i32>,
     /// Exposure [s].
     pub exposure: f64,
@@ -135,6 +141,7 @@ impl Reader<'_> {
             numbered: spectrum.numbered,
             counts,
             errors: None,
+            systematic: None,
             quality: spectrum.quality.clone(),
             exposure: spectrum.exposure,
             backscal,
@@ -194,6 +201,7 @@ impl Reader<'_> {
             self.warnings.push("HDUCLAS2 = NET: the file says that something has been subtracted from it".into());
         }
         let (counts, errors) = self.judge(&values, rate, &bad, exposure)?;
+        let systematic = if errors.is_none() { self.systematic(&counts, &bad)? } else { None };
         let detchans = self.hdu.header.integer("DETCHANS").ok().flatten();
         Ok(BackgroundSpectrum {
             path: self.file.path().to_path_buf(),
@@ -202,6 +210,7 @@ impl Reader<'_> {
             numbered,
             counts,
             errors,
+            systematic,
             quality,
             exposure,
             backscal,
@@ -234,13 +243,7 @@ impl Reader<'_> {
                 self.warnings.truncate(told);
                 self.gaussian(values, &errors, 1.0, bad).map(|(counts, errors)| (counts, Some(errors)))
             }
-            (Ok(counts), _) => {
-                if self.per_channel("SYS_ERR", values.len(), 0.0)?.iter().any(|&s| s != 0.0) {
-                    self.warnings
-                        .push("SYS_ERR (fractional systematic errors) is ignored: the counts are Poisson".into());
-                }
-                Ok((counts.iter().map(|&c| f64::from(c)).collect(), None))
-            }
+            (Ok(counts), _) => Ok((counts.iter().map(|&c| f64::from(c)).collect(), None)),
             (Err(_), Some(errors)) if stated != Some(true) => {
                 self.warnings.truncate(told);
                 if stated.is_none() {
@@ -256,6 +259,22 @@ impl Reader<'_> {
                 "a background that is not Poisson needs its errors: a column STAT_ERR and POISSERR = F",
             )),
         }
+    }
+
+    /// The systematic errors of Poisson counts; `None` where there are none, or what is no error: counts do without.
+    fn systematic(&mut self, counts: &[f64], bad: &[bool]) -> Result<Option<Vec<f64>>, ObservationError> {
+        let fractional = self.per_channel("SYS_ERR", counts.len(), 0.0)?;
+        let good = || (0..counts.len()).filter(|&i| !bad[i]);
+        if good().all(|i| fractional[i] == 0.0) {
+            return Ok(None);
+        }
+        if let Some(i) = good().find(|&i| !(fractional[i] >= 0.0 && fractional[i].is_finite())) {
+            let text = format!("SYS_ERR is {} in row {}, expected 0 or more: it is left out", fractional[i], i + 1);
+            self.warnings.push(text);
+            return Ok(None);
+        }
+        self.warnings.push(ONLY_CHI_SQUARE.into());
+        Ok(Some((0..counts.len()).map(|i| if bad[i] { 0.0 } else { fractional[i] * counts[i] }).collect()))
     }
 
     /// Numbers and errors times `factor`, with SYS_ERR added in quadrature; 0 in bad channels.

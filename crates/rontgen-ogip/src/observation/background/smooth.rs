@@ -50,6 +50,7 @@ mod tests {
             file: PathBuf::new(),
             counts: counts.to_vec(),
             errors: None,
+            systematic: None,
             scale: vec![1.0; counts.len()],
             channels: channels.to_vec(),
             exposure: 1.0,

@@ -1,5 +1,8 @@
 //! A finished run for other programs.
 
+pub mod arviz;
+pub mod networks;
+
 use super::setup::Case;
 use crate::import::{Origin, write_commands};
 use crate::observation::Grouping;
