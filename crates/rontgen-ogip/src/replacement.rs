@@ -62,7 +62,8 @@ impl Replacement {
             let mut target = File::options().write(true).open(&self.target)?;
             return io::copy(&mut File::open(&self.temporary)?, &mut target).map(drop);
         }
-        File::open(&self.temporary)?.sync_all()?;
+        // Windows flushes only what may be written.
+        File::options().write(true).open(&self.temporary)?.sync_all()?;
         self.temporary.persist(&self.target).map_err(|error| error.error)?;
         sync_folder_of(&self.target)
     }

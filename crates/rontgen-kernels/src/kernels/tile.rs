@@ -13,6 +13,7 @@ const LANES: usize = 8;
 /// Columns of a panel.
 const PANEL: usize = 16;
 /// Rows of one block of sums.
+#[cfg(target_arch = "x86_64")]
 const ROWS: usize = 6;
 
 /// A cache line.

@@ -53,6 +53,8 @@ impl<'a> Batch<'a> {
 
     /// Asks for the numbers of row `r` (if there is one) ahead of their use: rows are picked at random, so that nothing else can
     /// know which comes next.
+    // Stable Rust has this hint on x86-64 alone.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
     pub(super) fn prefetch(&self, r: usize) {
         #[cfg(target_arch = "x86_64")]
         if r < self.index.len() {
