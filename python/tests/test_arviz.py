@@ -103,8 +103,9 @@ def test_the_program_writes_the_same_tree(engine, written, posterior):
             for variable in theirs.variables:
                 assert own[variable].dims == theirs[variable].dims and own[variable].attrs == theirs[variable].attrs
                 assert own[variable].dtype == theirs[variable].dtype
-                # The folder's draws are the posterior's, to the last digit; so are the likelihoods of the same device.
-                np.testing.assert_array_equal(own[variable].to_numpy(), theirs[variable].to_numpy(), err_msg=f"{name} {variable}")
+                # The folder's draws are the posterior's, to the last digit; so are the likelihoods of the same device. numpy adds bins up in another order.
+                rounding = 1e-14 if name == "sample_stats" and variable not in ("chain", "draw") else 0
+                np.testing.assert_allclose(own[variable].to_numpy(), theirs[variable].to_numpy(), rtol=rounding, err_msg=f"{name} {variable}")
         assert back.attrs == tree.attrs
 
 

@@ -142,6 +142,8 @@ pub struct Opened {
     model: String,
     /// What there is to say of the table as it was found.
     told: Vec<String>,
+    /// What there was to say of damaged lines.
+    damage: Vec<String>,
     /// Rows of this process that have a result of other files than there are now.
     changed: Vec<SurveyRow>,
     _locks: Vec<File>,
@@ -237,12 +239,15 @@ pub fn open(asked: &Asked<'_>, list: &Path, shard: Option<Shard>, device: &Devic
     };
     let (table, mut told) = Table::open(&table, &head)?;
     let found = table::read_all(out, Some(&head), &|row| list.holds(row))?;
-    told.extend(found.told);
     let stands = |row: &&SurveyRow| row.result.is_some() || !asked.retry;
     let done: HashSet<&str> = found.rows.iter().filter(stands).map(|row| row.name.as_str()).collect();
     let of_mine = |at: &usize| shard.is_none_or(|shard| at % shard.of == shard.part - 1);
     let mine: Vec<usize> = (0..list.rows.len()).filter(of_mine).collect();
     let left: Vec<usize> = mine.iter().copied().filter(|&at| !done.contains(list.rows[at].name.as_str())).collect();
+    // Where every row stands, nothing is lost with a damaged line.
+    if !left.is_empty() {
+        told.extend(found.told.iter().cloned());
+    }
     let times = out.join(if name.is_empty() {
         folder::SURVEY_TIMES.into()
     } else {
@@ -254,7 +259,7 @@ pub fn open(asked: &Asked<'_>, list: &Path, shard: Option<Shard>, device: &Devic
     let changed = found.stale.iter().filter(|row| row.result.is_some());
     let changed = changed.filter(|row| mine.iter().any(|&at| list.rows[at].name == row.name)).cloned().collect();
     let model = own.model.expression.clone();
-    Ok(Opened { list, plan, mine, hub, model, told, changed, _locks: locks })
+    Ok(Opened { list, plan, mine, hub, model, told, damage: found.told, changed, _locks: locks })
 }
 
 /// What computes, without the number of threads, which changes nothing.
@@ -348,7 +353,7 @@ impl Opened {
     pub fn finish(self, asked: &Asked<'_>, always: bool) -> Result<Outcome> {
         let table::Rows { rows, stale, mut told } = table::read_all(asked.out, None, &|row| self.list.holds(row))?;
         // What was said when the table was opened is not said again.
-        told.retain(|text| !self.told.contains(text));
+        told.retain(|text| !self.damage.contains(text));
         if let [first, ..] = &stale[..] {
             told.push(format!(
                 "rows of the table whose files have changed since are left out: {} ({:?} is the first)",

@@ -245,12 +245,8 @@ pub(super) fn read_all(out: &Path, head: Option<&Head>, holds: &dyn Fn(&SurveyRo
             let worth = |(holds, row): &(bool, SurveyRow)| (*holds, row.result.is_some());
             match places.get(&row.1.name).copied() {
                 // One that failed, or whose files have changed, may have been tried again.
-                Some(at)
-                    if worth(&row) > worth(&rows[at])
-                        || (worth(&row) == worth(&rows[at]) && row.1.result.is_none()) =>
-                {
-                    rows[at] = row;
-                }
+                Some(at) if worth(&row) > worth(&rows[at]) => rows[at] = row,
+                Some(at) if worth(&row) == worth(&rows[at]) && worth(&row) != (true, true) => rows[at] = row,
                 Some(_) => {}
                 None => {
                     places.insert(row.1.name.clone(), rows.len());
@@ -326,7 +322,7 @@ mod tests {
         // Cut short, cut in the middle so that it can be read, a digit altered, and of a form without checksums.
         let unsigned = |text: &str| {
             let at = text.find(AROUND[0]).unwrap();
-            text[..at].to_string() + &text[at + AROUND[0].len() + DIGITS..]
+            text[..at].to_string() + &text[at + AROUND[0].len() + DIGITS + 1..]
         };
         let lines: Vec<&str> = whole.split_inclusive('\n').collect();
         for (k, damaged) in [
@@ -374,6 +370,7 @@ mod tests {
             of("two", "now", 2),
             of("one", "now", 3),
             of("two", "then", 4),
+            of("three", "before", 6),
             of("three", "then", 5),
         ] {
             table.append(&row).unwrap();
