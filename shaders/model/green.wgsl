@@ -343,7 +343,7 @@ fn slab_albedo(c: Slab, ln_e: f32, rows: vec2<u32>) -> f32 {
 // Share of the Green's function in what is reflected.
 fn slab_share(x: f32) -> f32 {
     let along = clamp(log(x / 0.01957) / 0.18215121, 0.0, 1.0);
-    return 0.5 * (1.0 - cos(3.1415927 * along));
+    return 0.5 * (1.0 - cos_sin(3.1415927 * along).x);
 }
 
 fn slab_asymptotic(c: Slab) -> f32 {

@@ -106,7 +106,8 @@ fn translate(source: &str) -> Result<Translated, String> {
     // What FXC takes, and DXC at the least.
     let [old, new] = [hlsl::ShaderModel::V5_1, hlsl::ShaderModel::V6_0].map(|shader_model| {
         let (mut text, options) = (String::new(), hlsl::Options { shader_model, ..hlsl::Options::default() });
-        let written = hlsl::Writer::new(&mut text, &options, &hlsl::PipelineOptions::default()).write(&module, &info, None);
+        let written =
+            hlsl::Writer::new(&mut text, &options, &hlsl::PipelineOptions::default()).write(&module, &info, None);
         written.map(|_| text).map_err(|error| format!("{name}: HLSL: {error}"))
     });
     let hlsl = old.and(new)?;
@@ -144,7 +145,9 @@ mod tests {
     #[test]
     fn directx_has_32_kib_of_workgroup_memory() {
         let text = |numbers: u32| {
-            format!("// big\nvar<workgroup> x: array<f32, {numbers}>; @compute @workgroup_size(1) fn main() {{ x[0] = 1.0; }}")
+            format!(
+                "// big\nvar<workgroup> x: array<f32, {numbers}>; @compute @workgroup_size(1) fn main() {{ x[0] = 1.0; }}"
+            )
         };
         assert!(translate(&text(8192)).unwrap().hlsl.is_some());
         assert!(translate(&text(8193)).unwrap().hlsl.is_none());

@@ -24,7 +24,8 @@ pub struct Part {
 impl Size {
     /// The functions that take most, in words.
     pub fn largest(&self) -> String {
-        let parts = self.parts.iter().take(12).map(|part| format!("{}: {} in {} copies", part.name, part.sum, part.copies));
+        let parts =
+            self.parts.iter().take(12).map(|part| format!("{}: {} in {} copies", part.name, part.sum, part.copies));
         parts.collect::<Vec<_>>().join(", ")
     }
 }
