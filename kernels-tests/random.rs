@@ -45,7 +45,8 @@ fn uniform_numbers_are_uniform() {
     }
 }
 
-/// The first four moments within 5 sigma of theirs; the GPU's numbers within 1e-4 of the CPU's.
+/// The first four moments within 5 sigma of theirs; the GPU's numbers within 2e-4 of the CPU's: a logarithm near 1 is 1e-7 off, which moves
+/// the smallest of these radii (2e-3) by so much, and an angle's sine by nothing that counts.
 #[test]
 fn normal_numbers_are_normal() {
     let (rows, cols) = (500, 999);
@@ -63,6 +64,6 @@ fn normal_numbers_are_normal() {
         }
         let cpu = reference.get_or_insert_with(|| z.clone());
         let worst = z.iter().zip(cpu.iter()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(worst < 2e-3, "normals differ by {worst} on {}", device.name());
+        assert!(worst < 2e-4, "normals differ by {worst} on {}", device.name());
     }
 }

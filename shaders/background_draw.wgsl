@@ -2,6 +2,7 @@
 // a normal one, none below zero. Columns of other data go over to units of their own. Mirrors kernels::background_draw.
 //!include index
 //!include random
+//!include angle
 struct Parameters {
     seed_low: u32, seed_high: u32, stream: u32, first_row: u32,
     rows: u32, cols: u32, mean_row: u32, padding: u32,
@@ -17,7 +18,7 @@ const TRIALS = 32u;
 const HIGHEST = 8388608.0;
 
 fn normal(words: vec2<u32>) -> f32 {
-    return sqrt(-2.0 * log(unit(words.x))) * cos(6.2831855 * unit(words.y));
+    return sqrt(-2.0 * log(unit(words.x))) * cos_sin(6.2831855 * unit(words.y)).x;
 }
 
 fn gamma(shape: f32, seed: vec2<u32>, row: u32, col: u32) -> f32 {

@@ -1,6 +1,7 @@
 // Fills rows with uniform or normal numbers; one invocation writes the four numbers of one Philox block.
 //!include index
 //!include random
+//!include angle
 struct Parameters { seed_low: u32, seed_high: u32, stream: u32, first_row: u32, rows: u32, cols: u32 }
 @group(0) @binding(0) var<uniform> parameters: Parameters;
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
@@ -11,7 +12,7 @@ fn values(words: vec4<u32>) -> vec4<f32> {
     // Box-Muller, two pairs.
     let radius = sqrt(-2.0 * log(u.xz));
     let angle = 6.2831855 * u.yw;
-    return vec4<f32>(radius.x * cos(angle.x), radius.x * sin(angle.x), radius.y * cos(angle.y), radius.y * sin(angle.y));
+    return vec4<f32>(radius.x * cos_sin(angle.x), radius.y * cos_sin(angle.y));
 //!end
 //!if UNIFORM
     return u;

@@ -51,9 +51,10 @@ fn blur_passes(c: DiskLine, from_ln: f32, to_ln: f32, side: f32, x: f32, directi
 fn blur_radius(c: DiskLine, k: u32, middle: f32, half: f32, over: f32) -> f32 {
     let t = (f32(k) + 0.5) / 64.0;
     let turn = 6.2831853 * t;
-    let angle = 3.1415927 * t - 0.5 * sin(turn);
-    let step = half * sin(angle) * (1.0 - cos(turn));
-    let ln_r = middle - half * cos(angle);
+    let around = cos_sin(turn);
+    let place = cos_sin(3.1415927 * t - 0.5 * around.y);
+    let step = half * place.y * (1.0 - around.x);
+    let ln_r = middle - half * place.x;
     let r = safe_exp(ln_r);
     let lost = 3.0 / r / (1.0 + sqrt(1.0 - 3.0 / r));
     let y = over - lost * (1.0 + over);
@@ -94,7 +95,7 @@ fn blur_beyond(a: f32, b: f32, c: f32) -> f32 {
 // Photons per step of a piece, odd around both ends.
 fn blur_rate(a: ptr<private, Room>, piece: u32, k: i32, extent: f32) -> f32 {
     let at = u32(abs(k));
-    return extent * sin(3.1415927 * f32(k) / 59.0) * (*a)[piece * 120u + select(at, 118u - at, at > 59u)];
+    return extent * cos_sin(3.1415927 * f32(k) / 59.0).y * (*a)[piece * 120u + select(at, 118u - at, at > 59u)];
 }
 
 fn rdblur_setup(p: u32, t: u32, slot: u32, a: ptr<private, Room>) -> Blur {
@@ -117,7 +118,7 @@ fn rdblur_setup(p: u32, t: u32, slot: u32, a: ptr<private, Room>) -> Blur {
         let extent = ends[piece + 1u] - ends[piece];
         let at = piece * 120u;
         for (var k = 1u; k < 59u; k++) {
-            let s = sin(1.5707963 * f32(k) / 59.0);
+            let s = cos_sin(1.5707963 * f32(k) / 59.0).y;
             (*a)[at + k] = 0.0;
             if extent > 1e-6 {
                 (*a)[at + k] = blur_density(c, ends[piece] + extent * s * s, bluest);
@@ -172,9 +173,9 @@ fn blur_share(c: Blur, a: ptr<private, Room>, x: f32, half: f32) -> f32 {
     if first == second && to_place - from_place < 1.0 && x - half >= c.corner[first] && x + half <= c.corner[first + 1u] {
         // The bin's own width times a mean density: differences of what lies below have few digits. Weights: dx/du, by Simpson's rule.
         let middle = 0.5 * (from_place + to_place);
-        let wa = sin(from_place * (3.1415927 / 59.0));
-        let wb = sin(to_place * (3.1415927 / 59.0));
-        let wm = 4.0 * sin(middle * (3.1415927 / 59.0));
+        let wa = cos_sin(from_place * (3.1415927 / 59.0)).y;
+        let wb = cos_sin(to_place * (3.1415927 / 59.0)).y;
+        let wm = 4.0 * cos_sin(middle * (3.1415927 / 59.0)).y;
         let at = first * 120u;
         let sum = wa * blur_cubic(a, at, from_place) + wb * blur_cubic(a, at, to_place) + wm * blur_cubic(a, at, middle);
         return 2.0 * half * max(sum, 0.0) / max(wa + wb + wm, 1e-30);

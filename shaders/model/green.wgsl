@@ -171,40 +171,30 @@ fn green_many(y: f32, y0: f32) -> f32 {
         * safe_exp(green_survival(y0, y0 + dy - 0.15));
 }
 
-fn green_few_part(y: f32, dy: f32, weight: f32) -> f32 {
-    return weight * green_source(1.0 / (y - dy)) * green_few(y, dy);
+// Nodes and weights of Gauss-Legendre, four of eight points: the others are their negatives.
+fn green_node(k: u32) -> vec2<f32> {
+    var nodes = array<vec2<f32>, 4>(vec2(0.18343464, 0.36268378), vec2(0.52553241, 0.31370665), vec2(0.79666648, 0.22238103),
+        vec2(0.96028986, 0.10122854));
+    return nodes[k];
 }
 
-fn green_many_part(y: f32, ln: f32, weight: f32) -> f32 {
-    let y0 = safe_exp(ln);
-    return weight * y0 * green_source(1.0 / y0) * green_many(y, y0);
+// What is integrated, over dy (mode 0, few scatterings), ln dy (1) or ln y0 (2, many both).
+fn green_part(mode: u32, y: f32, place: f32) -> f32 {
+    if mode == 0u {
+        return green_source(1.0 / (y - place)) * green_few(y, place);
+    }
+    let own = safe_exp(place);
+    let y0 = select(own, y - own, mode == 1u);
+    return own * green_source(1.0 / y0) * green_many(y, y0);
 }
 
-fn green_more_part(y: f32, ln: f32, weight: f32) -> f32 {
-    let dy = safe_exp(ln);
-    return weight * dy * green_source(1.0 / (y - dy)) * green_many(y, y - dy);
-}
-
-// Eight points of Gauss-Legendre around a middle.
-fn green_few_panel(y: f32, middle: f32, half: f32) -> f32 {
-    return half * (green_few_part(y, middle + 0.18343464 * half, 0.36268378) + green_few_part(y, middle - 0.18343464 * half, 0.36268378)
-        + green_few_part(y, middle + 0.52553241 * half, 0.31370665) + green_few_part(y, middle - 0.52553241 * half, 0.31370665)
-        + green_few_part(y, middle + 0.79666648 * half, 0.22238103) + green_few_part(y, middle - 0.79666648 * half, 0.22238103)
-        + green_few_part(y, middle + 0.96028986 * half, 0.10122854) + green_few_part(y, middle - 0.96028986 * half, 0.10122854));
-}
-
-fn green_many_panel(y: f32, middle: f32, half: f32) -> f32 {
-    return half * (green_many_part(y, middle + 0.18343464 * half, 0.36268378) + green_many_part(y, middle - 0.18343464 * half, 0.36268378)
-        + green_many_part(y, middle + 0.52553241 * half, 0.31370665) + green_many_part(y, middle - 0.52553241 * half, 0.31370665)
-        + green_many_part(y, middle + 0.79666648 * half, 0.22238103) + green_many_part(y, middle - 0.79666648 * half, 0.22238103)
-        + green_many_part(y, middle + 0.96028986 * half, 0.10122854) + green_many_part(y, middle - 0.96028986 * half, 0.10122854));
-}
-
-fn green_more_panel(y: f32, middle: f32, half: f32) -> f32 {
-    return half * (green_more_part(y, middle + 0.18343464 * half, 0.36268378) + green_more_part(y, middle - 0.18343464 * half, 0.36268378)
-        + green_more_part(y, middle + 0.52553241 * half, 0.31370665) + green_more_part(y, middle - 0.52553241 * half, 0.31370665)
-        + green_more_part(y, middle + 0.79666648 * half, 0.22238103) + green_more_part(y, middle - 0.79666648 * half, 0.22238103)
-        + green_more_part(y, middle + 0.96028986 * half, 0.10122854) + green_more_part(y, middle - 0.96028986 * half, 0.10122854));
+// Middle and half width of panel k of 7, shares of the range of what few scatterings add: the function sets in steeply, and has kinks
+// further on.
+fn green_share(k: u32) -> vec2<f32> {
+    if k < 2u {
+        return select(vec2(0.01, 0.01), vec2(0.093333333, 0.073333333), k == 1u);
+    }
+    return vec2(f32(2u * k - 1u), 1.0) / 12.0;
 }
 
 // E F_E reflected at wavelength y.
@@ -214,24 +204,29 @@ fn green_reflected(y: f32) -> f32 {
         return 0.0;
     }
     let whole = most - green_least;
-    // The function sets in steeply, and has kinks further on.
-    var sum = green_few_panel(y, green_least + 0.01 * whole, 0.01 * whole)
-        + green_few_panel(y, green_least + 0.093333333 * whole, 0.073333333 * whole);
-    for (var k = 1u; k < 6u; k++) {
-        sum += green_few_panel(y, green_least + whole / 12.0 * f32(2u * k + 1u), whole / 12.0);
-    }
     // More scatterings: over ln dy as long as y0 changes little, then over ln y0.
     let end = min(0.5 * y, y - 0.03333);
-    if end > 2.0 {
-        let low = 0.69314718;
-        let quarter = 0.25 * (log(end) - low);
-        sum += green_more_panel(y, low + quarter, quarter) + green_more_panel(y, low + 3.0 * quarter, quarter);
-    }
     let split = min(y - 2.0, 0.5 * y);
-    if split > 0.03333 {
-        let low = log(0.03333);
-        let quarter = 0.25 * (log(split) - low);
-        sum += green_many_panel(y, low + quarter, quarter) + green_many_panel(y, low + 3.0 * quarter, quarter);
+    var sum = 0.0;
+    // All panels from one place: drivers copy what is called to where it is called from.
+    for (var k = 0u; k < 11u; k++) {
+        var mode = 0u;
+        var panel = vec2(green_least, 0.0) + whole * green_share(k);
+        if k >= 7u {
+            mode = select(1u, 2u, k >= 9u);
+            let low = select(0.69314718, log(0.03333), mode == 2u);
+            let high = select(end, split, mode == 2u);
+            if high <= select(2.0, 0.03333, mode == 2u) {
+                continue;
+            }
+            let quarter = 0.25 * (log(high) - low);
+            panel = vec2(low + quarter * select(3.0, 1.0, k % 2u == 1u), quarter);
+        }
+        for (var n = 0u; n < 4u; n++) {
+            let node = green_node(n);
+            let aside = node.x * panel.y;
+            sum += panel.y * node.y * (green_part(mode, y, panel.x + aside) + green_part(mode, y, panel.x - aside));
+        }
     }
     return sum / y;
 }
@@ -348,7 +343,7 @@ fn slab_albedo(c: Slab, ln_e: f32, rows: vec2<u32>) -> f32 {
 // Share of the Green's function in what is reflected.
 fn slab_share(x: f32) -> f32 {
     let along = clamp(log(x / 0.01957) / 0.18215121, 0.0, 1.0);
-    return 0.5 * (1.0 - cos(3.1415927 * along));
+    return 0.5 * (1.0 - cos_sin(3.1415927 * along).x);
 }
 
 fn slab_asymptotic(c: Slab) -> f32 {

@@ -113,12 +113,9 @@ fn reflect_segment(k: u32) -> f32 {
     }
     let parts = clamp(ceil(1.5 * abs(b - a)), 1.0, 3.0);
     let half = 0.5 * (b - a) / parts;
-    var sum = reflect_part(a + half, half, x0, x1, f0, f1);
-    if parts > 1.0 {
-        sum += reflect_part(a + 3.0 * half, half, x0, x1, f0, f1);
-    }
-    if parts > 2.0 {
-        sum += reflect_part(a + 5.0 * half, half, x0, x1, f0, f1);
+    var sum = 0.0;
+    for (var part = 0.0; part < parts; part += 1.0) {
+        sum += reflect_part(a + (2.0 * part + 1.0) * half, half, x0, x1, f0, f1);
     }
     return sum;
 }
@@ -134,14 +131,10 @@ fn reflect_panel(mode: u32, y: f32, begin: f32, end: f32) -> f32 {
     reflect_low = min(one, other);
     reflect_high = max(one, other);
     reflect_terms = array<f32, 8>(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
-    reflect_node(0.18343464, 0.36268378);
-    reflect_node(-0.18343464, 0.36268378);
-    reflect_node(0.52553241, 0.31370665);
-    reflect_node(-0.52553241, 0.31370665);
-    reflect_node(0.79666648, 0.22238103);
-    reflect_node(-0.79666648, 0.22238103);
-    reflect_node(0.96028986, 0.10122854);
-    reflect_node(-0.96028986, 0.10122854);
+    for (var n = 0u; n < 8u; n++) {
+        let node = green_node(n / 2u);
+        reflect_node(select(node.x, -node.x, n % 2u == 1u), node.y);
+    }
     // The last bin whose middle lies below the panel.
     var low = 0u;
     var high = energies();
@@ -164,16 +157,6 @@ fn reflect_panel(mode: u32, y: f32, begin: f32, end: f32) -> f32 {
     return sum * reflect_half;
 }
 
-// Scatterings that add from `near` to `far` to the wavelength.
-fn reflect_few(r: Reflecting, y: f32, near: f32, far: f32) -> f32 {
-    let begin = max(y - far, r.shortest);
-    let end = y - near;
-    if end - begin <= 4e-7 * y {
-        return 0.0;
-    }
-    return reflect_panel(0u, y, begin, end);
-}
-
 // Ends of the panels, shares of the range of what few scatterings add; the Green's function sets in steeply.
 fn reflect_share(k: u32) -> f32 {
     let ends = array<f32, 12>(0.0, 0.004, 0.01, 0.02, 0.05, 0.1, 0.16666667, 0.33333333, 0.5, 0.66666667, 0.83333333, 1.0);
@@ -188,24 +171,44 @@ fn reflect_reflected(r: Reflecting, x: f32) -> f32 {
         return 0.0;
     }
     let whole = 2.0 - green_least;
-    var sum = 0.0;
-    for (var k = 0u; k < 11u; k++) {
-        let near = green_least + whole * reflect_share(k);
-        let far = green_least + whole * reflect_share(k + 1u);
-        let one = clamp(r.kinks.x, near, far);
-        let other = clamp(r.kinks.y, near, far);
-        sum += reflect_few(r, y, near, one) + reflect_few(r, y, one, other) + reflect_few(r, y, other, far);
-    }
     // More scatterings: over ln dy as long as y0 changes little, then over ln y0.
     let end = min(0.5 * y, y - r.shortest);
-    if end > 2.0 {
-        let middle = 0.5 * (0.69314718 + log(end));
-        sum += reflect_panel(1u, y, 0.69314718, middle) + reflect_panel(1u, y, middle, log(end));
-    }
     let split = min(y - 2.0, 0.5 * y);
-    if split > r.shortest {
-        let middle = 0.5 * (log(r.shortest) + log(split));
-        sum += reflect_panel(2u, y, log(r.shortest), middle) + reflect_panel(2u, y, middle, log(split));
+    var sum = 0.0;
+    // All panels from one place: drivers copy what is called to where it is called from. Few scatterings: 11 panels, each in up to
+    // three parts between kinks.
+    for (var k = 0u; k < 37u; k++) {
+        var mode = 0u;
+        var begin = 0.0;
+        var last = 0.0;
+        if k < 33u {
+            let near = green_least + whole * reflect_share(k / 3u);
+            let far = green_least + whole * reflect_share(k / 3u + 1u);
+            let one = clamp(r.kinks.x, near, far);
+            let other = clamp(r.kinks.y, near, far);
+            let part = k % 3u;
+            begin = max(y - select(select(far, other, part == 1u), one, part == 0u), r.shortest);
+            last = y - select(select(other, one, part == 1u), near, part == 0u);
+            if last - begin <= 4e-7 * y {
+                continue;
+            }
+        } else {
+            mode = select(1u, 2u, k >= 35u);
+            let least = select(2.0, r.shortest, mode == 2u);
+            let most = select(end, split, mode == 2u);
+            if most <= least {
+                continue;
+            }
+            begin = log(least);
+            last = log(most);
+            let middle = 0.5 * (begin + last);
+            if k % 2u == 1u {
+                last = middle;
+            } else {
+                begin = middle;
+            }
+        }
+        sum += reflect_panel(mode, y, begin, last);
     }
     return sum / y;
 }

@@ -70,7 +70,7 @@ fn slab_setup(p: u32, slab: Slab, room: ptr<private, Room>) -> Reflected {
 }
 
 fn pexmon_setup(p: u32, t: u32, room: ptr<private, Room>) -> Reflected {
-    let cosine = cos(clamp(par(p + 6u), 0.0, 90.0) * 0.017453293);
+    let cosine = cos_sin(clamp(par(p + 6u), 0.0, 90.0) * 0.017453293).x;
     var c = slab_setup(p, slab_new(par(p + 2u), par(p + 3u), par(p + 4u), par(p + 5u), cosine, t), room);
     let index = par(p);
     var of_index = 9.66 * safe_exp(-2.8 * log(max(index, 1.0))) - 0.56;

@@ -28,7 +28,7 @@ fn surface_new(kt: f32, amplitude: f32, power: f32, decay: f32, t: u32) -> Surfa
 }
 
 fn surface_node(n: u32, count: u32, low: f32, high: f32) -> f32 {
-    return 0.5 * (low + high) - 0.5 * (high - low) * cos(3.1415927 * (f32(n) + 0.5) / f32(count));
+    return 0.5 * (low + high) - 0.5 * (high - low) * cos_sin(3.1415927 * (f32(n) + 0.5) / f32(count)).x;
 }
 
 // Lagrange's weights.

@@ -46,6 +46,7 @@ impl Kernel {
 
 /// Snippets that kernels share.
 pub const INCLUDES: &[(&str, &str)] = &[
+    ("angle", include_str!("../../../../shaders/include/angle.wgsl")),
     ("cstat", include_str!("../../../../shaders/include/cstat.wgsl")),
     ("deviance", include_str!("../../../../shaders/include/deviance.wgsl")),
     ("flow", include_str!("../../../../shaders/include/flow.wgsl")),

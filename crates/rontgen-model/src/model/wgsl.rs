@@ -10,6 +10,7 @@ use super::{
 };
 use std::fmt::Write;
 
+const ANGLE: &str = include_str!("../../../../shaders/include/angle.wgsl");
 const MATH: &str = include_str!("../../../../shaders/include/math.wgsl");
 const BINS: &str = include_str!("../../../../shaders/include/bins.wgsl");
 const ROOM: (&str, &str) = ("room", include_str!("../../../../shaders/model/room.wgsl"));
@@ -124,7 +125,7 @@ pub(crate) fn stages(trees: &[Tree], instances: &[Instance], bins: &[(f64, f64)]
             }
         });
         let tree = moved(tree, &slots);
-        let mut files: Vec<(&str, &str)> = vec![("math", MATH), ("bins", BINS)];
+        let mut files: Vec<(&str, &str)> = vec![("math", MATH), ("angle", ANGLE), ("bins", BINS)];
         let (mut variables, mut setup, mut constants) = (String::new(), String::new(), String::new());
         let mut sums = Vec::new();
         for leaf in used {
@@ -142,7 +143,7 @@ pub(crate) fn stages(trees: &[Tree], instances: &[Instance], bins: &[(f64, f64)]
                     let shader = convolution.shader();
                     let line = [&[ROOM][..], shader.needs, &[(shader.file, shader.source)]].concat();
                     let own = if part.line { &line[..] } else { &[] };
-                    let wgsl = with_files(&[&[("math", MATH), ("bins", BINS)], own].concat());
+                    let wgsl = with_files(&[&[("math", MATH), ("angle", ANGLE), ("bins", BINS)], own].concat());
                     let wgsl = format!("{wgsl}{constants}\n{}\n{VALUE}", part.text);
                     out.push(Stage { wgsl, slot: next, slots: part.slots, run: part.run, host: false });
                     next += part.slots;
