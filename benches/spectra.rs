@@ -53,6 +53,7 @@ fn setting(info: &ParameterInfo) -> Setting {
         (_, "kT") => free(0.5, 5.0),
         (_, "Redshift") => free(0.05, 0.2),
         (_, "Velocity") => Setting::Frozen(100.0),
+        ("pexmon.PhoIndex", _) => free(1.1, 2.5),
         (_, "PhoIndex") => free(1.0, 3.0),
         (_, "Sigma") => free(0.005, 0.015),
         (_, "Sig_6keV") => free(0.005, 0.5),

@@ -495,6 +495,33 @@ fn priors_change_nothing() {
     assert!(found.iter().all(|x| x.is_nan()));
 }
 
+/// So it is where much of the light comes back to the disc: low lamps and fast spins.
+#[test]
+fn returning_light_changes_smoothly_with_the_spin() {
+    let edges = logarithmic(0.3, 30.0, 256);
+    let shared = [("Incl", 40.0), ("logxi", 2.5), ("switch_returnrad", 1.0)];
+    let (mut all, mut state) = (Vec::new(), 5u64);
+    let mut uniform = |lo: f64, hi: f64| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        lo + (hi - lo) * (state >> 11) as f64 / (1u64 << 53) as f64
+    };
+    for (spin, height) in [((0.9, 0.96), (1.6, 3.0)), ((0.96, 0.99), (1.5, 3.0)), ((0.99, 0.998), (1.5, 3.0))] {
+        let free = [("a", spin.0, spin.1), ("h", height.0, height.1), ("gamma", 1.5, 3.0)];
+        let (model, _, _) = fixed("relxilllp", &settings(), &shared, &free).unwrap();
+        let program = Program::new(&model, &edges).unwrap();
+        for _ in 0..6 {
+            let values = [&shared[..], &free.map(|(name, lo, hi)| (name, uniform(lo, hi)))].concat();
+            let (_, _, full) = fixed("relxilllp", &settings(), &values, &[]).unwrap();
+            let mut found = vec![0.0; edges.len() - 1];
+            program.evaluate(&full, &mut found);
+            let off = worst(&found, &photons("relxilllp", &values, &edges));
+            println!("{:?}: {off:.1e}", &values[3..]);
+            all.push(off);
+        }
+    }
+    assert!(all.iter().all(|off| *off < 6e-4), "{all:?}");
+}
+
 /// What makes no sense is refused by name.
 #[test]
 fn bad_input_is_told_by_name() {
@@ -517,6 +544,18 @@ fn bad_input_is_told_by_name() {
     has(error("relxilllpCp", &[("iongrad_type", 2.0)], &[]), &["relxilllpcp.iongrad_type", "not available"]);
     has(error("relxilllp", &[], &[("gamma", 1.2, 2.0)]), &["relxilllp.gamma", "1.2 .. 2", "1.4 to 3"]);
     has(error("xillver", &[("Ecut", 20.0)], &[]), &["xillver.Ecut", "20", "50 to 1000"]);
+    for name in ["relxill", "relxilllp", "relxillCp", "relxilllpCp"] {
+        let outer = format!("{}.Rout", name.to_lowercase());
+        has(error(name, &[("Rin", 20.0), ("Rout", 10.0)], &[]), &[&outer, "10", "Rin 20"]);
+        has(error(name, &[("Rin", 20.0)], &[("Rout", 5.0, 15.0)]), &[&outer, "5 .. 15", "Rin 20"]);
+    }
+    for name in ["relxilllp", "relxilllpCp"] {
+        for switch in ["switch_returnrad", "switch_reflfrac_boost"] {
+            let whole = format!("{}.{switch}", name.to_lowercase());
+            has(error(name, &[(switch, 0.5)], &[]), &[&whole, "0.5", "expected 0 or 1"]);
+            has(error(name, &[], &[(switch, 0.0, 1.0)]), &[&whole, "cannot be free"]);
+        }
+    }
     has(error("relxillCp", &[("logN", 17.0)], &[]), &["relxillcp.logN", "17", "no such parameter"]);
     // A table of another kind, by its name and by its content.
     let folder = tempfile::tempdir().unwrap();
@@ -530,6 +569,15 @@ fn bad_input_is_told_by_name() {
     has(table("relxilllp", folder.path()), &["xillver-a-Ec5.fits", "kTe", "relxilllp needs one with Ecut"]);
     has(table("relxillCp", folder.path()), &["xillverCp_v3.6.fits", "not found", "Erlangen", "xillver = \"DIR\""]);
     has(table("xillver", &folder.path().join("nowhere")), &["xillver-a-Ec5.fits", "not found", "Erlangen"]);
+    has(table("relxilllpCp", &folder.path().join("nowhere")), &["relxilllpCp needs this table"]);
+    // An infinite number, which cfitsio reads as one that is undefined.
+    let edges = [1.0, 2.0, 3.0];
+    let grid: Vec<Axis> = [("gamma", 2.0), ("A_Fe", 1.0), ("logXi", 1.0), ("Ecut", 300.0), ("Incl", 30.0)]
+        .map(|(name, first)| Axis(name, 0, vec![first, first + 1.0]))
+        .into();
+    let model = table::Model::new(true, grid, vec![], edges.to_vec(), |_, _| vec![1.0, f32::INFINITY]);
+    std::fs::write(&other, model.bytes()).unwrap();
+    has(table("xillver", folder.path()), &["xillver-a-Ec5.fits", "undefined or infinite at energy 2"]);
     // A file that breaks off, one that is no table model, one with other parameters.
     let bytes = std::fs::read(tables().join("xillver-test.fits")).unwrap();
     std::fs::write(&other, &bytes[..bytes.len() / 2]).unwrap();
@@ -540,6 +588,37 @@ fn bad_input_is_told_by_name() {
     let model = table::Model::new(true, axes, vec![], vec![1.0, 2.0, 3.0], |_, _| vec![1.0, 1.0]);
     std::fs::write(&other, model.bytes()).unwrap();
     has(table("xillver", folder.path()), &["xillver-a-Ec5.fits", "parameters kT", "gamma, A_Fe, logXi, Ecut, Incl"]);
+}
+
+/// Discs without width among others of the priors are dark, their lamps too.
+#[test]
+fn discs_without_width_are_dark() {
+    for name in ["relxill", "relxilllp", "relxillCp", "relxilllpCp"] {
+        let (model, _, mut full) = fixed(name, &settings(), &[("Rin", 20.0)], &[("Rout", 5.0, 100.0)]).unwrap();
+        let program = Program::new(&model, &[2.0, 4.0, 6.0]).unwrap();
+        let mut photons = |outer: f64| {
+            full[model.find(&format!("{name}.Rout")).unwrap()] = outer;
+            let mut out = vec![0.0; 2];
+            program.evaluate(&full, &mut out);
+            out
+        };
+        assert_eq!(photons(15.0), [0.0, 0.0], "{name}");
+        assert!(photons(50.0).iter().all(|x| *x > 0.0), "{name}");
+    }
+}
+
+/// A table that ends inside of the band is told of, by name and numbers.
+#[test]
+fn tables_narrower_than_the_band_are_told_of() {
+    let (model, ..) = fixed("relxilllp", &settings(), &[], &[]).unwrap();
+    let edges = xillver::edges();
+    let (first, last) = (edges[0], edges[edges.len() - 1]);
+    assert!(model.narrow_tables((2.0 * first, 0.5 * last)).unwrap().is_empty());
+    for band in [(0.5 * first, 10.0), (1.0, 2.0 * last)] {
+        let told = model.narrow_tables(band).unwrap();
+        let words = ["relxilllp", "xillver-test.fits", &format!("{} to {} keV", band.0, band.1), "no reflection"];
+        assert!(told.len() == 1 && words.iter().all(|word| told[0].contains(word)), "{told:?}");
+    }
 }
 
 /// A run file without a table ends with status 2 and says where there is one; with it the key is written down.

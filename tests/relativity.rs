@@ -1,5 +1,6 @@
 //! Lines of discs around rotating holes: against relxill's (`data/relativity`), and against themselves.
 
+use crate::common::runs::{rontgen, stderr};
 use rontgen::model::{Model, Parameters, Prior, Program, Scratch, Setting, Settings};
 use std::collections::BTreeMap;
 
@@ -131,11 +132,11 @@ fn lines_between_nodes_are_those_at_nodes() {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         lo + (hi - lo) * (state >> 11) as f64 / (1u64 << 53) as f64
     };
-    // Returning light is that of 8000 rays from each ring, whose places differ from node to node.
     let cases = [
         ((0.6, 0.8), (30.0, 40.0), (3.0, 6.0), 0.0, 3e-4),
-        ((0.6, 0.8), (30.0, 40.0), (3.0, 6.0), 1.0, 1e-3),
+        ((0.6, 0.8), (30.0, 40.0), (3.0, 6.0), 1.0, 3e-4),
         ((0.96, 0.998), (60.0, 68.0), (2.0, 30.0), 0.0, 3e-4),
+        ((0.9, 0.998), (30.0, 40.0), (1.5, 3.0), 1.0, 3e-4),
     ];
     let switch = "relline_lp.switch_returnrad";
     for (spin, tilt, height, returning, bound) in cases {
@@ -328,22 +329,140 @@ fn single_precision_keeps_to_double() {
     assert!(failures.is_empty(), "{failures:#?}");
 }
 
+/// A model that was looked at by its parameters: those with a value, those with a uniform prior, and the others at their defaults; and all of them.
+fn checked(
+    expression: &str,
+    values: &[(&str, f64)],
+    free: &[(&str, f64, f64)],
+) -> Result<(Model, Parameters, Vec<f64>), String> {
+    let mut model = Model::parse(expression, &Settings::default()).unwrap();
+    let mut full: Vec<f64> = model.parameters().iter().map(|p| p.default).collect();
+    let mut settings: BTreeMap<String, Setting> =
+        model.parameters().iter().map(|p| (p.name.clone(), Setting::Frozen(p.default))).collect();
+    for (name, value) in values {
+        let k = model.find(name).unwrap();
+        full[k] = *value;
+        settings.insert(model.parameters()[k].name.clone(), Setting::Frozen(*value));
+    }
+    for (name, lo, hi) in free {
+        let prior = Setting::Free(Prior::Uniform { lo: *lo, hi: *hi });
+        settings.insert(model.parameters()[model.find(name).unwrap()].name.clone(), prior);
+    }
+    let parameters = Parameters::resolve(&model, &settings).map_err(|e| e.to_string())?;
+    model.check(&parameters).map_err(|e| e.to_string())?;
+    model.fix_tables(&parameters);
+    Ok((model, parameters, full))
+}
+
+/// A disc that ends where it begins, or before, is refused where a run leaves no other, and dark where others of the priors are none.
+#[test]
+fn discs_without_width_are_refused_or_dark() {
+    let kinds = [
+        ("laor", "laor", ["Rin_G", "Rout_G"]),
+        ("laor2", "laor2", ["Rin_G", "Rout_G"]),
+        ("kdblur*powerlaw", "kdblur", ["Rin_G", "Rout_G"]),
+        ("kdblur2*powerlaw", "kdblur2", ["Rin_G", "Rout_G"]),
+        ("relline", "relline", ["Rin", "Rout"]),
+        ("relline_lp", "relline_lp", ["Rin", "Rout"]),
+        ("relconv*powerlaw", "relconv", ["Rin", "Rout"]),
+        ("relconv_lp*powerlaw", "relconv_lp", ["Rin", "Rout"]),
+        ("kerrdisk", "kerrdisk", ["Rin_ms", "Rout_ms"]),
+        ("kerrconv*powerlaw", "kerrconv", ["Rin_ms", "Rout_ms"]),
+    ];
+    for (expression, component, [inner, outer]) in kinds {
+        let names = [inner, outer].map(|name| format!("{component}.{name}"));
+        let values = |edges: [f64; 2]| [(names[0].as_str(), edges[0]), (names[1].as_str(), edges[1])];
+        for edges in [[20.0, 10.0], [20.0, 20.0]] {
+            let error = checked(expression, &values(edges), &[]).unwrap_err();
+            assert!(error.contains(&names[1]) && error.contains(inner) && error.contains("20"), "{error}");
+        }
+        let error = checked(expression, &values([20.0, 30.0])[..1], &[(&names[1], 5.0, 19.0)]).unwrap_err();
+        assert!(error.contains(&names[1]) && error.contains("5 .. 19"), "{error}");
+        let (model, _, full) = checked(expression, &values([20.0, 30.0])[..1], &[(&names[1], 5.0, 300.0)]).unwrap();
+        let program = Program::new(&model, &[2.0, 4.0, 5.0, 6.0, 7.0, 8.0]).unwrap();
+        let k = model.find(&names[1]).unwrap();
+        let photons = |edge: f64| {
+            let mut point = full.clone();
+            point[k] = edge;
+            let single: Vec<f32> = point.iter().map(|x| *x as f32).collect();
+            let (mut exact, mut fast) = (vec![0.0; 5], vec![0f32; 5]);
+            program.evaluate(&point, &mut exact);
+            program.evaluate_f32(&single, &mut fast, &mut Scratch::default());
+            let sums: [f64; 2] = [exact.iter().sum(), fast.iter().map(|x| f64::from(*x)).sum()];
+            sums
+        };
+        assert!(photons(30.0).iter().all(|sum| *sum > 0.1), "{expression}: {:?}", photons(30.0));
+        assert_eq!(photons(10.0), [0.0, 0.0], "{expression}");
+        assert_eq!(photons(20.0), [0.0, 0.0], "{expression}");
+    }
+    // Inside of the last orbit there is no disc, wherever its inner edge is said to be.
+    let error = checked("relline", &[("relline.a", 0.0), ("relline.Rout", 5.0)], &[]).unwrap_err();
+    assert!(error.contains("relline.Rout: 5") && error.contains("6.0000 GM/c2 by Rin -1"), "{error}");
+    checked("relline", &[("relline.Rout", 5.0)], &[("relline.a", 0.0, 0.9)]).unwrap();
+}
+
+/// Switches are 0 or 1, and not drawn.
+#[test]
+fn switches_are_on_or_off() {
+    for name in ["relline_lp", "relconv_lp"] {
+        let expression = if name == "relline_lp" { name.into() } else { format!("{name}*powerlaw") };
+        let switch = format!("{name}.switch_returnrad");
+        let error = checked(&expression, &[(switch.as_str(), 0.5)], &[]).unwrap_err();
+        assert!(error.contains(&format!("{switch}: 0.5")) && error.contains("expected 0 or 1"), "{error}");
+        let error = checked(&expression, &[], &[(switch.as_str(), 0.0, 1.0)]).unwrap_err();
+        assert!(error.contains(&switch) && error.contains("cannot be free"), "{error}");
+        // Nor by a tie.
+        let model = Model::parse(&expression, &Settings::default()).unwrap();
+        let mut settings: BTreeMap<String, Setting> =
+            model.parameters().iter().map(|p| (p.name.clone(), Setting::Frozen(p.default))).collect();
+        settings.insert(format!("{name}.a"), Setting::Free(Prior::Uniform { lo: 0.1, hi: 0.9 }));
+        settings.insert(switch.clone(), Setting::Tied { to: format!("{name}.a"), scale: 1.0, offset: 0.0 });
+        let refused = Parameters::resolve(&model, &settings).and_then(|parameters| model.check(&parameters));
+        let error = refused.unwrap_err().to_string();
+        assert!(error.contains(&switch) && error.contains("0.1 .. 0.9"), "{error}");
+    }
+    let error = checked("relline", &[("relline.limb", 0.5)], &[]).unwrap_err();
+    assert!(error.contains("relline.limb") && error.contains("0, 1 or 2"), "{error}");
+}
+
+/// A table of points is told of by the rows that make no sense; defaults of parameters that have a column do not count.
+#[test]
+fn rows_that_make_no_sense_are_told_by_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |expression: &str, table: &str| {
+        std::fs::write(folder.path().join("theta.csv"), table).unwrap();
+        let mut command = rontgen();
+        command.env("XDG_CACHE_HOME", folder.path()).current_dir(folder.path());
+        command.args(["spectrum", expression, "--energies", "2", "8", "20", "--out", "out.csv", "--at", "theta.csv"]);
+        let out = command.output().unwrap();
+        (out.status.code(), stderr(&out))
+    };
+    let (code, text) = run("relline", "relline.a,relline.Rin\n0.1,-1\n0.1,3\n0.1,7\n");
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("theta.csv, point 2, relline.Rin: 3 is inside the innermost stable orbit"), "{text}");
+    assert!(!text.contains("point 1") && !text.contains("point 3"), "{text}");
+    let (code, text) = run("relline_lp", "relline_lp.a,relline_lp.h\n0.1,5\n0.1,1.5\n");
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("theta.csv, point 2, relline_lp.h: 1.5") && text.contains("horizon"), "{text}");
+    let (code, text) = run("relline", "relline.a,relline.Rout\n0.1,9\n0.1,5\n");
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("theta.csv, point 2, relline.Rout: 5") && text.contains("no photon"), "{text}");
+    let (code, text) = run("relline", "relline.a,relline.Rin\n0.1,3\n0.1,4\n");
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("theta.csv, point 1, relline.Rin: 3"), "{text}");
+    let (code, text) = run("relline_lp", "relline_lp.a,relline_lp.switch_returnrad\n0.1,1\n0.1,0.5\n");
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("theta.csv, point 2, relline_lp.switch_returnrad: 0.5"), "{text}");
+    // The default spin is 0.998: of it no ray is traced here, and its orbit is none of these.
+    let (code, text) = run("relline", "relline.a,relline.Rin\n0,3\n0,5\n");
+    assert_eq!(code, Some(2), "{text}");
+}
+
 /// What makes no sense is refused by name; what makes sense for some spins of a prior is not.
 #[test]
 fn discs_inside_the_last_orbit_and_lamps_inside_the_hole_are_refused() {
     let check = |expression: &str, values: &[(&str, f64)], free: &[(&str, f64, f64)]| {
-        let model = Model::parse(expression, &Settings::default()).unwrap();
-        let mut settings: BTreeMap<String, Setting> =
-            model.parameters().iter().map(|p| (p.name.clone(), Setting::Frozen(p.default))).collect();
-        for (name, value) in values {
-            settings.insert(model.parameters()[model.find(name).unwrap()].name.clone(), Setting::Frozen(*value));
-        }
-        for (name, lo, hi) in free {
-            let prior = Setting::Free(Prior::Uniform { lo: *lo, hi: *hi });
-            settings.insert(model.parameters()[model.find(name).unwrap()].name.clone(), prior);
-        }
-        let parameters = Parameters::resolve(&model, &settings).map_err(|e| e.to_string())?;
-        model.check(&parameters).map_err(|e| e.to_string())
+        checked(expression, values, free).map(|_| ())
     };
     let error = check("relline", &[("relline.Rin", 3.0), ("relline.a", 0.0)], &[]).unwrap_err();
     assert!(error.contains("relline.Rin") && error.contains("6.0000") && error.contains('3'), "{error}");

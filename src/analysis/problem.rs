@@ -197,6 +197,9 @@ impl Problem {
                 None => Arc::new(Program::new(&model, edges)?),
             };
             let of_set = |text: String| if several { format!("{}: {text}", set.name) } else { text };
+            if let (Some(first), Some(last)) = (edges.first(), edges.last()) {
+                warnings.extend(model.narrow_tables((*first, *last))?.into_iter().map(of_set));
+            }
             warnings.extend(set.warnings.iter().cloned().map(of_set));
             let modelled: Vec<&str> =
                 additions.iter().filter(|a| a.set == at && a.background).map(|added| added.name.as_str()).collect();

@@ -86,9 +86,15 @@ pub fn run(args: Args) -> Result<u8> {
         None => vec![full.clone()],
     };
     let mut model = model;
-    // The picture is that of `--set`.
-    let all: Vec<&[f64]> = points.iter().map(Vec::as_slice).chain([full.as_slice()]).collect();
-    model.look_from(&all)?;
+    let all: Vec<&[f64]> = points.iter().map(Vec::as_slice).collect();
+    let file = args.at.as_ref().map_or(String::new(), |file| format!("{}, ", file.display()));
+    let remarks = model.look_from(&all).map_err(|error| match error {
+        ModelError::Parameter(text) => ModelError::Parameter(format!("{file}{text}")),
+        other => other,
+    })?;
+    remarks.iter().for_each(|remark| eprintln!("warning: {file}{remark}"));
+    let band = (edges.first().copied().unwrap_or(1.0), edges.last().copied().unwrap_or(1.0));
+    model.narrow_tables(band)?.iter().for_each(|remark| eprintln!("warning: {remark}"));
     let program = Program::new(&model, &edges)?;
     if let Some(out) = &args.out {
         let spectra = match args.device.as_str() {

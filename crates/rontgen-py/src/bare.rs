@@ -5,12 +5,14 @@ use crate::opened::Device;
 use crate::raised::work;
 use crate::written::{Written, explained};
 use numpy::{PyArray2, PyReadonlyArray1, PyReadonlyArray2, ToPyArray};
+use pyo3::exceptions::PyUserWarning;
 use pyo3::prelude::*;
 use rontgen::cli::environment::{find_folder, find_table};
 use rontgen::device::adapters;
 use rontgen::model::prior::KINDS;
 use rontgen::model::{Extensions, Model, ModelError, ParameterInfo, Program, Settings};
 use rontgen::simulate::spectra;
+use std::ffi::CString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -67,7 +69,7 @@ pub fn evaluate<'py>(
             }
             points.push(point);
         }
-        model.look_from(&points.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
+        let remarks = model.look_from(&points.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
         let program = Program::new(&model, &edges)?;
         let spectra = match device {
             None => spectra::oracle(&program, &points),
@@ -75,10 +77,13 @@ pub fn evaluate<'py>(
         };
         match program.take_trouble() {
             Some(text) => Err(ModelError::Parameter(text).into()),
-            None => Ok(spectra),
+            None => Ok((spectra, remarks)),
         }
     });
-    let spectra = evaluated.map_err(|error| explained(py, &components, error))?;
+    let (spectra, remarks) = evaluated.map_err(|error| explained(py, &components, error))?;
+    for remark in remarks {
+        PyErr::warn(py, &py.get_type::<PyUserWarning>(), &CString::new(remark)?, 1)?;
+    }
     let n = spectra.len();
     let all = ndarray::Array2::from_shape_vec((n, bins), spectra.concat()).map_err(crate::raised::impossible)?;
     Ok(all.to_pyarray(py))

@@ -21,7 +21,7 @@ pub struct Ray {
 const STEP: f64 = 0.08;
 const MOST_STEPS: usize = 4000;
 /// Far inside the horizon.
-const DEEPEST: f64 = 8.0;
+pub(super) const DEEPEST: f64 = 8.0;
 
 impl Ray {
     /// Makes the ray that arrives at an observer at infinity, backwards: image coordinates `alpha` (to the right, where the disc recedes
@@ -47,11 +47,12 @@ impl Ray {
         Self { spin, momentum: 0.0, carter, state: [u, speed, 1.0, 0.0] }
     }
 
+    /// Behind infinity, where u is negative, there is no gravity: light goes straight on, and meets the plane before it comes back.
     #[inline(always)]
     fn accelerations(&self, u: f64, mu: f64) -> (f64, f64) {
         let (a2, l, q) = (self.spin * self.spin, self.momentum, self.carter);
         let away = self.spin - l;
-        let du = u * ((a2 - l * l - q) + u * (3.0 * (away * away + q) - 2.0 * a2 * q * u));
+        let du = u * ((a2 - l * l - q) + u.max(0.0) * (3.0 * (away * away + q) - 2.0 * a2 * q * u));
         let dmu = mu * ((a2 - q - l * l) - 2.0 * a2 * mu * mu);
         (du, dmu)
     }
@@ -74,12 +75,17 @@ impl Ray {
     /// Traces a ray that begins above the equatorial plane to it, through the horizon where that lies in between.
     /// Returns u where it gets there; 0 where it leaves to infinity.
     pub fn to_plane(&self) -> f64 {
-        self.to_plane_outside(DEEPEST)
+        self.meet(0.0)
     }
 
-    /// Traces a ray as [`Ray::to_plane`], but no further in than a largest u, which is returned where it gets there first. It may begin in the
-    /// plane, on the way up.
-    pub fn to_plane_outside(&self, deepest: f64) -> f64 {
+    /// Traces a ray as [`Ray::to_plane`]; it may begin in the plane, on the way up. One that leaves to infinity goes on behind it, where u is negative:
+    /// so u is a smooth function of where the ray came from there, too.
+    pub fn through_infinity(&self) -> f64 {
+        self.meet(f64::NEG_INFINITY)
+    }
+
+    /// Traces a ray to the plane, and no further out than `least`.
+    fn meet(&self, least: f64) -> f64 {
         let (a2, l, q) = (self.spin * self.spin, self.momentum, self.carter);
         let still = (q + l * l).abs() + a2 + (a2 - l * l - q).abs() + 1.0;
         let growing = 6.0 * ((self.spin - l).powi(2) + q.abs());
@@ -98,17 +104,17 @@ impl Ray {
                     t = (t - there[2] / there[3]).clamp(0.0, h);
                     there = self.step(y, t);
                 }
-                return there[0].max(0.0);
+                return there[0].max(least);
             }
             y = next;
-            if y[0] >= deepest {
-                return deepest;
+            if y[0] >= DEEPEST {
+                return DEEPEST;
             }
-            if y[0] <= 0.0 && y[1] < 0.0 {
-                return 0.0;
+            if y[0] <= least && y[1] < 0.0 {
+                return least;
             }
         }
-        0.0
+        least.max(-1.0)
     }
 }
 

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Nodes of the whole range of spins, of inclinations, of heights.
-const SPINS: usize = 24 * FINENESS + 1;
+const SPINS: usize = 36 * FINENESS + 1;
 const LAMP_SPINS: usize = 40 * FINENESS + 1;
 const TILTS: usize = 30 * FINENESS + 1;
 const HEIGHTS: usize = 48 * FINENESS + 1;

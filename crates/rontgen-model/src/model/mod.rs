@@ -210,6 +210,9 @@ impl ComponentInstance {
     }
 }
 
+/// Points that are told of one by one.
+const MOST_REMARKS: usize = 5;
+
 /// This is a parsed and type-checked model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
@@ -357,33 +360,74 @@ impl Model {
     }
 
     /// Traces rays near rotating holes only for what lies between these points (each all M parameters) when a program is made. From then on the model
-    /// may be evaluated there only.
+    /// may be evaluated there only. Returns a remark for each point, up to a few, at which a disc or a lamp is not where its parameters say.
     ///
     /// # Errors
-    /// As [`Model::check`].
-    pub fn look_from(&mut self, points: &[&[f64]]) -> Result<(), ModelError> {
+    /// As [`Model::check`]; switches that are neither 0 nor 1, by the number of the point.
+    pub fn look_from(&mut self, points: &[&[f64]]) -> Result<Vec<String>, ModelError> {
+        let mut remarks = Vec::new();
         for instance in self.components.iter_mut().filter(|instance| matches!(instance.origin, Origin::Catalogue)) {
+            let first = instance.first_parameter;
+            let parameter = |k: usize| self.parameters.get(first + k).map_or("", |p| p.name.as_str());
+            let told = |point: Option<usize>, k: usize, text: &str| match point {
+                Some(n) if points.len() > 1 => format!("point {}, {}: {text}", n + 1, parameter(k)),
+                _ => format!("{}: {text}", parameter(k)),
+            };
+            let refuse =
+                |point: Option<usize>, (k, text): (usize, String)| Err(ModelError::Parameter(told(point, k, &text)));
+            let at = |point: &[f64], k: usize| point.get(first + k).map(|x| (*x, *x));
             let range = |k: usize| {
-                let values = points.iter().filter_map(|point| point.get(instance.first_parameter + k).copied());
-                values.fold(None, |range: Option<(f64, f64)>, x| {
-                    Some(range.map_or((x, x), |(lo, hi)| (lo.min(x), hi.max(x))))
-                })
+                let values = points.iter().filter_map(|point| at(point, k));
+                values.reduce(|range, (x, _)| (range.0.min(x), range.1.max(x)))
             };
             let name = instance.component.name.to_lowercase();
-            if let Some((k, text)) = Sight::problem(&name, range) {
-                let parameter = self.parameters.get(instance.first_parameter + k).map_or("", |p| p.name.as_str());
-                return Err(ModelError::Parameter(format!("{parameter}: {text}")));
+            let mut wrong = Vec::new();
+            for (n, point) in points.iter().enumerate() {
+                if let Some(switch) = Sight::between_switches(&name, |k| at(point, k)) {
+                    return refuse(Some(n), switch);
+                }
+                wrong.extend(Sight::problem(&name, |k| at(point, k)).map(|found| (n, found)));
+            }
+            let all = wrong.len();
+            if all == points.len()
+                && let Some((n, found)) = wrong.first()
+            {
+                return refuse(Some(*n), found.clone());
+            }
+            for (n, (k, text)) in wrong.into_iter().take(MOST_REMARKS) {
+                remarks.push(format!("{}; here {}", told(Some(n), k, &text), Sight::instead(&name, k)));
+            }
+            if all > MOST_REMARKS {
+                remarks.push(format!("{}: {} more points like these", instance.written, all - MOST_REMARKS));
             }
             instance.sight = Sight::of(&name, range).map(Arc::new);
             instance.asked = instance.asks(range).map(Arc::new);
+            // What all points together ask for may be no fault of any.
             if let Some(asked) = &instance.asked
-                && let Some((k, text)) = asked.problem(&self.settings)?
+                && asked.problem(&self.settings)?.is_some()
             {
-                let parameter = self.parameters.get(instance.first_parameter + k).map_or("", |p| p.name.as_str());
-                return Err(ModelError::Parameter(format!("{parameter}: {text}")));
+                for (n, point) in points.iter().enumerate() {
+                    let own = instance.asks(|k| at(point, k));
+                    if let Some(found) = own.map(|own| own.problem(&self.settings)).transpose()?.flatten() {
+                        return refuse(Some(n), found);
+                    }
+                }
             }
         }
-        Ok(())
+        Ok(remarks)
+    }
+
+    /// Tells of tables of reflection that do not reach as far as a band of energies (keV).
+    ///
+    /// # Errors
+    /// A table that is there but cannot be read, or is one of another kind.
+    pub fn narrow_tables(&self, band: (f64, f64)) -> Result<Vec<String>, ModelError> {
+        let asked = self.components.iter().filter_map(|instance| match &instance.asked {
+            Some(asked) => Some(asked.as_ref().clone()),
+            None => instance.asks(|_| None),
+        });
+        let narrow = asked.map(|asked| asked.narrow(&self.settings, band)).collect::<Result<Vec<_>, _>>()?;
+        Ok(narrow.into_iter().flatten().collect())
     }
 
     /// Checks what only several parameters together decide: discs that lie inside of the innermost stable orbit for every spin that the parameters

@@ -12,6 +12,11 @@ use crate::model::{
 use crate::observation::units;
 use std::path::Path;
 
+/// A number of a file for messages: those that are undefined and those that are infinite are read as the same.
+pub(super) fn shown(value: f64) -> String {
+    if value.is_nan() { "a number that is undefined or infinite".into() } else { value.to_string() }
+}
+
 /// Axes that are interpolated: 2^8 spectra take part then.
 pub const MOST_AXES: usize = 8;
 /// Additional parameters.
@@ -340,7 +345,7 @@ fn place(reader: &Reader<'_>, hdu: &Hdu, axes: &[Axis], added: usize, energies: 
             for (k, (place, value)) in place.iter_mut().zip(spectrum).enumerate() {
                 *place = *value as f32;
                 if !place.is_finite() {
-                    return Err(refuse(format!("row {}: {name} holds {value} at energy {}", row + 1, k + 1)));
+                    return Err(refuse(format!("row {}: {name} holds {} at energy {}", row + 1, shown(*value), k + 1)));
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use super::{
     Axis,
-    file::{Reader, axes, edges, order},
+    file::{Reader, axes, edges, order, shown},
 };
 use crate::fits::{FitsFile, Hdu};
 use crate::model::ModelError;
@@ -62,7 +62,7 @@ impl Outline {
             Some(k) => Err(self.refuse(format!(
                 "{label}, row {}: INTPSPEC holds {} at energy {}, expected photons",
                 row + 1,
-                values[k],
+                shown(values[k]),
                 k + 1
             ))),
         }

@@ -1,7 +1,11 @@
 //! What a run asks of a component: its parameters' ranges, by which table and rays are cut; and what makes no sense in them.
 
 use super::{Evaluator, Kind, ROLES, Role, excerpt::DENSITY, file};
-use crate::model::{ModelError, Settings, table::Outline};
+use crate::model::{
+    ModelError, Settings,
+    components::{relativistic::switch_problem, stretch},
+    table::Outline,
+};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -44,8 +48,8 @@ pub(crate) struct Asked {
     pub ranges: Vec<Option<(f64, f64)>>,
 }
 
-/// Parameters and nodes of a table, by which priors are judged.
-type Known = (Vec<String>, Vec<Vec<f64>>);
+/// Parameters, nodes and energies (keV) of a table, by which priors are judged.
+type Known = (Vec<String>, Vec<Vec<f64>>, (f64, f64));
 /// A file: path, length and time, and whether a table of Comptonised light is asked for.
 type Identity = (PathBuf, u64, Option<SystemTime>, bool);
 static SEEN: Mutex<BTreeMap<Identity, Arc<Known>>> = Mutex::new(BTreeMap::new());
@@ -93,19 +97,12 @@ impl Asked {
                 return Ok(Some((kind, text)));
             }
         }
-        // A table that is not there is told of when it is needed.
-        let Ok(path) = file::find(&folders(settings.xillver.as_deref()), self.kind) else { return Ok(None) };
-        let key = identity(&path, self.kind.comptonised());
-        let seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        let known = match seen {
-            Some(known) => known,
-            None => {
-                let table = file::Table::open(&path, self.kind)?;
-                let known = Arc::new(outline(&table.outline, &table.roles));
-                SEEN.lock().unwrap_or_else(PoisonError::into_inner).insert(key, known.clone());
-                known
-            }
-        };
+        if let Some(switches) = places.switches
+            && let Some(wrong) = switches.into_iter().find_map(|k| Some((k, switch_problem(self.range(k)?)?)))
+        {
+            return Ok(Some(wrong));
+        }
+        let Some((path, known)) = self.known(settings)? else { return Ok(None) };
         for ((role, at), (name, nodes)) in ROLES.iter().zip(&places.roles).zip(known.0.iter().zip(&known.1)) {
             let Some(k) = *at else { continue };
             let (Some(first), Some(last)) = (nodes.first(), nodes.last()) else { continue };
@@ -128,6 +125,40 @@ impl Asked {
             }
         }
         Ok(None)
+    }
+
+    /// The table and what is known of it. One that is not there is told of when it is needed.
+    fn known(&self, settings: &Settings) -> Result<Option<(PathBuf, Arc<Known>)>, ModelError> {
+        let Ok(path) = file::find(&folders(settings.xillver.as_deref()), self.kind) else { return Ok(None) };
+        let key = identity(&path, self.kind.comptonised());
+        if let Some(known) = SEEN.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(Some((path, known.clone())));
+        }
+        let table = file::Table::open(&path, self.kind)?;
+        let known = Arc::new(outline(&table.outline, &table.roles));
+        SEEN.lock().unwrap_or_else(PoisonError::into_inner).insert(key, known.clone());
+        Ok(Some((path, known)))
+    }
+
+    /// A remark where a band (keV, the observer's) leaves the energies of the table.
+    ///
+    /// # Errors
+    /// As [`Asked::problem`].
+    pub fn narrow(&self, settings: &Settings, band: (f64, f64)) -> Result<Option<String>, ModelError> {
+        let Some((path, known)) = self.known(settings)? else { return Ok(None) };
+        let (lo, hi) = self.range(self.kind.places().redshift).unwrap_or((0.0, 0.0));
+        let (least, most) = (band.0 * stretch(lo), band.1 * stretch(hi));
+        let (first, last) = known.2;
+        // Files have their energies in single precision.
+        if least >= first * (1.0 - 1e-5) && most <= last * (1.0 + 1e-5) {
+            return Ok(None);
+        }
+        Ok(Some(format!(
+            "{}: {} has energies of {first} to {last} keV, the spectrum is asked for at {least} to {most} keV in the source's frame: there is no \
+             reflection beyond the table",
+            self.kind.written(),
+            path.display()
+        )))
     }
 
     /// The part of the table and the rays for these ranges and bins; made, or found in memory.
@@ -154,9 +185,10 @@ impl Asked {
     }
 }
 
-/// Names and nodes by role; a density that the table does not have is [`DENSITY`].
+/// Names and nodes by role, and energies; a density that the table does not have is [`DENSITY`].
 fn outline(outline: &Outline, roles: &[Option<usize>; 6]) -> Known {
     let name = |at: &Option<usize>| at.and_then(|at| outline.names.get(at)).cloned().unwrap_or_default();
     let nodes = |at: &Option<usize>| at.and_then(|at| outline.axes.get(at)).map_or(vec![DENSITY], |a| a.nodes.clone());
-    (roles.iter().map(name).collect(), roles.iter().map(nodes).collect())
+    let edges = (outline.edges[0], outline.edges[outline.edges.len() - 1]);
+    (roles.iter().map(name).collect(), roles.iter().map(nodes).collect(), edges)
 }

@@ -170,6 +170,10 @@ impl Evaluator {
             out.fill(f64::NAN);
             return;
         };
+        if values.disc.is_some_and(|disc| disc.is_empty()) {
+            out.fill(0.0);
+            return;
+        }
         let z = values.redshift;
         let (Some(lowest), Some(highest)) = (grid.exact.first(), grid.exact.last()) else { return };
         let place = |e: f64| ((e * z).ln() - self.excerpt.first) / self.excerpt.step;

@@ -52,7 +52,7 @@ pub(super) fn find(folders: &[PathBuf], kind: Kind) -> Result<PathBuf, ModelErro
     let looked = if shown.is_empty() { "any named folder (none is named)".into() } else { shown.join(", nor in ") };
     Err(ModelError::Table {
         path: PathBuf::from(usual),
-        message: format!("{} needs this table, which is not found in {looked}; {SOURCE}", kind.name()),
+        message: format!("{} needs this table, which is not found in {looked}; {SOURCE}", kind.written()),
     })
 }
 
@@ -95,7 +95,7 @@ impl Table {
                 return Err(outline.refuse(format!(
                     "it has the parameter {name}: a table for {}; {} needs one with {wanted}",
                     if hot { "xillverCp, relxillCp and relxilllpCp" } else { "xillver, relxill and relxilllp" },
-                    kind.name()
+                    kind.written()
                 )));
             }
             let place = ROLES.iter().position(|r| *r == role).and_then(|at| roles.get_mut(at));

@@ -32,13 +32,14 @@ pub(crate) enum Kind {
     RelxillLpCp,
 }
 
-const ALL: [(Kind, &str); 6] = [
-    (Kind::Xillver, "xillver"),
-    (Kind::XillverCp, "xillvercp"),
-    (Kind::Relxill, "relxill"),
-    (Kind::RelxillLp, "relxilllp"),
-    (Kind::RelxillCp, "relxillcp"),
-    (Kind::RelxillLpCp, "relxilllpcp"),
+/// With their names in lower case and as they are written.
+const ALL: [(Kind, &str, &str); 6] = [
+    (Kind::Xillver, "xillver", "xillver"),
+    (Kind::XillverCp, "xillvercp", "xillverCp"),
+    (Kind::Relxill, "relxill", "relxill"),
+    (Kind::RelxillLp, "relxilllp", "relxilllp"),
+    (Kind::RelxillCp, "relxillcp", "relxillCp"),
+    (Kind::RelxillLpCp, "relxilllpcp", "relxilllpCp"),
 ];
 
 /// What a table's axis stands for; the order is that of the spectra in memory.
@@ -82,11 +83,17 @@ pub(crate) struct Places {
 impl Kind {
     /// By the component's name in lower case.
     pub fn of(name: &str) -> Option<Self> {
-        ALL.iter().find(|(_, n)| *n == name).map(|(kind, _)| *kind)
+        ALL.iter().find(|(_, n, _)| *n == name).map(|(kind, ..)| *kind)
     }
 
+    /// Its name in lower case.
     pub fn name(self) -> &'static str {
-        ALL.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
+        ALL.iter().find(|(kind, ..)| *kind == self).map_or("", |(_, name, _)| name)
+    }
+
+    /// Its name, for messages.
+    pub fn written(self) -> &'static str {
+        ALL.iter().find(|(kind, ..)| *kind == self).map_or("", |(.., written)| written)
     }
 
     /// Whether its primary spectrum is Comptonised and not a power law with an exponential cut-off.

@@ -4,6 +4,7 @@
 use super::super::{Component, power, relativistic::line::Cubic, thermal};
 use super::{Kind, excerpt::COMPARED};
 use crate::model::grid::{TILE, Tile};
+use rontgen_kerr::kerr::FINENESS;
 
 /// keV/cm2/s between 0.1 and 1000 keV of a primary spectrum of norm 1: 1e15/(4 pi) erg cm/s, the flux for log xi = 0 and a density of 1e15 cm-3, in
 /// units of 1e20.
@@ -11,8 +12,8 @@ pub(super) const ENERGY: f64 = 1e15 / (4.0 * std::f64::consts::PI) / (1e20 * 1.6
 /// Temperature of the seed photons (a disc's) of a Comptonised primary, keV.
 pub(super) const SEEDS: f64 = 0.05;
 /// Steps of photon index and of ln cut-off.
-const INDEX_STEP: f64 = 0.05;
-const CUT_STEP: f64 = 0.05;
+const INDEX_STEP: f64 = 0.05 / FINENESS as f64;
+const CUT_STEP: f64 = 0.05 / FINENESS as f64;
 
 /// ln of the energy between 0.1 and 1000 keV of a primary spectrum that is 1 photon/keV/cm2/s at 1 keV (of a power law without its cut-off),
 /// at nodes.

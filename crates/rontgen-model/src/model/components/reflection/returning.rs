@@ -7,19 +7,15 @@
 //! hold all that a spectrum needs.
 
 use rontgen_kerr::kerr::{
-    returning::{RINGS, Returning, SHIFTS},
+    FINENESS,
+    returning::{PAIRS, RETURNING, RINGS, SHIFTS},
     table::Axis,
-};
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
 };
 
 /// Moments of a pair: below 1 of g^p, g^(p + 1), g^(p + 2), beyond of g^p, g^(p + 1); p = G - 1.
 const MOMENTS: usize = 5;
 /// Step of p.
-const STEP: f64 = 0.2;
-const PAIRS: usize = RINGS * RINGS;
+const STEP: f64 = 0.2 / FINENESS as f64;
 
 /// The moments at nodes of spin and p.
 #[derive(Debug)]
@@ -30,52 +26,30 @@ pub(super) struct Moments {
     numbers: Vec<f64>,
 }
 
-static TRACED: Mutex<BTreeMap<u64, Arc<Returning>>> = Mutex::new(BTreeMap::new());
-
-/// The rays of a disc, traced once per process and spin.
-fn traced(spin: f64) -> Arc<Returning> {
-    let mut known = TRACED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(table) = known.get(&spin.to_bits()) {
-        return table.clone();
-    }
-    // On threads of its own, as `model::relativity` says.
-    let table = std::thread::scope(|scope| {
-        let tracing = scope.spawn(|| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(rayon::current_num_threads()).build();
-            match pool {
-                Ok(pool) => pool.install(|| Returning::new(spin)),
-                Err(_) => Returning::new(spin),
-            }
-        });
-        tracing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    });
-    let table = Arc::new(table);
-    known.insert(spin.to_bits(), table.clone());
-    table
-}
-
 /// Spins at the nodes of images.
 pub(super) fn spin_at(axis: &Axis, node: usize) -> f64 {
     1.0 - axis.node(node).powi(3)
 }
 
 impl Moments {
-    /// For the spins of images, and photon indices of a run.
-    pub fn new(spins: &Axis, indices: (f64, f64)) -> Self {
+    /// For photon indices of a run, from what was traced at the spins of images ([`RETURNING`] numbers each).
+    pub fn new(traced: &[f64], indices: (f64, f64)) -> Self {
         let (lo, hi) = (indices.0 - 1.0, indices.1 - 1.0);
         let powers = if lo == hi { 1 } else { (((hi - lo) / STEP).ceil() as usize + 3).max(4) };
         let first = if powers == 1 { lo } else { lo - STEP };
-        let mut numbers = Vec::with_capacity(spins.count * powers * PAIRS * MOMENTS);
-        for node in 0..spins.count {
-            let table = traced(spin_at(spins, node));
+        let spins = traced.len() / RETURNING;
+        let mut numbers = Vec::with_capacity(spins * powers * PAIRS * MOMENTS);
+        for node in traced.chunks_exact(RETURNING) {
+            let (transfers, rest) = node.split_at(PAIRS);
+            let (ranges, shifts) = rest.split_at(2 * PAIRS);
             for power in 0..powers {
                 let p = first + STEP * power as f64;
-                for pair in 0..PAIRS {
-                    let [least, most] = table.range[pair];
+                let pairs = transfers.iter().zip(ranges.chunks_exact(2)).zip(shifts.chunks_exact(SHIFTS));
+                for ((transfer, range), shares) in pairs {
                     let mut own = [0.0; MOMENTS];
-                    for (k, share) in table.shifts[pair * SHIFTS..(pair + 1) * SHIFTS].iter().enumerate() {
-                        let g = least + (most - least) * (k as f64 + 0.5) / SHIFTS as f64;
-                        let bright = table.transfer[pair] * share * g.powf(p);
+                    for (k, share) in shares.iter().enumerate() {
+                        let g = range[0] + (range[1] - range[0]) * (k as f64 + 0.5) / SHIFTS as f64;
+                        let bright = transfer * share * g.powf(p);
                         if g < 1.0 {
                             own[0] += bright;
                             own[1] += bright * g;
@@ -89,7 +63,7 @@ impl Moments {
                 }
             }
         }
-        Self { spins: spins.count, first, powers, numbers }
+        Self { spins, first, powers, numbers }
     }
 
     /// For each ring its illumination over that by the lamp alone. `spin`: nodes and weights; `own`: illumination of each ring by the lamp, of a
@@ -118,8 +92,9 @@ impl Moments {
                         below[0] * m[0] + below[1] * m[1] + below[2] * m[2] + beyond[0] * m[3] + beyond[1] * m[4];
                     back += light * reached;
                 }
-                // Cubics between spins may fall below 0 where hardly anything returns.
-                1.0 + (share * back / bright).max(0.0)
+                // Cubics between spins may fall below 0 where hardly anything returns. Written so that NaN stays.
+                let more = share * back / bright;
+                1.0 + if more < 0.0 { 0.0 } else { more }
             })
             .collect()
     }
@@ -149,6 +124,7 @@ fn correction(at: f64) -> [[f64; 3]; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rontgen_kerr::kerr::returning::Returning;
 
     #[test]
     fn the_correction_meets_its_points() {
@@ -165,9 +141,8 @@ mod tests {
     /// Without corrections the moments give what the table of rays itself gives.
     #[test]
     fn moments_hold_what_rays_return() {
-        let spins = Axis { first: (1.0f64 - 0.9).cbrt(), step: 0.0, count: 1 };
-        let moments = Moments::new(&spins, (1.5, 3.0));
-        let table = traced(spin_at(&spins, 0));
+        let table = Returning::new(0.9);
+        let moments = Moments::new(&table.numbers(), (1.5, 3.0));
         let own: Vec<f64> = (0..RINGS).map(|k| 0.5f64.powf(k as f64 / 4.0)).collect();
         for index in [1.5, 2.13, 3.0] {
             let want = table.add(&own, index);

@@ -66,7 +66,7 @@ pub(super) fn photons(ends: &[f64; 2], angle: usize) -> f64 {
 impl Scene {
     /// Traces the rays, or finds them in memory or in the cache. `returning`: photon indices, where returning radiation is asked for.
     pub fn new(bounds: &Bounds, excerpt: &Excerpt, returning: Option<(f64, f64)>) -> Self {
-        let rays = relativity::rays(bounds, false);
+        let rays = relativity::rays(bounds, returning.is_some());
         let (nodes, directions) = (rays.nodes, excerpt.cosines.len());
         let row = 2 + ANGLES + directions;
         let mut images = Vec::with_capacity(rays.images.len() / RING * row);
@@ -88,7 +88,7 @@ impl Scene {
             let all: f64 = shares.iter().sum();
             images.extend(shares.iter().map(|x| x / all.max(1e-300)));
         }
-        let returning = returning.map(|indices| Moments::new(&nodes.spin, indices));
+        let returning = returning.map(|indices| Moments::new(&rays.returning, indices));
         Self { bounds: *bounds, nodes, row, images, lamps: rays.lamps, returning }
     }
 

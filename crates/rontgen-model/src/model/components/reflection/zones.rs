@@ -5,12 +5,12 @@ use crate::model::components::relativistic::{
     layout::POINTS,
     line::{ALL, Cubic, Line, PIECES, annulus},
 };
-use rontgen_kerr::kerr::{LARGEST_RADIUS, LEAST_HEIGHT, lamp, metric, radii::RADII, returning::RINGS};
+use rontgen_kerr::kerr::{FINENESS, LARGEST_RADIUS, LEAST_HEIGHT, lamp, metric, radii::RADII, returning::RINGS};
 use std::f64::consts::PI;
 
 /// Zones of a disc, and annuli of a zone.
-pub(super) const ZONES: usize = 10;
-const ANNULI: usize = 7;
+pub(super) const ZONES: usize = 10 * FINENESS;
+const ANNULI: usize = 7 * FINENESS;
 
 /// What lights a disc up.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,6 +31,13 @@ pub(super) struct Disc {
 }
 
 impl Disc {
+    /// Whether the outer edge is not outside of the inner one: there is no disc, and no light of it.
+    pub fn is_empty(&self) -> bool {
+        let isco = metric::isco(self.spin);
+        let [inner, outer] = [self.inner, self.outer].map(|r| if r < 0.0 { -r * isco } else { r });
+        outer <= inner.max(isco)
+    }
+
     /// Radii (GM/c2) of the edges: never inside the innermost stable orbit, which negative ones are in units of.
     pub fn edges(&self) -> (f64, f64) {
         let isco = metric::isco(self.spin);

@@ -33,8 +33,10 @@ pub(crate) struct RelativisticBlur<R> {
 impl<R: Real> RelativisticBlur<R> {
     /// `name`: of the component, in lower case.
     pub fn new(name: &str, par: &[f64], grid: &Grid<R::Store>, source: &[R::Store], table: &[R::Store]) -> Self {
-        let line = Reader::<R>::new(table).and_then(|reader| reader.line(&Disc::of(name, par)));
+        let disc = Disc::of(name, par);
+        let line = Reader::<R>::new(table).and_then(|reader| reader.line(&disc));
         let below = match line {
+            Some(_) if disc.is_empty() => vec![0.0; grid.exact.len()],
             Some(line) => {
                 let source: Vec<f64> = source.iter().map(|s| R::load(*s).to_f64()).collect();
                 spread::<R>(&Integral::new(&line), &grid.exact, &grid.ln_edges, &source)

@@ -16,7 +16,7 @@ mod returning;
 mod sight;
 
 pub(crate) use sight::Sight;
-pub(super) use sight::height_of as sight_height;
+pub(super) use sight::{height_of as sight_height, switch_problem};
 
 use super::{Component, stretch};
 use crate::model::{
@@ -159,6 +159,9 @@ impl<R: Real> Component<R> for Relativistic<R> {
 
     fn ready(&mut self, table: &[R::Store]) {
         self.line = Reader::<R>::new(table).and_then(|reader| reader.line(&self.disc));
+        if self.disc.is_empty() {
+            self.norm = 0.0;
+        }
     }
 
     #[inline(always)]

@@ -70,6 +70,8 @@ impl Image<'_> {
     #[inline(always)]
     pub fn back_at(&self, r: f64) -> f64 {
         let cubic = Cubic::new(self.grid.place(r) * FINENESS - 0.5, RINGS);
-        cubic.of(&self.back).max(0.0)
+        // Written so that NaN stays.
+        let back = cubic.of(&self.back);
+        if back < 0.0 { 0.0 } else { back }
     }
 }

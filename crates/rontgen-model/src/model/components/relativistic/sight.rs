@@ -27,7 +27,9 @@ const INDICES: (f64, f64) = (-10.0, 10.0);
 struct Places {
     spin: Option<usize>,
     tilt: usize,
+    /// The inner radius, which the outer one comes after.
     inner: usize,
+    inner_name: &'static str,
     height: Option<usize>,
     limb: Option<usize>,
     /// Of a lamp: the photon index, and the switch of returning light behind it.
@@ -43,6 +45,7 @@ fn places(name: &str) -> Option<Places> {
             spin: None,
             tilt: line + 3,
             inner: line + 1,
+            inner_name: "Rin_G",
             height: None,
             limb: None,
             index: None,
@@ -50,12 +53,13 @@ fn places(name: &str) -> Option<Places> {
         }),
         "relline_lp" | "relconv_lp" => {
             let (height, limb, index) = (Some(line), Some(line + 6), Some(line + 7));
-            Some(Places { spin: Some(2), tilt: 3, inner: 4, height, limb, index, stable: false })
+            Some(Places { spin: Some(2), tilt: 3, inner: 4, inner_name: "Rin", height, limb, index, stable: false })
         }
         "relline" | "relconv" => Some(Places {
             spin: Some(line + 3),
             tilt: line + 4,
             inner: line + 5,
+            inner_name: "Rin",
             height: None,
             limb: Some(7 + 2 * line),
             index: None,
@@ -65,23 +69,52 @@ fn places(name: &str) -> Option<Places> {
             spin: Some(line + 3),
             tilt: line + 4,
             inner: line + 5,
+            inner_name: "Rin_ms",
             height: None,
             limb: None,
             index: None,
             stable: true,
         }),
-        "relxill" => {
-            Some(Places { spin: Some(3), tilt: 4, inner: 5, height: None, limb: None, index: None, stable: false })
-        }
-        "relxilllp" => {
-            Some(Places { spin: Some(2), tilt: 3, inner: 4, height: Some(0), limb: None, index: None, stable: false })
-        }
-        "relxillcp" => {
-            Some(Places { spin: Some(1), tilt: 0, inner: 2, height: None, limb: None, index: None, stable: false })
-        }
-        "relxilllpcp" => {
-            Some(Places { spin: Some(1), tilt: 0, inner: 2, height: Some(4), limb: None, index: None, stable: false })
-        }
+        "relxill" => Some(Places {
+            spin: Some(3),
+            tilt: 4,
+            inner: 5,
+            inner_name: "Rin",
+            height: None,
+            limb: None,
+            index: None,
+            stable: false,
+        }),
+        "relxilllp" => Some(Places {
+            spin: Some(2),
+            tilt: 3,
+            inner: 4,
+            inner_name: "Rin",
+            height: Some(0),
+            limb: None,
+            index: None,
+            stable: false,
+        }),
+        "relxillcp" => Some(Places {
+            spin: Some(1),
+            tilt: 0,
+            inner: 2,
+            inner_name: "Rin",
+            height: None,
+            limb: None,
+            index: None,
+            stable: false,
+        }),
+        "relxilllpcp" => Some(Places {
+            spin: Some(1),
+            tilt: 0,
+            inner: 2,
+            inner_name: "Rin",
+            height: Some(4),
+            limb: None,
+            index: None,
+            stable: false,
+        }),
         _ => None,
     }
 }
@@ -142,15 +175,40 @@ impl Sight {
         Some(Self { bounds, laws, returning: places.index.map(|_| INDICES) })
     }
 
+    /// A switch or a law of limb darkening that is neither of its values, where the k-th parameter lies in `range(k)`: number of the parameter and a
+    /// text that follows its name.
+    pub fn between_switches(name: &str, range: impl Fn(usize) -> Option<(f64, f64)>) -> Option<(usize, String)> {
+        let places = places(name)?;
+        let switch = places.index.map(|k| k + 1).and_then(|k| Some((k, switch_problem(range(k)?)?)));
+        switch.or_else(|| {
+            let k = places.limb?;
+            let (lo, hi) = range(k)?;
+            let text = || format!("{lo} is no law of limb darkening; expected 0, 1 or 2");
+            (lo == hi && ![0.0, 1.0, 2.0].contains(&lo)).then(|| (k, text()))
+        })
+    }
+
+    /// What stands for a value that [`Sight::problem`] finds no sense in, where others of a run make sense.
+    pub fn instead(name: &str, parameter: usize) -> &'static str {
+        match places(name) {
+            Some(places) if parameter == places.inner => "the disc begins at the orbit",
+            Some(places) if Some(parameter) == places.height => "the lamp stands there",
+            _ => "there is no disc, and no photon",
+        }
+    }
+
     /// What makes no sense in a component's parameters, where the k-th lies in `range(k)`: the text names the parameter, without its component.
     pub fn problem(name: &str, range: impl Fn(usize) -> Option<(f64, f64)>) -> Option<(usize, String)> {
+        if let Some(wrong) = Self::between_switches(name, &range) {
+            return Some(wrong);
+        }
         let places = places(name)?;
         let spin = match places.spin {
             Some(k) => range(k)?,
             None => (LAOR_SPIN, LAOR_SPIN),
         };
         let spins = if spin.0 == spin.1 { format!("{}", spin.0) } else { format!("{} .. {}", spin.0, spin.1) };
-        let (_, inner) = range(places.inner)?;
+        let (nearest, inner) = range(places.inner)?;
         // The innermost orbit of the largest spin is the smallest. 1.235, XSPEC's least radius, stands for the orbit of 0.998, 1.237.
         let isco = metric::isco(spin.1.min(LARGEST_SPIN));
         let given = if inner < 0.0 || places.stable { inner.abs() * isco } else { inner };
@@ -182,6 +240,29 @@ impl Sight {
                 ));
             }
         }
+        let (least, outer) = range(places.inner + 1)?;
+        let edges = |spin: f64| {
+            let isco = metric::isco(spin.clamp(-LARGEST_SPIN, LARGEST_SPIN));
+            match places.stable {
+                true => (nearest.max(1.0) * isco, outer * isco),
+                false if inner < 0.0 => ((-inner).max(1.0) * isco, outer),
+                false => (nearest.max(isco), outer),
+            }
+        };
+        let seen = [spin.0, spin.1].map(edges);
+        if seen.iter().all(|(inner, outer)| outer <= inner) {
+            let shown = |lo: f64, hi: f64| if lo == hi { format!("{lo}") } else { format!("{lo} .. {hi}") };
+            let edge = seen[0].0.min(seen[1].0);
+            let inner = shown(nearest, inner);
+            let name = places.inner_name;
+            return Some((
+                places.inner + 1,
+                format!(
+                    "{} is not outside of the disc's inner edge, {edge:.4} GM/c2 by {name} {inner} and spin {spins}; expected it above {name}",
+                    shown(least, outer)
+                ),
+            ));
+        }
         None
     }
 
@@ -191,7 +272,23 @@ impl Sight {
     }
 }
 
+/// What is wrong with a switch between these values.
+pub(in crate::model::components) fn switch_problem((lo, hi): (f64, f64)) -> Option<String> {
+    if lo != hi {
+        return Some(format!("{lo} .. {hi}: a switch cannot be drawn; expected 0 or 1, fixed"));
+    }
+    (lo != 0.0 && lo != 1.0).then(|| format!("{lo} is neither off nor on; expected 0 or 1"))
+}
+
 impl Disc {
+    /// Whether the outer edge is not outside of the inner one: there is no disc, and no light of it.
+    pub fn is_empty(&self) -> bool {
+        let stable = self.unit == super::Unit::Stable;
+        let isco = metric::isco(self.spin);
+        let inner = if self.inner < 0.0 || stable { self.inner.abs() * isco } else { self.inner };
+        (if stable { self.outer * isco } else { self.outer }) <= inner.max(isco)
+    }
+
     /// Radii (GM/c2) of the disc's edges for a hole of its spin: never inside the innermost stable orbit.
     pub fn edges(&self) -> (f64, f64) {
         let isco = metric::isco(self.spin);
