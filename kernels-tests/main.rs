@@ -37,6 +37,13 @@ mod standardize;
 mod timing;
 mod training;
 
+#[path = "../tests/common/fits.rs"]
+mod fits;
+#[path = "../tests/common/table.rs"]
+mod table;
+#[path = "../tests/common/xillver.rs"]
+mod xillver;
+
 use rontgen::device::Device;
 use std::sync::OnceLock;
 

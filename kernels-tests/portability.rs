@@ -9,7 +9,9 @@ use rontgen::kernels::{
     model::{ModelPlan, StageText},
     model_fold,
 };
-use rontgen::model::{Kind, Model, Program, Settings, catalogue};
+use rontgen::model::{Kind, Model, Parameters, Program, Setting, Settings, catalogue, reflection};
+
+use super::xillver;
 
 fn all() -> Vec<Kernel> {
     let shape = |parameters: usize, context, hidden, layers, transforms: usize| flow::FlowShape {
@@ -27,8 +29,6 @@ fn models() -> Vec<Kernel> {
     let mut expressions: Vec<String> = catalogue::components()
         .iter()
         .filter(|component| component.available())
-        // Their table is the user's, and the host computes them.
-        .filter(|component| !rontgen::model::reflection::needs_table(&component.name.to_lowercase()))
         .map(|component| match component.kind {
             Kind::Additive => component.name.to_lowercase(),
             // These two act on factors.
@@ -40,7 +40,11 @@ fn models() -> Vec<Kernel> {
         .collect();
     assert!(expressions.len() >= 15, "{expressions:?}");
     let tables = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/apec");
-    let settings = Settings::default().with_atomdb(Some(tables));
+    let folder = tempfile::tempdir().expect("a folder");
+    for comptonised in [false, true] {
+        xillver::write(folder.path(), comptonised, 1.0).expect("a table of reflection");
+    }
+    let settings = Settings::default().with_atomdb(Some(tables)).with_xillver(Some(folder.path().to_path_buf()), true);
     expressions.push("tbabs*(bbodyrad+powerlaw+gaussian)".into());
     expressions.push("tbabs*zashift(diskbb+zashift(powerlaw))".into());
     // As many tables per spectrum as one stage may have.
@@ -48,7 +52,12 @@ fn models() -> Vec<Kernel> {
     let edges: Vec<f64> = (0..=100).map(|i| 0.3 + 0.1 * f64::from(i)).collect();
     let mut kernels: Vec<Kernel> = Vec::new();
     for expression in expressions {
-        let model = Model::parse(&expression, &settings).expect("a model");
+        let mut model = Model::parse(&expression, &settings).expect("a model");
+        if reflection::needs_table(&expression) {
+            // One disc: texts are the same for all, but for their numbers.
+            let fixed = model.parameters().iter().map(|p| (p.name.clone(), Setting::Frozen(p.default))).collect();
+            model.fix_tables(&Parameters::resolve(&model, &fixed).expect("parameters"));
+        }
         let program = Program::new(&model, &edges).expect("a program");
         let stages: Vec<StageText> = program
             .stages()

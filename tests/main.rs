@@ -41,6 +41,7 @@ mod reference;
 mod reference_command;
 mod refinement_command;
 mod reflection;
+mod reflection_device;
 mod relativity;
 mod report;
 mod resume;

@@ -22,9 +22,6 @@ struct Relativistic {
 // kind: 0 a broken power law (index, beyond, break), 1 a lamp (height, velocity, index).
 struct RelativisticDisc { spin: f32, tilt: f32, inner: f32, outer: f32, stable: bool, limb: f32, kind: u32, light: vec3<f32>, returning: bool }
 
-// Four nodes around a place, or the only one.
-struct RelativisticCubic { first: u32, count: u32, weights: vec4<f32> }
-
 // What is the same for all rings.
 struct RelativisticView {
     t: u32,
@@ -41,40 +38,32 @@ struct RelativisticView {
     largest: f32,
     images: u32,
     lamps: u32,
-    spins: RelativisticCubic,
-    inclinations: RelativisticCubic,
-    lamp_spins: RelativisticCubic,
-    heights: RelativisticCubic,
+    spins: Cubic,
+    inclinations: Cubic,
+    lamp_spins: Cubic,
+    heights: Cubic,
     height_count: u32,
-    // Where room_scratch from 350 has what returns.
+    // Where room_scratch from 350 has what returns over what the lamp sends; `linear`: all light over that of the lamp, with straight lines between.
     returning: bool,
+    linear: bool,
+    inner: f32,
+    outer: f32,
+    allowed: bool,
+    photons: f32,
 }
 
-fn relativistic_cubic(place: f32, nodes: u32) -> RelativisticCubic {
-    if nodes < 4u {
-        return RelativisticCubic(0u, 1u, vec4<f32>(1.0, 0.0, 0.0, 0.0));
-    }
-    let inside = clamp(place, 0.0, f32(nodes - 1u));
-    let k = clamp(u32(inside), 1u, nodes - 3u);
-    let t = inside - f32(k);
-    let a = t + 1.0;
-    let b = t - 1.0;
-    let c = t - 2.0;
-    return RelativisticCubic(k - 1u, 4u, vec4<f32>(-t * b * c / 6.0, 0.5 * a * b * c, -0.5 * a * t * c, a * t * b / 6.0));
-}
-
-fn relativistic_axis(t: u32, k: u32, coordinate: f32) -> RelativisticCubic {
-    return relativistic_cubic((coordinate - table(t + k + 1u)) * table(t + k + 2u), u32(table(t + k)));
+fn relativistic_axis(t: u32, k: u32, coordinate: f32) -> Cubic {
+    return cubic_around((coordinate - table(t + k + 1u)) * table(t + k + 2u), u32(table(t + k)));
 }
 
 // Between four nodes of the radial grid; `step`: numbers from one to the next.
-fn relativistic_radial(radius: RelativisticCubic, at: u32, step: u32) -> f32 {
+fn relativistic_radial(radius: Cubic, at: u32, step: u32) -> f32 {
     let n = at + radius.first * step;
     return dot(radius.weights, vec4<f32>(table(n), table(n + step), table(n + 2u * step), table(n + 3u * step)));
 }
 
 // Between the nodes of a second axis and those of the radial grid; `size`: numbers of a node.
-fn relativistic_second(axis: RelativisticCubic, radius: RelativisticCubic, at: u32, size: u32, step: u32) -> f32 {
+fn relativistic_second(axis: Cubic, radius: Cubic, at: u32, size: u32, step: u32) -> f32 {
     var sum = axis.weights.x * relativistic_radial(radius, at, step);
     if axis.count > 1u {
         sum += axis.weights.y * relativistic_radial(radius, at + size, step)
@@ -86,7 +75,7 @@ fn relativistic_second(axis: RelativisticCubic, radius: RelativisticCubic, at: u
 
 // A number of the images at a radius. There is no loop here: Mesa's software rasteriser ends an invocation's loops after 65535 turns in all, and
 // a stage may hold several of these components.
-fn relativistic_image(v: RelativisticView, radius: RelativisticCubic, number: u32) -> f32 {
+fn relativistic_image(v: RelativisticView, radius: Cubic, number: u32) -> f32 {
     let size = RELATIVISTIC_RADII * v.row;
     let at = v.images + (v.spins.first * v.tilts + v.inclinations.first) * size + number;
     let row = v.tilts * size;
@@ -100,7 +89,7 @@ fn relativistic_image(v: RelativisticView, radius: RelativisticCubic, number: u3
 }
 
 // Of the lamps; offset 0: cosines, 1: illumination.
-fn relativistic_lamp(v: RelativisticView, radius: RelativisticCubic, offset: u32) -> f32 {
+fn relativistic_lamp(v: RelativisticView, radius: Cubic, offset: u32) -> f32 {
     let size = 2u * RELATIVISTIC_RADII;
     let at = v.lamps + (v.lamp_spins.first * v.height_count + v.heights.first) * size + offset * RELATIVISTIC_RADII;
     let row = v.height_count * size;
@@ -122,11 +111,32 @@ fn relativistic_cube_root(x: f32) -> f32 {
     return y - (y * y * y - x) / (3.0 * y * y);
 }
 
+// Radii are kept as what they are beyond 1 (GM/c2), too: near a fast hole the numbers of an orbit are small differences.
+
+// The radius of the innermost stable orbit beyond 1.
 fn relativistic_isco(a: f32) -> f32 {
     let z1 = 1.0 + relativistic_cube_root((1.0 - a) * (1.0 + a)) * (relativistic_cube_root(1.0 + a) + relativistic_cube_root(1.0 - a));
     let z2 = sqrt(3.0 * a * a + z1 * z1);
     let root = sqrt(max((3.0 - z1) * (3.0 + z1 + 2.0 * z2), 0.0));
-    return 3.0 + z2 - select(root, -root, a < 0.0);
+    // Newton's method for r^2 - 6 r + 8 a r^1/2 - 3 a^2 = 0, written for r^1/2 beyond 1.
+    var d = sqrt(3.0 + z2 - select(root, -root, a < 0.0)) - 1.0;
+    let e = 1.0 - a;
+    for (var k = 0; k < 3; k++) {
+        let square = d * d;
+        d -= (square * d * (d + 4.0) - e * (2.0 + 8.0 * d + 3.0 * e)) / max(4.0 * square * (d + 3.0) - 8.0 * e, 1e-6);
+    }
+    return d * (2.0 + d);
+}
+
+// r^1/2 beyond 1.
+fn relativistic_root(beyond: f32) -> f32 {
+    return beyond / (1.0 + sqrt(1.0 + beyond));
+}
+
+// r^3/2 (1 - 3/r + 2 a r^-3/2), the square of an orbit's u^t below its line.
+fn relativistic_orbit(a: f32, beyond: f32) -> f32 {
+    let d = relativistic_root(beyond);
+    return d * d * (d + 3.0) - 2.0 * (1.0 - a);
 }
 
 fn relativistic_horizon(a: f32) -> f32 {
@@ -139,9 +149,12 @@ fn relativistic_height(spin: f32, height: f32) -> f32 {
 }
 
 // y of the red (0) or the blue (1) end of a ring.
-fn relativistic_end(v: RelativisticView, r: f32, radius: RelativisticCubic, side: u32) -> f32 {
-    let drag = v.spin / (r * sqrt(r));
-    let still = 0.5 * log_1p(2.0 * drag - 3.0 / r) - log_1p(drag);
+fn relativistic_end(v: RelativisticView, beyond: f32, radius: Cubic, side: u32) -> f32 {
+    let r = 1.0 + beyond;
+    let cube = r * sqrt(r);
+    let drag = v.spin / cube;
+    var still = 2.0 * drag - 3.0 / r;
+    still = select(0.5 * log_1p(still), 0.5 * log(relativistic_orbit(v.spin, beyond) / cube), still < -0.3) - log_1p(drag);
     let reach = v.sine / (sqrt(r) * (1.0 + drag));
     return exp_m1(still - log_1p(-reach * relativistic_image(v, radius, side)));
 }
@@ -151,9 +164,21 @@ fn relativistic_ln_emissivity(v: RelativisticView, r: f32) -> f32 {
     return -ln * select(v.light.y, v.light.x, ln < 0.0);
 }
 
+// dt/dtau of an observer at rest on the axis.
+fn relativistic_risen(a: f32, h: f32) -> f32 {
+    return sqrt((h * h + a * a) / ((h - 1.0) * (h - 1.0) - (1.0 - a) * (1.0 + a)));
+}
+
+// dt/dtau of the disc's matter over that of a lamp.
+fn relativistic_shift(a: f32, beyond: f32, h: f32) -> f32 {
+    let root = sqrt(1.0 + beyond);
+    return (root * root * root + a) / (root * sqrt(root * relativistic_orbit(a, beyond))) / relativistic_risen(a, h);
+}
+
 // Emissivity times r^2 (1 - inside/r).
-fn relativistic_emission(v: RelativisticView, r: f32, radius: RelativisticCubic) -> f32 {
-    let radial = r * (r - v.inside);
+fn relativistic_emission(v: RelativisticView, beyond: f32, radius: Cubic) -> f32 {
+    let r = 1.0 + beyond;
+    let radial = r * (beyond - v.inside);
     if v.kind == 0u {
         return safe_exp(relativistic_ln_emissivity(v, r) - v.largest) * radial;
     }
@@ -164,19 +189,24 @@ fn relativistic_emission(v: RelativisticView, r: f32, radius: RelativisticCubic)
     let flat = x / (h * (1.0 + x * x) * sqrt(1.0 + x * x));
     let by_radius = safe_exp(relativistic_lamp(v, radius, 1u)) * flat;
     let root = sqrt(r);
-    let d = r * (r - 2.0) + a * a;
+    let d = beyond * beyond - (1.0 - a) * (1.0 + a);
     let rho = r * r + a * a;
     let velocity = (r * r - 2.0 * a * root + a * a) / (sqrt(d) * (r * root + a));
     let area = 6.2831853 * rho * sqrt((1.0 - a * a * d / rho / rho) / d / ((1.0 - velocity) * (1.0 + velocity)));
-    let orbit = (r * root + a) / (root * sqrt(r * (r - 3.0) + 2.0 * a * root));
-    let axis = sqrt((h * h + a * a) / (h * (h - 2.0) + a * a));
-    var emissivity = by_radius / area * safe_exp(v.light.z * log(orbit / axis));
+    var emissivity = by_radius / area * safe_exp(v.light.z * log(relativistic_shift(a, beyond, h)));
     if v.light.y > 0.0 {
         let doppler = sqrt((1.0 - v.light.y) * (1.0 + v.light.y)) / (1.0 + v.light.y * relativistic_lamp(v, radius, 0u));
         emissivity *= safe_exp((2.0 + v.light.z) * log(doppler));
     }
     if v.returning {
-        let back = relativistic_cubic((log(r - v.inside) - v.grid_first) / v.grid_step * RELATIVISTIC_FINENESS - 0.5, RELATIVISTIC_LIGHT);
+        let place = (log(beyond - v.inside) - v.grid_first) / v.grid_step * RELATIVISTIC_FINENESS - 0.5;
+        if v.linear {
+            let ring = clamp(place, 0.0, f32(RELATIVISTIC_LIGHT - 1u));
+            let k = min(u32(ring), RELATIVISTIC_LIGHT - 2u);
+            let low = room_scratch[350u + k];
+            return emissivity * radial * (low + (room_scratch[351u + k] - low) * (ring - f32(k)));
+        }
+        let back = cubic_around(place, RELATIVISTIC_LIGHT);
         let n = 350u + back.first;
         let share = dot(back.weights, vec4<f32>(room_scratch[n], room_scratch[n + 1u], room_scratch[n + 2u], room_scratch[n + 3u]));
         emissivity *= 1.0 + max(share, 0.0);
@@ -220,8 +250,9 @@ fn relativistic_returning(v: RelativisticView, inner: f32, outer: f32) -> bool {
     // What the lamp sends to each ring: from 400.
     for (var k = 0u; k < RELATIVISTIC_LIGHT; k++) {
         let place = (f32(k) + 0.5) / RELATIVISTIC_FINENESS;
-        let r = v.inside + safe_exp(v.grid_first + v.grid_step * place);
-        room_scratch[400u + k] = relativistic_emission(v, r, relativistic_cubic(place, RELATIVISTIC_RADII)) / (r * (r - v.inside));
+        let beyond = v.inside + safe_exp(v.grid_first + v.grid_step * place);
+        room_scratch[400u + k] =
+            relativistic_emission(v, beyond, cubic_around(place, RELATIVISTIC_RADII)) / ((1.0 + beyond) * (beyond - v.inside));
         room_scratch[350u + k] = 0.0;
     }
     let row = count * RELATIVISTIC_PAIRS;
@@ -261,13 +292,17 @@ fn relativistic_arccos(x: f32) -> f32 {
     return select(angle, 3.1415927 - angle, x < 0.0);
 }
 
-// Photons per y of an annulus over its weight; `inner`, `outer`: y of its rings' red ends, and 2 over their lengths. Its areas: room_scratch from 300.
-fn relativistic_annulus(y: f32, inner: vec2<f32>, outer: vec2<f32>) -> f32 {
-    let c0 = 1.0 - inner.y * (y - inner.x);
-    let c1 = 1.0 - outer.y * (y - outer.x);
+// Photons per y of an annulus over its weight, at g = 1 + y; `red`, `blue`: how far y is from the red and the blue ends of its inner and its outer ring, in
+// halves of the rings' lengths, so that 1 - cos theta and 1 + cos theta keep their digits. Its areas: room_scratch from 300.
+fn relativistic_annulus(y: f32, red: vec2<f32>, blue: vec2<f32>) -> f32 {
+    // Cosines, and what they are within a ring.
+    let cosines = select(1.0 - red, blue - 1.0, blue < red);
+    let c0 = cosines.x;
+    let c1 = cosines.y;
     let h0 = clamp(c0, -1.0, 1.0);
     let h1 = clamp(c1, -1.0, 1.0);
-    let sines = sqrt((1.0 - h0) * (1.0 + h0)) + sqrt((1.0 - h1) * (1.0 + h1));
+    let squares = clamp(red, vec2<f32>(0.0), vec2<f32>(2.0)) * clamp(blue, vec2<f32>(0.0), vec2<f32>(2.0));
+    let sines = sqrt(squares.x) + sqrt(squares.y);
     let reached = abs(h1 - h0);
     let whole = abs(c1 - c0);
     if sines <= 0.0 && reached <= 0.0 {
@@ -303,11 +338,18 @@ fn relativistic_first(c: Relativistic, length: f32, distance: f32) -> u32 {
     return max(k, 1u) - 1u;
 }
 
+// An annulus among a piece: distances of the piece's ends from its rings' ends, and what they are divided by.
+struct RelativisticAnnulus { weight: f32, red: vec2<f32>, blue: vec2<f32>, halves: vec2<f32> }
+
 // Adds what an annulus sends to a point of a piece; nothing where there is no such point, or where it does not reach it.
-fn relativistic_point(c: Relativistic, a: ptr<private, Room>, piece: u32, n: u32, weight: f32, inner: vec2<f32>, outer: vec2<f32>) {
+fn relativistic_point(c: Relativistic, a: ptr<private, Room>, piece: u32, n: u32, own: RelativisticAnnulus) {
     if n < 60u {
-        let y = c.corner[piece] + (c.corner[piece + 1u] - c.corner[piece]) * table(c.shares + n);
-        (*a)[piece * 120u + n] += weight * relativistic_annulus(y, inner, outer);
+        let length = c.corner[piece + 1u] - c.corner[piece];
+        // From the nearer end; shares from both ends are the same.
+        let above = length * table(c.shares + n);
+        let below = length * table(c.shares + 59u - n);
+        let y = c.corner[piece] + above;
+        (*a)[piece * 120u + n] += own.weight * relativistic_annulus(y, (own.red + above) * own.halves, (own.blue + below) * own.halves);
     }
 }
 
@@ -321,16 +363,21 @@ fn relativistic_rate(a: ptr<private, Room>, piece: u32, k: i32, extent: f32) -> 
     return extent * sin(3.1415927 * f32(k) / 59.0) * (*a)[piece * 120u + select(at, 118u - at, at > 59u)];
 }
 
-fn relativistic_radius(v: RelativisticView, first: f32, step: f32, place: f32) -> RelativisticCubic {
-    return relativistic_cubic((first + step * place - v.grid_first) / v.grid_step, RELATIVISTIC_RADII);
+fn relativistic_radius(v: RelativisticView, first: f32, step: f32, place: f32) -> Cubic {
+    return cubic_around((first + step * place - v.grid_first) / v.grid_step, RELATIVISTIC_RADII);
 }
 
 fn relativistic_within(value: f32, t: u32) -> bool {
     return value >= table(t) && value <= table(t + 1u);
 }
 
-fn relativistic_new(d: RelativisticDisc, t: u32, a: ptr<private, Room>) -> Relativistic {
-    var c = Relativistic(array<f32, 5>(0.0, 0.0, 0.0, 0.0, 0.0), t + RELATIVISTIC_HEADER, 1.0, 0.0, 1.0);
+// A radius beyond 1, in units of one that is so much beyond 1.
+fn relativistic_edge(radius: f32, beyond: f32) -> f32 {
+    return (radius - 1.0) + radius * beyond;
+}
+
+// What is the same for all rings of a disc.
+fn relativistic_view(d: RelativisticDisc, t: u32) -> RelativisticView {
     var v: RelativisticView;
     v.t = t;
     v.spin = d.spin;
@@ -340,11 +387,11 @@ fn relativistic_new(d: RelativisticDisc, t: u32, a: ptr<private, Room>) -> Relat
     v.law = u32(max(law, 0.0));
     let tilt = clamp(d.tilt, 1.0, 89.0);
     v.sine = diskline_sine(tilt);
-    v.inside = 0.9 * (1.0 + sqrt(max(1.0 - d.spin, 0.0)));
+    v.inside = 0.9 * sqrt(max(1.0 - d.spin, 0.0)) - 0.1;
     let isco = relativistic_isco(d.spin);
     v.grid_first = log(isco - v.inside);
-    v.grid_step = (log(2500.0 - v.inside) - v.grid_first) / f32(RELATIVISTIC_RADII - 1u);
-    v.row = 2u + laws * RELATIVISTIC_ANGLES;
+    v.grid_step = (log(2499.0 - v.inside) - v.grid_first) / f32(RELATIVISTIC_RADII - 1u);
+    v.row = 2u + laws * RELATIVISTIC_ANGLES + u32(table(t + 23u));
     v.tilts = u32(table(t + 3u));
     v.kind = d.kind;
     v.light = d.light;
@@ -365,12 +412,16 @@ fn relativistic_new(d: RelativisticDisc, t: u32, a: ptr<private, Room>) -> Relat
         v.height_count = u32(table(t + 13u));
     }
     // Edges never lie inside of the innermost stable orbit.
-    let unit = select(1.0, isco, d.stable);
-    let inner = clamp(select(d.inner * unit, -d.inner * isco, d.inner < 0.0), isco, 2500.0 / 1.01);
-    let outer = clamp(d.outer * unit, inner * 1.001, 2500.0);
+    let unit = select(0.0, isco, d.stable);
+    let asked = relativistic_edge(select(d.inner, -d.inner, d.inner < 0.0), select(unit, isco, d.inner < 0.0));
+    let end = relativistic_edge(d.outer, unit);
+    let inner = clamp(asked, isco, 2500.0 / 1.01 - 1.0);
+    let outer = clamp(end, inner * 1.001 + 0.001, 2499.0);
+    // A disc that ends before it begins sends nothing.
+    v.photons = select(1.0, 0.0, end <= max(asked, isco));
     if d.kind == 0u {
-        v.largest = max(relativistic_ln_emissivity(v, inner), relativistic_ln_emissivity(v, outer));
-        if v.light.z > inner && v.light.z < outer {
+        v.largest = max(relativistic_ln_emissivity(v, 1.0 + inner), relativistic_ln_emissivity(v, 1.0 + outer));
+        if v.light.z > 1.0 + inner && v.light.z < 1.0 + outer {
             v.largest = max(v.largest, 0.0);
         }
     }
@@ -378,35 +429,50 @@ fn relativistic_new(d: RelativisticDisc, t: u32, a: ptr<private, Room>) -> Relat
         allowed = relativistic_returning(v, inner, outer) && allowed;
         v.returning = true;
     }
-    let first = log(inner - v.inside);
-    let step = (log(outer - v.inside) - first) / f32(RELATIVISTIC_RINGS);
-    // Rings: red ends from 0, blue ends from 100, weights of the annuli from 200, areas of one from 300.
+    v.inner = inner;
+    v.outer = outer;
+    v.allowed = allowed;
+    return v;
+}
+
+// Annuli of a disc: `count` from number `start` on, of `whole`; ln of the distance of the first ring of the disc, and its step.
+struct RelativisticAnnuli { start: u32, count: u32, whole: u32, first: f32, step: f32 }
+
+fn relativistic_annuli(v: RelativisticView, start: u32, count: u32, whole: u32) -> RelativisticAnnuli {
+    let first = log(v.inner - v.inside);
+    return RelativisticAnnuli(start, count, whole, first, (log(v.outer - v.inside) - first) / f32(whole));
+}
+
+// Fills room_scratch with rings (red ends from 0, blue ends from 100) and with weights of the annuli (from 200); the line has its corners, and no photons.
+fn relativistic_rings(v: RelativisticView, n: RelativisticAnnuli, a: ptr<private, Room>) -> Relativistic {
+    var c = Relativistic(array<f32, 5>(0.0, 0.0, 0.0, 0.0, 0.0), v.t + RELATIVISTIC_HEADER, 1.0, 0.0, 1.0);
     var bluest = -1.0;
     var reddest = 1e9;
     var emitted = 0.0;
-    for (var k = 0u; k <= RELATIVISTIC_RINGS; k++) {
-        var r = v.inside + safe_exp(first + step * f32(k));
-        if k == 0u {
-            r = inner;
+    for (var k = 0u; k <= n.count; k++) {
+        let ring = n.start + k;
+        var beyond = v.inside + safe_exp(n.first + n.step * f32(ring));
+        if ring == 0u {
+            beyond = v.inner;
         }
-        if k == RELATIVISTIC_RINGS {
-            r = outer;
+        if ring == n.whole {
+            beyond = v.outer;
         }
-        let radius = relativistic_radius(v, first, step, f32(k));
-        room_scratch[k] = relativistic_end(v, r, radius, 0u);
-        room_scratch[100u + k] = relativistic_end(v, r, radius, 1u);
+        let radius = relativistic_radius(v, n.first, n.step, f32(ring));
+        room_scratch[k] = relativistic_end(v, beyond, radius, 0u);
+        room_scratch[100u + k] = relativistic_end(v, beyond, radius, 1u);
         reddest = min(reddest, room_scratch[k]);
         bluest = max(bluest, room_scratch[100u + k]);
-        let end = relativistic_emission(v, r, radius);
+        let end = relativistic_emission(v, beyond, radius);
         if k > 0u {
-            let place = f32(k) - 0.5;
-            let between = v.inside + safe_exp(first + step * place);
-            let middle = relativistic_emission(v, between, relativistic_radius(v, first, step, place));
-            room_scratch[199u + k] = step / 6.0 * (emitted + 4.0 * middle + end);
+            let place = f32(ring) - 0.5;
+            let between = v.inside + safe_exp(n.first + n.step * place);
+            let middle = relativistic_emission(v, between, relativistic_radius(v, n.first, n.step, place));
+            room_scratch[199u + k] = n.step / 6.0 * (emitted + 4.0 * middle + end);
         }
         emitted = end;
     }
-    let last = RELATIVISTIC_RINGS;
+    let last = n.count;
     c.corner = array<f32, 5>(reddest, max(room_scratch[0], room_scratch[last]), min(room_scratch[100], room_scratch[100u + last]),
         max(room_scratch[100], room_scratch[100u + last]), bluest);
     for (var k = 1u; k < 5u; k++) {
@@ -420,44 +486,49 @@ fn relativistic_new(d: RelativisticDisc, t: u32, a: ptr<private, Room>) -> Relat
         (*a)[k] = 0.0; (*a)[k + 1u] = 0.0; (*a)[k + 2u] = 0.0; (*a)[k + 3u] = 0.0;
         (*a)[k + 4u] = 0.0; (*a)[k + 5u] = 0.0; (*a)[k + 6u] = 0.0; (*a)[k + 7u] = 0.0;
     }
-    // Weights have a common scale, so that sums stay in range.
-    var most = 1e-37;
-    for (var k = 0u; k < RELATIVISTIC_RINGS; k += 4u) {
-        most = max(most, max(max(room_scratch[200u + k], room_scratch[201u + k]), max(room_scratch[202u + k], room_scratch[203u + k])));
+    return c;
+}
+
+// Fills room_scratch from 300 with the areas of a ring.
+fn relativistic_areas(v: RelativisticView, radius: Cubic) {
+    for (var n = 0u; n < RELATIVISTIC_ANGLES; n += 3u) {
+        let number = 2u + v.law * RELATIVISTIC_ANGLES + n;
+        room_scratch[301u + n] = relativistic_image(v, radius, number);
+        room_scratch[302u + n] = relativistic_image(v, radius, number + 1u);
+        room_scratch[303u + n] = relativistic_image(v, radius, number + 2u);
     }
-    for (var k = 0u; k < RELATIVISTIC_RINGS; k++) {
-        let radius = relativistic_radius(v, first, step, f32(k) + 0.5);
-        for (var n = 0u; n < RELATIVISTIC_ANGLES; n += 3u) {
-            let number = 2u + v.law * RELATIVISTIC_ANGLES + n;
-            room_scratch[301u + n] = relativistic_image(v, radius, number);
-            room_scratch[302u + n] = relativistic_image(v, radius, number + 1u);
-            room_scratch[303u + n] = relativistic_image(v, radius, number + 2u);
+    // One beyond both ends, where the function is even.
+    room_scratch[300] = room_scratch[302];
+    room_scratch[301u + RELATIVISTIC_ANGLES] = room_scratch[299u + RELATIVISTIC_ANGLES];
+}
+
+// Adds the k-th annulus, whose areas are in room_scratch.
+fn relativistic_add(c: Relativistic, a: ptr<private, Room>, k: u32, most: f32) {
+    let red = vec2<f32>(room_scratch[k], room_scratch[k + 1u]);
+    let blue = vec2<f32>(room_scratch[100u + k], room_scratch[101u + k]);
+    let extent = max(blue - red, vec2<f32>(1e-12));
+    let weight = room_scratch[200u + k] / most * 4.0 / max(extent.x + extent.y, 1e-12);
+    let low = min(red.x, red.y);
+    let high = max(blue.x, blue.y);
+    for (var piece = 0u; piece < 4u; piece++) {
+        let from_y = c.corner[piece];
+        let to_y = c.corner[piece + 1u];
+        let length = to_y - from_y;
+        if to_y < low || from_y > high || length < 1e-6 {
+            continue;
         }
-        // One beyond both ends, where the function is even.
-        room_scratch[300] = room_scratch[302];
-        room_scratch[301u + RELATIVISTIC_ANGLES] = room_scratch[299u + RELATIVISTIC_ANGLES];
-        let extent = vec2<f32>(room_scratch[100u + k] - room_scratch[k], room_scratch[101u + k] - room_scratch[k + 1u]);
-        let inner_ring = vec2<f32>(room_scratch[k], 2.0 / max(extent.x, 1e-12));
-        let outer_ring = vec2<f32>(room_scratch[k + 1u], 2.0 / max(extent.y, 1e-12));
-        let weight = room_scratch[200u + k] / most * 4.0 / max(extent.x + extent.y, 1e-12);
-        let low = min(room_scratch[k], room_scratch[k + 1u]);
-        let high = max(room_scratch[100u + k], room_scratch[101u + k]);
-        for (var piece = 0u; piece < 4u; piece++) {
-            let from_y = c.corner[piece];
-            let length = c.corner[piece + 1u] - from_y;
-            if c.corner[piece + 1u] < low || from_y > high || length < 1e-6 {
-                continue;
-            }
-            // Points between the ends of the annulus.
-            let begin = relativistic_first(c, length, low - from_y);
-            let behind = min(relativistic_first(c, length, high - from_y) + 3u, 60u);
-            for (var n = begin; n < behind; n += 3u) {
-                relativistic_point(c, a, piece, n, weight, inner_ring, outer_ring);
-                relativistic_point(c, a, piece, n + 1u, weight, inner_ring, outer_ring);
-                relativistic_point(c, a, piece, n + 2u, weight, inner_ring, outer_ring);
-            }
+        let own = RelativisticAnnulus(weight, from_y - red, blue - to_y, 2.0 / extent);
+        // Points between the ends of the annulus.
+        let begin = relativistic_first(c, length, low - from_y);
+        let behind = min(relativistic_first(c, length, high - from_y) + 3u, 60u);
+        for (var n = begin; n < behind; n++) {
+            relativistic_point(c, a, piece, n, own);
         }
     }
+}
+
+// Integrates the line from its densities, and makes it one photon.
+fn relativistic_finish(c: Relativistic, a: ptr<private, Room>) {
     var total = 0.0;
     for (var piece = 0u; piece < 4u; piece++) {
         let extent = c.corner[piece + 1u] - c.corner[piece];
@@ -472,8 +543,6 @@ fn relativistic_new(d: RelativisticDisc, t: u32, a: ptr<private, Room>) -> Relat
             total += between;
         }
     }
-    // NaN outside of what the table was made for.
-    c.norm = select(bitcast<f32>(0x7fc00000u + laws), 1.0, allowed);
     let inverse = 1.0 / max(total, 1e-37);
     for (var k = 0u; k < 480u; k += 4u) {
         (*a)[k] *= inverse;
@@ -481,6 +550,24 @@ fn relativistic_new(d: RelativisticDisc, t: u32, a: ptr<private, Room>) -> Relat
         (*a)[k + 2u] *= inverse;
         (*a)[k + 3u] *= inverse;
     }
+}
+
+fn relativistic_new(d: RelativisticDisc, t: u32, a: ptr<private, Room>) -> Relativistic {
+    let v = relativistic_view(d, t);
+    let rings = relativistic_annuli(v, 0u, RELATIVISTIC_RINGS, RELATIVISTIC_RINGS);
+    var c = relativistic_rings(v, rings, a);
+    // Weights have a common scale, so that sums stay in range.
+    var most = 1e-37;
+    for (var k = 0u; k < RELATIVISTIC_RINGS; k += 4u) {
+        most = max(most, max(max(room_scratch[200u + k], room_scratch[201u + k]), max(room_scratch[202u + k], room_scratch[203u + k])));
+    }
+    for (var k = 0u; k < RELATIVISTIC_RINGS; k++) {
+        relativistic_areas(v, relativistic_radius(v, rings.first, rings.step, f32(k) + 0.5));
+        relativistic_add(c, a, k, most);
+    }
+    relativistic_finish(c, a);
+    // NaN outside of what the table was made for.
+    c.norm = select(bitcast<f32>(0x7fc00000u + v.law), v.photons, v.allowed);
     return c;
 }
 

@@ -55,11 +55,14 @@ fn thermal_escape(x: f32, step: u32, tau: f32, slow: u32, fast: u32, x_slow: f32
 }
 
 fn nthcomp_setup(p: u32, t: u32, a: ptr<private, Room>) -> Thermal {
-    let gamma = max(par(p), 1.001);
-    let theta = max(par(p + 1u), 1.0) / 511.0;
-    let seeds = max(par(p + 2u), 1e-3);
-    let disc = par(p + 3u) >= 0.5;
-    let z = stretch(par(p + 4u));
+    return thermal_new(par(p), par(p + 1u), par(p + 2u), par(p + 3u) >= 0.5, stretch(par(p + 4u)), par(p + 5u), a);
+}
+
+// `z`: 1 + redshift.
+fn thermal_new(index: f32, electrons: f32, seed_energy: f32, disc: bool, z: f32, norm: f32, a: ptr<private, Room>) -> Thermal {
+    let gamma = max(index, 1.001);
+    let theta = max(electrons, 1.0) / 511.0;
+    let seeds = max(seed_energy, 1e-3);
     // Energies below are in units of 511 keV; log10 of the lowest one.
     let lowest = log(seeds / 511.0) * 0.43429448 - 4.0;
     // (gamma + 1/2)^2 - 9/4 without its cancellation.
@@ -136,7 +139,7 @@ fn nthcomp_setup(p: u32, t: u32, a: ptr<private, Room>) -> Thermal {
     let k = u32(place);
     let along = exp_m1((place - f32(k)) * THERMAL_STEP) / 0.047128548;
     let at_one = (*a)[k] + along * ((*a)[k + 1u] - (*a)[k]);
-    let factor = select(0.0, par(p + 5u) / max(at_one, 1e-37), at_one > 0.0);
+    let factor = select(0.0, norm / max(at_one, 1e-37), at_one > 0.0);
     for (var n = 0u; n < count; n++) {
         (*a)[n] = min((*a)[n] * factor, 1e36);
     }
@@ -165,8 +168,12 @@ fn thermal_part(c: Thermal, a: ptr<private, Room>, k: u32, place: f32, width: f3
 }
 
 fn thermal_value(c: Thermal, a: ptr<private, Room>, i: u32) -> f32 {
-    let place = (ln_mid(i) - c.ln_first) / THERMAL_STEP;
-    let whole = log_width(i);
+    return thermal_photons(c, a, ln_mid(i), log_width(i));
+}
+
+// Photons around a ln E.
+fn thermal_photons(c: Thermal, a: ptr<private, Room>, ln_middle: f32, whole: f32) -> f32 {
+    let place = (ln_middle - c.ln_first) / THERMAL_STEP;
     let half = 0.5 * whole / THERMAL_STEP;
     let start = place - half;
     let end = place + half;

@@ -15,8 +15,8 @@ pub fn with_excerpt() -> rontgen::model::Settings {
     rontgen::model::Settings::default().with_atomdb(Some(folder))
 }
 
-/// Whether a component is one of those that every test of components looks at: not reflection by the user's table, which the host computes and
-/// `tests/reflection.rs` holds to account.
+/// Whether a component is one of those that every test of components looks at: not reflection by the user's table, which `tests/reflection.rs` and
+/// `tests/reflection_device.rs` hold to account.
 pub fn has_shader(component: &rontgen::model::catalogue::Component) -> bool {
     !rontgen::model::reflection::needs_table(&component.name.to_lowercase())
 }

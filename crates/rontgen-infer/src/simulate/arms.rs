@@ -180,7 +180,11 @@ impl Arm {
         let same = before.last().filter(|_| previous.is_some_and(|previous| previous.same_flux(spec)));
         let (program, model, flux_of) = match same {
             Some(arm) => (arm.program.clone(), arm.model.clone(), arm.flux_of),
-            None => (Arc::new(spec.program.clone()), Arc::new(model_plan(device, spec.program)?), before.len()),
+            None => {
+                let program = spec.program.fitting(most_bytes(device)).into_owned();
+                let plan = model_plan(device, &program)?;
+                (Arc::new(program), Arc::new(plan), before.len())
+            }
         };
         let csr = spec.csr;
         let mut areas = vec![0f32; csr.columns];
@@ -271,6 +275,11 @@ pub(super) fn gpu_tile(device: &Device, arms: &[Arm], columns: usize) -> usize {
         own.fold((0, 0), |(energies, slots), arm| (energies + arm.fold.energies(), slots.max(arm.model.slots())));
     let energies = energies + moved_energies(arms);
     gpu::tile(device, energies, columns, slots)
+}
+
+/// Bytes of an array that a model may fill on a device; the CPU needs none of what is for devices alone.
+pub(super) fn most_bytes(device: &Device) -> u64 {
+    if device.is_gpu() { device.binding_limit() } else { 0 }
 }
 
 fn model_plan(device: &Device, program: &Program) -> Result<ModelPlan> {

@@ -28,6 +28,7 @@ pub fn oracle(program: &Program, points: &[Vec<f64>]) -> Vec<Vec<f64>> {
 /// # Errors
 /// Parameters for which the flux is not finite or negative (the message lists them), tables that do not fit, a device that failed.
 pub fn on_device(device: &Device, program: &Program, points: &[Vec<f64>]) -> Result<Vec<Vec<f64>>> {
+    let program = &*program.fitting(super::arms::most_bytes(device));
     let bins = program.bin_table();
     let bytes = 4 * program.tables().len() as u64;
     if bytes > device.binding_limit() {

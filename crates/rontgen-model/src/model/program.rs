@@ -20,7 +20,10 @@ use super::{
     wgsl::{self, Stage},
 };
 use rayon::prelude::*;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    borrow::Cow,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
 
 /// The oracle divides bins until ln(hi/lo) is below this.
 const FINEST_BIN: f64 = 0.005;
@@ -51,6 +54,8 @@ pub(crate) struct Instance {
     /// The user's own code, which fills whole spectra.
     pub user: Option<Arc<dyn UserComponent>>,
     pub oracle_table: std::ops::Range<usize>,
+    /// Its numbers among those that only a device needs, behind all tables; empty where the host computes it for devices, too.
+    pub device: std::ops::Range<usize>,
 }
 
 impl Instance {
@@ -90,6 +95,8 @@ pub struct Program {
     grid: Grid<f32>,
     oracle: Grid<f64>,
     tables: Arc<Vec<f32>>,
+    /// The same with what only a device needs, where there is such.
+    device_tables: OnceLock<Arc<Vec<f32>>>,
     oracle_tables: Vec<f64>,
     /// What the user's own code last complained about.
     trouble: Arc<Mutex<Option<String>>>,
@@ -125,9 +132,20 @@ impl Program {
         let asks = |component: &super::ComponentInstance| {
             component.asked.clone().or_else(|| component.asks(|_| None).map(Arc::new))
         };
+        let band = (edges[0], edges[edges.len() - 1]);
+        let open = |(component, held): (&super::ComponentInstance, &bool)| {
+            asks(component).filter(|_| *held).map(|asked: Arc<Asked>| asked.open(&model.settings, band)).transpose()
+        };
+        let reflections: Vec<Option<Arc<Evaluator>>> = with_held().map(open).collect::<Result<_, _>>()?;
         let whole = |component: &super::ComponentInstance| user(component).is_some() || asks(component).is_some();
-        let own = model.components.iter().enumerate().filter(|(k, c)| held[*k] && whole(c));
-        let mut trees: Vec<Tree> = own.map(|(k, _)| Tree::Leaf(Leaf::Host(k))).collect();
+        let own = model.components.iter().enumerate().filter(|(k, c)| held[*k] && whole(c)).map(|(k, _)| k);
+        // Those that a device has no stages for come first.
+        let on_device = |k: &usize| {
+            let reflection = reflections.get(*k).and_then(Option::as_ref);
+            reflection.is_some_and(|reflection| reflection.device_numbers(edges.len() - 1).is_some())
+        };
+        let (own, hosted): (Vec<usize>, Vec<usize>) = own.partition(on_device);
+        let mut trees: Vec<Tree> = hosted.into_iter().chain(own).map(|k| Tree::Leaf(Leaf::Host(k))).collect();
         if with_held().any(|(c, held)| *held && plasma::is_plasma(&c.component.name.to_lowercase())) {
             plasma::check(&model.settings)?;
         }
@@ -158,11 +176,6 @@ impl Program {
             }
             _ => None,
         };
-        let band = (edges[0], edges[edges.len() - 1]);
-        let open = |(component, held): (&super::ComponentInstance, &bool)| {
-            asks(component).filter(|_| *held).map(|asked: Arc<Asked>| asked.open(&model.settings, band)).transpose()
-        };
-        let reflections: Vec<Option<Arc<Evaluator>>> = with_held().map(open).collect::<Result<_, _>>()?;
         let mut reflections = reflections.into_iter();
         let mut frozen = plasma::Tables::new(&bins, &model.settings);
         let mut instance = |(component, held): (&super::ComponentInstance, &bool)| Instance {
@@ -178,6 +191,7 @@ impl Program {
             sight: sight(component).filter(|_| *held && asks(component).is_none()),
             user: user(component),
             oracle_table: 0..0,
+            device: 0..0,
         };
         let mut instances: Vec<Instance> = with_held().map(&mut instance).collect();
         for instance in instances.iter_mut().filter(|i| i.frozen.is_some()) {
@@ -270,6 +284,20 @@ impl Program {
             (instance.table, instance.oracle_table) = (start..tables.len(), oracle_start..oracle_tables.len());
             made.push((key, instance.clone()));
         }
+        // Behind all that, each reflection once.
+        let mut end = tables.len();
+        for k in 0..instances.len() {
+            let (before, from) = instances.split_at_mut(k);
+            let Some(instance) = from.first_mut() else { continue };
+            let Some(reflection) = instance.reflection.clone() else { continue };
+            let known = before.iter().find(|i| i.reflection.as_ref().is_some_and(|r| Arc::ptr_eq(r, &reflection)));
+            instance.device = match (known, reflection.device_numbers(bins.len())) {
+                (Some(known), _) => known.device.clone(),
+                (None, Some(numbers)) => end..end + numbers,
+                (None, None) => 0..0,
+            };
+            end = end.max(instance.device.end);
+        }
         let stages = wgsl::stages(&trees, &instances, &bins);
         let plan = |tree: Tree| {
             let mut ops = Vec::new();
@@ -286,6 +314,7 @@ impl Program {
             oracle: Grid::new::<f64>(&bins),
             bins,
             tables: Arc::new(tables),
+            device_tables: OnceLock::new(),
             oracle_tables,
             trouble: Arc::default(),
         }
@@ -314,7 +343,35 @@ impl Program {
 
     /// Returns the flat table that the stages' `table(k)` reads.
     pub fn tables(&self) -> &[f32] {
-        &self.tables
+        if self.instances.iter().all(|instance| instance.device.is_empty()) {
+            return &self.tables;
+        }
+        self.device_tables.get_or_init(|| {
+            let mut tables = self.tables.to_vec();
+            for instance in &self.instances {
+                if let Some(reflection) = instance.reflection.as_ref().filter(|_| instance.device.start == tables.len())
+                    && !instance.device.is_empty()
+                {
+                    reflection.device_table(&self.bins, &mut tables);
+                }
+            }
+            Arc::new(tables)
+        })
+    }
+
+    /// Returns the program as a device takes it whose largest array has so many bytes: where the tables of reflection make it longer, the host computes
+    /// reflection for it. A device of the host's own has none: 0 bytes.
+    pub fn fitting(&self, bytes: u64) -> Cow<'_, Self> {
+        let end = self.instances.iter().map(|instance| instance.device.end).max().unwrap_or(0);
+        if end <= self.tables.len() || 4 * end as u64 <= bytes {
+            return Cow::Borrowed(self);
+        }
+        let mut hosted = self.clone();
+        hosted.device_tables = OnceLock::new();
+        hosted.instances.iter_mut().for_each(|instance| instance.device = 0..0);
+        let trees: Vec<Tree> = hosted.plans.iter().map(|plan| plan.tree.clone()).collect();
+        hosted.stages = wgsl::stages(&trees, &hosted.instances, &hosted.bins);
+        Cow::Owned(hosted)
     }
 
     /// Returns the GPU form: stages in the order they must run; see [`Stage`].
@@ -334,7 +391,8 @@ impl Program {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Returns the number of stages of code of the user's own: they come before all others.
+    /// Returns the number of stages that the CPU computes as whole spectra: code of the user's own, and reflection by tables. They come before all others,
+    /// and first those that a device leaves to the host.
     pub fn host_stages(&self) -> usize {
         self.plans.iter().filter(|plan| matches!(plan.tree, Tree::Leaf(Leaf::Host(_)))).count()
     }

@@ -104,7 +104,18 @@ pub(crate) fn stages(trees: &[Tree], instances: &[Instance], bins: &[(f64, f64)]
     // Where the outputs of the trees are, and what comes next.
     let (mut slots, mut next) = (Vec::with_capacity(trees.len()), 0);
     for tree in trees {
-        if matches!(tree, Tree::Leaf(Leaf::Host(_))) {
+        if let Tree::Leaf(Leaf::Host(k)) = tree {
+            let own =
+                instances.get(*k).and_then(|i| Some((i, i.reflection.as_ref().filter(|_| !i.device.is_empty())?)));
+            if let Some((instance, reflection)) = own {
+                for part in reflection.parts(bins, instance.first_parameter, instance.device.start, next) {
+                    let wgsl = format!("{}{}{VALUE}", with_files(&[("math", MATH), ("bins", BINS)]), part.text);
+                    out.push(Stage { wgsl, slot: next, slots: part.slots, run: Some(part.run), host: false });
+                    next += part.slots;
+                }
+                slots.push(next - 1);
+                continue;
+            }
             out.push(Stage { wgsl: String::new(), slot: next, slots: 1, run: None, host: true });
             slots.push(next);
             next += 1;

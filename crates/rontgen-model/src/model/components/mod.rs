@@ -300,6 +300,7 @@ const TABLE: (&str, &str) = ("table", include_str!("../../../../../shaders/model
 const PLASMA: (&str, &str) = ("plasma", include_str!("../../../../../shaders/model/plasma.wgsl"));
 const PLASMA_CELLS: (&str, &str) = ("plasma_cells", include_str!("../../../../../shaders/model/plasma_cells.wgsl"));
 const RELATIVISTIC: (&str, &str) = ("relativistic", include_str!("../../../../../shaders/model/relativistic.wgsl"));
+const CUBIC: (&str, &str) = ("cubic", include_str!("../../../../../shaders/model/cubic.wgsl"));
 const FACTOR: (&str, &str) = ("factor", include_str!("../../../../../shaders/model/factor.wgsl"));
 
 registry! {
@@ -450,7 +451,8 @@ fn needs(file: &str) -> &'static [(&'static str, &'static str)] {
     match file {
         "slab" | "reflect" => &[GREEN],
         "absorption" | "species" => &[STEPS],
-        "blur" | "relativistic" => &[DISKLINE],
+        "blur" => &[DISKLINE],
+        "relativistic" => &[DISKLINE, CUBIC],
         "thcomp" => &[THERMAL],
         _ => &[],
     }

@@ -36,6 +36,11 @@ pub(crate) fn default_folder() -> Option<PathBuf> {
         .and_then(|path| path.parent().map(Path::to_path_buf))
 }
 
+/// Whether the table of a component (lower-case name) is found where the program looks by itself.
+pub(crate) fn found(name: &str) -> bool {
+    Kind::of(name).is_some_and(|kind| file::find(&folders(None), kind).is_ok())
+}
+
 /// Returns whether a folder, or one in it, has a table of either kind.
 pub(crate) fn is_there(folder: &Path) -> bool {
     [Kind::Xillver, Kind::XillverCp].into_iter().any(|kind| file::find(&[folder.to_path_buf()], kind).is_ok())

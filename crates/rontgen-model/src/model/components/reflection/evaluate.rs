@@ -24,9 +24,9 @@ use crate::model::{
 use rontgen_kerr::kerr::{INFINITY, metric, table::Bounds};
 
 /// Least and largest energy at infinity over that of the disc: what lies beyond is nothing.
-const SHIFTS: (f64, f64) = (0.03, 1.7);
+pub(super) const SHIFTS: (f64, f64) = (0.03, 1.7);
 /// Energy (keV) at which renormalised spectra are 1 photon/keV/cm2/s.
-const RENORMALISED: f64 = 3.0;
+pub(super) const RENORMALISED: f64 = 3.0;
 /// Largest redshift where a run says nothing of it.
 const MOST_REDSHIFT: f64 = 10.0;
 /// Spins and radii at which the shift of the cut-off is looked at.
@@ -35,11 +35,14 @@ const SAMPLES: usize = 17;
 /// A component with its part of the table and its rays.
 #[derive(Debug)]
 pub(crate) struct Evaluator {
-    kind: Kind,
-    excerpt: Excerpt,
-    scene: Option<Scene>,
-    primary: Primary,
-    renormalise: bool,
+    pub(super) kind: Kind,
+    pub(super) excerpt: Excerpt,
+    pub(super) scene: Option<Scene>,
+    pub(super) primary: Primary,
+    pub(super) renormalise: bool,
+    pub(super) redshifts: (f64, f64),
+    /// The component's, with its norm.
+    pub(super) parameters: usize,
 }
 
 /// A component's parameters.
@@ -160,7 +163,8 @@ impl Evaluator {
         let returning = places.switches.is_some_and(|[k, _]| asked.range(k).is_none_or(|(_, hi)| hi > 0.5));
         let scene = bounds.map(|bounds| Scene::new(&bounds, &excerpt, returning.then_some(indices)));
         let primary = Primary::new(kind.comptonised(), indices, cuts);
-        Ok(Self { kind, excerpt, scene, primary, renormalise })
+        let parameters = asked.ranges.len();
+        Ok(Self { kind, excerpt, scene, primary, renormalise, redshifts, parameters })
     }
 
     /// Photons/cm2/s in the bins of a grid; NaN outside of what table and rays are for. `exact`: in f64, else in f32 where it is many numbers.

@@ -8,6 +8,7 @@
 
 mod asked;
 mod density;
+pub(crate) mod device;
 mod evaluate;
 mod excerpt;
 mod file;
@@ -18,7 +19,7 @@ mod spread;
 mod zones;
 
 pub use asked::look_in;
-pub(crate) use asked::{Asked, default_folder, is_there};
+pub(crate) use asked::{Asked, default_folder, found, is_there};
 pub(crate) use evaluate::Evaluator;
 
 /// The components.

@@ -12,16 +12,16 @@ pub(super) const ENERGY: f64 = 1e15 / (4.0 * std::f64::consts::PI) / (1e20 * 1.6
 /// Temperature of the seed photons (a disc's) of a Comptonised primary, keV.
 pub(super) const SEEDS: f64 = 0.05;
 /// Steps of photon index and of ln cut-off.
-const INDEX_STEP: f64 = 0.05 / FINENESS as f64;
-const CUT_STEP: f64 = 0.05 / FINENESS as f64;
+pub(super) const INDEX_STEP: f64 = 0.05 / FINENESS as f64;
+pub(super) const CUT_STEP: f64 = 0.05 / FINENESS as f64;
 
 /// ln of the energy between 0.1 and 1000 keV of a primary spectrum that is 1 photon/keV/cm2/s at 1 keV (of a power law without its cut-off),
 /// at nodes.
 #[derive(Debug)]
 pub(super) struct Primary {
-    index: (f64, usize),
-    cut: (f64, usize),
-    numbers: Vec<f64>,
+    pub(super) index: (f64, usize),
+    pub(super) cut: (f64, usize),
+    pub(super) numbers: Vec<f64>,
 }
 
 /// First node and number of nodes for a range.

@@ -1,0 +1,89 @@
+// Cells integrated over the energy bins, and the primary spectrum; see density.rs and primary.rs. The text in front defines reflection_continuum_setup and
+// reflection_continuum: the primary spectrum in a bin of ln E.
+
+struct Reflection { factor: f32, norm: f32, whole: i32, rest: f32 }
+
+var<private> reflection: Reflection;
+
+fn reflection_cell(n: i32) -> f32 {
+    if n < 0 || n >= i32(REFLECTION_OUT) {
+        // Cells that were not kept are asked for.
+        return select(0.0, reflection_nan(u32(n < 0)), select(REFLECTION_BEYOND, REFLECTION_BELOW, n < 0));
+    }
+    return source(REFLECTION_OUT_SLOT, u32(n));
+}
+
+// Photons of a part of a cell.
+fn reflection_part(n: i32, middle: f32, length: f32) -> f32 {
+    let all = reflection_cell(n);
+    if REFLECTION_FLAT {
+        return all * length;
+    }
+    let before = reflection_cell(n - 1);
+    let behind = reflection_cell(n + 1);
+    let left = max((7.0 * (before + all) - (reflection_cell(n - 2) + behind)) / 12.0, 0.0);
+    let right = max((7.0 * (all + behind) - (before + reflection_cell(n + 2))) / 12.0, 0.0);
+    let bend = 6.0 * (all - 0.5 * (left + right));
+    return max(length * (left + (right - left + bend) * middle - bend * (middle * middle + length * length / 12.0)), 0.0);
+}
+
+// Photons in a bin whose middle is in a cell (a number and a part of one), and that is so many cells wide.
+fn reflection_photons(cell: i32, middle: f32, extent: f32) -> f32 {
+    let start = middle - 0.5 * extent;
+    var n = floor(start);
+    var begin = start - n;
+    var left = extent;
+    var sum = 0.0;
+    // One a turn; bins are not wider than the table has cells.
+    while left > 0.0 {
+        let length = min(left, 1.0 - begin);
+        var at = begin + 0.5 * length;
+        // f32 has few digits of a narrow bin's ends.
+        if length == extent {
+            at = middle - n;
+        }
+        sum += reflection_part(cell + i32(n), at, length);
+        left -= max(length, 1e-30);
+        begin = 0.0;
+        n += 1.0;
+    }
+    return sum;
+}
+
+fn reflection_bins_setup() {
+    let redshift = max(reflection_redshift(), -0.999);
+    let moved = log_1p(redshift) / REFLECTION_STEP;
+    let whole = floor(moved);
+    var factor = reflection_zone_number(0u, REFLECTION_FACTOR);
+    if REFLECTION_BROKEN {
+        var all = 0.0;
+        for (var zone = 0u; zone < REFLECTION_ZONES; zone++) {
+            all += reflection_zone_number(zone, REFLECTION_LIGHT);
+        }
+        factor /= max(all, 1e-37);
+    }
+    reflection = Reflection(factor, reflection_norm(), i32(whole), moved - whole);
+    let primary = reflection_fraction() >= 0.0;
+    let risen = reflection_zone_number(0u, REFLECTION_RISEN);
+    // Of the source, in its own frame.
+    let cut = reflection_cut() * select(risen, 1.0, REFLECTION_COMPTONISED);
+    let energy = reflection_ln_energy(reflection_index(), cut);
+    let amplitude = reflection_zone_number(0u, REFLECTION_CONTINUUM) * REFLECTION_ENERGY * safe_exp(-energy);
+    reflection_continuum_setup(select(0.0, amplitude, primary), risen, 1.0 + redshift);
+    if REFLECTION_RENORMALISED {
+        // 1 photon/keV/cm2/s at 3 keV.
+        let all = reflection_all(REFLECTION_AT_WHOLE, REFLECTION_AT_REST, 1.0986118, 2.9999985, 2.0000007e-3);
+        reflection.norm *= 0.006 / max(all, 1e-37);
+    }
+}
+
+// All photons per norm in a bin: its middle as a cell and a part of one without redshift, ln E, E, and extent in ln E.
+fn reflection_all(cell: i32, rest: f32, ln_middle: f32, middle: f32, extent: f32) -> f32 {
+    let reflected = reflection_photons(cell + reflection.whole, rest + reflection.rest, extent / REFLECTION_STEP);
+    return reflection.factor * reflected + reflection_continuum(ln_middle, middle, extent);
+}
+
+fn reflection_bin(i: u32) -> f32 {
+    let at = REFLECTION_BINS + 2u * i;
+    return reflection.norm * reflection_all(i32(table(at)), table(at + 1u), ln_mid(i), centre(i), log_width(i));
+}
