@@ -18,7 +18,7 @@ fn reflection_ring(red: f32, blue: f32) -> f32 {
     for (var n = 0u; n < RELATIVISTIC_ANGLES; n++) {
         let last = n == 0u || n + 1u == RELATIVISTIC_ANGLES;
         // (1 - cos theta)/2.
-        let half = 0.5 * cos(3.1415927 * f32(n) / f32(RELATIVISTIC_ANGLES - 1u));
+        let half = 0.5 * cos_sin(3.1415927 * f32(n) / f32(RELATIVISTIC_ANGLES - 1u)).x;
         let g = 1.0 + red + (blue - red) * (0.5 - half);
         sum += select(1.0, 0.5, last) * g * g * g * room_scratch[301u + n];
     }

@@ -360,7 +360,7 @@ fn relativistic_beyond(a: f32, b: f32, c: f32) -> f32 {
 // Photons per step of a piece, odd around both ends.
 fn relativistic_rate(a: ptr<private, Room>, piece: u32, k: i32, extent: f32) -> f32 {
     let at = u32(abs(k));
-    return extent * sin(3.1415927 * f32(k) / 59.0) * (*a)[piece * 120u + select(at, 118u - at, at > 59u)];
+    return extent * cos_sin(3.1415927 * f32(k) / 59.0).y * (*a)[piece * 120u + select(at, 118u - at, at > 59u)];
 }
 
 fn relativistic_radius(v: RelativisticView, first: f32, step: f32, place: f32) -> Cubic {
