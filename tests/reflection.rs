@@ -572,7 +572,7 @@ fn bad_input_is_told_by_name() {
     has(table("relxilllpCp", &folder.path().join("nowhere")), &["relxilllpCp needs this table"]);
     // An infinite number, which cfitsio reads as one that is undefined.
     let edges = [1.0, 2.0, 3.0];
-    let grid: Vec<Axis> = [("gamma", 2.0), ("A_Fe", 1.0), ("logXi", 1.0), ("Ecut", 300.0), ("Incl", 30.0)]
+    let grid: Vec<Axis> = [("gamma", 2.0), ("A_Fe", 1.0), ("logXi", 3.0), ("Ecut", 300.0), ("Incl", 30.0)]
         .map(|(name, first)| Axis(name, 0, vec![first, first + 1.0]))
         .into();
     let model = table::Model::new(true, grid, vec![], edges.to_vec(), |_, _| vec![1.0, f32::INFINITY]);

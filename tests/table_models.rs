@@ -281,7 +281,7 @@ fn what_is_wrong_with_a_file_is_said() {
         Model::parse(&text, &Settings::default()).map(|m| m.canonical()).unwrap_err().to_string()
     };
     type Spoil = fn(&mut table::Model<'static>);
-    let cases: [(Spoil, &str, &str); 12] = [
+    let cases: [(Spoil, &str, &str); 13] = [
         (|_| {}, "mtable", "use atable"),
         (|m| m.nintparm = "0".into(), "atable", "NINTPARM is 0"),
         (|m| m.nintparm = "x".into(), "atable", "NINTPARM is x"),
@@ -300,7 +300,8 @@ fn what_is_wrong_with_a_file_is_said() {
             "atable",
             "5 rows for a grid of 3 x 2",
         ),
-        (|m| m.spectra[1][0][2] = f32::NAN, "atable", "NaN at energy 3"),
+        (|m| m.spectra[1][0][2] = f32::NAN, "atable", "undefined or infinite at energy 3"),
+        (|m| m.spectra[1][0][1] = f32::INFINITY, "atable", "undefined or infinite at energy 2"),
     ];
     for (spoil, kind, says) in cases {
         let text = refused(&spoil, kind);
