@@ -87,11 +87,40 @@ pub fn run(args: Args) -> Result<u8> {
             files.push((file, export::networks::file(&finished, &device, &Signals)?));
         }
     }
+    free(&args.dir, files.iter().map(|(path, _)| path.as_path()))?;
     for (path, bytes) in files {
         write_atomically(&path, |w| w.write_all(&bytes))?;
         println!("{}", path.display());
     }
     Ok(0)
+}
+
+/// Refuses targets that are files of the run itself, or each other.
+fn free<'a>(dir: &Path, targets: impl Iterator<Item = &'a Path>) -> Result<()> {
+    // A folder that is not there is told where the file is written.
+    let place = |path: &Path| {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Some(parent.canonicalize().ok()?.join(path.file_name()?))
+    };
+    let home = dir.canonicalize().map_err(Error::io(dir))?;
+    let mut taken = Vec::new();
+    for path in targets {
+        let Some(own) = place(path) else { continue };
+        let shown = path.display();
+        if taken.contains(&own) {
+            return Err(Error::Input(format!("{shown}: two options write this file; expected a file for each")));
+        }
+        let inside = own.strip_prefix(&home).ok();
+        let of_the_run = |inside: &Path| {
+            folder::OF_A_RUN.iter().any(|name| inside == Path::new(name))
+                || folder::FOLDERS_OF_A_RUN.iter().any(|name| inside.starts_with(name))
+        };
+        if inside.is_some_and(of_the_run) && own.exists() {
+            return Err(Error::Input(format!("{shown} is a file of the run that is exported; expected another name")));
+        }
+        taken.push(own);
+    }
+    Ok(())
 }
 
 /// `ROOT.txt`, whatever points are in ROOT.

@@ -409,6 +409,17 @@ fn a_finished_run_goes_on_elsewhere() {
     let done = export(&["--arviz", "a.nc", "--draws", "20", "--device", "cpu"]);
     assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
     assert!(fs::read(folder.path().join("a.nc")).unwrap().starts_with(b"\x89HDF\r\n\x1a\n"));
+    // Neither the run's own files nor one file for two options.
+    let before = fs::read(out.join("weighted.csv")).unwrap();
+    for (args, says) in [
+        (["--getdist", "y", "--latex", "out/weighted.csv"], "out/weighted.csv is a file of the run"),
+        (["--xcm", "y.nc", "--latex", "./y.nc"], "./y.nc: two options write this file"),
+    ] {
+        let refused = export(&args);
+        assert!(refused.status.code() == Some(2) && stderr(&refused).contains(says), "{}", stderr(&refused));
+    }
+    assert!(fs::read(out.join("weighted.csv")).unwrap() == before && !folder.path().join("y.nc").exists());
+    assert!(!folder.path().join("y.txt").exists());
     let refused = export(&[]);
     assert!(refused.status.code() == Some(2) && stderr(&refused).contains("nothing to write"), "{}", stderr(&refused));
     let none = rontgen().current_dir(folder.path()).args(["export", ".", "--latex", "t.tex"]).output().unwrap();

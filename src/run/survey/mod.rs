@@ -139,6 +139,7 @@ pub struct Opened {
     /// Rows of this process (from 0), those that are done among them.
     mine: Vec<usize>,
     hub: Hub,
+    head: table::Head,
     model: String,
     /// What there is to say of the table as it was found.
     told: Vec<String>,
@@ -238,7 +239,7 @@ pub fn open(asked: &Asked<'_>, list: &Path, shard: Option<Shard>, device: &Devic
         list: list::sha256(digests.concat().as_bytes()),
     };
     let (table, mut told) = Table::open(&table, &head)?;
-    let found = table::read_all(out, Some(&head), &|row| list.holds(row))?;
+    let found = table::read_all(out, &head, &|row| list.holds(row))?;
     let stands = |row: &&SurveyRow| row.result.is_some() || !asked.retry;
     let done: HashSet<&str> = found.rows.iter().filter(stands).map(|row| row.name.as_str()).collect();
     let of_mine = |at: &usize| shard.is_none_or(|shard| at % shard.of == shard.part - 1);
@@ -259,7 +260,7 @@ pub fn open(asked: &Asked<'_>, list: &Path, shard: Option<Shard>, device: &Devic
     let changed = found.stale.iter().filter(|row| row.result.is_some());
     let changed = changed.filter(|row| mine.iter().any(|&at| list.rows[at].name == row.name)).cloned().collect();
     let model = own.model.expression.clone();
-    Ok(Opened { list, plan, mine, hub, model, told, damage: found.told, changed, _locks: locks })
+    Ok(Opened { list, plan, mine, hub, head, model, told, damage: found.told, changed, _locks: locks })
 }
 
 /// What computes, without the number of threads, which changes nothing.
@@ -351,7 +352,8 @@ impl Opened {
     /// # Errors
     /// Those of the files.
     pub fn finish(self, asked: &Asked<'_>, always: bool) -> Result<Outcome> {
-        let table::Rows { rows, stale, mut told } = table::read_all(asked.out, None, &|row| self.list.holds(row))?;
+        let table::Rows { rows, stale, mut told } =
+            table::read_all(asked.out, &self.head, &|row| self.list.holds(row))?;
         // What was said when the table was opened is not said again.
         told.retain(|text| !self.damage.contains(text));
         if let [first, ..] = &stale[..] {

@@ -1,6 +1,7 @@
 //! The growing table: JSON lines, one per row as soon as it is done, that are appended and never changed.
 //!
-//! Each line ends with a checksum of itself, `"check"`: one that was cut or altered in the middle does not count.
+//! Each line ends with a checksum, `"check"`, of itself and, for rows, of the run file and list that it is for: one that was cut, altered in the middle or comes
+//! from another survey does not count.
 //!
 //! A line is written by one call and is then the system's, so that a killed process loses what it was computing and nothing else; a power cut may
 //! lose what was written within the last second. A line that was cut short does not count, and its row is computed again.
@@ -37,11 +38,11 @@ pub(super) struct Head {
     pub list: String,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Line {
-    Head(Head),
-    Row(Box<SurveyRow>),
+impl Head {
+    /// What the rows below it are for.
+    fn whose(&self) -> String {
+        format!("{} {} ", self.run, self.list)
+    }
 }
 
 /// Digits of a line's checksum.
@@ -49,24 +50,25 @@ const DIGITS: usize = 16;
 /// What stands before and behind them.
 const AROUND: [&str; 2] = [",\"check\":\"", "\"}"];
 
-fn check_of(text: &[u8]) -> String {
-    sha256(text).chars().take(DIGITS).collect()
+/// `whose`: what a row is for ([`Head::whose`]); nothing for a head.
+fn check_of(whose: &str, text: &[u8]) -> String {
+    sha256(&[whose.as_bytes(), text].concat()).chars().take(DIGITS).collect()
 }
 
 /// An object's text with its checksum as the last member, and the end of the line.
-fn signed(mut text: Vec<u8>) -> Vec<u8> {
-    let check = check_of(&text);
+fn signed(whose: &str, mut text: Vec<u8>) -> Vec<u8> {
+    let check = check_of(whose, &text);
     text.pop();
     text.extend([AROUND[0], &check, AROUND[1], "\n"].concat().bytes());
     text
 }
 
 /// The object of a line whose checksum is right.
-fn verified(line: &[u8]) -> Option<Vec<u8>> {
+fn verified(whose: &str, line: &[u8]) -> Option<Vec<u8>> {
     let rest = line.strip_suffix(b"\n")?.strip_suffix(AROUND[1].as_bytes())?;
     let (rest, check) = rest.split_at_checked(rest.len().checked_sub(DIGITS)?)?;
     let text = [rest.strip_suffix(AROUND[0].as_bytes())?, b"}"].concat();
-    (check_of(&text).as_bytes() == check).then_some(text)
+    (check_of(whose, &text).as_bytes() == check).then_some(text)
 }
 
 /// What stands in a table.
@@ -81,8 +83,10 @@ struct Found {
     damaged: Vec<usize>,
 }
 
-fn read(path: &Path) -> Result<Found> {
+/// Reads a table; what is not a row of the survey of `head` counts as damaged.
+fn read(path: &Path, head: &Head) -> Result<Found> {
     let mut reader = BufReader::new(File::open(path).map_err(Error::io(path))?);
+    let whose = head.whose();
     let mut found = Found { heads: Vec::new(), rows: Vec::new(), whole: 0, cut: 0, damaged: Vec::new() };
     for number in 1.. {
         let mut text = Vec::new();
@@ -92,12 +96,15 @@ fn read(path: &Path) -> Result<Found> {
             break;
         }
         found.whole += n as u64;
-        match verified(&text).and_then(|text| serde_json::from_slice(&text).ok()) {
-            Some(Line::Head(head)) => found.heads.push(head),
-            Some(Line::Row(row)) => found.rows.push(*row),
+        if let Some(own) = verified("", &text).and_then(|text| serde_json::from_slice(&text).ok()) {
+            found.heads.push(own);
+            continue;
+        }
+        match verified(&whose, &text).and_then(|text| serde_json::from_slice(&text).ok()) {
+            Some(row) => found.rows.push(row),
             None if text == b"\n" => {}
             None => {
-                if let Ok(Line::Head(Head { survey, .. })) = serde_json::from_slice(&text)
+                if let Ok(Head { survey, .. }) = serde_json::from_slice(&text)
                     && survey < FORM
                 {
                     return Err(Error::Input(format!(
@@ -118,6 +125,7 @@ pub(super) struct Table {
     path: PathBuf,
     file: File,
     flushed: Instant,
+    whose: String,
 }
 
 impl Table {
@@ -130,7 +138,7 @@ impl Table {
         let mut told = Vec::new();
         let mut last = None;
         if path.exists() {
-            let found = read(path)?;
+            let found = read(path, head)?;
             if found.cut > 0 {
                 let file = OpenOptions::new().write(true).open(path).map_err(Error::io(path))?;
                 file.set_len(found.whole).map_err(Error::io(path))?;
@@ -142,7 +150,7 @@ impl Table {
             last = found.heads.into_iter().next_back();
         }
         let file = OpenOptions::new().create(true).append(true).open(path).map_err(Error::io(path))?;
-        let mut table = Table { path: path.to_path_buf(), file, flushed: Instant::now() };
+        let mut table = Table { path: path.to_path_buf(), file, flushed: Instant::now(), whose: head.whose() };
         if let Some(last) = &last {
             check(path, last, head)?;
             for (what, then, now) in [("version", &last.version, &head.version), ("device", &last.device, &head.device)]
@@ -155,7 +163,7 @@ impl Table {
             }
         }
         if last.as_ref() != Some(head) {
-            table.line(head)?;
+            table.line("", head)?;
         }
         Ok((table, told))
     }
@@ -165,7 +173,7 @@ impl Table {
     /// # Errors
     /// Those of the file.
     pub fn append(&mut self, row: &SurveyRow) -> Result<()> {
-        self.line(row)?;
+        self.line(&self.whose.clone(), row)?;
         if self.flushed.elapsed() > FLUSH { self.flush() } else { Ok(()) }
     }
 
@@ -178,10 +186,10 @@ impl Table {
         self.file.sync_data().map_err(Error::io(&self.path))
     }
 
-    fn line(&mut self, value: &impl Serialize) -> Result<()> {
+    fn line(&mut self, whose: &str, value: &impl Serialize) -> Result<()> {
         let text =
             serde_json::to_vec(value).map_err(|error| Error::Input(format!("{}: {error}", self.path.display())))?;
-        self.file.write_all(&signed(text)).map_err(Error::io(&self.path))
+        self.file.write_all(&signed(whose, text)).map_err(Error::io(&self.path))
     }
 }
 
@@ -210,12 +218,12 @@ pub(super) struct Rows {
     pub told: Vec<String>,
 }
 
-/// The rows of every table in the folder; `holds` says whether a row's files are what they were. With a `head`, tables of another run file or list are
-/// refused.
+/// The rows of every table in the folder; `holds` says whether a row's files are what they were. Tables of another run file or list
+/// than the `head`'s are refused.
 ///
 /// # Errors
 /// Files that cannot be read.
-pub(super) fn read_all(out: &Path, head: Option<&Head>, holds: &dyn Fn(&SurveyRow) -> bool) -> Result<Rows> {
+pub(super) fn read_all(out: &Path, head: &Head, holds: &dyn Fn(&SurveyRow) -> bool) -> Result<Rows> {
     let entries = std::fs::read_dir(out).map_err(Error::io(out))?;
     let (stem, ending) = folder::SURVEY_TABLE.split_once('.').unwrap_or((folder::SURVEY_TABLE, ""));
     let is_table = |path: &PathBuf| {
@@ -227,8 +235,8 @@ pub(super) fn read_all(out: &Path, head: Option<&Head>, holds: &dyn Fn(&SurveyRo
     let (mut rows, mut told): (Vec<(bool, SurveyRow)>, _) = (Vec::new(), Vec::new());
     let mut places: HashMap<String, usize> = HashMap::new();
     for path in paths {
-        let found = read(&path)?;
-        if let (Some(head), Some(theirs)) = (head, found.heads.last()) {
+        let found = read(&path, head)?;
+        if let Some(theirs) = found.heads.last() {
             check(&path, theirs, head)?;
         }
         if let [first, ..] = found.damaged[..] {
@@ -305,7 +313,7 @@ mod tests {
             let tidy = cut == 0 || ends.contains(&cut);
             assert_eq!(told.is_empty(), tidy, "cut at {cut}: {told:?}");
             table.append(&row("three")).unwrap();
-            let Rows { rows, .. } = read_all(folder.path(), Some(&head()), &|_| true).unwrap();
+            let Rows { rows, .. } = read_all(folder.path(), &head(), &|_| true).unwrap();
             let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
             assert_eq!(names, [&["one", "two"][..kept.saturating_sub(1)], &["three"]].concat(), "cut at {cut}");
             assert_eq!(rows[0].fixed, row("").fixed);
@@ -335,18 +343,24 @@ mod tests {
             let text: String =
                 lines.iter().enumerate().map(|(i, line)| if i == k { &damaged } else { *line }).collect();
             std::fs::write(&path, text).unwrap();
-            let Rows { rows, told, .. } = read_all(folder.path(), Some(&head()), &|_| true).unwrap();
+            let Rows { rows, told, .. } = read_all(folder.path(), &head(), &|_| true).unwrap();
             assert_eq!(rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["one", "three"], "{damaged}");
             assert!(told.len() == 1 && told[0].contains("line 3 is damaged"), "{told:?}");
         }
+        // Without the first line its own rows are still known, and rows of another run file are not.
+        std::fs::write(&path, lines[1..].concat()).unwrap();
+        assert_eq!(read_all(folder.path(), &head(), &|_| true).unwrap().rows.len(), 3);
+        let other = Head { run: "c".into(), ..head() };
+        let Rows { rows, told, .. } = read_all(folder.path(), &other, &|_| true).unwrap();
+        assert!(rows.is_empty() && told[0].contains("3 lines are damaged"), "{told:?}");
         let two = lines.iter().map(|line| line.replace("\"o", "\"O").replace("\"tw", "\"Tw")).collect::<String>();
         std::fs::write(&path, two).unwrap();
-        let Rows { rows, told, .. } = read_all(folder.path(), Some(&head()), &|_| true).unwrap();
+        let Rows { rows, told, .. } = read_all(folder.path(), &head(), &|_| true).unwrap();
         assert!(rows.len() == 1 && told[0].contains("2 lines are damaged (the first is line 2)"), "{told:?}");
         std::fs::write(&path, &whole).unwrap();
         // What an earlier version wrote is no damage.
         std::fs::write(&path, unsigned(lines[0]).replace("\"survey\":2", "\"survey\":1")).unwrap();
-        let error = read_all(folder.path(), Some(&head()), &|_| true).unwrap_err().to_string();
+        let error = read_all(folder.path(), &head(), &|_| true).unwrap_err().to_string();
         assert!(error.contains("a table of form 1"), "{error}");
         std::fs::write(&path, &whole).unwrap();
         let other = Head { list: "c".into(), ..head() };
@@ -375,7 +389,7 @@ mod tests {
         ] {
             table.append(&row).unwrap();
         }
-        let Rows { rows, stale, told } = read_all(folder.path(), Some(&head()), &now).unwrap();
+        let Rows { rows, stale, told } = read_all(folder.path(), &head(), &now).unwrap();
         let seeds = |rows: &[SurveyRow]| rows.iter().map(|row| row.seed).collect::<Vec<_>>();
         assert_eq!((seeds(&rows), seeds(&stale), told.len()), (vec![3, 2], vec![5], 0));
     }
