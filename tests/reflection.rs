@@ -446,6 +446,30 @@ fn returning_light_is_reflected_again() {
     assert!(gain(&settings(), 0.0) < 0.1 * full);
 }
 
+/// A ring of which the disc is a part receives what the whole one does: no step where an edge of the disc passes from ring to ring.
+#[test]
+fn returning_light_changes_smoothly_with_the_edges() {
+    let edges = logarithmic(2.0, 8.0, 40);
+    let shared = [("a", 0.95), ("h", 2.0), ("gamma", 2.2), ("refl_frac", -1.0)];
+    for (name, first, step, bound) in [("Rout", 30.0, 0.25, 1e-4), ("Rin", 4.0, 0.05, 2e-3)] {
+        let (model, _, mut full) = fixed("relxilllp", &settings(), &shared, &[(name, 3.0, 50.0)]).unwrap();
+        let program = Program::new(&model, &edges).unwrap();
+        let place = model.find(&format!("relxilllp.{name}")).unwrap();
+        let sums: Vec<f64> = (0..60)
+            .map(|k| {
+                full[place] = first + step * f64::from(k);
+                let mut out = vec![0.0; edges.len() - 1];
+                program.evaluate(&full, &mut out);
+                out.iter().sum()
+            })
+            .collect();
+        let bends = sums.windows(3).map(|x| ((x[0] - 2.0 * x[1] + x[2]) / x[1]).abs());
+        let worst = bends.fold(0.0, f64::max);
+        println!("{name}: second differences {worst:.1e}");
+        assert!(worst < bound, "{name}: {worst:.1e}");
+    }
+}
+
 /// With `renormalize` the norm is the flux at 3 keV, of all there is.
 #[test]
 fn norms_may_be_fluxes_at_3_kev() {

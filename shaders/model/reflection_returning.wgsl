@@ -1,5 +1,5 @@
-// Returning radiation of relxill's lamp posts: for each ring its illumination over that by the lamp alone; see reflection/returning.rs. Rings' own light
-// stands in room_scratch from 400.
+// Returning radiation of relxill's lamp posts: for each ring its illumination over that by the lamp alone; see reflection/returning.rs. The lamp's light on
+// the rings stands in room_scratch from 400, and that on the part of them that is disc from 350.
 
 var<private> reflection_view: RelativisticView;
 var<private> reflection_ready: bool;
@@ -18,11 +18,9 @@ fn reflection_prepare() {
         let place = (f32(k) + 0.5) / RELATIVISTIC_FINENESS;
         let beyond = v.inside + safe_exp(v.grid_first + v.grid_step * place);
         let covered = clamp(min(to_place, f32(k + 1u)) - max(from_place, f32(k)), 0.0, 1.0);
-        var light = 0.0;
-        if covered > 0.0 {
-            light = relativistic_emission(v, beyond, cubic_around(place, RELATIVISTIC_RADII)) / ((1.0 + beyond) * (beyond - v.inside));
-        }
-        room_scratch[400u + k] = covered * light;
+        let light = relativistic_emission(v, beyond, cubic_around(place, RELATIVISTIC_RADII)) / ((1.0 + beyond) * (beyond - v.inside));
+        room_scratch[350u + k] = covered * light;
+        room_scratch[400u + k] = light;
     }
     reflection_power = cubic_around((reflection_index() - 1.0 - REFLECTION_FIRST_POWER) / 0.2, REFLECTION_POWERS);
     reflection_corners();
@@ -82,7 +80,7 @@ fn reflection_returning(receiver: u32) -> f32 {
             var sum = 0.0;
             for (var emitter = 0u; emitter < RELATIVISTIC_LIGHT; emitter++) {
                 let at = first + 5u * emitter;
-                sum += room_scratch[400u + emitter]
+                sum += room_scratch[350u + emitter]
                     * (dot(below, vec3<f32>(table(at), table(at + 1u), table(at + 2u))) + dot(line, vec2<f32>(table(at + 3u), table(at + 4u))));
             }
             back += weight * sum;

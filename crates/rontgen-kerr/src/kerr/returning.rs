@@ -19,6 +19,8 @@ pub const RINGS: usize = 50 * FINENESS;
 pub const SHIFTS: usize = 20 * FINENESS;
 /// Pairs of rings.
 pub const PAIRS: usize = RINGS * RINGS;
+/// The share of a ring, about its middle, that is looked at for what it receives: what the middle does.
+const CAUGHT: f64 = 0.25;
 /// Numbers of a table ([`Returning::numbers`]).
 pub const RETURNING: usize = PAIRS * (3 + SHIFTS);
 
@@ -78,12 +80,17 @@ impl Returning {
         let edges: Vec<f64> = (0..=RINGS).map(|k| grid.radius((RADII - 1) as f64 * k as f64 / RINGS as f64)).collect();
         let middle = |k: usize| grid.radius((RADII - 1) as f64 * (k as f64 + 0.5) / RINGS as f64);
         // Photons per coordinate time are those per proper time over dt/dtau.
-        let size = |k: usize| {
+        let size = |k: usize, width: f64| {
             let r = middle(k);
-            metric::ring_area(spin, r) * (edges[k + 1] - edges[k]) / metric::orbit_time(spin, r)
+            metric::ring_area(spin, r) * width / metric::orbit_time(spin, r)
         };
+        // What rings send is summed by their middles: the derivative there by the ring's number.
+        let emits = |k: usize| size(k, grid.per_node(middle(k)) * (RADII - 1) as f64 / RINGS as f64);
+        let place = |x: f64| grid.radius((RADII - 1) as f64 * x / RINGS as f64);
+        let rings: Vec<[f64; 2]> =
+            (0..RINGS).map(|k| [-0.5, 0.5].map(|side| place(k as f64 + 0.5 + side * CAUGHT))).collect();
         let emitters: Vec<Emitted> =
-            (0..RINGS).into_par_iter().map(|ring| Emitted::new(spin, &edges, middle(ring))).collect();
+            (0..RINGS).into_par_iter().map(|ring| Emitted::new(spin, &rings, middle(ring))).collect();
         let mut out = Self {
             transfer: Vec::with_capacity(PAIRS),
             range: Vec::with_capacity(PAIRS),
@@ -91,11 +98,11 @@ impl Returning {
             fates: emitters.iter().map(|emitted| emitted.fates).collect(),
             edges: edges.clone(),
         };
-        for receiver in 0..RINGS {
+        for (receiver, [inner, outer]) in rings.iter().enumerate() {
             for (emitter, emitted) in emitters.iter().enumerate() {
                 let cells = &emitted.caught[receiver];
                 let share: f64 = cells.iter().sum();
-                out.transfer.push(share * size(emitter) / size(receiver));
+                out.transfer.push(share * emits(emitter) / size(receiver, outer - inner));
                 out.range.push(emitted.ranges[receiver]);
                 out.shifts.extend(cells.iter().map(|x| if share > 0.0 { x / share } else { 0.0 }));
             }

@@ -16,7 +16,7 @@ use std::{
 };
 
 /// Changes whenever the layout or the numbers change.
-const MAGIC: &[u8; 8] = b"RXKERR03";
+const MAGIC: &[u8; 8] = b"RXKERR04";
 const DIGEST: usize = 32;
 
 /// A program keeps rays there, and hears of their tracing.

@@ -168,11 +168,12 @@ impl Emitted {
     /// Traces the light of a ring's middle radius. Seen along the normal, light of equal intensity is spread evenly over the unit disc of directions; between rays at the corners
     /// of triangles on it go straight planes, so that what a ring receives changes smoothly with the spin, and few rays are enough for rings that
     /// are narrow and far away.
-    pub fn new(spin: f64, edges: &[f64], r: f64) -> Self {
+    /// `rings`: the radii, ascending, that light is caught between.
+    pub fn new(spin: f64, rings: &[[f64; 2]], r: f64) -> Self {
         let emitter = Emitter::new(spin, r);
         // The first and the last cell's middles are at the least and the largest shift that there can be.
-        let ranges: Vec<[f64; 2]> = edges
-            .windows(2)
+        let ranges: Vec<[f64; 2]> = rings
+            .iter()
             .map(|ends| {
                 let shifts = [0, 1, 2, 3].map(|k| emitter.shift(ends[k / 2], [-1.0, 1.0][k % 2]));
                 let (least, most) = shifts.iter().fold((f64::INFINITY, 0.0f64), |(lo, hi), x| (lo.min(*x), hi.max(*x)));
@@ -183,8 +184,9 @@ impl Emitted {
             })
             .collect();
         let mut out = Self { ranges, caught: vec![[0.0; SHIFTS]; RINGS], fates: [0.0; 3] };
-        // The outermost ring first.
-        let bounds: Vec<f64> = edges.iter().rev().map(|r| place(1.0 / r)).collect();
+        // The outermost ring first; the last one is the disc's edge.
+        let bounds: Vec<f64> = rings.iter().rev().flat_map(|[a, b]| [*b, *a]).chain([metric::isco(spin)]).collect();
+        let bounds: Vec<f64> = bounds.into_iter().map(|r| place(1.0 / r)).collect();
         let landings = landings(&emitter);
         let (tilts, turns) = (TILTS * FINER, TURNS * FINER);
         let azimuths: Vec<(f64, f64)> =
@@ -218,11 +220,12 @@ impl Emitted {
         let places = corners.map(|(place, _)| place);
         let [low, middle, high] = places;
         let along = corners.map(|(_, at)| at[1]);
-        let (far, reached) = (below(places, 0.0), below(places, bounds[RINGS]));
+        let last = bounds.len() - 1;
+        let (far, reached) = (below(places, 0.0), below(places, bounds[last]));
         self.fates[2] += light * far;
         self.fates[1] += light * (1.0 - reached);
         self.fates[0] += light * (reached - far);
-        if low >= bounds[RINGS] || high <= bounds[0] {
+        if low >= bounds[last] || high <= bounds[0] {
             return;
         }
         // The mean part along the motion on the line that lands at a place.
@@ -232,13 +235,14 @@ impl Emitted {
         };
         let first = bounds.partition_point(|bound| *bound <= low).saturating_sub(1);
         let mut from = below(places, bounds[first]);
-        for k in first..RINGS {
+        for k in first..last {
             let to = below(places, bounds[k + 1]);
-            if to > from {
+            // Between two rings nobody asks.
+            if to > from && k % 2 == 0 && k / 2 < RINGS {
                 let x = 0.5 * (bounds[k].max(low) + bounds[k + 1].min(high));
                 let side = if x < middle { between(0, 1, x) } else { between(1, 2, x) };
                 let shift = emitter.shift(1.0 / unplace(x), 0.5 * (side + between(0, 2, x)));
-                self.catch(RINGS - 1 - k, light * (to - from), shift);
+                self.catch(RINGS - 1 - k / 2, light * (to - from), shift);
             }
             from = to;
             if bounds[k + 1] >= high {

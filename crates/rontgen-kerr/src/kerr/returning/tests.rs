@@ -42,7 +42,8 @@ fn rings_receive_what_many_rays_bring() {
         let grid = Radii::new(spin);
         let edges: Vec<f64> = (0..=RINGS).map(|k| grid.radius((RADII - 1) as f64 * k as f64 / RINGS as f64)).collect();
         let r = grid.radius((RADII - 1) as f64 * (f64::from(ring) + 0.5) / RINGS as f64);
-        let emitted = Emitted::new(spin, &edges, r);
+        let rings: Vec<[f64; 2]> = edges.windows(2).map(|ends| [ends[0], ends[1]]).collect();
+        let emitted = Emitted::new(spin, &rings, r);
         let (mut caught, mut fates) = (vec![[0.0; 2]; RINGS], [0.0; 3]);
         for n in 0..side * side {
             let cosine = ((f64::from(n / side) + 0.5) / f64::from(side)).sqrt();

@@ -298,13 +298,13 @@ impl Evaluator {
     /// Illumination of the rings of returning radiation over that by the lamp alone.
     fn returned(&self, scene: &Scene, view: &View, disc: &Disc, values: &Values, source: f64, height: f64) -> Vec<f64> {
         let Some(returning) = &scene.returning else { return Vec::new() };
-        let (own, radii) = rings(view, disc);
+        let rings = rings(view, disc);
         let energies = self.excerpt.energies_at(&self.excerpt.corners(&values.point));
         let index = values.point[0];
-        let answer: Vec<[f64; 2]> = radii
+        let answer: Vec<[f64; 2]> = rings
             .iter()
-            .map(|r| {
-                let (low, share) = self.excerpt.bracket(4, source * view.shift(*r, height));
+            .map(|ring| {
+                let (low, share) = self.excerpt.bracket(4, source * view.shift(ring.radius, height));
                 let at = |k: usize, which: usize| energies.get(k).map_or(0.0, |own| own[which]);
                 let [sent, shifted] = [0, 1].map(|which| {
                     let below = at(low, which);
@@ -313,7 +313,7 @@ impl Evaluator {
                 [sent / ENERGY, shifted / sent.max(1e-300) / SHIFT.powf(index - 1.0)]
             })
             .collect();
-        returning.ratios(&view.spins, index, &own, &answer)
+        returning.ratios(&view.spins, index, &rings, &answer)
     }
 
     /// A zone's line in cells of the table's width: the first one's number from ln g = 0, and photons in each.

@@ -6,6 +6,7 @@
 //! parabola through 0 where the line would rise above 1. So c is a polynomial of g on either side of 1, and moments of g^(G - 1), g^G and g^(G + 1)
 //! hold all that a spectrum needs.
 
+use super::zones::Ring;
 use rontgen_kerr::kerr::{
     FINENESS,
     returning::{PAIRS, RETURNING, RINGS, SHIFTS},
@@ -66,9 +67,9 @@ impl Moments {
         Self { spins, first, powers, numbers }
     }
 
-    /// For each ring its illumination over that by the lamp alone. `spin`: nodes and weights; `own`: illumination of each ring by the lamp, of a
+    /// For each ring its illumination over that by the lamp alone. `spin`: nodes and weights; `rings`: with their illumination by the lamp, of a
     /// power law of this photon index; `answer`: of each ring the share of the energy that it sends back, and the correction at [`super::excerpt::SHIFT`].
-    pub fn ratios(&self, spin: &[(usize, f64)], index: f64, own: &[f64], answer: &[[f64; 2]]) -> Vec<f64> {
+    pub fn ratios(&self, spin: &[(usize, f64)], index: f64, rings: &[Ring], answer: &[[f64; 2]]) -> Vec<f64> {
         let size = PAIRS * MOMENTS;
         let mut moments = vec![0.0; size];
         let power = cubic((index - 1.0 - self.first) / STEP, self.powers);
@@ -82,15 +83,15 @@ impl Moments {
         }
         (0..RINGS)
             .map(|receiver| {
-                let Some(bright) = own.get(receiver).filter(|x| **x > 0.0) else { return 1.0 };
+                let Some(bright) = rings.get(receiver).map(|ring| ring.lit).filter(|x| *x > 0.0) else { return 1.0 };
                 let [share, corrected] = answer.get(receiver).copied().unwrap_or([0.0, 1.0]);
                 let [below, beyond] = correction(corrected);
                 let mut back = 0.0;
-                for (emitter, light) in own.iter().enumerate().filter(|(_, x)| **x > 0.0) {
+                for (emitter, ring) in rings.iter().enumerate().filter(|(_, ring)| ring.covered > 0.0) {
                     let m = &moments[(receiver * RINGS + emitter) * MOMENTS..][..MOMENTS];
                     let reached =
                         below[0] * m[0] + below[1] * m[1] + below[2] * m[2] + beyond[0] * m[3] + beyond[1] * m[4];
-                    back += light * reached;
+                    back += ring.lit * ring.covered * reached;
                 }
                 // Cubics between spins may fall below 0 where hardly anything returns. Written so that NaN stays.
                 let more = share * back / bright;
@@ -146,7 +147,8 @@ mod tests {
         let own: Vec<f64> = (0..RINGS).map(|k| 0.5f64.powf(k as f64 / 4.0)).collect();
         for index in [1.5, 2.13, 3.0] {
             let want = table.add(&own, index);
-            let found = moments.ratios(&[(0, 1.0)], index, &own, &[[1.0, 1.0]; RINGS]);
+            let rings: Vec<Ring> = own.iter().map(|lit| Ring { radius: 10.0, lit: *lit, covered: 1.0 }).collect();
+            let found = moments.ratios(&[(0, 1.0)], index, &rings, &[[1.0, 1.0]; RINGS]);
             for ((found, want), own) in found.iter().zip(&want).zip(&own) {
                 // At 1.5 the correction is 1; so it is everywhere.
                 assert!((found / (want / own) - 1.0).abs() < 2e-3, "{index}: {found} for {}", want / own);

@@ -9,8 +9,11 @@ use rontgen_kerr::kerr::{FINENESS, LARGEST_RADIUS, LEAST_HEIGHT, lamp, metric, r
 use std::f64::consts::PI;
 
 /// Zones of a disc, and annuli of a zone.
-pub(super) const ZONES: usize = 10 * FINENESS;
+pub(super) const ZONES: usize = 20 * FINENESS;
 const ANNULI: usize = 7 * FINENESS;
+
+/// Rings of returning radiation per node of the radial grid.
+const PER_NODE: f64 = RINGS as f64 / (RADII - 1) as f64;
 
 /// What lights a disc up.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -87,20 +90,26 @@ fn ln_broken(disc: &Disc, r: f64) -> f64 {
     }
 }
 
-/// The lamp's illumination of the rings of [`rontgen_kerr::kerr::returning`], 0 where there is no disc, and the rings' radii.
-pub(super) fn rings(view: &View, disc: &Disc) -> (Vec<f64>, Vec<f64>) {
+/// A ring of [`rontgen_kerr::kerr::returning`]: the radius of its middle, the lamp's illumination there, whether there is a disc or not, and the part of it that is
+/// disc.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ring {
+    pub radius: f64,
+    pub lit: f64,
+    pub covered: f64,
+}
+
+/// The rings of returning radiation.
+pub(super) fn rings(view: &View, disc: &Disc) -> Vec<Ring> {
     let (inner, outer) = disc.edges();
-    let place = |ring: f64| (RADII - 1) as f64 * ring / RINGS as f64;
-    let (from, to) = (view.grid.place(inner), view.grid.place(outer));
+    let [from, to] = [inner, outer].map(|r| view.grid.place(r) * PER_NODE);
     (0..RINGS)
         .map(|k| {
-            let (a, b) = (place(k as f64), place(k as f64 + 1.0));
-            let covered = ((b.min(to) - a.max(from)) / (b - a)).clamp(0.0, 1.0);
-            let r = view.grid.radius(0.5 * (a + b));
-            let light = if covered > 0.0 { illumination(view, disc, r, &view.place(r), 0.0) } else { 0.0 };
-            (covered * light, r)
+            let radius = view.grid.radius((k as f64 + 0.5) / PER_NODE);
+            let lit = illumination(view, disc, radius, &view.place(radius), 0.0);
+            Ring { radius, lit, covered: (to.min(k as f64 + 1.0) - from.max(k as f64)).clamp(0.0, 1.0) }
         })
-        .unzip()
+        .collect()
 }
 
 /// The disc in zones. `ratios`: illumination of each ring over that by the lamp alone; empty: 1.
@@ -124,7 +133,7 @@ pub(super) fn zones(view: &View, disc: &Disc, directions: usize, ratios: &[f64])
     let emission = |place: f64| {
         let (r, cubic) = at(place);
         let lit = illumination(view, disc, r, &cubic, largest) * r * (r - inside);
-        let ring = (view.grid.place(r) * RINGS as f64 / (RADII - 1) as f64 - 0.5).clamp(0.0, (RINGS - 1) as f64);
+        let ring = (view.grid.place(r) * PER_NODE - 0.5).clamp(0.0, (RINGS - 1) as f64);
         let k = (ring as usize).min(RINGS - 2);
         match (ratios.get(k), ratios.get(k + 1)) {
             (Some(a), Some(b)) => lit * (a + (b - a) * (ring - k as f64)),

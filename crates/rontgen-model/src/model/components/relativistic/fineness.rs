@@ -5,7 +5,7 @@
 //! RONTGEN_KERR_FINENESS=2 RONTGEN_FINENESS_DRAWS=12 RONTGEN_FINENESS_XILLVER=DIR RONTGEN_FINENESS_FILE=usual.txt cargo test ...
 //! ```
 //!
-//! The first writes the spectra (one file for each model), the second compares its own with them; both read these words as they are compiled. DIR has a table of
+//! Each writes its spectra (one file for each model), and compares them with the other's, if they are there; both read these words as they are compiled. DIR has a table of
 //! xillver, that of `examples/xillver_table.rs` or the real one; without it relxilllp is left out.
 
 use crate::model::{Model, Parameters, Prior, Program, Setting, Settings};
@@ -104,8 +104,11 @@ fn check(case: &Case, words: &Settings) {
     };
     let mut text = String::new();
     let (mut to_exact, mut to_file) = (Vec::new(), Vec::new());
-    let file = option_env!("RONTGEN_FINENESS_FILE").map(|file| format!("{file}.{}", case.expression.replace('*', "-")));
-    let known = file.as_ref().filter(|_| FINENESS > 1).and_then(|file| std::fs::read_to_string(file).ok());
+    let file = |fineness: usize| {
+        option_env!("RONTGEN_FINENESS_FILE")
+            .map(|file| format!("{file}.{}.{fineness}", case.expression.replace('*', "-")))
+    };
+    let known = file(3 - FINENESS).and_then(|file| std::fs::read_to_string(file).ok());
     for draw in 0..draws {
         let values: Vec<f64> = case.free.iter().map(|(_, lo, hi)| lo + (hi - lo) * uniform()).collect();
         let mut full = parameters.full(&middle);
@@ -132,7 +135,7 @@ fn check(case: &Case, words: &Settings) {
         text += &line.join(" ");
         text.push('\n');
     }
-    if let Some(file) = file.filter(|_| FINENESS == 1) {
+    if let Some(file) = file(FINENESS) {
         std::fs::write(file, text).unwrap();
     }
     for (what, mut changes) in [("rays at the very values", to_exact), ("half the spacing", to_file)] {
