@@ -43,9 +43,8 @@ struct RelativisticView {
     lamp_spins: Cubic,
     heights: Cubic,
     height_count: u32,
-    // Where room_scratch from 350 has what returns over what the lamp sends; `linear`: all light over that of the lamp, with straight lines between.
+    // Where room_scratch from 350 has what returns over what the lamp sends.
     returning: bool,
-    linear: bool,
     inner: f32,
     outer: f32,
     allowed: bool,
@@ -200,12 +199,6 @@ fn relativistic_emission(v: RelativisticView, beyond: f32, radius: Cubic) -> f32
     }
     if v.returning {
         let place = (log(beyond - v.inside) - v.grid_first) / v.grid_step * RELATIVISTIC_FINENESS - 0.5;
-        if v.linear {
-            let ring = clamp(place, 0.0, f32(RELATIVISTIC_LIGHT - 1u));
-            let k = min(u32(ring), RELATIVISTIC_LIGHT - 2u);
-            let low = room_scratch[350u + k];
-            return emissivity * radial * (low + (room_scratch[351u + k] - low) * (ring - f32(k)));
-        }
         let back = cubic_around(place, RELATIVISTIC_LIGHT);
         let n = 350u + back.first;
         let share = dot(back.weights, vec4<f32>(room_scratch[n], room_scratch[n + 1u], room_scratch[n + 2u], room_scratch[n + 3u]));
@@ -391,7 +384,7 @@ fn relativistic_view(d: RelativisticDisc, t: u32) -> RelativisticView {
     let isco = relativistic_isco(d.spin);
     v.grid_first = log(isco - v.inside);
     v.grid_step = (log(2499.0 - v.inside) - v.grid_first) / f32(RELATIVISTIC_RADII - 1u);
-    v.row = 2u + laws * RELATIVISTIC_ANGLES + u32(table(t + 23u));
+    v.row = 2u + laws * RELATIVISTIC_ANGLES;
     v.tilts = u32(table(t + 3u));
     v.kind = d.kind;
     v.light = d.light;
@@ -435,12 +428,12 @@ fn relativistic_view(d: RelativisticDisc, t: u32) -> RelativisticView {
     return v;
 }
 
-// Annuli of a disc: `count` from number `start` on, of `whole`; ln of the distance of the first ring of the disc, and its step.
-struct RelativisticAnnuli { start: u32, count: u32, whole: u32, first: f32, step: f32 }
+// Annuli of a disc: ln of the distance of the first ring, and its step.
+struct RelativisticAnnuli { first: f32, step: f32 }
 
-fn relativistic_annuli(v: RelativisticView, start: u32, count: u32, whole: u32) -> RelativisticAnnuli {
+fn relativistic_annuli(v: RelativisticView) -> RelativisticAnnuli {
     let first = log(v.inner - v.inside);
-    return RelativisticAnnuli(start, count, whole, first, (log(v.outer - v.inside) - first) / f32(whole));
+    return RelativisticAnnuli(first, (log(v.outer - v.inside) - first) / f32(RELATIVISTIC_RINGS));
 }
 
 // Fills room_scratch with rings (red ends from 0, blue ends from 100) and with weights of the annuli (from 200); the line has its corners, and no photons.
@@ -449,30 +442,29 @@ fn relativistic_rings(v: RelativisticView, n: RelativisticAnnuli, a: ptr<private
     var bluest = -1.0;
     var reddest = 1e9;
     var emitted = 0.0;
-    for (var k = 0u; k <= n.count; k++) {
-        let ring = n.start + k;
-        var beyond = v.inside + safe_exp(n.first + n.step * f32(ring));
-        if ring == 0u {
+    for (var k = 0u; k <= RELATIVISTIC_RINGS; k++) {
+        var beyond = v.inside + safe_exp(n.first + n.step * f32(k));
+        if k == 0u {
             beyond = v.inner;
         }
-        if ring == n.whole {
+        if k == RELATIVISTIC_RINGS {
             beyond = v.outer;
         }
-        let radius = relativistic_radius(v, n.first, n.step, f32(ring));
+        let radius = relativistic_radius(v, n.first, n.step, f32(k));
         room_scratch[k] = relativistic_end(v, beyond, radius, 0u);
         room_scratch[100u + k] = relativistic_end(v, beyond, radius, 1u);
         reddest = min(reddest, room_scratch[k]);
         bluest = max(bluest, room_scratch[100u + k]);
         let end = relativistic_emission(v, beyond, radius);
         if k > 0u {
-            let place = f32(ring) - 0.5;
+            let place = f32(k) - 0.5;
             let between = v.inside + safe_exp(n.first + n.step * place);
             let middle = relativistic_emission(v, between, relativistic_radius(v, n.first, n.step, place));
             room_scratch[199u + k] = n.step / 6.0 * (emitted + 4.0 * middle + end);
         }
         emitted = end;
     }
-    let last = n.count;
+    let last = RELATIVISTIC_RINGS;
     c.corner = array<f32, 5>(reddest, max(room_scratch[0], room_scratch[last]), min(room_scratch[100], room_scratch[100u + last]),
         max(room_scratch[100], room_scratch[100u + last]), bluest);
     for (var k = 1u; k < 5u; k++) {
@@ -554,7 +546,7 @@ fn relativistic_finish(c: Relativistic, a: ptr<private, Room>) {
 
 fn relativistic_new(d: RelativisticDisc, t: u32, a: ptr<private, Room>) -> Relativistic {
     let v = relativistic_view(d, t);
-    let rings = relativistic_annuli(v, 0u, RELATIVISTIC_RINGS, RELATIVISTIC_RINGS);
+    let rings = relativistic_annuli(v);
     var c = relativistic_rings(v, rings, a);
     // Weights have a common scale, so that sums stay in range.
     var most = 1e-37;

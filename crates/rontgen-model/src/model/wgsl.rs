@@ -109,7 +109,11 @@ pub(crate) fn stages(trees: &[Tree], instances: &[Instance], bins: &[(f64, f64)]
                 instances.get(*k).and_then(|i| Some((i, i.reflection.as_ref().filter(|_| !i.device.is_empty())?)));
             if let Some((instance, reflection)) = own {
                 for part in reflection.parts(bins, instance.first_parameter, instance.device.start, next) {
-                    let wgsl = format!("{}{}{VALUE}", with_files(&[("math", MATH), ("bins", BINS)]), part.text);
+                    let wgsl = format!(
+                        "{}{}{VALUE}",
+                        with_files(&[("math", MATH), ("angle", ANGLE), ("bins", BINS)]),
+                        part.text
+                    );
                     out.push(Stage { wgsl, slot: next, slots: part.slots, run: Some(part.run), host: false });
                     next += part.slots;
                 }

@@ -1,50 +1,34 @@
-//! Reflection on a device: its table there, and its stages.
+//! Slabs on a device (xillver, xillverCp): the table there, and the stages. Discs are for the host (docs/rejected.md).
 //!
 //! ```text
-//! returning  of lamps: for each ring its illumination over that by the lamp alone
-//! zones      of each zone the directions, the place among the cut-offs, and the line in cells of the table's width (of xillver one, without a line)
-//! cells      of each zone the table's spectrum in its cells
-//! sum        the zones' spectra spread by their lines, added up
-//! bins       integrals over the bins, with the primary spectrum
+//! slab   shares of the table's directions, the place among the cut-offs
+//! cells  the table's spectrum in its cells
+//! bins   integrals over the bins, with the primary spectrum
 //! ```
 
 use super::{
-    evaluate::{Evaluator, RENORMALISED, SHIFTS},
+    evaluate::{Evaluator, RENORMALISED},
     primary::{CUT_STEP, INDEX_STEP, SEEDS},
-    zones::ZONES,
 };
-use crate::model::components::{
-    CUBIC, DISKLINE, POWER, RELATIVISTIC, THERMAL,
-    relativistic::layout::{HEADER, POINTS},
-    stretch,
-};
-use rontgen_kerr::kerr::FINENESS;
+use crate::model::components::{CUBIC, POWER, THERMAL};
 use std::fmt::Write;
 
 /// Numbers that a device's table may take at all (2 GiB); see `Program::fitting`.
 const MOST_NUMBERS: usize = 1 << 29;
 /// Directions that a shader has room for.
 const MOST_DIRECTIONS: usize = 60;
-/// Numbers of a zone before its line's.
-const HEAD: usize = 8;
-/// Cells beside the band, for parabolas and for what f32 knows of a redshift.
-const BESIDE: isize = 4;
+/// Numbers of a slab behind its directions.
+const MORE: usize = 3;
 /// Numbers per invocation: Mesa's software rasteriser ends an invocation's loops after 65535 turns in all.
-const RUN_RETURNING: u32 = 10;
 const RUN_CELLS: u32 = 32;
-const RUN_SUM: u32 = 16;
 const RUN_BINS: u32 = 256;
 
 type File = (&'static str, &'static str);
 
 const ROOM: File = ("room", include_str!("../../../../../../shaders/model/room.wgsl"));
 const SHARED: File = ("reflection", include_str!("../../../../../../shaders/model/reflection.wgsl"));
-const RETURNING: File =
-    ("reflection_returning", include_str!("../../../../../../shaders/model/reflection_returning.wgsl"));
-const DISC: File = ("reflection_zones", include_str!("../../../../../../shaders/model/reflection_zones.wgsl"));
 const SLAB: File = ("reflection_slab", include_str!("../../../../../../shaders/model/reflection_slab.wgsl"));
 const CELLS: File = ("reflection_cells", include_str!("../../../../../../shaders/model/reflection_cells.wgsl"));
-const SUM: File = ("reflection_sum", include_str!("../../../../../../shaders/model/reflection_sum.wgsl"));
 const BINS: File = ("reflection_bins", include_str!("../../../../../../shaders/model/reflection_bins.wgsl"));
 const CUT: File = ("reflection_cut", include_str!("../../../../../../shaders/model/reflection_cut.wgsl"));
 const COMPTONISED: File =
@@ -57,72 +41,43 @@ pub(crate) struct Part {
     pub run: u32,
 }
 
-/// Where numbers begin in the table, from its start.
+/// Where numbers begin in the table, from its start, where the axes do.
 struct Offsets {
-    axes: usize,
     primary: usize,
-    energies: usize,
-    moments: usize,
     bins: usize,
     spectra: usize,
     end: usize,
 }
 
+/// A stage's text: `front`, files, what is done first and what gives a number.
+fn whole(front: &str, files: &[File], setup: &str, call: &str) -> String {
+    let files: Vec<&str> = files.iter().map(|(_, text)| *text).collect();
+    let files = files.join("\n");
+    format!(
+        "{front}\n{files}\nfn stage_setup() {{\n    {setup}\n}}\n\nfn stage_bin(i: u32) -> f32 {{\n    return {call};\n}}\n\n"
+    )
+}
+
 impl Evaluator {
     fn offsets(&self, bins: usize) -> Offsets {
-        let rays = self.scene.as_ref().map_or(0, |scene| HEADER + POINTS + scene.images.len() + scene.lamps.len());
         let nodes: usize = self.excerpt.axes.iter().map(|axis| axis.nodes.len()).sum();
-        let axes = rays;
-        let primary = axes + 5 * self.excerpt.axes.len() + nodes;
-        let energies = primary + 4 + self.primary.numbers.len();
-        let moments = energies + 2 * self.excerpt.energies.len();
-        let returning = self.scene.as_ref().and_then(|scene| scene.returning.as_ref());
-        let bins_at = moments + returning.map_or(0, |moments| moments.numbers.len());
+        let primary = 5 * self.excerpt.axes.len() + nodes;
+        let bins_at = primary + 4 + self.primary.numbers.len();
         let spectra = bins_at + 2 * bins;
-        Offsets { axes, primary, energies, moments, bins: bins_at, spectra, end: spectra + self.excerpt.spectra.len() }
+        Offsets { primary, bins: bins_at, spectra, end: spectra + self.excerpt.spectra.len() }
     }
 
     /// Numbers of the table of a device for so many bins; `None`: there is none, and the host computes the spectra.
     pub fn device_numbers(&self, bins: usize) -> Option<usize> {
         let numbers = self.offsets(bins).end;
-        let fits = numbers <= MOST_NUMBERS && self.excerpt.cosines.len() <= MOST_DIRECTIONS && FINENESS == 1;
-        // The stages of discs are off by more than single precision explains (docs/rejected.md): the host computes them.
+        let fits = numbers <= MOST_NUMBERS && self.excerpt.cosines.len() <= MOST_DIRECTIONS;
         (fits && self.scene.is_none()).then_some(numbers)
-    }
-
-    /// Cells of what comes out, from the excerpt's first, and how many.
-    fn out(&self, bins: &[(f64, f64)]) -> (isize, usize) {
-        if self.scene.is_none() {
-            return (0, self.excerpt.cells);
-        }
-        let (lo, hi) = (bins.first().map_or(1.0, |b| b.0), bins.last().map_or(2.0, |b| b.1));
-        let (mut lo, mut hi) = (lo * stretch(self.redshifts.0), hi * stretch(self.redshifts.1));
-        if self.renormalise {
-            (lo, hi) =
-                (lo.min(RENORMALISED * stretch(self.redshifts.0)), hi.max(RENORMALISED * stretch(self.redshifts.1)));
-        }
-        let place = |e: f64| (e.ln() - self.excerpt.first) / self.excerpt.step;
-        let (from, to) = (place(lo).floor() as isize - BESIDE, place(hi).ceil() as isize + BESIDE);
-        (from, (to - from) as usize)
-    }
-
-    /// Cells that a line may take.
-    fn line_cells(&self) -> usize {
-        match self.scene {
-            Some(_) => ((SHIFTS.1 / SHIFTS.0).ln() / self.excerpt.step).ceil() as usize + 3,
-            None => 0,
-        }
     }
 
     /// The table of a device, as [`Offsets`] says.
     pub fn device_table(&self, bins: &[(f64, f64)], out: &mut Vec<f32>) {
         let start = out.len();
         let offsets = self.offsets(bins.len());
-        if let Some(scene) = &self.scene {
-            out.extend(scene.header().iter().map(|x| *x as f32));
-            out.extend(scene.images.iter().chain(scene.lamps.iter()).map(|x| *x as f32));
-        }
-        debug_assert_eq!(out.len() - start, offsets.axes);
         let mut at = 5 * self.excerpt.axes.len();
         for axis in &self.excerpt.axes {
             let (first, last) = (axis.nodes[0], axis.nodes[axis.nodes.len() - 1]);
@@ -136,13 +91,8 @@ impl Evaluator {
         let primary = &self.primary;
         out.extend([primary.index.0 as f32, primary.index.1 as f32, primary.cut.0 as f32, primary.cut.1 as f32]);
         out.extend(primary.numbers.iter().map(|x| *x as f32));
-        out.extend(self.excerpt.energies.iter().flatten().map(|x| *x as f32));
-        if let Some(moments) = self.scene.as_ref().and_then(|scene| scene.returning.as_ref()) {
-            out.extend(moments.numbers.iter().map(|x| *x as f32));
-        }
-        let (from, _) = self.out(bins);
         for (lo, hi) in bins {
-            let (cell, rest) = self.cell((lo * hi).sqrt(), from);
+            let (cell, rest) = self.cell((lo * hi).sqrt());
             out.extend([cell as f32, rest as f32]);
         }
         debug_assert_eq!(out.len() - start, offsets.spectra);
@@ -150,111 +100,51 @@ impl Evaluator {
         debug_assert_eq!(out.len() - start, offsets.end);
     }
 
-    /// The cell of an energy, from number `from` on, and the part of it below the energy.
-    fn cell(&self, energy: f64, from: isize) -> (f64, f64) {
-        let place = (energy.ln() - self.excerpt.first) / self.excerpt.step - from as f64;
+    /// The cell of an energy, and the part of it below the energy.
+    fn cell(&self, energy: f64) -> (f64, f64) {
+        let place = (energy.ln() - self.excerpt.first) / self.excerpt.step;
         (place.floor(), place - place.floor())
     }
 
     /// The stages of a component whose parameters and table begin at these numbers, into slots of so many bins from `next` on; the last one's has its spectrum.
     pub fn parts(&self, bins: &[(f64, f64)], parameter: usize, table: usize, next: u32) -> Vec<Part> {
         let slots = |numbers: usize| u32::try_from(numbers.div_ceil(bins.len().max(1))).unwrap_or(u32::MAX);
-        let returning = self.scene.as_ref().and_then(|scene| scene.returning.as_ref());
-        let zones = if self.scene.is_some() { ZONES } else { 1 };
-        let zone = self.excerpt.cosines.len() + HEAD + self.line_cells();
-        let (_, count) = self.out(bins);
-        let mut sizes = Vec::new();
-        if returning.is_some() {
-            sizes.push((rontgen_kerr::kerr::returning::RINGS, RUN_RETURNING));
-        }
-        sizes.extend([(zones * zone, zone as u32), (zones * self.excerpt.cells, RUN_CELLS)]);
-        if self.scene.is_some() {
-            sizes.push((count, RUN_SUM));
-        }
-        sizes.push((bins.len(), RUN_BINS));
-        let mut places = vec![next];
-        for (numbers, _) in &sizes {
-            places.push(places[places.len() - 1] + slots(*numbers));
-        }
-        let at = |k: usize| places[k + usize::from(returning.is_some())];
-        let cells = at(1);
-        let sum = if self.scene.is_some() { at(2) } else { cells };
-        let mut front = self.constants(bins, table);
-        // Writing to a String cannot fail.
-        let _ = write!(
-            front,
-            "const REFLECTION_RETURNING_SLOT = {next}u;\nconst REFLECTION_ZONES_SLOT = {}u;\nconst REFLECTION_CELLS_SLOT = {cells}u;\n\
-             const REFLECTION_OUT_SLOT = {sum}u;\n{}",
-            at(0),
+        let slab = self.excerpt.cosines.len() + MORE;
+        let cells = next + slots(slab);
+        let front = format!(
+            "{}const REFLECTION_SLAB_SLOT = {next}u;\nconst REFLECTION_CELLS_SLOT = {cells}u;\n{}",
+            self.constants(bins, table),
             self.values(parameter)
         );
-        let mut texts = Vec::new();
-        let line = [ROOM, DISKLINE, CUBIC, RELATIVISTIC, SHARED];
-        let disc = format!("{front}{}", self.disc(parameter));
-        let join = |files: &[File]| {
-            files
-                .iter()
-                .flat_map(|(_, text)| {
-                    [
-                        *text, "
-",
-                    ]
-                })
-                .collect::<String>()
-        };
-        let whole = |front: &str, files: &[File], setup: &str, call: &str| {
-            format!(
-                "{front}\n{}\nfn stage_setup() {{\n    {setup}\n}}\n\nfn stage_bin(i: u32) -> f32 {{\n    return {call};\n}}\n\n",
-                join(files)
-            )
-        };
-        if returning.is_some() {
-            let files = [&line[..], &[RETURNING]].concat();
-            texts.push(whole(&disc, &files, "reflection_returning_setup();", "reflection_returning(i)"));
-        }
-        match self.scene.is_some() {
-            true => {
-                let files = [&line[..], &[DISC]].concat();
-                texts.push(whole(&disc, &files, "reflection_zones_setup();", "reflection_zones(i)"));
-            }
-            false => texts.push(whole(&front, &[CUBIC, SHARED, SLAB], "", "reflection_slab(i)")),
-        }
-        texts.push(whole(&front, &[CUBIC, SHARED, CELLS], "reflection_cells_setup();", "reflection_cells(i)"));
-        if self.scene.is_some() {
-            texts.push(whole(&front, &[CUBIC, SHARED, SUM], "", "reflection_sum(i)"));
-        }
         let continuum = if self.kind.comptonised() { [ROOM, THERMAL, COMPTONISED] } else { [ROOM, POWER, CUT] };
-        let files = [&[CUBIC, SHARED][..], &continuum, &[BINS]].concat();
-        texts.push(whole(&front, &files, "reflection_bins_setup();", "reflection_bin(i)"));
-        texts.into_iter().zip(sizes).map(|(text, (numbers, run))| Part { text, slots: slots(numbers), run }).collect()
+        let last = [&[CUBIC, SHARED][..], &continuum, &[BINS]].concat();
+        let part = |text, numbers, run| Part { text, slots: slots(numbers), run };
+        vec![
+            part(whole(&front, &[SHARED, SLAB], "", "reflection_slab(i)"), slab, slab as u32),
+            part(
+                whole(&front, &[SHARED, CELLS], "reflection_cells_setup();", "reflection_cells(i)"),
+                self.excerpt.cells,
+                RUN_CELLS,
+            ),
+            part(whole(&front, &last, "reflection_bins_setup();", "reflection_bin(i)"), bins.len(), RUN_BINS),
+        ]
     }
 
     /// What the files of the shaders take from a run.
     fn constants(&self, bins: &[(f64, f64)], table: usize) -> String {
         let offsets = self.offsets(bins.len());
-        let (from, count) = self.out(bins);
-        let scene = self.scene.as_ref();
-        let returning = scene.and_then(|scene| scene.returning.as_ref());
-        let zones = if scene.is_some() { ZONES } else { 1 };
-        let directions = self.excerpt.cosines.len();
-        let [below, beyond] = if scene.is_some() { [true; 2] } else { self.excerpt.more };
-        let (whole, rest) = self.cell(RENORMALISED * (1.0f64 - 1e-6).sqrt(), from);
+        let [below, beyond] = self.excerpt.more;
+        let (at, rest) = self.cell(RENORMALISED * (1.0f64 - 1e-6).sqrt());
         let mut text = String::new();
+        // Writing to a String cannot fail.
         for (name, value) in [
-            ("TABLE", table),
-            ("AXES", table + offsets.axes),
+            ("AXES", table),
             ("PRIMARY", table + offsets.primary),
-            ("ENERGIES", table + offsets.energies),
-            ("MOMENTS", table + offsets.moments),
             ("BINS", table + offsets.bins),
             ("SPECTRA", table + offsets.spectra),
             ("CELLS", self.excerpt.cells),
             ("CUTS", self.excerpt.axes[4].nodes.len()),
-            ("DIRECTIONS", directions),
-            ("ZONES", zones),
-            ("ZONE_SIZE", directions + HEAD + self.line_cells()),
-            ("OUT", count),
-            ("POWERS", returning.map_or(1, |moments| moments.powers)),
+            ("DIRECTIONS", self.excerpt.cosines.len()),
         ] {
             let _ = writeln!(text, "const REFLECTION_{name} = {value}u;");
         }
@@ -264,24 +154,13 @@ impl Evaluator {
             ("CUT_STEP", CUT_STEP),
             ("SEEDS", SEEDS),
             ("AT_REST", rest),
-            ("FIRST_POWER", returning.map_or(0.0, |moments| moments.first)),
-            ("REDDEST", SHIFTS.0),
-            ("BLUEST", SHIFTS.1),
         ] {
             let _ = writeln!(text, "const REFLECTION_{name}: f32 = {value:?};");
         }
-        for (name, value) in [
-            ("FLAT", scene.is_none()),
-            ("BROKEN", self.kind.places().broken.is_some()),
-            ("COMPTONISED", self.kind.comptonised()),
-            ("RENORMALISED", self.renormalise),
-            ("RETURNING", returning.is_some()),
-            ("BELOW", below),
-            ("BEYOND", beyond),
-        ] {
+        for (name, value) in [("RENORMALISED", self.renormalise), ("BELOW", below), ("BEYOND", beyond)] {
             let _ = writeln!(text, "const REFLECTION_{name} = {value};");
         }
-        let _ = writeln!(text, "const REFLECTION_FROM = {from}i;\nconst REFLECTION_AT_WHOLE = {whole}i;");
+        let _ = writeln!(text, "const REFLECTION_AT_WHOLE = {at}i;");
         text
     }
 
@@ -290,7 +169,6 @@ impl Evaluator {
         let places = self.kind.places();
         let at = |k: usize| format!("par({}u)", first + k);
         let role = |k: usize, missing: &str| places.roles[k].map_or(missing.to_string(), at);
-        let over = |k: Option<usize>| k.map_or("false".to_string(), |k| format!("{} > 0.5", at(k)));
         let mut text = String::new();
         for (name, value) in [
             ("index", role(0, "2.0")),
@@ -305,27 +183,6 @@ impl Evaluator {
         ] {
             let _ = writeln!(text, "fn reflection_{name}() -> f32 {{ return {value}; }}");
         }
-        let [returning, boost] = [0, 1].map(|k| over(places.switches.map(|switches| switches[k])));
-        let _ = writeln!(text, "fn reflection_switch() -> bool {{ return {returning}; }}");
-        let _ = writeln!(text, "fn reflection_boost() -> bool {{ return {boost}; }}");
         text
-    }
-
-    /// A function that gives the disc.
-    fn disc(&self, first: usize) -> String {
-        let places = self.kind.places();
-        let at = |k: usize| format!("par({}u)", first + k);
-        let [spin, inner, outer] = places.disc.unwrap_or_default().map(at);
-        let (kind, light) = match (places.lamp, places.broken) {
-            (Some([height, _]), _) => (1, format!("{}, 0.0, reflection_index()", at(height))),
-            (_, Some([index, beyond, radius])) => {
-                (0, format!("{}, {}, max({}, 1e-3)", at(index), at(beyond), at(radius)))
-            }
-            _ => (0, "3.0, 3.0, 15.0".into()),
-        };
-        format!(
-            "fn reflection_disc() -> RelativisticDisc {{\n    let outer = {outer};\n    return RelativisticDisc({spin}, reflection_tilt(), {inner}, \
-             select(outer, -outer * (1.0 + relativistic_isco({spin})), outer < 0.0), false, 0.0, {kind}u, vec3<f32>({light}), false);\n}}\n"
-        )
     }
 }
