@@ -249,3 +249,12 @@ fn a_cache_that_cannot_be_written_is_no_news() {
         }
     }
 }
+
+/// Messages that nobody can take are no bug of ours: the exit status says what it says otherwise.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_standard_error_changes_no_exit_status() {
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let status = command(&["infer", "nowhere.toml"]).stderr(full).status().unwrap();
+    assert_eq!(status.code(), Some(2));
+}

@@ -101,7 +101,7 @@ pub(super) fn open_finished(
 /// Warnings on standard error, one line each; on a terminal wrapped, so that words stay whole.
 pub(super) fn warn(warnings: &[String]) {
     for warning in warnings {
-        eprint!("{}", for_person(&format!("warning: {warning}")));
+        tell_as_is!(for_person(&format!("warning: {warning}")));
     }
 }
 

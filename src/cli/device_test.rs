@@ -180,7 +180,7 @@ fn trusted(device: Device, cache: Option<&Path>, quiet: bool) -> Result<Device> 
         Some(passed) => passed,
         None => {
             if !quiet {
-                eprintln!("{}: the first run with this driver; its kernels are checked", device.name());
+                tell!("{}: the first run with this driver; its kernels are checked", device.name());
             }
             // A device of its own: what it gets wrong may be a lost device.
             let own = Device::open(&device.name())?;
@@ -188,7 +188,7 @@ fn trusted(device: Device, cache: Option<&Path>, quiet: bool) -> Result<Device> 
             let checks = device_check::run(&own, Extent::Quick, &[], SEED, &progress, &mut |_| ())?;
             let failed: Vec<&Check> = checks.iter().filter(|check| !check.passed()).collect();
             for check in failed.iter().take(3) {
-                eprintln!("{}", line(check).trim_end());
+                tell!("{}", line(check).trim_end());
             }
             if let Some(record) = &record {
                 let _ = record.note(&device, failed.is_empty());
@@ -199,7 +199,7 @@ fn trusted(device: Device, cache: Option<&Path>, quiet: bool) -> Result<Device> 
     if passed {
         return Ok(device);
     }
-    eprintln!(
+    tell!(
         "warning: {} computes wrong numbers: the CPU is taken (rontgen devices --test --device {:?} tells which; RONTGEN_DEVICE_CHECK=never takes the \
          adapter all the same)",
         device.name(),

@@ -166,7 +166,7 @@ fn write(mock: &Mock, file: &Path, beside: &Path, history: &[String]) -> Result<
         };
         write_pha(beside, &own)?;
         let total: f64 = background.counts.iter().sum();
-        eprintln!(
+        tell!(
             "{}: {total:.0} background counts in {} channels; {:.1} are expected in the source's spectrum",
             beside.display(),
             background.counts.len(),
@@ -186,12 +186,12 @@ fn write(mock: &Mock, file: &Path, beside: &Path, history: &[String]) -> Result<
     };
     write_pha(file, &pha)?;
     let total: u64 = mock.counts.iter().map(|&c| u64::from(c)).sum();
-    eprintln!("{}: {total} counts in {} channels", file.display(), mock.counts.len());
+    tell!("{}: {total} counts in {} channels", file.display(), mock.counts.len());
     let beside = |named: &Path| crate::fits::existing(&file.with_file_name(file_name(named))).is_some();
     let apart = std::iter::once(&mock.response).chain(&mock.area).filter(|named| !beside(named));
     let apart: Vec<String> = apart.map(|named| file_name(named)).collect();
     if !apart.is_empty() {
-        eprintln!(
+        tell!(
             "{}: its header names {}, which is not beside it: say where (response = ..., arf = ...) in the run file that reads it",
             file.display(),
             apart.join(" and ")

@@ -35,7 +35,7 @@ pub fn run(args: Args) -> Result<u8> {
     let save = import::parse(&text);
     if save.models.iter().all(|model| model.expression.is_none()) && save.data.is_empty() {
         for remark in &save.remarks {
-            eprintln!("not carried over: {remark}");
+            tell!("not carried over: {remark}");
         }
         return Err(Error::Input(format!(
             "{}: neither a model nor a data command is left of it; expected what XSPEC's 'save all' writes",
@@ -51,14 +51,14 @@ pub fn run(args: Args) -> Result<u8> {
     let imported = import::import(&save, &place);
     write_atomically(&out, |file| file.write_all(imported.toml.as_bytes()))?;
     for remark in &imported.remarks {
-        eprintln!("not carried over: {remark}");
+        tell!("not carried over: {remark}");
     }
     if imported.lost.is_empty() {
         println!("{}: the limits of the parameters became priors; confirm each of them", out.display());
         return Ok(0);
     }
     let parts = if imported.lost.len() == 1 { "a part" } else { "parts" };
-    eprintln!(
+    tell!(
         "error: {}: {parts} of the model or the data did not survive (above; in the file SET THIS stands where something is to be written): \
          mend it before it is run",
         out.display()

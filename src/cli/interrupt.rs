@@ -21,7 +21,7 @@ pub fn install() -> Result<()> {
         if SIGNALS.fetch_add(1, Ordering::SeqCst) > 0 {
             std::process::exit(STATUS);
         }
-        eprintln!("\ninterrupted: stopping at the next safe point (once more to stop at once)");
+        tell!("\ninterrupted: stopping at the next safe point (once more to stop at once)");
     };
     match ctrlc::set_handler(handler) {
         Ok(()) | Err(ctrlc::Error::MultipleHandlers) => Ok(()),

@@ -10,6 +10,20 @@ use clap::{Parser, Subcommand};
 
 use crate::{Error, Result};
 
+/// Prints a line on standard error, or does not: unlike `eprintln!` it is no bug that nobody takes it (a closed pipe, a full disk).
+macro_rules! tell {
+    ($($text:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{}\n", format_args!($($text)*)));
+    }};
+}
+
+/// The same of a text that has its ends of lines.
+macro_rules! tell_as_is {
+    ($text:expr) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{}", $text));
+    }};
+}
+
 mod apply;
 mod bench;
 mod common;
@@ -182,7 +196,7 @@ fn guarded(work: impl FnOnce() -> Result<u8>) -> u8 {
         // Whoever read our output has seen enough.
         Ok(Err(Error::Io { source, .. })) if source.kind() == std::io::ErrorKind::BrokenPipe => 0,
         Ok(Err(error)) => {
-            eprint!("{}", error_text(&error));
+            tell_as_is!(error_text(&error));
             error.exit_status()
         }
         Err(_) => STATUS_BUG,
@@ -215,13 +229,13 @@ fn report_panic(info: &panic::PanicHookInfo<'_>) {
         std::process::exit(0);
     }
     let place = info.location().map(|l| format!(" at {}:{}", l.file(), l.line())).unwrap_or_default();
-    eprintln!("rontgen: internal error{place}: {message}");
-    eprintln!(
+    tell!("rontgen: internal error{place}: {message}");
+    tell!(
         "This is a bug in rontgen {}: please report it with the command line and the run file.",
         env!("CARGO_PKG_VERSION")
     );
     if std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
-        eprintln!("{}", std::backtrace::Backtrace::force_capture());
+        tell!("{}", std::backtrace::Backtrace::force_capture());
     }
 }
 
@@ -239,7 +253,7 @@ fn start_log(verbose: u8) {
     let by_count = Targets::new().with_default(others).with_target("rontgen", own);
     let filter = match std::env::var("RUST_LOG") {
         Ok(text) if !text.is_empty() => text.parse().unwrap_or_else(|error| {
-            eprintln!("warning: RUST_LOG={text:?} is not understood ({error}); it is ignored");
+            tell!("warning: RUST_LOG={text:?} is not understood ({error}); it is ignored");
             by_count
         }),
         _ => by_count,

@@ -164,7 +164,7 @@ impl Progress {
         let known = Known { seconds, round: state.round, in_rounds: state.round > 0 };
         if self.mode == Mode::Lines {
             let detail = if stage.detail.is_empty() { String::new() } else { format!("; {}", stage.detail) };
-            eprintln!("{}{}: {}{detail}", state.prefix(), stage.name, duration(seconds));
+            tell!("{}{}: {}{detail}", state.prefix(), stage.name, duration(seconds));
         }
         state.known.insert(stage.name, known);
     }
@@ -227,8 +227,8 @@ impl Observer for Progress {
     fn message(&self, text: &str) {
         match self.mode {
             Mode::Silent => {}
-            Mode::Lines => eprintln!("{text}"),
-            Mode::Terminal => self.bar.suspend(|| eprint!("{}", wrap(text, 0, 2))),
+            Mode::Lines => tell!("{text}"),
+            Mode::Terminal => self.bar.suspend(|| tell_as_is!(wrap(text, 0, 2))),
         }
     }
 
@@ -236,7 +236,7 @@ impl Observer for Progress {
         self.with(|state| {
             self.end_stage(state);
             if self.mode == Mode::Lines {
-                eprintln!("done in {}", duration(state.started.elapsed().as_secs_f64()));
+                tell!("done in {}", duration(state.started.elapsed().as_secs_f64()));
             }
             // A study goes on with the next run.
             (state.after_rounds, state.round, state.planned, state.furthest) = (false, 0, 0, 0.0);

@@ -83,7 +83,7 @@ pub fn run(mut args: Args) -> Result<u8> {
     end(writer, &case, beyond).map_err(fits)?;
     progress.done();
     if beyond > 0 {
-        eprintln!("warning: {}; they were left out, and others took their place", told(beyond, n));
+        tell!("warning: {}; they were left out, and others took their place", told(beyond, n));
     }
     Ok(0)
 }

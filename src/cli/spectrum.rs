@@ -79,7 +79,7 @@ pub fn run(args: Args) -> Result<u8> {
     if !model.in_channels().is_empty() {
         return Err(Error::Input("pca{FILE} gives counts of channels, not photons of energies".into()));
     }
-    model.remarks().iter().for_each(|remark| eprintln!("warning: {remark}"));
+    model.remarks().iter().for_each(|remark| tell!("warning: {remark}"));
     let full = values(&model, &args.set)?;
     let points = match &args.at {
         Some(file) => points(file, &model, &full)?,
@@ -92,9 +92,9 @@ pub fn run(args: Args) -> Result<u8> {
         ModelError::Parameter(text) => ModelError::Parameter(format!("{file}{text}")),
         other => other,
     })?;
-    remarks.iter().for_each(|remark| eprintln!("warning: {file}{remark}"));
+    remarks.iter().for_each(|remark| tell!("warning: {file}{remark}"));
     let band = (edges.first().copied().unwrap_or(1.0), edges.last().copied().unwrap_or(1.0));
-    model.narrow_tables(band)?.iter().for_each(|remark| eprintln!("warning: {remark}"));
+    model.narrow_tables(band)?.iter().for_each(|remark| tell!("warning: {remark}"));
     let program = Program::new(&model, &edges)?;
     if let Some(out) = &args.out {
         let spectra = match args.device.as_str() {
@@ -119,7 +119,7 @@ pub fn run(args: Args) -> Result<u8> {
         let mut flux = vec![0.0; program.energies()];
         program.evaluate(&full, &mut flux);
         let parts = additive_parts(&model, &program, &full).unwrap_or_else(|| {
-            eprintln!(
+            tell!(
                 "warning: a component normalises the photons of what it acts on (as cflux does), so these do not add up to the \
                  model: only the whole is drawn"
             );

@@ -99,7 +99,7 @@ pub fn run(mut args: Args) -> Result<u8> {
     args.run.sets.extend(args.run.exact_grid.then(|| "model.exact_grid=true".to_string()));
     match join(&args, launcher()) {
         Err(Error::Interrupted) => {
-            eprintln!("interrupted; what is done stands in the table, and the same command goes on");
+            tell!("interrupted; what is done stands in the table, and the same command goes on");
             Ok(Error::Interrupted.exit_status())
         }
         done => done,
