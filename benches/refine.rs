@@ -7,7 +7,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rontgen::device::{Device, Tensor};
 use rontgen::kernels::random;
 use rontgen::nn::FitSettings;
-use rontgen::refine::{Emulator, EmulatorSettings, StudentMixture};
+use rontgen::refine::{Emulator, EmulatorSettings, Known, StudentMixture};
 
 fn devices() -> Vec<Device> {
     let name = std::env::var("RONTGEN_BENCH_DEVICE").unwrap_or_else(|_| "gpu".into());
@@ -25,13 +25,15 @@ fn emulator(criterion: &mut Criterion) {
         let settings = EmulatorSettings::default();
         let fit = FitSettings { max_epochs: 1, ..settings.fit.clone() };
         let settings = EmulatorSettings { fit, ..settings };
-        let train = || Emulator::train(&device, &cube, &target, &settings, &mut |_| Ok(())).expect("an epoch").0;
+        let known = Known { cube: &values, p: parameters, log_likelihood: &target, log_weights: &target };
+        let train = || Emulator::train(&device, known, &settings, &mut |_| Ok(())).expect("an epoch").0;
         let mut group = criterion.benchmark_group(format!("emulator, {}", device.name()));
         group.sample_size(10).throughput(Throughput::Elements(rows as u64));
         group.bench_function("epoch", |bencher| bencher.iter(train));
         let trained = train();
-        group
-            .bench_function("evaluate", |bencher| bencher.iter(|| trained.log_likelihood(&cube).expect("likelihoods")));
+        group.bench_function("evaluate", |bencher| {
+            bencher.iter(|| trained.log_likelihood(&values).expect("likelihoods"))
+        });
         group.finish();
     }
 }

@@ -40,17 +40,21 @@ fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&v| f64::from(v)).collect()
 }
 
-/// Sum over rows of the squared error.
-fn oracle_loss(shape: &MlpShape, weights: &[f64], x: &[f64], y: &[f64]) -> f64 {
+/// Sum over rows of the squared error, each as often as it counts.
+fn oracle_loss(shape: &MlpShape, weights: &[f64], x: &[f64], y: &[f64], counts: Option<&[f64]>) -> f64 {
     let (p, q) = (shape.widths[0], shape.widths[shape.widths.len() - 1]);
     let rows = x.chunks(p).zip(y.chunks(q));
-    rows.map(|(x, y)| oracle(shape, weights, x).iter().zip(y).map(|(a, b)| (a - b).powi(2)).sum::<f64>()).sum()
+    let error =
+        |(x, y): (&[f64], &[f64])| oracle(shape, weights, x).iter().zip(y).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+    rows.enumerate().map(|(row, pair)| counts.map_or(1.0, |counts| counts[row]) * error(pair)).sum()
 }
 
 struct Case {
     weights: Vec<f32>,
     x: Vec<f32>,
     y: Vec<f32>,
+    /// What rows count, where they do not count alike; one of them nothing.
+    counts: Option<Vec<f32>>,
     rows: usize,
 }
 
@@ -60,7 +64,8 @@ fn case(shape: &MlpShape) -> Case {
     let spread = noise(shape.len(), 4);
     let weights = shape.initial(3).iter().zip(spread).map(|(w, n)| w + 0.1 * n).collect();
     let (p, q) = (shape.widths[0], shape.widths[shape.widths.len() - 1]);
-    Case { weights, x: noise(rows * p, 1).iter().map(|v| 2.0 * v).collect(), y: noise(rows * q, 2), rows }
+    let x = noise(rows * p, 1).iter().map(|v| 2.0 * v).collect();
+    Case { weights, x, y: noise(rows * q, 2), counts: None, rows }
 }
 
 /// `(sum, gradient of the mean)`, the gradient added to ones.
@@ -70,7 +75,8 @@ fn computed(device: &Device, shape: &MlpShape, case: &Case) -> (f32, Vec<f32>) {
     let mut gradient = Tensor::from_slice(device, 1, case.weights.len(), &vec![1.0; case.weights.len()]);
     let mut losses = Tensor::zeros(device, 1, 3);
     let (x, y) = (tensor(&case.x), tensor(&case.y));
-    let pairs = Pairs { x: &x, y: &y };
+    let counts = case.counts.as_deref().map(tensor);
+    let pairs = Pairs { x: &x, y: &y, weights: counts.as_ref() };
     let mut scratch = MlpScratch::default();
     // Twice with one scratch: the second call must not see the first one's leavings.
     mlp::loss(device, shape, &weights, None, pairs, &mut scratch, LossSlot { losses: &mut losses, slot: 0 });
@@ -87,27 +93,45 @@ fn computed(device: &Device, shape: &MlpShape, case: &Case) -> (f32, Vec<f32>) {
 fn loss_and_gradient_agree_with_f64() {
     for device in devices() {
         for shape in shapes() {
-            let case = case(&shape);
-            let (sum, gradient) = computed(&device, &shape, &case);
-            let (w, x, y) = (wide(&case.weights), wide(&case.x), wide(&case.y));
-            let exact = oracle_loss(&shape, &w, &x, &y);
-            // f32 sums of up to 128 terms, three layers deep.
-            assert!((f64::from(sum) - exact).abs() < 2e-5 * exact, "{} {shape:?}: {sum} {exact}", device.name());
-            let scale = gradient.iter().map(|g| f64::from((g - 1.0).abs())).fold(0.0, f64::max);
-            // A few hundred weights, the last and the first among them.
-            for i in (0..w.len()).step_by((w.len() / 150).max(1)).chain([w.len() - 1]) {
-                // Small enough for the third derivative; ReLU's kink is crossed by few rows.
-                let step = 1e-5;
-                let mut moved = w.clone();
-                moved[i] += step;
-                let above = oracle_loss(&shape, &moved, &x, &y);
-                moved[i] -= 2.0 * step;
-                let below = oracle_loss(&shape, &moved, &x, &y);
-                let want = (above - below) / (2.0 * step * case.rows as f64);
-                let got = f64::from(gradient[i]) - 1.0;
-                assert!((got - want).abs() < 2e-4 * (scale + 0.1), "{} {shape:?} {i}: {got} {want}", device.name());
-            }
+            agrees(&device, &shape, &case(&shape));
         }
+    }
+}
+
+/// Rows that count differently, one of them nothing.
+#[test]
+fn a_row_counts_as_often_as_its_weight_says() {
+    for device in devices() {
+        for shape in shapes().into_iter().step_by(3) {
+            let alike = case(&shape);
+            let mut counts: Vec<f32> = noise(alike.rows, 6).iter().map(|v| 3.0 * v.abs()).collect();
+            counts[5] = 0.0;
+            agrees(&device, &shape, &Case { counts: Some(counts), ..alike });
+        }
+    }
+}
+
+fn agrees(device: &Device, shape: &MlpShape, case: &Case) {
+    let (sum, gradient) = computed(device, shape, case);
+    let (w, x, y) = (wide(&case.weights), wide(&case.x), wide(&case.y));
+    let counts = case.counts.as_deref().map(wide);
+    let loss = |w: &[f64]| oracle_loss(shape, w, &x, &y, counts.as_deref());
+    let exact = loss(&w);
+    // f32 sums of up to 128 terms, three layers deep.
+    assert!((f64::from(sum) - exact).abs() < 2e-5 * exact, "{} {shape:?}: {sum} {exact}", device.name());
+    let scale = gradient.iter().map(|g| f64::from((g - 1.0).abs())).fold(0.0, f64::max);
+    // A few hundred weights, the last and the first among them.
+    for i in (0..w.len()).step_by((w.len() / 150).max(1)).chain([w.len() - 1]) {
+        // Small enough for the third derivative; ReLU's kink is crossed by few rows.
+        let step = 1e-5;
+        let mut moved = w.clone();
+        moved[i] += step;
+        let above = loss(&moved);
+        moved[i] -= 2.0 * step;
+        let below = loss(&moved);
+        let want = (above - below) / (2.0 * step * case.rows as f64);
+        let got = f64::from(gradient[i]) - 1.0;
+        assert!((got - want).abs() < 2e-4 * (scale + 0.1), "{} {shape:?} {i}: {got} {want}", device.name());
     }
 }
 

@@ -7,8 +7,8 @@
 
 use super::context::BATCH;
 use super::settings::LikelihoodChoice;
-use crate::device::{Device, Tensor};
-use crate::refine::{Emulator, EmulatorSettings, Importance, Pool, PoolSettings};
+use crate::device::Device;
+use crate::refine::{Emulator, EmulatorSettings, Importance, Known, Pool, PoolSettings};
 use crate::result::{EmulatorSummary, limits};
 use crate::{InferError, Result};
 use std::time::Instant;
@@ -76,15 +76,7 @@ pub(crate) fn fill(
         pool.fill(settings, exact, tick)?;
         return Ok(Some(told));
     };
-    let mut emulated = |cube: &[f32]| -> Result<Vec<f64>, InferError> {
-        let mut all = Vec::with_capacity(cube.len() / plan.p);
-        for rows in cube.chunks(BATCH * plan.p) {
-            let rows = Tensor::from_slice(plan.device, rows.len() / plan.p, plan.p, rows);
-            all.extend(emulator.log_likelihood(&rows)?);
-        }
-        Ok(all)
-    };
-    pool.fill(settings, &mut emulated, tick)?;
+    pool.fill(settings, &mut |cube: &[f32]| emulator.log_likelihood(cube), tick)?;
     audit(pool, first, plan.p, exact, &mut told)?;
     Ok(Some(told))
 }
@@ -98,7 +90,9 @@ fn trained(
     tick: &mut Tick<'_>,
 ) -> Result<Option<Emulator>> {
     let (n, p) = (plan.train_on, plan.p);
-    let cube = Tensor::from_slice(plan.device, n, p, &pool.cube[..n * p]);
+    let all_weights = pool.log_weights();
+    let (cube, log_likelihood, log_weights) = (&pool.cube[..n * p], &pool.log_l[..n], &all_weights[..n]);
+    let known = Known { cube, p, log_likelihood, log_weights };
     let mut emulation = EmulatorSettings::default();
     emulation.fit.seed = settings.seed;
     emulation.fit.stream = u64::from(super::streams::EMULATOR_STREAM);
@@ -109,7 +103,7 @@ fn trained(
             ..emulation.clone()
         };
         let start = Instant::now();
-        Emulator::train(plan.device, &cube, &pool.log_l[..n], &once, &mut |_| tick(0))?;
+        Emulator::train(plan.device, known, &once, &mut |_| tick(0))?;
         let foretold = USUAL_EPOCHS * start.elapsed().as_secs_f64();
         if foretold > left {
             told.reason = format!(
@@ -120,8 +114,7 @@ fn trained(
         }
     }
     let start = Instant::now();
-    let (emulator, history) = match Emulator::train(plan.device, &cube, &pool.log_l[..n], &emulation, &mut |_| tick(0))
-    {
+    let (emulator, history) = match Emulator::train(plan.device, known, &emulation, &mut |_| tick(0)) {
         Ok(trained) => trained,
         Err(InferError::Unfit(why)) => {
             told.reason = why;
@@ -132,10 +125,9 @@ fn trained(
     told.seconds_training = start.elapsed().as_secs_f64();
     (told.trained_on, told.epochs) = (n, history.train.len());
 
-    let unseen = Tensor::from_slice(plan.device, pool.len() - n, p, &pool.cube[n * p..]);
-    let emulated = emulator.log_likelihood(&unseen)?;
+    let emulated = emulator.log_likelihood(&pool.cube[n * p..])?;
     let exact = &pool.log_l[n..];
-    let weights = Importance::new(&pool.log_weights()[n..]).map_or_else(Vec::new, |importance| importance.weights);
+    let weights = Importance::new(&all_weights[n..]).map_or_else(Vec::new, |importance| importance.weights);
     let differences: Vec<f64> =
         emulated.iter().zip(exact).map(|(a, b)| if b.is_finite() { a - b } else { 0.0 }).collect();
     let (mean, error) = deviation(&differences, &weights);

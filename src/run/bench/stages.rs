@@ -11,7 +11,7 @@ use crate::model::{Model, Parameters, Prior, Program, Setting, Settings};
 use crate::nn::FitSettings;
 use crate::nn::training::Split;
 use crate::observation::{FoldedResponse, demo_instrument};
-use crate::refine::{Emulator, EmulatorSettings};
+use crate::refine::{Emulator, EmulatorSettings, Known};
 use crate::simulate::compress::MOST_CHANGE;
 use crate::simulate::{Compression, Coordinates, Simulator, Source, no_tick};
 use crate::summarize::{AutoEncoder, AutoEncoderSettings, ENCODE_ROWS, Spectra, Summary, TrainingData};
@@ -294,12 +294,14 @@ pub(super) fn emulate(bench: &mut Bench<'_>) -> Result<()> {
     let parabola = |u: &[f32]| -> f64 {
         u.iter().enumerate().map(|(k, &u)| -((k + 1) as f64).powi(2) * (f64::from(u) - 0.5).powi(2)).sum()
     };
-    let target: Vec<f64> = cube.download()?.chunks(PARAMETERS).map(parabola).collect();
+    let cube = cube.download()?;
+    let target: Vec<f64> = cube.chunks(PARAMETERS).map(parabola).collect();
+    let known = Known { cube: &cube, p: PARAMETERS, log_likelihood: &target, log_weights: &target };
     let settings = EmulatorSettings { drop_lowest: 0.0, ..EmulatorSettings::default() };
     let train = |epochs: usize| {
         let fit = FitSettings { max_epochs: epochs, ..settings.fit.clone() };
         let settings = EmulatorSettings { fit, ..settings.clone() };
-        Emulator::train(&device, &cube, &target, &settings, &mut |_| Ok(())).map(|(emulator, _)| emulator)
+        Emulator::train(&device, known, &settings, &mut |_| Ok(())).map(|(emulator, _)| emulator)
     };
     let split = Split::new(rows, settings.fit.batch, settings.fit.validation_fraction)?;
     let (trained, validated) = (split.train_batches * split.train_batch, split.valid_rows);

@@ -96,6 +96,7 @@ fn layers(cases: &mut Cases) {
     let widths = vec![5, cases.size(20, 130), cases.size(9, 70), 1];
     let shape = MlpShape { widths, activation: Activation::Gelu };
     let (weights, x, y) = (shape.initial(3), cases.noise(77 * 5), cases.noise(77));
+    let counts: Vec<f32> = cases.noise(77).iter().map(|x| x.abs()).collect();
     cases.add(
         "mlp",
         format!("{:?}, loss, gradient, values", shape.widths),
@@ -106,7 +107,8 @@ fn layers(cases: &mut Cases) {
             let (mut losses, mut out) = (Tensor::zeros(device, 1, 1), Tensor::zeros(device, 77, 1));
             let sum = LossSlot { losses: &mut losses, slot: 0 };
             let mut scratch = MlpScratch::default();
-            mlp::loss(device, &shape, &weights, Some(&mut gradient), Pairs { x: &x, y: &y }, &mut scratch, sum);
+            let pairs = Pairs { x: &x, y: &y, weights: Some(&matrix(device, 77, &counts)) };
+            mlp::loss(device, &shape, &weights, Some(&mut gradient), pairs, &mut scratch, sum);
             mlp::evaluate(device, &shape, &weights, &x, &mut out);
             Ok([gradient.download()?, losses.download()?, out.download()?].concat())
         },

@@ -75,7 +75,7 @@ pub fn retrieve(
     moments::apply(device, &y, &scales, &mut target);
     let widths = [&[summaries.cols()][..], &settings.hidden, &[p]].concat();
     let shape = MlpShape { widths, activation: Activation::Relu };
-    let (network, history) = Regression::train(device, shape, &x, &target, &settings.fit, on_epoch)?;
+    let (network, history) = Regression::train(device, shape, (&x, &target, None), &settings.fit, on_epoch)?;
 
     let rows: Vec<u32> = (training as u32..n as u32).collect();
     let rows = Tensor::from_slice(device, 1, rows.len(), &rows);

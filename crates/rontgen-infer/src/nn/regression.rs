@@ -10,7 +10,7 @@ use crate::kernels::{gather, moments};
 /// Minibatch buffers, made when the batch size is known.
 #[derive(Default)]
 struct Batch {
-    buffers: Option<(Tensor<f32>, Tensor<f32>)>,
+    buffers: Option<(Tensor<f32>, Tensor<f32>, Option<Tensor<f32>>)>,
     scratch: MlpScratch,
 }
 
@@ -19,6 +19,7 @@ struct Training<'a> {
     store: &'a mut ParameterStore,
     x: &'a Tensor<f32>,
     y: &'a Tensor<f32>,
+    weights: Option<&'a Tensor<f32>>,
     train: Batch,
     valid: Batch,
 }
@@ -27,13 +28,18 @@ impl Training<'_> {
     fn run(&mut self, device: &Device, rows: BatchRows<'_>, loss: LossSlot<'_>, training: bool) {
         let BatchRows { index, start, n } = rows;
         let batch = if training { &mut self.train } else { &mut self.valid };
-        let (x, y) = batch
-            .buffers
-            .get_or_insert_with(|| (Tensor::empty(device, n, self.x.cols()), Tensor::empty(device, n, self.y.cols())));
+        let (x, y, weights) = batch.buffers.get_or_insert_with(|| {
+            let empty = |like: &Tensor<f32>| Tensor::empty(device, n, like.cols());
+            (empty(self.x), empty(self.y), self.weights.map(empty))
+        });
         gather::gather_block(device, self.x, 0, index, start, x);
         gather::gather_block(device, self.y, 0, index, start, y);
+        if let (Some(all), Some(weights)) = (self.weights, &mut *weights) {
+            gather::gather_block(device, all, 0, index, start, weights);
+        }
         let gradient = training.then_some(&mut self.store.gradient);
-        mlp::loss(device, self.shape, &self.store.value, gradient, Pairs { x, y }, &mut batch.scratch, loss);
+        let pairs = Pairs { x, y, weights: weights.as_ref() };
+        mlp::loss(device, self.shape, &self.store.value, gradient, pairs, &mut batch.scratch, loss);
     }
 }
 
@@ -62,15 +68,15 @@ pub struct Regression {
 }
 
 impl Regression {
-    /// Learns `y` (`N x outputs`) from `x` (`N x inputs`); starting weights come from the fit's seed.
+    /// Learns `y` (`N x outputs`) from `x` (`N x inputs`), every row counting as `weights` (`N x 1`, of mean 1) says or all alike; starting
+    /// weights come from the fit's seed.
     ///
     /// # Errors
     /// Whatever [`fit`] returns.
     pub fn train(
         device: &Device,
         shape: MlpShape,
-        x: &Tensor<f32>,
-        y: &Tensor<f32>,
+        (x, y, weights): (&Tensor<f32>, &Tensor<f32>, Option<&Tensor<f32>>),
         settings: &FitSettings,
         on_epoch: &mut dyn FnMut(&Epoch) -> Result<()>,
     ) -> Result<(Self, History)> {
@@ -84,6 +90,7 @@ impl Regression {
             store: &mut store,
             x: &scored,
             y,
+            weights,
             train: Batch::default(),
             valid: Batch::default(),
         };
@@ -99,6 +106,11 @@ impl Regression {
         let mut out = Tensor::empty(&self.device, x.rows(), outputs);
         mlp::evaluate(&self.device, &self.shape, &self.store.value, &scored, &mut out);
         out
+    }
+
+    /// The device it computes on.
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
     /// Weights and biases.

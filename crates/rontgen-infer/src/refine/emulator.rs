@@ -1,15 +1,25 @@
 //! The likelihood's emulator: a small network that learns ln L from draws whose exact likelihood is known.
 //!
-//! Inputs (coordinates in the prior's unit cube) and the target are standardised. The lowest likelihoods are left out: draws that
-//! no posterior contains would otherwise take most of the squared error. Whether the error is small enough for weights is
-//! not decided here: [`Emulator::test`] measures it on draws that the training has not seen.
+//! Near the posterior ln L is a parabola of the parameters and a little more. The parabola is fitted first, by least squares in f64, and the
+//! network learns the rest from coordinates that are uncorrelated over the draws. Draws count by the root of their importance weights:
+//! an error matters where the posterior is, and the far wings of a proposal, where ln L is lower by tens and more, would otherwise take most
+//! of the squared error (the lowest likelihoods, which no posterior contains, are left out altogether). Whether the error is small enough
+//! for weights is not decided here: [`Emulator::test`] measures it on draws that the training has not seen.
 
+use super::parabola::Parabola;
 use crate::device::{Device, Tensor};
 use crate::kernels::activation::Activation;
-use crate::kernels::gather;
 use crate::kernels::mlp::MlpShape;
 use crate::nn::{Epoch, FitSettings, History, Regression};
+use crate::numerics::statistics;
 use crate::{InferError, Result};
+use rayon::prelude::*;
+
+/// Rows that the network evaluates at a time.
+const BATCH: usize = 1 << 16;
+/// A draw counts at most so many times as one of the 99th of a hundred importance weights, and at least this share of the mean.
+const MOST: f64 = 3.0;
+const LEAST: f64 = 0.005;
 
 /// These settings give the shape and the training of an emulator; the defaults are the paper's.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,9 +50,22 @@ impl Default for EmulatorSettings {
 #[derive(Debug)]
 pub struct Emulator {
     network: Regression,
-    /// Mean and standard deviation of ln L.
-    mean: f64,
+    parabola: Parabola,
+    /// Standard deviation of ln L around the parabola.
     deviation: f64,
+}
+
+/// Exact likelihoods are known at these draws.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// Draws, N x P in the prior's unit cube.
+    pub cube: &'a [f32],
+    /// Parameters, P.
+    pub p: usize,
+    /// ln L of each.
+    pub log_likelihood: &'a [f64],
+    /// ln of each draw's importance weight, up to a constant: ln L - ln q.
+    pub log_weights: &'a [f64],
 }
 
 /// Emulated and exact ln L differ so much over a set of draws.
@@ -57,20 +80,23 @@ pub struct EmulatorError {
 }
 
 impl Emulator {
-    /// Learns `log_likelihood` (N numbers) at `cube` (N x P, unit cube).
+    /// Learns ln L from draws of which it is known.
     ///
     /// # Errors
     /// [`InferError::Unfit`] when the numbers do not match, too few are finite or all are equal, else whatever [`crate::nn::fit`] returns.
     pub fn train(
         device: &Device,
-        cube: &Tensor<f32>,
-        log_likelihood: &[f64],
+        known: Known<'_>,
         settings: &EmulatorSettings,
         on_epoch: &mut dyn FnMut(&Epoch) -> Result<()>,
     ) -> Result<(Self, History)> {
-        if log_likelihood.len() != cube.rows() {
-            let (found, expected) = (log_likelihood.len(), cube.rows());
-            return Err(InferError::Unfit(format!("emulator: {found} likelihoods for {expected} draws")));
+        let Known { cube, p, log_likelihood, log_weights } = known;
+        let found = log_likelihood.len();
+        if p == 0 || found * p != cube.len() || found != log_weights.len() {
+            let (expected, weights) = (cube.len() / p.max(1), log_weights.len());
+            return Err(InferError::Unfit(format!(
+                "emulator: {found} likelihoods and {weights} weights for {expected} draws"
+            )));
         }
         let chosen = keep(log_likelihood, settings.drop_lowest);
         if chosen.len() < 10 {
@@ -79,41 +105,54 @@ impl Emulator {
                 "emulator: {found} draws with a finite likelihood, expected at least 10"
             )));
         }
-        let kept: Vec<f64> = chosen.iter().map(|&row| log_likelihood[row as usize]).collect();
-        let n = kept.len() as f64;
-        let mean = kept.iter().sum::<f64>() / n;
-        let deviation = (kept.iter().map(|l| (l - mean).powi(2)).sum::<f64>() / n).sqrt();
-        if deviation <= 0.0 {
+        let kept = |values: &[f64]| -> Vec<f64> { chosen.iter().map(|&row| values[row as usize]).collect() };
+        let values = kept(log_likelihood);
+        if values.iter().all(|value| *value == values[0]) {
             return Err(InferError::Unfit("emulator: all likelihoods are equal".into()));
         }
-        let target: Vec<f32> = kept.iter().map(|l| ((l - mean) / deviation) as f32).collect();
+        let counts = counts(&kept(log_weights));
+        let points: Vec<f64> =
+            chosen.iter().flat_map(|&row| &cube[row as usize * p..][..p]).map(|&u| f64::from(u)).collect();
+        let parabola = Parabola::fit(&points, p, &values, &counts);
 
-        let (rows, p) = (chosen.len(), cube.cols());
-        let index = Tensor::from_slice(device, 1, rows, &chosen);
-        let mut raw = Tensor::empty(device, rows, p);
-        gather::gather_block(device, cube, 0, &index, 0, &mut raw);
-        let y = Tensor::from_slice(device, rows, 1, &target);
+        let (whitened, parabolic) = placed(&parabola, points.par_chunks_exact(p));
+        let rest: Vec<f64> = values.iter().zip(&parabolic).map(|(value, parabolic)| value - parabolic).collect();
+        let square = rest.iter().zip(&counts).map(|(rest, count)| count * rest * rest).sum::<f64>() / rest.len() as f64;
+        // Of an exact parabola only rounding is left, which is not worth learning.
+        let deviation = square.sqrt().max(1e-6);
+        let column = |values: Vec<f32>| Tensor::from_slice(device, values.len(), 1, &values);
+        let x = Tensor::from_slice(device, chosen.len(), p, &whitened);
+        let y = column(rest.iter().map(|rest| (rest / deviation) as f32).collect());
+        let weights = column(counts.iter().map(|&count| count as f32).collect());
 
         let widths = [&[p][..], &settings.hidden, &[1]].concat();
         let shape = MlpShape { widths, activation: Activation::Gelu };
-        let (network, history) = Regression::train(device, shape, &raw, &y, &settings.fit, on_epoch)?;
-        Ok((Self { network, mean, deviation }, history))
+        let (network, history) = Regression::train(device, shape, (&x, &y, Some(&weights)), &settings.fit, on_epoch)?;
+        Ok((Self { network, parabola, deviation }, history))
     }
 
     /// Emulates ln L at `cube` (N x P, unit cube).
     ///
     /// # Errors
     /// A device that failed.
-    pub fn log_likelihood(&self, cube: &Tensor<f32>) -> Result<Vec<f64>> {
-        let values = self.network.evaluate(cube).download()?;
-        Ok(values.iter().map(|&y| self.mean + self.deviation * f64::from(y)).collect())
+    pub fn log_likelihood(&self, cube: &[f32]) -> Result<Vec<f64>> {
+        let p = self.parabola.parameters();
+        let mut all = Vec::with_capacity(cube.len() / p);
+        for rows in cube.chunks(BATCH * p) {
+            let points: Vec<f64> = rows.iter().map(|&u| f64::from(u)).collect();
+            let (whitened, parabolic) = placed(&self.parabola, points.par_chunks_exact(p));
+            let x = Tensor::from_slice(self.network.device(), parabolic.len(), p, &whitened);
+            let rest = self.network.evaluate(&x).download()?;
+            all.extend(parabolic.iter().zip(rest).map(|(value, rest)| value + self.deviation * f64::from(rest)));
+        }
+        Ok(all)
     }
 
     /// Measures how far the emulator is from exact likelihoods that it has not seen; those that are not finite do not count.
     ///
     /// # Errors
     /// A device that failed.
-    pub fn test(&self, cube: &Tensor<f32>, log_likelihood: &[f64]) -> Result<EmulatorError> {
+    pub fn test(&self, cube: &[f32], log_likelihood: &[f64]) -> Result<EmulatorError> {
         let emulated = self.log_likelihood(cube)?;
         let differences: Vec<f64> =
             emulated.iter().zip(log_likelihood).filter(|(_, exact)| exact.is_finite()).map(|(a, b)| a - b).collect();
@@ -128,6 +167,39 @@ impl Emulator {
     pub fn parameters(&self) -> usize {
         self.network.parameters()
     }
+}
+
+/// Whitened coordinates of points and the parabola's values there.
+fn placed<'a>(parabola: &Parabola, points: impl IndexedParallelIterator<Item = &'a [f64]>) -> (Vec<f32>, Vec<f64>) {
+    let p = parabola.parameters();
+    let mut whitened = vec![0.0; points.len() * p];
+    let parabolic = whitened
+        .par_chunks_exact_mut(p)
+        .zip(points)
+        .map_init(
+            || (vec![0.0; p], Vec::new()),
+            |(z, terms), (out, point)| {
+                parabola.whiten(point, z);
+                out.iter_mut().zip(&*z).for_each(|(out, z)| *out = *z as f32);
+                parabola.value(z, terms)
+            },
+        )
+        .collect();
+    (whitened, parabolic)
+}
+
+/// How much draws count, 1 in the mean: as the roots of their importance weights, within bounds.
+fn counts(log_weights: &[f64]) -> Vec<f64> {
+    let finite: Vec<f64> = log_weights.iter().copied().filter(|w| w.is_finite()).collect();
+    let high = if finite.is_empty() { 0.0 } else { statistics::quantiles(&finite, &[0.99])[0] };
+    let root = |w: &f64| if w.is_nan() { 0.0 } else { (0.5 * (w - high)).exp().min(MOST) };
+    let mut counts: Vec<f64> = log_weights.iter().map(root).collect();
+    let mean = |counts: &[f64]| counts.iter().sum::<f64>() / counts.len() as f64;
+    let least = LEAST * mean(&counts).max(f64::MIN_POSITIVE);
+    counts.iter_mut().for_each(|count| *count = count.max(least));
+    let scale = mean(&counts);
+    counts.iter_mut().for_each(|count| *count /= scale);
+    counts
 }
 
 /// Rows whose likelihood is finite and not among the lowest share `drop`, in their order.
@@ -151,11 +223,17 @@ mod tests {
         -40.0 - 0.5 * ((u[0] - 0.3 * u[1] * u[1]).powi(2) / 0.25 + u[1] * u[1] + 0.7 * (u[2] - 0.2 * u[0]).powi(2))
     }
 
-    fn draws(device: &Device, n: usize, stream: u32) -> (Tensor<f32>, Vec<f64>) {
+    fn draws(device: &Device, n: usize, stream: u32) -> (Vec<f32>, Vec<f64>) {
         let mut cube = Tensor::empty(device, n, 3);
         random::fill_uniform(device, 5, stream, 0, &mut cube);
-        let exact = cube.download().unwrap().chunks(3).map(likelihood).collect();
+        let cube = cube.download().unwrap();
+        let exact = cube.chunks(3).map(likelihood).collect();
         (cube, exact)
+    }
+
+    /// Draws of the prior: their weights are the likelihoods.
+    fn known<'a>(cube: &'a [f32], exact: &'a [f64]) -> Known<'a> {
+        Known { cube, p: 3, log_likelihood: exact, log_weights: exact }
     }
 
     #[test]
@@ -169,7 +247,7 @@ mod tests {
             fit: FitSettings { max_epochs: 60, ..EmulatorSettings::default().fit },
             ..EmulatorSettings::default()
         };
-        let (emulator, history) = Emulator::train(&device, &cube, &exact, &settings, &mut |_| Ok(())).unwrap();
+        let (emulator, history) = Emulator::train(&device, known(&cube, &exact), &settings, &mut |_| Ok(())).unwrap();
         assert!(history.valid.len() > 10);
         let (unseen, exact) = draws(&device, 5000, 2);
         let error = emulator.test(&unseen, &exact).unwrap();
@@ -187,9 +265,12 @@ mod tests {
         let (cube, exact) = draws(&device, 100, 1);
         let train = |values: &[f64]| {
             let settings = EmulatorSettings::default();
-            Emulator::train(&device, &cube, values, &settings, &mut |_| Ok(())).map(drop).unwrap_err().to_string()
+            Emulator::train(&device, known(&cube, values), &settings, &mut |_| Ok(()))
+                .map(drop)
+                .unwrap_err()
+                .to_string()
         };
-        assert!(train(&exact[..99]).contains("99 likelihoods for 100"));
+        assert!(train(&exact[..99]).contains("99 likelihoods and 99 weights for 100 draws"));
         assert!(train(&[f64::NEG_INFINITY; 100]).contains("0 draws"));
         assert!(train(&[-3.0; 100]).contains("equal"));
     }

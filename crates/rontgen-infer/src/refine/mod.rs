@@ -7,12 +7,13 @@ mod agreement;
 mod emulator;
 mod foretold;
 mod mixture;
+mod parabola;
 mod pareto;
 mod pool;
 mod temper;
 
 pub use agreement::{Agreement, agreement, agreement_within};
-pub use emulator::{Emulator, EmulatorError, EmulatorSettings};
+pub use emulator::{Emulator, EmulatorError, EmulatorSettings, Known};
 pub use foretold::{Foretold, foretell};
 pub use mixture::{Logits, StudentMixture};
 pub use pareto::{pareto_k, smooth};

@@ -170,6 +170,7 @@ struct Launch {
     rows: u32,
     cols: u32,
     scale: f32,
+    weighted: u32,
 }
 
 /// A network learns from these examples.
@@ -179,9 +180,11 @@ pub struct Pairs<'a> {
     pub x: &'a Tensor<f32>,
     /// Outputs that it is to give, `n x outputs`.
     pub y: &'a Tensor<f32>,
+    /// How much each row counts, `n x 1`; `None`: all alike, 1.
+    pub weights: Option<&'a Tensor<f32>>,
 }
 
-/// Adds the gradient of the mean over rows of `|f(x) - y|^2` to `gradient` (`1 x len`) and writes the sum of it into the slot.
+/// Adds the gradient of the mean over rows of `w |f(x) - y|^2` to `gradient` (`1 x len`) and writes the sum of it into the slot.
 /// Without `gradient`, only the sum.
 ///
 /// # Panics
@@ -195,13 +198,15 @@ pub fn loss(
     scratch: &mut MlpScratch,
     sum: LossSlot<'_>,
 ) {
-    let (Pairs { x, y }, LossSlot { losses, slot }) = (pairs, sum);
+    let (Pairs { x, y, weights: counts }, LossSlot { losses, slot }) = (pairs, sum);
     assert_eq!((x.cols(), y.cols(), x.rows()), (shape.input(), shape.output(), y.rows()), "mlp: shapes");
     assert!(weights.len() == shape.len() && slot < losses.len(), "mlp: weights or slot");
+    assert!(counts.is_none_or(|counts| counts.len() == x.rows()), "mlp: weights of the rows");
     match device {
         Device::Cpu(cpu) => cpu.run("mlp.loss", || {
             let gradient = gradient.map(Tensor::cpu_mut);
-            let sum = loss_twin(shape, weights.cpu(), gradient, x.cpu(), y.cpu(), scratch);
+            let pairs = (x.cpu(), y.cpu(), counts.map(Tensor::cpu));
+            let sum = loss_twin(shape, weights.cpu(), gradient, pairs, scratch);
             if !sum.is_finite() {
                 cpu.status.raise(Fault::Loss, 0);
             }
@@ -214,9 +219,11 @@ pub fn loss(
             let Some(buffers) = &mut scratch.gpu else { return };
             forward(device, shape, weights, Matrix::whole(x), buffers, None);
             let n = x.rows();
-            let launch = Launch { rows: n as u32, cols: shape.output() as u32, scale: 2.0 / n as f32 };
+            let weighted = u32::from(counts.is_some());
+            let launch = Launch { rows: n as u32, cols: shape.output() as u32, scale: 2.0 / n as f32, weighted };
             let Some(out) = buffers.active.last() else { return };
-            let bindings = [y.gpu(), out.gpu(), buffers.losses.gpu(), gpu.status()];
+            // What is bound in the place of missing weights is not read.
+            let bindings = [y.gpu(), counts.unwrap_or(y).gpu(), out.gpu(), buffers.losses.gpu(), gpu.status()];
             gpu.dispatch(&SQUARE, &launch, &bindings, grid_1d(n, 64));
             reduce::total(device, &buffers.losses, 0, n, losses, slot);
             if let Some(gradient) = gradient {
@@ -335,8 +342,7 @@ fn loss_twin(
     shape: &MlpShape,
     weights: &[f32],
     gradient: Option<&mut [f32]>,
-    x: &[f32],
-    y: &[f32],
+    (x, y, counts): (&[f32], &[f32], Option<&[f32]>),
     scratch: &MlpScratch,
 ) -> f32 {
     let (p, q) = (shape.input(), shape.output());
@@ -357,7 +363,8 @@ fn loss_twin(
             tile.fit(shape, tile_rows, wanted);
             forward_tile(shape, weights, x, &mut tile);
             let out = tile.active.last().map_or(&[][..], |out| &out[..y.len()]);
-            let sum = squares(out, y, scale, wanted.then_some(&mut tile.d[0]));
+            let counts = counts.map(|counts| &counts[start..end]);
+            let sum = squares((out, y, counts), q, scale, wanted.then_some(&mut tile.d[0]));
             if wanted {
                 backward_tile(shape, weights, x, end - start, &mut tile);
             }
@@ -375,12 +382,16 @@ fn loss_twin(
     sum
 }
 
-/// Sum of squared differences; with `d`, the gradient `scale * (out - y)` into it.
-fn squares(out: &[f32], y: &[f32], scale: f32, d: Option<&mut Vec<f32>>) -> f32 {
+/// Sum of squared differences, each row's as often as it counts; with `d`, the gradient `scale * count * (out - y)` into it.
+fn squares((out, y, counts): (&[f32], &[f32], Option<&[f32]>), q: usize, scale: f32, d: Option<&mut Vec<f32>>) -> f32 {
+    let count = |i: usize| counts.map_or(1.0, |counts| counts[i / q]);
     if let Some(d) = d {
-        d.iter_mut().zip(out.iter().zip(y)).for_each(|(d, (out, y))| *d = scale * (out - y));
+        d.iter_mut()
+            .zip(out.iter().zip(y))
+            .enumerate()
+            .for_each(|(i, (d, (out, y)))| *d = scale * count(i) * (out - y));
     }
-    out.iter().zip(y).map(|(out, y)| (out - y) * (out - y)).sum()
+    out.iter().zip(y).enumerate().map(|(i, (out, y))| count(i) * (out - y) * (out - y)).sum()
 }
 
 vectorised! {

@@ -94,6 +94,19 @@ pub fn whiten(lower: &[f64], mean: &[f64], x: &[f64], z: &mut [f64]) -> f64 {
     square
 }
 
+/// Solves `L L^T x = b` in place.
+pub fn solve(lower: &[f64], b: &mut [f64]) {
+    let p = b.len();
+    for i in 0..p {
+        let dot: f64 = (0..i).map(|k| lower[i * p + k] * b[k]).sum();
+        b[i] = (b[i] - dot) / lower[i * p + i];
+    }
+    for i in (0..p).rev() {
+        let dot: f64 = (i + 1..p).map(|k| lower[k * p + i] * b[k]).sum();
+        b[i] = (b[i] - dot) / lower[i * p + i];
+    }
+}
+
 /// `x = mean + L z`.
 pub fn unwhiten(lower: &[f64], mean: &[f64], z: &[f64], x: &mut [f64]) {
     let p = mean.len();
@@ -150,6 +163,9 @@ mod tests {
         let square = whiten(&lower, &mean, &x, &mut z);
         unwhiten(&lower, &mean, &z, &mut back);
         assert!(back.iter().zip(&x).all(|(a, b)| (a - b).abs() < 1e-14));
+        let mut solved: [f64; 3] = std::array::from_fn(|i| (0..3).map(|j| covariance[i * 3 + j] * x[j]).sum());
+        solve(&lower, &mut solved);
+        assert!(solved.iter().zip(&x).all(|(a, b)| (a - b).abs() < 1e-13), "{solved:?}");
         assert!((square - z.iter().map(|z| z * z).sum::<f64>()).abs() < 1e-14);
     }
 
