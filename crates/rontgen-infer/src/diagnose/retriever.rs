@@ -7,7 +7,7 @@
 
 use crate::device::{Device, Tensor};
 use crate::kernels::activation::Activation;
-use crate::kernels::mlp::MlpShape;
+use crate::kernels::mlp::{MlpShape, Pairs};
 use crate::kernels::{gather, moments};
 use crate::nn::{Epoch, FitSettings, History, Regression};
 use crate::{InferError, Result};
@@ -75,7 +75,8 @@ pub fn retrieve(
     moments::apply(device, &y, &scales, &mut target);
     let widths = [&[summaries.cols()][..], &settings.hidden, &[p]].concat();
     let shape = MlpShape { widths, activation: Activation::Relu };
-    let (network, history) = Regression::train(device, shape, (&x, &target, None), &settings.fit, on_epoch)?;
+    let (network, history) =
+        Regression::train(device, shape, Pairs { x: &x, y: &target, weights: None }, &settings.fit, on_epoch)?;
 
     let rows: Vec<u32> = (training as u32..n as u32).collect();
     let rows = Tensor::from_slice(device, 1, rows.len(), &rows);

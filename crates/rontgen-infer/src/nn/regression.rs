@@ -7,10 +7,17 @@ use crate::device::{Device, Tensor};
 use crate::kernels::mlp::{self, MlpScratch, MlpShape, Pairs};
 use crate::kernels::{gather, moments};
 
+/// Rows of a minibatch.
+struct Buffers {
+    x: Tensor<f32>,
+    y: Tensor<f32>,
+    weights: Option<Tensor<f32>>,
+}
+
 /// Minibatch buffers, made when the batch size is known.
 #[derive(Default)]
 struct Batch {
-    buffers: Option<(Tensor<f32>, Tensor<f32>, Option<Tensor<f32>>)>,
+    buffers: Option<Buffers>,
     scratch: MlpScratch,
 }
 
@@ -28,9 +35,9 @@ impl Training<'_> {
     fn run(&mut self, device: &Device, rows: BatchRows<'_>, loss: LossSlot<'_>, training: bool) {
         let BatchRows { index, start, n } = rows;
         let batch = if training { &mut self.train } else { &mut self.valid };
-        let (x, y, weights) = batch.buffers.get_or_insert_with(|| {
+        let Buffers { x, y, weights } = batch.buffers.get_or_insert_with(|| {
             let empty = |like: &Tensor<f32>| Tensor::empty(device, n, like.cols());
-            (empty(self.x), empty(self.y), self.weights.map(empty))
+            Buffers { x: empty(self.x), y: empty(self.y), weights: self.weights.map(empty) }
         });
         gather::gather_block(device, self.x, 0, index, start, x);
         gather::gather_block(device, self.y, 0, index, start, y);
@@ -68,18 +75,18 @@ pub struct Regression {
 }
 
 impl Regression {
-    /// Learns `y` (`N x outputs`) from `x` (`N x inputs`), every row counting as `weights` (`N x 1`, of mean 1) says or all alike; starting
-    /// weights come from the fit's seed.
+    /// Learns from `pairs`, whose weights have a mean of 1; starting weights of the network come from the fit's seed.
     ///
     /// # Errors
     /// Whatever [`fit`] returns.
     pub fn train(
         device: &Device,
         shape: MlpShape,
-        (x, y, weights): (&Tensor<f32>, &Tensor<f32>, Option<&Tensor<f32>>),
+        pairs: Pairs<'_>,
         settings: &FitSettings,
         on_epoch: &mut dyn FnMut(&Epoch) -> Result<()>,
     ) -> Result<(Self, History)> {
+        let Pairs { x, y, weights } = pairs;
         let mut scales = Tensor::zeros(device, 2, x.cols());
         moments::measure(device, x, &mut scales);
         let mut scored = Tensor::empty(device, x.rows(), x.cols());

@@ -9,7 +9,7 @@
 use super::parabola::Parabola;
 use crate::device::{Device, Tensor};
 use crate::kernels::activation::Activation;
-use crate::kernels::mlp::MlpShape;
+use crate::kernels::mlp::{MlpShape, Pairs};
 use crate::nn::{Epoch, FitSettings, History, Regression};
 use crate::numerics::statistics;
 use crate::{InferError, Result};
@@ -127,7 +127,8 @@ impl Emulator {
 
         let widths = [&[p][..], &settings.hidden, &[1]].concat();
         let shape = MlpShape { widths, activation: Activation::Gelu };
-        let (network, history) = Regression::train(device, shape, (&x, &y, Some(&weights)), &settings.fit, on_epoch)?;
+        let (network, history) =
+            Regression::train(device, shape, Pairs { x: &x, y: &y, weights: Some(&weights) }, &settings.fit, on_epoch)?;
         Ok((Self { network, parabola, deviation }, history))
     }
 
