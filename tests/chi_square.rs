@@ -356,6 +356,18 @@ fn what_else_chi_square_takes_and_leaves() {
     let (found, mu) = likelihood(at, "spectrum = \"geh.pha\"\nstatistic = \"chi2\"\n", [0.02, 0.0], "f64");
     let want = chi_square(&counts, &gehrels, &mu);
     assert!((found / want - 1.0).abs() < 1e-10, "{found}, want {want}");
+    // What is told of errors is told where it holds.
+    let fractions = vec![("SYS_ERR", Data::D(vec![0.1; counts.len()]))];
+    fs::write(at.join("cs.pha"), toy::pha(&[], fractions)).unwrap();
+    for (file, remark) in [("cs", "SYS_ERR (fractional systematic errors)"), ("geh", "POISSERR = F")] {
+        for (statistic, told) in [("chi2", false), ("cstat", true)] {
+            let observation = format!("spectrum = \"{file}.pha\"\nstatistic = \"{statistic}\"\n");
+            let flags = ["likelihood", "--at", "t.csv", "--out", "l.csv", "--device", "cpu"];
+            let output = run(at, "r.toml", &observation, &flags);
+            assert!(output.status.success(), "{}", stderr(&output));
+            assert_eq!(stderr(&output).contains(remark), told, "{file}, {statistic}: {}", stderr(&output));
+        }
+    }
     for grouping in [&["--optimal"][..], &["--min-counts", "20"]] {
         let output =
             rontgen().current_dir(at).args(["group", "net.pha", "--out", "g.pha"]).args(grouping).output().unwrap();

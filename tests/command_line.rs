@@ -250,6 +250,41 @@ fn a_cache_that_cannot_be_written_is_no_news() {
     }
 }
 
+/// Results that are lost are an error, those that nobody wants to read on are none; what was asked for besides is done.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_standard_output_is_an_error_and_a_closed_one_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("spectrum.pha").display().to_string();
+    fs::write(&file, "no spectrum").unwrap();
+    let run = concat!(env!("CARGO_MANIFEST_DIR"), "/src/run/demo.toml");
+    for words in [
+        &["models"][..],
+        &["models", "powerlaw"],
+        &["devices", "--json"],
+        &["inspect", &file],
+        &["infer", "--keys"],
+        &["infer", run, "--dry-run", "--device", "cpu"],
+        &["bench", "power", "--device", "cpu", "--help"],
+        &["--help"],
+        &["--version"],
+    ] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = command(words).stdout(full).output().unwrap();
+        let text = stderr(&output);
+        assert!(
+            output.status.code() == Some(2) && text.contains("standard output: No space left"),
+            "{words:?}: {text}"
+        );
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = command(words).stdout(writer).output().unwrap();
+        let expected = if words[0] == "inspect" { 2 } else { 0 };
+        assert_eq!(output.status.code(), Some(expected), "{words:?}: {}", stderr(&output));
+        assert!(!stderr(&output).contains("standard output"), "{words:?}: {}", stderr(&output));
+    }
+}
+
 /// Messages that nobody can take are no bug of ours: the exit status says what it says otherwise.
 #[cfg(target_os = "linux")]
 #[test]

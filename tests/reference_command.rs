@@ -119,6 +119,9 @@ fn both_samplers_find_one_posterior() {
     let folder = tempfile::tempdir().unwrap();
     let (plain, walked) = (folder.path().join("plain"), folder.path().join("walked"));
     done(&plain, &["--live", "200", "--set", "reference.polish=false"]);
+    let own = json(&plain);
+    let doubted = own["verdict"]["sampling"]["reasons"].to_string().contains("the error of ln Z is");
+    assert_eq!(doubted, number(&own["refine"]["log_z_err"]) > 0.1, "{}", own["verdict"]);
     done(&walked, &["--sampler", "ensemble", "--burn-in", "12000", "--length", "30000"]);
     let summary = json(&walked);
     assert_eq!(summary["reference"]["sampler"], "ensemble");

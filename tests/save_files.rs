@@ -246,6 +246,15 @@ fn commands_after_the_model_are_honoured_or_named() {
         ("gain 2:1 1.0 0.1", "the gain of a named model's own response cannot be carried over: gain 2:1"),
         ("gain 1 1.0", "expected a spectrum, a slope and an offset: gain 1 1.0"),
         ("gain 1 0.1 0.0", "gain.slope: XSPEC has 0.1, outside the limits 0.5 .. 2.0"),
+        (
+            "gain fit 1\n= p2\n= 2*p1",
+            "gain.slope: XSPEC has '= p2': the links make a circle, in which no parameter has a value: gain.slope = gain.offset = gain.slope",
+        ),
+        (
+            "newpar 1 = 2*3+1",
+            "powerlaw.PhoIndex: XSPEC has '= 2*3+1': it names no parameter, and its 2 is parameter 2 in XSPEC 11 and a number in XSPEC 12; write p2 \
+             for the parameter, and 7.0 for what",
+        ),
         ("rnewpar 1 1.0", "it names no parameter of a response: rnewpar 1"),
         (
             "response 2:1 none.rmf\nmodel 2:bkg powerlaw & 1 & 1",

@@ -139,6 +139,10 @@ fn a_list_is_refused_with_every_mistake_before_anything_is_computed() {
         ("spectrum,area,arf\ns0.pha,,\n", &["\"arf\" says the same as column \"area\""]),
         ("spectrum\n", &["no line after the header"]),
         ("spectrum,name\ns0.pha,a\ns1.pha,b\ns2.pha,A\n", &["line 4, column name", "\"A\"", "line 2"]),
+        (
+            "spectrum,name\ns0.pha,α 1\ns1.pha,β 1\ns2.pha,Α-1\ns3.pha,α_1\n",
+            &["list.csv, line 5, column name", "\"α 1\""],
+        ),
         ("spectrum,name\ns0.pha,a\ngone.pha,b\n", &["line 3, column spectrum", "gone.pha"]),
         ("spectrum,area\ns0.pha,gone.arf\n", &["line 2, column area", "gone.arf"]),
         ("spectrum,response\ns0.pha,none\n", &["line 2, column response", "none"]),
@@ -288,7 +292,7 @@ fn files_and_lines_that_have_changed_are_noticed() {
     )
     .unwrap();
     fs::write(at.join("broken.pha"), "no spectrum").unwrap();
-    let flags = ["survey", "list.csv", "r.toml", "--out", "out", "--share", "0", "--device", "cpu"];
+    let flags = ["survey", "list.csv", "r.toml", "--out", "out", "--share", "0", "--device", "cpu", "--samples", "20"];
     let again = |more: &[&str]| rontgen().current_dir(at).args(flags).args(more).output().unwrap();
     let first = again(&[]);
     assert_eq!(first.status.code(), Some(4), "{}", stderr(&first));
@@ -303,6 +307,23 @@ fn files_and_lines_that_have_changed_are_noticed() {
         serde_json::from_str(fs::read_to_string(at.join("out/survey.jsonl")).unwrap().lines().nth(1).unwrap()).unwrap();
     let files: Vec<&String> = line["files"].as_object().unwrap().keys().collect();
     assert_eq!(files.len(), 4, "{files:?}");
+
+    // So are samples that are lost or altered: told where tables are merged, and else made again, to the same draws.
+    let samples = ["_1_1.csv", "_b.csv"].map(|name| at.join("out/samples").join(name));
+    let drawn = samples.each_ref().map(|path| fs::read_to_string(path).unwrap());
+    assert_eq!(drawn[0].lines().count(), 21);
+    fs::write(&samples[0], drawn[0].replacen('1', "2", 1)).unwrap();
+    fs::remove_file(&samples[1]).unwrap();
+    let merged = stderr(&again(&["--merge"]));
+    let lost = "missing or not what was written: 2 (out/samples/_1_1.csv is the first)";
+    assert!(merged.contains(lost) && merged.contains("without --merge"), "{merged}");
+    let made = again(&[]);
+    assert!(stderr(&made).contains(lost) && stdout(&made).contains("2 of them now"), "{}", stderr(&made));
+    assert_eq!(samples.each_ref().map(|path| fs::read_to_string(path).unwrap()), drawn);
+    assert_eq!(fs::read_to_string(at.join("out/survey.csv")).unwrap(), table);
+    let still = again(&[]);
+    assert!(!stderr(&still).contains("samples") && stdout(&still).contains("0 of them now"), "{}", stderr(&still));
+    fs::write(at.join("out/survey.jsonl"), &whole).unwrap();
 
     // A damaged line is told once, and its row computed again to the same numbers.
     let text = String::from_utf8(whole.clone()).unwrap().replace("\"row\":", "\"row\":1");

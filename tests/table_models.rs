@@ -502,7 +502,10 @@ fn a_table_with_fixed_parameters_is_smaller_and_the_same() {
 /// What a file holds is known by its numbers, whatever its parameters are fixed at: a packed copy is the same table, one more photon is another.
 #[test]
 fn a_table_is_known_by_what_it_holds() {
-    use rontgen::model::table::{Kind, digest_of, read};
+    use rontgen::model::{
+        digest_of,
+        table::{Kind, read},
+    };
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     power_table(&path("a.fits"), &[1.0, 2.0, 3.0]);

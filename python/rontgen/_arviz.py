@@ -43,6 +43,8 @@ def tree(posterior: Posterior, draws: int | None, log_likelihood: bool, prior_dr
         "method": refine["method"],
         "seed": posterior.summary["seed"],
     }
+    if reasons := "; ".join(posterior.verdict.sampling.reasons + posterior.verdict.model.reasons):
+        attributes["verdict_reasons"] = reasons
     groups: dict[str, Any] = {}
     if log_likelihood:
         from ._likelihood import Likelihood
@@ -60,9 +62,9 @@ def tree(posterior: Posterior, draws: int | None, log_likelihood: bool, prior_dr
         known: dict[str, Any] = {}
         coordinates: dict[str, Any] = {}
         start = 0
-        for own in sets:
+        for own, name in zip(sets, _variables([own["name"] for own in sets])):
             # ArviZ goes by one variable for each data set; names of dimensions are the file's.
-            name, dimension = own["name"], f"bin {own['name']}"
+            dimension = f"bin {own['name']}"
             width = len(own["counts"])
             bins[name] = (("chain", "draw", dimension), parts[None, :, start : start + width])
             observed[name] = ((dimension,), own["counts"])
@@ -91,6 +93,18 @@ def tree(posterior: Posterior, draws: int | None, log_likelihood: bool, prior_dr
     made = xr.DataTree.from_dict({name: groups[name] for name in order if name in groups})
     made.attrs.update(attributes)
     made["posterior"].attrs.update(attributes)
+    return made
+
+
+def _variables(sets: list[str]) -> list[str]:
+    """Names of the data sets' variables: their own, with lines behind those that are a dimension's or another variable's."""
+    taken = {"chain", "draw"} | {f"bin {name}" for name in sets}
+    made = []
+    for name in sets:
+        while taken & (own := {name + end for end in ("", " e_min", " e_max", " exposure", " background")}):
+            name += "_"
+        taken |= own
+        made.append(name)
     return made
 
 

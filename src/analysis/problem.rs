@@ -6,11 +6,11 @@ use super::numbers::leads;
 use super::response::Shifted;
 use super::statistic::{self, StatisticSettings};
 use crate::device::Device;
-use crate::diagnose::predictive::Checked;
+use crate::diagnose::predictive::{CHI_SQUARE, Checked};
 use crate::kernels::background_stat::{BackgroundBin, BackgroundStatistic};
-use crate::model::table::digest_of;
+use crate::model::digest_of;
 use crate::model::{MapEntry, Model, ParameterInfo, Parameters, Prior, Program, instrument};
-use crate::observation::{Dataset, FoldedResponse, Observations};
+use crate::observation::{Dataset, FoldedResponse, Observations, concerns};
 use crate::refine::poisson_constant;
 use crate::result::GridSummary;
 use crate::simulate::{ArmSpec, Compression, Simulator, Statistic, Units, compress, oracle};
@@ -200,11 +200,13 @@ impl Problem {
             if let (Some(first), Some(last)) = (edges.first(), edges.last()) {
                 warnings.extend(model.narrow_tables((*first, *last))?.into_iter().map(of_set));
             }
-            warnings.extend(set.warnings.iter().cloned().map(of_set));
             let modelled: Vec<&str> =
                 additions.iter().filter(|a| a.set == at && a.background).map(|added| added.name.as_str()).collect();
             let asked = statistic;
             let (statistic, remarks) = asked.of(set, &modelled)?;
+            let gaussian = matches!(statistic, Statistic::Background(BackgroundStatistic::Gaussian, _));
+            let told = set.warnings.iter().filter(|remark| concerns(remark, gaussian));
+            warnings.extend(told.cloned().map(of_set));
             warnings.extend(remarks.into_iter().map(of_set));
             sets.push(SetModel { model, named, parameters, program, statistic, asked, response, shifted });
         }
@@ -290,7 +292,7 @@ impl Problem {
         let sets = self.named_columns().into_iter().zip(&self.sets);
         let checked = sets.map(|((name, columns), set)| {
             // Of a spectrum beside a background the source's counts are compared with their mean, by the deviance of counts.
-            let statistic = if set.statistic.units(0).is_some() { "chi2" } else { "C-STAT" };
+            let statistic = if set.statistic.units(0).is_some() { CHI_SQUARE } else { "C-STAT" };
             Checked { name, columns, statistic }
         });
         checked.collect()

@@ -92,7 +92,7 @@ pub fn run(args: Args) -> Result<u8> {
     if args.json {
         print_json(folder::APPLIED, &table)?;
     } else if !args.quiet {
-        print!("{}", text(&table, &args.out));
+        say_as_is!("{}", text(&table, &args.out));
     }
     Ok(if table.refused + table.not_trusted == 0 { 0 } else { 4 })
 }

@@ -102,12 +102,12 @@ pub fn run(args: Args) -> Result<u8> {
     if args.json {
         let document = Document { version: env!("CARGO_PKG_VERSION"), devices: reports, baseline: compared };
         let text = serde_json::to_string_pretty(&document).map_err(|e| Error::Input(format!("bench --json: {e}")))?;
-        println!("{text}");
+        say!("{text}");
         return Ok(status);
     }
-    println!();
+    say!();
     for report in &reports {
-        println!(
+        say!(
             "{}: product {} GFLOP/s, copy {} GB/s; shares are of these",
             report.device,
             three_digits(report.peaks.gflops),
@@ -123,10 +123,17 @@ pub fn run(args: Args) -> Result<u8> {
 /// Sweeps, as a table or JSON on standard output and as files.
 fn run_scaling(device: &Device, folder: &Path, json: bool) -> Result<u8> {
     if !json {
-        println!("{}\n", device.name());
-        println!(
+        say!("{}\n", device.name());
+        say!(
             "{:<11}{:<21}{:>9}{:>10}{:>12}{:>12}{:>9}{:>8}   what stays",
-            "stage", "against", "from", "to", "fixed s", "s per size", "exponent", "worst"
+            "stage",
+            "against",
+            "from",
+            "to",
+            "fixed s",
+            "s per size",
+            "exponent",
+            "worst"
         );
     }
     let measured = scaling::run(&Signals, device, &mut |sweep| {
@@ -135,17 +142,21 @@ fn run_scaling(device: &Device, folder: &Path, json: bool) -> Result<u8> {
         }
     })?;
     if !json {
-        println!();
+        say!();
         for plan in &measured.plans {
-            println!(
+            say!(
                 "{:.0e} simulations of {}: {:.3e} s here, {:.3e} bytes if their expected counts were kept, {:.1e} bytes of working memory",
-                plan.simulations, plan.case, plan.seconds, plan.stored_bytes, plan.working_bytes
+                plan.simulations,
+                plan.case,
+                plan.seconds,
+                plan.stored_bytes,
+                plan.working_bytes
             );
         }
     }
     let text = serde_json::to_string_pretty(&measured).map_err(|e| Error::Input(format!("bench --scaling: {e}")))?;
     if json {
-        println!("{text}");
+        say!("{text}");
     }
     let panels: Vec<ScalingPanel> = measured
         .sweeps
@@ -169,7 +180,7 @@ fn run_scaling(device: &Device, folder: &Path, json: bool) -> Result<u8> {
 
 fn print_sweep(sweep: &Sweep) {
     let ends = (sweep.points.first().map_or(0.0, |p| p.x), sweep.points.last().map_or(0.0, |p| p.x));
-    println!(
+    say!(
         "{:<11}{:<21}{:>9}{:>10}{:>12.2e}{:>12.2e}{:>9.2}{:>6.0} %   {}",
         sweep.stage,
         sweep.variable,
@@ -184,30 +195,41 @@ fn print_sweep(sweep: &Sweep) {
 }
 
 fn print_comparison(compared: &[Comparison], tolerance: f64) {
-    println!("\nbeside the baseline (rate per peak of products, now over then)");
+    say!("\nbeside the baseline (rate per peak of products, now over then)");
     for Comparison { row, ratio } in compared {
         let mark = if *ratio < tolerance { "  FALLEN" } else { "" };
-        println!("  {row:<46}{ratio:>6.2}{mark}");
+        say!("  {row:<46}{ratio:>6.2}{mark}");
     }
     if compared.is_empty() {
-        println!("  nothing to compare: the baseline has no row of this kind of device");
+        say!("  nothing to compare: the baseline has no row of this kind of device");
     }
 }
 
 /// Launches and time of each kernel in one repetition.
 fn print_kernels(row: &Row) {
     for share in &row.kernels {
-        println!("    {:<42}{:>8} launches{:>11.3} ms", share.kernel, share.launches, 1e3 * share.seconds);
+        say!("    {:<42}{:>8} launches{:>11.3} ms", share.kernel, share.launches, 1e3 * share.seconds);
     }
 }
 
 fn print_head(devices: &[Device]) {
     let names: Vec<String> = devices.iter().map(Device::name).collect();
-    println!("{}\n", names.join(", beside the "));
+    say!("{}\n", names.join(", beside the "));
     let beside = if devices.len() > 1 { format!("{:>13}{:>8}", "CPU 1/s", "times") } else { String::new() };
-    println!(
+    say!(
         "{:<11}{:<18}{:<18}{:<16}{:>11}{:>11}{:>10}{:>9}{:>8}{:>7}{:>10}{:>8}{beside}",
-        "stage", "case", "what", "unit", "1/s", "ms", "device ms", "GFLOP/s", "GB/s", "share", "launches", "MB"
+        "stage",
+        "case",
+        "what",
+        "unit",
+        "1/s",
+        "ms",
+        "device ms",
+        "GFLOP/s",
+        "GB/s",
+        "share",
+        "launches",
+        "MB"
     );
 }
 
@@ -222,7 +244,7 @@ fn print_line(gpu: Option<&Row>, row: &Row) {
         }
         None => String::new(),
     };
-    println!(
+    say!(
         "{:<11}{:<18}{:<18}{:<16}{:>11}{:>11}{:>10}{:>9}{:>8}{:>7}{:>10}{:>8}{beside}",
         shown.stage,
         shown.case,

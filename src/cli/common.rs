@@ -116,7 +116,7 @@ fn for_person(text: &str) -> String {
 /// Prints a result as the JSON document that its file `name` holds.
 pub(super) fn print_json(name: &str, result: &impl serde::Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(result).map_err(|error| Error::Input(format!("{name}: {error}")))?;
-    println!("{text}");
+    say!("{text}");
     Ok(())
 }
 

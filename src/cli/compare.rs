@@ -104,7 +104,7 @@ pub fn run(args: Args) -> Result<u8> {
     let Some((one, more)) = comparisons.split_first() else { return Ok(0) };
     if args.json {
         let document = Compared { first: one, more, models: &models };
-        print(&serde_json::to_string_pretty(&document).map_err(|e| Error::Input(e.to_string()))?)?;
+        say!("{}", serde_json::to_string_pretty(&document).map_err(|e| Error::Input(e.to_string()))?);
         return Ok(0);
     }
     let mut text = if models.is_empty() { String::new() } else { model_table(&models, first) };
@@ -120,7 +120,7 @@ pub fn run(args: Args) -> Result<u8> {
         }
         text += &table(comparison);
     }
-    print(&text)?;
+    say!("{}", text.trim_end());
     Ok(0)
 }
 
@@ -396,13 +396,4 @@ fn table(comparison: &Comparison<'_>) -> String {
         }
     }
     text
-}
-
-/// A reader that has seen enough (`| head`) is no error.
-fn print(text: &str) -> Result<()> {
-    use std::io::Write;
-    match writeln!(std::io::stdout().lock(), "{}", text.trim_end()) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("standard output")(e)),
-        _ => Ok(()),
-    }
 }

@@ -43,7 +43,7 @@ pub fn run(args: Args) -> Result<u8> {
     let execution = Execution { out: &args.out, device, data: None, existing: Existing::Replace, observer: &progress };
     let verdict = pipeline::run(&case, &execution, Some(&demo::TRUTH))?;
     if !args.quiet {
-        print!("{}", super::outcome::text(&args.out, &Summary::read(&args.out.join(FINISHED))?));
+        say_as_is!("{}", super::outcome::text(&args.out, &Summary::read(&args.out.join(FINISHED))?));
     }
     Ok(super::infer::exit_status(&verdict))
 }

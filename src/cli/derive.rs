@@ -130,7 +130,7 @@ pub fn run(args: Args) -> Result<u8> {
     if args.json {
         print_json(folder::DERIVED, &derived)?;
     } else if !args.quiet {
-        print!("{}", text(&derived));
+        say_as_is!("{}", text(&derived));
     }
     Ok(if opened.refused() { 4 } else { 0 })
 }

@@ -53,17 +53,17 @@ pub fn run(name: &str, json: bool) -> Result<u8> {
     }
     super::interrupt::install()?;
     if !json {
-        println!("{} ({}, {})\n", device.name(), device.kind(), device.backend());
-        println!("{:<16}{:<58}{:>9}{:>10}{:>8}", "kernels", "computed", "off by", "allowed", "s");
+        say!("{} ({}, {})\n", device.name(), device.kind(), device.backend());
+        say!("{:<16}{:<58}{:>9}{:>10}{:>8}", "kernels", "computed", "off by", "allowed", "s");
     }
     let mut checks = device_check::run(&device, Extent::Full, &[], SEED, &Signals, &mut |check| {
         if !json {
-            println!("{}", line(check));
+            say!("{}", line(check));
         }
     })?;
     let demo = demo(&device);
     if !json {
-        println!("{}", line(&demo));
+        say!("{}", line(&demo));
     }
     checks.push(demo);
     let failed = checks.iter().filter(|check| !check.passed()).count();
@@ -71,7 +71,7 @@ pub fn run(name: &str, json: bool) -> Result<u8> {
     let rates = match failed {
         0 => Some(bench::run(&device, &["kernels"], None, &Signals, &mut |row| {
             if !json {
-                println!("{}", rate(row));
+                say!("{}", rate(row));
             }
         })?),
         _ => None,
@@ -91,11 +91,11 @@ pub fn run(name: &str, json: bool) -> Result<u8> {
             peaks: rates.as_ref().map(|report| report.peaks),
         };
         let text = serde_json::to_string_pretty(&document).map_err(|e| Error::Input(format!("devices --json: {e}")))?;
-        println!("{text}");
+        say!("{text}");
     } else {
         match failed {
-            0 => println!("\nall {} checks pass: its numbers may be trusted", checks.len()),
-            _ => println!("\n{failed} of {} checks FAIL: do not use this adapter (--device cpu)", checks.len()),
+            0 => say!("\nall {} checks pass: its numbers may be trusted", checks.len()),
+            _ => say!("\n{failed} of {} checks FAIL: do not use this adapter (--device cpu)", checks.len()),
         }
     }
     Ok(if failed == 0 { 0 } else { 3 })

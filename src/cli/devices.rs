@@ -41,14 +41,14 @@ pub fn run(args: Args) -> Result<u8> {
     if args.json {
         let document = Document { adapters: &adapters, cpu: CpuSummary { threads }, auto };
         let text = serde_json::to_string_pretty(&document).map_err(|e| Error::Input(format!("devices --json: {e}")))?;
-        println!("{text}");
+        say!("{text}");
         return Ok(0);
     }
     for adapter in &adapters {
-        print!("{}", describe(adapter));
+        say_as_is!("{}", describe(adapter));
     }
-    println!("native CPU\n  threads         {threads}");
-    println!("\n--device auto takes {}", if auto == "cpu" { "the native CPU" } else { auto });
+    say!("native CPU\n  threads         {threads}");
+    say!("\n--device auto takes {}", if auto == "cpu" { "the native CPU" } else { auto });
     Ok(0)
 }
 

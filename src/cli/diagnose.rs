@@ -89,7 +89,7 @@ pub fn run(args: Args) -> Result<u8> {
     if args.json {
         print_json(DIAGNOSIS, &diagnosis)?;
     } else if !args.quiet {
-        print!("{}{}", of_the_run(&verdict), text(&diagnosis));
+        say_as_is!("{}{}", of_the_run(&verdict), text(&diagnosis));
     }
     Ok(if diagnosis.passed && !verdict.refused() { 0 } else { 4 })
 }

@@ -1,7 +1,9 @@
 //! `rontgen export`: a finished run for other programs.
 
 use super::common::{DataArgs, DeviceArgs, ExternalArgs, open_finished, warn};
+use super::infer::exit_status;
 use super::interrupt::Signals;
+use crate::replacement::through_links;
 use crate::{
     Error, Result,
     report::{Document, folder, tables, write_atomically},
@@ -12,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// Write a finished run for other programs; at least one of the options.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Exit status 4 where the run is refused: the files are written, and say so where they can.")]
 pub struct Args {
     /// Output folder of a finished run
     pub dir: PathBuf,
@@ -90,15 +93,17 @@ pub fn run(args: Args) -> Result<u8> {
     free(&args.dir, files.iter().map(|(path, _)| path.as_path()))?;
     for (path, bytes) in files {
         write_atomically(&path, |w| w.write_all(&bytes))?;
-        println!("{}", path.display());
+        say!("{}", path.display());
     }
-    Ok(0)
+    warn(&export::refusal(&summary).into_iter().collect::<Vec<_>>());
+    Ok(exit_status(&summary.verdict))
 }
 
 /// Refuses targets that are files of the run itself, or each other.
 fn free<'a>(dir: &Path, targets: impl Iterator<Item = &'a Path>) -> Result<()> {
     // A folder that is not there is told where the file is written.
     let place = |path: &Path| {
+        let path = through_links(path).ok()?;
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         Some(parent.canonicalize().ok()?.join(path.file_name()?))
     };

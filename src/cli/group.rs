@@ -52,7 +52,7 @@ pub fn run(args: Args) -> Result<u8> {
         )));
     }
     write_grouped_copy(&args.spectrum, &args.out, &new.grouping, &new.quality)?;
-    println!(
+    say!(
         "{}: {} groups with {} counts; {} channels left over and marked bad",
         args.out.display(),
         new.groups,

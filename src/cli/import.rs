@@ -54,7 +54,7 @@ pub fn run(args: Args) -> Result<u8> {
         tell!("not carried over: {remark}");
     }
     if imported.lost.is_empty() {
-        println!("{}: the limits of the parameters became priors; confirm each of them", out.display());
+        say!("{}: the limits of the parameters became priors; confirm each of them", out.display());
         return Ok(0);
     }
     let parts = if imported.lost.len() == 1 { "a part" } else { "parts" };

@@ -131,8 +131,8 @@ pub fn run(asked: Asked) -> Result<u8> {
         Asked::Run(args) => posterior(*args),
         Asked::Keys(form) => {
             match form {
-                Form::Plain => print!("{}", run_file::plain()),
-                Form::Markdown => print!("{}", run_file::markdown()),
+                Form::Plain => say_as_is!("{}", run_file::plain()),
+                Form::Markdown => say_as_is!("{}", run_file::markdown()),
                 Form::Json => print_json("infer --keys", &run_file::listing())?,
             }
             Ok(0)
@@ -172,21 +172,21 @@ fn posterior(mut args: Args) -> Result<u8> {
 /// The resolved run and the memory plan on standard output.
 pub(super) fn dry_run(args: &Args, case: &Case, data: Option<&Path>) -> Result<u8> {
     let provenance = Provenance::new(&case.run, &args.device.device, data, None);
-    print!("{}", case.run.resolved_toml(&provenance));
+    say_as_is!("{}", case.run.resolved_toml(&provenance));
     let device = Device::open(&args.device.device)?;
     let plan = pipeline::plan(case, &device)?;
-    println!();
-    plan.lines().for_each(|line| println!("# {line}"));
-    println!("\n# {}", summary(case));
-    println!("# output folder: {}", args.output().0.display());
+    say!();
+    plan.lines().for_each(|line| say!("# {line}"));
+    say!("\n# {}", summary(case));
+    say!("# output folder: {}", args.output().0.display());
     match case.run.reference.sampler {
         Some(_) => memory::of_reference(case),
         None => memory::of_inference(case)?,
     }
     .check(&device)?;
     if case.run.reference.sampler.is_none() {
-        println!();
-        method::plan(case, &device)?.iter().for_each(|line| println!("# {line}"));
+        say!();
+        method::plan(case, &device)?.iter().for_each(|line| say!("# {line}"));
     }
     Ok(0)
 }
@@ -196,7 +196,7 @@ pub(super) fn report(args: &Args, out: &Path) -> Result<()> {
     if args.json {
         print_json(FINISHED, &Summary::read(&out.join(FINISHED))?)?;
     } else if !args.quiet {
-        print!("{}", outcome::text(out, &Summary::read(&out.join(FINISHED))?));
+        say_as_is!("{}", outcome::text(out, &Summary::read(&out.join(FINISHED))?));
     }
     Ok(())
 }

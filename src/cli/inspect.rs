@@ -23,10 +23,10 @@ pub fn run(args: Args) -> Result<u8> {
     reports.iter_mut().for_each(check_table);
     if args.json {
         let text = serde_json::to_string_pretty(&reports).map_err(|e| Error::Input(format!("inspect --json: {e}")))?;
-        println!("{text}");
+        say!("{text}");
     } else {
         let text: Vec<String> = reports.iter().map(describe).collect();
-        print!("{}", text.join("\n"));
+        say_as_is!("{}", text.join("\n"));
     }
     Ok(if reports.iter().any(|r| r.error.is_some()) { 2 } else { 0 })
 }

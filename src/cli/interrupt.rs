@@ -34,11 +34,11 @@ pub fn requested() -> bool {
     SIGNALS.load(Ordering::Relaxed) > 0
 }
 
-/// Shows nothing and stops when the user asks for it.
+/// Shows nothing and stops when the user asks for it, or nobody reads what is printed as it goes.
 pub struct Signals;
 
 impl Observer for Signals {
     fn interrupted(&self) -> bool {
-        requested()
+        requested() || super::output::closed()
     }
 }

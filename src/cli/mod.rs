@@ -24,6 +24,17 @@ macro_rules! tell_as_is {
     }};
 }
 
+/// Prints a line on standard output; that it cannot be written is told when the program ends ([`output::end`]).
+macro_rules! say {
+    () => { say!("") };
+    ($($text:tt)*) => { crate::cli::output::print(format_args!("{}\n", format_args!($($text)*))) };
+}
+
+/// The same of text that has its ends of lines.
+macro_rules! say_as_is {
+    ($($text:tt)*) => { crate::cli::output::print(format_args!($($text)*)) };
+}
+
 mod apply;
 mod bench;
 mod common;
@@ -44,6 +55,7 @@ mod interrupt;
 mod likelihood;
 mod models;
 mod outcome;
+mod output;
 pub mod progress;
 mod reference;
 pub mod report;
@@ -179,14 +191,16 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version arrive here too, with status 0. A closed pipe is no reason to fail.
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            // Help and version arrive here too, with status 0.
+            let status = u8::try_from(error.exit_code()).unwrap_or(2);
+            let printed = error.print().map_err(Error::io(output::NAME));
+            let told = || printed.and_then(|()| output::end()).map(|()| status);
+            return ExitCode::from(if error.use_stderr() { status } else { guarded(told) });
         }
     };
     start_log(cli.verbose);
     environment::install(cli.command.is_quiet());
-    ExitCode::from(guarded(|| dispatch(cli.command)))
+    ExitCode::from(guarded(|| dispatch(cli.command).and_then(|status| output::end().map(|()| status))))
 }
 
 /// Runs `work`, prints its error, and gives the exit status.
@@ -195,6 +209,7 @@ fn guarded(work: impl FnOnce() -> Result<u8>) -> u8 {
         Ok(Ok(status)) => status,
         // Whoever read our output has seen enough.
         Ok(Err(Error::Io { source, .. })) if source.kind() == std::io::ErrorKind::BrokenPipe => 0,
+        Ok(Err(Error::Interrupted)) if output::closed() && !interrupt::requested() => 0,
         Ok(Err(error)) => {
             tell_as_is!(error_text(&error));
             error.exit_status()
@@ -224,10 +239,6 @@ fn report_panic(info: &panic::PanicHookInfo<'_>) {
     let payload = info.payload();
     let message = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
     let message = message.unwrap_or("(no message)");
-    // `println!` panics when the reader of a pipe has gone (`rontgen models | head`); that is not an error.
-    if message.starts_with("failed printing to stdout") {
-        std::process::exit(0);
-    }
     let place = info.location().map(|l| format!(" at {}:{}", l.file(), l.line())).unwrap_or_default();
     tell!("rontgen: internal error{place}: {message}");
     tell!(

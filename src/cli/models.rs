@@ -8,7 +8,6 @@ use crate::{
         table,
     },
 };
-use std::io::Write;
 
 /// List the spectral components, or describe one.
 #[derive(Debug, clap::Args)]
@@ -49,7 +48,7 @@ pub fn run(args: Args) -> Result<u8> {
             }
         },
     };
-    std::io::stdout().lock().write_all(text.as_bytes()).map_err(Error::io("standard output"))?;
+    say_as_is!("{text}");
     Ok(0)
 }
 

@@ -38,7 +38,6 @@ fn residuals() -> impl TypedValueParser<Value = Residuals> {
 /// # Errors
 /// A folder that is no run's output, or a broken file in it.
 pub fn run(args: Args) -> Result<u8> {
-    use std::io::Write;
     let mut data = ReportData::from_folder(&args.dir)?;
     data.summary.residuals = args.residuals.unwrap_or(data.summary.residuals);
     let band = args.band.as_deref().map(|band| draw_band(&data, band)).transpose()?;
@@ -46,16 +45,13 @@ pub fn run(args: Args) -> Result<u8> {
     if let Some((name, picture)) = band {
         plots::write(&args.dir.join(folder::PLOTS), &picture, |extension| format!("{name}.{extension}"))?;
     }
-    let mut out = std::io::stdout().lock();
     let verdict = &data.summary.verdict;
     let note = match verdict.status {
         VerdictStatus::Trusted => String::new(),
         _ => format!(" (sampling: {}, model: {})", verdict.sampling.status.as_str(), verdict.model.status.as_str()),
     };
-    match writeln!(out, "{}{note}", path.display()) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("standard output")(e)),
-        _ => Ok(0),
-    }
+    say!("{}{note}", path.display());
+    Ok(0)
 }
 
 /// Name and picture of the fit in a band.

@@ -120,9 +120,9 @@ pub fn run(args: Args) -> Result<u8> {
     if args.json {
         let text =
             serde_json::to_string_pretty(&table).map_err(|error| Error::Input(format!("study --json: {error}")))?;
-        println!("{text}");
+        say!("{text}");
     } else if printed {
-        println!(
+        say!(
             "\nJSD from {} in 1e-3 nat, before / after the refinement; up to 2 is the same posterior, ~ is below what the\n\
              effective sample sizes let one see.",
             table.against.display()
@@ -135,30 +135,30 @@ pub fn run(args: Args) -> Result<u8> {
 const NAMES: usize = 34;
 
 fn print_head(row: &Row) {
-    print!("{:<NAMES$}{:>11}{:>6}{:>20}{:>11}{:>19}{:>8}", "", "efficiency", "k", "ln Z", "sampling", "model", "s");
+    say_as_is!("{:<NAMES$}{:>11}{:>6}{:>20}{:>11}{:>19}{:>8}", "", "efficiency", "k", "ln Z", "sampling", "model", "s");
     for d in row.result.iter().flat_map(|outcome| &outcome.after) {
-        print!("{:>18}", d.parameter);
+        say_as_is!("{:>18}", d.parameter);
     }
-    println!();
+    say!();
 }
 
 fn print_row(row: &Row) {
     let name: Vec<&str> = row.settings.iter().map(|(_, value)| value.as_str()).collect();
-    print!("{:<NAMES$}", name.join(", "));
+    say_as_is!("{:<NAMES$}", name.join(", "));
     let Some(o) = &row.result else {
-        println!("  none: {}", row.error.as_deref().unwrap_or_default());
+        say!("  none: {}", row.error.as_deref().unwrap_or_default());
         return;
     };
     let log_z = format!("{:.4}({:.4})", o.log_z, o.log_z_err);
-    print!("{:>11.3}{:>6.2}{log_z:>20}", o.efficiency, o.pareto_k);
-    print!("{:>11}{:>19}{:>8.0}", o.sampling.as_str(), o.model.as_str(), o.seconds);
+    say_as_is!("{:>11.3}{:>6.2}{log_z:>20}", o.efficiency, o.pareto_k);
+    say_as_is!("{:>11}{:>19}{:>8.0}", o.sampling.as_str(), o.model.as_str(), o.seconds);
     for (before, after) in o.before.iter().zip(&o.after) {
-        print!("{:>18}", format!("{} / {}", shown(before), shown(after)));
+        say_as_is!("{:>18}", format!("{} / {}", shown(before), shown(after)));
     }
     if let Some(step) = &o.fallback {
-        print!("   from {step}");
+        say_as_is!("   from {step}");
     }
-    println!();
+    say!();
 }
 
 fn shown(d: &Divergence) -> String {

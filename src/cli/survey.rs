@@ -236,6 +236,7 @@ fn asked<'a>(args: &'a Args, data: Option<&'a std::path::Path>, progress: &'a Pr
         request,
         batch: args.batch,
         retry: args.retry,
+        computes: !args.merge,
         out: &args.out,
         data,
         observer: progress,
@@ -287,7 +288,7 @@ fn told(args: &Args, outcome: Outcome) -> Result<u8> {
             (false, true) => ": merged as far as it is".into(),
             (false, false) => ": the table is merged when all are done (--merge merges what there is)".into(),
         };
-        print!(
+        say_as_is!(
             "{}",
             wrap(
                 &format!(

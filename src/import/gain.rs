@@ -7,7 +7,7 @@ use super::{
     commands::{Mode, Says, number, parameter},
     lines::words,
     priors::{self, Entry},
-    tie::{self, Link},
+    tie::{self, Link, Tie},
     write::{Said, quoted},
     xcm::{Parameter, Save},
 };
@@ -234,17 +234,47 @@ pub(super) fn entries(save: &Save, said: &mut Said) -> Vec<(String, String, Stri
     out
 }
 
+/// What a link says. `1:` is the source there, no model's name.
+fn link(text: &str) -> Result<Link, String> {
+    tie::read(text.trim().strip_prefix("1:").unwrap_or(text.trim()))
+}
+
+/// The response parameter that a link leads to.
+fn target(save: &Save, link: &Tie) -> Option<(usize, usize)> {
+    Some(&link.parameter).filter(|id| id.model.is_none()).and_then(|id| place(save, id.number))
+}
+
+/// The circle of links that leads from a parameter back to it, in words.
+fn circle(save: &Save, own: (usize, usize)) -> Option<String> {
+    let called = |(set, k): (usize, usize)| Some(name(save, set, infos().get(k)?));
+    let (mut names, mut at) = (vec![called(own)?], own);
+    for _ in 0..2 * save.gains.len() {
+        let Parameter::Tied(text) = save.gains.get(&at.0)?.numbers.get(at.1)? else { return None };
+        let Ok(Link::Tie(link)) = link(text) else { return None };
+        at = target(save, &link)?;
+        names.push(called(at)?);
+        if at == own {
+            return Some(names.join(" = "));
+        }
+    }
+    // It leads into a circle that it is no part of.
+    None
+}
+
 /// A link to another response parameter.
 fn tied(save: &Save, own: (usize, usize), text: &str) -> Result<String, String> {
-    // `1:` is the source there, no model's name.
-    let link = match tie::read(text.trim().strip_prefix("1:").unwrap_or(text.trim()))? {
+    let link = match link(text)? {
         Link::Constant(value) => return priors::constant(&infos()[own.1], value).map(|value| format!("{value:?}")),
         Link::Tie(link) => link,
     };
-    let to = Some(&link.parameter).filter(|id| id.model.is_none()).and_then(|id| place(save, id.number));
-    let to = to.ok_or_else(|| format!("there is no response parameter {}", link.parameter))?;
+    let to = target(save, &link).ok_or_else(|| format!("there is no response parameter {}", link.parameter))?;
     if to == own {
         return Err("it names itself".into());
+    }
+    if let Some(circle) = circle(save, own) {
+        return Err(format!(
+            "the links make a circle, in which no parameter has a value: {circle}; give one of them a value"
+        ));
     }
     let name = quoted(&name(save, to.0, &infos()[to.1]));
     Ok(match (link.scale, link.offset) {

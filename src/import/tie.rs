@@ -96,13 +96,17 @@ pub fn read(text: &str) -> Result<Link, String> {
     if let Some(parameter) = alone(text) {
         return Ok(Link::Tie(Tie { parameter, scale: 1.0, offset: 0.0 }));
     }
-    let mut parser = Parser { text, at: 0, depth: 0, parameters: false, whole: false };
+    let mut parser = Parser { text, at: 0, depth: 0, parameters: false, whole: None };
     let expression = parser.whole_text()?;
-    if !parser.parameters && parser.whole {
+    if !parser.parameters
+        && let Some(whole) = &parser.whole
+    {
         // XSPEC 11 reads the first whole number as a parameter's, XSPEC 12 as a number.
-        return Err(
-            "a whole number is a parameter in XSPEC 11 and a number in XSPEC 12; write p4 for parameter 4".into()
-        );
+        let value = evaluate(&expression, &|_| None).filter(|x| x.is_finite());
+        let value = value.map_or(String::new(), |value| format!(", and {value:?} for what it comes to as numbers"));
+        return Err(format!(
+            "it names no parameter, and its {whole} is parameter {whole} in XSPEC 11 and a number in XSPEC 12; write p{whole} for the parameter{value}"
+        ));
     }
     let linear = reduce(&expression)?;
     let Linear { offset, of } = linear;
@@ -140,7 +144,7 @@ pub fn value(text: &str, parameter: &dyn Fn(&Id) -> Option<f64>) -> Option<f64> 
     if let Some(id) = alone(text.trim()) {
         return parameter(&id);
     }
-    let mut parser = Parser { text: text.trim(), at: 0, depth: 0, parameters: false, whole: false };
+    let mut parser = Parser { text: text.trim(), at: 0, depth: 0, parameters: false, whole: None };
     evaluate(&parser.whole_text().ok()?, parameter).filter(|x| x.is_finite())
 }
 
@@ -250,8 +254,8 @@ struct Parser<'a> {
     depth: usize,
     /// A parameter was named.
     parameters: bool,
-    /// A number without point or exponent stands there.
-    whole: bool,
+    /// The first number without point or exponent.
+    whole: Option<String>,
 }
 
 impl Parser<'_> {
@@ -376,7 +380,9 @@ impl Parser<'_> {
         let text = self.rest().get(..end).unwrap_or("").to_lowercase().replace('d', "e");
         let value = text.parse::<f64>().map_err(|_| format!("{text:?} is no number"))?;
         self.at += end;
-        self.whole |= whole;
+        if whole && self.whole.is_none() {
+            self.whole = Some(text);
+        }
         Ok(Expression::Number(value))
     }
 
@@ -478,7 +484,8 @@ mod tests {
             ("p4+p1", "several parameters (p1, p4)"),
             ("log10(p4)", "log10(p4)"),
             ("max(p4,2)", "neither a parameter"),
-            ("4*2", "XSPEC 11"),
+            ("4*2", "its 4 is parameter 4 in XSPEC 11"),
+            ("0.5*3+1", "write p3 for the parameter, and 2.5 for what it comes to"),
             ("p4/0", "not finite"),
             ("0*p4/0", "not finite"),
             ("ln(0.0)", "not finite"),

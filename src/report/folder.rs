@@ -108,9 +108,17 @@ pub fn of_part(file: &str, part: &str) -> String {
     format!("{stem}.{part}.{extension}")
 }
 
-/// A data set's name as part of a file's name: what is no letter, digit, dot or line becomes a line.
+/// A data set's name as part of a file's name: what is no letter or digit of any script, dot or line becomes a line.
 pub fn set_word(set: &str) -> String {
-    set.chars().map(|c| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '_' }).collect()
+    set.chars().map(|c| if c.is_alphanumeric() || ".-_".contains(c) { c } else { '_' }).collect()
+}
+
+/// Bytes of a [`set_word`], at most: file systems take 255 for the whole name.
+pub const LONGEST_WORD: usize = 160;
+
+/// Whether two names make the same file, also where capital and small letters are alike.
+pub fn same_file(a: &str, b: &str) -> bool {
+    set_word(a).to_lowercase() == set_word(b).to_lowercase()
 }
 
 /// `rounds/NN` of round `round`, counted from 1.

@@ -8,6 +8,7 @@
 use super::apply_record::{Head, Line, Record};
 use super::binning::Binner;
 use super::diagnose::Finished;
+use super::digest;
 use super::setup::Case;
 use super::store;
 use super::trained::Trained;
@@ -23,8 +24,7 @@ use crate::report::{tables, write_atomically};
 use crate::result::VerdictStatus;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -176,7 +176,7 @@ pub fn run(
         if let Some(before) = known.get_mut(&line.spectrum).and_then(VecDeque::pop_front)
             && before.digest == digest
             && before.applied.result.is_some()
-            && samples.stand(i, &before.samples)
+            && samples.stand(i, &before)
         {
             done[i] = Some(Applied { result: before.applied.result, ..line });
             observer.advance(1);
@@ -225,7 +225,8 @@ fn refine_group(
     let mut usable: Vec<(usize, Binned)> = Vec::new();
     let mut lines: Vec<(usize, Line)> = Vec::with_capacity(group.len());
     for (at, (i, applied, binned)) in group.into_iter().enumerate() {
-        let line = Line { samples: String::new(), digest: binned.as_ref().map_or(0, Binned::digest), applied };
+        let digest = binned.as_ref().map_or(0, Binned::digest);
+        let line = Line { samples: String::new(), samples_sha256: String::new(), digest, applied };
         usable.extend(binned.map(|binned| (at, binned)));
         lines.push((i, line));
     }
@@ -236,8 +237,9 @@ fn refine_group(
             std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
             let name = format!("{}.csv", samples.names[*i]);
             let most = settings.samples * problem.names().len();
-            tables::write_samples(&folder.join(&name), &problem.names(), &posterior[..posterior.len().min(most)])?;
-            line.samples = name;
+            let path = folder.join(&name);
+            tables::write_samples(&path, &problem.names(), &posterior[..posterior.len().min(most)])?;
+            (line.samples, line.samples_sha256) = (name, digest::of_file(&path).unwrap_or_default());
         }
         line.applied.result = Some(result);
     }
@@ -256,32 +258,36 @@ struct Samples<'a> {
 }
 
 impl Samples<'_> {
-    /// Whether the samples that a record tells of spectrum `i` are there under the name that they would get now.
-    fn stand(&self, i: usize, told: &str) -> bool {
+    /// Whether the samples that a record tells of spectrum `i` are there as they were written, under the name that they would get now.
+    fn stand(&self, i: usize, told: &Line) -> bool {
         let name = format!("{}.csv", self.names[i]);
-        self.folder.as_ref().is_none_or(|folder| told == name && folder.join(name).exists())
+        let as_written = |path: &Path| digest::of_file(path).is_some_and(|now| now == told.samples_sha256);
+        self.folder.as_ref().is_none_or(|folder| told.samples == name && as_written(&folder.join(name)))
     }
 }
 
 /// SHA-256 of the networks that are applied.
 fn networks_digest(folder: &Path, round: usize) -> Result<String> {
     let path = store::networks_file(folder, round);
-    let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
-    Ok(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+    digest::of_file(&path).ok_or_else(|| Error::Input(format!("{}: cannot be read", path.display())))
 }
 
 /// File names without their extensions, made different where they are not.
 fn unique_names(spectra: &[PathBuf]) -> Vec<String> {
-    let mut seen: HashMap<String, usize> = HashMap::new();
+    let mut taken: HashSet<String> = HashSet::new();
     spectra
         .iter()
         .map(|path| {
             let stem = path.file_name().unwrap_or_default().to_string_lossy();
             let stem = stem.strip_suffix(".gz").unwrap_or(&stem);
             let stem = stem.rsplit_once('.').map_or(stem, |(stem, _)| stem).replace(['{', '}'], "_");
-            let n = seen.entry(stem.clone()).or_default();
-            *n += 1;
-            if *n == 1 { stem } else { format!("{stem}_{n}") }
+            let (mut name, mut n) = (stem.clone(), 1);
+            // Some systems take capital and small letters for the same.
+            while !taken.insert(name.to_lowercase()) {
+                n += 1;
+                name = format!("{stem}_{n}");
+            }
+            name
         })
         .collect()
 }

@@ -30,6 +30,9 @@ pub(super) struct Head {
 pub(super) struct Line {
     /// Name of its file of samples, without the folder; empty where none was asked for.
     pub samples: String,
+    /// SHA-256 of that file as it was written; empty likewise.
+    #[serde(default)]
+    pub samples_sha256: String,
     /// Digest of what was analysed: counts per bin and exposure.
     pub digest: u64,
     pub applied: Applied,

@@ -77,7 +77,7 @@ pub(super) fn same_tables(folder: &Path, run: &RunFile, now: Option<String>) -> 
     let then = run.written_by.as_ref().and_then(|written| written.tables_sha256.as_ref());
     match (then, now) {
         (Some(then), Some(now)) if *then != now => Err(Error::Input(format!(
-            "{}: the run was made with other tables of its model under the same names (what atable{{FILE}}, pca{{FILE}} or their like hold has changed)",
+            "{}: the run was made with other tables of its model under the same names (what atable{{FILE}}, pca{{FILE}}, the files of AtomDB or xillver or the programs of [model.external] hold has changed)",
             folder.display()
         ))),
         _ => Ok(()),

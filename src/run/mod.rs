@@ -18,6 +18,7 @@
 //! | `binning` | spectra in the bins of an amortised run |
 //! | `survey` | a list of observations times one run file |
 //! | `diagnose` | calibration of a finished run |
+//! | `digest` | what a file holds |
 //! | `derive` | fluxes, luminosities and equivalent widths of a finished run's draws |
 //! | `bench` | throughput of the stages, for `rontgen bench` |
 
@@ -31,6 +32,7 @@ pub mod demo;
 pub mod derive;
 pub mod device_check;
 pub mod diagnose;
+mod digest;
 pub mod export;
 mod finish;
 pub mod memory;

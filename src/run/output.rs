@@ -71,7 +71,7 @@ pub enum OutputError {
     },
     /// The tables of the models are not those that the run was started with.
     #[error(
-        "{path}: this run was started with other tables of its model under the same names (what atable{{FILE}}, pca{{FILE}} or their like hold has changed)"
+        "{path}: this run was started with other tables of its model under the same names (what atable{{FILE}}, pca{{FILE}}, the files of AtomDB or xillver or the programs of [model.external] hold has changed)"
     )]
     TablesChanged {
         /// The folder.

@@ -19,8 +19,8 @@ use crate::{
         response::Shifted,
     },
     model::{
-        self, Extensions, Model, ModelError, ModelGroup, Parameters, ResponseMap, Setting, UserComponent,
-        external::External, instrument, table::digest_of,
+        self, Extensions, Model, ModelError, ModelGroup, Parameters, ResponseMap, Setting, UserComponent, digest_of,
+        external::External, instrument,
     },
     observation::{self, Dataset, Observations},
     simulate::Simulator,
@@ -237,7 +237,7 @@ pub(super) fn models(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComp
     super::permission::check(run)?;
     for external in &run.model.external {
         let external = match run.commands {
-            Commands::Never => External::idle(external.clone()),
+            Commands::Never => External::idle(external.clone(), &run.folder()),
             _ => External::new(external.clone(), &run.folder()),
         };
         external.start().map_err(|error| Error::Input(format!("{}, [model.external]: {error}", run.path)))?;
@@ -255,18 +255,22 @@ pub(super) fn models(run: &RunFile, data: Option<&Path>, own: &[Arc<dyn UserComp
     let several = names.len() > 1 || !run.models.is_empty();
     for (k, name) in names.iter().enumerate() {
         // Names become parts of files' names, those of background spectra too.
-        let words = [folder::set_word(name), folder::set_word(&background_name(name))];
-        let words = words.map(|word| word.to_lowercase());
-        let taken = names[..k].iter().any(|other| {
-            let other = [folder::set_word(other), folder::set_word(&background_name(other))];
-            other.iter().any(|other| words.contains(&other.to_lowercase()))
-        });
-        let odd = name.contains(['@', ':']) || name.contains(char::is_control) || name.chars().count() > LONGEST_NAME;
-        if taken || (several && odd) {
+        let of = |name: &str| [name.to_string(), background_name(name)];
+        let clash =
+            |other: &&String| of(name).iter().any(|own| of(other).iter().any(|other| folder::same_file(own, other)));
+        if let Some(other) = names[..k].iter().find(clash) {
             return Err(Error::Input(format!(
-                "{}: a data set is called {name:?}; expected names of at most {LONGEST_NAME} characters that differ in letters and digits (capital \
-                 and small ones alike), without @ or :",
+                "{}: data sets are called {other:?} and {name:?}, which would share a file (of background spectra, too: NAME background); expected names \
+                 that differ in letters and digits, capital and small ones alike",
                 run.path
+            )));
+        }
+        let long = name.chars().count() > LONGEST_NAME || folder::set_word(name).len() > folder::LONGEST_WORD;
+        if several && (name.contains(['@', ':']) || name.contains(char::is_control) || long) {
+            return Err(Error::Input(format!(
+                "{}: a data set is called {name:?}; expected names of at most {LONGEST_NAME} characters and {} bytes, without @ or :",
+                run.path,
+                folder::LONGEST_WORD
             )));
         }
     }

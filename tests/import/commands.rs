@@ -420,6 +420,27 @@ fn a_finished_run_goes_on_elsewhere() {
     }
     assert!(fs::read(out.join("weighted.csv")).unwrap() == before && !folder.path().join("y.nc").exists());
     assert!(!folder.path().join("y.txt").exists());
+    // A refused run says so, and so do the files that can.
+    let mut refused: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(out.join("summary.json")).unwrap()).unwrap();
+    let doubt = "the draws have 10 % of the weight";
+    refused["verdict"]["status"] = "refused".into();
+    refused["verdict"]["sampling"] = serde_json::json!({ "status": "refused", "reasons": [doubt] });
+    fs::write(out.join("summary.json"), refused.to_string()).unwrap();
+    for (args, file) in [
+        (&["--latex", "r.tex"][..], Some("r.tex")),
+        (&["--xcm", "r.xcm"], Some("r.xcm")),
+        (&["--getdist", "r"], None),
+        (&["--arviz", "r.nc", "--draws", "5", "--device", "cpu"], Some("r.nc")),
+    ] {
+        let done = export(args);
+        assert_eq!(done.status.code(), Some(4), "{args:?}: {}", stderr(&done));
+        assert!(stderr(&done).contains("REFUSED") && stderr(&done).contains(doubt), "{args:?}: {}", stderr(&done));
+        if let Some(file) = file {
+            let held = fs::read(folder.path().join(file)).unwrap();
+            assert!(held.windows(doubt.len()).any(|part| part == doubt.as_bytes()), "{file}");
+        }
+    }
     let refused = export(&[]);
     assert!(refused.status.code() == Some(2) && stderr(&refused).contains("nothing to write"), "{}", stderr(&refused));
     let none = rontgen().current_dir(folder.path()).args(["export", ".", "--latex", "t.tex"]).output().unwrap();

@@ -253,6 +253,12 @@ fn verdicts() {
     let searched = |k: f64, searched: bool| judge(&|r, _| (r.searched, r.pareto_k) = (searched, k)).status;
     assert_eq!([searched(0.68, true), searched(0.45, true)], [VerdictStatus::WithCare, VerdictStatus::Trusted]);
     assert_eq!(searched(0.68, false), VerdictStatus::Trusted);
+    // Nested samples whose own evidence is what there is: the draws may be good, and the figure is told.
+    let nested = judge(&|r, _| (r.pareto_k, r.log_z_err) = (0.0, 0.21));
+    assert_eq!(nested.status, VerdictStatus::WithCare);
+    assert!(nested.sampling.reasons.iter().any(|reason| reason.contains("the error of ln Z is 0.21")), "{nested:?}");
+    assert_eq!(judge(&|r, _| r.log_z_err = 0.09).status, VerdictStatus::Trusted);
+    assert_eq!(judge(&|r, _| r.log_z_err = f64::NAN).status, VerdictStatus::Trusted);
     assert_eq!(judge(&|r, _| r.pareto_k = 1.2).status, VerdictStatus::NotTrusted);
     assert_eq!(judge(&|r, _| r.ess = 12.0).status, VerdictStatus::NotTrusted);
     assert_eq!(judge(&|r, _| r.ess = f64::NAN).status, VerdictStatus::NotTrusted);

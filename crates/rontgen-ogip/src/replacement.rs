@@ -18,12 +18,34 @@ fn is_special(target: &Path) -> bool {
     fs::metadata(target).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
+/// Links that follow each other, at most, as systems have it.
+const MOST_LINKS: usize = 40;
+
+/// Returns the file that a name stands for: where it is a link, that which the link leads to, whether that is there or not. A file is written through
+/// a link, which stays.
+///
+/// # Errors
+/// Links that lead to no end.
+pub fn through_links(path: &Path) -> io::Result<PathBuf> {
+    let mut found = path.to_path_buf();
+    for _ in 0..MOST_LINKS {
+        if !fs::symlink_metadata(&found).is_ok_and(|own| own.is_symlink()) {
+            return Ok(found);
+        }
+        let to = fs::read_link(&found)?;
+        // From the folder of the link.
+        found = found.parent().map_or(to.clone(), |folder| folder.join(&to));
+    }
+    Err(io::Error::other("a link that leads to no file: too many links follow each other"))
+}
+
 impl Replacement {
-    /// Begins a file that is to become `target`, in a folder that is there.
+    /// Begins a file that is to become `target`, in a folder that is there; of a link what it leads to.
     ///
     /// # Errors
     /// What the file system refuses, and a target that is not the name of a file.
     pub fn of(target: &Path) -> io::Result<Replacement> {
+        let target = &through_links(target)?;
         let name =
             target.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not the name of a file"))?;
         let folder = match target.parent() {
@@ -112,6 +134,34 @@ mod tests {
         Replacement::of(&replaced).unwrap().finish().unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode(&plain), mode(&replaced));
+    }
+
+    /// The link stays a link, in whatever folder the file is that it leads to, and whether that is there or not.
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_written_through() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("real")).unwrap();
+        fs::write(at("real/a.csv"), "old").unwrap();
+        symlink("real/a.csv", at("first")).unwrap();
+        symlink(at("first"), at("second")).unwrap();
+        symlink("real/new.csv", at("dangling")).unwrap();
+        for (link, file) in [("second", "real/a.csv"), ("dangling", "real/new.csv")] {
+            let new = Replacement::of(&at(link)).unwrap();
+            new.open().unwrap().write_all(link.as_bytes()).unwrap();
+            new.finish().unwrap();
+            assert!(fs::symlink_metadata(at(link)).unwrap().is_symlink(), "{link}");
+            assert!(!fs::symlink_metadata(at(file)).unwrap().is_symlink(), "{link}");
+            assert_eq!(fs::read_to_string(at(file)).unwrap(), link);
+        }
+        assert_eq!(fs::read_dir(at("real")).unwrap().count(), 2, "nothing else is left there");
+        symlink("circle", at("circle")).unwrap();
+        assert!(Replacement::of(&at("circle")).unwrap_err().to_string().contains("link"));
+        symlink("/dev/null", at("device")).unwrap();
+        Replacement::of(&at("device")).unwrap().finish().unwrap();
+        assert!(fs::symlink_metadata(at("device")).unwrap().is_symlink());
     }
 
     #[cfg(unix)]

@@ -9,6 +9,8 @@
 //! | `observed_data` | `bin SET` | the data of each data set |
 //! | `constant_data` | `bin SET` | energies, exposure and background of each data set |
 //!
+//! A data set that is called like a dimension (`chain`, `draw`, `bin SET`) has a line behind the name of its variables (`chain_`).
+//!
 //! There is one chain: the draws are independent.
 
 use crate::analysis::{Likelihood, Problem};
@@ -18,6 +20,7 @@ use crate::result::{Samples, Summary};
 use crate::{Error, Result};
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use netcdf_writer::{DimensionId, NcAttrValue, NcFileBuilder, NcWriteFormat, NcWriteOptions};
+use std::collections::HashSet;
 
 /// Log-likelihoods that a file holds where nobody says how many draws: 200 MB.
 const MOST: usize = 25_000_000;
@@ -96,7 +99,7 @@ struct Numbers<'a> {
 fn attributes(summary: &Summary) -> Vec<(&'static str, NcAttrValue)> {
     let text = |value: &str| NcAttrValue::Chars(value.into());
     let number = |value: f64| NcAttrValue::Doubles(vec![value]);
-    vec![
+    let mut all = vec![
         ("inference_library", text("rontgen")),
         ("inference_library_version", text(env!("CARGO_PKG_VERSION"))),
         ("verdict", text(summary.verdict.status.as_str())),
@@ -105,7 +108,10 @@ fn attributes(summary: &Summary) -> Vec<(&'static str, NcAttrValue)> {
         ("effective_sample_size", number(summary.refine.ess)),
         ("method", text(&summary.refine.method)),
         ("seed", NcAttrValue::UInt64s(vec![summary.seed])),
-    ]
+    ];
+    let reasons = summary.verdict.all_reasons();
+    all.extend((!reasons.is_empty()).then(|| ("verdict_reasons", text(&reasons))));
+    all
 }
 
 type Written<T = ()> = netcdf_writer::Result<T>;
@@ -150,24 +156,30 @@ impl Numbers<'_> {
         group.attribute("convention", NcAttrValue::Chars(convention.into()))?;
         group.attribute("log_saturated", NcAttrValue::Doubles(vec![self.problem.ln_saturated()]))?;
         let [chain, draw] = group.sampled(self.theta.nrows())?;
-        for (data, columns) in self.problem.observations.iter() {
+        for ((data, columns), name) in self.problem.observations.iter().zip(self.variables()) {
             let bins = group.dimension(&bin_of(&data.name), columns.len())?;
             let own: Vec<f64> = self.ln_likelihood.slice(s![.., columns]).iter().copied().collect();
-            group.variable(&data.name, &[chain, draw, bins], &own, "")?;
+            group.variable(&name, &[chain, draw, bins], &own, "")?;
         }
         Ok(())
+    }
+
+    /// What the variables of the data sets are called.
+    fn variables(&self) -> Vec<String> {
+        let names: Vec<&str> = self.problem.observations.iter().map(|(data, _)| data.name.as_str()).collect();
+        variables(&names)
     }
 
     fn observed(&self, builder: &mut NcFileBuilder) -> Written {
         let observed = self.problem.observed_data();
         let mut group = Group { builder, name: "observed_data" };
-        for (data, columns) in self.problem.observations.iter() {
+        for ((data, columns), name) in self.problem.observations.iter().zip(self.variables()) {
             let bins = group.dimension(&bin_of(&data.name), columns.len())?;
-            group.variable(&data.name, &[bins], &observed[columns], "")?;
+            group.variable(&name, &[bins], &observed[columns], "")?;
         }
         group.name = "constant_data";
-        for (data, columns) in self.problem.observations.iter() {
-            let (name, bins) = (&data.name, group.dimension(&bin_of(&data.name), columns.len())?);
+        for ((data, columns), name) in self.problem.observations.iter().zip(self.variables()) {
+            let bins = group.dimension(&bin_of(&data.name), columns.len())?;
             let edges = |of: fn(&Bin) -> f64| data.bins.iter().map(of).collect::<Vec<f64>>();
             group.variable(&format!("{name} e_min"), &[bins], &edges(|bin| bin.e_min), "keV")?;
             group.variable(&format!("{name} e_max"), &[bins], &edges(|bin| bin.e_max), "keV")?;
@@ -183,6 +195,27 @@ impl Numbers<'_> {
 /// ArviZ goes by one variable for each data set; names of dimensions are the file's.
 fn bin_of(set: &str) -> String {
     format!("bin {set}")
+}
+
+/// What a data set has in the group of constants, after its name.
+const CONSTANTS: [&str; 4] = [" e_min", " e_max", " exposure", " background"];
+
+/// Names of the data sets' variables: their own, with lines behind those that are a dimension's here or another variable's.
+fn variables(sets: &[&str]) -> Vec<String> {
+    let path = |name: &str| name.replace('/', "_");
+    let mut taken: HashSet<String> = sets.iter().map(|set| path(&bin_of(set))).collect();
+    taken.extend(["chain", "draw"].map(String::from));
+    let mut all = Vec::with_capacity(sets.len());
+    for set in sets {
+        let mut name = path(set);
+        let of = |name: &str| [""].iter().chain(&CONSTANTS).map(|end| format!("{name}{end}")).collect::<Vec<_>>();
+        while of(&name).iter().any(|one| taken.contains(one)) {
+            name.push('_');
+        }
+        taken.extend(of(&name));
+        all.push(name);
+    }
+    all
 }
 
 struct Group<'a> {
@@ -218,5 +251,18 @@ impl Group<'_> {
             self.builder.add_variable_attribute(variable, "units", NcAttrValue::Chars(unit.into()))?;
         }
         self.builder.write_variable(variable, values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_called_like_no_dimension() {
+        assert_eq!(variables(&["pn", "mos 1"]), ["pn", "mos 1"]);
+        assert_eq!(variables(&["chain", "chain_", "draw"]), ["chain_", "chain__", "draw_"]);
+        assert_eq!(variables(&["a", "bin a", "a e_min", "bin a e_min"]), ["a", "bin a_", "a e_min_", "bin a e_min_"]);
+        assert_eq!(variables(&["a/b"]), ["a_b"]);
     }
 }

@@ -12,6 +12,17 @@ use crate::{Error, Result};
 use std::fmt::Write;
 use std::path::Path;
 
+/// What there is to say of what a refused run exports.
+pub fn refusal(summary: &Summary) -> Option<String> {
+    let verdict = &summary.verdict;
+    let what = match (verdict.withholds_chain(), verdict.refused()) {
+        (true, _) => "THE POSTERIOR OF THIS RUN IS REFUSED: its draws are not to be used",
+        (false, true) => "THIS RUN IS REFUSED: its results are not to be used",
+        (false, false) => return None,
+    };
+    Some(format!("{what} ({})", verdict.all_reasons()))
+}
+
 /// XSPEC's commands for the run: its data and model at the draw with the largest likelihood, the median where no likelihoods are known.
 ///
 /// # Errors
@@ -30,9 +41,7 @@ pub fn commands(case: &Case, data: Option<&Path>, summary: &Summary) -> Result<S
     if best.is_finite() {
         notes.push(format!("The run's statistic there is {best:.4} ({name})."));
     }
-    if summary.verdict.withholds_chain() {
-        notes.push("THE POSTERIOR OF THIS RUN IS REFUSED: its draws are not to be used.".into());
-    }
+    notes.extend(refusal(summary));
     let find = |name: &str| run.find_named(&format!("{name:?} of model.expression"), name, data).ok();
     let joined = |grouping: &Grouping| (*grouping != Grouping::File).then(|| grouping.to_string());
     let origin = Origin {
@@ -97,7 +106,8 @@ fn label(name: &str) -> String {
 
 /// The parameters as a LaTeX table: medians with their distances to the 16 and 84 % quantiles, or one-sided limits.
 pub fn latex(summary: &Summary) -> String {
-    let mut out = String::from(
+    let mut out = refusal(summary).map_or(String::new(), |text| format!("% {}\n", text.replace('\n', " ")));
+    out.push_str(
         "% Medians with 16 and 84 per cent quantiles; limits where the posterior gives no more. \\text needs amsmath.\n\\begin{tabular}{lll}\n\\hline\n\
          Parameter & Value & Unit \\\\\n\\hline\n",
     );

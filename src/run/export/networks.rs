@@ -37,6 +37,8 @@ pub fn file(finished: &Finished, device: &Device, observer: &dyn Observer) -> Re
         "format": 1,
         "version": env!("CARGO_PKG_VERSION"),
         "round": round,
+        "verdict": finished.summary.verdict.status.as_str(),
+        "verdict_reasons": finished.summary.verdict.all_reasons(),
         "density": kind.name(),
         "flows": if kind == DensityKind::Maf && !joint { flow.ensemble.max(1) } else { 1 },
         "transforms": if kind.is_mixture() { 1 } else { flow.transforms },

@@ -1,17 +1,13 @@
 //! The data files of a row: what they hold now, and whether it is what they held when the row was computed.
 
+use super::super::digest::of_file;
 use super::list::{Companion, Row};
 use crate::observation::{FileName, companions, read_spectrum};
+use crate::report::folder;
 use crate::result::SurveyRow;
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
-
-/// Bytes that are read at a time.
-const CHUNK: usize = 1 << 20;
 
 /// What a row's own names and its spectrum's header lead to.
 pub(super) struct Named {
@@ -77,17 +73,14 @@ pub(super) fn digest(rows: &mut [Row], named: &[Named]) {
     }
 }
 
-/// SHA-256 of a file's bytes; `None` of what cannot be read, or not twice, as a pipe.
-fn of_file(path: &Path) -> Option<String> {
-    std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
-    let (mut file, mut hash, mut chunk) = (File::open(path).ok()?, Sha256::new(), vec![0; CHUNK]);
-    loop {
-        match file.read(&mut chunk).ok()? {
-            0 => break,
-            n => hash.update(&chunk[..n]),
-        }
-    }
-    Some(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+/// The file of a row's samples in a survey's folder.
+pub(super) fn of_samples(out: &Path, name: &str) -> PathBuf {
+    out.join(folder::SAMPLES).join(format!("{}.csv", folder::set_word(name)))
+}
+
+/// Whether the samples of a row are there as they were written; so they are where none were asked for.
+pub(super) fn samples_stand(out: &Path, row: &SurveyRow) -> bool {
+    row.samples.as_ref().is_none_or(|then| of_file(&of_samples(out, &row.name)).is_some_and(|now| now == *then))
 }
 
 /// Which file of a row is not what it was when the row was computed; `None` where all are.

@@ -11,7 +11,7 @@ use super::super::run_file::{FileChoice, ParameterEntry, RunFile};
 use super::files::{self, Named};
 use crate::model::ParameterInfo;
 use crate::observation::FileName;
-use crate::report::folder::set_word;
+use crate::report::folder::{LONGEST_WORD, set_word};
 use crate::result::SurveyRow;
 use crate::{Error, Result, bounded};
 use rayon::prelude::*;
@@ -169,7 +169,8 @@ impl List {
             let word = set_word(&row.name).to_lowercase();
             if let Some((first, other)) = names.get(&word) {
                 reader.mistakes.push(format!(
-                    "line {line}, column name: {:?} is, but for signs and capitals, the name of line {first}, {other:?}; expected names that differ",
+                    "line {line}, column name: {:?} would have the same files as line {first}, {other:?}; expected names that differ in letters and digits, \
+                     capital and small ones alike",
                     row.name
                 ));
             }
@@ -302,9 +303,10 @@ impl Reader<'_> {
         if row.name.is_empty() {
             row.name = stem(&row.written);
         }
-        if row.name.chars().count() > LONGEST_NAME || row.name.contains(char::is_control) {
+        let long = row.name.chars().count() > LONGEST_NAME || set_word(&row.name).len() > LONGEST_WORD;
+        if long || row.name.contains(char::is_control) {
             self.mistakes.push(format!(
-                "line {line}, column name: {:?}; expected at most {LONGEST_NAME} characters, none of them control characters",
+                "line {line}, column name: {:?}; expected at most {LONGEST_NAME} characters and {LONGEST_WORD} bytes, none of them control characters",
                 row.name
             ));
         }

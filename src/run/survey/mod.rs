@@ -98,6 +98,8 @@ pub struct Asked<'a> {
     pub batch: usize,
     /// Whether rows that failed are computed again.
     pub retry: bool,
+    /// Whether anything is computed: else what stands is merged.
+    pub computes: bool,
     /// Output folder.
     pub out: &'a Path,
     /// `--data` or `RONTGEN_DATA`.
@@ -239,8 +241,10 @@ pub fn open(asked: &Asked<'_>, list: &Path, shard: Option<Shard>, device: &Devic
         list: list::sha256(digests.concat().as_bytes()),
     };
     let (table, mut told) = Table::open(&table, &head)?;
-    let found = table::read_all(out, &head, &|row| list.holds(row))?;
-    let stands = |row: &&SurveyRow| row.result.is_some() || !asked.retry;
+    let found = table::read_all(out, &head, &|row| list.holds(row), &|row| files::samples_stand(out, row))?;
+    let stands = |row: &&SurveyRow| {
+        (row.result.is_some() || !asked.retry) && !found.without_samples.iter().any(|name| *name == row.name)
+    };
     let done: HashSet<&str> = found.rows.iter().filter(stands).map(|row| row.name.as_str()).collect();
     let of_mine = |at: &usize| shard.is_none_or(|shard| at % shard.of == shard.part - 1);
     let mine: Vec<usize> = (0..list.rows.len()).filter(of_mine).collect();
@@ -248,6 +252,17 @@ pub fn open(asked: &Asked<'_>, list: &Path, shard: Option<Shard>, device: &Devic
     // Where every row stands, nothing is lost with a damaged line.
     if !left.is_empty() {
         told.extend(found.told.iter().cloned());
+    }
+    let lost: Vec<&String> =
+        found.without_samples.iter().filter(|name| left.iter().any(|&at| list.rows[at].name == **name)).collect();
+    if let [first, ..] = lost[..] {
+        let path = files::of_samples(out, first);
+        let but = if asked.computes { "" } else { "without --merge " };
+        told.push(format!(
+            "files of samples that are missing or not what was written: {} ({} is the first); {but}their rows are computed again",
+            lost.len(),
+            path.display()
+        ));
     }
     let times = out.join(if name.is_empty() {
         folder::SURVEY_TIMES.into()
@@ -292,8 +307,8 @@ fn same_run(asked: &Asked<'_>, tables: Option<String>, device: &Device) -> Resul
         && then != now
     {
         return Err(Error::Input(format!(
-            "{}: this survey was begun with other tables of its model under the same names (what atable{{FILE}}, pca{{FILE}} or their like hold has \
-             changed); give another --out",
+            "{}: this survey was begun with other tables of its model under the same names (what atable{{FILE}}, pca{{FILE}}, the files of AtomDB or xillver or \
+             the programs of [model.external] hold has changed); give another --out",
             asked.out.display()
         )));
     }
@@ -352,8 +367,10 @@ impl Opened {
     /// # Errors
     /// Those of the files.
     pub fn finish(self, asked: &Asked<'_>, always: bool) -> Result<Outcome> {
-        let table::Rows { rows, stale, mut told } =
-            table::read_all(asked.out, &self.head, &|row| self.list.holds(row))?;
+        let holds = |row: &SurveyRow| self.list.holds(row);
+        // Of a row that was computed twice the one that its samples are of.
+        let samples_stand = |row: &SurveyRow| files::samples_stand(asked.out, row);
+        let table::Rows { rows, stale, mut told, .. } = table::read_all(asked.out, &self.head, &holds, &samples_stand)?;
         // What was said when the table was opened is not said again.
         told.retain(|text| !self.damage.contains(text));
         if let [first, ..] = &stale[..] {

@@ -10,6 +10,7 @@ use super::list::sha256;
 use crate::report::folder;
 use crate::result::SurveyRow;
 use crate::{Error, Result};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -214,16 +215,23 @@ pub(super) struct Rows {
     pub rows: Vec<SurveyRow>,
     /// Rows that were computed from other files than there are now, and stand nowhere else.
     pub stale: Vec<SurveyRow>,
+    /// Names of the rows whose samples are not there as they were written, in the order of `rows`.
+    pub without_samples: Vec<String>,
     /// What there is to say of the tables.
     pub told: Vec<String>,
 }
 
-/// The rows of every table in the folder; `holds` says whether a row's files are what they were. Tables of another run file or list
-/// than the `head`'s are refused.
+/// The rows of every table in the folder; `holds` says whether a row's files are what they were, `samples_stand` whether its samples are there
+/// as they were written. Tables of another run file or list than the `head`'s are refused.
 ///
 /// # Errors
 /// Files that cannot be read.
-pub(super) fn read_all(out: &Path, head: &Head, holds: &dyn Fn(&SurveyRow) -> bool) -> Result<Rows> {
+pub(super) fn read_all(
+    out: &Path,
+    head: &Head,
+    holds: &(dyn Fn(&SurveyRow) -> bool + Sync),
+    samples_stand: &(dyn Fn(&SurveyRow) -> bool + Sync),
+) -> Result<Rows> {
     let entries = std::fs::read_dir(out).map_err(Error::io(out))?;
     let (stem, ending) = folder::SURVEY_TABLE.split_once('.').unwrap_or((folder::SURVEY_TABLE, ""));
     let is_table = |path: &PathBuf| {
@@ -232,7 +240,7 @@ pub(super) fn read_all(out: &Path, head: &Head, holds: &dyn Fn(&SurveyRow) -> bo
     };
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_table).collect();
     paths.sort();
-    let (mut rows, mut told): (Vec<(bool, SurveyRow)>, _) = (Vec::new(), Vec::new());
+    let (mut rows, mut told): (Vec<Standing>, _) = (Vec::new(), Vec::new());
     let mut places: HashMap<String, usize> = HashMap::new();
     for path in paths {
         let found = read(&path, head)?;
@@ -248,24 +256,33 @@ pub(super) fn read_all(out: &Path, head: &Head, holds: &dyn Fn(&SurveyRow) -> bo
             };
             told.push(format!("{}: {lines}", path.display()));
         }
-        for row in found.rows {
-            let row = (holds(&row), row);
-            let worth = |(holds, row): &(bool, SurveyRow)| (*holds, row.result.is_some());
-            match places.get(&row.1.name).copied() {
+        // Files of samples are read whole: every thread takes part.
+        let standing =
+            |row: SurveyRow| Standing { worth: [holds(&row), row.result.is_some(), samples_stand(&row)], row };
+        for found in found.rows.into_par_iter().map(standing).collect::<Vec<_>>() {
+            match places.get(&found.row.name).copied() {
                 // One that failed, or whose files have changed, may have been tried again.
-                Some(at) if worth(&row) > worth(&rows[at]) => rows[at] = row,
-                Some(at) if worth(&row) == worth(&rows[at]) && worth(&row) != (true, true) => rows[at] = row,
+                Some(at) if found.worth > rows[at].worth => rows[at] = found,
+                Some(at) if found.worth == rows[at].worth && found.worth != [true; 3] => rows[at] = found,
                 Some(_) => {}
                 None => {
-                    places.insert(row.1.name.clone(), rows.len());
-                    rows.push(row);
+                    places.insert(found.row.name.clone(), rows.len());
+                    rows.push(found);
                 }
             }
         }
     }
-    let (rows, stale): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(holds, _)| *holds);
-    let bare = |rows: Vec<(bool, SurveyRow)>| rows.into_iter().map(|(_, row)| row).collect();
-    Ok(Rows { rows: bare(rows), stale: bare(stale), told })
+    let (rows, stale): (Vec<_>, Vec<_>) = rows.into_iter().partition(|standing| standing.worth[0]);
+    let without = rows.iter().filter(|standing| !standing.worth[2]).map(|standing| standing.row.name.clone()).collect();
+    let bare = |rows: Vec<Standing>| rows.into_iter().map(|standing| standing.row).collect();
+    Ok(Rows { rows: bare(rows), stale: bare(stale), without_samples: without, told })
+}
+
+/// A row of a table, and what it is worth beside another of its name.
+struct Standing {
+    /// Whether its files are what they were, it has a result, and its samples are there.
+    worth: [bool; 3],
+    row: SurveyRow,
 }
 
 #[cfg(test)]
@@ -281,6 +298,7 @@ mod tests {
             seed: 1,
             exposure: f64::NAN,
             files: vec![("spectrum".into(), "1".into())],
+            samples: None,
             counts: 3,
             bins: 2,
             fixed: vec![("zphabs.Redshift".into(), 0.1 + 0.2)],
@@ -313,7 +331,7 @@ mod tests {
             let tidy = cut == 0 || ends.contains(&cut);
             assert_eq!(told.is_empty(), tidy, "cut at {cut}: {told:?}");
             table.append(&row("three")).unwrap();
-            let Rows { rows, .. } = read_all(folder.path(), &head(), &|_| true).unwrap();
+            let Rows { rows, .. } = read_all(folder.path(), &head(), &|_| true, &|_| true).unwrap();
             let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
             assert_eq!(names, [&["one", "two"][..kept.saturating_sub(1)], &["three"]].concat(), "cut at {cut}");
             assert_eq!(rows[0].fixed, row("").fixed);
@@ -343,24 +361,24 @@ mod tests {
             let text: String =
                 lines.iter().enumerate().map(|(i, line)| if i == k { &damaged } else { *line }).collect();
             std::fs::write(&path, text).unwrap();
-            let Rows { rows, told, .. } = read_all(folder.path(), &head(), &|_| true).unwrap();
+            let Rows { rows, told, .. } = read_all(folder.path(), &head(), &|_| true, &|_| true).unwrap();
             assert_eq!(rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["one", "three"], "{damaged}");
             assert!(told.len() == 1 && told[0].contains("line 3 is damaged"), "{told:?}");
         }
         // Without the first line its own rows are still known, and rows of another run file are not.
         std::fs::write(&path, lines[1..].concat()).unwrap();
-        assert_eq!(read_all(folder.path(), &head(), &|_| true).unwrap().rows.len(), 3);
+        assert_eq!(read_all(folder.path(), &head(), &|_| true, &|_| true).unwrap().rows.len(), 3);
         let other = Head { run: "c".into(), ..head() };
-        let Rows { rows, told, .. } = read_all(folder.path(), &other, &|_| true).unwrap();
+        let Rows { rows, told, .. } = read_all(folder.path(), &other, &|_| true, &|_| true).unwrap();
         assert!(rows.is_empty() && told[0].contains("3 lines are damaged"), "{told:?}");
         let two = lines.iter().map(|line| line.replace("\"o", "\"O").replace("\"tw", "\"Tw")).collect::<String>();
         std::fs::write(&path, two).unwrap();
-        let Rows { rows, told, .. } = read_all(folder.path(), &head(), &|_| true).unwrap();
+        let Rows { rows, told, .. } = read_all(folder.path(), &head(), &|_| true, &|_| true).unwrap();
         assert!(rows.len() == 1 && told[0].contains("2 lines are damaged (the first is line 2)"), "{told:?}");
         std::fs::write(&path, &whole).unwrap();
         // What an earlier version wrote is no damage.
         std::fs::write(&path, unsigned(lines[0]).replace("\"survey\":2", "\"survey\":1")).unwrap();
-        let error = read_all(folder.path(), &head(), &|_| true).unwrap_err().to_string();
+        let error = read_all(folder.path(), &head(), &|_| true, &|_| true).unwrap_err().to_string();
         assert!(error.contains("a table of form 1"), "{error}");
         std::fs::write(&path, &whole).unwrap();
         let other = Head { list: "c".into(), ..head() };
@@ -389,7 +407,7 @@ mod tests {
         ] {
             table.append(&row).unwrap();
         }
-        let Rows { rows, stale, told } = read_all(folder.path(), &head(), &now).unwrap();
+        let Rows { rows, stale, told, .. } = read_all(folder.path(), &head(), &now, &|_| true).unwrap();
         let seeds = |rows: &[SurveyRow]| rows.iter().map(|row| row.seed).collect::<Vec<_>>();
         assert_eq!((seeds(&rows), seeds(&stale), told.len()), (vec![3, 2], vec![5], 0));
     }

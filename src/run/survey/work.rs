@@ -4,6 +4,7 @@
 
 use super::super::binning::Binner;
 use super::super::diagnose::Finished;
+use super::super::digest;
 use super::super::memory;
 use super::super::output::Existing;
 use super::super::pipeline::{self, Execution};
@@ -11,6 +12,7 @@ use super::super::run_file::Method;
 use super::super::setup::Case;
 use super::Asked;
 use super::deal::{Done, Foreman, Job, Order, Report};
+use super::files;
 use super::list::{Row, sha256};
 use super::plan::{Network, spec};
 use crate::analysis::Problem;
@@ -140,6 +142,7 @@ impl<'a> Worker<'a> {
             seed: seed(self.asked.own.inference.seed, &job.row),
             exposure: f64::NAN,
             files: job.row.files.clone(),
+            samples: None,
             counts: 0,
             bins: 0,
             fixed: job.row.values.clone(),
@@ -191,7 +194,7 @@ impl<'a> Worker<'a> {
         let evaluations = summary.refine.samples as u64;
         let said = Said { parameters: &summary.parameters, effective: summary.refine.ess };
         let derived = self.derived(&case.problem, &posterior.samples.values, &said, &mut row.warnings)?;
-        self.write_samples(&job.row, &posterior.samples)?;
+        row.samples = self.write_samples(&job.row, &posterior.samples)?;
         row.result = Some(SurveyResult {
             verdict: summary.verdict,
             derived,
@@ -234,15 +237,16 @@ impl<'a> Worker<'a> {
         Ok(derived.samples.names.into_iter().zip(derived.quantities).collect())
     }
 
-    fn write_samples(&self, row: &Row, samples: &Samples) -> Result<()> {
+    /// Writes the samples of a row; the digest of their file, where any are asked for.
+    fn write_samples(&self, row: &Row, samples: &Samples) -> Result<Option<String>> {
         let most = self.asked.settings.samples * samples.names.len();
         if most == 0 {
-            return Ok(());
+            return Ok(None);
         }
-        let name = format!("{}.csv", folder::set_word(&row.name));
-        let path = self.asked.out.join(folder::SAMPLES).join(name);
+        let path = files::of_samples(self.asked.out, &row.name);
         let values = &samples.values[..samples.values.len().min(most)];
-        Ok(tables::write_samples(&path, &samples.names, values)?)
+        tables::write_samples(&path, &samples.names, values)?;
+        Ok(Some(digest::of_file(&path).unwrap_or_default()))
     }
 }
 
@@ -344,7 +348,7 @@ impl Through<'_> {
         let sketch = Sketch::of(&edges, &counts, &model);
         let said = Said { parameters: &result.parameters, effective: result.refine.ess };
         let derived = self.worker.derived(problem, &posterior, &said, &mut row.warnings)?;
-        self.worker.write_samples(&job.row, &Samples { names: problem.names(), values: posterior })?;
+        row.samples = self.worker.write_samples(&job.row, &Samples { names: problem.names(), values: posterior })?;
         row.result = Some(SurveyResult {
             verdict: result.verdict,
             derived,

@@ -12,6 +12,9 @@ use std::ops::Range;
 /// Bands of adjacent bins with about the same number of observed counts, at most.
 const BANDS: usize = 10;
 
+/// The statistic of numbers with Gaussian errors.
+pub const CHI_SQUARE: &str = "chi2";
+
 /// A data set of the checks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checked {
@@ -19,23 +22,42 @@ pub struct Checked {
     pub name: String,
     /// Its columns.
     pub columns: Range<usize>,
-    /// What its deviance is called: "C-STAT", or "chi2" of numbers with Gaussian errors, which stand as counts in units in which their
+    /// What its deviance is called: "C-STAT", or [`CHI_SQUARE`] of numbers with Gaussian errors, which stand as counts in units in which their
     /// spread is their error.
     pub statistic: &'static str,
 }
 
-/// Discrepancies of one spectrum from one expectation: C-STAT, its largest root in a bin, neighbour correlation, then C-STAT of the bands.
+/// Signed root of what a bin with `k` counts adds to C-STAT where `m` are expected: nearly normal at few counts too, unlike (k - m) / sqrt(m).
+fn root_of_deviance(k: f64, m: f64) -> f64 {
+    let deviance = 2.0 * (m - k + if k > 0.0 { k * (k / m).ln() } else { 0.0 });
+    deviance.max(0.0).sqrt().copysign(k - m)
+}
+
+/// Where spectra are compared: bands, first bins of the data sets after the first, and for each bin whether its counts stand for a number with a Gaussian
+/// error.
+struct Layout {
+    bands: Vec<(usize, usize)>,
+    starts: Vec<usize>,
+    gaussian: Vec<bool>,
+}
+
+/// Discrepancies of one spectrum from one expectation: its statistic, the largest root of that in a bin, neighbour correlation, then the statistic of
+/// the bands. `drawn`: whether the counts are drawn from the expectation.
 ///
-/// Bins at `starts` have no neighbour before them.
-fn discrepancies(counts: &[f32], mu: &[f32], bands: &[(usize, usize)], starts: &[usize]) -> Vec<f64> {
+/// Bins at `starts` have no neighbour before them. The error of a number with a Gaussian error is the root of the counts that stand for it, whatever the
+/// model; that of one that is drawn is the root of what is expected, and both come in units of their own error, as chi-square has them.
+fn discrepancies(counts: &[f32], mu: &[f32], drawn: bool, layout: &Layout) -> Vec<f64> {
+    let Layout { bands, starts, gaussian } = layout;
     let (mut total, mut largest, mut neighbours, mut before) = (0.0, 0.0f64, 0.0, 0.0);
     let mut by_band = vec![0.0; bands.len()];
     let mut band = 0;
     for (i, (&k, &m)) in counts.iter().zip(mu).enumerate() {
         let (k, m) = (f64::from(k), f64::from(m).max(1e-30));
-        let deviance = 2.0 * (m - k + if k > 0.0 { k * (k / m).ln() } else { 0.0 });
-        // The signed root of the deviance: nearly normal at few counts too, unlike (k - m) / sqrt(m).
-        let root = deviance.max(0.0).sqrt().copysign(k - m);
+        let root = match gaussian.get(i) {
+            Some(true) => (k - m) / if drawn { m } else { k.max(1.0) }.sqrt(),
+            _ => root_of_deviance(k, m),
+        };
+        let deviance = root * root;
         if starts.contains(&i) {
             before = 0.0;
         }
@@ -72,11 +94,9 @@ fn bands(counts: &[u32], most: usize) -> Vec<(usize, usize)> {
 /// Gathers comparisons draw by draw, so that replicated spectra need not all be in memory.
 pub struct Predicting {
     counts: Vec<f32>,
-    bands: Vec<(usize, usize)>,
+    layout: Layout,
     edges: Vec<(f64, f64)>,
     sets: Vec<Checked>,
-    /// First bins of the data sets after the first.
-    starts: Vec<usize>,
     /// Per check: sums of the observed and replicated values; draws with a larger, and with an equal replicated one.
     sums: Vec<(f64, f64)>,
     larger: Vec<(usize, usize)>,
@@ -94,10 +114,16 @@ impl Predicting {
         let checks = 3 + bands.len();
         Self {
             counts: counts.iter().map(|&k| k as f32).collect(),
-            bands,
+            layout: Layout {
+                bands,
+                starts: sets.iter().skip(1).map(|set| set.columns.start).collect(),
+                gaussian: sets
+                    .iter()
+                    .flat_map(|set| set.columns.clone().map(|_| set.statistic == CHI_SQUARE))
+                    .collect(),
+            },
             edges: edges.to_vec(),
             sets: sets.to_vec(),
-            starts: sets.iter().skip(1).map(|set| set.columns.start).collect(),
             sums: vec![(0.0, 0.0); checks],
             larger: vec![(0, 0); checks],
             draws: 0,
@@ -107,11 +133,11 @@ impl Predicting {
     /// Takes expected and replicated counts of some draws, n x D each.
     pub fn add(&mut self, expected: &[f32], replicated: &[f32]) {
         let d = self.counts.len();
-        let (counts, bands, starts) = (&self.counts, &self.bands, &self.starts);
+        let (counts, layout) = (&self.counts, &self.layout);
         let pairs: Vec<(Vec<f64>, Vec<f64>)> = expected
             .par_chunks_exact(d)
             .zip(replicated.par_chunks_exact(d))
-            .map(|(mu, drawn)| (discrepancies(counts, mu, bands, starts), discrepancies(drawn, mu, bands, starts)))
+            .map(|(mu, drawn)| (discrepancies(counts, mu, false, layout), discrepancies(drawn, mu, true, layout)))
             .collect();
         for (observed, drawn) in pairs {
             self.draws += 1;
@@ -140,7 +166,7 @@ impl Predicting {
             1 => format!("largest {} of a bin", words.join(" or ")),
             2 => "correlation of neighbouring bins".into(),
             _ => {
-                let (first, last) = self.bands[i - 3];
+                let (first, last) = self.layout.bands[i - 3];
                 let edge = |at: usize| self.edges.get(at).copied().unwrap_or((f64::NAN, f64::NAN));
                 let own = self.sets.iter().find(|set| set.columns.contains(&first));
                 let set = own.filter(|_| self.sets.len() > 1).map_or_else(String::new, |set| format!("{} ", set.name));
@@ -161,7 +187,13 @@ impl Predicting {
             })
             .collect();
         let p = (checks.iter().map(|c| c.p).fold(1.0, f64::min) * tests).min(1.0);
-        Some(Predictive { draws: self.draws, passed: checks.iter().all(|c| !c.failed), p, checks, bands: self.bands })
+        Some(Predictive {
+            draws: self.draws,
+            passed: checks.iter().all(|c| !c.failed),
+            p,
+            checks,
+            bands: self.layout.bands,
+        })
     }
 }
 
@@ -196,8 +228,29 @@ mod tests {
         let all: Vec<&str> = found.checks[..2].iter().map(|check| check.name.as_str()).collect();
         assert_eq!(all, ["C-STAT + chi2", "largest C-STAT or chi2 of a bin"]);
         assert!(found.bands.iter().all(|(from, to)| (*from < 50) == (*to < 50)), "{:?}", found.bands);
-        let jump = |starts: &[usize]| discrepancies(&[9.0, 9.0], &[4.0, 4.0], &[(0, 1)], starts)[2];
+        let jump = |starts: &[usize]| {
+            let layout = Layout { bands: vec![(0, 1)], starts: starts.to_vec(), gaussian: vec![false; 2] };
+            discrepancies(&[9.0, 9.0], &[4.0, 4.0], false, &layout)[2]
+        };
         assert!(jump(&[]) > 1.0 && jump(&[1]) == 0.0);
+    }
+
+    /// Numbers with Gaussian errors are compared by chi-square with their own errors: of the observation what the statistic is, of draws from the
+    /// model the number of bins on average, however far it lies from the data.
+    #[test]
+    fn numbers_with_errors_are_compared_by_chi_square() {
+        let edges: Vec<(f64, f64)> = (0..BINS).map(|i| (i as f64, i as f64 + 1.0)).collect();
+        let counts = [144u32; BINS];
+        let mut predicting = Predicting::new(&counts, &edges, &[set("only", 0..BINS, CHI_SQUARE)]);
+        // Three standard deviations above each.
+        let expected = [180.0f32; BINS].repeat(2000);
+        predicting.add(&expected, &draw(&expected, 2000, 1));
+        let found = predicting.finish().unwrap();
+        let total = &found.checks[0];
+        assert!((total.observed / (9.0 * BINS as f64) - 1.0).abs() < 1e-6, "{total:?}");
+        // 100 +- 14 of each draw, of 2000 draws.
+        assert!((total.replicated - BINS as f64).abs() < 5.0 * 14.2 / 2000f64.sqrt(), "{total:?}");
+        assert!((found.checks[1].observed - 3.0).abs() < 1e-6, "{:?}", found.checks[1]);
     }
 
     fn draw(mu: &[f32], rows: usize, stream: u32) -> Vec<f32> {

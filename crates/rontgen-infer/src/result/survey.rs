@@ -28,6 +28,9 @@ pub struct SurveyRow {
         deserialize_with = "read_ordered"
     )]
     pub files: Vec<(String, String)>,
+    /// SHA-256 of its file of samples as it was written, where one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<String>,
     /// Counts in the bins.
     pub counts: u64,
     /// Bins.

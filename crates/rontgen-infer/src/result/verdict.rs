@@ -167,6 +167,12 @@ impl Verdict {
         self.status == NotTrusted
     }
 
+    /// Returns the reasons of both lights in one text, those of the draws first.
+    pub fn all_reasons(&self) -> String {
+        let all = self.sampling.reasons.iter().chain(&self.model.reasons);
+        all.map(String::as_str).collect::<Vec<_>>().join("; ")
+    }
+
     /// Returns true when the model lies beyond the limit of misfit: then that is what to say first.
     pub fn model_is_hopeless(&self) -> bool {
         self.model.status == ModelStatus::DoesNotDescribe
@@ -253,6 +259,18 @@ impl Sampling {
             self.add(NotTrusted, format!("{which} {ess:.0}, below {:.0}", limits::ESS_BAD));
         } else if ess < limits::ESS {
             self.add(WithCare, format!("{which} {ess:.0}, below {:.0}", limits::ESS));
+        }
+        // Of weights so large an error goes with so few effective draws; nested samples may be enough, and their evidence is not.
+        if refine.log_z_err > limits::LOG_Z_ERR && self.status != NotTrusted {
+            self.add(
+                WithCare,
+                format!(
+                    "the error of ln Z is {:.2}, above {}: the evidence tells models apart no better than that; more live points \
+                     (reference.live), of which it goes down with the square root, or the samples' own mixture (reference.polish) would",
+                    refine.log_z_err,
+                    limits::LOG_Z_ERR
+                ),
+            );
         }
         // From k = 1/2 weights have no variance (Vehtari et al. 2024), and an effective size of many poor draws promises too much: the
         // part of the posterior that the proposal hardly reaches may be short.
@@ -364,6 +382,9 @@ pub mod limits {
     pub const ESS: f64 = 1000.0;
     /// Effective sample size below which draws are refused.
     pub const ESS_BAD: f64 = 100.0;
+    /// Error of ln Z above which a result is to be taken with care: that of importance weights whose effective sample size is [`ESS_BAD`]. Nested
+    /// sampling by itself has one of the root of the information over the live points.
+    pub const LOG_Z_ERR: f64 = 0.1;
     /// Share of all weight in one sample above which draws are to be taken with care.
     pub const SHARE: f64 = 0.02;
     /// Share of all weight in one sample above which draws are refused.

@@ -58,6 +58,12 @@ pub trait UserComponent: Debug + Send + Sync {
     /// Called by many threads at once. The text of an error is shown with the parameters; the spectrum then counts as undefined.
     fn evaluate(&self, parameters: &[f64], bins: &[(f64, f64)], out: &mut [f64]) -> Result<(), String>;
 
+    /// What tells whether it is the component that it was, where that does not follow from its name and parameters: a digest of the program or the
+    /// table that it computes with. A run whose digest has changed is not gone on with.
+    fn digest(&self) -> Option<String> {
+        None
+    }
+
     /// Whether many spectra at a time cost less than as many one by one: simulations then call [`Self::evaluate_rows`].
     fn in_rows(&self) -> bool {
         false

@@ -9,6 +9,7 @@
 pub mod catalogue;
 pub mod components;
 pub mod cosmology;
+mod digest;
 pub mod elsewhere;
 mod excerpt;
 pub mod expression;
@@ -33,6 +34,7 @@ mod wgsl;
 pub(crate) use crate::numerics::special;
 pub use catalogue::{Kind, ParameterInfo};
 pub use cosmology::Cosmology;
+pub use digest::digest_of;
 pub use excerpt::Tabulated;
 pub use expression::Expr;
 pub use extension::{Extensions, UserComponent};

@@ -50,8 +50,15 @@ impl Reader<'_> {
                 }
                 let roots = || counts.iter().map(|&count| f64::from(count).sqrt() / factor).collect();
                 // An error that is no number is no reason to refuse counts that do not need it.
-                let gaussian = self.gaussian(values, &theirs.unwrap_or_else(roots), factor, bad).ok();
+                let gaussian = self.gaussian(values, &theirs.unwrap_or_else(roots), factor, bad);
                 self.warnings.truncate(kept);
+                let gaussian = match gaussian {
+                    Err(ObservationError::Refused { text, .. }) => {
+                        self.warnings.push(format!("{text}: the errors of the file are not used"));
+                        None
+                    }
+                    other => Some(other?),
+                };
                 let found = gaussian.map(|(values, errors)| GaussianChannels { values, errors, poisson: true });
                 Ok((counts, found))
             }

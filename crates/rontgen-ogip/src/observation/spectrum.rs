@@ -6,9 +6,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::background::{BackgroundSpectrum, ONLY_CHI_SQUARE};
+use super::background::BackgroundSpectrum;
 use super::identity::Identity;
 use super::names::FileName;
+use super::remarks::{ERRORS_OF_COUNTS, ONLY_CHI_SQUARE};
 use super::{ObservationError, refused, units};
 use crate::fits::{FitsFile, Hdu, HduKind};
 
@@ -481,17 +482,14 @@ impl Reader<'_> {
         }
         match poisson {
             _ if !whole => {}
-            Some(false) => self.warnings.push(
-                "POISSERR = F: statistics of counts take the counts to be Poisson and need no errors; statistic = \"chi2\" takes those of STAT_ERR"
-                    .into(),
-            ),
+            Some(false) => self.warnings.push(ERRORS_OF_COUNTS.into()),
             None => self.warnings.push("no POISSERR keyword: the counts are taken to be Poisson".into()),
             Some(true) if self.hdu.column("STAT_ERR").is_some() => {
                 self.warnings.push("column STAT_ERR is ignored: the counts are Poisson".into());
             }
             Some(true) => {}
         }
-        if whole && self.per_channel("SYS_ERR", n, 0.0)?.iter().any(|&s| s != 0.0) {
+        if whole && gaussian.is_some() && self.per_channel("SYS_ERR", n, 0.0)?.iter().any(|&s| s != 0.0) {
             self.warnings.push(ONLY_CHI_SQUARE.into());
         }
         let text = |key: &str| header.text(key).unwrap_or("").to_string();

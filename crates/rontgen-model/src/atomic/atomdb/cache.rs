@@ -72,6 +72,13 @@ pub(super) fn store(folder: &Path, files: &Files, db: &AtomDb) {
     }
 }
 
+/// SHA-256 of the numbers, in hexadecimal digits.
+pub(super) fn sha256(db: &AtomDb) -> String {
+    let mut payload = Vec::new();
+    write_database(db, &mut payload);
+    Sha256::digest(&payload).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn write_curve(curve: &Curve, out: &mut Vec<u8>) {
     out.extend((curve.energy.len() as u32).to_le_bytes());
     curve.energy.iter().chain(&curve.density).for_each(|x| out.extend(x.to_le_bytes()));

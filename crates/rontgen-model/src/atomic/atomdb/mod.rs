@@ -159,10 +159,7 @@ static OPENED: Mutex<BTreeMap<Vec<PathBuf>, Arc<AtomDb>>> = Mutex::new(BTreeMap:
 /// # Errors
 /// Where [`find`] finds none, or [`AtomDb::read`] cannot read them.
 pub fn open(folder: Option<&Path>) -> Result<Arc<AtomDb>, AtomDbError> {
-    let folders = match folder {
-        Some(folder) => vec![folder.to_path_buf()],
-        None => places().folders,
-    };
+    let folders = searched(folder);
     // A panic while it was held left nothing half done: entries are inserted whole.
     let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(db) = opened.get(&folders) {
@@ -171,6 +168,27 @@ pub fn open(folder: Option<&Path>) -> Result<Arc<AtomDb>, AtomDbError> {
     let db = Arc::new(AtomDb::read(&find(&folders)?, places().cache.as_deref())?);
     opened.insert(folders, db.clone());
     Ok(db)
+}
+
+/// By the folders that were searched.
+static DIGESTS: Mutex<BTreeMap<Vec<PathBuf>, String>> = Mutex::new(BTreeMap::new());
+
+/// Returns the SHA-256 of the numbers of the tables that [`open`] opens: of a packed copy the same.
+///
+/// # Errors
+/// Those of [`open`].
+pub fn sha256(folder: Option<&Path>) -> Result<String, AtomDbError> {
+    let db = open(folder)?;
+    let folders = searched(folder);
+    let mut digests = DIGESTS.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(digests.entry(folders).or_insert_with(|| cache::sha256(&db)).clone())
+}
+
+fn searched(folder: Option<&Path>) -> Vec<PathBuf> {
+    match folder {
+        Some(folder) => vec![folder.to_path_buf()],
+        None => places().folders,
+    }
 }
 
 /// Returns the folder of the tables that the program finds where it looks by itself, where there are any.

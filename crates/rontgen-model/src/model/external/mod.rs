@@ -6,6 +6,7 @@
 
 mod worker;
 
+use super::digest::of_file;
 use super::{
     catalogue::{Component, Kind, ParameterInfo},
     extension::UserComponent,
@@ -82,8 +83,8 @@ impl External {
     }
 
     /// A component that is known but never computed: for looking at a run without starting anything.
-    pub fn idle(spec: ExternalSpec) -> Self {
-        Self { idle: true, ..Self::new(spec, Path::new("")) }
+    pub fn idle(spec: ExternalSpec, folder: &Path) -> Self {
+        Self { idle: true, ..Self::new(spec, folder) }
     }
 
     /// Starts one process, so that a command that does not work is found before anything is computed.
@@ -153,6 +154,16 @@ impl External {
 impl UserComponent for External {
     fn component(&self) -> &Component {
         &self.component
+    }
+
+    /// Of the files that the command names: a program by its path, a script, a table. What is looked for in PATH is the system's, which may renew it.
+    fn digest(&self) -> Option<String> {
+        let named = |(k, word): (usize, &String)| {
+            let path = self.folder.join(word);
+            (k > 0 || word.contains(['/', '\\'])).then(|| of_file(&path))?.map(|digest| format!("{word} {digest}"))
+        };
+        let all: Vec<String> = self.spec.command.iter().enumerate().filter_map(named).collect();
+        (!all.is_empty()).then(|| all.join(" "))
     }
 
     fn evaluate(&self, parameters: &[f64], bins: &[(f64, f64)], out: &mut [f64]) -> Result<(), String> {

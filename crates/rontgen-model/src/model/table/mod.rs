@@ -21,10 +21,9 @@ pub(crate) use layout::{
 };
 pub(crate) use outline::Outline;
 
+use super::ModelError;
 use super::catalogue::Component;
-use super::{Model, ModelError};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -54,19 +53,7 @@ pub fn read(path: &Path, kind: Kind) -> Result<TableModel, ModelError> {
     Ok(table)
 }
 
-/// SHA-256 of the tables of some models, by their files' names without folders, in whatever order; `None` where they have none. Files that changed under
-/// the same name change it, those that moved do not.
-pub fn digest_of<'a>(models: impl IntoIterator<Item = &'a Model>) -> Option<String> {
-    let word = |table: &TableModel| {
-        let name = table.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        format!("{} {}", name.strip_suffix(".gz").unwrap_or(&name), table.sha256)
-    };
-    let words: BTreeSet<String> = models.into_iter().flat_map(Model::tables).map(word).collect();
-    let all = words.into_iter().collect::<Vec<_>>().join("\n");
-    (!all.is_empty()).then(|| hexadecimal(Sha256::new().chain_update(all)))
-}
-
-fn hexadecimal(hash: Sha256) -> String {
+pub(super) fn hexadecimal(hash: Sha256) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -128,7 +115,7 @@ pub struct TableModel {
     pub spectra: Vec<f32>,
     /// Where the components of a background come from.
     pub training: Option<Arc<Training>>,
-    /// SHA-256 of what the file holds, whatever is fixed since; see [`digest_of`].
+    /// SHA-256 of what the file holds, whatever is fixed since; see [`super::digest_of`].
     pub sha256: String,
 }
 

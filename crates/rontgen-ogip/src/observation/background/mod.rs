@@ -6,7 +6,7 @@ mod smooth;
 #[cfg(test)]
 mod tests;
 
-pub(super) use read::{BackgroundSpectrum, ONLY_CHI_SQUARE, poisson_errors};
+pub(super) use read::{BackgroundSpectrum, poisson_errors};
 use std::path::PathBuf;
 
 /// A background spectrum in the bins of its data set.

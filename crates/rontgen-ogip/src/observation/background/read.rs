@@ -10,12 +10,9 @@ use crate::fits::{FitsFile, Hdu};
 use crate::observation::counts::with_hint;
 use crate::observation::identity::Identity;
 use crate::observation::names::FileName;
+use crate::observation::remarks::{NONE_OF_THE_SIDES, ONLY_CHI_SQUARE};
 use crate::observation::spectrum::{Reader, pick};
 use crate::observation::{ObservationError, Spectrum, refused};
-
-/// What is told of systematic errors of counts.
-pub(in crate::observation) const ONLY_CHI_SQUARE: &str =
-    "SYS_ERR (fractional systematic errors): statistics of counts have none; statistic = \"chi2\" adds them";
 
 /// Columns of a grating spectrum's own backgrounds, on either side of it, and the keywords (or columns) of their BACKSCAL.
 const SIDES: [(&str, &str); 2] = [("BACKGROUND_UP", "BACKSCUP"), ("BACKGROUND_DOWN", "BACKSCDN")];
@@ -130,6 +127,9 @@ impl Reader<'_> {
                 backscal[i] += scale[i];
             }
             used.push(column);
+        }
+        if self.per_channel("SYS_ERR", n, 0.0)?.iter().any(|&s| s != 0.0) {
+            self.warnings.push(NONE_OF_THE_SIDES.into());
         }
         if let [only] = used[..] {
             self.warnings.push(format!("{only} alone is the background, the other side is not there"));
@@ -269,7 +269,8 @@ impl Reader<'_> {
             return Ok(None);
         }
         if let Some(i) = good().find(|&i| !(fractional[i] >= 0.0 && fractional[i].is_finite())) {
-            let text = format!("SYS_ERR is {} in row {}, expected 0 or more: it is left out", fractional[i], i + 1);
+            let text =
+                format!("SYS_ERR is {} in row {}, expected 0 or more: the column is not used", fractional[i], i + 1);
             self.warnings.push(text);
             return Ok(None);
         }

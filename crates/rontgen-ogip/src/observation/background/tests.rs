@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::fits::write::FitsWriter;
-use crate::observation::{Dataset, FileChoice, Grouping, Mismatch, ObservationSpec, inspect, load};
+use crate::observation::{Dataset, FileChoice, Grouping, Mismatch, ObservationSpec, concerns, inspect, load};
 
 /// A keyword's value.
 #[derive(Clone)]
@@ -398,6 +398,7 @@ fn both_sides_of_a_grating_spectrum_add_up() {
         .column("BACKGROUND_DOWN", "I", &[1.0; 6])
         .with("BACKSCUP", Real(3.0))
         .with("BACKSCDN", Real(5.0));
+    let sides_and = |fractions: &[f64]| sides.clone().column("SYS_ERR", "D", fractions);
     let set = folder.load(&sides, &beside()).unwrap();
     let background = set.background.unwrap();
     assert_eq!((background.counts, background.scale), (BESIDE.map(|c| c + 1.0).to_vec(), vec![0.125; 6]));
@@ -414,8 +415,20 @@ fn both_sides_of_a_grating_spectrum_add_up() {
     assert!(warned(&set, "BACKGROUND_DOWN alone") && set.background.unwrap().scale == [0.2; 6]);
     let error = folder.load(&sides.clone().with("BACKSCDN", Absent), &beside()).unwrap_err();
     assert!(error.contains("BACKGROUND_DOWN") && error.contains("BACKSCDN") && error.contains("\"none\""), "{error}");
-    let error = folder.load(&sides.with("BACKSCUP", Real(0.0)), &beside()).unwrap_err();
+    let error = folder.load(&sides.clone().with("BACKSCUP", Real(0.0)), &beside()).unwrap_err();
     assert!(error.contains("BACKSCUP is 0"), "{error}");
+    // Systematic errors of the table are those of the spectrum.
+    assert!(!warned(&folder.load(&sides_and(&[0.0; 6]), &beside()).unwrap(), "SYS_ERR"));
+    let set = folder.load(&sides_and(&[0.1; 6]), &beside()).unwrap();
+    assert!(set.background.as_ref().unwrap().systematic.is_none() && set.gaussian.is_some());
+    assert!(warned(&set, "SYS_ERR is of COUNTS") && warned(&set, "statistics of counts have none"));
+    let left = |chi_square: bool| set.warnings.iter().filter(|remark| concerns(remark, chi_square)).count();
+    assert_eq!((left(true), left(false)), (set.warnings.len() - 1, set.warnings.len() - 1), "{:?}", set.warnings);
+    let set = folder.load(&sides_and(&[-0.1; 6]), &beside()).unwrap();
+    assert!(
+        set.gaussian.is_none() && warned(&set, "SYS_ERR is -0.1 in row 1, expected 0 or more: the errors of the file")
+    );
+    assert!(!warned(&set, "adds them"), "{:?}", set.warnings);
     // Rows of a table, with sizes of their own.
     let numbers: Vec<f64> = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0].repeat(2);
     let rows = Table { rows: 2, ..source() }

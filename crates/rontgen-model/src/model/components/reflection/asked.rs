@@ -28,6 +28,11 @@ fn folders(named: Option<&Path>) -> Vec<PathBuf> {
     }
 }
 
+/// The table that components of a kind take.
+pub(super) fn table_of(kind: Kind, settings: &Settings) -> Result<PathBuf, ModelError> {
+    file::find(&folders(settings.xillver.as_deref()), kind)
+}
+
 /// Returns the folder of the tables that the program finds where it looks by itself, where there are any.
 pub(crate) fn default_folder() -> Option<PathBuf> {
     [Kind::Xillver, Kind::XillverCp]

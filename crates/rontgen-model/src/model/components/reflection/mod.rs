@@ -22,6 +22,9 @@ pub use asked::look_in;
 pub(crate) use asked::{Asked, default_folder, found, is_there};
 pub(crate) use evaluate::Evaluator;
 
+use crate::model::{ModelError, Settings};
+use std::path::PathBuf;
+
 /// The components.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -152,6 +155,11 @@ impl Kind {
             },
         }
     }
+}
+
+/// The table of a component (lower-case name); `None` where it needs none.
+pub(crate) fn table_of(name: &str, settings: &Settings) -> Option<Result<PathBuf, ModelError>> {
+    Kind::of(name).map(|kind| asked::table_of(kind, settings))
 }
 
 /// Whether a component (lower-case name) needs a table of xillver.
