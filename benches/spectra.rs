@@ -104,7 +104,10 @@ fn main() {
     ];
     let folder = tempfile::tempdir().expect("a folder");
     xillver::write(folder.path(), false, 1.0).expect("a table");
-    let settings = Settings::new("angr", "vern").expect("settings").with_xillver(Some(folder.path().into()), false);
+    // As the program looks for them.
+    let atomdb = ["ATOMDB", "RONTGEN_DATA"].into_iter().find_map(std::env::var_os).map(std::path::PathBuf::from);
+    let settings = Settings::new("angr", "vern").expect("settings").with_atomdb(atomdb);
+    let settings = settings.with_xillver(Some(folder.path().into()), false);
     let programs = cases.map(|(expression, edges, fixed)| {
         let mut model = Model::parse(expression, &settings).expect("a model");
         let map = model.parameters().iter().map(|info| (info.name.clone(), setting(info))).collect();

@@ -492,4 +492,13 @@ fn commands_of_others_are_not_started_without_leave() {
         assert!(matches!(output.status.code(), Some(0 | 4)), "{leave:?}: {}", stderr(&output));
         assert!(started());
     }
+    // A script that has changed is another component: nothing is added to what was made with the one before, and nothing goes on with it.
+    std::fs::write(base.path().join("worker.py"), format!("{MARKING}# and more\n")).unwrap();
+    for arguments in [opening[0], &["export", "out", "--xcm", "o.xcm", "--data", "data"]] {
+        let output = run(arguments);
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
+        assert!(told.contains("the programs of [model.external] hold has changed"), "{arguments:?}: {told}");
+    }
+    assert!(stderr(&infer(&["--resume"])).contains("other tables of its model"));
 }

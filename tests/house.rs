@@ -274,6 +274,21 @@ fn the_environment_is_read_at_the_top() {
     assert_eq!(below, ["crates/rontgen-device/src/device/cooperative.rs", "src/run/permission.rs"]);
 }
 
+/// Standard output may be full or closed: one function writes to it, and tells at the end what was lost.
+#[test]
+fn one_function_prints() {
+    let mut files = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    assert!(files.len() > 100, "the sources were not read");
+    for path in files {
+        let code = code(&path);
+        for word in ["println!", "print!", "stdout()"] {
+            let own = path.ends_with("cli/output.rs") && word == "stdout()";
+            assert!(own || !code.contains(word), "{}: {word}", path.display());
+        }
+    }
+}
+
 /// What a public item is stands beside it: the compiler looks for that where a library asks it to, and clippy's run makes an error of it.
 #[test]
 fn every_library_asks_for_documentation() {

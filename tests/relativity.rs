@@ -380,6 +380,10 @@ fn discs_without_width_are_refused_or_dark() {
         for edges in [[20.0, 10.0], [20.0, 20.0]] {
             let error = checked(expression, &values(edges), &[]).unwrap_err();
             assert!(error.contains(&names[1]) && error.contains(inner) && error.contains("20"), "{error}");
+            // Both edges in one unit, whatever that of the parameters.
+            let in_orbits = component.starts_with("kerr");
+            assert_eq!(error.contains("innermost stable orbits ("), in_orbits, "{error}");
+            assert_eq!(error.matches("GM/c2").count(), 2, "{error}");
         }
         let error = checked(expression, &values([20.0, 30.0])[..1], &[(&names[1], 5.0, 19.0)]).unwrap_err();
         assert!(error.contains(&names[1]) && error.contains("5 .. 19"), "{error}");
@@ -444,7 +448,7 @@ fn rows_that_make_no_sense_are_told_by_number() {
     };
     let (code, text) = run("relline", "relline.a,relline.Rin\n0.1,-1\n0.1,3\n0.1,7\n");
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("theta.csv, point 2, relline.Rin: 3 is inside the innermost stable orbit"), "{text}");
+    assert!(text.contains("theta.csv, point 2, relline.Rin: 3 GM/c2 is inside the innermost stable orbit"), "{text}");
     assert!(!text.contains("point 1") && !text.contains("point 3"), "{text}");
     let (code, text) = run("relline_lp", "relline_lp.a,relline_lp.h\n0.1,5\n0.1,1.5\n");
     assert_eq!(code, Some(0), "{text}");
@@ -472,7 +476,7 @@ fn discs_inside_the_last_orbit_and_lamps_inside_the_hole_are_refused() {
     let error = check("relline", &[("relline.Rin", 3.0), ("relline.a", 0.0)], &[]).unwrap_err();
     assert!(error.contains("relline.Rin") && error.contains("6.0000") && error.contains('3'), "{error}");
     let error = check("relconv*powerlaw", &[("relconv.Rin", -0.5)], &[]).unwrap_err();
-    assert!(error.contains("relconv.Rin") && error.contains("0.5 orbits"), "{error}");
+    assert!(error.contains("relconv.Rin") && error.contains("0.5 orbits ("), "{error}");
     let error = check("relline_lp", &[("relline_lp.h", 1.5), ("relline_lp.a", 0.1)], &[]).unwrap_err();
     assert!(error.contains("relline_lp.h") && error.contains("horizon"), "{error}");
     let error = check("relconv_lp*powerlaw", &[("relconv_lp.a", 0.999)], &[]).unwrap_err();

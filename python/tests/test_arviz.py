@@ -194,3 +194,11 @@ def test_corner_draws_the_draws(posterior):
     figure = corner.corner(posterior.array, labels=posterior.names)
     assert len(figure.axes) == 25
     plt.close("all")
+
+
+def test_data_sets_called_like_dimensions_have_names_of_their_own():
+    from rontgen._arviz import _variables
+
+    assert _variables(["pn", "mos 1"]) == ["pn", "mos 1"]
+    assert _variables(["chain", "chain_", "draw"]) == ["chain_", "chain__", "draw_"]
+    assert _variables(["a", "bin a", "a e_min", "bin a e_min"]) == ["a", "bin a_", "a e_min_", "bin a e_min_"]

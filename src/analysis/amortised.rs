@@ -14,7 +14,7 @@ use crate::diagnose::cstat_expectation;
 use crate::kernels::background_stat::BackgroundStatistic;
 use crate::nn::Record;
 use crate::refine::poisson_constant;
-use crate::result::{CstatSummary, ParameterSummary, RefineSummary, Samples, Verdict, VerdictStatus};
+use crate::result::{CstatSummary, ParameterSummary, RefineSummary, Samples, Verdict, VerdictStatus, statistic_words};
 use crate::simulate::{Coordinates, Simulator, Statistic};
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -253,6 +253,11 @@ pub(crate) fn refine(
         .collect())
 }
 
+/// The run file's name of the statistic that spectra through networks are compared by.
+pub(crate) fn statistic_of(problem: &Problem) -> &'static str {
+    problem.sets().first().map_or("cstat", |set| super::statistic::word(&set.statistic))
+}
+
 /// The draw with the largest likelihood.
 fn best(draws: &Weighed) -> usize {
     (0..draws.log_l.len()).max_by(|&a, &b| draws.log_l[a].total_cmp(&draws.log_l[b])).unwrap_or(0)
@@ -296,6 +301,7 @@ fn judge(
     };
     let refine = RefineSummary { log_z_poisson: told.log_z + constant, ..told.clone() };
     let mut verdict = Verdict::judge(&cstat, &refine, context.settings.verdict.misfit);
+    verdict.call_statistic(&statistic_words(statistic_of(problem)));
     if let Some(doubt) = &draws.doubt {
         verdict.add(VerdictStatus::WithCare, doubt.clone());
     }

@@ -74,10 +74,7 @@ pub(crate) fn summary(
     };
     (statistic.best, statistic.at_median) = (cstat.best, cstat.at_median);
     let mut verdict = Verdict::judge(&cstat, &refined.refine, settings.verdict.misfit);
-    if statistic.name != "cstat" {
-        let words = statistic.words();
-        verdict.model.reasons.iter_mut().for_each(|reason| *reason = reason.replace("C-STAT", &words));
-    }
+    verdict.call_statistic(&statistic.words());
     // A data set that the model does not describe, a background above all, may be lost among the others.
     for (name, own) in &statistic.sets {
         let pull = (own.best - own.expected) / own.expected_std;
@@ -237,7 +234,12 @@ pub(crate) fn parameters(
 }
 
 fn device(device: &Device) -> DeviceSummary {
-    DeviceSummary { name: device.name(), backend: device.backend(), kind: device.kind().into() }
+    DeviceSummary {
+        name: device.name(),
+        backend: device.backend(),
+        kind: device.kind().into(),
+        driver: device.driver(),
+    }
 }
 
 /// How the spectra that each round simulated lie about the observed one.

@@ -6,6 +6,7 @@ use super::common::{DataArgs, DeviceArgs, ExternalArgs, open_finished, print_jso
 use super::outcome;
 use super::progress::{Mode, Progress, wrap};
 use crate::report::folder;
+use crate::result::statistic_words;
 use crate::{
     Error, Result, bounded,
     run::{
@@ -156,7 +157,7 @@ const TABLES: usize = 3;
 const LINES: usize = 20;
 
 fn text(table: &Table, out: &Path) -> String {
-    let mut text = String::new();
+    let (mut text, called) = (String::new(), statistic_words(&table.statistic));
     for line in table.spectra.iter().filter(|line| line.error.is_some()).take(10) {
         let error = line.error.as_deref().unwrap_or("");
         text += &wrap(&format!("{}: refused: {error}", line.spectrum), 0, 2);
@@ -165,7 +166,7 @@ fn text(table: &Table, out: &Path) -> String {
     if table.spectra.len() <= TABLES {
         for (line, result) in results() {
             text += &wrap(&line.spectrum, 0, 2);
-            text += &outcome::result(&result.parameters, &result.cstat, &result.refine, &result.verdict);
+            text += &outcome::result(&result.parameters, &called, &result.cstat, &result.refine, &result.verdict);
             text.push('\n');
         }
     } else {
@@ -176,7 +177,7 @@ fn text(table: &Table, out: &Path) -> String {
             let (v, c) = (&result.verdict, &result.cstat);
             let name: String = name(&line.spectrum).chars().take(width).collect();
             let (sampling, model) = (v.sampling.status.as_str(), v.model.status.as_str());
-            let cstat = format!("C-STAT {:.1} / {:.1}", c.best, c.expected);
+            let cstat = format!("{called} {:.1} / {:.1}", c.best, c.expected);
             text += &format!("{name:<width$}  {sampling:<9}  {model:<17}  {cstat}\n");
         }
         let more = results().count().saturating_sub(LINES);

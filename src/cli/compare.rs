@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::progress::wrap;
 use crate::diagnose::divergence::{self, Divergence, SAME};
 use crate::diagnose::evidence::{self, Evidence, Standing};
 use crate::report::folder;
@@ -324,9 +325,18 @@ fn evidence_of(summary: &Summary) -> Option<(&'static str, Evidence)> {
 }
 
 fn model_table(rows: &[ModelRow<'_>], first: &Set) -> String {
-    let observed = first.run.as_ref().map(|run| &run.summary.observation);
-    let data = observed.map_or(String::new(), |o| format!(" ({}: {} bins, {} counts)", o.spectrum, o.bins, o.counts));
-    let mut text = format!("Models of the same data{data}, by evidence\n\n");
+    let observed = first.run.as_ref().map_or(&[][..], |run| match &run.summary.observations[..] {
+        // Of runs of earlier versions.
+        [] => std::slice::from_ref(&run.summary.observation),
+        all => all,
+    });
+    let one = |o: &ObservationSummary| format!("{}: {} bins, {} counts", o.spectrum, o.bins, o.counts);
+    let data = match observed {
+        [] => String::new(),
+        all => format!(" ({})", all.iter().map(one).collect::<Vec<_>>().join("; ")),
+    };
+    let mut text = wrap(&format!("Models of the same data{data}, by evidence"), 0, 2);
+    text.push('\n');
     let names: Vec<String> = rows.iter().map(|r| r.folder.display().to_string()).collect();
     let width = names.iter().map(String::len).max().unwrap_or(0).max("run".len());
     let head = ("run", "ln Z", "ln B", "odds", "probability");

@@ -46,9 +46,15 @@ pub(super) fn text(out: &Path, s: &Summary) -> String {
     text + &line("report", &out.join(folder::REPORT).display().to_string())
 }
 
-/// Parameters, C-STAT, evidence and the two lights.
-pub(super) fn result(list: &[(String, ParameterSummary)], c: &CstatSummary, r: &RefineSummary, v: &Verdict) -> String {
-    result_of(list, "C-STAT", c, r, v, false)
+/// Parameters, the statistic by its name (`called`), evidence and the two lights.
+pub(super) fn result(
+    list: &[(String, ParameterSummary)],
+    called: &str,
+    c: &CstatSummary,
+    r: &RefineSummary,
+    v: &Verdict,
+) -> String {
+    result_of(list, short(called), c, r, v, false)
 }
 
 fn result_of(

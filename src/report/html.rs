@@ -417,7 +417,7 @@ fn run(out: &mut String, s: &Summary) {
         ("Version", format!("rontgen {}", s.version)),
         (
             "Device",
-            [d.name.as_str(), d.backend.as_str(), d.kind.as_str()]
+            [d.name.as_str(), d.backend.as_str(), d.kind.as_str(), d.driver.as_str()]
                 .iter()
                 .filter(|w| !w.is_empty())
                 .copied()

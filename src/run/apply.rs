@@ -13,7 +13,7 @@ use super::setup::Case;
 use super::store;
 use super::trained::Trained;
 use crate::analysis::adapt::{self, Effort};
-use crate::analysis::amortised::{Applied as Refined, Binned, SpectrumResult, refine};
+use crate::analysis::amortised::{Applied as Refined, Binned, SpectrumResult, refine, statistic_of};
 use crate::analysis::mocks::Analysis;
 use crate::analysis::observer::Quiet;
 use crate::analysis::{Context, Observer};
@@ -109,6 +109,8 @@ pub struct Table {
     pub device: String,
     /// Version of rontgen.
     pub version: String,
+    /// What compares counts and model, as run files call it: "cstat" or "marginal".
+    pub statistic: String,
     /// One entry per spectrum, in the order they were given.
     pub spectra: Vec<Applied>,
 }
@@ -163,6 +165,7 @@ pub fn run(
         per_second: 0.0,
         device: device.name(),
         version: env!("CARGO_PKG_VERSION").into(),
+        statistic: statistic_of(&case.problem).into(),
         spectra: Vec::with_capacity(spectra.len()),
     };
     let names = unique_names(spectra);

@@ -106,7 +106,12 @@ fn example() -> ReportData {
             cstat,
             refine,
             rounds: vec![round(10_000, 0.1), round(5_000, 0.7)],
-            device: DeviceSummary { name: "CPU".into(), backend: "native".into(), kind: "cpu".into() },
+            device: DeviceSummary {
+                name: "CPU".into(),
+                backend: "native".into(),
+                kind: "software".into(),
+                driver: "llvmpipe 25.0".into(),
+            },
             seconds: Seconds { total: 12.0, ..Default::default() },
             transfers: Transfers::default(),
             observations: Vec::new(),

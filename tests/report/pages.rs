@@ -130,7 +130,8 @@ fn a_folder_with_the_two_needed_files_makes_a_report() {
     let back = ReportData::from_folder(folder.path()).unwrap();
     let plots = Plots::draw(&back);
     assert!(plots.corner.is_some() && plots.spectrum.is_none() && plots.coverage.is_none() && plots.losses.is_none());
-    assert!(html::html(&back, &plots).contains("Quality of the fit"));
+    let page = html::html(&back, &plots);
+    assert!(page.contains("Quality of the fit") && page.contains("CPU, native, software, llvmpipe 25.0"));
 }
 
 #[test]
@@ -310,7 +311,10 @@ fn numbers_and_units_in_print() {
     assert_eq!(pretty_unit("1e22 cm-2"), "10²² cm⁻²");
     assert_eq!(pretty_unit("photons/keV/cm2/s"), "photons keV⁻¹ cm⁻² s⁻¹");
     assert_eq!(pretty_unit("10^22"), "10²²");
-    assert_eq!(pretty_unit("(km/10kpc)2"), "(km/10kpc)2");
+    assert_eq!(pretty_unit("(km/10kpc)2"), "(km/10kpc)²");
+    assert_eq!(pretty_unit("1e39 erg/s/(10kpc)2"), "10³⁹ erg s⁻¹ (10kpc)⁻²");
+    assert_eq!(pretty_unit("(a b)"), "(a b)");
+    assert_eq!(pretty_unit("log(erg/s"), "log(erg/s");
     assert_eq!(pretty_unit(""), "");
     assert_eq!(with_errors(1.8273, 0.0341, 0.028), "1.827 +0.034 −0.028");
     assert_eq!(with_errors(-12.0, 3.1, 2.96), "−12.0 +3.1 −3.0");

@@ -278,11 +278,34 @@ fn value(canvas: &mut Canvas, estimate: &Estimate, y: f64, start: impl Fn(f64) -
     canvas.text((x + errors + 1.0, y), &after, Lettering::new(large, MUTED, Align::Start));
 }
 
-/// `1e22 cm-2` as `10²² cm⁻²`, `photons/cm2/s` as `photons cm⁻² s⁻¹`. Units with brackets stay as they are.
+/// `1e22 cm-2` as `10²² cm⁻²`, `photons/cm2/s` as `photons cm⁻² s⁻¹`; what is in brackets stays as it is: `(km/10kpc)2` as `(km/10kpc)²`.
 pub fn pretty_unit(unit: &str) -> String {
-    if unit.contains(['(', '[']) {
-        return unit.to_string();
-    }
+    let mut depth = 0;
+    // What stands inside of brackets is no place to part words.
+    let mut inside = |c: char| {
+        match c {
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth -= 1,
+            _ => {}
+        }
+        depth != 0
+    };
+    let marked: String = unit
+        .chars()
+        .map(|c| match (inside(c), c) {
+            (true, '/') => DIVIDED,
+            (true, c) if c.is_whitespace() => SPACED,
+            _ => c,
+        })
+        .collect();
+    pretty_words(&marked).replace(DIVIDED, "/").replace(SPACED, " ")
+}
+
+/// Signs of private use, for a stroke and a blank that part no words.
+const DIVIDED: char = '\u{e000}';
+const SPACED: char = '\u{e001}';
+
+fn pretty_words(unit: &str) -> String {
     let word = |word: &str, sign: i32| {
         if let Some(power) = word.strip_prefix("1e").or(word.strip_prefix("10^")).and_then(|p| p.parse::<i32>().ok()) {
             return format!("10{}", superscript(sign * power));

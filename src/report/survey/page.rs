@@ -136,7 +136,7 @@ fn table(out: &mut String, rows: &[SurveyRow], shown: &[SurveyRow]) {
         let unit = if unit.is_empty() { String::new() } else { format!("<br>{}", escape(&unit)) };
         let _ = write!(out, "<th><code>{}</code>{unit}</th>", escape(name));
     }
-    out.push_str("<th>C-STAT / expected</th><th>ln Z</th><th>Remarks</th></tr></thead>\n<tbody>\n");
+    out.push_str("<th>Statistic / expected</th><th>ln Z</th><th>Remarks</th></tr></thead>\n<tbody>\n");
     for row in shown {
         let verdict = row.verdict();
         let _ = write!(

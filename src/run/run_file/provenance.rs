@@ -150,7 +150,11 @@ pub(super) const KEYS: &[Key] = &[
     noted!("atomdb", atomdb, "The folder of AtomDB's tables where the environment named it."),
     noted!("xillver", xillver, "The folder of xillver's tables where the environment named it."),
     noted!("data_sha256", data_sha256, "A digest of the observed counts and the folded response."),
-    noted!("tables_sha256", tables_sha256, "A digest of the tables of the models (atable{FILE}, pca{FILE})."),
+    noted!(
+        "tables_sha256",
+        tables_sha256,
+        "A digest of the tables of the models (atable{FILE}, pca{FILE}, AtomDB's, xillver's) and the programs of [model.external]."
+    ),
     own(
         "expected",
         Grammar {

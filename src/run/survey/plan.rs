@@ -75,7 +75,12 @@ impl Plan {
     /// A file that cannot be read or is none.
     pub fn read(path: &Path) -> Result<Plan> {
         let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-        serde_json::from_str(&text).map_err(|error| Error::Input(format!("{}: {error}", path.display())))
+        serde_json::from_str(&text).map_err(|error| {
+            Error::Input(format!(
+                "{} is damaged: {error}; rows cannot be told from each other without it: bring it back, or give another --out",
+                path.display()
+            ))
+        })
     }
 
     /// Writes the plan, whole or not at all.

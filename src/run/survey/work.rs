@@ -106,13 +106,26 @@ impl<'a> Worker<'a> {
             existing: Existing::Resume,
             observer: &quiet,
         };
-        pipeline::run(&case, &execution, None).map(drop)
+        pipeline::run(&case, &execution, None).map(drop).map_err(|error| self.of_network(k, error))
+    }
+
+    /// What is wrong with a network that rows share, and what to do.
+    fn of_network(&self, k: usize, error: Error) -> Error {
+        match error {
+            error @ (Error::Interrupted | Error::Device(_) | Error::Inference(_)) => error,
+            error => Error::Input(format!(
+                "{error}; this is network {} of the survey, which rows share: bring back the files that it was trained with (plan.json says on which \
+                 row), or give another --out",
+                k + 1
+            )),
+        }
     }
 
     /// Computes rows of network `k` until another order comes, which it returns.
     fn serve(&self, k: usize, way: &str, mut jobs: Vec<Job>, foreman: &mut dyn Foreman) -> Result<Order> {
         let Asked { data, observer, commands, settings, batch, .. } = self.asked;
-        let finished = Finished::open_with(&self.asked.network_folder(k), *data, *commands)?;
+        let finished = Finished::open_with(&self.asked.network_folder(k), *data, *commands)
+            .map_err(|error| self.of_network(k, error))?;
         let case = &finished.case;
         let most = MOST * settings.draws;
         memory::of_targets(&case.problem, *batch, *batch, most, "--draws, --batch").check(self.device)?;

@@ -80,6 +80,14 @@ impl Device {
         }
     }
 
+    /// Name and version of the driver; empty for the processor itself.
+    pub fn driver(&self) -> String {
+        match self {
+            Device::Cpu(_) => String::new(),
+            Device::Gpu(gpu) => format!("{} {}", gpu.info().driver, gpu.info().driver_info).trim().to_owned(),
+        }
+    }
+
     /// Tells whether kernels run as shaders.
     pub fn is_gpu(&self) -> bool {
         matches!(self, Device::Gpu(_))

@@ -43,7 +43,7 @@ pub use tables::{
     BackgroundRow, COVERAGE_BINS, Coverage, LossRow, Quantiles, SetPictures, SpectrumRow, SpectrumTable, UnfoldedRow,
     UnfoldedTable, WeightedSamples,
 };
-pub use together::{SetAlone, StatisticSummary, Tension};
+pub use together::{SetAlone, StatisticSummary, Tension, statistic_words};
 pub use verdict::{Light, ModelLight, ModelStatus, Sampling, Verdict, VerdictStatus, limits};
 
 /// Equal-weight samples are stored row by row in physical units.

@@ -98,7 +98,7 @@ impl ReferenceSummary {
                 // The better evidence leads.
                 if let Some(p) = &n.polish {
                     rows.push((
-                        "ln Z (−C-STAT/2)",
+                        "ln Z (−½ statistic)",
                         signed(p.log_z, p.log_z_err),
                         "by importance sampling from a mixture fitted to the nested samples, which gave the posterior",
                     ));
@@ -106,7 +106,7 @@ impl ReferenceSummary {
                 }
                 rows.extend([
                     (
-                        if n.polish.is_some() { "ln Z of the nested samples" } else { "ln Z (−C-STAT/2)" },
+                        if n.polish.is_some() { "ln Z of the nested samples" } else { "ln Z (−½ statistic)" },
                         signed(n.log_z, n.log_z_err),
                         "evidence of the nested samples themselves",
                     ),

@@ -435,6 +435,9 @@ pub struct DeviceSummary {
     pub backend: String,
     /// Kind of device: "discrete", "integrated", "virtual", "software", "other", or "cpu" for the processor itself.
     pub kind: String,
+    /// Name and version of the driver; empty for the processor itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub driver: String,
 }
 
 /// These are the seconds that the stages of a run took.

@@ -27,14 +27,19 @@ pub struct StatisticSummary {
 impl StatisticSummary {
     /// Its name for people: "C-STAT", "W-statistic", ...
     pub fn words(&self) -> String {
-        let word = |name: &str| match name {
-            "cstat" => "C-STAT".to_owned(),
-            "wstat" => "W".to_owned(),
-            "marginal" => "marginal statistic".to_owned(),
-            other => other.to_owned(),
-        };
-        self.name.split(" + ").map(word).collect::<Vec<_>>().join(" + ")
+        statistic_words(&self.name)
     }
+}
+
+/// The name of a statistic, or of several ("cstat + pgstat"), for people.
+pub fn statistic_words(name: &str) -> String {
+    let word = |name: &str| match name {
+        "cstat" => "C-STAT".to_owned(),
+        "wstat" => "W".to_owned(),
+        "marginal" => "marginal statistic".to_owned(),
+        other => other.to_owned(),
+    };
+    name.split(" + ").map(word).collect::<Vec<_>>().join(" + ")
 }
 
 /// What data sets that are analysed together say alone, and whether they agree (Handley & Lemos 2019, Physical Review D 100, 043504).

@@ -167,6 +167,11 @@ impl Verdict {
         self.status == NotTrusted
     }
 
+    /// Calls the statistic of the fit by its name for people; until then it is C-STAT.
+    pub fn call_statistic(&mut self, words: &str) {
+        self.model.reasons.iter_mut().for_each(|reason| *reason = reason.replace("C-STAT", words));
+    }
+
     /// Returns the reasons of both lights in one text, those of the draws first.
     pub fn all_reasons(&self) -> String {
         let all = self.sampling.reasons.iter().chain(&self.model.reasons);

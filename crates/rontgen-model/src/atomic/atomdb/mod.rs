@@ -210,6 +210,11 @@ mod tests {
         let kt: Vec<f64> = db.nodes.iter().map(|n| n.kt).collect();
         assert_eq!(kt.len(), 4);
         assert!((kt[1] - 0.684503).abs() < 1e-6 && (kt[3] - 4.318923).abs() < 1e-6, "{kt:?}");
+        // By its digest one number is known to be another.
+        let mut other = db.clone();
+        assert_eq!(cache::sha256(&other), cache::sha256(&db));
+        other.nodes[1].lines.emissivity[0] *= 2.0;
+        assert_ne!(cache::sha256(&other), cache::sha256(&db));
         let hot = &db.nodes[3];
         assert!(hot.lines.energy.is_sorted() && hot.lines.energy.len() == 177);
         // The resonance line of helium-like iron: the brightest of its K shell (the L shell has brighter ones near 1.1 keV).

@@ -213,11 +213,16 @@ impl Sight {
         let isco = metric::isco(spin.1.min(LARGEST_SPIN));
         let given = if inner < 0.0 || places.stable { inner.abs() * isco } else { inner };
         if given < isco - 3e-3 {
-            let what = if inner < 0.0 { format!("{} orbits", -inner) } else { format!("{inner}") };
+            let orbits = inner < 0.0 || places.stable;
+            let what = match orbits {
+                true => format!("{} orbits ({given:.4} GM/c2)", inner.abs()),
+                false => format!("{inner} GM/c2"),
+            };
+            let orbit = if places.stable { "1" } else { "-1" };
             return Some((
                 places.inner,
                 format!(
-                    "{what} is inside the innermost stable orbit, {isco:.4} GM/c2 at spin {}; expected a radius outside of it, or -1 for the \
+                    "{what} is inside the innermost stable orbit, {isco:.4} GM/c2 at spin {}; expected a radius outside of it, or {orbit} for the \
                      orbit itself",
                     spin.1
                 ),
@@ -255,10 +260,15 @@ impl Sight {
             let edge = seen[0].0.min(seen[1].0);
             let inner = shown(nearest, inner);
             let name = places.inner_name;
+            // Radii of kerrdisk are in orbits: what they are in the unit of the edge is told, too.
+            let unit = match places.stable {
+                true => format!(" innermost stable orbits ({:.4} GM/c2)", seen[0].1.max(seen[1].1)),
+                false => " GM/c2".into(),
+            };
             return Some((
                 places.inner + 1,
                 format!(
-                    "{} is not outside of the disc's inner edge, {edge:.4} GM/c2 by {name} {inner} and spin {spins}; expected it above {name}",
+                    "{}{unit} is not outside of the disc's inner edge, {edge:.4} GM/c2 by {name} {inner} and spin {spins}; expected it above {name}",
                     shown(least, outer)
                 ),
             ));
