@@ -423,6 +423,13 @@ fn the_disc_sees_its_own_cut_off() {
 fn returning_light_is_reflected_again() {
     let dark = tempfile::tempdir().unwrap();
     xillver::write(dark.path(), false, 0.5).unwrap();
+    // By its digest a run knows that it is another table, under the same name.
+    let digest = |settings: &Settings| {
+        let model = Model::parse("tbabs*relxill", settings).unwrap();
+        rontgen::model::digest_of([&model]).unwrap()
+    };
+    assert_eq!(digest(&settings()), digest(&settings()));
+    assert_ne!(digest(&settings()), digest(&Settings::default().with_xillver(Some(dark.path().to_path_buf()), false)));
     let dim = Settings::default().with_xillver(Some(dark.path().to_path_buf()), false);
     let edges = logarithmic(2.0, 8.0, 40);
     let gain = |settings: &Settings, spin: f64| {

@@ -251,7 +251,7 @@ fn a_row_is_what_apply_says_and_the_folder_holds_it_for_everybody() {
     let page = fs::read_to_string(at.join("out/survey.html")).unwrap();
     assert_eq!(page.matches("<tr class=").count(), SHARED + 3);
     assert_eq!(page.matches("<svg").count(), SHARED + 2);
-    assert!(page.contains("other area, 1") && !page.contains("<script"));
+    assert!(page.contains("other area, 1") && page.contains(", native CPU</footer>") && !page.contains("<script"));
     // Again: nothing is computed, and nothing changes.
     let before = fs::read(at.join("out/survey.jsonl")).unwrap();
     let output = run(at, "out", &["--json"]);
@@ -264,6 +264,12 @@ fn a_row_is_what_apply_says_and_the_folder_holds_it_for_everybody() {
     assert!(output.status.success(), "{}", stderr(&output));
     let lines = fs::read(at.join("out/survey.jsonl")).unwrap();
     assert!(lines.starts_with(&before) && lines.len() > before.len(), "the table grows");
+    // The network was trained on the row with the most counts: with other ones it serves nobody, and what to do is told.
+    fs::copy(at.join("s3.pha"), at.join(format!("s{}.pha", SHARED - 1))).unwrap();
+    let output = run(at, "out", &["--retry"]);
+    let told = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("this is network 1 of the survey") && told.contains("give another --out"), "{told}");
 }
 
 #[test]
@@ -392,6 +398,16 @@ fn a_survey_goes_on_with_the_same_list_and_run_file_alone() {
     let text = stderr(&output);
     assert!(text.contains("another run file") && text.contains("powerlaw.phoindex"), "{text}");
     fs::write(at.join("r.toml"), RUN).unwrap();
+    let plan = fs::read_to_string(at.join("out/plan.json")).unwrap();
+    fs::write(at.join("out/plan.json"), &plan[..plan.len() / 2]).unwrap();
+    let output = run(at, "out", mine);
+    assert_eq!(output.status.code(), Some(2));
+    let text = stderr(&output);
+    assert!(
+        text.contains("out/plan.json is damaged") && text.contains("bring it back, or give another --out"),
+        "{text}"
+    );
+    fs::write(at.join("out/plan.json"), &plan).unwrap();
     let text = stderr(&run(at, "out", &["--shard", "12/12", "--samples", "10"]));
     assert!(text.contains("--samples 0"), "{text}");
     // Two at a time do not get into each other's way.

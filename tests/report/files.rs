@@ -257,6 +257,9 @@ fn verdicts() {
     let nested = judge(&|r, _| (r.pareto_k, r.log_z_err) = (0.0, 0.21));
     assert_eq!(nested.status, VerdictStatus::WithCare);
     assert!(nested.sampling.reasons.iter().any(|reason| reason.contains("the error of ln Z is 0.21")), "{nested:?}");
+    // Without weights that are weighed again, too.
+    let bare = judge(&|r, _| (r.max_weight_share, r.log_z_err) = (f64::NAN, 0.21));
+    assert_eq!((bare.status, bare.sampling.reasons.len()), (VerdictStatus::WithCare, 1), "{bare:?}");
     assert_eq!(judge(&|r, _| r.log_z_err = 0.09).status, VerdictStatus::Trusted);
     assert_eq!(judge(&|r, _| r.log_z_err = f64::NAN).status, VerdictStatus::Trusted);
     assert_eq!(judge(&|r, _| r.pareto_k = 1.2).status, VerdictStatus::NotTrusted);

@@ -74,7 +74,8 @@ pub fn page(rows: &[SurveyRow], summary: &SurveySummary, number: usize) -> Strin
     filters(&mut body, shown, summary);
     table(&mut body, rows, shown);
     turn(&mut body, pages(rows), number);
-    let _ = writeln!(body, "<footer>rontgen {}</footer>", escape(&summary.version));
+    let device = if summary.device.is_empty() { String::new() } else { format!(", {}", summary.device) };
+    let _ = writeln!(body, "<footer>rontgen {}{}</footer>", escape(&summary.version), escape(&device));
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
          content=\"width=device-width, initial-scale=1\">\n<title>{} – rontgen survey</title>\n<style>\n{STYLE}{OWN_STYLE}</style>\n</head>\n\

@@ -391,6 +391,7 @@ impl Opened {
             model: self.model,
             rows: self.list.rows.len(),
             version: env!("CARGO_PKG_VERSION").into(),
+            device: self.head.device.clone(),
             ..SurveySummary::default()
         };
         summary.count(&rows);

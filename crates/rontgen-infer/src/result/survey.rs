@@ -221,6 +221,9 @@ pub struct SurveySummary {
     pub likelihoods: u64,
     /// Version of rontgen.
     pub version: String,
+    /// Device that computes, without the number of threads, which changes nothing.
+    #[serde(default)]
+    pub device: String,
 }
 
 impl SurveySummary {

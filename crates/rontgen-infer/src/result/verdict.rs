@@ -143,6 +143,7 @@ impl Verdict {
             // A chain has no weights.
             light.add(WithCare, format!("the effective sample size is {:.0}, below {:.0}", refine.ess, limits::ESS));
         }
+        light.judge_evidence(refine);
         light.judge_emulator(refine);
         for disagreement in refine.agreement.iter().filter(|agreement| !agreement.holds()) {
             light.add(NotTrusted, disagreement.reason());
@@ -265,18 +266,6 @@ impl Sampling {
         } else if ess < limits::ESS {
             self.add(WithCare, format!("{which} {ess:.0}, below {:.0}", limits::ESS));
         }
-        // Of weights so large an error goes with so few effective draws; nested samples may be enough, and their evidence is not.
-        if refine.log_z_err > limits::LOG_Z_ERR && self.status != NotTrusted {
-            self.add(
-                WithCare,
-                format!(
-                    "the error of ln Z is {:.2}, above {}: the evidence tells models apart no better than that; more live points \
-                     (reference.live), of which it goes down with the square root, or the samples' own mixture (reference.polish) would",
-                    refine.log_z_err,
-                    limits::LOG_Z_ERR
-                ),
-            );
-        }
         // From k = 1/2 weights have no variance (Vehtari et al. 2024), and an effective size of many poor draws promises too much: the
         // part of the posterior that the proposal hardly reaches may be short.
         if k > limits::NO_VARIANCE && refine.efficiency < limits::EFFICIENCY {
@@ -305,6 +294,21 @@ impl Sampling {
             self.add(NotTrusted, format!("one sample carries {:.0} % of all weight", 100.0 * share));
         } else if share > limits::SHARE {
             self.add(WithCare, format!("one sample carries {:.1} % of all weight", 100.0 * share));
+        }
+    }
+
+    fn judge_evidence(&mut self, refine: &RefineSummary) {
+        // Of weights so large an error goes with so few effective draws; nested samples may be enough, and their evidence is not.
+        if refine.log_z_err > limits::LOG_Z_ERR && self.status != NotTrusted {
+            self.add(
+                WithCare,
+                format!(
+                    "the error of ln Z is {:.2}, above {}: the evidence tells models apart no better than that; more live points \
+                     (reference.live), of which it goes down with the square root, or the samples' own mixture (reference.polish) would",
+                    refine.log_z_err,
+                    limits::LOG_Z_ERR
+                ),
+            );
         }
     }
 
