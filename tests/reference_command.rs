@@ -119,6 +119,10 @@ fn both_samplers_find_one_posterior() {
     let folder = tempfile::tempdir().unwrap();
     let (plain, walked) = (folder.path().join("plain"), folder.path().join("walked"));
     done(&plain, &["--live", "200", "--set", "reference.polish=false"]);
+    // The first points have no weight that a number could tell, and the table of draws can be read all the same.
+    let root = folder.path().join("getdist");
+    let exported = rontgen().arg("export").arg(&plain).arg("--getdist").arg(&root).output().unwrap();
+    assert!(exported.status.success() && root.with_extension("txt").is_file(), "{}", stderr(&exported));
     let own = json(&plain);
     let doubted = own["verdict"]["sampling"]["reasons"].to_string().contains("the error of ln Z is");
     assert_eq!(doubted, number(&own["refine"]["log_z_err"]) > 0.1, "{}", own["verdict"]);

@@ -332,7 +332,11 @@ fn nested_samples(problem: &Problem, settings: &Settings, result: &nested::Neste
     let log_likelihood = result.points.log_l.clone();
     // The density that the points would have to be draws of for their weights to be prior * L / q, with the evidence as their mean.
     let log_q = (0..n)
-        .map(|i| log_prior[i] + log_likelihood[i] - evidence.weights[i].ln() - evidence.log_z - (n as f64).ln())
+        .map(|i| {
+            // A weight that no number is small enough for is 0; no density is infinite.
+            let weight = evidence.weights[i].max(f64::MIN_POSITIVE);
+            log_prior[i] + log_likelihood[i] - weight.ln() - evidence.log_z - (n as f64).ln()
+        })
         .collect();
     Refined {
         chosen: importance.resample(settings.output.posterior_samples, settings.inference.seed),
