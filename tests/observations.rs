@@ -117,7 +117,7 @@ fn what_cannot_be_meant_is_refused() {
     let two = |first: &str, second: &str, more: &str| format!("{first}{second}{SHARED}{more}");
     let (pn, mos) = (set("pn", "auto"), set("mos1", "auto"));
     let cases = [
-        (two(&pn, &pn, ""), "a data set is called \"pn\""),
+        (two(&pn, &pn, ""), "data sets are called \"pn\" and \"pn\""),
         (two(&pn, &mos, "\"tbabs.nH@mos2\" = 0.1\n"), "no data set is called 'mos2'"),
         (two(&pn, &mos, "\"nxb:powerlaw.norm\" = 0.1\n"), "no named model is called 'nxb'"),
         (two(&pn.replace("auto", "pgstat"), &mos, ""), "Poisson counts, without errors"),

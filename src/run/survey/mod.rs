@@ -242,9 +242,8 @@ pub fn open(asked: &Asked<'_>, list: &Path, shard: Option<Shard>, device: &Devic
     };
     let (table, mut told) = Table::open(&table, &head)?;
     let found = table::read_all(out, &head, &|row| list.holds(row), &|row| files::samples_stand(out, row))?;
-    let stands = |row: &&SurveyRow| {
-        (row.result.is_some() || !asked.retry) && !found.without_samples.contains(&row.name)
-    };
+    let stands =
+        |row: &&SurveyRow| (row.result.is_some() || !asked.retry) && !found.without_samples.contains(&row.name);
     let done: HashSet<&str> = found.rows.iter().filter(stands).map(|row| row.name.as_str()).collect();
     let of_mine = |at: &usize| shard.is_none_or(|shard| at % shard.of == shard.part - 1);
     let mine: Vec<usize> = (0..list.rows.len()).filter(of_mine).collect();
