@@ -146,9 +146,9 @@ fn what_cannot_be_meant_is_refused() {
     let more = [
         (
             two(&pn, &mos.replace("\"mos1\"", "\"p n\"").replace("\"p n\"", "\"pn background\""), ""),
-            "expected names of at most",
+            "which would share a file",
         ),
-        (two(&pn.replace("\"pn\"", "\"a/b\""), &mos.replace("\"mos1\"", "\"a_b\""), ""), "expected names of at most"),
+        (two(&pn.replace("\"pn\"", "\"a/b\""), &mos.replace("\"mos1\"", "\"a_b\""), ""), "which would share a file"),
         (two(&pn, &mos, "[inference]\nrounds = 1\n[inference.amortised]\n"), "takes one data set"),
         (
             two(&pn, &mos, "\"nxb:powerlaw.norm\" = 1.0\n[models.nxb]\nexpression = \"powerlaw\"\n"),
