@@ -9,8 +9,8 @@ In a page with any such mark, every block of code has one:
     <!-- shown: WHY -->     the block is not run
 
 A block of `text` right behind one that is run is what it prints, standard error included; a line `...` stands for any number of lines. Words have to be the
-same, and numbers as close as two processors make them. The commands of a page run one after the other in a folder with the files of mock_files.py. `--write` puts
-what was printed into the page instead, where its block has no `...`. Python blocks need the package rontgen; without it they are left out, and that is told.
+same, and numbers as close as two processors make them. The commands of a page run one after the other in a folder with the files of mock_files.py; then the tables behind
+`<!-- entries -->` are tried (entries.py). `--write` puts what was printed into the page instead, where its block has no `...`. Python blocks need the package rontgen; without it they are left out, and that is told.
 """
 
 import argparse
@@ -21,8 +21,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from pathlib import Path
 
+import entries
 import mock_files
 
 DOCS = Path(__file__).resolve().parent
@@ -109,10 +111,31 @@ def page(path: Path, folder: Path, program: Path, write: bool) -> int:
             changes.append((follows.start("code"), follows.end("code"), printed))
         elif (fault := differs(follows["code"].splitlines(), printed.splitlines())) is not None:
             raise SystemExit(f"{where}: {fault}")
+    started = time.monotonic()
+    if tried := entries.tried(folder, text, lambda kind, code: run(kind, code, folder, program)):
+        print(f"{path.name}: tables, {tried} commands: {time.monotonic() - started:.1f} s", flush=True)
     for start, end, printed in reversed(changes):
         text = text[:start] + "\n".join(line.rstrip() for line in printed.strip("\n").splitlines()) + "\n" + text[end:]
     if changes:
         path.write_text(text)
+    return count
+
+
+def run_files(program: Path) -> int:
+    """Holds every block of a run file, whole or a part, of every page against the keys that there are; returns how many there were."""
+    known = entries.keys(subprocess.run([program, "infer", "--keys"], stdout=subprocess.PIPE, text=True, check=True).stdout)
+    count = 0
+    for path in [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))]:
+        text = path.read_text()
+        for block in re.finditer(r"^ *```toml\n(.*?)^ *```$", text, flags=re.M | re.S):
+            where = f"{path.name}:{text[: block.start()].count(chr(10)) + 1}"
+            try:
+                values = tomllib.loads(block[1])
+            except tomllib.TOMLDecodeError as error:
+                raise SystemExit(f"{where}: {error}") from None
+            if (wrong := entries.unknown(values, known)) is not None:
+                raise SystemExit(f"{where}: a run file has no key {wrong}")
+            count += 1
     return count
 
 
@@ -125,6 +148,7 @@ def main() -> None:
     arguments = parser.parse_args()
     marked = [path for path in sorted(DOCS.glob("*.md")) if re.search(r"^<!-- (run|file|shown)\b", path.read_text(), flags=re.M)]
     pages = [path.resolve() for path in arguments.pages] or marked
+    print(f"{run_files(arguments.program.resolve())} blocks of run files", flush=True)
     count = 0
     with tempfile.TemporaryDirectory() as temporary:
         for path in pages:

@@ -75,6 +75,10 @@ fn list() -> String {
             out.push_str(line.trim_end());
             out.push('\n');
         }
+        // No component of XSPEC's: counts of channels, without norm or energies.
+        if group == 1 {
+            out.push_str(&format!("  {:10} {:14}  alone in a named model: pca{{FILE}} (docs/backgrounds.md)\n", "pca", "background"));
+        }
     }
     out
 }

@@ -6,7 +6,6 @@ use super::common::{DeviceArgs, FORCED, RunArgs, print_json, seed_parser, warn};
 use super::derive::Quantities;
 use super::device_test;
 use super::progress::{Mode, Progress, wrap};
-use crate::device::adapters;
 use crate::report::folder;
 use crate::run::run_file::RunFile;
 use crate::run::survey::{self, Asked, OWN, Outcome, Settings, Shard};
@@ -133,7 +132,10 @@ fn join(args: &Args, job: Option<usize>) -> Result<u8> {
 
 #[cfg(feature = "mpi")]
 fn join(args: &Args, job: Option<usize>) -> Result<u8> {
-    use crate::run::survey::ranks::{self, Ranks};
+    use crate::{
+        device,
+        run::survey::ranks::{self, Ranks},
+    };
     // A part of its own, or nothing to compute: no rank needs another.
     if job.is_none() || args.shard.is_some() || args.merge {
         threads(args.threads, 1)?;
@@ -145,8 +147,8 @@ fn join(args: &Args, job: Option<usize>) -> Result<u8> {
         return alone(args);
     }
     super::interrupt::install()?;
-    let device =
-        device_test::open(&own_device(&args.device.device, ranks.local_rank()), args.quiet || ranks.rank() > 0);
+    let own = device::of_rank(&args.device.device, &device::adapters(), ranks.local_rank());
+    let device = device_test::open(&own, args.quiet || ranks.rank() > 0);
     if ranks.rank() > 0 {
         let progress = Progress::silent();
         let data = args.run.data.folder();
@@ -186,20 +188,6 @@ fn cores() -> u64 {
         return all.fold(0xcbf2_9ce4_8422_2325, |hash, cpu| (hash ^ cpu as u64).wrapping_mul(0x0000_0100_0000_01b3));
     }
     0
-}
-
-/// The adapter of a rank: the one of its number on its machine, in turn, where a GPU is asked for and there are several.
-#[cfg_attr(not(feature = "mpi"), expect(dead_code, reason = "ranks are those of MPI"))]
-fn own_device(asked: &str, local_rank: usize) -> String {
-    if !asked.eq_ignore_ascii_case("auto") && !asked.eq_ignore_ascii_case("gpu") {
-        return asked.into();
-    }
-    let all = adapters();
-    let discrete: Vec<usize> = (0..all.len()).filter(|&i| all[i].kind == "discrete").collect();
-    match discrete.len() {
-        0 | 1 => asked.into(),
-        n => format!("gpu:{}", discrete[local_rank % n]),
-    }
 }
 
 /// Gives this process its threads: what was asked for, else its cores shared among `ranks`.

@@ -44,8 +44,8 @@ pub(super) struct Done {
 /// What a worker has done.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Report {
-    /// It is there.
-    Ready,
+    /// It is there, with this device.
+    Ready { device: String },
     /// A network stands.
     Trained { k: usize, seconds: f64 },
     /// These rows are done.
@@ -175,7 +175,7 @@ impl Hub {
     /// Those of the files.
     pub fn take(&mut self, rank: usize, report: Report, observer: &dyn Observer) -> Result<()> {
         match report {
-            Report::Ready => Ok(()),
+            Report::Ready { device } => self.time(&format!("ready,{},{rank},,\n", safe_field(&device))),
             Report::Trained { k, seconds } => {
                 self.dealer.networks[k].2 = State::Stands;
                 observer.message(&format!("network {} stands ({seconds:.1} s)", k + 1));

@@ -53,7 +53,7 @@ impl<'a> Worker<'a> {
     /// # Errors
     /// A device that fails, files of the folder that cannot be used, interruptions.
     pub fn work(&self, foreman: &mut dyn Foreman) -> Result<()> {
-        let mut order = foreman.report(Report::Ready)?;
+        let mut order = foreman.report(Report::Ready { device: self.device.name() })?;
         loop {
             order = match order {
                 Order::Stop => return Ok(()),

@@ -16,7 +16,7 @@ mod timing;
 pub use error::DeviceError;
 pub use gpu::{Gpu, grid_1d};
 pub use profile::{KernelUse, Profiler, Traffic};
-pub use select::{AdapterSummary, adapters};
+pub use select::{AdapterSummary, adapters, of_rank};
 pub use shader::{INCLUDES, Kernel};
 pub use status::Fault;
 pub use tensor::{Binding, Download, Element, RowBlocks, Tensor};

@@ -91,6 +91,33 @@ fn automatic(all: &[wgpu::Adapter]) -> Option<usize> {
         .map(|(_, i)| i)
 }
 
+/// Whether an adapter is what part of a name stands for: "software" is whatever software adapter there is, so that scripts need not know its name.
+fn is_called(name: &str, kind: &str, asked: &str) -> bool {
+    let asked = asked.to_lowercase();
+    name.to_lowercase().contains(&asked) || kind == asked
+}
+
+/// The word by which process `rank` of those of a machine (from 0) opens its adapter: those that `asked` may stand for, in turn.
+///
+/// `auto` and `gpu` stand for all of the kind that they take, part of a name or `software` for all that are called so, each adapter by one backend alone; `cpu` and
+/// `gpu:N` say what they mean, and what stands for one adapter or none is left as it is.
+pub fn of_rank(asked: &str, all: &[AdapterSummary], rank: usize) -> String {
+    let any = asked.eq_ignore_ascii_case("auto") || asked.eq_ignore_ascii_case("gpu");
+    if asked.eq_ignore_ascii_case("cpu") || numbered(asked).is_some() {
+        return asked.into();
+    }
+    let taken = |adapter: &AdapterSummary| if any { adapter.auto } else { is_called(&adapter.name, &adapter.kind, asked) };
+    let Some(first) = all.iter().find(|adapter| taken(adapter)) else { return asked.into() };
+    let alike = |adapter: &AdapterSummary| {
+        adapter.backend == first.backend && if any { adapter.kind == first.kind } else { taken(adapter) }
+    };
+    let own: Vec<usize> = (0..all.len()).filter(|&i| alike(&all[i])).collect();
+    match own.len() {
+        1 => asked.into(),
+        n => format!("gpu:{}", own[rank % n]),
+    }
+}
+
 /// The number of `gpu:1`.
 fn numbered(name: &str) -> Option<usize> {
     let (word, number) = name.split_once(':')?;
@@ -117,11 +144,9 @@ pub(super) fn open(name: &str) -> Result<Device, DeviceError> {
         }
         number
     } else {
-        let wanted = name.to_lowercase();
-        // "software" stands for whatever software adapter there is, so that scripts need not know its name.
         let matches = |adapter: &wgpu::Adapter| {
             let info = adapter.get_info();
-            info.name.to_lowercase().contains(&wanted) || kind(info.device_type) == wanted
+            is_called(&info.name, kind(info.device_type), name)
         };
         all.iter().position(matches).ok_or_else(|| {
             let names: Vec<_> = all.iter().map(|adapter| adapter.get_info().name).collect();
@@ -130,4 +155,69 @@ pub(super) fn open(name: &str) -> Result<Device, DeviceError> {
         })?
     };
     Gpu::new(all.swap_remove(index)).map(|gpu| Device::Gpu(std::sync::Arc::new(gpu)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine(adapters: &[(&str, &str, &str)]) -> Vec<AdapterSummary> {
+        let best = ["discrete", "integrated", "virtual"].iter().find_map(|kind| adapters.iter().position(|a| a.1 == *kind));
+        let all = adapters.iter().enumerate().map(|(i, (name, kind, backend))| AdapterSummary {
+            name: (*name).into(),
+            backend: (*backend).into(),
+            kind: (*kind).into(),
+            driver: String::new(),
+            features: Vec::new(),
+            max_buffer_bytes: 0,
+            max_binding_bytes: 0,
+            max_workgroup_invocations: 0,
+            workgroup_memory_bytes: 0,
+            cooperative_matrix: String::new(),
+            auto: best == Some(i),
+        });
+        all.collect()
+    }
+
+    fn of_ranks(asked: &str, all: &[AdapterSummary]) -> Vec<String> {
+        (0..4).map(|rank| of_rank(asked, all, rank)).collect()
+    }
+
+    #[test]
+    fn ranks_take_the_adapters_of_a_machine_in_turn() {
+        let node = machine(&[
+            ("Onboard", "integrated", "vulkan"),
+            ("NVIDIA A100", "discrete", "vulkan"),
+            ("llvmpipe", "software", "vulkan"),
+            ("NVIDIA A100", "discrete", "vulkan"),
+            ("NVIDIA T4", "discrete", "vulkan"),
+        ]);
+        for asked in ["auto", "gpu", "GPU"] {
+            assert_eq!(of_ranks(asked, &node), ["gpu:1", "gpu:3", "gpu:4", "gpu:1"]);
+        }
+        assert_eq!(of_ranks("a100", &node), ["gpu:1", "gpu:3", "gpu:1", "gpu:3"]);
+        for asked in ["t4", "gpu:3", "cpu", "software", "what is not there"] {
+            assert_eq!(of_ranks(asked, &node), [asked; 4]);
+        }
+    }
+
+    #[test]
+    fn an_adapter_of_two_backends_is_taken_once() {
+        let node = machine(&[
+            ("RTX", "discrete", "vulkan"),
+            ("RTX", "discrete", "dx12"),
+            ("RTX", "discrete", "vulkan"),
+            ("WARP", "software", "dx12"),
+        ]);
+        assert_eq!(of_ranks("auto", &node), ["gpu:0", "gpu:2", "gpu:0", "gpu:2"]);
+        assert_eq!(of_ranks("rtx", &node), ["gpu:0", "gpu:2", "gpu:0", "gpu:2"]);
+    }
+
+    #[test]
+    fn without_gpus_software_is_taken_by_name_alone() {
+        let node = machine(&[("SwiftShader", "software", "vulkan"), ("llvmpipe", "software", "vulkan")]);
+        assert_eq!(of_ranks("auto", &node), ["auto"; 4]);
+        assert_eq!(of_ranks("software", &node), ["gpu:0", "gpu:1", "gpu:0", "gpu:1"]);
+        assert_eq!(of_ranks("llvm", &node), ["llvm"; 4]);
+    }
 }
