@@ -1,11 +1,11 @@
 """UltraNest with rontgen.Likelihood beside UltraNest with a likelihood in numpy: the same spectrum, priors and settings, one after the other in one process.
 
-    python benches/beside_numpy.py NUMPY DATA xifu [--grouping all|file] [--live 400] [--repeats 1] [--kept]
+    python benches/beside_numpy.py NUMPY DATA xifu [--grouping all|file] [--live 400] [--repeats 1]
     python benches/beside_numpy.py NUMPY DATA pn
 
 NUMPY is a folder with the module xray_numpy (Simulator, load_pn, load_xifu, from_cube, cstat_offset), a forward model of dense numpy and scipy.sparse on two threads; DATA holds
 what it reads: the files of EPIC-pn or of X-IFU, and the absorption of XSPEC. The mock of X-IFU is the narrow line of examples/xifu-line.toml, 24 s, drawn here.
-`--grouping all` takes every channel for a bin. By default the energies of rontgen are those that numpy's has, all of them; `--kept` lets rontgen choose, as a run does.
+`--grouping all` takes every channel for a bin. rontgen runs twice: as it does by itself, at the energies that the folded spectrum notices, and at all of them, as numpy does.
 
 Needs numpy, scipy, astropy, ultranest and rontgen. A line of JSON for each run: elapsed and processor seconds, those inside the likelihood, its calls and rows, ln Z
 with likelihoods of -C-STAT/2.
@@ -43,7 +43,7 @@ def mock(folder: Path, grouping: str, out: Path) -> None:
     truth = {"tbabs.nH": 0.2, "zgauss.LineE": 2.0, "powerlaw.PhoIndex": 1.8, "powerlaw.norm": 0.3, "zgauss.Sigma": 0.009, "zgauss.Redshift": 0.27, "zgauss.norm": 0.01}
     free = {name: value for name, value in truth.items() if name not in ("tbabs.nH", "zgauss.LineE")}
     prior = {name: rontgen.uniform(0.9 * value, 1.1 * value) if name in free else value for name, value in truth.items()}
-    drawn = rontgen.Simulator(seen, line(), prior, seed=1, device="cpu")
+    drawn = rontgen.Simulator(seen, line(True), prior, seed=1, device="cpu")
     assert drawn.bins == len(channels), "channels that no bin has"
     counts = drawn({name: np.array([value]) for name, value in free.items()}, seed=1)[0]
     every = np.ones(len(channels), int) if grouping == "all" else peer.xifu_grouping(str(folder))
@@ -54,7 +54,7 @@ def mock(folder: Path, grouping: str, out: Path) -> None:
     grouped.writeto(out, overwrite=True)
 
 
-def line(exact: bool = True):
+def line(exact: bool):
     """The model of the X-IFU line."""
     import rontgen
 
@@ -62,34 +62,30 @@ def line(exact: bool = True):
 
 
 def case(arguments, folder: Path, out: Path):
-    """Returns numpy's simulator and its counts, and the same problem as a likelihood of rontgen."""
+    """Returns numpy's simulator and its counts, and the same problem as likelihoods of rontgen: at the energies it keeps, and at all."""
     import numpy as np
     import rontgen
     import xray_numpy as peer
     from astropy.io import fits
 
-    exact = not arguments.kept
     if arguments.case == "pn":
         response, counts = peer.load_pn(str(folder), 0.5, 10.0)
         simulator = peer.Simulator(str(folder), response, "pn", "angr_xspec", threads=2)
         seen = rontgen.Observation(folder / "PN_spectrum_grp20.fits", response=folder / "PN.rmf", arf=folder / "PN.arf", background=False, energies=(0.5, 10))
-        model = rontgen.Model("tbabs*(bbodyrad+powerlaw)", abundances="angr", exact_grid=exact)
-        names = ["tbabs.nH", "bbodyrad.kT", "bbodyrad.norm", "powerlaw.PhoIndex", "powerlaw.norm"]
-        frozen = {}
+        models = [rontgen.Model("tbabs*(bbodyrad+powerlaw)", abundances="angr", exact_grid=exact) for exact in (False, True)]
+        names, frozen = ["tbabs.nH", "bbodyrad.kT", "bbodyrad.norm", "powerlaw.PhoIndex", "powerlaw.norm"], {}
     else:
         mock(folder, arguments.grouping, out)
         with fits.open(out) as file:
-            grouping, channels = np.array(file["SPECTRUM"].data["GROUPING"]), np.array(file["SPECTRUM"].data["COUNTS"])
+            grouping, channels = (np.array(file["SPECTRUM"].data[name]) for name in ("GROUPING", "COUNTS"))
         response = peer.load_xifu(str(folder), 24.0, grouping=grouping)
         counts = response.group(channels)
         simulator = peer.Simulator(str(folder), response, "xifu", "wilm_xspec", threads=2)
         seen = rontgen.Observation(out, response=folder / peer.XIFU_RMF, arf=folder / peer.XIFU_ARF, background=False, energies=(0.2, 12), grouping="file")
-        model = line(exact)
-        names = ["powerlaw.PhoIndex", "powerlaw.norm", "zgauss.Sigma", "zgauss.Redshift", "zgauss.norm"]
-        frozen = {"tbabs.nH": 0.2, "zgauss.LineE": 2.0}
+        models = [line(False), line(True)]
+        names, frozen = ["powerlaw.PhoIndex", "powerlaw.norm", "zgauss.Sigma", "zgauss.Redshift", "zgauss.norm"], {"tbabs.nH": 0.2, "zgauss.LineE": 2.0}
     prior = {own: (rontgen.log_uniform if log else rontgen.uniform)(low, high) for own, (_, low, high, log) in zip(names, simulator.prior)}
-    likelihood = rontgen.Likelihood(seen, model, prior | frozen, device=arguments.device)
-    return simulator, counts, likelihood
+    return simulator, counts, [rontgen.Likelihood(seen, model, prior | frozen, device=arguments.device) for model in models]
 
 
 def main() -> None:
@@ -98,7 +94,6 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("case", choices=["pn", "xifu"])
     parser.add_argument("--grouping", choices=["file", "all"], default="file")
-    parser.add_argument("--kept", action="store_true")
     parser.add_argument("--live", type=int, default=400)
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--device", default="cpu")
@@ -114,11 +109,12 @@ def main() -> None:
 
     logging.getLogger("ultranest").setLevel(logging.WARNING)
     logging.getLogger("ultranest").addHandler(logging.NullHandler())
-    simulator, counts, own = case(arguments, arguments.data.resolve(), arguments.pha)
+    simulator, counts, (own, every) = case(arguments, arguments.data.resolve(), arguments.pha)
     offset = peer.cstat_offset(counts)
     ways = {
         "numpy": (lambda theta: simulator.loglike(theta, counts) - offset, lambda cube: peer.from_cube(cube, simulator.prior)),
         "rontgen": (own, own.prior_transform),
+        "rontgen, every energy": (every, every.prior_transform),
     }
 
     print(json.dumps(dict(case=arguments.case, bins=[len(counts), own.bins], energies=len(simulator.m.de), counts=float(counts.sum()))), flush=True)
@@ -133,7 +129,7 @@ def main() -> None:
                 function(theta[:n])
                 times.append(time.perf_counter() - started)
             rates[name] = 1e6 * float(np.median(times))
-        print(json.dumps(dict(rows=n, microseconds={name: round(value, 1) for name, value in rates.items()}, times=round(rates["numpy"] / rates["rontgen"], 1))), flush=True)
+        print(json.dumps(dict(rows=n, microseconds={name: round(value, 1) for name, value in rates.items()}, times=[round(rates["numpy"] / rates[name], 1) for name in ways])), flush=True)
 
     for repeat in range(arguments.repeats):
         for name, (function, transform) in ways.items():
@@ -155,7 +151,7 @@ def main() -> None:
             elapsed, processor = time.perf_counter() - elapsed, time.process_time() - processor
             # Both are the same likelihood: where the posterior lies.
             drawn = found["samples"][:: max(1, len(found["samples"]) // 100)]
-            apart = np.subtract(*(way(drawn) for way, _ in ways.values()))
+            apart = ways["numpy"][0](drawn) - ways["rontgen"][0](drawn)
             print(
                 json.dumps(
                     dict(likelihood=name, live=arguments.live, seed=1 + repeat, elapsed_s=round(elapsed, 2), processor_s=round(processor, 2), of_it_likelihood_s=[round(spent[2], 2), round(spent[3], 2)],

@@ -77,7 +77,10 @@ fn list() -> String {
         }
         // No component of XSPEC's: counts of channels, without norm or energies.
         if group == 1 {
-            out.push_str(&format!("  {:10} {:14}  alone in a named model: pca{{FILE}} (docs/backgrounds.md)\n", "pca", "background"));
+            out.push_str(&format!(
+                "  {:10} {:14}  alone in a named model: pca{{FILE}} (docs/backgrounds.md)\n",
+                "pca", "background"
+            ));
         }
     }
     out

@@ -1,7 +1,7 @@
 //! The same over the ranks of an MPI job.
 
 use super::{assert_same, lines, observations, reach, survey};
-use crate::common::runs::stderr;
+use crate::common::runs::{rontgen, stderr};
 use std::{
     fs,
     path::Path,
@@ -10,7 +10,10 @@ use std::{
 
 /// Arguments of `mpiexec -n N rontgen survey ...` as whoever runs the tests may start it, on however few cores.
 fn ranks(at: &Path, n: usize, out: &str, more: &[&str]) -> Command {
-    let alone = survey(at, out, more);
+    under_mpi(at, n, &survey(at, out, more))
+}
+
+fn under_mpi(at: &Path, n: usize, alone: &Command) -> Command {
     let mut command = Command::new("mpiexec");
     command.args(["-n", &n.to_string()]).arg(alone.get_program()).args(alone.get_args()).current_dir(at);
     command.env_remove("RONTGEN_DATA").env_remove("RONTGEN_PROGRESS").env_remove("RUST_LOG");
@@ -38,6 +41,48 @@ fn four_ranks_make_the_table_of_one() {
     let output = ranks(at, 4, "again", &[]).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     assert_eq!(stderr(&output).matches("line 2, column spectrum").count(), 1, "{}", stderr(&output));
+}
+
+/// Two software drivers of Vulkan stand for two GPUs, where both are there: local rank 0 has the one, local rank 1 the other, local rank 2 the first again.
+#[test]
+fn ranks_of_a_machine_take_its_adapters_in_turn() {
+    let drivers = ["/usr/share/vulkan/icd.d/lvp_icd.x86_64.json", "/usr/lib/chromium/vk_swiftshader_icd.json"];
+    if let Some(missing) = drivers.iter().find(|driver| !Path::new(driver).exists()) {
+        eprintln!("ignored: {missing} is missing");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    observations(at);
+    // Rows that fail at once: what is asked is who opened what.
+    let damaged: String = (0..6).map(|k| format!("damaged.pha,none,{k}\n")).collect();
+    fs::write(at.join("list.csv"), format!("spectrum,background,name\n{damaged}")).unwrap();
+    let drivers = drivers.join(":");
+    let devices = |asked: &str| {
+        let mut alone = rontgen();
+        alone.args(["survey", "list.csv", "r.toml", "--out", asked, "--device", asked]);
+        let mut job = under_mpi(at, 3, &alone);
+        let output = job.env("VK_DRIVER_FILES", &drivers).env("VK_ICD_FILENAMES", &drivers).output().unwrap();
+        assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+        let times = fs::read_to_string(at.join(asked).join("times.csv")).unwrap();
+        let mut ready: Vec<(String, String)> = Vec::new();
+        for line in times.lines().filter_map(|line| line.strip_prefix("ready,")) {
+            let (device, rank) = line.trim_end_matches(',').rsplit_once(',').unwrap();
+            ready.push((rank.into(), device.into()));
+        }
+        ready.sort();
+        assert_eq!(ready.iter().map(|(rank, _)| &rank[..]).collect::<Vec<_>>(), ["0", "1", "2"], "{times}");
+        ready.into_iter().map(|(_, device)| device).collect::<Vec<String>>()
+    };
+    let turns = devices("software");
+    assert!(turns[0] != turns[1] && turns[0] == turns[2], "{turns:?}");
+    assert!(
+        ["SwiftShader", "llvmpipe"].iter().all(|name| turns[..2].iter().any(|own| own.contains(name))),
+        "{turns:?}"
+    );
+    // A name of one of them is that one for all, and nobody takes software that was not asked for.
+    assert!(devices("llvmpipe").iter().all(|own| own.contains("llvmpipe")));
+    assert!(devices("auto").iter().all(|own| own.contains("native CPU")));
 }
 
 /// Processes that this one has started, directly or not, whose command line names `out`.

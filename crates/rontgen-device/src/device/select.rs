@@ -106,7 +106,8 @@ pub fn of_rank(asked: &str, all: &[AdapterSummary], rank: usize) -> String {
     if asked.eq_ignore_ascii_case("cpu") || numbered(asked).is_some() {
         return asked.into();
     }
-    let taken = |adapter: &AdapterSummary| if any { adapter.auto } else { is_called(&adapter.name, &adapter.kind, asked) };
+    let taken =
+        |adapter: &AdapterSummary| if any { adapter.auto } else { is_called(&adapter.name, &adapter.kind, asked) };
     let Some(first) = all.iter().find(|adapter| taken(adapter)) else { return asked.into() };
     let alike = |adapter: &AdapterSummary| {
         adapter.backend == first.backend && if any { adapter.kind == first.kind } else { taken(adapter) }
@@ -162,7 +163,8 @@ mod tests {
     use super::*;
 
     fn machine(adapters: &[(&str, &str, &str)]) -> Vec<AdapterSummary> {
-        let best = ["discrete", "integrated", "virtual"].iter().find_map(|kind| adapters.iter().position(|a| a.1 == *kind));
+        let best =
+            ["discrete", "integrated", "virtual"].iter().find_map(|kind| adapters.iter().position(|a| a.1 == *kind));
         let all = adapters.iter().enumerate().map(|(i, (name, kind, backend))| AdapterSummary {
             name: (*name).into(),
             backend: (*backend).into(),
