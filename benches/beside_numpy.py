@@ -1,11 +1,13 @@
 """UltraNest with rontgen.Likelihood beside UltraNest with a likelihood in numpy: the same spectrum, priors and settings, one after the other in one process.
 
-    python benches/beside_numpy.py NUMPY DATA xifu [--grouping all|file] [--live 400] [--repeats 1]
+    python benches/beside_numpy.py NUMPY DATA xifu [--grouping all|file] [--live 400] [--draws 128] [--repeats 1]
     python benches/beside_numpy.py NUMPY DATA pn
 
 NUMPY is a folder with the module xray_numpy (Simulator, load_pn, load_xifu, from_cube, cstat_offset), a forward model of dense numpy and scipy.sparse on two threads; DATA holds
 what it reads: the files of EPIC-pn or of X-IFU, and the absorption of XSPEC. The mock of X-IFU is the narrow line of examples/xifu-line.toml, 24 s, drawn here.
 `--grouping all` takes every channel for a bin. rontgen runs twice: as it does by itself, at the energies that the folded spectrum notices, and at all of them, as numpy does.
+
+`--draws` is UltraNest's `ndraw_min`, the points that it draws from its region for a call; some tenth of them are likelihoods.
 
 Needs numpy, scipy, astropy, ultranest and rontgen. A line of JSON for each run: elapsed and processor seconds, those inside the likelihood, its calls and rows, ln Z
 with likelihoods of -C-STAT/2.
@@ -95,6 +97,7 @@ def main() -> None:
     parser.add_argument("case", choices=["pn", "xifu"])
     parser.add_argument("--grouping", choices=["file", "all"], default="file")
     parser.add_argument("--live", type=int, default=400)
+    parser.add_argument("--draws", type=int, default=128)
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--pha", type=Path, default=Path("xifu-line-grouped.pha"))
@@ -146,7 +149,7 @@ def main() -> None:
                 return found
 
             elapsed, processor = time.perf_counter(), time.process_time()
-            sampler = ultranest.ReactiveNestedSampler(own.names, counted, transform, vectorized=True, log_dir=None)
+            sampler = ultranest.ReactiveNestedSampler(own.names, counted, transform, vectorized=True, log_dir=None, ndraw_min=arguments.draws)
             found = sampler.run(min_num_live_points=arguments.live, dlogz=0.5, viz_callback=False, show_status=False)
             elapsed, processor = time.perf_counter() - elapsed, time.process_time() - processor
             # Both are the same likelihood: where the posterior lies.
@@ -154,7 +157,7 @@ def main() -> None:
             apart = ways["numpy"][0](drawn) - ways["rontgen"][0](drawn)
             print(
                 json.dumps(
-                    dict(likelihood=name, live=arguments.live, seed=1 + repeat, elapsed_s=round(elapsed, 2), processor_s=round(processor, 2), of_it_likelihood_s=[round(spent[2], 2), round(spent[3], 2)],
+                    dict(likelihood=name, live=arguments.live, draws=arguments.draws, seed=1 + repeat, elapsed_s=round(elapsed, 2), processor_s=round(processor, 2), of_it_likelihood_s=[round(spent[2], 2), round(spent[3], 2)],
                          calls=spent[0], rows=spent[1], logz=round(found["logz"], 3), error=round(found["logzerr"], 3), ess=round(float(found["ess"])), apart=[round(float(apart.mean()), 4), round(float(apart.std()), 4)])
                 ),
                 flush=True,
