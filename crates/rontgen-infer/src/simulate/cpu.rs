@@ -18,6 +18,14 @@ use rayon::prelude::*;
 pub(super) const TILE: usize = CPU_SPECTRA;
 /// Energies times rows between two ticks: some hundredths of a second.
 const WORK_PER_TICK: usize = 1 << 23;
+/// Energies times spectra below which another thread is not worth waking: some tens of microseconds.
+const WORK_PER_THREAD: usize = 1 << 13;
+
+/// Spectra of a job, of `rows` in all: few spectra are shared out among the threads rather than left to one, though a fold costs as much for one spectrum as for a tile.
+fn tile(rows: usize, energies: usize, threads: usize) -> usize {
+    let jobs = (rows * energies / WORK_PER_THREAD).clamp(1, threads.max(1));
+    if rows >= TILE * jobs { TILE } else { rows.div_ceil(jobs) }
+}
 
 /// One thread's working memory.
 #[derive(Debug, Default)]
@@ -47,16 +55,17 @@ struct Job<'a> {
     background: bool,
 }
 
-/// `n` rows of a blocked array, tile by tile.
+/// `n` rows of a blocked array, `tile` at a time.
 fn slices<'a>(
     blocks: &'a mut Option<&mut RowBlocks<f32>>,
     row: usize,
     n: usize,
     cols: usize,
+    tile: usize,
 ) -> impl Iterator<Item = &'a mut [f32]> {
     blocks.as_mut().into_iter().flat_map(move |blocks| {
         let (block, local, _) = place(blocks, row);
-        blocks.blocks[block].cpu_mut()[local * cols..][..n * cols].chunks_mut(TILE * cols)
+        blocks.blocks[block].cpu_mut()[local * cols..][..n * cols].chunks_mut(tile * cols)
     })
 }
 
@@ -77,16 +86,17 @@ impl Simulator {
         let mut row = 0;
         while row < rows {
             let n = together(&outputs, row, stretch.min(rows - row));
+            let tile = tile(n, self.energies(), rayon::current_num_threads());
             let given = self.given(coordinates, &theta.cpu()[row * free..][..n * free], n);
-            let mut counts = slices(&mut outputs.counts, row, n, bins);
-            let mut twin = slices(&mut outputs.twin, row, n, bins);
-            let mut expected = slices(&mut outputs.expected, row, n, bins);
+            let mut counts = slices(&mut outputs.counts, row, n, bins, tile);
+            let mut twin = slices(&mut outputs.twin, row, n, bins, tile);
+            let mut expected = slices(&mut outputs.expected, row, n, bins, tile);
             let mut likelihoods =
-                outputs.log_likelihood.as_mut().into_iter().flat_map(|out| out.cpu_mut()[row..][..n].chunks_mut(TILE));
+                outputs.log_likelihood.as_mut().into_iter().flat_map(|out| out.cpu_mut()[row..][..n].chunks_mut(tile));
             let jobs: Vec<Job<'_>> = (row..row + n)
-                .step_by(TILE)
+                .step_by(tile)
                 .map(|first| {
-                    let rows = TILE.min(row + n - first);
+                    let rows = tile.min(row + n - first);
                     Job {
                         row: offset + first,
                         place: first - row,
@@ -232,6 +242,51 @@ impl Simulator {
                 if !poisson::draw_row(source, (job.row + r) as u32, means, out) {
                     cpu.status.raise(Fault::Poisson, job.row + r);
                 }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulate::no_tick;
+    use rontgen_device::device::Device;
+    use rontgen_model::model::{Model, Parameters, Prior, Program, Setting, Settings};
+    use rontgen_ogip::observation::demo_instrument;
+
+    #[test]
+    fn few_spectra_are_shared_out_and_many_fill_tiles() {
+        assert_eq!(tile(12, 100, 2), 12, "not worth another thread");
+        assert_eq!((tile(12, 6000, 2), tile(12, 6000, 1), tile(13, 6000, 2)), (6, 12, 7));
+        assert_eq!((tile(1, 30_000, 2), tile(40, 30_000, 64), tile(12, 6000, 64)), (1, 1, 2));
+        assert_eq!((tile(32, 6000, 2), tile(31, 6000, 2), tile(10_000, 6000, 16)), (TILE, TILE, TILE));
+    }
+
+    /// A row's likelihood is the same to the last bit in any batch, on any number of threads.
+    #[test]
+    fn a_batch_is_its_rows_one_by_one() {
+        let dataset = demo_instrument();
+        let model = Model::parse("tbabs*powerlaw", &Settings::default()).unwrap();
+        let free = |lo, hi| Setting::Free(Prior::Uniform { lo, hi });
+        let settings =
+            [("tbabs.nH", free(0.0, 0.5)), ("powerlaw.PhoIndex", free(1.0, 3.0)), ("powerlaw.norm", free(1e-4, 1e-2))];
+        let settings = settings.into_iter().map(|(name, setting)| (name.to_owned(), setting)).collect();
+        let parameters = Parameters::resolve(&model, &settings).unwrap();
+        let program = Program::new(&model, &dataset.folded.edges).unwrap();
+        let device = Device::cpu();
+        let simulator = Simulator::new(&device, &program, &parameters, &dataset.folded, &dataset.counts).unwrap();
+        let cube: Vec<f32> = (0..40 * 3).map(|k| (k as f32 * 0.618_034).fract()).collect();
+        let of = |rows: &[f32]| {
+            let rows = Tensor::from_slice(&device, rows.len() / 3, 3, rows);
+            simulator.log_likelihood(&rows, &mut no_tick).unwrap().download().unwrap()
+        };
+        let alone: Vec<f32> = cube.chunks(3).flat_map(of).collect();
+        assert!(alone.iter().all(|value| value.is_finite()) && alone.iter().any(|value| *value != alone[0]));
+        for threads in [1, 2, 7] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            for n in [1, 2, 5, 12, 15, 16, 17, 24, 31, 33, 40] {
+                assert_eq!(pool.install(|| of(&cube[..3 * n])), alone[..n], "{n} rows, {threads} threads");
             }
         }
     }
