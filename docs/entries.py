@@ -60,17 +60,19 @@ class Entries:
     """The pieces of code of a page's tables, tried in its folder."""
 
     def __init__(self, folder: Path, page: str, run) -> None:
-        self.folder, self.page, self.run, self.count, self.helps = folder, page, run, 0, {}
+        self.folder, self.page, self.run, self.ran = folder, page, run, {}
         self.printed = "\n".join(re.findall(r"^```text\n(.*?)^```", page, flags=re.M | re.S))
         self.keys = keys(self.say(["rontgen", "infer", "--keys"]))
 
     def say(self, words: list[str], refusal: str | None = None) -> str:
-        """Runs a command and returns what it prints."""
-        self.count += 1
-        status, printed = self.run("sh", shlex.join(words))
+        """Runs a command, once, and returns what it prints."""
+        command = shlex.join(words)
+        if command not in self.ran:
+            self.ran[command] = self.run("sh", command)
+        status, printed = self.ran[command]
         if (status == 2 and refusal in printed) if refusal else status == 0:
             return printed
-        raise ValueError(f"{shlex.join(words)}: exit status {status}\n{printed}")
+        raise ValueError(f"{command}: exit status {status}\n{printed}")
 
     def cell(self, cell: str) -> None:
         """Tries the right column of a row."""
@@ -98,10 +100,9 @@ class Entries:
     def command(self, words: list[str]) -> list[str]:
         """Runs a command; one without arguments, which only tells where to look, is held against its help. Returns the words without options."""
         name, rest = words[1], words[2:]
-        if name not in self.helps:
-            self.helps[name] = self.say(["rontgen", name, "--help"])
+        about = self.say(["rontgen", name, "--help"])
         for option in (word for word in rest if word.startswith("--")):
-            if not re.search(rf"^ +(-\w, )?{option}\b", self.helps[name], flags=re.M):
+            if not re.search(rf"^ +(-\w, )?{option}\b", about, flags=re.M):
                 raise ValueError(f"rontgen {name} has no option {option}")
         if not rest or rest[0].startswith("--"):
             return words[:2]
@@ -114,7 +115,7 @@ class Entries:
         if name == "infer" and "--dry-run" not in rest:
             rest += ["--dry-run"]
         # Files that a row before has made.
-        if {"--plot", "--xcm", "--out"} & set(rest) and "--force" in self.helps[name] and name != "infer":
+        if {"--plot", "--xcm", "--out"} & set(rest) and "--force" in about and name != "infer":
             rest += ["--force"]
         self.say(["rontgen", name, *rest])
         return ["rontgen", name, rest[0]]
@@ -184,4 +185,4 @@ def tried(folder: Path, page: str, run) -> int:
                 entries.cell(cells[1])
             except (ValueError, KeyError) as error:
                 raise SystemExit(f"{row}\n{error}") from None
-    return entries.count
+    return len(entries.ran)
