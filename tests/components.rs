@@ -247,7 +247,7 @@ fn every_stage_is_valid_wgsl() {
         for stage in program.stages() {
             assert_eq!(stage.slot, next);
             next += stage.slots;
-            let text = format!("{}\n{WRAPPER}", stage.wgsl);
+            let text = format!("{}\nconst W_RUN = 1u;\n{WRAPPER}", stage.wgsl);
             let module = naga::front::wgsl::parse_str(&text)
                 .unwrap_or_else(|e| panic!("{expression}: {}", e.emit_to_string(&text)));
             naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty())

@@ -1,7 +1,7 @@
-//! xillver and xillverCp on a device against the f64 form, at random parameters.
+//! Reflection by xillver's tables on a device against the f64 form, at random parameters.
 
 use crate::{
-    golden::device::{device, run},
+    golden::device::{Prepared, device},
     reflection::tables,
 };
 use rontgen::model::{Model, Parameters, Prior, Program, Setting, Settings};
@@ -35,9 +35,51 @@ const HOT_SLAB: &[(&str, f64, f64)] = &[
     ("z", 0.0, 0.5),
     ("refl_frac", -3.0, 10.0),
 ];
+/// Few nodes of spin and inclination, so that few rays are traced: narrow lines of discs far from a lamp.
+const SLOW: &[(&str, f64, f64)] = &[
+    ("h", 3.0, 20.0),
+    ("a", 0.0, 0.1),
+    ("Incl", 20.0, 23.0),
+    ("gamma", 1.5, 3.0),
+    ("logxi", 1.0, 4.0),
+    ("Afe", 0.9, 2.0),
+    ("refl_frac", -3.0, 10.0),
+];
+const FAST: &[(&str, f64, f64)] = &[
+    ("h", 1.6, 60.0),
+    ("Incl", 60.0, 70.0),
+    ("Rout", 410.0, 1000.0),
+    ("z", 0.0, 0.5),
+    ("gamma", 1.4, 3.0),
+    ("logxi", 0.0, 4.5),
+    ("Afe", 0.5, 3.0),
+];
+const BROKEN: &[(&str, f64, f64)] = &[
+    ("Index1", -10.0, 10.0),
+    ("Index2", -10.0, 10.0),
+    ("Rbr", 1.5, 300.0),
+    ("a", -0.998, -0.95),
+    ("Incl", 3.0, 10.0),
+    ("Rout", 410.0, 1000.0),
+    ("z", 0.0, 0.5),
+    ("gamma", 1.4, 3.0),
+    ("logxi", 0.0, 4.5),
+    ("Afe", 0.5, 3.0),
+    ("refl_frac", -3.0, 10.0),
+];
+
 const CASES: &[Case] = &[
     Case { name: "xillver", fixed: &[], free: SLAB, renormalise: false, draws: 24 },
     Case { name: "xillverCp", fixed: &[], free: HOT_SLAB, renormalise: true, draws: 12 },
+    Case { name: "relxilllp", fixed: &[], free: SLOW, renormalise: true, draws: 12 },
+    Case {
+        name: "relxilllpCp",
+        fixed: &[("a", 0.998), ("kTe", 60.0), ("switch_reflfrac_boost", 1.0)],
+        free: FAST,
+        renormalise: false,
+        draws: 8,
+    },
+    Case { name: "relxill", fixed: &[], free: BROKEN, renormalise: false, draws: 12 },
 ];
 
 /// Numbers in 0 .. 1 of a linear congruential generator (Knuth's).
@@ -73,23 +115,23 @@ fn model(case: &Case) -> (Model, Vec<f64>) {
     (model, full)
 }
 
-/// In bins above 1e-3 of the brightest a device in f32 is within 1e-4 of the oracle, wherever the parameters are: in bins of 1 %, of a tenth of a cell
-/// of the table, and in ones that are wider than many of its cells.
+/// In bins above 1e-3 of the brightest a device in f32 is within 1e-4 of the oracle, wherever the parameters are: in bins of 1 %, of a fiftieth of a cell
+/// of the table, and in ones that are wider than many of its cells. One grid has them all, as compiling its stages takes longest.
 #[test]
 fn devices_keep_to_the_oracle() {
     let Some((device, queue)) = device() else { return };
-    let grids: [Vec<f64>; 3] = [
-        (0..=550).map(|k| 0.3 * 1.01f64.powi(k)).collect(),
-        (0..=300).map(|k| 6.0 + 0.002 * f64::from(k)).collect(),
-        (0..=20).map(|k| 0.3 * 1.3f64.powi(k)).collect(),
-    ];
+    let mut edges: Vec<f64> = (0..=300).map(|k| 0.3 * (6.0f64 / 0.3).powf(f64::from(k) / 300.0)).collect();
+    edges.extend((1..=300).map(|k| 6.0 + 0.002 * f64::from(k)));
+    edges.extend((1..=110).map(|k| 6.6 * 1.01f64.powi(k)));
+    edges.extend((1..=5).map(|k| 6.6 * 1.01f64.powi(110) * 1.3f64.powi(k)));
     let mut failures = Vec::new();
     for case in CASES {
         let (model, start) = model(case);
         let mut draws = Draws(7);
-        let programs: Vec<Program> = grids.iter().map(|edges| Program::new(&model, edges).unwrap()).collect();
-        assert!(programs.iter().all(|program| program.stages().iter().all(|stage| !stage.host)), "{}", case.name);
-        let mut worst = [0.0f64; 3];
+        let program = Program::new(&model, &edges).unwrap();
+        assert!(program.stages().iter().all(|stage| !stage.host), "{}", case.name);
+        let prepared = Prepared::new(&device, &queue, &program);
+        let mut worst = 0.0f64;
         for draw in 0..case.draws {
             let mut full = start.clone();
             for (name, lo, hi) in case.free {
@@ -100,22 +142,26 @@ fn devices_keep_to_the_oracle() {
             }
             let single: Vec<f32> = full.iter().map(|x| *x as f32).collect();
             let rounded: Vec<f64> = single.iter().map(|x| f64::from(*x)).collect();
-            for (grid, program) in programs.iter().enumerate() {
-                let mut want = vec![0.0; program.energies()];
-                program.evaluate(&rounded, &mut want);
-                let found = run(&device, &queue, program, &single);
-                let peak = want.iter().fold(0.0f64, |m, x| m.max(*x));
-                assert!(peak > 0.0, "{} {rounded:?}", case.name);
-                let pairs = found.iter().zip(&want).enumerate().filter(|(_, (_, want))| **want > 1e-3 * peak);
-                let off = pairs.map(|(bin, (found, want))| ((f64::from(*found) / want - 1.0).abs(), bin));
-                let (off, bin) = off.fold((0.0, 0), |a, b| if b.0 > a.0 || b.0.is_nan() { b } else { a });
-                worst[grid] = worst[grid].max(if off.is_nan() { f64::INFINITY } else { off });
-                if off.is_nan() || off >= 1e-4 {
-                    failures.push(format!("{} {rounded:?} grid {grid}: {off:.1e} in bin {bin}", case.name));
+            let mut want = vec![0.0; program.energies()];
+            program.evaluate(&rounded, &mut want);
+            let found = prepared.run(&single);
+            let peak = want.iter().fold(0.0f64, |m, x| m.max(*x));
+            assert!(peak > 0.0, "{} {rounded:?}", case.name);
+            // Wide bins hold more photons than narrow ones beside them: each against the brightest of those as wide.
+            let width = |k: usize| edges[k + 1] / edges[k];
+            let mut off = (0.0f64, 0);
+            for (k, (found, want)) in found.iter().zip(&want).enumerate() {
+                let apart = (f64::from(*found) / want - 1.0).abs();
+                if *want > 1e-3 * peak * ((width(k) - 1.0) / 0.3).min(1.0) && (apart > off.0 || apart.is_nan()) {
+                    off = (apart, k);
                 }
             }
+            worst = worst.max(if off.0.is_nan() { f64::INFINITY } else { off.0 });
+            if off.0.is_nan() || off.0 >= 1e-4 {
+                failures.push(format!("{} {rounded:?}: {:.1e} in bin {}", case.name, off.0, off.1));
+            }
         }
-        println!("{:12} {:?}: {:.1e} {:.1e} {:.1e}", case.name, case.fixed, worst[0], worst[1], worst[2]);
+        println!("{:12} {:?}: {worst:.1e}", case.name, case.fixed);
     }
     assert!(failures.is_empty(), "{failures:#?}");
 }

@@ -1,5 +1,8 @@
-// Slabs by xillver's tables in stages: what all of them share. reflection/device.rs puts constants in front (REFLECTION_...: where numbers begin
+// Reflection by xillver's tables in stages: what all of them share. reflection/device.rs puts constants in front (REFLECTION_...: where numbers begin
 // in the table, how many there are, steps) and functions that give parameters (reflection_index and so on).
+
+// keV/cm2/s of a primary spectrum of norm 1; see primary.rs.
+const REFLECTION_ENERGY = 496.6834;
 
 // Nodes of an axis around a value, as the lower one and the share of the upper one.
 struct ReflectionPlace { low: u32, share: f32 }
@@ -77,16 +80,50 @@ fn reflection_corners() -> bool {
     return held;
 }
 
-// Numbers of a slab: shares of REFLECTION_DIRECTIONS directions, then these.
+// ln of a primary spectrum's energy between its nodes of photon index and ln cut-off; see ln_energy in primary.rs.
+fn reflection_ln_energy(index: f32, cut: f32) -> f32 {
+    let at = REFLECTION_PRIMARY;
+    var a = cubic_around((index - table(at)) / REFLECTION_INDEX_STEP, u32(table(at + 1u)));
+    let columns = u32(table(at + 3u));
+    let b = cubic_around((log(max(cut, 1.0)) - table(at + 2u)) / REFLECTION_CUT_STEP, columns);
+    var sum = 0.0;
+    for (var k = 0u; k < a.count; k++) {
+        let row = at + 4u + (a.first + k) * columns + b.first;
+        var own = table(row);
+        if b.count > 1u {
+            own = dot(b.weights, vec4<f32>(own, table(row + 1u), table(row + 2u), table(row + 3u)));
+        }
+        sum += a.weights[k] * own;
+    }
+    return sum;
+}
+
+// Numbers of a zone, one behind the other (a slab is one zone): shares of REFLECTION_DIRECTIONS directions, then these, then the line in cells.
 const REFLECTION_CUT_LOW = 0u;
 const REFLECTION_CUT_SHARE = 1u;
-const REFLECTION_FACTOR = 2u;
+const REFLECTION_FIRST = 2u;
+const REFLECTION_COUNT = 3u;
+const REFLECTION_PHOTONS = 4u;
+const REFLECTION_FACTOR = 5u;
+const REFLECTION_CONTINUUM = 6u;
+const REFLECTION_RISEN = 7u;
+const REFLECTION_HEAD = 8u;
 
-fn reflection_number(number: u32) -> f32 {
-    return source(REFLECTION_SLAB_SLOT, REFLECTION_DIRECTIONS + number);
+fn reflection_zone_number(zone: u32, number: u32) -> f32 {
+    return source(REFLECTION_ZONES_SLOT, zone * REFLECTION_ZONE_SIZE + REFLECTION_DIRECTIONS + number);
 }
 
 // A number that is none.
 fn reflection_nan(zero: u32) -> f32 {
     return bitcast<f32>(0x7fc00000u + zero);
+}
+
+// Sine and cosine of 0 to 90 degrees, by series: those of a device may be 5e-7 off.
+fn reflection_sine_cosine(degrees: f32) -> vec2<f32> {
+    let near = degrees <= 45.0;
+    let a = clamp(select(90.0 - degrees, degrees, near), 0.0, 45.0) * 0.017453293;
+    let s = a * a;
+    let sine = a * (1.0 - s / 6.0 * (1.0 - s / 20.0 * (1.0 - s / 42.0 * (1.0 - s / 72.0))));
+    let cosine = 1.0 - s / 2.0 * (1.0 - s / 12.0 * (1.0 - s / 30.0 * (1.0 - s / 56.0 * (1.0 - s / 90.0))));
+    return select(vec2<f32>(cosine, sine), vec2<f32>(sine, cosine), near);
 }

@@ -3,7 +3,7 @@
 var<private> reflection_primary: Cutoff;
 
 // `amplitude`: photons/keV/cm2/s at 1 keV without redshift and cut-off.
-fn reflection_continuum_setup(amplitude: f32, z: f32) {
+fn reflection_continuum_setup(amplitude: f32, risen: f32, z: f32) {
     let slope = 1.0 - reflection_index();
     reflection_primary = Cutoff(amplitude * safe_exp(slope * log(z)), slope, z / reflection_cut());
 }

@@ -12,10 +12,11 @@ const RELATIVISTIC_PAIRS = 2500u;
 struct Relativistic {
     // y = g - 1 of the five corners.
     corner: array<f32, 5>,
+    // Their g, of a line times its energy, in two parts: where they are in bins. The numbers above are 1e-7 from it.
+    exact: array<vec2<f32>, 5>,
     // Where the shares of a piece's points stand.
     shares: u32,
     energy: f32,
-    energy_low: f32,
     norm: f32,
 }
 
@@ -43,10 +44,14 @@ struct RelativisticView {
     lamp_spins: Cubic,
     heights: Cubic,
     height_count: u32,
-    // Where room_scratch from 350 has what returns over what the lamp sends.
+    // Where room_scratch from 350 has what returns over what the lamp sends; `linear`: all light over that of the lamp, with straight lines between.
     returning: bool,
+    linear: bool,
+    // Radii of the edges beyond 1, and roots of the radii in two parts.
     inner: f32,
     outer: f32,
+    inner_root: vec2<f32>,
+    outer_root: vec2<f32>,
     allowed: bool,
     photons: f32,
 }
@@ -127,6 +132,17 @@ fn relativistic_isco(a: f32) -> f32 {
     return d * (2.0 + d);
 }
 
+// The root of its radius in two parts: a step of Newton's method for x^4 - 6 x^2 + 8 a x - 3 a^2 = 0.
+fn relativistic_isco_root(a: f32, beyond: f32) -> vec2<f32> {
+    let x = pair_root(pair_sum(1.0, beyond));
+    let square = pair_times(x, x);
+    let spin = pair(a);
+    let short = pair_add(pair_times(square, pair_add(square, vec2<f32>(-6.0, 0.0))),
+        pair_times(pair_add(8.0 * x, -pair_times(vec2<f32>(3.0, 0.0), spin)), spin));
+    let slope = 4.0 * (pair_value(x) * (pair_value(square) - 3.0) + 2.0 * a);
+    return pair_add(x, pair(-pair_value(short) / max(slope, 1e-3)));
+}
+
 // r^1/2 beyond 1.
 fn relativistic_root(beyond: f32) -> f32 {
     return beyond / (1.0 + sqrt(1.0 + beyond));
@@ -199,6 +215,12 @@ fn relativistic_emission(v: RelativisticView, beyond: f32, radius: Cubic) -> f32
     }
     if v.returning {
         let place = (log(beyond - v.inside) - v.grid_first) / v.grid_step * RELATIVISTIC_FINENESS - 0.5;
+        if v.linear {
+            let ring = clamp(place, 0.0, f32(RELATIVISTIC_LIGHT - 1u));
+            let k = min(u32(ring), RELATIVISTIC_LIGHT - 2u);
+            let low = room_scratch[350u + k];
+            return emissivity * radial * (low + (room_scratch[351u + k] - low) * (ring - f32(k)));
+        }
         let back = cubic_around(place, RELATIVISTIC_LIGHT);
         let n = 350u + back.first;
         let share = dot(back.weights, vec4<f32>(room_scratch[n], room_scratch[n + 1u], room_scratch[n + 2u], room_scratch[n + 3u]));
@@ -369,6 +391,15 @@ fn relativistic_edge(radius: f32, beyond: f32) -> f32 {
     return (radius - 1.0) + radius * beyond;
 }
 
+// The root of a radius, in units of an orbit whose root is known or not.
+fn relativistic_edge_root(radius: f32, units: bool, orbit: vec2<f32>) -> vec2<f32> {
+    let root = pair_root(pair(abs(radius)));
+    if units {
+        return pair_times(root, orbit);
+    }
+    return root;
+}
+
 // What is the same for all rings of a disc.
 fn relativistic_view(d: RelativisticDisc, t: u32) -> RelativisticView {
     var v: RelativisticView;
@@ -384,7 +415,7 @@ fn relativistic_view(d: RelativisticDisc, t: u32) -> RelativisticView {
     let isco = relativistic_isco(d.spin);
     v.grid_first = log(isco - v.inside);
     v.grid_step = (log(2499.0 - v.inside) - v.grid_first) / f32(RELATIVISTIC_RADII - 1u);
-    v.row = 2u + laws * RELATIVISTIC_ANGLES;
+    v.row = 2u + laws * RELATIVISTIC_ANGLES + u32(table(t + 23u));
     v.tilts = u32(table(t + 3u));
     v.kind = d.kind;
     v.light = d.light;
@@ -410,6 +441,19 @@ fn relativistic_view(d: RelativisticDisc, t: u32) -> RelativisticView {
     let end = relativistic_edge(d.outer, unit);
     let inner = clamp(asked, isco, 2500.0 / 1.01 - 1.0);
     let outer = clamp(end, inner * 1.001 + 0.001, 2499.0);
+    // Whether a radius is in units of the orbit, and not moved.
+    let orbit = relativistic_isco_root(d.spin, isco);
+    v.inner_root = orbit;
+    if asked > isco {
+        v.inner_root = relativistic_edge_root(d.inner, d.stable || d.inner < 0.0, orbit);
+    }
+    if inner != asked && asked > isco {
+        v.inner_root = pair_root(pair_sum(1.0, inner));
+    }
+    v.outer_root = relativistic_edge_root(d.outer, d.stable, orbit);
+    if outer != end {
+        v.outer_root = pair_root(pair_sum(1.0, outer));
+    }
     // A disc that ends before it begins sends nothing.
     v.photons = select(1.0, 0.0, end <= max(asked, isco));
     if d.kind == 0u {
@@ -428,43 +472,47 @@ fn relativistic_view(d: RelativisticDisc, t: u32) -> RelativisticView {
     return v;
 }
 
-// Annuli of a disc: ln of the distance of the first ring, and its step.
-struct RelativisticAnnuli { first: f32, step: f32 }
+// Annuli of a disc: `count` from number `start` on, of `whole`; ln of the distance of the first ring of the disc, and its step.
+struct RelativisticAnnuli { start: u32, count: u32, whole: u32, first: f32, step: f32 }
 
-fn relativistic_annuli(v: RelativisticView) -> RelativisticAnnuli {
+fn relativistic_annuli(v: RelativisticView, start: u32, count: u32, whole: u32) -> RelativisticAnnuli {
     let first = log(v.inner - v.inside);
-    return RelativisticAnnuli(first, (log(v.outer - v.inside) - first) / f32(RELATIVISTIC_RINGS));
+    return RelativisticAnnuli(start, count, whole, first, (log(v.outer - v.inside) - first) / f32(whole));
 }
 
 // Fills room_scratch with rings (red ends from 0, blue ends from 100) and with weights of the annuli (from 200); the line has its corners, and no photons.
 fn relativistic_rings(v: RelativisticView, n: RelativisticAnnuli, a: ptr<private, Room>) -> Relativistic {
-    var c = Relativistic(array<f32, 5>(0.0, 0.0, 0.0, 0.0, 0.0), v.t + RELATIVISTIC_HEADER, 1.0, 0.0, 1.0);
+    var c: Relativistic;
+    c.shares = v.t + RELATIVISTIC_HEADER;
+    c.energy = 1.0;
+    c.norm = 1.0;
     var bluest = -1.0;
     var reddest = 1e9;
     var emitted = 0.0;
-    for (var k = 0u; k <= RELATIVISTIC_RINGS; k++) {
-        var beyond = v.inside + safe_exp(n.first + n.step * f32(k));
-        if k == 0u {
+    for (var k = 0u; k <= n.count; k++) {
+        let ring = n.start + k;
+        var beyond = v.inside + safe_exp(n.first + n.step * f32(ring));
+        if ring == 0u {
             beyond = v.inner;
         }
-        if k == RELATIVISTIC_RINGS {
+        if ring == n.whole {
             beyond = v.outer;
         }
-        let radius = relativistic_radius(v, n.first, n.step, f32(k));
+        let radius = relativistic_radius(v, n.first, n.step, f32(ring));
         room_scratch[k] = relativistic_end(v, beyond, radius, 0u);
         room_scratch[100u + k] = relativistic_end(v, beyond, radius, 1u);
         reddest = min(reddest, room_scratch[k]);
         bluest = max(bluest, room_scratch[100u + k]);
         let end = relativistic_emission(v, beyond, radius);
         if k > 0u {
-            let place = f32(k) - 0.5;
+            let place = f32(ring) - 0.5;
             let between = v.inside + safe_exp(n.first + n.step * place);
             let middle = relativistic_emission(v, between, relativistic_radius(v, n.first, n.step, place));
             room_scratch[199u + k] = n.step / 6.0 * (emitted + 4.0 * middle + end);
         }
         emitted = end;
     }
-    let last = RELATIVISTIC_RINGS;
+    let last = n.count;
     c.corner = array<f32, 5>(reddest, max(room_scratch[0], room_scratch[last]), min(room_scratch[100], room_scratch[100u + last]),
         max(room_scratch[100], room_scratch[100u + last]), bluest);
     for (var k = 1u; k < 5u; k++) {
@@ -479,6 +527,130 @@ fn relativistic_rings(v: RelativisticView, n: RelativisticAnnuli, a: ptr<private
         (*a)[k + 4u] = 0.0; (*a)[k + 5u] = 0.0; (*a)[k + 6u] = 0.0; (*a)[k + 7u] = 0.0;
     }
     return c;
+}
+
+// The four weights of a cubic in two parts each, `place` steps from the first node of all.
+fn relativistic_weights(place: vec2<f32>, cubic: Cubic) -> array<vec2<f32>, 4> {
+    if cubic.count < 4u {
+        return array<vec2<f32>, 4>(vec2<f32>(1.0, 0.0), vec2<f32>(0.0), vec2<f32>(0.0), vec2<f32>(0.0));
+    }
+    let t = pair_add(place, vec2<f32>(-f32(cubic.first + 1u), 0.0));
+    let a = pair_add(t, vec2<f32>(1.0, 0.0));
+    let b = pair_add(t, vec2<f32>(-1.0, 0.0));
+    let c = pair_add(t, vec2<f32>(-2.0, 0.0));
+    let ab = pair_times(a, b);
+    let tc = pair_times(t, c);
+    let sixth = pair_of(0.16666667, -4.9670538e-9);
+    return array<vec2<f32>, 4>(-pair_times(pair_times(tc, b), sixth), 0.5 * pair_times(ab, c), -0.5 * pair_times(tc, a),
+        pair_times(pair_times(ab, t), sixth));
+}
+
+// A place along the axis at k of the table, held within it.
+fn relativistic_place(v: RelativisticView, k: u32, coordinate: vec2<f32>) -> vec2<f32> {
+    let place = pair_times(pair_add(coordinate, pair(-table(v.t + k + 1u))), pair(table(v.t + k + 2u)));
+    let last = max(table(v.t + k), 1.0) - 1.0;
+    let near = pair_value(place);
+    if near < 0.0 || near > last {
+        return vec2<f32>(clamp(near, 0.0, last), 0.0);
+    }
+    return place;
+}
+
+// The sine of an inclination in two parts.
+fn relativistic_sine(degrees: f32) -> vec2<f32> {
+    let near = degrees <= 45.0;
+    let radians = pair_times(pair(select(90.0 - degrees, degrees, near)), pair_of(0.017453292, 1.3519960e-10));
+    let a = pair_value(radians);
+    let s = a * a;
+    if near {
+        return pair_add(radians, pair(-a * s / 6.0 * (1.0 - s / 20.0 * (1.0 - s / 42.0 * (1.0 - s / 72.0 * (1.0 - s / 110.0))))));
+    }
+    let tail = s * s / 24.0 * (1.0 - s / 30.0 * (1.0 - s / 56.0 * (1.0 - s / 90.0 * (1.0 - s / 132.0))));
+    return pair_add(vec2<f32>(1.0, 0.0), pair_add(-0.5 * pair_times(radians, radians), pair(tail)));
+}
+
+// What places of rings' ends need in two parts: weights of the spins and of the inclinations, the sine of the inclination, the radius from which distances
+// count, their ln at the disc's inner edge and over all of it, and the radial grid's ln at its first node and steps per ln.
+struct RelativisticExact {
+    spins: array<vec2<f32>, 4>,
+    tilts: array<vec2<f32>, 4>,
+    sine: vec2<f32>,
+    inside: vec2<f32>,
+    first: vec2<f32>,
+    range: vec2<f32>,
+    grid: vec2<f32>,
+    steps: vec2<f32>,
+}
+
+fn relativistic_precise(v: RelativisticView, tilt: f32) -> RelativisticExact {
+    let spin = pair_sum(1.0, -clamp(v.spin, -0.998, 0.998));
+    let near = pair(relativistic_cube_root(pair_value(spin)));
+    let square = pair_times(near, near);
+    let short = pair_value(pair_add(spin, -pair_times(square, near)));
+    let root = pair_add(near, pair(short / (3.0 * pair_value(square))));
+    // 0.9 and 0.1 as f64 has them.
+    let inside = pair_times(pair_of(0.9, 2.3841858e-8), pair_add(vec2<f32>(1.0, 0.0), pair_root(pair_sum(1.0, -v.spin))));
+    let orbit = relativistic_isco_root(v.spin, relativistic_isco(v.spin));
+    let grid = pair_log(pair_add(pair_times(orbit, orbit), -inside));
+    let extent = pair_add(pair_log(pair_add(vec2<f32>(2500.0, 0.0), -inside)), -grid);
+    let first = pair_log(pair_add(pair_times(v.inner_root, v.inner_root), -inside));
+    let last = pair_log(pair_add(pair_times(v.outer_root, v.outer_root), -inside));
+    return RelativisticExact(
+        relativistic_weights(relativistic_place(v, 0u, root), v.spins),
+        relativistic_weights(relativistic_place(v, 3u, pair(tilt)), v.inclinations),
+        relativistic_sine(tilt), inside, first, pair_add(last, -first), grid,
+        pair_over(vec2<f32>(f32(RELATIVISTIC_RADII - 1u), 0.0), extent));
+}
+
+// g of the red (0) or the blue (1) end of a ring in two parts. As relativistic_end, all times powers of the root of the radius.
+fn relativistic_exact_end(v: RelativisticView, own: RelativisticExact, ring: u32, side: u32) -> vec2<f32> {
+    let ln = pair_add(own.first, pair_over(f32(ring) * own.range, vec2<f32>(f32(RELATIVISTIC_RINGS), 0.0)));
+    var root = pair_root(pair_add(own.inside, pair_exp(ln)));
+    if ring == 0u { root = v.inner_root; }
+    if ring == RELATIVISTIC_RINGS { root = v.outer_root; }
+    var place = pair_times(pair_add(ln, -own.grid), own.steps);
+    if pair_value(place) < 0.0 { place = vec2<f32>(0.0); }
+    let radius = cubic_around(pair_value(place), RELATIVISTIC_RADII);
+    var radial = relativistic_weights(place, radius);
+    var spins = own.spins;
+    var tilts = own.tilts;
+    let size = RELATIVISTIC_RADII * v.row;
+    var sum = vec2<f32>(0.0);
+    for (var p = 0u; p < v.spins.count; p++) {
+        for (var q = 0u; q < v.inclinations.count; q++) {
+            let at = v.images + ((v.spins.first + p) * v.tilts + v.inclinations.first + q) * size + radius.first * v.row + side;
+            var row = vec2<f32>(0.0);
+            for (var n = 0u; n < 4u; n++) {
+                row = pair_add(row, pair_times(radial[n], pair(table(at + n * v.row))));
+            }
+            sum = pair_add(sum, pair_times(pair_times(spins[p], tilts[q]), row));
+        }
+    }
+    let square = pair_times(root, root);
+    let cube = pair_times(square, root);
+    let spin = pair(v.spin);
+    let still = pair_add(pair_add(cube, -pair_times(vec2<f32>(3.0, 0.0), root)), 2.0 * spin);
+    let reach = pair_times(pair_times(own.sine, sum), square);
+    return pair_over(pair_root(pair_times(cube, still)), pair_add(pair_add(cube, spin), -reach));
+}
+
+// g of the corners in two parts: each is the end of a ring of those that relativistic_rings left in room_scratch.
+fn relativistic_corners(v: RelativisticView, tilt: f32, c: Relativistic) -> array<vec2<f32>, 5> {
+    var corner = c.corner;
+    var exact: array<vec2<f32>, 5>;
+    let own = relativistic_precise(v, tilt);
+    for (var k = 0u; k < 5u; k++) {
+        var ring = 0u;
+        var side = 0u;
+        for (var other = 0u; other <= RELATIVISTIC_RINGS; other++) {
+            if room_scratch[other] == corner[k] || room_scratch[100u + other] == corner[k] {
+                ring = other;
+                side = select(1u, 0u, room_scratch[other] == corner[k]);
+            }
+        }
+        exact[k] = relativistic_exact_end(v, own, ring, side);
+    }
+    return exact;
 }
 
 // Fills room_scratch from 300 with the areas of a ring.
@@ -519,8 +691,8 @@ fn relativistic_add(c: Relativistic, a: ptr<private, Room>, k: u32, most: f32) {
     }
 }
 
-// Integrates the line from its densities, and makes it one photon.
-fn relativistic_finish(c: Relativistic, a: ptr<private, Room>) {
+// Integrates the line from its densities, and makes it one photon; returns the photons that there were.
+fn relativistic_finish(c: Relativistic, a: ptr<private, Room>) -> f32 {
     var total = 0.0;
     for (var piece = 0u; piece < 4u; piece++) {
         let extent = c.corner[piece + 1u] - c.corner[piece];
@@ -542,12 +714,14 @@ fn relativistic_finish(c: Relativistic, a: ptr<private, Room>) {
         (*a)[k + 2u] *= inverse;
         (*a)[k + 3u] *= inverse;
     }
+    return total;
 }
 
 fn relativistic_new(d: RelativisticDisc, t: u32, a: ptr<private, Room>) -> Relativistic {
     let v = relativistic_view(d, t);
-    let rings = relativistic_annuli(v);
+    let rings = relativistic_annuli(v, 0u, RELATIVISTIC_RINGS, RELATIVISTIC_RINGS);
     var c = relativistic_rings(v, rings, a);
+    c.exact = relativistic_corners(v, clamp(d.tilt, 1.0, 89.0), c);
     // Weights have a common scale, so that sums stay in range.
     var most = 1e-37;
     for (var k = 0u; k < RELATIVISTIC_RINGS; k += 4u) {
@@ -557,7 +731,7 @@ fn relativistic_new(d: RelativisticDisc, t: u32, a: ptr<private, Room>) -> Relat
         relativistic_areas(v, relativistic_radius(v, rings.first, rings.step, f32(k) + 0.5));
         relativistic_add(c, a, k, most);
     }
-    relativistic_finish(c, a);
+    _ = relativistic_finish(c, a);
     // NaN outside of what the table was made for.
     c.norm = select(bitcast<f32>(0x7fc00000u + v.law), v.photons, v.allowed);
     return c;
@@ -569,7 +743,10 @@ fn relativistic_line(d: RelativisticDisc, t: u32, a: ptr<private, Room>, energy:
     let z = stretch(redshift);
     let at_rest = max(energy, 1e-3);
     c.energy = at_rest / z;
-    c.energy_low = quotient_rest(at_rest, z, redshift - (z - 1.0), c.energy);
+    let own = pair_of(c.energy, quotient_rest(at_rest, z, redshift - (z - 1.0), c.energy));
+    for (var k = 0u; k < 5u; k++) {
+        c.exact[k] = pair_times(own, c.exact[k]);
+    }
     c.norm *= norm;
     return c;
 }
@@ -632,31 +809,42 @@ fn relconv_lp_setup(p: u32, t: u32, slot: u32, a: ptr<private, Room>) -> Relativ
     return relativistic_new(d, t, a);
 }
 
-// A stretch of the line between two points: number of it, where it begins, its length, its first density and its last in photons per stretch,
-// photons in it.
-struct RelativisticStretch { number: u32, start: f32, step: f32, rise: f32, fall: f32, all: f32 }
+// A stretch of the line between two points: number of it, where it begins and ends, from the y that is looked at, its length, its first density and its
+// last in photons per stretch, photons in it.
+struct RelativisticStretch { number: u32, start: f32, end: f32, step: f32, rise: f32, fall: f32, all: f32 }
 
-// The stretch that holds a y between the line's ends.
-fn relativistic_stretch(c: Relativistic, a: ptr<private, Room>, y: f32) -> RelativisticStretch {
-    let piece = u32(y >= c.corner[1]) + u32(y >= c.corner[2]) + u32(y >= c.corner[3]);
-    let from_y = c.corner[piece];
-    let extent = c.corner[piece + 1u] - from_y;
-    let below = max(y - from_y, 0.0);
-    let above = max(c.corner[piece + 1u] - y, 0.0);
+// Where the n-th point of a piece is, by the nearer end of it: shares from both ends are the same.
+fn relativistic_at(c: Relativistic, from_y: f32, to_y: f32, n: u32) -> f32 {
+    if n < 30u {
+        return from_y + (to_y - from_y) * table(c.shares + n);
+    }
+    return to_y - (to_y - from_y) * table(c.shares + 59u - n);
+}
+
+// The stretch that holds a y between the line's ends, `offset` from that which is looked at; `beyond`: how far that is beyond the corners.
+fn relativistic_stretch(c: Relativistic, a: ptr<private, Room>, beyond: array<f32, 5>, offset: f32) -> RelativisticStretch {
+    var away = beyond;
+    let piece = u32(away[1] + offset >= 0.0) + u32(away[2] + offset >= 0.0) + u32(away[3] + offset >= 0.0);
+    let from_y = -away[piece];
+    let to_y = -away[piece + 1u];
+    let below = max(offset - from_y, 0.0);
+    let above = max(to_y - offset, 0.0);
     var k = min(u32(arctan_positive(sqrt(below / max(above, 1e-30))) * (59.0 / 1.5707963)), 58u);
     // Roundings of the angle.
-    if k > 0u && below < extent * table(c.shares + k) {
+    if k > 0u && offset < relativistic_at(c, from_y, to_y, k) {
         k -= 1u;
     }
-    if k < 58u && below >= extent * table(c.shares + k + 1u) {
+    if k < 58u && offset >= relativistic_at(c, from_y, to_y, k + 1u) {
         k += 1u;
     }
-    let share = table(c.shares + k);
-    let step = max(extent * (table(c.shares + k + 1u) - share), 1e-30);
+    let near = select(59u - k, k + 1u, k < 30u);
+    let far = select(58u - k, k, k < 30u);
+    let step = max((to_y - from_y) * abs(table(c.shares + near) - table(c.shares + far)), 1e-30);
     let at = piece * 120u + k;
     let all = (*a)[at + 60u];
     // Held so that the cubic never falls.
-    return RelativisticStretch(piece * 59u + k, from_y + extent * share, step, min((*a)[at] * step, 3.0 * all), min((*a)[at + 1u] * step, 3.0 * all), all);
+    return RelativisticStretch(piece * 59u + k, relativistic_at(c, from_y, to_y, k), relativistic_at(c, from_y, to_y, k + 1u), step,
+        min((*a)[at] * step, 3.0 * all), min((*a)[at + 1u] * step, 3.0 * all), all);
 }
 
 // Photons of a part of a stretch: its middle and length in units of the stretch.
@@ -666,22 +854,21 @@ fn relativistic_part(s: RelativisticStretch, middle: f32, length: f32) -> f32 {
     return max(length * (s.rise + middle * (linear + middle * square) + square * length * length / 12.0), 0.0);
 }
 
-// Share of the line within half a width of y.
-fn relativistic_share(c: Relativistic, a: ptr<private, Room>, y: f32, half: f32) -> f32 {
+// Share of the line within half a width of a y that is so far beyond the corners.
+fn relativistic_share(c: Relativistic, a: ptr<private, Room>, beyond: array<f32, 5>, half: f32) -> f32 {
     // From y, so that narrow bins keep their digits.
-    let low = max(-half, c.corner[0] - y);
-    let high = min(half, c.corner[4] - y);
+    let low = max(-half, -beyond[0]);
+    let high = min(half, -beyond[4]);
     if low >= high {
         return 0.0;
     }
-    let s = relativistic_stretch(c, a, y + low);
-    let e = relativistic_stretch(c, a, y + high);
-    let from_start = s.start - y;
+    let s = relativistic_stretch(c, a, beyond, low);
+    let e = relativistic_stretch(c, a, beyond, high);
     if s.number == e.number {
-        return relativistic_part(s, (0.5 * (low + high) - from_start) / s.step, (high - low) / s.step);
+        return relativistic_part(s, (0.5 * (low + high) - s.start) / s.step, (high - low) / s.step);
     }
-    let rest = clamp((from_start + s.step - low) / s.step, 0.0, 1.0);
-    let begun = clamp((high - (e.start - y)) / e.step, 0.0, 1.0);
+    let rest = clamp((s.end - low) / s.step, 0.0, 1.0);
+    let begun = clamp((high - e.start) / e.step, 0.0, 1.0);
     var between = 0.0;
     for (var n = s.number + 1u; n < e.number; n++) {
         between += (*a)[n / 59u * 120u + 60u + n % 59u];
@@ -691,6 +878,9 @@ fn relativistic_share(c: Relativistic, a: ptr<private, Room>, y: f32, half: f32)
 
 fn relativistic_value(c: Relativistic, a: ptr<private, Room>, i: u32) -> f32 {
     let inverse = 1.0 / c.energy;
-    let y = ((mid_hi(i) - c.energy) + (mid_lo(i) - c.energy_low)) * inverse;
-    return c.norm * relativistic_share(c, a, y, 0.5 * width(i) * inverse);
+    var beyond: array<f32, 5>;
+    for (var k = 0u; k < 5u; k++) {
+        beyond[k] = ((mid_hi(i) - c.exact[k].x) + (mid_lo(i) - c.exact[k].y)) * inverse;
+    }
+    return c.norm * relativistic_share(c, a, beyond, 0.5 * width(i) * inverse);
 }

@@ -6,30 +6,37 @@ fn spread_middle(i: u32) -> f32 {
     return (ln_mid(i) - SPREAD_FIRST) / SPREAD_STEP;
 }
 
-// The share of a bin's ln E below a node; a bin's photons are spread evenly over it.
-fn spread_below(i: u32, node: f32) -> f32 {
-    return clamp((node - spread_middle(i)) * SPREAD_STEP / log_width(i) + 0.5, 0.0, 1.0);
-}
-
-// Photons of the source between node n and the next.
-fn spread_cell(slot: u32, n: u32) -> f32 {
-    if n >= SPREAD_STEPS {
-        return 0.0;
+// Photons of the source between node n and the next, and their first moment about the middle in steps; a bin's photons are spread evenly over its ln E.
+fn spread_moments(slot: u32, n: i32) -> vec2<f32> {
+    if n < 0 || n >= i32(SPREAD_STEPS) {
+        return vec2<f32>(0.0);
     }
     let lower = f32(n);
     let first = first_above(safe_exp(SPREAD_FIRST + SPREAD_STEP * lower));
     let highest = safe_exp(SPREAD_FIRST + SPREAD_STEP * (lower + 1.0)) * (1.0 + 1e-6);
-    var sum = 0.0;
+    var sum = vec2<f32>(0.0);
     // One before, for roundings.
     for (var k = max(first, 1u) - 1u; k < energies() && edge_lo(min(k, energies() - 1u)) < highest; k++) {
-        var above = spread_below(k, lower + 1.0);
-        var below = spread_below(k, lower);
+        let extent = log_width(k) / SPREAD_STEP;
+        let middle = spread_middle(k) - lower;
+        var begin = clamp(middle - 0.5 * extent, 0.0, 1.0);
+        var end = clamp(middle + 0.5 * extent, 0.0, 1.0);
         // Nothing lies beyond the first and the last node.
-        if n == 0u && k == 0u { below = 0.0; }
-        if n + 1u == SPREAD_STEPS && k + 1u == energies() { above = 1.0; }
-        sum += source(slot, k) * (above - below);
+        if n == 0 && k == 0u { begin = 0.0; }
+        if u32(n) + 1u == SPREAD_STEPS && k + 1u == energies() { end = 1.0; }
+        let own = source(slot, k) * (end - begin) / extent;
+        sum += own * vec2<f32>(1.0, 0.5 * (begin + end) - 0.5);
     }
     return sum;
+}
+
+// Photons between node n and the next as the sums take them, evenly spread there: neighbours make up for the moments.
+fn spread_cell(slot: u32, n: u32) -> f32 {
+    if n >= SPREAD_STEPS {
+        return 0.0;
+    }
+    let i = i32(n);
+    return spread_moments(slot, i).x + 0.5 * (spread_moments(slot, i - 1).y - spread_moments(slot, i + 1).y);
 }
 
 fn spread_product(cells: u32, hats: u32, lowest: i32, n: i32, k: i32) -> f32 {

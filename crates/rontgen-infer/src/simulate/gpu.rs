@@ -13,6 +13,8 @@ use crate::kernels::{fold, gain, model, model_fold, parameters};
 
 /// Bytes of a tile's flux: enough spectra to fill an adapter, far below any binding limit.
 const FLUX_BYTES: u64 = 64 << 20;
+/// Bytes of a tile's slots: a disc's zones take 100 000 numbers a spectrum, and a thousand spectra of them fill an adapter.
+const SLOT_BYTES: u64 = 512 << 20;
 /// Tiles between two looks at the clock and at an interrupt. A look costs a tenth of a millisecond.
 const TILES_PER_LOOK: usize = 8;
 
@@ -20,7 +22,8 @@ const TILES_PER_LOOK: usize = 8;
 pub(super) fn tile(device: &Device, energies: usize, bins: usize, slots: usize) -> usize {
     let limit = device.binding_limit();
     let fits = |bytes: u64, columns: usize| bytes / (4 * columns.max(1) as u64);
-    let spectra = fits(FLUX_BYTES.min(limit), energies).min(fits(limit, energies * slots)).min(fits(limit, bins));
+    let of_slots = fits(SLOT_BYTES.min(limit), energies * slots);
+    let spectra = fits(FLUX_BYTES.min(limit), energies).min(of_slots).min(fits(limit, bins));
     // Whole workgroups where there is room for one.
     match spectra.min(16_384) as usize {
         many if many >= 64 => many / 64 * 64,

@@ -299,6 +299,7 @@ const TITARCHUK: (&str, &str) = ("titarchuk", include_str!("../../../../../shade
 const TABLE: (&str, &str) = ("table", include_str!("../../../../../shaders/model/table.wgsl"));
 const PLASMA: (&str, &str) = ("plasma", include_str!("../../../../../shaders/model/plasma.wgsl"));
 const PLASMA_CELLS: (&str, &str) = ("plasma_cells", include_str!("../../../../../shaders/model/plasma_cells.wgsl"));
+const PAIR: (&str, &str) = ("pair", include_str!("../../../../../shaders/model/pair.wgsl"));
 const RELATIVISTIC: (&str, &str) = ("relativistic", include_str!("../../../../../shaders/model/relativistic.wgsl"));
 const CUBIC: (&str, &str) = ("cubic", include_str!("../../../../../shaders/model/cubic.wgsl"));
 const FACTOR: (&str, &str) = ("factor", include_str!("../../../../../shaders/model/factor.wgsl"));
@@ -452,7 +453,7 @@ fn needs(file: &str) -> &'static [(&'static str, &'static str)] {
         "slab" | "reflect" => &[GREEN],
         "absorption" | "species" => &[STEPS],
         "blur" => &[DISKLINE],
-        "relativistic" => &[DISKLINE, CUBIC],
+        "relativistic" => &[DISKLINE, CUBIC, PAIR],
         "thcomp" => &[THERMAL],
         _ => &[],
     }

@@ -24,7 +24,7 @@ use crate::model::{
 use rontgen_kerr::kerr::{INFINITY, metric, table::Bounds};
 
 /// Least and largest energy at infinity over that of the disc: what lies beyond is nothing.
-const SHIFTS: (f64, f64) = (0.03, 1.7);
+pub(super) const SHIFTS: (f64, f64) = (0.03, 1.7);
 /// Energy (keV) at which renormalised spectra are 1 photon/keV/cm2/s.
 pub(super) const RENORMALISED: f64 = 3.0;
 /// Largest redshift where a run says nothing of it.
@@ -40,6 +40,7 @@ pub(crate) struct Evaluator {
     pub(super) scene: Option<Scene>,
     pub(super) primary: Primary,
     pub(super) renormalise: bool,
+    pub(super) redshifts: (f64, f64),
     /// The component's, with its norm.
     pub(super) parameters: usize,
 }
@@ -163,7 +164,7 @@ impl Evaluator {
         let scene = bounds.map(|bounds| Scene::new(&bounds, &excerpt, returning.then_some(indices)));
         let primary = Primary::new(kind.comptonised(), indices, cuts);
         let parameters = asked.ranges.len();
-        Ok(Self { kind, excerpt, scene, primary, renormalise, parameters })
+        Ok(Self { kind, excerpt, scene, primary, renormalise, redshifts, parameters })
     }
 
     /// Photons/cm2/s in the bins of a grid; NaN outside of what table and rays are for. `exact`: in f64, else in f32 where it is many numbers.

@@ -22,9 +22,9 @@ const STEP: f64 = 0.2 / FINENESS as f64;
 #[derive(Debug)]
 pub(super) struct Moments {
     spins: usize,
-    first: f64,
-    powers: usize,
-    numbers: Vec<f64>,
+    pub(super) first: f64,
+    pub(super) powers: usize,
+    pub(super) numbers: Vec<f64>,
 }
 
 /// Spins at the nodes of images.

@@ -1,7 +1,13 @@
 //! What rays tell of the discs that a run's priors allow: images with the angles at which light leaves, lamps, returning radiation.
 
 use super::{excerpt::Excerpt, returning::Moments};
-use crate::model::{components::relativistic::line::Cubic, relativity};
+use crate::model::{
+    components::relativistic::{
+        layout::{self, HEADER, POINTS},
+        line::Cubic,
+    },
+    relativity,
+};
 use rontgen_kerr::kerr::{
     INCLINATIONS,
     image::{ANGLES, RING, Ring},
@@ -23,8 +29,8 @@ pub(super) struct Scene {
     /// Numbers of a radius: L/(r sin i) of the reddest and bluest light, the image's area over r at each angle theta, and for each of the table's
     /// directions the share of the ring's photons.
     row: usize,
-    images: Vec<f64>,
-    lamps: Arc<Vec<f64>>,
+    pub(super) images: Vec<f64>,
+    pub(super) lamps: Arc<Vec<f64>>,
     pub returning: Option<Moments>,
 }
 
@@ -90,6 +96,14 @@ impl Scene {
         }
         let returning = returning.map(|indices| Moments::new(&rays.returning, indices));
         Self { bounds: *bounds, nodes, row, images, lamps: rays.lamps, returning }
+    }
+
+    /// What stands before images and lamps in a table like that of lines ([`super::super::relativistic::layout`]), for its shader.
+    pub fn header(&self) -> Vec<f64> {
+        let directions = self.row - 2 - ANGLES;
+        let images = HEADER + POINTS;
+        let places = [1, 0, images, images + self.images.len()].map(|x| x as f64);
+        layout::header(&self.nodes, &self.bounds, places, directions)
     }
 
     /// `None` outside of what the rays were traced for. `height`: of the lamp, outside of the horizon.

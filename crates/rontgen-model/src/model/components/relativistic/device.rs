@@ -8,7 +8,7 @@ use std::fmt::Write;
 /// Steps of ln E: this many mean bins, between these.
 const BINS: f64 = 2.0;
 const FINEST: f64 = 1.4e-4;
-const COARSEST: f64 = 6e-4;
+const COARSEST: f64 = 5e-4;
 /// Light is not redder than this, and not bluer (ln g): 0.045 and 1.8.
 const RED: f64 = 3.1;
 const BLUE: f64 = 0.6;
@@ -85,7 +85,7 @@ impl Mesh {
         let cells = plain(format!("spread_cell({source}u, i)"), wide);
         let text = format!(
             "{HATS}\nvar<private> spread_line: Relativistic;\nvar<private> spread_room: Room;\n\nfn stage_setup() {{\n    spread_line = {name}_setup({parameter}u, {table}u, 0u, \
-             &spread_room);\n}}\n\nfn stage_bin(i: u32) -> f32 {{\n    return spread_hat(spread_line, &spread_room, i);\n}}\n"
+             &spread_room);\n    spread_corners(spread_line);\n}}\n\nfn stage_bin(i: u32) -> f32 {{\n    return spread_hat(spread_line, &spread_room, i);\n}}\n"
         );
         let line = Part { text, line: true, slots: hats, run: Some(RUN) };
         let sums = plain(format!("spread_sum({next}u, {}u, i)", next + wide), wide);

@@ -7,7 +7,7 @@
 //! 10     spins of lamps, coordinate of the first, steps per unit; 0 spins: no lamps
 //! 13     heights, share of the first, steps per share
 //! 16     least and largest spin, inclination (degrees), share of heights that the table is for
-//! 22     where returning light begins; 0: there is none
+//! 22     where returning light begins, 0: there is none; numbers of a radius behind those of the images (of reflection)
 //! HEADER sin^2 of 0 to 90 degrees at [`POINTS`] equal steps
 //!        images: by spin (the largest first), inclination and radius L/(r sin i) of the reddest and bluest light, then for each law at each
 //!        angle theta the image's area over r, both branches together, times the law
@@ -25,11 +25,11 @@ use rontgen_kerr::kerr::{
     lamp::LAMP,
     radii::RADII,
     returning::{PAIRS, RETURNING, boosts},
-    table::Axis,
+    table::{Axis, Bounds, Nodes},
 };
 use std::f64::consts::FRAC_PI_2;
 
-pub(super) const HEADER: usize = 24;
+pub(in crate::model::components) const HEADER: usize = 24;
 /// Points of a piece of the line.
 pub(in crate::model::components) const POINTS: usize = 59 * FINENESS + 1;
 /// Photon indices that returning light is laid out for, at most; the shader has room for so many.
@@ -69,25 +69,32 @@ fn indices(lo: f64, hi: f64) -> Vec<f64> {
     (0..count).map(|k| 0.5 * (lo + hi) - 0.5 * (hi - lo) * node(k)).collect()
 }
 
-pub(super) fn lay_out(rays: &Rays, sight: &Sight) -> Vec<f64> {
-    let (first, laws) = sight.laws;
+/// The numbers before the images; `places`: laws, the first of them, where images and where lamps begin.
+pub(in crate::model::components) fn header(nodes: &Nodes, bounds: &Bounds, places: [f64; 4], more: usize) -> Vec<f64> {
     let axis = |axis: Axis| [axis.count as f64, axis.first, if axis.count > 1 { 1.0 / axis.step } else { 0.0 }];
-    let images = HEADER + POINTS;
-    let lamps = images + rays.images.len() / RING * ring_size(laws);
-    let mut out = Vec::with_capacity(lamps + rays.lamps.len());
-    out.extend(axis(rays.nodes.spin));
-    out.extend(axis(rays.nodes.inclination));
-    out.extend([laws, first, images, lamps].map(|x| x as f64));
-    out.extend(rays.nodes.lamp.map_or([0.0; 6], |[spin, height]| {
+    let mut out = Vec::with_capacity(HEADER + POINTS);
+    out.extend(axis(nodes.spin));
+    out.extend(axis(nodes.inclination));
+    out.extend(places);
+    out.extend(nodes.lamp.map_or([0.0; 6], |[spin, height]| {
         let ([a, b, c], [d, e, f]) = (axis(spin), axis(height));
         [a, b, c, d, e, f]
     }));
-    let bounds = &sight.bounds;
     for (lo, hi) in [bounds.spin, bounds.inclination, bounds.height.unwrap_or((0.0, 1.0))] {
         out.extend([lo - SLACK * lo.abs().max(1.0), hi + SLACK * hi.abs().max(1.0)]);
     }
-    out.resize(HEADER, 0.0);
+    out.resize(HEADER - 1, 0.0);
+    out.push(more as f64);
     out.extend((0..POINTS).map(|k| (FRAC_PI_2 * k as f64 / (POINTS - 1) as f64).sin().powi(2)));
+    out
+}
+
+pub(super) fn lay_out(rays: &Rays, sight: &Sight) -> Vec<f64> {
+    let (first, laws) = sight.laws;
+    let images = HEADER + POINTS;
+    let lamps = images + rays.images.len() / RING * ring_size(laws);
+    let mut out = Vec::with_capacity(lamps + rays.lamps.len());
+    out.extend(header(&rays.nodes, &sight.bounds, [laws, first, images, lamps].map(|x| x as f64), 0));
     for ring in rays.images.chunks_exact(RING).map(Ring) {
         out.extend(ring.ends());
         for law in first..first + laws {
