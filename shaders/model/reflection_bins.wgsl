@@ -25,7 +25,20 @@ fn reflection_part(n: i32, middle: f32, length: f32) -> f32 {
     let left = max((7.0 * (before + all) - (reflection_cell(n - 2) + behind)) / 12.0, 0.0);
     let right = max((7.0 * (all + behind) - (before + reflection_cell(n + 2))) / 12.0, 0.0);
     let bend = 6.0 * (all - 0.5 * (left + right));
-    return max(length * (left + (right - left + bend) * middle - bend * (middle * middle + length * length / 12.0)), 0.0);
+    let rise = right - left + bend;
+    // Drawn in towards the cell's mean until it keeps to the bounds that the cell and the two beside it give.
+    let turn = 0.5 * rise / select(bend, 1e-37, bend == 0.0);
+    let turned = select(left, left + 0.5 * rise * turn, turn > 0.0 && turn < 1.0);
+    let least = 0.5 * min(min(before, behind), all);
+    let most = 1.5 * max(max(before, behind), all);
+    let lowest = min(min(left, right), turned);
+    let highest = max(max(left, right), turned);
+    var kept = 1.0;
+    if lowest < least { kept = (all - least) / (all - lowest); }
+    if highest > most { kept = min(kept, (most - all) / (highest - all)); }
+    // What the parabola adds to the mean, over this part.
+    let above = (left - all) + rise * middle - bend * (middle * middle + length * length / 12.0);
+    return max(length * (all + kept * above), 0.0);
 }
 
 // Photons in a bin whose middle is in a cell (a number and a part of one), and that is so many cells wide.

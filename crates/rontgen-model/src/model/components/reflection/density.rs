@@ -1,7 +1,12 @@
 //! Photons in logarithmic cells, integrated over any bins: parabolas in each cell that keep its photons and meet at its ends (Colella & Woodward
-//! 1984, J. Comp. Phys. 54, 174).
+//! 1984, J. Comp. Phys. 54, 174), drawn in towards the cell's mean where they would leave [`BOUNDS`] (as Zhang & Shu 2010, J. Comp. Phys. 229, 3091, keep
+//! them above 0): beside a narrow line, or where a spectrum falls by more than half from one cell to the next.
 
 use crate::model::grid::Bin;
+
+/// A parabola stays above the least of its cell and the two beside it times the first, and below the most of them times the second. That of a smooth
+/// spectrum is nowhere near these, in its extrema either.
+const BOUNDS: [f64; 2] = [0.5, 1.5];
 
 /// Photons in logarithmic cells.
 pub(super) struct Density {
@@ -18,6 +23,27 @@ struct Cell {
     left: f64,
     rise: f64,
     bend: f64,
+}
+
+impl Cell {
+    /// Draws the parabola in towards its mean until it keeps to the bounds that its cell and the two beside it give.
+    fn within(self, beside: [f64; 3]) -> Self {
+        let Self { all, left, rise, bend } = self;
+        let right = left + rise - bend;
+        let turn = 0.5 * rise / bend;
+        let turned = if turn > 0.0 && turn < 1.0 { left + 0.5 * rise * turn } else { left };
+        let least = BOUNDS[0] * beside.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = BOUNDS[1] * beside.iter().copied().fold(0.0, f64::max);
+        let (lowest, highest) = (left.min(right).min(turned), left.max(right).max(turned));
+        let mut kept = 1.0;
+        if lowest < least {
+            kept = (all - least) / (all - lowest);
+        }
+        if highest > most {
+            kept = f64::min(kept, (most - all) / (highest - all));
+        }
+        Self { all, left: all + kept * (left - all), rise: kept * rise, bend: kept * bend }
+    }
 }
 
 impl Density {
@@ -39,7 +65,8 @@ impl Density {
                 }
                 let right = edge(k);
                 let bend = 6.0 * (all - 0.5 * (left + right));
-                let cell = Cell { all: *all, left, rise: right - left + bend, bend };
+                let beside = [if k == 0 { 0.0 } else { at(k - 1) }, *all, at(k + 1)];
+                let cell = Cell { all: *all, left, rise: right - left + bend, bend }.within(beside);
                 left = right;
                 cell
             })
@@ -94,5 +121,40 @@ mod tests {
         let flat = Density::new(0.0, step, &cells, false);
         let bin = Tile::build::<f64>(0, &[((10.25 * step).exp(), (10.75 * step).exp())]).bin::<f64>(0);
         assert!((flat.photons(&bin, 0.0) / (0.5 * cells[10]) - 1.0).abs() < 1e-9);
+    }
+
+    /// A line in one cell, and a spectrum that falls by a factor in it: every part of a cell has photons, all parts together the cell's own, and where
+    /// it falls none has fewer than half of what lies beyond.
+    #[test]
+    fn parabolas_keep_to_their_neighbours() {
+        let step = 0.016;
+        let shapes = [
+            [1e-3, 1e-3, 1e-3, 1.0, 1e-3, 1e-3, 1e-3, 1e-3],
+            [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0],
+            [1.0, 1.0, 1.0, 0.9, 0.2, 0.1, 0.1, 0.1],
+            [1.0, 0.9, 0.8, 0.7, 0.1, 0.09, 0.08, 0.07],
+        ];
+        for cells in shapes {
+            let density = Density::new(0.0, step, &cells, true);
+            for (k, all) in cells.iter().enumerate() {
+                let parts: Vec<f64> =
+                    (0..10).map(|i| density.part(k, 0.1 * f64::from(i), 0.1 * f64::from(i + 1))).collect();
+                let sum: f64 = parts.iter().sum();
+                assert!((sum - all).abs() < 1e-14 * (1.0 + all), "{cells:?} {k}: {sum} and {all}");
+                let before = k.checked_sub(1).map_or(0.0, |k| cells[k]);
+                let beside = [before, *all, cells.get(k + 1).copied().unwrap_or(0.0)];
+                let least = beside.iter().copied().fold(f64::INFINITY, f64::min);
+                let most = beside.iter().copied().fold(0.0, f64::max);
+                for part in parts {
+                    let within = 0.5 * least - 1e-12..1.5 * most + 1e-12;
+                    assert!(within.contains(&(10.0 * part)), "{cells:?} {k}: {part}");
+                }
+            }
+        }
+        // A spectrum's own maximum is left as it is.
+        let bump: Vec<f64> = (0..9).map(|k| (-0.02 * f64::from(k - 4).powi(2)).exp()).collect();
+        let density = Density::new(0.0, step, &bump, true);
+        let edge = |k: usize| (7.0 * (bump[k] + bump[k + 1]) - bump[k - 1] - bump[k + 2]) / 12.0;
+        assert!((density.cells[4].left - edge(3)).abs() < 1e-15);
     }
 }
