@@ -141,7 +141,7 @@ fn trained(
     let off = error.hypot(mean);
     if off.is_nan() || off > limits::EMULATOR_ERROR {
         told.reason = format!(
-            "its error of {error:.3} in ln L (mean {mean:.3}) on unseen draws is above {}, too large for the weights",
+            "its error of {off:.3} in ln L (standard deviation {error:.3}, mean {mean:.3}) on unseen draws is above {}, too large for the weights",
             limits::EMULATOR_ERROR
         );
         return Ok(None);

@@ -3,7 +3,7 @@
 //! The temporary name must be in the same folder: a rename across file systems is a copy, and a copy can be cut short.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// A file that takes the place of another once it is whole. Dropped before [`Replacement::finish`], it leaves nothing behind.
@@ -13,9 +13,17 @@ pub struct Replacement {
     target: PathBuf,
 }
 
-/// Whether a device or a pipe is there: it is written into, as a rename would put a file in its place (of /dev/null, for whoever may).
+/// Whether a device or a pipe is there: it is written into, as a rename would put a file in its place (of /dev/null, for whoever may). So is what a
+/// process has open already, whatever it is.
 fn is_special(target: &Path) -> bool {
-    fs::metadata(target).is_ok_and(|found| !found.is_file() && !found.is_dir())
+    descriptor(target).is_some() || fs::metadata(target).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+/// Number of the open file that a name such as /proc/self/fd/1 stands for: a link whose text is no name of a file that could be made.
+fn descriptor(path: &Path) -> Option<u32> {
+    let (folder, name) = (path.parent()?, path.file_name()?.to_str()?);
+    let open = folder.ends_with("fd") && (folder.starts_with("/proc") || folder.starts_with("/dev"));
+    open.then(|| name.parse().ok())?
 }
 
 /// Links that follow each other, at most, as systems have it.
@@ -29,7 +37,7 @@ const MOST_LINKS: usize = 40;
 pub fn through_links(path: &Path) -> io::Result<PathBuf> {
     let mut found = path.to_path_buf();
     for _ in 0..MOST_LINKS {
-        if !fs::symlink_metadata(&found).is_ok_and(|own| own.is_symlink()) {
+        if descriptor(&found).is_some() || !fs::symlink_metadata(&found).is_ok_and(|own| own.is_symlink()) {
             return Ok(found);
         }
         let to = fs::read_link(&found)?;
@@ -81,8 +89,15 @@ impl Replacement {
     /// What the file system refuses; the target is then what it was.
     pub fn finish(self) -> io::Result<()> {
         if is_special(&self.target) {
-            let mut target = File::options().write(true).open(&self.target)?;
-            return io::copy(&mut File::open(&self.temporary)?, &mut target).map(drop);
+            let mut whole = File::open(&self.temporary)?;
+            let open = descriptor(&self.target);
+            if open == Some(1) {
+                // As what is printed, so that each comes behind the other.
+                let mut target = io::stdout().lock();
+                return io::copy(&mut whole, &mut target).and_then(|_| target.flush());
+            }
+            let mut target = File::options().append(open.is_some()).write(open.is_none()).open(&self.target)?;
+            return io::copy(&mut whole, &mut target).map(drop);
         }
         // Windows flushes only what may be written.
         File::options().write(true).open(&self.temporary)?.sync_all()?;
@@ -103,7 +118,6 @@ fn sync_folder_of(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
 
     #[test]
     fn a_file_is_replaced_whole_or_not_at_all() {
@@ -162,6 +176,29 @@ mod tests {
         symlink("/dev/null", at("device")).unwrap();
         Replacement::of(&at("device")).unwrap().finish().unwrap();
         assert!(fs::symlink_metadata(at("device")).unwrap().is_symlink());
+    }
+
+    /// Of what is open already, as /dev/stdout is, neither the link nor the file is replaced.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_open_file_is_written_into() {
+        use std::os::fd::AsRawFd;
+        let folder = tempfile::tempdir().unwrap();
+        let mut open = File::create(folder.path().join("open")).unwrap();
+        open.write_all(b"first ").unwrap();
+        std::os::unix::fs::symlink(format!("/proc/self/fd/{}", open.as_raw_fd()), folder.path().join("name")).unwrap();
+        let into = Replacement::of(&folder.path().join("name")).unwrap();
+        into.open().unwrap().write_all(b"second").unwrap();
+        into.finish().unwrap();
+        assert_eq!(fs::read_to_string(folder.path().join("open")).unwrap(), "first second");
+        let (mut reader, writer) = io::pipe().unwrap();
+        let into = Replacement::of(Path::new(&format!("/proc/self/fd/{}", writer.as_raw_fd()))).unwrap();
+        into.open().unwrap().write_all(b"through").unwrap();
+        into.finish().unwrap();
+        drop(writer);
+        let mut read = String::new();
+        io::Read::read_to_string(&mut reader, &mut read).unwrap();
+        assert_eq!(read, "through");
     }
 
     #[cfg(unix)]

@@ -11,12 +11,11 @@ const MOST_COLUMNS: usize = 999;
 /// Characters of a text in the table, at most.
 const LONGEST_TEXT: usize = 400;
 
-/// Texts in FITS are ASCII.
+/// Texts in FITS are ASCII: other letters come as \u{e9}, so that names that differ do so here.
 fn ascii(text: &str) -> Vec<u8> {
-    text.chars()
-        .map(|c| if c.is_ascii() && !c.is_ascii_control() { c as u8 } else { b'?' })
-        .take(LONGEST_TEXT)
-        .collect()
+    let word =
+        |c: char| if c.is_ascii() && !c.is_ascii_control() { c.to_string() } else { c.escape_unicode().to_string() };
+    text.chars().map(word).collect::<String>().into_bytes().into_iter().take(LONGEST_TEXT).collect()
 }
 
 /// Letters, digits and lines: what every program takes for a column's name.

@@ -163,7 +163,7 @@ impl Predicting {
         }
         let name = |i: usize| match i {
             0 => words.join(" + "),
-            1 => format!("largest {} of a bin", words.join(" or ")),
+            1 => format!("largest root of {} of a bin", words.join(" or ")),
             2 => "correlation of neighbouring bins".into(),
             _ => {
                 let (first, last) = self.layout.bands[i - 3];
@@ -226,7 +226,7 @@ mod tests {
         let names: Vec<&str> = found.checks[3..].iter().map(|check| check.name.as_str()).collect();
         assert_eq!((names.len(), names[0], names[5]), (10, "C-STAT, a 0.000-10.000 keV", "chi2, b 0.000-10.000 keV"));
         let all: Vec<&str> = found.checks[..2].iter().map(|check| check.name.as_str()).collect();
-        assert_eq!(all, ["C-STAT + chi2", "largest C-STAT or chi2 of a bin"]);
+        assert_eq!(all, ["C-STAT + chi2", "largest root of C-STAT or chi2 of a bin"]);
         assert!(found.bands.iter().all(|(from, to)| (*from < 50) == (*to < 50)), "{:?}", found.bands);
         let jump = |starts: &[usize]| {
             let layout = Layout { bands: vec![(0, 1)], starts: starts.to_vec(), gaussian: vec![false; 2] };

@@ -127,7 +127,7 @@ pub struct Check {
 pub struct Predictive {
     /// Posterior draws that were replicated.
     pub draws: usize,
-    /// C-STAT (two-sided), the largest C-STAT of a bin, the correlation of neighbouring bins, and C-STAT band by band.
+    /// C-STAT (two-sided), the largest root of C-STAT of a bin, the correlation of neighbouring bins, and C-STAT band by band.
     pub checks: Vec<Check>,
     /// The smallest p-value times the number of checks, at most 1.
     pub p: f64,

@@ -63,6 +63,9 @@ impl std::fmt::Debug for External {
     }
 }
 
+/// How names of scripts end.
+const SCRIPTS: [&str; 9] = ["py", "r", "jl", "pl", "sh", "lua", "tcl", "rb", "js"];
+
 impl External {
     /// Starts nothing yet. `folder`: where the command runs; empty: where this process does.
     pub fn new(spec: ExternalSpec, folder: &Path) -> Self {
@@ -156,11 +159,16 @@ impl UserComponent for External {
         &self.component
     }
 
-    /// Of the files that the command names: a program by its path, a script, a table. What is looked for in PATH is the system's, which may renew it.
+    /// Of the program, where the command names it by its path, and of scripts. What is looked for in PATH is the system's, which may renew it; and other
+    /// files may be the command's own: a log, a cache.
     fn digest(&self) -> Option<String> {
+        let script = |word: &str| {
+            let extension = Path::new(word).extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+            SCRIPTS.iter().any(|known| known.eq_ignore_ascii_case(extension))
+        };
         let named = |(k, word): (usize, &String)| {
-            let path = self.folder.join(word);
-            (k > 0 || word.contains(['/', '\\'])).then(|| of_file(&path))?.map(|digest| format!("{word} {digest}"))
+            let counts = if k == 0 { word.contains(['/', '\\']) } else { script(word) };
+            counts.then(|| of_file(&self.folder.join(word)))?.map(|digest| format!("{word} {digest}"))
         };
         let all: Vec<String> = self.spec.command.iter().enumerate().filter_map(named).collect();
         (!all.is_empty()).then(|| all.join(" "))
