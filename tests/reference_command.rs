@@ -125,7 +125,7 @@ fn both_samplers_find_one_posterior() {
     assert!(exported.status.success() && root.with_extension("txt").is_file(), "{}", stderr(&exported));
     let own = json(&plain);
     let doubted = own["verdict"]["sampling"]["reasons"].to_string().contains("the error of ln Z is");
-    assert_eq!(doubted, number(&own["refine"]["log_z_err"]) > 0.1, "{}", own["verdict"]);
+    assert_eq!(doubted, number(&own["refine"]["log_z_err"]) > 0.2, "{}", own["verdict"]);
     done(&walked, &["--sampler", "ensemble", "--burn-in", "12000", "--length", "30000"]);
     let summary = json(&walked);
     assert_eq!(summary["reference"]["sampler"], "ensemble");
