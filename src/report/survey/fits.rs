@@ -116,7 +116,7 @@ mod tests {
         write_fits(&path, &columns).unwrap();
         let file = FitsFile::open(&path).unwrap();
         let hdu = &file.hdus()[1];
-        assert_eq!(file.texts(hdu, "name").unwrap(), ["a", "Gr??e, zwei"]);
+        assert_eq!(file.texts(hdu, "name").unwrap(), ["a", r"Gr\u{f6}\u{df}e, zwei"]);
         let values = file.scalars(hdu, "tbabs_nH_median").unwrap();
         assert!(values[0] == 0.1 + 0.2 && values[1].is_nan());
         assert_eq!(file.scalars(hdu, "tbabs_nH_median_2").unwrap(), [1e300, -1.5]);
