@@ -30,6 +30,35 @@ fn reflection_lamp_cosine(v: RelativisticView, beyond: f32) -> f32 {
     return relativistic_lamp(v, cubic_around((log(beyond - v.inside) - v.grid_first) / v.grid_step, RELATIVISTIC_RADII), 0u);
 }
 
+// The share of the lamp's light that ends on the disc. Of a narrow one the cosines at its edges are the same but for their last digits: cell by cell of the
+// radial grid, what the cubics' weights change by.
+fn reflection_reached(v: RelativisticView) -> f32 {
+    let extent = log_1p((v.outer - v.inner) / (v.inner - v.inside)) / v.grid_step;
+    if extent > 4.0 {
+        return 0.5 * (reflection_lamp_cosine(v, v.inner) - reflection_lamp_cosine(v, v.outer));
+    }
+    let start = max((log(v.inner - v.inside) - v.grid_first) / v.grid_step, 0.0);
+    let last = RELATIVISTIC_RADII - 3u;
+    var k = clamp(u32(start), 1u, last);
+    var passed = 0.0;
+    var sum = 0.0;
+    for (var turn = 0; turn < 6; turn++) {
+        let t = start + passed - f32(k);
+        var step = extent - passed;
+        if k < last {
+            step = min(step, max(1.0 - t, 0.0));
+        }
+        // The first three derivatives of the weights in cubic_around.
+        let first = vec4<f32>((6.0 * t - 3.0 * t * t - 2.0) / 6.0, 0.5 * (3.0 * t * t - 4.0 * t - 1.0), 0.5 * (2.0 + 2.0 * t - 3.0 * t * t), (3.0 * t * t - 1.0) / 6.0);
+        let second = vec4<f32>(1.0 - t, 3.0 * t - 2.0, 1.0 - 3.0 * t, t);
+        let third = vec4<f32>(-1.0, 3.0, -3.0, 1.0);
+        sum -= relativistic_lamp(v, Cubic(k - 1u, 4u, step * (first + step * (0.5 * second + step / 6.0 * third))), 0u);
+        passed += step;
+        k = min(k + 1u, last);
+    }
+    return 0.5 * sum;
+}
+
 fn reflection_build(zone: u32) {
     reflection_built = zone;
     var v = relativistic_view(reflection_disc(), REFLECTION_TABLE);
@@ -87,8 +116,7 @@ fn reflection_build(zone: u32) {
         // The table's incident light is normalised at the disc's cut-off, the lamp's at its own.
         photons *= safe_exp(reflection_ln_energy(index, cut) - reflection_ln_energy(index, source_cut));
         let infinity = 0.5 * (1.0 + min(reflection_lamp_cosine(v, 999.0), 0.0));
-        let on_disc = 0.5 * (reflection_lamp_cosine(v, v.inner) - reflection_lamp_cosine(v, v.outer));
-        factor = 0.5 * size * select(infinity / on_disc, 1.0, reflection_boost());
+        factor = 0.5 * size * select(infinity / reflection_reached(v), 1.0, reflection_boost());
         continuum = 2.0 * infinity * safe_exp(-index * log(risen));
     }
     for (var n = 0u; n < REFLECTION_DIRECTIONS; n++) {

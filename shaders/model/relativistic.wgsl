@@ -476,8 +476,9 @@ fn relativistic_view(d: RelativisticDisc, t: u32) -> RelativisticView {
 struct RelativisticAnnuli { start: u32, count: u32, whole: u32, first: f32, step: f32 }
 
 fn relativistic_annuli(v: RelativisticView, start: u32, count: u32, whole: u32) -> RelativisticAnnuli {
-    let first = log(v.inner - v.inside);
-    return RelativisticAnnuli(start, count, whole, first, (log(v.outer - v.inside) - first) / f32(whole));
+    // Of a narrow disc both logarithms are the same but for their last digits.
+    let extent = log_1p((v.outer - v.inner) / (v.inner - v.inside));
+    return RelativisticAnnuli(start, count, whole, log(v.inner - v.inside), extent / f32(whole));
 }
 
 // Fills room_scratch with rings (red ends from 0, blue ends from 100) and with weights of the annuli (from 200); the line has its corners, and no photons.
