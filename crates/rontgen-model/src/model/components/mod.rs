@@ -300,6 +300,10 @@ const TABLE: (&str, &str) = ("table", include_str!("../../../../../shaders/model
 const PLASMA: (&str, &str) = ("plasma", include_str!("../../../../../shaders/model/plasma.wgsl"));
 const PLASMA_CELLS: (&str, &str) = ("plasma_cells", include_str!("../../../../../shaders/model/plasma_cells.wgsl"));
 const PAIR: (&str, &str) = ("pair", include_str!("../../../../../shaders/model/pair.wgsl"));
+const RELATIVISTIC_LIGHT: (&str, &str) =
+    ("relativistic_light", include_str!("../../../../../shaders/model/relativistic_light.wgsl"));
+const RELATIVISTIC_PLACES: (&str, &str) =
+    ("relativistic_places", include_str!("../../../../../shaders/model/relativistic_places.wgsl"));
 const RELATIVISTIC: (&str, &str) = ("relativistic", include_str!("../../../../../shaders/model/relativistic.wgsl"));
 const CUBIC: (&str, &str) = ("cubic", include_str!("../../../../../shaders/model/cubic.wgsl"));
 const FACTOR: (&str, &str) = ("factor", include_str!("../../../../../shaders/model/factor.wgsl"));
@@ -453,7 +457,7 @@ fn needs(file: &str) -> &'static [(&'static str, &'static str)] {
         "slab" | "reflect" => &[GREEN],
         "absorption" | "species" => &[STEPS],
         "blur" => &[DISKLINE],
-        "relativistic" => &[DISKLINE, CUBIC, PAIR],
+        "relativistic" => &[DISKLINE, CUBIC, PAIR, RELATIVISTIC_LIGHT, RELATIVISTIC_PLACES],
         "thcomp" => &[THERMAL],
         _ => &[],
     }

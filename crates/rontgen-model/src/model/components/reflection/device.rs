@@ -15,7 +15,7 @@ use super::{
     zones::ZONES,
 };
 use crate::model::components::{
-    CUBIC, DISKLINE, PAIR, POWER, RELATIVISTIC, THERMAL,
+    CUBIC, DISKLINE, PAIR, POWER, RELATIVISTIC, RELATIVISTIC_LIGHT, RELATIVISTIC_PLACES, THERMAL,
     relativistic::layout::{HEADER, POINTS},
     stretch,
 };
@@ -197,7 +197,7 @@ impl Evaluator {
         let front = self.constants(bins, table);
         let continuum = if self.kind.comptonised() { [ROOM, THERMAL, COMPTONISED] } else { [ROOM, POWER, CUT] };
         let source = [&[CUBIC, SHARED][..], &continuum, &[SOURCE]].concat();
-        let line = [ROOM, DISKLINE, CUBIC, PAIR, RELATIVISTIC, SHARED];
+        let line = [ROOM, DISKLINE, CUBIC, PAIR, RELATIVISTIC_LIGHT, RELATIVISTIC_PLACES, RELATIVISTIC, SHARED];
         let disc = if self.scene.is_some() { self.disc(parameter) } else { String::new() };
         let mut stages: Vec<Wanted<'_>> = Vec::new();
         if returning {
